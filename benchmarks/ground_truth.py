@@ -1,0 +1,47 @@
+"""Stereo scenes with ground-truth disparity: a folder a scene, left.*, right.*, disp_left.*, meta.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from redweb_builder.types import FloatMap, PairSource
+
+
+@dataclass(frozen=True)
+class TruthScene:
+    """group: the set it belongs to. disparity: HxW float32 px, larger = nearer, NaN where there is no truth."""
+
+    group: str
+    source: PairSource
+    disparity: FloatMap
+
+
+def scenes(root: Path) -> Iterator[TruthScene]:
+    """Every scene below `root`, in a fixed order."""
+    for meta_file in sorted(root.glob("*/*/meta.json")):
+        folder = meta_file.parent
+        meta = json.loads(meta_file.read_text())
+        if "scale" not in meta:
+            continue
+        left, right, truth = (next(folder.glob(f"{name}.*")) for name in ("left", "right", "disp_left"))
+        source = PairSource(f"{folder.parent.name}-{folder.name}", left, right, "files", "ground truth")
+        yield TruthScene(family(folder.parent.name), source, _disparity(truth, float(meta["scale"])))
+
+
+def family(group: str) -> str:
+    """The name that the published tables use: one for all Middlebury years, one for both KITTI years."""
+    return next((name for name in ("Middlebury", "KITTI") if group.lower().startswith(name.lower())), group)
+
+
+def _disparity(file: Path, scale: float) -> FloatMap:
+    values = cv2.imread(str(file), cv2.IMREAD_UNCHANGED).astype(np.float32)
+    values = values if values.ndim == 2 else values[..., 0]
+    disparity = values * scale
+    disparity[~np.isfinite(values) | (values <= 0)] = np.nan
+    return disparity

@@ -1,0 +1,25 @@
+"""Stereo photographs in, a ReDWeb-style relative-depth data set out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from redweb_builder.builder import build as build
+    from redweb_builder.config import BuildConfig as BuildConfig
+    from redweb_builder.config import Thresholds as Thresholds
+    from redweb_builder.dataset import open_dataset as open_dataset
+
+__version__ = "0.1.0"
+__all__ = ["BuildConfig", "Thresholds", "build", "open_dataset"]
+
+_HOME = {"build": "builder", "BuildConfig": "config", "Thresholds": "config", "open_dataset": "dataset"}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name on first use, so that `import redweb_builder` costs nothing and reads no network code."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'redweb_builder' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"redweb_builder.{_HOME[name]}"), name)

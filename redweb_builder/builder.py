@@ -1,0 +1,274 @@
+"""One call from a folder of stereo photographs to a data set on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import platform
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import imagehash
+import numpy as np
+from PIL import Image
+
+from redweb_builder.config import BuildConfig
+from redweb_builder.device import choose_device
+from redweb_builder.engines import FAILED, run_local
+from redweb_builder.filters import margin, quality
+from redweb_builder.flow import load_flow
+from redweb_builder.inputs.discover import Discovery, discover
+from redweb_builder.inspect.show import write_grid
+from redweb_builder.inspect.strip import strip
+from redweb_builder.pipeline import Models, Outcome
+from redweb_builder.segment import load_segmenter
+from redweb_builder.store import FORMAT, Store, StoreError
+from redweb_builder.types import PairSource
+
+METHOD = 1  # raised when the method changes what a label is: two methods are never mixed in one folder
+GRID_ROWS = 40
+
+
+@dataclass
+class Progress:
+    """What a caller may show while a build runs. total: pairs to do in all; done: finished, also earlier; failed: keys."""
+
+    total: int = 0
+    done: int = 0
+    resumed: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def rate(self) -> float:
+        """Pairs a second in this run; 0 before the first."""
+        return (self.done - self.resumed) / max(time.monotonic() - self.started, 1e-9)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a build ended. reasons: rejections by reason. left_out: files of the input that are in no pair, by reason."""
+
+    out: Path
+    kept: int
+    rejected: int
+    reasons: dict[str, int]
+    left_out: dict[str, int]
+    failed: list[str]
+    flow: str
+    segmenter: str
+    seconds: float
+
+
+def build(
+    stereo_dir: str | os.PathLike[str],
+    out: str | os.PathLike[str] = "redweb",
+    config: BuildConfig | None = None,
+    *,
+    overwrite: bool = False,
+    watch: Callable[[Progress], None] = lambda progress: None,
+) -> Summary:
+    """Build a ReDWeb-style relative-depth data set from the stereo pairs below `stereo_dir`.
+
+    Goes on where an earlier build into `out` stopped. `watch` is called whenever there is something new to show.
+    Raises FileNotFoundError or NotADirectoryError (the input), StoreError (the output), WeightsUnavailable (weights
+    asked for by name), ValueError (settings). A pair that cannot be used is recorded, never raised.
+    """
+    started = time.monotonic()
+    config = config or BuildConfig()
+    stereo_dir, out = Path(stereo_dir), Path(out)
+    found = discover(stereo_dir)
+    sources = found.sources[: config.limit]
+    if not sources:
+        raise StoreError(_nothing_found(stereo_dir, found))
+    device = choose_device(config.device)
+    flow, flow_told = load_flow(config.flow, config.flow_weights, device)
+    segmenter, segmenter_told = load_segmenter(config.segmenter, config.segmenter_weights, device)
+    models = Models(flow, segmenter)
+    progress = Progress(total=len(sources), notes=[f"flow: {flow_told}", f"segmentation: {segmenter_told}"])
+    with Store(out, identity(config, models), overwrite) as store:
+        done_before = [store.records[source.key] for source in sources if source.key in store.records]
+        progress.resumed = progress.done = len(done_before)
+        progress.counts.update(record["status"] for record in done_before)
+        watch(progress)
+
+        def finish(outcome: Outcome) -> dict[str, Any]:
+            return _finish(outcome, store, config, models)
+
+        failures: list[dict[str, Any]] = []
+        for record in run_local(sources, models, config, store.records.__contains__, finish):
+            if record["stage"] == FAILED:
+                failures.append(record)
+                progress.counts[FAILED] += 1
+            else:
+                store.record(record)
+                progress.counts[record["status"]] += 1
+            progress.done += 1
+            watch(progress)
+        store.write_errors(failures)
+        rows = _settled(store, found, config)
+        counts = Counter(row["status"] for row in rows)
+        store.finish(
+            rows,
+            {
+                "finished": True,
+                "versions": _versions(),
+                "device": str(device),
+                "flow": flow_told,
+                "segmentation": segmenter_told,
+                "input": str(stereo_dir),
+                "input_fingerprint": _fingerprint(found.sources),
+                "counts": dict(sorted(counts.items())),
+                "pairs_done_before_this_run": progress.resumed,
+                "seconds_of_this_run": round(time.monotonic() - started, 1),
+            },
+        )
+        write_grid(out, rows=GRID_ROWS)
+    return Summary(
+        out=out,
+        kept=counts["kept"],
+        rejected=counts["rejected"],
+        reasons=dict(Counter(row["reason"] for row in rows if row["status"] == "rejected").most_common()),
+        left_out=dict(Counter(row["reason"] for row in rows if row["status"] == "left-out").most_common()),
+        failed=[record["key"] for record in failures],
+        flow=flow.name,
+        segmenter=segmenter.name,
+        seconds=time.monotonic() - started,
+    )
+
+
+def identity(config: BuildConfig, models: Models) -> dict[str, Any]:
+    """What two runs must share to write into one folder: method, settings, networks and their checksums."""
+    return {
+        "method": METHOD,
+        **config.method(),
+        "flow": models.flow.name,
+        "flow_weights_sha256": models.flow.weights.sha256 if models.flow.weights else None,
+        "segmenter": models.segmenter.name,
+        "segmenter_weights_sha256": models.segmenter.weights.sha256 if models.segmenter.weights else None,
+    }
+
+
+def _finish(outcome: Outcome, store: Store, config: BuildConfig, models: Models) -> dict[str, Any]:
+    """Write a pair's files and return its journal record, in the manifest's columns."""
+    source, prepared, evidence, rejection = outcome.source, outcome.prepared, outcome.evidence, outcome.rejection
+    kept = rejection is None
+    record: dict[str, Any] = {
+        "key": source.key,
+        "left": str(source.left),
+        "right": str(source.right),
+        "layout": source.layout,
+        "rule": source.rule,
+        "right_first": source.right_first,
+        "guessed": source.guessed,
+        "status": "kept" if kept else "rejected",
+        "stage": rejection.stage if rejection else None,
+        "reason": rejection.reason if rejection else None,
+        "value": _plain(rejection.value if rejection else None),
+        "threshold": rejection.threshold if rejection else None,
+        "detail": rejection.detail if rejection else None,
+        "flow": models.flow.name,
+        "segmenter": models.segmenter.name,
+    }
+    if evidence is not None and prepared is not None:
+        height, width = evidence.pair.left.shape[:2]
+        record |= {
+            "width": width,
+            "height": height,
+            "source_width": evidence.pair.source_size[0],
+            "source_height": evidence.pair.source_size[1],
+            "source_sha256": evidence.pair.digest,
+            "perceptual_hash": str(imagehash.phash(Image.fromarray(evidence.pair.left))),
+            "eyes_exchanged": prepared.exchanged,
+            "aligned": not prepared.alignment.is_identity,
+            "quality": _plain(quality(evidence.measurements)),
+            "margin": _plain(margin(evidence.measurements, config.thresholds)),
+        }
+        record |= {name: _plain(value) for name, value in evidence.measurements.items()}
+        store.write_label(source.key, evidence.pair.left, evidence.pair.lossless, evidence.label, strip(evidence), kept)
+    return record
+
+
+def _plain(value: float | None) -> float | None:
+    """Nine significant digits, None for NaN and infinity: JSON holds neither."""
+    return None if value is None or not math.isfinite(value) else float(f"{value:.9g}")
+
+
+def _settled(store: Store, found: Discovery, config: BuildConfig) -> list[dict[str, Any]]:
+    """The manifest's rows: journal records with duplicates rejected, then the files that are in no pair."""
+    rows = [dict(store.records[key]) for key in sorted(store.records)]
+    mark_duplicates(rows, config.thresholds.duplicate_bits)
+    store.settle(
+        [row["key"] for row in rows if row["status"] == "kept"],
+        [row["key"] for row in rows if row["status"] == "rejected"],
+    )
+    for left_out in found.left_out:
+        rows.append(
+            {
+                "key": None,
+                "left": str(left_out.path),
+                "status": "left-out",
+                "stage": "discover",
+                "reason": left_out.reason,
+                "detail": left_out.detail,
+            }
+        )
+    return rows
+
+
+def mark_duplicates(rows: Sequence[dict[str, Any]], bits: float | None) -> None:
+    """Reject every kept row whose left view looks like an earlier kept one's, in place.
+
+    The 64-bit perceptual hashes (imagehash.phash) of a pair of duplicates differ in at most `bits` bits. The better of
+    the two by quality is kept, the earlier key at a tie.
+    """
+    if bits is None:
+        return
+    kept = [row for row in rows if row["status"] == "kept"]
+    kept.sort(key=lambda row: (-(row["quality"] or 0), row["key"]))
+    hashes = np.array([int(row["perceptual_hash"], 16) for row in kept], np.uint64)
+    alive: list[int] = []
+    for index, row in enumerate(kept):
+        distances = np.bitwise_count(hashes[alive] ^ hashes[index])
+        if len(alive) and distances.min() <= bits:
+            twin = kept[alive[int(distances.argmin())]]["key"]
+            row |= {
+                "status": "rejected",
+                "stage": "duplicate",
+                "reason": "duplicate",
+                "value": float(distances.min()),
+                "threshold": bits,
+                "detail": f"looks like {twin}",
+            }
+        else:
+            alive.append(index)
+
+
+def _fingerprint(sources: Sequence[PairSource]) -> str:
+    """SHA-256 over the keys, which hold each file's path below the input folder and its size."""
+    return hashlib.sha256("\n".join(source.key for source in sources).encode()).hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    packages = ("redweb-builder", "torch", "torchvision", "opencv-python", "kornia", "numpy", "pillow")
+    return {"format": FORMAT, "python": platform.python_version(), **{name: _version(name) for name in packages}}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except ImportError:
+        return "not installed as a package"
+
+
+def _nothing_found(folder: Path, found: Discovery) -> str:
+    reasons = Counter(left_out.reason for left_out in found.left_out)
+    told = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()) or "no picture files at all"
+    return f"no stereo pair found in {folder} ({told}). `build-redweb {folder} --dry-run` tells file by file."

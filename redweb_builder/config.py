@@ -1,0 +1,84 @@
+"""The settings of a build: frozen, checked on construction, written beside every output."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+from redweb_builder.flow import FLOW_CHOICES
+
+EYES = ("auto", "as-is")
+DEVICES = ("auto", "cpu", "cuda")
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Limits of the filters (filters.py); None switches a check off. Each is named after its measurement (measure.py)."""
+
+    min_texture: float | None = 0.04
+    min_agreement: float | None = 0.6
+    max_vertical: float | None = 0.10
+    min_range_px: float | None = 2.5
+    max_photometric: float | None = 0.06
+    max_exposure: float | None = 1.0
+    min_sharpness: float | None = 0.35
+    max_sky_order: float | None = 0.7
+    max_far_order: float | None = 0.8
+    min_eye_order: float | None = -0.2
+    duplicate_bits: float | None = 4
+
+    def __post_init__(self) -> None:
+        """Raise ValueError on a limit that no measurement can meet or miss."""
+        for limit in fields(self):
+            value = getattr(self, limit.name)
+            if value is not None and value < 0 and limit.name != "min_eye_order":
+                raise ValueError(f"threshold {limit.name} = {value}: must not be negative")
+
+
+_ALL_OFF: dict[str, None] = {limit.name: None for limit in fields(Thresholds)}
+PRESETS = {
+    "default": Thresholds(),
+    # Ranftl et al. 2019, 3D Movies, at 1880 px width: more than 10 % of pixels with vertical flow above 2 px, a range
+    # under 10 px, or under 70 % of pixels consistent within 2 px.
+    "midas": Thresholds(**{**_ALL_OFF, "max_vertical": 0.10, "min_range_px": 10.0, "min_agreement": 0.7}),
+    # Wang et al. 2023, VDW, at 1280 px width: the same with a range of 15 px.
+    "vdw": Thresholds(**{**_ALL_OFF, "max_vertical": 0.10, "min_range_px": 15.0, "min_agreement": 0.7}),
+    "none": Thresholds(**_ALL_OFF),
+}
+
+
+@dataclass(frozen=True)
+class BuildConfig:
+    """What a build does. Everything here but `device` and `limit` shapes the data set and must not change on resume.
+
+    eyes: "auto" exchanges eyes that the picture shows to be swapped; "as-is" takes the source's word.
+    max_side: longer side of the stored picture in px; larger sources are reduced to it, smaller ones stay.
+    limit: stop after this many pairs (None = all).
+    """
+
+    flow: str = "auto"
+    flow_weights: Path | None = None
+    segmenter: str = "auto"
+    segmenter_weights: Path | None = None
+    device: str = "auto"
+    eyes: str = "auto"
+    max_side: int = 768
+    limit: int | None = None
+    thresholds: Thresholds = field(default_factory=Thresholds)
+
+    def __post_init__(self) -> None:
+        """Raise ValueError, with what is allowed, on a setting out of range."""
+        if self.flow not in FLOW_CHOICES:
+            raise ValueError(f"flow {self.flow!r}: must be one of {', '.join(FLOW_CHOICES)}")
+        if self.eyes not in EYES:
+            raise ValueError(f"eyes {self.eyes!r}: must be one of {', '.join(EYES)}")
+        if self.device not in DEVICES:
+            raise ValueError(f"device {self.device!r}: must be one of {', '.join(DEVICES)}")
+        if not 128 <= self.max_side <= 4096:
+            raise ValueError(f"max_side {self.max_side}: must be from 128 to 4096 px")
+        if self.limit is not None and self.limit < 1:
+            raise ValueError(f"limit {self.limit}: must be at least 1")
+
+    def method(self) -> dict[str, object]:
+        """The part that decides what a label and a verdict are, as plain data, for build.json."""
+        return {"eyes": self.eyes, "max_side": self.max_side, "thresholds": asdict(self.thresholds)}

@@ -1,0 +1,158 @@
+"""What a build shows on the screen: progress, summary, the dry run, and errors for people."""
+
+from __future__ import annotations
+
+import errno
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from redweb_builder import builder
+
+INTERRUPTED = 130
+NOTHING_KEPT = 3
+PLAIN_EVERY = 25  # pairs between two lines where the output is no terminal
+
+
+@contextmanager
+def errors_for_people() -> Iterator[None]:
+    """Foreseen errors become one line and exit status 1, an interrupt status 130; neither shows a traceback."""
+    from redweb_builder.store import StoreError
+    from redweb_builder.weights import WeightsUnavailable
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("\nInterrupted. Nothing is lost: the same command goes on from here.", err=True)
+        raise SystemExit(INTERRUPTED) from None
+    except (StoreError, WeightsUnavailable, FileNotFoundError, NotADirectoryError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            told = "no space left on the disk; free some and give the same command again: it goes on from here"
+        else:
+            told = f"{error.strerror or error}: {error.filename or ''}"
+        raise click.ClickException(told) from error
+
+
+class BuildDisplay:
+    """A progress bar with rate and counts on a terminal, a line now and then elsewhere. Use as a context manager."""
+
+    def __init__(self) -> None:
+        """Prepare; nothing is drawn until show()."""
+        self._console = Console(stderr=True)
+        columns = (
+            TextColumn("pairs"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TextColumn("[green]{task.fields[kept]} kept[/] [yellow]{task.fields[rejected]} rejected[/]"),
+            TimeRemainingColumn(),
+        )
+        self._bar = Progress(*columns, console=self._console, disable=not self._console.is_terminal)
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> BuildDisplay:
+        """Return self."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the bar as it stands."""
+        self._bar.stop()
+
+    def show(self, progress: builder.Progress) -> None:
+        """Show the state of a build."""
+        if self._task is None:
+            for note in progress.notes:
+                self._console.print(escape(note), highlight=False, soft_wrap=True)
+            if progress.resumed:
+                self._console.print(f"going on: {progress.resumed} of {progress.total} pairs are done already")
+            self._bar.start()
+            self._task = self._bar.add_task("", total=progress.total, completed=progress.done, **_counts(progress))
+            return
+        self._bar.update(self._task, completed=progress.done, **_counts(progress))
+        last = progress.done == progress.total
+        if self._bar.disable and (last or (progress.done - progress.resumed) % PLAIN_EVERY == 0):
+            counts = _counts(progress)
+            self._console.print(
+                f"{progress.done} of {progress.total} pairs, {counts['rate']}, "
+                f"{counts['kept']} kept, {counts['rejected']} rejected",
+                highlight=False,
+            )
+
+
+def _counts(progress: builder.Progress) -> dict[str, object]:
+    return {
+        "rate": f"{progress.rate:.2f} pairs/s" if progress.rate else "",
+        "kept": progress.counts["kept"],
+        "rejected": progress.counts["rejected"],
+    }
+
+
+def print_summary(summary: builder.Summary) -> None:
+    """What came out, what did not and why, where it lies, what to do next."""
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"\n[bold]{summary.kept} kept[/], {summary.rejected} rejected in {summary.seconds:.0f} s", end="")
+    console.print(f"  (flow {summary.flow}, segmentation {summary.segmenter})")
+    for title, reasons in (("rejected", summary.reasons), ("files in no pair", summary.left_out)):
+        if reasons:
+            told = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+            console.print(f"  {title}: {escape(told)}")
+    out = escape(str(summary.out))
+    console.print(f"  data set: {out}   every pair with its measurements: {out}/manifest.parquet")
+    console.print(f"  look at:  {out}/grid.png")
+    if summary.failed:
+        console.print(
+            f"[red]{len(summary.failed)} pairs met an unforeseen error[/]: see {out}/errors.log; "
+            "the same command tries them again"
+        )
+    if not summary.kept and not summary.failed:
+        console.print("[yellow]Nothing was kept.[/] The grid shows why; `--preset none` keeps every labelled pair.")
+
+
+def exit_code(summary: builder.Summary) -> int:
+    """0: something was kept and nothing failed; 1: pairs failed; 3: nothing was kept."""
+    if summary.failed:
+        return 1
+    return 0 if summary.kept else NOTHING_KEPT
+
+
+def print_dry_run(stereo_dir: Path) -> None:
+    """A table of every pair found, how it would be read, and every file left out, with its reason."""
+    from redweb_builder.inputs.discover import discover
+
+    found = discover(stereo_dir)
+    table = Table("key", "files", "layout", "eyes", "known or guessed", "how", box=None, pad_edge=False)
+    for source in found.sources:
+        files = [_below(source.left, stereo_dir)]
+        if source.right != source.left:
+            files.append(_below(source.right, stereo_dir))
+        eyes = "right first" if source.right_first else "left first"
+        told = "guessed" if source.guessed else "known"
+        table.add_row(
+            *(escape(cell) for cell in (source.key, "\n".join(files), source.layout, eyes, told, source.rule))
+        )
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=220)
+    console.print(table)
+    for left_out in found.left_out:
+        console.print(
+            f"left out: {escape(_below(left_out.path, stereo_dir))}: {left_out.reason} {escape(left_out.detail)}"
+        )
+    layouts = Counter(source.layout for source in found.sources)
+    told = ", ".join(f"{count} {layout}" for layout, count in layouts.most_common())
+    console.print(f"\n{len(found.sources)} pairs ({told}), {len(found.left_out)} files in no pair")
+
+
+def _below(path: Path, folder: Path) -> str:
+    return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)

@@ -1,0 +1,81 @@
+"""Reading a built data set."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from PIL import Image
+
+from redweb_builder.store import StoreError, label_of_png
+from redweb_builder.types import FloatMap, Picture
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One labelled picture.
+
+    image: HxWx3 uint8 RGB, the left view. disparity: HxW float32 px, larger = nearer, NaN = unknown. mask: HxW uint8
+    of Mask values. record: its row of the manifest.
+    """
+
+    key: str
+    image: Picture
+    disparity: FloatMap
+    mask: NDArray[np.uint8]
+    record: dict[str, Any]
+
+
+class Dataset:
+    """The kept (or the rejected) samples of a built folder, in order of key: len(), [index], [key], iteration."""
+
+    def __init__(self, folder: Path, status: str = "kept") -> None:
+        """Open a finished data set. Raises StoreError where `folder` is none."""
+        if not (folder / "manifest.parquet").is_file():
+            unfinished = (folder / "build.json").is_file()
+            raise StoreError(
+                f"{folder}: the build is not finished; run the same build-redweb command again to go on"
+                if unfinished
+                else f"{folder} is not a data set: it has no manifest.parquet"
+            )
+        self.folder = folder
+        self._home = folder if status == "kept" else folder / "rejected"
+        self.manifest: pa.Table = pq.read_table(folder / "manifest.parquet")
+        rows = self.manifest.to_pylist()
+        self._records = {row["key"]: row for row in rows if row["status"] == status and row.get("width")}
+        self.keys = list(self._records)
+
+    @cached_property
+    def rejected(self) -> Dataset:
+        """The pairs that got as far as a label and were not kept."""
+        return Dataset(self.folder, "rejected")
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return len(self.keys)
+
+    def __getitem__(self, which: int | str) -> Sample:
+        """The sample of an index or a key. Raises IndexError, KeyError; StoreError where a file is damaged."""
+        key = self.keys[which] if isinstance(which, int) else which
+        record = self._records[key]
+        label = label_of_png(self._home / "RDs" / f"{key}.png", self._home / "masks" / f"{key}.png")
+        with Image.open(self.image_path(key)) as image:
+            picture = np.asarray(image.convert("RGB"))
+        return Sample(key, picture, label.disparity, label.mask, record)
+
+    def image_path(self, key: str) -> Path:
+        """The picture file of a key."""
+        png = self._home / "Imgs" / f"{key}.png"
+        return png if png.exists() else png.with_suffix(".jpg")
+
+
+def open_dataset(folder: str | os.PathLike[str]) -> Dataset:
+    """Open a data set that `build` wrote. Raises StoreError where `folder` holds none or an unfinished one."""
+    return Dataset(Path(folder))

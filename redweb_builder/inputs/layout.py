@@ -1,0 +1,23 @@
+"""What a rule says about one file: how it holds two eyes, or why it holds none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How one file holds both eyes; the fields are those of PairSource."""
+
+    layout: str
+    rule: str
+    right_first: bool = False
+    guessed: bool = False
+
+
+@dataclass(frozen=True)
+class NotPair:
+    """Why a readable file is no stereo pair: a short code and a sentence for people."""
+
+    reason: str
+    detail: str

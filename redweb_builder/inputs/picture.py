@@ -1,0 +1,229 @@
+"""One picture file -> HxWx3 uint8 RGB, or an InputError that says what is wrong with the file."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image, ImageFile
+
+from redweb_builder.types import InputError, Picture
+
+EXTENSIONS = frozenset(
+    (
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".jps", ".png", ".pns", ".tif", ".tiff"),
+        *(".bmp", ".gif", ".webp", ".ppm", ".pgm", ".pnm", ".jp2", ".avif"),
+    )
+)
+MAX_PIXELS = 200_000_000
+MIN_SIDE = 64
+TRANSPARENT = (128, 128, 128)
+
+# The decoders that may see a user's file: photographs only (Pillow's EPS reader, for one, starts a program).
+_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000", "AVIF")
+_LOSSLESS = ("PNG", "TIFF", "BMP", "GIF", "PPM")
+_LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
+# What Pillow's decoders raise on broken files.
+_BROKEN = (
+    *(OSError, EOFError, SyntaxError, ValueError, TypeError, IndexError, KeyError, OverflowError, AssertionError),
+    *(struct.error, zlib.error),
+)
+_ORIENTATION = 0x0112
+_TRANSPOSE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a picture file says before it is decoded.
+
+    size: (width, height) in px as displayed, EXIF rotation applied. orientation: the EXIF value, 1 to 8.
+    lossless: the file stores its pixels without loss.
+    """
+
+    size: tuple[int, int]
+    orientation: int
+    lossless: bool
+
+
+@contextmanager
+def open_picture(file: BinaryIO | Path, min_side: int = MIN_SIDE) -> Iterator[ImageFile.ImageFile]:
+    """Open a picture without decoding it; the size is checked on the header.
+
+    file: a path, or a binary file at its beginning (left open).
+    Raises InputError: "unreadable", "empty-file", "not-an-image", "corrupt", "too-large" (more than MAX_PIXELS),
+    "too-small" (a side under `min_side` px).
+    """
+    if not isinstance(file, Path):
+        yield _recognise(file, min_side)
+        return
+    try:
+        handle = file.open("rb")
+    except OSError as error:
+        raise InputError(
+            "unreadable", f"{file}: cannot be opened ({error.strerror}); check that it exists and may be read"
+        ) from error
+    with handle:
+        yield _recognise(handle, min_side)
+
+
+def read_header(file: BinaryIO | Path, min_side: int = MIN_SIDE) -> Header:
+    """Size, orientation and storage of a picture file, nothing decoded. Raises InputError like open_picture."""
+    with open_picture(file, min_side) as image:
+        return header_of(image)
+
+
+def header_of(image: ImageFile.ImageFile) -> Header:
+    """The Header of a picture opened with open_picture."""
+    turned = orientation_of(image)
+    width, height = image.size
+    return Header((height, width) if turned >= 5 else (width, height), turned, _is_lossless(image))
+
+
+def read_picture(
+    file: BinaryIO | Path, min_side: int = MIN_SIDE, shrink: int = 1, orientation: int | None = None
+) -> Picture:
+    """Decode a picture to HxWx3 uint8 RGB, upright.
+
+    shrink: 1, 2, 4 or 8; a JPEG is decoded at 1/shrink of its size (sides rounded up), which is many times faster
+        (libjpeg scaled decoding); other formats ignore it.
+    orientation: overrules the EXIF orientation (1 to 8; Exif 2.32, tag 0x0112) of the file.
+    Grey is repeated in the three channels, 16-bit values are divided by 257, CMYK and palettes are converted,
+    transparent pixels are laid over mid grey, of an animation the first frame counts. Colour profiles are ignored.
+    Raises InputError: as open_picture, "corrupt" (broken or cut off), "unsupported" (floating-point or 32-bit
+    values, which are depth maps rather than photographs; or a colour space Pillow cannot convert).
+    """
+    with open_picture(file, min_side) as image:
+        turned = orientation_of(image) if orientation is None else orientation
+        width, height = image.size
+        try:
+            if shrink > 1:
+                image.draft(None, (width // shrink, height // shrink))
+            image.load()
+        except _BROKEN as error:
+            raise InputError("corrupt", f"{_name(image)}: is broken or cut off ({error}); copy it again") from error
+        upright = image.transpose(_TRANSPOSE[turned]) if turned in _TRANSPOSE else image
+        return _to_rgb(upright, _name(image))
+
+
+def orientation_of(image: Image.Image) -> int:
+    """The EXIF orientation of an opened picture, 1 to 8; 1 when there is none or the EXIF block is broken.
+
+    Nothing is decoded: an EXIF block behind the pixels of a PNG file, where it seldom lies, is not seen.
+    """
+    if image.format == "PNG" and not {"exif", "Raw profile type exif"} & set(image.info):
+        return 1
+    try:
+        value = image.getexif().get(_ORIENTATION, 1)
+    except _BROKEN:
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _recognise(file: BinaryIO, min_side: int) -> ImageFile.ImageFile:
+    """Pillow's image for an open file.
+
+    Not Image.open: its size limit is a global of the process (and is below a 200-megapixel phone's).
+    """
+    name = str(getattr(file, "name", "picture"))
+    try:
+        start = file.read(32)
+    except OSError as error:
+        raise InputError("unreadable", f"{name}: cannot be read ({error.strerror})") from error
+    if not start:
+        raise InputError("empty-file", f"{name}: is an empty file; copy it again")
+    Image.init()
+    for format_name in _FORMATS:
+        factory, accepts = Image.OPEN.get(format_name, (None, None))
+        if factory is None or accepts is None or accepts(start) is not True:
+            continue
+        file.seek(0)
+        try:
+            with warnings.catch_warnings():
+                # Odd metadata blocks do not matter here: the pixels are read, or an error says why not.
+                warnings.simplefilter("ignore")
+                image = factory(file, name)
+        except Image.DecompressionBombError as error:
+            raise InputError("too-large", f"{name}: {error}") from error
+        except _BROKEN as error:
+            raise InputError(
+                "corrupt", f"{name}: begins like a {format_name} file but is broken ({error}); copy it again"
+            ) from error
+        _check_size(image.size, name, min_side)
+        return image
+    raise InputError("not-an-image", f"{name}: is not a picture in a known format ({', '.join(_FORMATS)})")
+
+
+def _check_size(size: tuple[int, int], name: str, min_side: int) -> None:
+    width, height = size
+    if width * height > MAX_PIXELS:
+        raise InputError(
+            "too-large",
+            f"{name}: {width} x {height} px is more than {MAX_PIXELS // 1_000_000} megapixels; make it smaller first",
+        )
+    if min(size) < min_side:
+        raise InputError("too-small", f"{name}: {width} x {height} px; every side must be {min_side} px or more")
+
+
+def _to_rgb(image: Image.Image, name: str) -> Picture:
+    if image.mode == "F" or (image.mode == "I" and not _fits_16_bit(image)):
+        raise InputError(
+            "unsupported", f"{name}: holds floating-point or 32-bit values, like a depth map; give 8 or 16 bits"
+        )
+    if image.mode.startswith("I"):
+        deep = np.asarray(image).astype(np.uint32)
+        return np.repeat(((deep + 128) // 257).astype(np.uint8)[:, :, None], 3, axis=2)
+    try:
+        if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+            layered = image.convert("RGBA")
+            flat = Image.new("RGB", image.size, TRANSPARENT)
+            flat.paste(layered, mask=layered.getchannel("A"))
+            return np.array(flat)
+        return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+    except ValueError as error:
+        raise InputError("unsupported", f"{name}: colour mode {image.mode} cannot be converted to RGB") from error
+
+
+def _fits_16_bit(image: Image.Image) -> bool:
+    """Pillow before 11 opens 16-bit grey PNG files as 32-bit integers."""
+    values = np.asarray(image)
+    return image.format == "PNG" or (int(values.min()) >= 0 and 255 < int(values.max()) <= 65535)
+
+
+def _is_lossless(image: ImageFile.ImageFile) -> bool:
+    if image.format == "WEBP":
+        return _is_lossless_webp(image)
+    if image.format == "TIFF":
+        return image.info.get("compression") not in _LOSSY_TIFF
+    return image.format in _LOSSLESS
+
+
+def _is_lossless_webp(image: ImageFile.ImageFile) -> bool:
+    """Whether the first frame is a VP8L chunk (WebP container specification, RFC 9649)."""
+    file = image.fp
+    if file is None:
+        return False
+    place = file.tell()
+    file.seek(0)
+    start = file.read(4096)
+    file.seek(place)
+    lossless, lossy = start.find(b"VP8L"), start.find(b"VP8 ")
+    return lossless >= 0 and (lossy < 0 or lossless < lossy)
+
+
+def _name(image: Image.Image) -> str:
+    return str(getattr(image, "filename", "") or "picture")

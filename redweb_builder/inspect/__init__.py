@@ -1,0 +1,1 @@
+"""Pictures for people: colour maps, the strip of one pair, the grid of many."""

@@ -1,0 +1,136 @@
+"""Maps to pictures: pure functions, every colour chosen to be told apart without colour vision.
+
+Every function returns an HxWx3 uint8 RGB picture of the map's own size; resize the map first, colour it then.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import cv2
+import numpy as np
+import torch
+from torchvision.utils import flow_to_image
+
+from redweb_builder.types import BoolMap, FloatMap, Mask, Picture
+
+Colour = tuple[int, int, int]
+
+# Hues of Okabe & Ito, "Color Universal Design" (2008), for everything that is a class rather than a quantity; the
+# mask's four are also even steps of lightness (CIE L* near 29, 49, 70, 89), so that they part in grey too.
+SKY_BLUE: Colour = (86, 180, 233)
+ORANGE: Colour = (230, 159, 0)
+MASK_COLOURS: dict[Mask, Colour] = {
+    Mask.UNKNOWN: (60, 70, 82),
+    Mask.MEASURED: (0, 134, 98),
+    Mask.SKY: SKY_BLUE,
+    Mask.FILLED: (240, 228, 66),
+}
+# Unknown disparity: a fine checker, because a pattern cannot be taken for a value.
+UNKNOWN_DARK: Colour = (88, 104, 120)
+UNKNOWN_LIGHT: Colour = (120, 138, 156)
+UNKNOWN_CELL = 4
+
+WHEEL_RADIUS = 255
+REGION_TINT = 0.72
+GREY_LEVELS = (28.0, 160.0)
+
+
+@cache
+def disparity_colours() -> Picture:
+    """The disparity colour map, 256x3 uint8 RGB, far first: INFERNO, whose CIE lightness rises all the way to near."""
+    ramp = np.arange(256, dtype=np.uint8)[:, None]
+    table: Picture = cv2.applyColorMap(ramp, cv2.COLORMAP_INFERNO)[:, 0, ::-1].copy()
+    return table
+
+
+def disparity_picture(disparity: FloatMap, low: float, high: float) -> Picture:
+    """Colour a disparity map: dark = far, bright = near, grey-blue checker = unknown.
+
+    disparity: HxW float32, larger = nearer, NaN = unknown. low, high: the values of the darkest and the brightest
+    colour, same unit; values beyond are clipped.
+    Raises ValueError if low < high does not hold.
+    """
+    if not low < high:
+        raise ValueError(f"the colour scale needs low < high, got low={low} and high={high}")
+    unknown = np.isnan(disparity)
+    position = (np.where(unknown, np.float32(low), disparity) - np.float32(low)) * np.float32(255.0 / (high - low))
+    picture: Picture = np.take(disparity_colours(), np.rint(np.clip(position, 0.0, 255.0)).astype(np.intp), axis=0)
+    if unknown.any():
+        picture[unknown] = unknown_picture(*disparity.shape)[unknown]
+    return picture
+
+
+def unknown_picture(height: int, width: int) -> Picture:
+    """The grey-blue checker that stands for unknown disparity, height x width x 3 uint8."""
+    y, x = np.arange(height)[:, None] // UNKNOWN_CELL, np.arange(width) // UNKNOWN_CELL
+    checker: Picture = np.array([UNKNOWN_LIGHT, UNKNOWN_DARK], dtype=np.uint8)[(x + y) % 2]
+    return checker
+
+
+def fade_invalid(picture: Picture, valid: FloatMap | BoolMap, strength: float = 0.8) -> Picture:
+    """Fade a coloured disparity towards the unknown checker where it is not valid.
+
+    Dimming to black would read as "far" in this map. picture: HxWx3 uint8; valid: HxW bool, or float32 in [0, 1]
+    for a soft edge; strength: how much of the checker an invalid pixel shows.
+    """
+    weight = strength * (1.0 - valid.astype(np.float32))[..., None]
+    faded = picture + weight * (unknown_picture(*valid.shape).astype(np.float32) - picture)
+    return np.rint(faded).astype(np.uint8)
+
+
+def flow_picture(flow: FloatMap, limit: float | None = None) -> Picture:
+    """Colour a flow by the wheel of Baker et al. (IJCV 2011): hue = direction, saturation = length, white = still.
+
+    flow: HxWx2 float32, px, (x, y), finite. limit: the length in px shown fully saturated, longer is clipped;
+    by default the 98th percentile of the lengths but at least 1 px, so that no noise is blown up into colours.
+    """
+    length = cv2.magnitude(*cv2.split(flow))
+    if limit is None:
+        limit = max(float(np.percentile(length, 98)), 1.0)
+    steps = np.rint(flow * (WHEEL_RADIUS / np.maximum(length, limit))[..., None]).astype(np.intp) + WHEEL_RADIUS
+    wheel = flow_wheel()
+    picture: Picture = np.take(wheel.reshape(-1, 3), steps[..., 1] * wheel.shape[1] + steps[..., 0], axis=0)
+    return picture
+
+
+@cache
+def flow_wheel() -> Picture:
+    """The colours of all vectors of the unit disc: SxSx3 uint8, S = 2 * WHEEL_RADIUS + 1, (0, 0) in the middle.
+
+    torchvision's flow_to_image, called once: a look-up in its result is several times faster than a call for a pair.
+    """
+    axis = np.linspace(-1.0, 1.0, 2 * WHEEL_RADIUS + 1, dtype=np.float32)
+    vectors = np.stack(np.meshgrid(axis, axis))
+    vectors /= np.maximum(np.hypot(*vectors), 1.0)
+    # flow_to_image divides by the longest vector: one more column, a trifle longer than 1, makes that a constant and
+    # keeps rounding from pushing a channel below 0, which wraps to 255.
+    padded = np.pad(vectors, ((0, 0), (0, 0), (0, 1)))
+    padded[0, :, -1] = 1.001
+    picture: Picture = flow_to_image(torch.from_numpy(padded))[:, :, :-1].permute(1, 2, 0).contiguous().numpy()
+    return picture
+
+
+def regions_picture(left: Picture, sky: FloatMap, far: FloatMap) -> Picture:
+    """The photograph in dim grey, tinted blue by the sky's and orange by the far field's probability.
+
+    left: HxWx3 uint8 RGB; sky, far: HxW float32 in [0, 1].
+    """
+    dark, light = GREY_LEVELS
+    luminance = cv2.cvtColor(left, cv2.COLOR_RGB2GRAY).astype(np.float32)[..., None] / 255.0
+    grey = dark + (light - dark) * luminance
+    total = np.maximum(sky + far, 1.0)
+    sky_weight, far_weight = (REGION_TINT * (part / total)[..., None] for part in (sky, far))
+    tint = sky_weight * np.array(SKY_BLUE, np.float32) + far_weight * np.array(ORANGE, np.float32)
+    picture: Picture = np.rint(grey * (1.0 - sky_weight - far_weight) + tint).astype(np.uint8)
+    return picture
+
+
+def mask_picture(mask: Picture) -> Picture:
+    """Flat colours (MASK_COLOURS) of what each label pixel rests on; mask: HxW uint8 of Mask values.
+
+    Raises ValueError on a value that is no Mask.
+    """
+    if mask.size and int(mask.max()) > max(Mask):
+        raise ValueError(f"mask values lie in 0..{int(max(Mask))}, got {int(mask.max())}")
+    return np.take(np.array([MASK_COLOURS[value] for value in sorted(Mask)], dtype=np.uint8), mask, axis=0)

@@ -1,0 +1,288 @@
+"""The inspection grid: one picture that shows what a build kept, what it rejected, and why."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import SupportsFloat, TypeVar
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from redweb_builder.inspect.colour import (
+    MASK_COLOURS,
+    ORANGE,
+    SKY_BLUE,
+    Colour,
+    disparity_picture,
+    flow_picture,
+    unknown_picture,
+)
+from redweb_builder.inspect.strip import CELL_HEIGHT, CELL_WIDTH, COLUMNS, GAP, STRIP_WIDTH
+from redweb_builder.types import Picture
+
+STATUSES = ("kept", "rejected")
+KEPT, REJECTED = STATUSES
+
+PAPER: Colour = (20, 21, 23)
+BRIGHT: Colour = (240, 241, 243)
+SOFT: Colour = (172, 176, 182)
+ACCENT: dict[str, Colour] = {KEPT: (0, 158, 115), REJECTED: (224, 108, 20)}
+
+MARGIN, LINE, TEXT_GAP, ROW_GAP, SECTION_GAP = 24, 20, 4, 16, 44
+TITLE_SIZE, HEADING_SIZE, TEXT_SIZE = 28, 18, 14
+LEGEND_HEIGHT, WHEEL, BAR_HEIGHT, SWATCH = 76, 64, 14, 14
+WIDTH = STRIP_WIDTH + 2 * MARGIN
+
+# Pillow's own font, so that the picture needs no system font and is the same everywhere, draws little beyond ASCII.
+PLAIN = str.maketrans(
+    {"×": "x", "≥": ">=", "≤": "<=", "−": "-", "–": "-", "—": "-", "→": "->", "±": "+-", "σ": "sigma"}
+)
+DRAWABLE = "°·…"
+
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+Record = TypeVar("Record", bound=Mapping[str, object])
+
+
+@dataclass(frozen=True)
+class Row:
+    """One pair of the grid.
+
+    strip: the picture that strip() drew, CELL_HEIGHT x STRIP_WIDTH x 3 uint8, or None for a pair that never got a
+    label. status: "kept" or "rejected". caption: the measurements; of a rejected pair the reason first.
+    """
+
+    strip: Picture | None
+    key: str
+    status: str
+    caption: str
+
+    def __post_init__(self) -> None:
+        """Raise ValueError on an unknown status or a strip of another size."""
+        if self.status not in STATUSES:
+            raise ValueError(f"the status of {self.key!r} is one of {STATUSES}, got {self.status!r}")
+        if self.strip is not None and self.strip.shape != (CELL_HEIGHT, STRIP_WIDTH, 3):
+            raise ValueError(f"the strip of {self.key!r} is {(CELL_HEIGHT, STRIP_WIDTH, 3)}, got {self.strip.shape}")
+
+
+def grid(rows: Sequence[Row], title: str) -> Image.Image:
+    """Draw rows of strips under one header: the kept pairs first, then the rejected ones in a section of their own.
+
+    Within a section the rows keep their order. Returns an RGB picture, WIDTH px wide and as high as the rows need.
+    """
+    sections = {status: [row for row in rows if row.status == status] for status in STATUSES}
+    heights = {status: _section_height(found) for status, found in sections.items()}
+    header = MARGIN + TITLE_SIZE + 20 + LINE + 4 + LEGEND_HEIGHT
+    total = header + sum(SECTION_GAP + height for height in heights.values()) + MARGIN
+    canvas = Image.new("RGB", (WIDTH, total), PAPER)
+    _draw_header(canvas, title)
+    top = header
+    for status, found in sections.items():
+        _draw_section(canvas, top + SECTION_GAP, status, found)
+        top += SECTION_GAP + heights[status]
+    return canvas
+
+
+def choose(records: Sequence[Record], rows: int) -> list[Record]:
+    """Choose the records that tell most about a large set: at most `rows` of them, kept ones first.
+
+    A record has "key", "status" ("kept" or "rejected"), "reason", "quality" in [0, 1] and "margin", the distance to
+    the nearest threshold; None, NaN or absent count as the worst quality and as far from every threshold.
+    Of the kept records a third each are the best, the worst and the most borderline (smallest margin), shown from
+    best to worst. The rejected ones get a third of the rows (more where few were kept) and take turns by reason, the
+    most frequent reason first, the most borderline record of a reason first. Ties fall to the key: the order of the
+    records does not matter. Raises ValueError if rows < 1 or a status is unknown.
+    """
+    if rows < 1:
+        raise ValueError(f"the number of rows is at least 1, got {rows}")
+    unknown = sorted({str(record["status"]) for record in records} - set(STATUSES))
+    if unknown:
+        raise ValueError(f"a status is one of {STATUSES}, got {unknown}")
+    kept = [record for record in records if record["status"] == KEPT]
+    rejected = [record for record in records if record["status"] == REJECTED]
+    share = min(len(rejected), max(rows // 3, rows - len(kept)))
+    return _choose_kept(kept, rows - share) + _choose_rejected(rejected, share)
+
+
+def _choose_kept(records: list[Record], rows: int) -> list[Record]:
+    """Best, borderline and worst in turn, none twice, ordered from best to worst."""
+    best = sorted(records, key=_by_quality)
+    queues = [best, sorted(records, key=_by_margin), best[::-1]]
+    chosen: dict[str, Record] = {}
+    for turn in range(min(rows, len({_key(record) for record in records}))):
+        record = next(record for record in queues[turn % 3] if _key(record) not in chosen)
+        chosen[_key(record)] = record
+    return sorted(chosen.values(), key=_by_quality)
+
+
+def _choose_rejected(records: list[Record], rows: int) -> list[Record]:
+    """One record of each reason in turn until the rows are full, grouped by reason."""
+    reasons: dict[str, list[Record]] = {}
+    for record in sorted(records, key=_by_margin):
+        reasons.setdefault(str(record["reason"]), []).append(record)
+    groups = sorted(reasons.items(), key=lambda item: (-len(item[1]), item[0]))
+    turns = sorted((turn, rank) for rank, (_, found) in enumerate(groups) for turn in range(len(found)))[:rows]
+    return [groups[rank][1][turn] for rank, turn in sorted((rank, turn) for turn, rank in turns)]
+
+
+def _key(record: Mapping[str, object]) -> str:
+    return str(record["key"])
+
+
+def _by_quality(record: Mapping[str, object]) -> tuple[float, str]:
+    return -_number(record.get("quality"), -math.inf), _key(record)
+
+
+def _by_margin(record: Mapping[str, object]) -> tuple[float, str]:
+    return _number(record.get("margin"), math.inf), _key(record)
+
+
+def _number(value: object, missing: float) -> float:
+    """The float of a manifest value, or `missing` for None and NaN."""
+    if value is None:
+        return missing
+    if not isinstance(value, SupportsFloat):
+        raise TypeError(f"quality and margin are numbers or None, got {value!r}")
+    number = float(value)
+    return missing if math.isnan(number) else number
+
+
+def _section_height(rows: Sequence[Row]) -> int:
+    return HEADING_SIZE + 14 + sum(_row_height(row) for row in rows) + (0 if rows else LINE)
+
+
+def _row_height(row: Row) -> int:
+    picture = 0 if row.strip is None else TEXT_GAP + CELL_HEIGHT
+    gap = ROW_GAP // 2 if row.strip is None else ROW_GAP
+    return LINE * len(_row_lines(row)) + picture + gap
+
+
+def _row_lines(row: Row) -> list[list[tuple[str, Colour]]]:
+    """The text above a strip, as lines of coloured runs: key and caption on one line, or the caption below."""
+    font, room = _font(TEXT_SIZE), STRIP_WIDTH - 16
+    key, caption = _shorten(_plain(row.key), font, room), _plain(row.caption)
+    if font.getlength(f"{key}     {caption}") <= room:
+        return [[(f"{key}     ", BRIGHT), (caption, SOFT)]]
+    return [[(key, BRIGHT)], *([(line, SOFT)] for line in _wrap(caption, font, room))]
+
+
+def _draw_section(canvas: Image.Image, top: int, status: str, rows: Sequence[Row]) -> None:
+    draw = ImageDraw.Draw(canvas)
+    draw.rectangle((MARGIN, top - 12, WIDTH - MARGIN - 1, top - 10), fill=ACCENT[status])
+    draw.text((MARGIN, top), f"{status}  ({len(rows)})", font=_font(HEADING_SIZE), fill=ACCENT[status])
+    top += HEADING_SIZE + 14
+    if not rows:
+        draw.text((MARGIN, top), "none", font=_font(TEXT_SIZE), fill=SOFT)
+    for row in rows:
+        _draw_row(canvas, draw, top, row)
+        top += _row_height(row)
+
+
+def _draw_row(canvas: Image.Image, draw: ImageDraw.ImageDraw, top: int, row: Row) -> None:
+    font = _font(TEXT_SIZE)
+    draw.rectangle((MARGIN, top + 4, MARGIN + 7, top + 11), fill=ACCENT[row.status])
+    for line in _row_lines(row):
+        x = float(MARGIN + 16)
+        for text, colour in line:
+            draw.text((x, top), text, font=font, fill=colour)
+            x += font.getlength(text)
+        top += LINE
+    if row.strip is not None:
+        canvas.paste(Image.fromarray(row.strip), (MARGIN, top + TEXT_GAP))
+
+
+def _draw_header(canvas: Image.Image, title: str) -> None:
+    """Title, column headings, and under each heading the legend of its colours."""
+    draw = ImageDraw.Draw(canvas)
+    title_font = _font(TITLE_SIZE)
+    draw.text((MARGIN, MARGIN - 6), _shorten(_plain(title), title_font, STRIP_WIDTH), font=title_font, fill=BRIGHT)
+    top = MARGIN + TITLE_SIZE + 20
+    for column, heading in enumerate(COLUMNS):
+        draw.text((_column_x(column), top), heading, font=_font(HEADING_SIZE), fill=BRIGHT)
+    top += LINE + 8
+    text = ("what the network will see;", "every map lies in its frame")
+    _draw_lines(draw, _column_x(0), top, text)
+    _draw_wheel(canvas, draw, _column_x(1), top)
+    _draw_bar(canvas, draw, _column_x(2), top, "the two flows disagree")
+    _draw_swatches(draw, _column_x(3), top, (("sky", SKY_BLUE), ("far", ORANGE)))
+    _draw_bar(canvas, draw, _column_x(4), top, "unknown")
+    _draw_swatches(draw, _column_x(5), top, [(value.name.lower(), colour) for value, colour in MASK_COLOURS.items()])
+
+
+def _column_x(column: int) -> int:
+    return MARGIN + column * (CELL_WIDTH + GAP)
+
+
+def _draw_lines(draw: ImageDraw.ImageDraw, x: int, top: int, lines: Sequence[str]) -> None:
+    for number, line in enumerate(lines):
+        draw.text((x, top + number * LINE), line, font=_font(TEXT_SIZE), fill=SOFT)
+
+
+def _draw_wheel(canvas: Image.Image, draw: ImageDraw.ImageDraw, x: int, top: int) -> None:
+    """The colour of every direction and length, drawn four times too large for a smooth rim."""
+    axis = np.linspace(-1.0, 1.0, 4 * WHEEL, dtype=np.float32)
+    vectors = np.stack(np.meshgrid(axis, axis), axis=-1)
+    wheel = Image.fromarray(flow_picture(vectors, limit=1.0)).resize((WHEEL, WHEEL), Image.Resampling.BOX)
+    disc = Image.fromarray(np.uint8(255) * (np.hypot(vectors[..., 0], vectors[..., 1]) <= 1))
+    canvas.paste(wheel, (x, top), disc.resize((WHEEL, WHEEL), Image.Resampling.BOX))
+    _draw_lines(draw, x + WHEEL + 12, top, ("hue: direction", "strength: length,", "scaled pair by pair"))
+
+
+def _draw_bar(canvas: Image.Image, draw: ImageDraw.ImageDraw, x: int, top: int, checker: str) -> None:
+    """The far..near bar, and the checker with its meaning."""
+    ramp = np.tile(np.linspace(0.0, 1.0, CELL_WIDTH - 16, dtype=np.float32), (BAR_HEIGHT, 1))
+    canvas.paste(Image.fromarray(disparity_picture(ramp, 0.0, 1.0)), (x, top + 2))
+    font = _font(TEXT_SIZE)
+    draw.text((x, top + LINE), "far", font=font, fill=SOFT)
+    draw.text((x + CELL_WIDTH - 16, top + LINE), "near", font=font, fill=SOFT, anchor="ra")
+    canvas.paste(Image.fromarray(unknown_picture(SWATCH, 2 * SWATCH)), (x, top + 2 * LINE + 6))
+    draw.text((x + 2 * SWATCH + 8, top + 2 * LINE + 4), checker, font=font, fill=SOFT)
+
+
+def _draw_swatches(draw: ImageDraw.ImageDraw, x: int, top: int, swatches: Sequence[tuple[str, Colour]]) -> None:
+    """Colour and name, in columns of two."""
+    for number, (name, colour) in enumerate(swatches):
+        left, y = x + number // 2 * (CELL_WIDTH // 2), top + number % 2 * (LINE + 4)
+        draw.rectangle((left, y + 2, left + SWATCH - 1, y + SWATCH + 1), fill=colour, outline=SOFT)
+        draw.text((left + SWATCH + 8, y), name, font=_font(TEXT_SIZE), fill=SOFT)
+
+
+@cache
+def _font(size: int) -> Font:
+    return ImageFont.load_default(size=size)
+
+
+def _plain(text: str) -> str:
+    """What the font can draw: accents dropped, every other strange character written as its escape."""
+    letters = unicodedata.normalize("NFKD", text.translate(PLAIN)) if not text.isascii() else text
+    kept = (letter for letter in letters if not unicodedata.combining(letter))
+    return "".join(
+        letter if letter in DRAWABLE else letter.encode("ascii", "backslashreplace").decode() for letter in kept
+    )
+
+
+def _shorten(text: str, font: Font, room: int) -> str:
+    """The text, its middle cut out if it is wider than `room` px: both ends of a key tell pairs apart."""
+    if font.getlength(text) <= room:
+        return text
+    halves = range(1, len(text) // 2)
+    half = max(
+        1, bisect_right(halves, room, key=lambda half: math.ceil(font.getlength(f"{text[:half]}…{text[-half:]}")))
+    )
+    return f"{text[:half]}…{text[-half:]}"
+
+
+def _wrap(text: str, font: Font, room: int) -> list[str]:
+    """Break a text into lines of at most `room` px, at spaces."""
+    lines: list[str] = []
+    for word in text.split():
+        joined = f"{lines[-1]} {word}" if lines else word
+        if lines and font.getlength(joined) <= room:
+            lines[-1] = joined
+        else:
+            lines.append(_shorten(word, font, room))
+    return lines

@@ -1,0 +1,109 @@
+"""The strip of one pair: what was seen on the way to its label, in one row of six tiles.
+
+It is drawn while the maps are in memory and kept as previews/<key>.jpg, so that the grid needs no network later.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import cv2
+import numpy as np
+
+from redweb_builder.inspect.colour import (
+    disparity_picture,
+    fade_invalid,
+    flow_picture,
+    mask_picture,
+    regions_picture,
+)
+from redweb_builder.types import BoolMap, Evidence, FloatMap, Mask, Picture
+
+CELL_WIDTH, CELL_HEIGHT, GAP = 240, 160, 4
+COLUMNS = ("left view", "optical flow", "raw disparity", "regions", "refined depth", "mask")
+STRIP_WIDTH = len(COLUMNS) * CELL_WIDTH + (len(COLUMNS) - 1) * GAP
+BACKGROUND = 35
+LEAST_SPAN = 1.0
+
+Map = TypeVar("Map", Picture, FloatMap)
+AnyMap = TypeVar("AnyMap", FloatMap, BoolMap)
+
+
+def strip(evidence: Evidence) -> Picture:
+    """Draw one pair: left view, flow, raw disparity, regions, refined depth, mask.
+
+    Returns CELL_HEIGHT x STRIP_WIDTH x 3 uint8 RGB: six cells of one size, so that the columns of many pairs align,
+    with the maps fitted inside on the background colour. Raw and refined depth share one colour scale.
+    """
+    size = tile_size(*evidence.pair.left.shape[:2])
+    left = _resize(evidence.pair.left, size)
+    maps = (evidence.flow.forward, evidence.raw, evidence.regions.sky, evidence.regions.far)
+    flow, raw, sky, far = (_resize(_thin(image, size), size) for image in maps)
+    valid = _resize(_thin(evidence.valid, size).astype(np.float32), size)
+    refined = _resize_known(_thin(evidence.label.disparity, size), size)
+    mask = cv2.resize(evidence.label.mask, size, interpolation=cv2.INTER_NEAREST)
+    low, high = colour_scale(refined, mask)
+    return _join(
+        [
+            left,
+            flow_picture(flow),
+            fade_invalid(disparity_picture(raw, low, high), valid),
+            regions_picture(left, sky, far),
+            disparity_picture(refined, low, high),
+            mask_picture(mask),
+        ]
+    )
+
+
+def tile_size(height: int, width: int) -> tuple[int, int]:
+    """The largest (width, height) in px of the picture's aspect that fits a cell."""
+    scale = min(CELL_WIDTH / width, CELL_HEIGHT / height)
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def colour_scale(disparity: FloatMap, mask: Picture) -> tuple[float, float]:
+    """Robust (low, high) of a label: the percentiles 1 and 99 of its measured disparity, at least 1 px apart.
+
+    disparity: HxW float32, px, NaN = unknown; mask: HxW uint8 of Mask values. A label without a measured pixel
+    is scaled by all its known values, one without any by (0, 1). The least span keeps a flat scene looking flat.
+    """
+    known = ~np.isnan(disparity)
+    measured = known & (mask == Mask.MEASURED)
+    values = disparity[measured if measured.any() else known]
+    if values.size == 0:
+        return 0.0, LEAST_SPAN
+    low, high = (float(value) for value in np.percentile(values, (1, 99)))
+    missing = max(0.0, LEAST_SPAN - (high - low))
+    return low - missing / 2, high + missing / 2
+
+
+def _resize(image: Map, size: tuple[int, int]) -> Map:
+    """Resize a picture or a map without holes to (width, height): area mean when shrinking, linear when enlarging."""
+    shrinks = size[0] < image.shape[1]
+    resized: Map = cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return resized
+
+
+def _thin(image: AnyMap, size: tuple[int, int]) -> AnyMap:
+    """Every n-th pixel of a map, at least two a side left for each pixel of `size`: a mean of those looks the same."""
+    step = max(1, image.shape[1] // (2 * size[0]))
+    return image[::step, ::step]
+
+
+def _resize_known(disparity: FloatMap, size: tuple[int, int]) -> FloatMap:
+    """Resize a map with holes: the mean of the known values, NaN where they cover less than half of a pixel."""
+    known = ~np.isnan(disparity)
+    cover = _resize(known.astype(np.float32), size)
+    total = _resize(np.where(known, disparity, np.float32(0)), size)
+    return np.where(cover >= 0.5, total / np.maximum(cover, 0.5), np.float32(np.nan))
+
+
+def _join(tiles: list[Picture]) -> Picture:
+    """Centre each tile in a cell of its own, side by side on the background."""
+    canvas = np.full((CELL_HEIGHT, STRIP_WIDTH, 3), BACKGROUND, dtype=np.uint8)
+    for column, tile in enumerate(tiles):
+        height, width = tile.shape[:2]
+        y = (CELL_HEIGHT - height) // 2
+        x = column * (CELL_WIDTH + GAP) + (CELL_WIDTH - width) // 2
+        canvas[y : y + height, x : x + width] = tile
+    return canvas

@@ -1,0 +1,36 @@
+"""A quick look at a pair before the real flow: small views and their DIS flow, for eye order and alignment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+
+from redweb_builder.flow import dis_flow
+from redweb_builder.types import Flow, Picture
+
+SIDE = 512
+
+
+@dataclass(frozen=True)
+class QuickLook:
+    """left, right: hxwx3 uint8, longer side at most SIDE. flow: between them. shrink: their size over the pair's."""
+
+    left: Picture
+    right: Picture
+    flow: Flow
+    shrink: float
+
+    def swapped(self) -> QuickLook:
+        """The same look with the eyes exchanged."""
+        return QuickLook(self.right, self.left, Flow(self.flow.backward, self.flow.forward), self.shrink)
+
+
+def quick_look(left: Picture, right: Picture) -> QuickLook:
+    """Reduce two HxWx3 uint8 views and match them in both directions."""
+    height, width = left.shape[:2]
+    shrink = min(1.0, SIDE / max(height, width))
+    size = (max(16, round(width * shrink)), max(16, round(height * shrink)))
+    small = [cv2.resize(view, size, interpolation=cv2.INTER_AREA) for view in (left, right)]
+    grey = [cv2.cvtColor(view, cv2.COLOR_RGB2GRAY) for view in small]
+    return QuickLook(small[0], small[1], Flow(dis_flow(grey[0], grey[1]), dis_flow(grey[1], grey[0])), shrink)

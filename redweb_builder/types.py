@@ -1,0 +1,151 @@
+"""The nouns of the builder.
+
+Conventions, kept everywhere (see ARCHITECTURE.md):
+
+* pictures are HxWx3 uint8 RGB arrays;
+* disparity is HxW float32 in pixels of the left view, **larger = nearer**, NaN = unknown, both signs
+  occur (converged cameras): the left pixel (x, y) is seen in the right view at (x - disparity, y);
+* every map of a pair lies in the left-image frame unless its name says otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Picture = NDArray[np.uint8]
+FloatMap = NDArray[np.float32]
+BoolMap = NDArray[np.bool_]
+
+LAYOUTS = ("files", "mpo", "side-by-side", "over-under", "side-by-side-half", "over-under-half")
+
+
+@dataclass(frozen=True)
+class PairSource:
+    """Where a stereo pair lies and how it is read: plain data, picklable, nothing opened yet.
+
+    key: unique, file-name safe, made from the path below the input folder; names every output file.
+    left, right: the files of the two eyes; the same file for a packed picture or a container.
+    layout: one of LAYOUTS ("files" = one file an eye; the rest hold both eyes in one file).
+    rule: in words, what recognised it ("folders left/ + right/", "JPS header", ...).
+    right_first: the first half or frame belongs to the right eye (cross-eyed).
+    guessed: the layout or the eye order was inferred from the content or a default, not stated.
+    """
+
+    key: str
+    left: Path
+    right: Path
+    layout: str
+    rule: str
+    right_first: bool = False
+    guessed: bool = False
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A file of the input folder that is not part of any pair, and why."""
+
+    path: Path
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class StereoPair:
+    """Two views of one scene, equal in size: HxWx3 uint8 RGB each.
+
+    lossless: the source stores pixels without loss (its left view is then stored as PNG).
+    source_size: (width, height) of one eye in the source, before any resize.
+    digest: hexadecimal SHA-256 of the source bytes.
+    """
+
+    key: str
+    left: Picture
+    right: Picture
+    lossless: bool
+    source_size: tuple[int, int]
+    digest: str
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Dense flow between the views, HxWx2 float32, px, (x, y) order.
+
+    forward: in the left frame, left -> right. backward: in the right frame, right -> left.
+    """
+
+    forward: FloatMap
+    backward: FloatMap
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Semantic probabilities of the left view, HxW float32 in [0, 1]."""
+
+    sky: FloatMap
+    far: FloatMap
+
+
+class Mask(IntEnum):
+    """What a label pixel rests on; the values of masks/<key>.png."""
+
+    UNKNOWN = 0
+    MEASURED = 1
+    SKY = 2
+    FILLED = 3
+
+
+@dataclass(frozen=True)
+class Label:
+    """The refined relative depth of a left view.
+
+    disparity: HxW float32, px, larger = nearer, NaN exactly where mask is UNKNOWN; sky pixels hold
+    the image's smallest value.
+    mask: HxW uint8 of Mask values.
+    """
+
+    disparity: FloatMap
+    mask: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Why a pair was not kept: data, not an exception.
+
+    stage: "discover", "read", "align", "filter", "duplicate". reason: a short code ("vertical", ...).
+    value, threshold: the measurement that decided and its limit, where there is one.
+    """
+
+    stage: str
+    reason: str
+    value: float | None = None
+    threshold: float | None = None
+    detail: str = ""
+
+
+class InputError(Exception):
+    """A source that cannot be read as a stereo pair. `reason` is a short code, str() is for people."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that was seen on the way to a label; the inspection strip is drawn from it.
+
+    raw: disparity straight from the flow, no NaN. valid: forward-backward agreement holds.
+    """
+
+    pair: StereoPair
+    flow: Flow
+    raw: FloatMap
+    valid: BoolMap
+    regions: Regions
+    label: Label
+    measurements: dict[str, float] = field(default_factory=dict)

@@ -1,0 +1,68 @@
+"""Where pretrained weights come from: a path given, the hub's cache, the hub. Nothing is fetched at import."""
+
+from __future__ import annotations
+
+import hashlib
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+HUB_TIMEOUT_S = 10
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A weight file that was found. origin: "path", "cache" or "hub". sha256: of the file's bytes."""
+
+    path: Path
+    origin: str
+    sha256: str
+
+
+class WeightsUnavailable(Exception):
+    """No weights could be had; str() says where they were looked for, for people."""
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file, read in blocks."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def find_weights(path: Path | None, url: str) -> Weights:
+    """The file at `path`, else `url`'s file in torch.hub's cache, else downloaded into that cache.
+
+    The hub's names end in the first digits of their SHA-256 ("raft_small_C_T_V1-ad48884c.pth"), which a
+    download is checked against. Raises WeightsUnavailable.
+    """
+    if path is not None:
+        if not path.is_file():
+            raise WeightsUnavailable(f"there is no weight file at {path}")
+        return Weights(path, "path", sha256_of(path))
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
+    if cached.is_file():
+        return Weights(cached, "cache", sha256_of(cached))
+    try:
+        _download(url, cached)
+    except (OSError, urllib.error.URLError) as error:
+        raise WeightsUnavailable(f"{cached.name} is not in {cached.parent} and the hub gave none ({error})") from error
+    return Weights(cached, "hub", sha256_of(cached))
+
+
+def _download(url: str, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_suffix(".part")
+    with urllib.request.urlopen(url, timeout=HUB_TIMEOUT_S) as response, part.open("wb") as file:
+        while block := response.read(1 << 20):
+            file.write(block)
+    expected = target.stem.rsplit("-", 1)[-1]
+    if not sha256_of(part).startswith(expected):
+        part.unlink()
+        raise OSError(f"the download of {target.name} does not match its checksum {expected}")
+    part.replace(target)
