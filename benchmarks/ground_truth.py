@@ -40,8 +40,10 @@ def family(group: str) -> str:
 
 
 def _disparity(file: Path, scale: float) -> FloatMap:
-    values = cv2.imread(str(file), cv2.IMREAD_UNCHANGED).astype(np.float32)
-    values = values if values.ndim == 2 else values[..., 0]
-    disparity = values * scale
+    image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise SystemExit(f"cannot read {file}")
+    values = (image if image.ndim == 2 else image[..., 0]).astype(np.float32)
+    disparity: FloatMap = values * np.float32(scale)
     disparity[~np.isfinite(values) | (values <= 0)] = np.nan
     return disparity

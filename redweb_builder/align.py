@@ -118,7 +118,8 @@ def _confirmed_points(look: QuickLook) -> tuple[FloatMap, FloatMap, float]:
 def _model(parameters: NDArray[np.float64], points: FloatMap) -> NDArray[np.float64]:
     b, c, t, p, q = parameters
     u, v = points.T.astype(np.float64)
-    return (b * u + (1 + c) * v + t) / (p * u + q * v + 1)
+    y_left: NDArray[np.float64] = (b * u + (1 + c) * v + t) / (p * u + q * v + 1)
+    return y_left
 
 
 def _fit(points: FloatMap, y_left: FloatMap, free: int) -> NDArray[np.float64]:

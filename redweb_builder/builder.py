@@ -37,7 +37,7 @@ GRID_ROWS = 40
 
 @dataclass
 class Progress:
-    """What a caller may show while a build runs. total: pairs to do in all; done: finished, also earlier; failed: keys."""
+    """What a caller may show while a build runs. total: pairs to do; done: finished, resumed: of them in earlier runs."""
 
     total: int = 0
     done: int = 0

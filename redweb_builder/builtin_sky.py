@@ -78,7 +78,7 @@ def _spread_along_row(cost: FloatMap, edges: FloatMap) -> FloatMap:
     rightwards = np.minimum.accumulate(cost - walked) + walked
     back = walked[-1] - walked + edges
     leftwards = np.minimum.accumulate((cost - back)[::-1])[::-1] + back
-    return np.minimum(cost, np.minimum(rightwards, leftwards))
+    return np.asarray(np.minimum(cost, np.minimum(rightwards, leftwards)), np.float32)
 
 
 def _logistic(small: Picture, cost: FloatMap) -> FloatMap:
@@ -116,4 +116,4 @@ def _grabcut(small: Picture, probability: FloatMap, seed: BoolMap) -> BoolMap:
         return np.asarray(probability > 0.5)
     cv2.setRNGSeed(0)  # GrabCut's k-means draws from OpenCV's generator; the same picture must give the same sky
     cv2.grabCut(small, trimap, None, np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK)
-    return (trimap == cv2.GC_FGD) | (trimap == cv2.GC_PR_FGD)
+    return np.asarray((trimap == cv2.GC_FGD) | (trimap == cv2.GC_PR_FGD))

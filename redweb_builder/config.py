@@ -13,7 +13,7 @@ DEVICES = ("auto", "cpu", "cuda")
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Limits of the filters (filters.py); None switches a check off. Each is named after its measurement (measure.py)."""
+    """Limits of the filters (filters.py), named after their measurements (measure.py); None switches a check off."""
 
     min_texture: float | None = 0.04
     min_agreement: float | None = 0.6

@@ -77,25 +77,31 @@ class BuildDisplay:
             if progress.resumed:
                 self._console.print(f"going on: {progress.resumed} of {progress.total} pairs are done already")
             self._bar.start()
-            self._task = self._bar.add_task("", total=progress.total, completed=progress.done, **_counts(progress))
+            self._task = self._bar.add_task("", total=progress.total)
+            self._update(progress)
             return
-        self._bar.update(self._task, completed=progress.done, **_counts(progress))
+        self._update(progress)
         last = progress.done == progress.total
         if self._bar.disable and (last or (progress.done - progress.resumed) % PLAIN_EVERY == 0):
-            counts = _counts(progress)
             self._console.print(
-                f"{progress.done} of {progress.total} pairs, {counts['rate']}, "
-                f"{counts['kept']} kept, {counts['rejected']} rejected",
+                f"{progress.done} of {progress.total} pairs, {_rate(progress)}, "
+                f"{progress.counts['kept']} kept, {progress.counts['rejected']} rejected",
                 highlight=False,
             )
 
+    def _update(self, progress: builder.Progress) -> None:
+        if self._task is not None:
+            self._bar.update(
+                self._task,
+                completed=progress.done,
+                rate=_rate(progress),
+                kept=progress.counts["kept"],
+                rejected=progress.counts["rejected"],
+            )
 
-def _counts(progress: builder.Progress) -> dict[str, object]:
-    return {
-        "rate": f"{progress.rate:.2f} pairs/s" if progress.rate else "",
-        "kept": progress.counts["kept"],
-        "rejected": progress.counts["rejected"],
-    }
+
+def _rate(progress: builder.Progress) -> str:
+    return f"{progress.rate:.2f} pairs/s" if progress.rate else ""
 
 
 def print_summary(summary: builder.Summary) -> None:

@@ -42,15 +42,12 @@ def run_local(
     with one_opencv_thread(), ThreadPoolExecutor(workers, "prepare") as readers, ThreadPoolExecutor(workers) as enders:
         try:
             for ready in _ahead(readers, batches, config, max(2, workers // size)):
-                seen = see([item for item in ready if isinstance(item, Prepared)], models)
-                for item in [*(item for item in ready if isinstance(item, Outcome)), *seen]:
-                    source = item.source if isinstance(item, Outcome) else item.prepared.source
-                    if is_done(source.key):
-                        continue
-                    if isinstance(item, Outcome):
-                        pending.append(enders.submit(finish, item))
-                    else:
-                        pending.append(enders.submit(_conclude, item, config, finish))
+                for outcome in (item for item in ready if isinstance(item, Outcome)):
+                    if not is_done(outcome.source.key):
+                        pending.append(enders.submit(finish, outcome))
+                for seen in see([item for item in ready if isinstance(item, Prepared)], models):
+                    if not is_done(seen.prepared.source.key):
+                        pending.append(enders.submit(_conclude, seen, config, finish))
                 while pending and (pending[0].done() or len(pending) > 2 * workers):
                     yield pending.popleft().result()
             while pending:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from redweb_builder.disparity import disparity_of, round_trip_error
 from redweb_builder.quick import QuickLook
@@ -24,7 +25,7 @@ LOWER_NEARER_WEIGHT = 0.5
 
 
 def eye_order(look: QuickLook) -> float:
-    """Positive: left is left. Negative: the eyes are exchanged. Exchanging them changes the sign; about 1 is certain."""
+    """Positive: left is left; negative: the eyes are exchanged, which changes the sign. About 1 is certain."""
     mirrored = QuickLook(_flipped(look.right), _flipped(look.left), _mirrored(look.flow), look.shrink)
     for_left, of_left = _strip_votes(look.left, look.flow)
     for_right, of_right = _strip_votes(mirrored.left, mirrored.flow)
@@ -51,7 +52,7 @@ def _strip_votes(view: Picture, flow: Flow) -> tuple[float, float]:
     A strip is a run of unconfirmed pixels in a row whose length is what the step in disparity across it explains.
     """
     confirmed = round_trip_error(flow) <= AGREE_PX
-    height, width = confirmed.shape
+    width = confirmed.shape[1]
     edges = np.diff(np.pad(confirmed, ((0, 0), (1, 1)), constant_values=True).astype(np.int8), axis=1)
     rows, start = np.nonzero(edges == -1)
     _, stop = np.nonzero(edges == 1)
@@ -65,7 +66,7 @@ def _strip_votes(view: Picture, flow: Flow) -> tuple[float, float]:
     rows, start, stop = rows[explained], start[explained], stop[explained]
     sums = np.pad(np.cumsum(cv2.GaussianBlur(view, (0, 0), 0.7).astype(np.float32), axis=1), ((0, 0), (1, 0), (0, 0)))
 
-    def colour(first: np.ndarray, last: np.ndarray) -> FloatMap:  # type: ignore[type-arg]
+    def colour(first: NDArray[np.int64], last: NDArray[np.int64]) -> FloatMap:
         return np.asarray((sums[rows, last] - sums[rows, first]) / (last - first)[:, None], np.float32)
 
     strip = colour(start + 1, np.maximum(stop - 1, start + 2))

@@ -27,13 +27,26 @@ RAFT_MIN_SIDE = 128
 
 
 class FlowEstimator(Protocol):
-    """Pairs of any sizes in, their Flow out, in order. `batch`: how many pairs make good use of the device."""
+    """Pairs of any sizes in, their Flow out, in order."""
 
-    name: str
-    batch: int
-    weights: Weights | None
+    @property
+    def name(self) -> str:
+        """What the manifest calls it."""
+        ...
 
-    def __call__(self, pairs: Sequence[StereoPair]) -> list[Flow]: ...
+    @property
+    def batch(self) -> int:
+        """How many pairs at a time make good use of the device."""
+        ...
+
+    @property
+    def weights(self) -> Weights | None:
+        """The weight file, if it needs one."""
+        ...
+
+    def __call__(self, pairs: Sequence[StereoPair]) -> list[Flow]:
+        """Flow of each pair, in order."""
+        ...
 
 
 def load_flow(choice: str, weights: Path | None, device: torch.device) -> tuple[FlowEstimator, str]:
@@ -68,7 +81,7 @@ class Raft:
     """RAFT (Teed & Deng, ECCV 2020) in torchvision's implementation; batched by shape, both directions in one batch."""
 
     def __init__(self, name: str, weights: Path | None, device: torch.device) -> None:
-        """Load "raft-large" or "raft-small". Raises WeightsUnavailable, also where the file does not fit the network."""
+        """Load "raft-large" or "raft-small". Raises WeightsUnavailable, also for a file of another network."""
         build, published = {
             "raft-large": (optical_flow.raft_large, optical_flow.Raft_Large_Weights.C_T_SKHT_V2),
             "raft-small": (optical_flow.raft_small, optical_flow.Raft_Small_Weights.C_T_V1),
@@ -150,9 +163,10 @@ class Dis:
     """
 
     name = "dis"
-    weights = None
+    weights: Weights | None = None
 
     def __init__(self) -> None:
+        """Start the threads that the directions run in."""
         self._pool = ThreadPoolExecutor(thread_name_prefix="dis")
         self.batch = max(1, cv2.getNumberOfCPUs() // 2)
 
@@ -166,7 +180,7 @@ class Dis:
 
 def dis_flow(first: Picture, second: Picture, start: FloatMap | None = None) -> FloatMap:
     """DIS flow from one HxW uint8 picture to another: HxWx2 float32 px. `start`: a flow to begin from."""
-    dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     dis.setFinestScale(0)
     dis.setPatchStride(2)
     dis.setGradientDescentIterations(50)

@@ -1,7 +1,7 @@
 """The method, on one screen, in the order in which it happens.
 
-    source -> pair -> eye order -> alignment -> flow (both directions) -> disparity + valid -> regions (sky, far) -> refined label
-    -> measurements -> keep | reject
+    source -> pair -> eye order -> alignment -> flow (both directions) -> disparity + valid -> regions (sky, far)
+    -> refined label -> measurements -> keep | reject
 
 `prepare` and `conclude` are plain CPU work on one pair; `see` runs the networks on a batch. An engine only decides
 which pairs pass through them where and when.

@@ -41,7 +41,7 @@ def sky_area(raw: FloatMap, valid: BoolMap, regions: Regions) -> BoolMap:
 
     A blob whose confirmed disparities are mostly nearer than most of the scene is a ceiling or a wall.
     """
-    sky = regions.sky > SKY
+    sky: BoolMap = regions.sky > SKY
     ground = valid & ~sky
     if not sky.any() or not ground.any():
         return sky

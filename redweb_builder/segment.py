@@ -29,10 +29,19 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet
 class Segmenter(Protocol):
     """Pictures of any sizes in, Regions of the same sizes out, in order."""
 
-    name: str
-    weights: Weights | None
+    @property
+    def name(self) -> str:
+        """What the manifest calls it."""
+        ...
 
-    def __call__(self, pictures: Sequence[Picture]) -> list[Regions]: ...
+    @property
+    def weights(self) -> Weights | None:
+        """The weight file, if it needs one."""
+        ...
+
+    def __call__(self, pictures: Sequence[Picture]) -> list[Regions]:
+        """Regions of each picture."""
+        ...
 
 
 def load_segmenter(choice: str, weights: Path | None, device: torch.device) -> tuple[Segmenter, str]:
@@ -59,7 +68,7 @@ class NoRegions:
     """No sky and no far field anywhere."""
 
     name = "none"
-    weights = None
+    weights: Weights | None = None
 
     def __call__(self, pictures: Sequence[Picture]) -> list[Regions]:
         """All-zero Regions."""
@@ -70,7 +79,7 @@ class BuiltinSegmenter:
     """Sky from colour and what the top border reaches without crossing an edge (builtin_sky.py); no weights."""
 
     name = "builtin"
-    weights = None
+    weights: Weights | None = None
 
     def __call__(self, pictures: Sequence[Picture]) -> list[Regions]:
         """Regions of each picture; edges follow the photograph."""

@@ -131,6 +131,7 @@ class InputError(Exception):
     """A source that cannot be read as a stereo pair. `reason` is a short code, str() is for people."""
 
     def __init__(self, reason: str, detail: str) -> None:
+        """reason: short code; detail: what was wrong, with which file, what to do."""
         super().__init__(detail)
         self.reason = reason
 
