@@ -18,7 +18,7 @@ from redweb_builder.quick import QuickLook
 from redweb_builder.types import BoolMap, FloatMap, Picture
 
 MIN_GAIN_PX = 0.3
-MIN_POINTS = 400
+MIN_POINTS, MAX_POINTS = 400, 10_000
 LIMITS = np.array([0.1, 0.1, 0.25, 0.08, 0.08])  # roll, zoom, shift, keystone x, keystone y; larger is not stereo
 ROUNDS = 12
 SIMILARITY, WITH_KEYSTONE = 3, 5
@@ -109,6 +109,8 @@ def _confirmed_points(look: QuickLook) -> tuple[FloatMap, FloatMap, float]:
     grey = cv2.cvtColor(look.left, cv2.COLOR_RGB2GRAY)
     textured = cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)) > 8
     y, x = np.nonzero((round_trip_error(look.flow) < 1) & textured)
+    every = max(1, len(x) // MAX_POINTS)
+    y, x = y[::every], x[::every]
     fx, fy = look.flow.forward[y, x].T
     half = max(height, width) / 2
     points = np.stack([x + fx - (width - 1) / 2, y + fy - (height - 1) / 2], 1) / half

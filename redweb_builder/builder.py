@@ -37,7 +37,7 @@ GRID_ROWS = 40
 
 @dataclass
 class Progress:
-    """What a caller may show while a build runs. total: pairs to do; done: finished, resumed: of them in earlier runs."""
+    """What a caller may show of a build. total: pairs to do; done: finished; resumed: of those, in earlier runs."""
 
     total: int = 0
     done: int = 0
@@ -172,7 +172,7 @@ def _finish(outcome: Outcome, store: Store, config: BuildConfig, models: Models)
         "stage": rejection.stage if rejection else None,
         "reason": rejection.reason if rejection else None,
         "value": _plain(rejection.value if rejection else None),
-        "threshold": rejection.threshold if rejection else None,
+        "threshold": _plain(rejection.threshold if rejection else None),
         "detail": rejection.detail if rejection else None,
         "flow": models.flow.name,
         "segmenter": models.segmenter.name,
@@ -244,7 +244,7 @@ def mark_duplicates(rows: Sequence[dict[str, Any]], bits: float | None) -> None:
                 "stage": "duplicate",
                 "reason": "duplicate",
                 "value": float(distances.min()),
-                "threshold": bits,
+                "threshold": float(bits),
                 "detail": f"looks like {twin}",
             }
         else:

@@ -24,7 +24,7 @@ class Thresholds:
     min_sharpness: float | None = 0.35
     max_sky_order: float | None = 0.7
     max_far_order: float | None = 0.8
-    min_eye_order: float | None = -0.2
+    min_eye_order: float | None = -0.1
     duplicate_bits: float | None = 4
 
     def __post_init__(self) -> None:

@@ -47,7 +47,10 @@ class Dataset:
             )
         self.folder = folder
         self._home = folder if status == "kept" else folder / "rejected"
-        self.manifest: pa.Table = pq.read_table(folder / "manifest.parquet")
+        try:
+            self.manifest: pa.Table = pq.read_table(folder / "manifest.parquet")
+        except (OSError, pa.ArrowException) as error:
+            raise StoreError(f"{folder / 'manifest.parquet'} cannot be read ({error})") from error
         rows = self.manifest.to_pylist()
         self._records = {row["key"]: row for row in rows if row["status"] == status and row.get("width")}
         self.keys = list(self._records)

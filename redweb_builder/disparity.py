@@ -13,6 +13,11 @@ def disparity_of(flow: Flow) -> FloatMap:
     return np.ascontiguousarray(-flow.forward[..., 0])
 
 
+def reversed_flow(flow: Flow) -> Flow:
+    """The same flow seen from the right view."""
+    return Flow(flow.backward, flow.forward)
+
+
 def round_trip_error(flow: Flow) -> FloatMap:
     """Forward-backward error |F(p) + B(p + F(p))|, HxW float32 px; infinite where p + F(p) leaves the right view.
 

@@ -47,7 +47,7 @@ def run_local(
                         pending.append(enders.submit(finish, outcome))
                 for seen in see([item for item in ready if isinstance(item, Prepared)], models):
                     if not is_done(seen.prepared.source.key):
-                        pending.append(enders.submit(_conclude, seen, config, finish))
+                        pending.append(enders.submit(_conclude, seen, models, config, finish))
                 while pending and (pending[0].done() or len(pending) > 2 * workers):
                     yield pending.popleft().result()
             while pending:
@@ -78,9 +78,9 @@ def _prepare(source: PairSource, config: BuildConfig) -> Prepared | Outcome:
         return failed(source, error)
 
 
-def _conclude(seen: Seen, config: BuildConfig, finish: Callable[[Outcome], Done]) -> Done:
+def _conclude(seen: Seen, models: Models, config: BuildConfig, finish: Callable[[Outcome], Done]) -> Done:
     try:
-        outcome = conclude(seen, config)
+        outcome = conclude(seen, models, config)
     except Exception as error:  # as above
         outcome = failed(seen.prepared.source, error)
     return finish(outcome)

@@ -34,8 +34,12 @@ def eye_order(look: QuickLook) -> float:
 
 
 def lower_nearer(flow: Flow) -> float:
-    """Correlation of row and disparity over confirmed pixels, in [-1, 1]; 0 where there is nothing to correlate."""
+    """Correlation of row and disparity over confirmed pixels, in [-1, 1]; 0 where there is nothing to correlate.
+
+    The top third is left out: ceilings and crowns of trees come nearer again towards the top.
+    """
     confirmed = round_trip_error(flow) <= AGREE_PX
+    confirmed[: len(confirmed) // 3] = False
     rows, _ = np.nonzero(confirmed)
     values = disparity_of(flow)[confirmed]
     if values.size < 100:

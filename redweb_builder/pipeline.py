@@ -19,16 +19,17 @@ from redweb_builder.config import BuildConfig
 from redweb_builder.disparity import disparity_of, lands_on, round_trip_error
 from redweb_builder.eyes import eye_order
 from redweb_builder.filters import judge
-from redweb_builder.flow import FlowEstimator
+from redweb_builder.flow import FlowEstimator, polish
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.measure import measure
 from redweb_builder.quick import quick_look
 from redweb_builder.refine import refine
 from redweb_builder.segment import Segmenter
+from redweb_builder.surfaces import right_view
 from redweb_builder.types import BoolMap, Evidence, Flow, InputError, PairSource, Regions, Rejection, StereoPair
 
 VALID_PX = 2.0
-SWAPPED = -0.2  # eye_order below this exchanges the eyes
+SWAPPED = -0.1  # an eye_order below this exchanges eyes whose order the source states; a guessed order is worth 0
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def prepare(source: PairSource, config: BuildConfig) -> Prepared | Outcome:
         return Outcome(source, Rejection("read", error.reason, detail=str(error)))
     look = quick_look(pair.left, pair.right)
     order = eye_order(look)
-    exchanged = config.eyes == "auto" and order < SWAPPED
+    exchanged = config.eyes == "auto" and order < (0 if source.guessed else SWAPPED)
     if exchanged:
         pair, look, order = replace(pair, left=pair.right, right=pair.left), look.swapped(), -order
     alignment = estimate_alignment(look, pair.left.shape)
@@ -97,13 +98,14 @@ def see(batch: Sequence[Prepared], models: Models) -> list[Seen]:
     return [Seen(*parts) for parts in zip(batch, flows, regions, strict=True)]
 
 
-def conclude(seen: Seen, config: BuildConfig) -> Outcome:
+def conclude(seen: Seen, models: Models, config: BuildConfig) -> Outcome:
     """Flow and regions -> disparity -> label -> measurements -> verdict."""
-    prepared, flow, regions = seen.prepared, seen.flow, seen.regions
+    prepared, regions = seen.prepared, seen.regions
+    flow = polish(prepared.pair, seen.flow) if models.flow.coarse else seen.flow
     raw = disparity_of(flow)
     error = round_trip_error(flow)
     valid = (error <= VALID_PX) & lands_on(flow, prepared.seen)
-    label = refine(prepared.pair.left, raw, valid, regions)
+    label = refine(prepared.pair.left, raw, valid, regions, right_view(flow, VALID_PX))
     measurements = measure(prepared.pair, flow, error, valid, regions, label)
     measurements |= {"eye_order": prepared.eye_order, **prepared.alignment.measurements()}
     evidence = Evidence(prepared.pair, flow, raw, valid, regions, label, measurements)

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import cv2
 
+from redweb_builder.disparity import reversed_flow
 from redweb_builder.flow import dis_flow
 from redweb_builder.types import Flow, Picture
 
 SIDE = 512
+ITERATIONS = 16
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class QuickLook:
 
     def swapped(self) -> QuickLook:
         """The same look with the eyes exchanged."""
-        return QuickLook(self.right, self.left, Flow(self.flow.backward, self.flow.forward), self.shrink)
+        return QuickLook(self.right, self.left, reversed_flow(self.flow), self.shrink)
 
 
 def quick_look(left: Picture, right: Picture) -> QuickLook:
@@ -32,5 +34,6 @@ def quick_look(left: Picture, right: Picture) -> QuickLook:
     shrink = min(1.0, SIDE / max(height, width))
     size = (max(16, round(width * shrink)), max(16, round(height * shrink)))
     small = [cv2.resize(view, size, interpolation=cv2.INTER_AREA) for view in (left, right)]
-    grey = [cv2.cvtColor(view, cv2.COLOR_RGB2GRAY) for view in small]
-    return QuickLook(small[0], small[1], Flow(dis_flow(grey[0], grey[1]), dis_flow(grey[1], grey[0])), shrink)
+    one, other = (cv2.cvtColor(view, cv2.COLOR_RGB2GRAY) for view in small)
+    flow = Flow(dis_flow(one, other, ITERATIONS), dis_flow(other, one, ITERATIONS))
+    return QuickLook(small[0], small[1], flow, shrink)

@@ -1,7 +1,7 @@
 """Raw disparity -> refined label: sky farthest, far field calm, occlusions filled, edges where the photograph has them.
 
-What two views confirm is MEASURED; what is reasoned from the photograph and the neighbours is FILLED; what cannot be
-reasoned stays UNKNOWN.
+What two views confirm and the surface supports is MEASURED; what is reasoned from the photograph, the neighbours and
+what the right view shows is FILLED; what no surface reaches stays UNKNOWN.
 """
 
 from __future__ import annotations
@@ -9,35 +9,38 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from redweb_builder.surfaces import RightView, surface_disparity
 from redweb_builder.types import BoolMap, FloatMap, Label, Mask, Picture, Regions
 
-SKY = 0.5
-FAR = 0.5
+SKY, FAR = 0.5, 0.5
+MIN_SKY_SHARE = 5e-4  # smaller blobs of sky are windows and lamps
 SPECKLE_SHARE = 2e-4
 SPECKLE_STEP_PX = 1.0
-EDGE_STEP_PX = 1.5
-EDGE_RADIUS = 4
-MAX_FILL_SHARE = 0.25
+FIRM_PX = 1.0  # this close to its surface, a disparity is averaged with it
+SUPPORT_PX = 2.0  # farther from its surface than this, a confirmed disparity does not count as measured
+FAR_SPREAD = (5, 75)  # percentiles of a far blob's measured disparity that its filled pixels stay between
 
 
-def refine(left: Picture, raw: FloatMap, valid: BoolMap, regions: Regions) -> Label:
+def refine(left: Picture, raw: FloatMap, valid: BoolMap, regions: Regions, right: RightView) -> Label:
     """The refined label of a left view.
 
-    left: HxWx3 uint8. raw: HxW float32 px, no NaN. valid: HxW bool, confirmed by both views.
+    left: HxWx3 uint8. raw: HxW float32 px, no NaN. valid: HxW bool, confirmed by both views. right: what the right view
+    shows.
     """
     sky = sky_area(raw, valid, regions)
-    measured = without_speckles(raw, valid & ~sky)
-    if not measured.any():
+    confirmed = without_speckles(raw, valid & ~sky)
+    if not confirmed.any():
         return Label(np.full(raw.shape, np.nan, np.float32), np.zeros(raw.shape, np.uint8))
-    known = np.where(measured, raw, np.nan).astype(np.float32)
-    known = calm_far_field(known, left, regions, sky)
-    filled = fill_from_background(known, ~sky)
-    filled = snap_edges(filled, left, ~measured & ~sky)
-    return assemble(filled, measured, sky)
+    surface = surface_disparity(left, raw, confirmed, ~sky, right)
+    off = np.abs(surface - raw)
+    measured = confirmed & (off <= SUPPORT_PX)
+    disparity = np.where(confirmed, np.where(off <= FIRM_PX, (raw + surface) / 2, raw), surface).astype(np.float32)
+    disparity = calm_far_field(disparity, measured, regions.far > FAR)
+    return assemble(disparity, measured, sky)
 
 
 def sky_area(raw: FloatMap, valid: BoolMap, regions: Regions) -> BoolMap:
-    """HxW bool: sky by the photograph, dropped blob by blob where the two views contradict it.
+    """HxW bool: sky by the photograph, dropped blob by blob where it is tiny or the two views contradict it.
 
     A blob whose confirmed disparities are mostly nearer than most of the scene is a ceiling or a wall.
     """
@@ -46,12 +49,15 @@ def sky_area(raw: FloatMap, valid: BoolMap, regions: Regions) -> BoolMap:
     if not sky.any() or not ground.any():
         return sky
     middle = np.percentile(raw[ground], 60)
-    count, blobs = cv2.connectedComponents(sky.astype(np.uint8))
+    count, blobs, stats, _ = cv2.connectedComponentsWithStats(sky.astype(np.uint8))
     for blob in range(1, count):
         inside = blobs == blob
+        if stats[blob, cv2.CC_STAT_AREA] < MIN_SKY_SHARE * raw.size:
+            sky = sky & ~inside
+            continue
         confirmed = inside & valid
         if confirmed.sum() > 0.2 * inside.sum() and np.median(raw[confirmed]) > middle:
-            sky &= ~inside
+            sky = sky & ~inside
     return sky
 
 
@@ -59,51 +65,22 @@ def without_speckles(raw: FloatMap, valid: BoolMap) -> BoolMap:
     """`valid` less the small islands of disparity that stand alone (OpenCV's speckle filter)."""
     fixed = np.where(valid, np.clip(np.round(raw * 16), -32000, 32000), -32768).astype(np.int16)
     cv2.filterSpeckles(fixed, -32768, max(8, int(SPECKLE_SHARE * raw.size)), 16 * SPECKLE_STEP_PX)
-    return valid & (fixed != -32768)
+    return np.asarray(valid & (fixed != -32768))
 
 
-def calm_far_field(known: FloatMap, left: Picture, regions: Regions, sky: BoolMap) -> FloatMap:
-    """Far regions with nothing measured take the robust far disparity of their own blob."""
-    far = (regions.far > FAR) & ~sky
-    missing = far & np.isnan(known)
-    if not missing.any():
-        return known
-    calmed = known.copy()
+def calm_far_field(disparity: FloatMap, measured: BoolMap, far: BoolMap) -> FloatMap:
+    """What is filled in a far region stays within the robust range of what is measured in the same blob."""
+    filled = far & ~measured
+    if not filled.any():
+        return disparity
+    calmed = disparity.copy()
     count, blobs = cv2.connectedComponents(far.astype(np.uint8))
     for blob in range(1, count):
         inside = blobs == blob
-        values = known[inside & ~np.isnan(known)]
+        values = disparity[inside & measured]
         if values.size > 50:
-            calmed[inside & missing] = np.percentile(values, 25)
+            calmed[inside & filled] = np.clip(disparity[inside & filled], *np.percentile(values, FAR_SPREAD))
     return calmed
-
-
-def fill_from_background(known: FloatMap, ground: BoolMap) -> FloatMap:
-    """Unknown ground pixels take the farther of the nearest known disparities to their left and right.
-
-    An occluded pixel belongs to what is behind (Hirschmueller, SGM, 2008, section 2.6). Runs along the border have one
-    side only.
-    """
-    height, width = known.shape
-    columns = np.broadcast_to(np.arange(width), known.shape)
-    has = ~np.isnan(known)
-    left_at = np.maximum.accumulate(np.where(has, columns, -1), 1)
-    right_at = np.minimum.accumulate(np.where(has, columns, width)[:, ::-1], 1)[:, ::-1]
-    rows = np.arange(height)[:, None]
-    from_left = np.where(left_at >= 0, known[rows, np.maximum(left_at, 0)], np.inf)
-    from_right = np.where(right_at < width, known[rows, np.minimum(right_at, width - 1)], np.inf)
-    best = np.minimum(from_left, from_right)
-    near_enough = np.minimum(columns - left_at, right_at - columns) <= MAX_FILL_SHARE * width
-    fill = ~has & ground & np.isfinite(best) & near_enough
-    filled = known.copy()
-    filled[fill] = best[fill]
-    return filled
-
-
-def snap_edges(disparity: FloatMap, left: Picture, free: BoolMap) -> FloatMap:
-    """Pixels that may move (`free`) beside a depth step join the side whose colour they have."""
-    del left, free
-    return disparity
 
 
 def assemble(disparity: FloatMap, measured: BoolMap, sky: BoolMap) -> Label:

@@ -89,6 +89,8 @@ def label_of_png(rd: Path, mask: Path) -> Label:
         raise StoreError(f"{rd.name}: cannot be read ({error})") from error
     if text.get("format") != FORMAT:
         raise StoreError(f"{rd}: its format is {text.get('format')!r}, this version reads {FORMAT!r}")
+    if values.shape != masked.shape:
+        raise StoreError(f"{rd}: its size {values.shape} is not that of its mask, {masked.shape}")
     return Label(decode(values, masked, float(text["scale"]), float(text["offset"])), masked)
 
 
@@ -137,15 +139,19 @@ class Store:
             self._lock.acquire(timeout=0)
         except Timeout as error:
             raise StoreError(f"another build is writing to {out}: wait for it or choose another --out") from error
-        if overwrite:
-            self._clear()
-        self._refuse_other_identity()
-        for folder in FOLDERS:
-            (out / folder).mkdir(exist_ok=True)
-            (out / "rejected" / folder).mkdir(parents=True, exist_ok=True)
-        (out / "previews").mkdir(exist_ok=True)
-        self.records = {record["key"]: record for record in _read_journal(out / "journal.jsonl")}
-        self._journal = (out / "journal.jsonl").open("a", encoding="utf-8")
+        try:
+            if overwrite:
+                self._clear()
+            self._refuse_other_identity()
+            for folder in FOLDERS:
+                (out / folder).mkdir(exist_ok=True)
+                (out / "rejected" / folder).mkdir(parents=True, exist_ok=True)
+            (out / "previews").mkdir(exist_ok=True)
+            self.records = {record["key"]: record for record in _read_journal(out / "journal.jsonl")}
+            self._journal = (out / "journal.jsonl").open("a", encoding="utf-8")
+        except BaseException:
+            self._lock.release()
+            raise
 
     def __enter__(self) -> Store:
         """Return self."""
@@ -215,27 +221,35 @@ class Store:
             return
         there = json.loads(build.read_text(encoding="utf-8")).get("identity", {})
         if there != self.identity:
-            self._lock.release()
             raise StoreError(
                 f"{self.out} was built with other settings ({_difference(there, self.identity)}). "
                 "Choose another --out, repeat the earlier settings, or replace the data set with --overwrite."
             )
 
     def _clear(self) -> None:
-        for entry in self.out.iterdir():
-            if entry.name == ".lock":
-                continue
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry)
-            else:
-                entry.unlink()
+        """Remove the data set and nothing else that somebody may have put beside it."""
+        for folder in (*FOLDERS, "rejected", "previews"):
+            if (self.out / folder).is_dir() and not (self.out / folder).is_symlink():
+                shutil.rmtree(self.out / folder)
+        for name in ("journal.jsonl", "manifest.parquet", "grid.png", "errors.log", "build.json"):
+            (self.out / name).unlink(missing_ok=True)
+            (self.out / f"{name}.part").unlink(missing_ok=True)
 
 
 def _check_is_ours(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise StoreError(f"{out} is a file: choose another --out")
-    if out.is_dir() and not (out / "build.json").exists() and {entry.name for entry in out.iterdir()} - {".lock"}:
+    if out.is_dir() and not is_data_set(out) and {entry.name for entry in out.iterdir()} - {".lock", "build.json.part"}:
         raise StoreError(f"{out} is not empty and not a data set of this program: choose another --out")
+
+
+def is_data_set(out: Path) -> bool:
+    """Whether `out` holds a data set of this program, finished or not: others write a build.json too."""
+    try:
+        build = json.loads((out / "build.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(build, dict) and str(build.get("format")).startswith(FORMAT.split("/")[0])
 
 
 def _difference(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> str:
@@ -261,11 +275,14 @@ def _read_journal(file: Path) -> list[dict[str, Any]]:
 
 
 def _schema(rows: list[dict[str, Any]]) -> pa.Schema:
-    """String, integer, boolean and double columns in the rows' own order; a column without a value is a double."""
+    """String, integer, boolean and double columns in the rows' own order; a column without a value is a double.
+
+    One double makes a whole column double: pyarrow would cut the fraction off to fit an integer column.
+    """
     kinds = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
     columns: dict[str, pa.DataType | None] = {}
     for row in rows:
         for name, value in row.items():
-            if columns.get(name) is None:
+            if columns.get(name) is None or isinstance(value, float):
                 columns[name] = None if value is None else kinds[type(value)]
     return pa.schema([(name, kind or pa.float64()) for name, kind in columns.items()])

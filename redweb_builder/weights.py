@@ -8,8 +8,6 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 HUB_TIMEOUT_S = 10
 
 
@@ -45,6 +43,8 @@ def find_weights(path: Path | None, url: str) -> Weights:
         if not path.is_file():
             raise WeightsUnavailable(f"there is no weight file at {path}")
         return Weights(path, "path", sha256_of(path))
+    import torch  # here, so that the commands that load no network start at once
+
     cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
     if cached.is_file():
         return Weights(cached, "cache", sha256_of(cached))

@@ -15,6 +15,7 @@ from redweb_builder.inputs.layout import Layout, NotPair
 from redweb_builder.inputs.mpo import mpo_layout
 from redweb_builder.inputs.packed import named_layout, round_view, seen_layout
 from redweb_builder.inputs.picture import EXTENSIONS, header_of, open_picture, read_picture
+from redweb_builder.store import is_data_set
 from redweb_builder.types import InputError, LeftOut, PairSource
 
 # Files that hold both eyes whatever their name says.
@@ -38,10 +39,10 @@ def discover(root: Path) -> Discovery:
     """Find every stereo pair in a file or below a folder.
 
     root: a folder, or one file that holds both eyes. Symbolic links are followed, but no folder is entered twice.
-    Hidden files and folders, files that are no pictures, and ground truth (disp*, mask*, ...) are passed over
-    silently; every other picture is part of a pair or is listed in `left_out` with a reason: "one-eye",
-    "ambiguous", "other-view", "grey-copy", "single", "not-a-photograph", "anaglyph", "interlaced", "panorama",
-    "unsupported", or one of open_picture's. A file is opened only where no name rule explains it.
+    Hidden files and folders, data sets that this program built, files that are no pictures, and ground truth (disp*,
+    mask*, ...) are passed over silently; every other picture is part of a pair or is listed in `left_out` with a
+    reason: "one-eye", "ambiguous", "other-view", "grey-copy", "single", "not-a-photograph", "anaglyph", "interlaced",
+    "panorama", "unsupported", or one of open_picture's. A file is opened only where no name rule explains it.
     Raises FileNotFoundError when there is nothing at `root`.
     """
     if not root.exists():
@@ -130,6 +131,8 @@ def _walk(root: Path, left_out: list[LeftOut]) -> list[Path]:
             if (status.st_dev, status.st_ino) in entered:
                 continue
             entered.add((status.st_dev, status.st_ino))
+            if folder != root and is_data_set(folder):
+                continue
             with os.scandir(folder) as entries:
                 listing = sorted(entries, key=lambda entry: entry.name)
         except OSError as error:

@@ -1,0 +1,253 @@
+"""Small planar surfaces of the left view, and how a surface nobody measured gets its depth from its neighbours.
+
+The photograph is cut into superpixels; those with enough confirmed pixels get a plane of disparity, which neighbours of
+like colour and continuous depth firm up. The planes then spread into superpixels without measurement, along the
+cheapest way in colour (a shortest-path tree), except where the right view forbids it: a left pixel with the disparity
+of the plane would land on something that is farther, so the right eye would see it, and it does not.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from redweb_builder.disparity import reversed_flow, round_trip_error
+from redweb_builder.types import BoolMap, FloatMap, Flow, Picture
+
+STEP_PX = 12  # distance between superpixel seeds
+INLIER_PX = 1.5  # a confirmed pixel farther from its superpixel's plane does not shape it
+MIN_PIXELS, MIN_SHARE = 6, 0.15  # confirmed pixels that a superpixel needs to count as measured
+SLOPE_DAMPING = 60.0  # px^2 x px: keeps the slope of small superpixels near zero
+SAME_SURFACE_PX = 1.0  # neighbouring planes that predict each other to within this are one surface
+SAME_COLOUR = 12.0  # CIELAB distance at which a neighbour's say falls to 1/e
+FIRMING_ROUNDS = 4
+STEP_COST = 3.0  # CIELAB distance that one more superpixel on the way is worth
+HIDDEN_PX = 1.5  # a surface this much nearer than what the right view shows at its place would be seen
+MAX_FORBIDDEN = 0.3  # share of a superpixel that may contradict the right view
+OVERSHOOT = 0.15  # planes may leave the measured range by this share of it
+
+Array = NDArray[np.float64]
+Labels = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class RightView:
+    """What the right view is known to show: disparity HxW (right frame, larger = nearer) where `confirmed`."""
+
+    disparity: FloatMap
+    confirmed: BoolMap
+
+
+@dataclass(frozen=True)
+class Superpixels:
+    """labels: HxW, 0..count-1. colour: count x 3 CIELAB. neighbours: pairs (i, j), i < j, that share a border."""
+
+    labels: Labels
+    count: int
+    colour: Array
+    centre: Array
+    area: Array
+    neighbours: tuple[NDArray[np.intp], NDArray[np.intp]]
+
+
+def right_view(flow: Flow, tolerance_px: float) -> RightView:
+    """The right view's disparity by the backward flow, trusted where it leads back to within `tolerance_px`."""
+    confirmed = round_trip_error(reversed_flow(flow)) <= tolerance_px
+    return RightView(np.ascontiguousarray(flow.backward[..., 0]), confirmed)
+
+
+def surface_disparity(left: Picture, raw: FloatMap, confirmed: BoolMap, ground: BoolMap, right: RightView) -> FloatMap:
+    """HxW float32: the disparity of each pixel's surface, NaN where no surface reaches.
+
+    left: HxWx3 uint8. raw: HxW disparity px. confirmed: HxW, where raw is trusted. ground: HxW, what planes may spread
+    over (not sky).
+    """
+    superpixels = cut(left)
+    moments = _robust_moments(superpixels.labels, superpixels.count, raw, confirmed)
+    measured = (moments[:, 0] >= MIN_PIXELS) & (moments[:, 0] >= MIN_SHARE * superpixels.area)
+    if not measured.any():
+        return np.full(raw.shape, np.nan, np.float32)
+    planes = _firmed(superpixels, np.where(measured[:, None], moments, 0.0), measured)
+    origin = _spread(superpixels, planes, measured, ground, right)
+    disparity = _evaluate(planes[np.maximum(origin, 0)], superpixels.labels)
+    low, high = np.percentile(raw[confirmed], (0.5, 99.5))
+    spare = OVERSHOOT * (high - low)
+    disparity = np.clip(disparity, low - spare, high + spare)
+    disparity[(origin < 0)[superpixels.labels]] = np.nan
+    return disparity.astype(np.float32)
+
+
+def cut(left: Picture) -> Superpixels:
+    """Compact superpixels: OpenCV's watershed from a grid of seeds STEP_PX apart on the smoothed photograph."""
+    height, width = left.shape[:2]
+    rows, columns = (np.arange(STEP_PX // 2, side, STEP_PX) for side in (height, width))
+    count = len(rows) * len(columns)
+    markers = np.zeros((height, width), np.int32)
+    markers[np.ix_(rows, columns)] = np.arange(1, count + 1).reshape(len(rows), len(columns))
+    cv2.watershed(cv2.GaussianBlur(left, (0, 0), 1.0), markers)
+    labels = _without_lines(markers) - 1
+    area = np.maximum(np.bincount(labels.ravel(), minlength=count), 1).astype(np.float64)
+    lab = cv2.cvtColor(left, cv2.COLOR_RGB2LAB)
+    y, x = np.indices(labels.shape, np.float32)
+    means = [np.bincount(labels.ravel(), channel.ravel(), count) / area for channel in (*cv2.split(lab), x, y)]
+    return Superpixels(labels, count, np.stack(means[:3], 1), np.stack(means[3:], 1), area, _neighbours(labels, count))
+
+
+def _without_lines(markers: Labels) -> Labels:
+    """Give the pixels on watershed lines (-1) to a superpixel beside them."""
+    labels = np.maximum(markers, 0)
+    for _ in range(3):
+        grown = cv2.dilate(labels.astype(np.float32), np.ones((3, 3), np.uint8)).astype(np.int32)
+        labels = np.where(labels > 0, labels, grown)
+    return np.maximum(labels, 1)
+
+
+def _neighbours(labels: Labels, count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    first = np.concatenate([labels[:, :-1].ravel(), labels[:-1].ravel()]).astype(np.int64)
+    second = np.concatenate([labels[:, 1:].ravel(), labels[1:].ravel()]).astype(np.int64)
+    low, high = np.minimum(first, second), np.maximum(first, second)
+    border = np.zeros(0, np.int64) if count < 2 else np.unique((low * count + high)[low != high])
+    return (border // count).astype(np.intp), (border % count).astype(np.intp)
+
+
+def _robust_moments(labels: Labels, count: int, raw: FloatMap, confirmed: BoolMap) -> Array:
+    """Moments of the confirmed pixels of each superpixel, those off its plane left out after a first fit, twice."""
+    moments = _moments(labels, count, raw, confirmed)
+    for _ in range(2):
+        off = np.abs(_evaluate(_planes(moments), labels) - raw)
+        moments = _moments(labels, count, raw, confirmed & (off < INLIER_PX))
+    return moments
+
+
+def _moments(labels: Labels, count: int, raw: FloatMap, where: BoolMap) -> Array:
+    """count x 9: sums of 1, x, y, d, xx, xy, yy, xd, yd; they add up over superpixels."""
+    y, x = (part.astype(np.float64) for part in np.nonzero(where))
+    d = raw[where].astype(np.float64)
+    parts = (np.ones_like(x), x, y, d, x * x, x * y, y * y, x * d, y * d)
+    return np.stack([np.bincount(labels[where], part, count) for part in parts], 1)
+
+
+def _planes(moments: Array) -> Array:
+    """count x 3: (a, b, c) of d = a + b x + c y by damped least squares; zero where there is nothing to fit."""
+    n = np.maximum(moments[:, 0], 1e-6)
+    x, y, d, xx, xy, yy, xd, yd = (moments[:, k] / n for k in range(1, 9))
+    damping = SLOPE_DAMPING / n
+    var_x, cov, var_y = xx - x * x + damping, xy - x * y, yy - y * y + damping
+    slope_x, slope_y = xd - x * d, yd - y * d
+    determinant = np.maximum(var_x * var_y - cov * cov, 1e-6)
+    b = (slope_x * var_y - slope_y * cov) / determinant
+    c = (slope_y * var_x - slope_x * cov) / determinant
+    return np.stack([d - b * x - c * y, b, c], 1)
+
+
+def _evaluate(planes: Array, labels: Labels) -> Array:
+    """HxW: each pixel's superpixel's plane at that pixel."""
+    height, width = labels.shape
+    a, b, c = (planes[:, k][labels] for k in range(3))
+    value: Array = a + b * np.arange(width) + c * np.arange(height)[:, None]
+    return value
+
+
+def _firmed(superpixels: Superpixels, moments: Array, measured: BoolMap) -> Array:
+    """Planes after neighbours on the same surface have added their moments, FIRMING_ROUNDS times."""
+    i, j = superpixels.neighbours
+    weight = np.exp(-_colour_distance(superpixels) / SAME_COLOUR)
+    planes = _planes(moments)
+    for _ in range(FIRMING_ROUNDS):
+        apart = np.maximum(_step(planes, superpixels.centre, i, j), _step(planes, superpixels.centre, j, i))
+        together = np.where((apart < SAME_SURFACE_PX) & measured[i] & measured[j], weight, 0.0)[:, None]
+        firmer = moments.copy()
+        np.add.at(firmer, i, together * moments[j])
+        np.add.at(firmer, j, together * moments[i])
+        moments = firmer
+        planes = _planes(moments)
+    return planes
+
+
+def _step(planes: Array, centre: Array, one: NDArray[np.intp], other: NDArray[np.intp]) -> Array:
+    """How far the plane of `one` misses that of `other` at the other's centre, px."""
+    x, y = centre[other].T
+    difference = planes[one] - planes[other]
+    step: Array = np.abs(difference[:, 0] + difference[:, 1] * x + difference[:, 2] * y)
+    return step
+
+
+def _colour_distance(superpixels: Superpixels) -> Array:
+    i, j = superpixels.neighbours
+    distance: Array = np.linalg.norm(superpixels.colour[i] - superpixels.colour[j], axis=1)
+    return distance
+
+
+def _spread(
+    superpixels: Superpixels, planes: Array, measured: BoolMap, ground: BoolMap, right: RightView
+) -> NDArray[np.intp]:
+    """Which superpixel's plane each superpixel takes, -1 for none.
+
+    Dijkstra's algorithm from all measured superpixels at once. A plane that the right view forbids somewhere stops
+    there; if every plane that arrives is forbidden, the farthest of them is taken.
+    """
+    on_ground = np.bincount(superpixels.labels.ravel(), ground.ravel(), superpixels.count) > 0.3 * superpixels.area
+    open_to_spread = on_ground & ~measured
+    ways: list[list[tuple[int, float]]] = [[] for _ in range(superpixels.count)]
+    costs = _colour_distance(superpixels) + STEP_COST
+    for one, other, cost in zip(*(part.tolist() for part in superpixels.neighbours), costs.tolist(), strict=True):
+        ways[one].append((other, cost))
+        ways[other].append((one, cost))
+    forbidden = _Forbidden(superpixels, planes, right)
+    origin = np.where(measured, np.arange(superpixels.count), -1).astype(np.intp)
+    refused: dict[int, int] = {}
+    queue = [(cost, to, s) for s in np.flatnonzero(measured).tolist() for to, cost in ways[s] if open_to_spread[to]]
+    heapq.heapify(queue)
+    tried: set[tuple[int, int]] = set()
+    while queue:
+        cost, here, source = heapq.heappop(queue)
+        if origin[here] >= 0 or (here, source) in tried:
+            continue
+        tried.add((here, source))
+        if forbidden.share(here, source) > MAX_FORBIDDEN:
+            if here not in refused or forbidden.at(here, source) < forbidden.at(here, refused[here]):
+                refused[here] = source
+            continue
+        origin[here] = source
+        for to, more in ways[here]:
+            if origin[to] < 0 and open_to_spread[to]:
+                heapq.heappush(queue, (cost + more, to, source))
+    for here, source in refused.items():
+        if origin[here] < 0:
+            origin[here] = source
+    return origin
+
+
+class _Forbidden:
+    """Asks the right view whether a superpixel can lie on a plane."""
+
+    def __init__(self, superpixels: Superpixels, planes: Array, right: RightView) -> None:
+        flat = superpixels.labels.ravel()
+        self._pixels = np.argsort(flat, kind="stable")
+        self._start = np.concatenate([[0], np.cumsum(np.bincount(flat, minlength=superpixels.count))])
+        self._width = superpixels.labels.shape[1]
+        self._superpixels, self._planes, self._right = superpixels, planes, right
+
+    def at(self, here: int, source: int) -> float:
+        """Disparity of the source's plane at the centre of `here`."""
+        x, y = self._superpixels.centre[here]
+        a, b, c = self._planes[source]
+        return float(a + b * x + c * y)
+
+    def share(self, here: int, source: int) -> float:
+        """Share of the pixels of `here` that, on the source's plane, would hide what the right view shows."""
+        pixels = self._pixels[self._start[here] : self._start[here + 1]]
+        if not len(pixels):
+            return 0.0
+        y, x = np.divmod(pixels, self._width)
+        a, b, c = self._planes[source]
+        disparity = a + b * x + c * y
+        seen_at = np.rint(x - disparity).astype(np.intp)
+        inside = (seen_at >= 0) & (seen_at < self._width)
+        at = (y[inside], seen_at[inside])
+        nearer = self._right.confirmed[at] & (disparity[inside] > self._right.disparity[at] + HIDDEN_PX)
+        return float(nearer.sum()) / len(pixels)
