@@ -100,7 +100,7 @@ def build(
         watch(progress)
 
         def finish(outcome: Outcome) -> dict[str, Any]:
-            return _finish(outcome, store, config, models)
+            return _finish(outcome, store, config, models, stereo_dir)
 
         failures: list[dict[str, Any]] = []
         for record in run_local(sources, models, config, store.records.__contains__, finish):
@@ -113,7 +113,7 @@ def build(
             progress.done += 1
             watch(progress)
         store.write_errors(failures)
-        rows = _settled(store, found, config)
+        rows = _settled(store, found, config, stereo_dir)
         counts = Counter(row["status"] for row in rows)
         store.finish(
             rows,
@@ -156,14 +156,14 @@ def identity(config: BuildConfig, models: Models) -> dict[str, Any]:
     }
 
 
-def _finish(outcome: Outcome, store: Store, config: BuildConfig, models: Models) -> dict[str, Any]:
+def _finish(outcome: Outcome, store: Store, config: BuildConfig, models: Models, stereo_dir: Path) -> dict[str, Any]:
     """Write a pair's files and return its journal record, in the manifest's columns."""
     source, prepared, evidence, rejection = outcome.source, outcome.prepared, outcome.evidence, outcome.rejection
     kept = rejection is None
     record: dict[str, Any] = {
         "key": source.key,
-        "left": str(source.left),
-        "right": str(source.right),
+        "left": _below(source.left, stereo_dir),
+        "right": _below(source.right, stereo_dir),
         "layout": source.layout,
         "rule": source.rule,
         "right_first": source.right_first,
@@ -196,12 +196,18 @@ def _finish(outcome: Outcome, store: Store, config: BuildConfig, models: Models)
     return record
 
 
+def _below(path: Path, stereo_dir: Path) -> str:
+    """A source's path as the manifest names it, the same wherever the input folder lies."""
+    base = stereo_dir if stereo_dir.is_dir() else stereo_dir.parent
+    return path.relative_to(base).as_posix()
+
+
 def _plain(value: float | None) -> float | None:
     """Nine significant digits, None for NaN and infinity: JSON holds neither."""
     return None if value is None or not math.isfinite(value) else float(f"{value:.9g}")
 
 
-def _settled(store: Store, found: Discovery, config: BuildConfig) -> list[dict[str, Any]]:
+def _settled(store: Store, found: Discovery, config: BuildConfig, stereo_dir: Path) -> list[dict[str, Any]]:
     """The manifest's rows: journal records with duplicates rejected, then the files that are in no pair."""
     rows = [dict(store.records[key]) for key in sorted(store.records)]
     mark_duplicates(rows, config.thresholds.duplicate_bits)
@@ -213,7 +219,7 @@ def _settled(store: Store, found: Discovery, config: BuildConfig) -> list[dict[s
         rows.append(
             {
                 "key": None,
-                "left": str(left_out.path),
+                "left": _below(left_out.path, stereo_dir),
                 "status": "left-out",
                 "stage": "discover",
                 "reason": left_out.reason,

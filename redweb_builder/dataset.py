@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -54,6 +55,10 @@ class Dataset:
         rows = self.manifest.to_pylist()
         self._records = {row["key"]: row for row in rows if row["status"] == status and row.get("width")}
         self.keys = list(self._records)
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Every sample, in order of key."""
+        return (self[key] for key in self.keys)
 
     @cached_property
     def rejected(self) -> Dataset:

@@ -20,7 +20,7 @@ def choose_device(choice: str) -> torch.device:
 
 
 def autocast(device: torch.device) -> AbstractContextManager[object]:
-    """bf16 autocast on CUDA; plain float32 on CPU, where RAFT gains nothing from it (benchmarks/flow_speed.py)."""
+    """bf16 autocast on CUDA; plain float32 on CPU, where RAFT-small gains nothing."""
     if device.type == "cuda":
         return torch.autocast("cuda", torch.bfloat16)
     return nullcontext()

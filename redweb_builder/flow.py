@@ -57,8 +57,8 @@ class FlowEstimator(Protocol):
 def load_flow(choice: str, weights: Path | None, device: torch.device) -> tuple[FlowEstimator, str]:
     """The flow estimator of a FLOW_CHOICES name, and a sentence for people about how it was chosen.
 
-    "auto" is raft-large if its weights can be had, else raft-small if its weights are at hand, else DIS; a weight
-    file given with "auto" is loaded as whichever RAFT it fits. Raises WeightsUnavailable for an explicit choice.
+    "auto" is raft-large if its weights can be had, else raft-small if its can, else DIS; a weight file given with
+    "auto" is loaded as whichever RAFT it fits. Raises WeightsUnavailable for an explicit choice.
     """
     if choice == "dis":
         return Dis(), "DIS optical flow (OpenCV, built in, no weights)"

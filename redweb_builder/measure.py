@@ -50,10 +50,14 @@ def measure(
 
 
 def texture(picture: Picture) -> float:
-    """Share of pixels whose 5x5 neighbourhood spans more than 12 grey levels: ground for matching."""
+    """Share of pixels that give matching something to go by."""
+    return float(textured(picture).mean())
+
+
+def textured(picture: Picture) -> BoolMap:
+    """HxW bool: pixels whose 5x5 neighbourhood spans more than 12 grey levels."""
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    span = cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8))
-    return float((span > 12).mean())
+    return np.asarray(cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)) > 12)
 
 
 def agreement(error: FloatMap, sky: BoolMap) -> float:

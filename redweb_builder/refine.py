@@ -9,11 +9,14 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from redweb_builder.measure import textured
 from redweb_builder.surfaces import RightView, surface_disparity
 from redweb_builder.types import BoolMap, FloatMap, Label, Mask, Picture, Regions
 
 SKY, FAR = 0.5, 0.5
 MIN_SKY_SHARE = 5e-4  # smaller blobs of sky are windows and lamps
+SKY_RIM_PX = 15  # this near its border, what is confirmed in the sky may belong to the border
+WITNESS_SHARE = 0.02  # of a blob of sky must be textured and confirmed to contradict it
 SPECKLE_SHARE = 2e-4
 SPECKLE_STEP_PX = 1.0
 FIRM_PX = 1.0  # this close to its surface, a disparity is averaged with it
@@ -27,7 +30,7 @@ def refine(left: Picture, raw: FloatMap, valid: BoolMap, regions: Regions, right
     left: HxWx3 uint8. raw: HxW float32 px, no NaN. valid: HxW bool, confirmed by both views. right: what the right view
     shows.
     """
-    sky = sky_area(raw, valid, regions)
+    sky = sky_area(left, raw, valid, regions)
     confirmed = without_speckles(raw, valid & ~sky)
     if not confirmed.any():
         return Label(np.full(raw.shape, np.nan, np.float32), np.zeros(raw.shape, np.uint8))
@@ -39,24 +42,25 @@ def refine(left: Picture, raw: FloatMap, valid: BoolMap, regions: Regions, right
     return assemble(disparity, measured, sky)
 
 
-def sky_area(raw: FloatMap, valid: BoolMap, regions: Regions) -> BoolMap:
+def sky_area(left: Picture, raw: FloatMap, valid: BoolMap, regions: Regions) -> BoolMap:
     """HxW bool: sky by the photograph, dropped blob by blob where it is tiny or the two views contradict it.
 
-    A blob whose confirmed disparities are mostly nearer than most of the scene is a ceiling or a wall.
+    A blob whose disparities are mostly nearer than most of the scene is a ceiling or a wall. Only texture well inside
+    the blob may say so: flow in blank sky is borrowed from the branches and roofs around it.
     """
     sky: BoolMap = regions.sky > SKY
     ground = valid & ~sky
     if not sky.any() or not ground.any():
         return sky
     middle = np.percentile(raw[ground], 60)
+    inner = cv2.erode(sky.astype(np.uint8), np.ones((SKY_RIM_PX, SKY_RIM_PX), np.uint8)) > 0
+    witness = inner & valid & textured(left)
     count, blobs, stats, _ = cv2.connectedComponentsWithStats(sky.astype(np.uint8))
     for blob in range(1, count):
         inside = blobs == blob
-        if stats[blob, cv2.CC_STAT_AREA] < MIN_SKY_SHARE * raw.size:
-            sky = sky & ~inside
-            continue
-        confirmed = inside & valid
-        if confirmed.sum() > 0.2 * inside.sum() and np.median(raw[confirmed]) > middle:
+        area = stats[blob, cv2.CC_STAT_AREA]
+        told = raw[inside & witness]
+        if area < MIN_SKY_SHARE * raw.size or (told.size > WITNESS_SHARE * area and np.median(told) > middle):
             sky = sky & ~inside
     return sky
 

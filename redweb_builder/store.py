@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from redweb_builder.manifest import SCHEMA
 from redweb_builder.types import FloatMap, Label, Mask, Picture
 
 FORMAT = "redweb-builder/1"
@@ -201,9 +202,9 @@ class Store:
                             stray.replace(self._home(to) / folder / name)
 
     def finish(self, rows: list[dict[str, Any]], build: Mapping[str, Any]) -> None:
-        """Write manifest.parquet (rows as they are given) and build.json."""
+        """Write manifest.parquet (rows as they are given, columns of manifest.SCHEMA) and build.json."""
         buffer = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist(rows, schema=_schema(rows)), buffer)
+        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), buffer)
         write_atomic(self.out / "manifest.parquet", buffer.getvalue())
         self._write_build(build)
 
@@ -272,17 +273,3 @@ def _read_journal(file: Path) -> list[dict[str, Any]]:
     if len(whole) < len(content):
         write_atomic(file, whole)
     return [json.loads(line) for line in whole.decode().splitlines()]
-
-
-def _schema(rows: list[dict[str, Any]]) -> pa.Schema:
-    """String, integer, boolean and double columns in the rows' own order; a column without a value is a double.
-
-    One double makes a whole column double: pyarrow would cut the fraction off to fit an integer column.
-    """
-    kinds = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
-    columns: dict[str, pa.DataType | None] = {}
-    for row in rows:
-        for name, value in row.items():
-            if columns.get(name) is None or isinstance(value, float):
-                columns[name] = None if value is None else kinds[type(value)]
-    return pa.schema([(name, kind or pa.float64()) for name, kind in columns.items()])

@@ -21,17 +21,20 @@ from redweb_builder.types import BoolMap, FloatMap, Flow, Picture
 STEP_PX = 12  # distance between superpixel seeds
 INLIER_PX = 1.5  # a confirmed pixel farther from its superpixel's plane does not shape it
 MIN_PIXELS, MIN_SHARE = 6, 0.15  # confirmed pixels that a superpixel needs to count as measured
-SLOPE_DAMPING = 60.0  # px^2 x px: keeps the slope of small superpixels near zero
+SLOPE_DAMPING = 300.0  # px^2 x px: keeps the slope of small superpixels near zero
 SAME_SURFACE_PX = 1.0  # neighbouring planes that predict each other to within this are one surface
 SAME_COLOUR = 12.0  # CIELAB distance at which a neighbour's say falls to 1/e
 FIRMING_ROUNDS = 4
 STEP_COST = 3.0  # CIELAB distance that one more superpixel on the way is worth
 HIDDEN_PX = 1.5  # a surface this much nearer than what the right view shows at its place would be seen
 MAX_FORBIDDEN = 0.3  # share of a superpixel that may contradict the right view
+REACH_PX = 20.0  # a plane keeps its slope this far from where it was measured, then its level
+MAX_WAY = 150.0  # CIELAB distance plus steps after which a pixel's depth stays unknown
 OVERSHOOT = 0.15  # planes may leave the measured range by this share of it
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int32]
+Index = NDArray[np.intp] | np.intp
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,8 @@ def surface_disparity(left: Picture, raw: FloatMap, confirmed: BoolMap, ground: 
         return np.full(raw.shape, np.nan, np.float32)
     planes = _firmed(superpixels, np.where(measured[:, None], moments, 0.0), measured)
     origin = _spread(superpixels, planes, measured, ground, right)
-    disparity = _evaluate(planes[np.maximum(origin, 0)], superpixels.labels)
+    here = np.arange(superpixels.count)
+    disparity = _evaluate(_carried(planes, superpixels.centre, np.maximum(origin, 0), here), superpixels.labels)
     low, high = np.percentile(raw[confirmed], (0.5, 99.5))
     spare = OVERSHOOT * (high - low)
     disparity = np.clip(disparity, low - spare, high + spare)
@@ -182,6 +186,16 @@ def _colour_distance(superpixels: Superpixels) -> Array:
     return distance
 
 
+def _carried(planes: Array, centre: Array, source: Index, here: Index) -> Array:
+    """The planes of `source` as they arrive at `here`: a slope is not believed farther than REACH_PX from home."""
+    way = centre[here] - centre[source]
+    length = np.maximum(np.linalg.norm(way, axis=-1, keepdims=True), 1e-6)
+    unbelieved = way * np.maximum(1 - REACH_PX / length, 0)
+    carried = planes[source].copy()
+    carried[..., 0] -= (carried[..., 1:] * unbelieved).sum(-1)
+    return carried
+
+
 def _spread(
     superpixels: Superpixels, planes: Array, measured: BoolMap, ground: BoolMap, right: RightView
 ) -> NDArray[np.intp]:
@@ -214,7 +228,7 @@ def _spread(
             continue
         origin[here] = source
         for to, more in ways[here]:
-            if origin[to] < 0 and open_to_spread[to]:
+            if origin[to] < 0 and open_to_spread[to] and cost + more <= MAX_WAY:
                 heapq.heappush(queue, (cost + more, to, source))
     for here, source in refused.items():
         if origin[here] < 0:
@@ -235,7 +249,7 @@ class _Forbidden:
     def at(self, here: int, source: int) -> float:
         """Disparity of the source's plane at the centre of `here`."""
         x, y = self._superpixels.centre[here]
-        a, b, c = self._planes[source]
+        a, b, c = self._plane(here, source)
         return float(a + b * x + c * y)
 
     def share(self, here: int, source: int) -> float:
@@ -244,10 +258,13 @@ class _Forbidden:
         if not len(pixels):
             return 0.0
         y, x = np.divmod(pixels, self._width)
-        a, b, c = self._planes[source]
+        a, b, c = self._plane(here, source)
         disparity = a + b * x + c * y
         seen_at = np.rint(x - disparity).astype(np.intp)
         inside = (seen_at >= 0) & (seen_at < self._width)
         at = (y[inside], seen_at[inside])
         nearer = self._right.confirmed[at] & (disparity[inside] > self._right.disparity[at] + HIDDEN_PX)
         return float(nearer.sum()) / len(pixels)
+
+    def _plane(self, here: int, source: int) -> Array:
+        return _carried(self._planes, self._superpixels.centre, np.intp(source), np.intp(here))

@@ -116,7 +116,7 @@ class Label:
 class Rejection:
     """Why a pair was not kept: data, not an exception.
 
-    stage: "discover", "read", "align", "filter", "duplicate". reason: a short code ("vertical", ...).
+    stage: "read", "refine", "filter", "duplicate", "failed". reason: a short code ("vertical", ...).
     value, threshold: the measurement that decided and its limit, where there is one.
     """
 

@@ -67,8 +67,10 @@ def _caption(record: dict[str, Any]) -> str:
         ("photometric", "photometric {:.3f}"),
         ("eye_order", "eye order {:.2f}"),
         ("sky_order", "sky order {:.2f}"),
-        ("align_before_px", "vertical {:.1f} px"),
-        ("align_after_px", "-> {:.1f} px"),
     )
-    parts += [text.format(record[name]) for name, text in shown if record.get(name) is not None]
+    parts += [text.format(record[name]) for name, text in shown if record[name] is not None]
+    if record["aligned"]:
+        parts.append("aligned: vertical {align_before_px:.1f} -> {align_after_px:.1f} px".format(**record))
+    if record["eyes_exchanged"]:
+        parts.append("eyes exchanged")
     return " · ".join(parts)
