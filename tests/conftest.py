@@ -1,0 +1,235 @@
+"""What the tests share: no network, small rendered scenes, one built data set."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from samples.scenes import Kind, Scene, render
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # read by huggingface_hub when it is first imported
+
+SIZE = (240, 176)
+MAX_DISPARITY = 20.0
+Array = NDArray[np.uint8]
+Render = Callable[..., Scene]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Empty weight caches and no network, here and in child processes."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("TORCH_HOME", "HF_HOME", "HF_HUB_CACHE", "XDG_CACHE_HOME"):
+            patch.setenv(name, str(home / name.lower()))
+        for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+            patch.delenv(name, raising=False)
+        plain = socket.socket.connect
+
+        def connect(one: socket.socket, address: Any) -> None:
+            if one.family != socket.AF_UNIX:
+                raise ConnectionRefusedError(f"tests reach no network: {address}")
+            plain(one, address)
+
+        def look_up(*_: Any, **__: Any) -> Any:
+            raise socket.gaierror("tests reach no network")
+
+        patch.setattr(socket.socket, "connect", connect)
+        patch.setattr(socket, "getaddrinfo", look_up)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_opencv_thread() -> None:
+    """OpenCV's DIS depends on its thread count; engines.py keeps it at one, and so do the tests of single steps."""
+    cv2.setNumThreads(1)
+
+
+@cache
+def _rendered(seed: int, kind: Kind, convergence: float, height: int, max_disparity: float, sky: bool) -> Scene:
+    return render(seed, SIZE[0], height, sky=sky, convergence=convergence, max_disparity=max_disparity, kind=kind)
+
+
+@pytest.fixture(scope="session")
+def rendered() -> Render:
+    """rendered(seed, kind="outdoor", ...): a scene of 240 px width, made once."""
+
+    def make(
+        seed: int,
+        kind: Kind = "outdoor",
+        *,
+        convergence: float = 0.0,
+        height: int = SIZE[1],
+        max_disparity: float = MAX_DISPARITY,
+        sky: bool = True,
+    ) -> Scene:
+        return _rendered(seed, kind, convergence, height, max_disparity, sky)
+
+    return make
+
+
+def _save(picture: Array, path: Path, **options: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".jpg":
+        options = {"quality": 92, **options}
+    Image.fromarray(np.ascontiguousarray(picture)).save(path, **options)
+    return path
+
+
+def _save_pair(folder: Path, name: str, left: Array, right: Array, extension: str = "png") -> None:
+    _save(left, folder / f"{name}_L.{extension}")
+    _save(right, folder / f"{name}_R.{extension}")
+
+
+@pytest.fixture(scope="session")
+def save() -> Callable[..., Path]:
+    """save(picture, path, **options of Pillow)."""
+    return _save
+
+
+@pytest.fixture(scope="session")
+def save_pair() -> Callable[..., None]:
+    """save_pair(folder, name, left, right, extension="png"): NAME_L and NAME_R."""
+    return _save_pair
+
+
+@dataclass(frozen=True)
+class Built:
+    """A built data set, what it was built from, and its manifest by the pairs' names (the key without its hash)."""
+
+    source: Path
+    out: Path
+    summary: Any
+    rows: dict[str, dict[str, Any]]
+    left_out: dict[str, dict[str, Any]]
+
+    @classmethod
+    def of(cls, source: Path, summary: Any) -> Built:
+        """Read the manifest."""
+        every = pq.read_table(summary.out / "manifest.parquet").to_pylist()
+        pairs = {row["key"].rsplit("-", 1)[0]: row for row in every if row["key"] is not None}
+        others = {row["left"]: row for row in every if row["key"] is None}
+        assert len(pairs) + len(others) == len(every)
+        return cls(source, summary.out, summary, pairs, others)
+
+
+@pytest.fixture(scope="session")
+def stereo(tmp_path_factory: pytest.TempPathFactory, rendered: Render) -> Path:
+    """A folder with good pairs and with one of each fault, named after what they are."""
+    folder = tmp_path_factory.mktemp("stereo input")
+    meadow, hut, firs, room = rendered(0), rendered(4), rendered(2), rendered(3, "indoor", convergence=10)
+    _save_pair(folder, "good-meadow", meadow.left, meadow.right)
+    _save_pair(folder, "good-hut", hut.left, hut.right, "jpg")
+    _save_pair(folder, "good-room", room.left, room.right)
+    _save(np.hstack([firs.left, firs.right]), folder / "good-firs-sbs.png")
+    # The same view again, its right view spoilt in a tenth of the picture: a duplicate that is not as good.
+    spoilt = meadow.right.copy()
+    spoilt[100:140, 60:160] = np.random.default_rng(0).integers(0, 256, (40, 100, 3), dtype=np.uint8)
+    _save_pair(folder, "a-copy-of-meadow", meadow.left, spoilt)
+    other = rendered(6)
+    _save_pair(folder, "unrelated", rendered(3).left, other.left)
+    _save_pair(folder, "twice", other.left, other.left)
+    tall = rendered(6, height=216)
+    torn = np.hstack([tall.right[:176, :120], tall.right[40:, 120:]])
+    _save_pair(folder, "torn", tall.left[:176], torn)
+    flat = np.full((176, 240, 3), 120, np.uint8)
+    flat[80:90, 100:110] = 90
+    _save_pair(folder, "textureless", flat, np.roll(flat, -5, axis=1))
+    sofa = rendered(1, "indoor")
+    _save_pair(folder, "blurred", sofa.left, cv2.GaussianBlur(sofa.right, (0, 0), 1.5))
+    table = rendered(2, "indoor")
+    _save_pair(folder, "dark", table.left, (table.right * 0.3).astype(np.uint8))
+    _save_pair(folder, "swapped", other.right, other.left)
+    shelf = rendered(5, "indoor", height=188)
+    _save_pair(folder, "raised", shelf.left[:176], shelf.right[12:])
+    _save(rendered(7).left, folder / "widow_L.png")
+    (folder / "broken_L.jpg").write_bytes((folder / "good-hut_L.jpg").read_bytes()[:3000])
+    _save(hut.right, folder / "broken_R.jpg")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def built(stereo: Path, tmp_path_factory: pytest.TempPathFactory, offline: None) -> Built:
+    """`stereo` built once, with what needs no weights."""
+    from redweb_builder import BuildConfig, build
+
+    out = tmp_path_factory.mktemp("built") / "data set"
+    config = BuildConfig(flow="dis", segmenter="builtin", device="cpu")
+    return Built.of(stereo, build(stereo, out, config))
+
+
+_SEEN: dict[Any, Any] = {}
+
+
+@pytest.fixture
+def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pipeline works on a pair once in a session: for tests of everything that happens around it."""
+    from redweb_builder import engines
+    from redweb_builder.pipeline import Prepared, Seen, conclude, prepare, see
+
+    def key(step: str, source: Any, config: Any) -> Any:
+        return step, source, config.method()["eyes"], config.max_side, config.flow, config.segmenter, config.thresholds
+
+    def prepare_once(source: Any, config: Any) -> Any:
+        name = key("prepare", source, config)
+        if name not in _SEEN:
+            _SEEN[name] = prepare(source, config)
+            if isinstance(_SEEN[name], Prepared):
+                _SEEN["config", source] = config
+        return _SEEN[name]
+
+    def see_once(batch: Any, models: Any) -> Any:
+        keys = [key("conclude", one.source, _SEEN["config", one.source]) for one in batch]
+        if all(name in _SEEN for name in keys):
+            nothing: Any = None
+            return [Seen(one, nothing, nothing) for one in batch]
+        return see(batch, models)
+
+    def conclude_once(seen: Any, *rest: Any) -> Any:
+        name = key("conclude", seen.prepared.source, rest[-1])
+        if name not in _SEEN:
+            _SEEN[name] = conclude(seen, *rest)
+        return _SEEN[name]
+
+    monkeypatch.setattr(engines, "prepare", prepare_once)
+    monkeypatch.setattr(engines, "see", see_once)
+    monkeypatch.setattr(engines, "conclude", conclude_once)
+
+
+@pytest.fixture(scope="session")
+def snapshot() -> Callable[[Path], dict[str, bytes]]:
+    """snapshot(folder): every file below it by its relative path, the lock left out."""
+
+    def read(folder: Path) -> dict[str, bytes]:
+        return {
+            file.relative_to(folder).as_posix(): file.read_bytes()
+            for file in sorted(folder.rglob("*"))
+            if file.is_file() and file.name != ".lock"
+        }
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def project() -> Path:
+    """The folder of cli.py."""
+    return Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def python() -> str:
+    """The interpreter the tests run under."""
+    return sys.executable

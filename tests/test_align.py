@@ -1,0 +1,140 @@
+"""Planted misalignments of the right view are found and undone; a rectified pair is left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from redweb_builder.align import Alignment, apply_alignment, estimate_alignment
+from redweb_builder.disparity import disparity_of, lands_on, round_trip_error
+from redweb_builder.flow import Dis
+from redweb_builder.quick import quick_look
+from redweb_builder.types import Picture, StereoPair
+from samples.scenes import Kind, Scene
+
+Render = Callable[..., Scene]
+Matrix = NDArray[np.float64]
+SCENES: list[tuple[int, Kind]] = [(0, "outdoor"), (3, "indoor")]
+
+
+def correction(
+    height: int,
+    width: int,
+    shift: float = 0.0,
+    roll: float = 0.0,
+    zoom: float = 0.0,
+    keystone: tuple[float, float] = (0.0, 0.0),
+) -> Matrix:
+    """What undoes a misalignment: px, degrees, percent, and perspective over half the longer side; about the centre."""
+    half = max(height, width) / 2
+    b, c = np.radians(roll), zoom / 100
+    normalised = np.array([[1 + c, -b, 0], [b, 1 + c, shift / half], [*keystone, 1]])
+    centre = np.array([[half, 0, (width - 1) / 2], [0, half, (height - 1) / 2], [0, 0, 1]])
+    matrix: Matrix = centre @ normalised @ np.linalg.inv(centre)
+    return matrix
+
+
+def misaligned(right: Picture, matrix: Matrix) -> Picture:
+    """The right view as a camera would have taken it that `matrix` brings into line."""
+    size = (right.shape[1], right.shape[0])
+    warped = cv2.warpPerspective(
+        right, np.linalg.inv(matrix), size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
+    )
+    return np.asarray(warped, np.uint8)
+
+
+def aligned(left: Picture, right: Picture) -> Alignment:
+    return estimate_alignment(quick_look(left, right), left.shape)
+
+
+def vertical_residual(left: Picture, right: Picture, alignment: Alignment) -> float:
+    """Median |vertical flow| of confirmed pixels after the correction."""
+    straight, seen = apply_alignment(right, alignment)
+    flow = Dis()([StereoPair("a", left, straight, True, (left.shape[1], left.shape[0]), "0")])[0]
+    confirmed = (round_trip_error(flow) <= 2) & lands_on(flow, seen)
+    assert confirmed.mean() > 0.5
+    return float(np.median(np.abs(flow.forward[..., 1][confirmed])))
+
+
+@pytest.mark.parametrize(("seed", "kind"), SCENES)
+@pytest.mark.parametrize(
+    ("shift", "roll", "zoom", "keystone"),
+    [
+        (5.0, 0.0, 0.0, (0.0, 0.0)),
+        (-9.0, 0.0, 0.0, (0.0, 0.0)),
+        (0.0, 2.0, 0.0, (0.0, 0.0)),
+        (0.0, -1.5, 0.0, (0.0, 0.0)),
+        (0.0, 0.0, 3.0, (0.0, 0.0)),
+        (0.0, 0.0, -3.0, (0.0, 0.0)),
+        (0.0, 0.0, 0.0, (0.05, 0.0)),
+        (4.0, 1.0, 0.0, (-0.03, 0.0)),
+        (-3.0, -1.0, 2.0, (0.0, 0.04)),
+    ],
+)
+def test_planted_misalignment_is_found_and_undone(
+    rendered: Render,
+    seed: int,
+    kind: Kind,
+    shift: float,
+    roll: float,
+    zoom: float,
+    keystone: tuple[float, float],
+) -> None:
+    scene = rendered(seed, kind)
+    height, width = scene.left.shape[:2]
+    planted = correction(height, width, shift, roll, zoom, keystone)
+    right = misaligned(scene.right, planted)
+    found = aligned(scene.left, right)
+    assert not found.is_identity
+    assert found.shift_px == pytest.approx(shift, abs=0.3)
+    assert found.roll_deg == pytest.approx(roll, abs=0.1)
+    assert found.zoom_percent == pytest.approx(zoom, abs=0.3)
+    assert found.keystone == pytest.approx(np.hypot(*keystone), abs=0.006)
+    assert found.after_px < 0.2 < found.before_px
+    corners = np.array([[[20.0, 20.0], [width - 20, 20], [20, height - 20], [width - 20, height - 20]]])
+    moved = cv2.perspectiveTransform(corners, found.homography @ np.linalg.inv(planted))
+    assert np.abs(moved - corners)[..., 1].max() < 0.3
+    assert vertical_residual(scene.left, right, found) < 0.3
+
+
+@pytest.mark.parametrize("convergence", [0.0, 8.0])
+@pytest.mark.parametrize(("seed", "kind"), [*SCENES, (4, "outdoor"), (2, "outdoor")])
+def test_a_rectified_pair_is_left_untouched(rendered: Render, seed: int, kind: Kind, convergence: float) -> None:
+    scene = rendered(seed, kind, convergence=convergence)
+    found = aligned(scene.left, scene.right)
+    assert found.is_identity
+    assert np.array_equal(found.homography, np.eye(3))
+    right, seen = apply_alignment(scene.right, found)
+    assert right is scene.right
+    assert seen.all()
+
+
+def test_depth_is_the_same_after_a_misalignment_was_undone(rendered: Render) -> None:
+    """Straightening must not eat or add horizontal parallax (beyond the roll's own, which is even)."""
+    scene = rendered(0)
+    right = misaligned(scene.right, correction(176, 240, 6.0, 1.0))
+    straight, seen = apply_alignment(right, aligned(scene.left, right))
+    flow = Dis()([StereoPair("a", scene.left, straight, True, (240, 176), "0")])[0]
+    confirmed = (round_trip_error(flow) <= 2) & lands_on(flow, seen) & ~scene.sky & ~scene.occluded
+    assert np.median(np.abs(disparity_of(flow) - scene.disparity)[confirmed]) < 0.3
+
+
+def test_the_void_beyond_the_border_is_marked() -> None:
+    right = np.full((100, 120, 3), 90, np.uint8)
+    shift = Alignment(np.array([[1.0, 0, 0], [0, 1, 10], [0, 0, 1]]), shift_px=10.0)
+    moved, seen = apply_alignment(right, shift)
+    assert moved.shape == right.shape
+    assert not seen[:10].any()
+    assert seen[10:].all()
+
+
+def test_nothing_is_corrected_where_there_is_nothing_to_go_by() -> None:
+    """Blank views, and a view too small for the fit, have no points."""
+    blank = np.full((120, 160, 3), 127, np.uint8)
+    assert aligned(blank, blank).is_identity
+    noise = np.random.default_rng(0).integers(0, 256, (19, 19, 3), dtype=np.uint8)
+    assert aligned(noise, np.roll(noise, 2, axis=0)).is_identity

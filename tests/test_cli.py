@@ -1,0 +1,343 @@
+"""The commands as people type them: what they print, how they end, and that mistakes get a sentence, no traceback."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from cli import main
+from redweb_builder import __version__
+from redweb_builder import builder as builder_module
+from redweb_builder.store import Store, StoreError
+from samples.scenes import Scene
+
+Render = Callable[..., Scene]
+SavePair = Callable[..., None]
+QUICK = ("--flow", "dis", "--segmenter", "builtin", "--device", "cpu")
+
+
+def run(*arguments: object) -> Result:
+    result = CliRunner().invoke(main, [str(one) for one in arguments])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    assert "Traceback" not in result.output
+    return result
+
+
+@pytest.fixture
+def one(tmp_path: Path, rendered: Render, save_pair: SavePair) -> Path:
+    """A folder with one good pair."""
+    save_pair(tmp_path / "in", "meadow", rendered(0).left, rendered(0).right)
+    return tmp_path / "in"
+
+
+# --- help and listing --------------------------------------------------------------------------------------------
+
+
+def test_help_names_every_option() -> None:
+    result = run("--help")
+    assert result.exit_code == 0
+    assert "build-redweb" in result.output
+    assert "grid" in result.output
+    told = run("build-redweb", "--help").output
+    for option in (
+        "--out", "--flow", "--flow-weights", "--segmenter", "--segmenter-weights", "--device", "--max-side", "--limit",
+        "--overwrite", "--dry-run", "--preset", "--eyes",
+    ):  # fmt: skip
+        assert option in told
+    assert "auto|raft-large|raft-small|dis" in told
+    assert "--keys" in run("grid", "--help").output
+    assert __version__ in run("--version").output
+
+
+def test_dry_run_lists_and_writes_nothing(stereo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run("build-redweb", stereo, "--dry-run")
+    assert result.exit_code == 0
+    assert "14 pairs (13 files, 1 side-by-side), 1 files in no pair" in result.output
+    table = result.output.splitlines()
+    meadow = next(line for line in table if line.startswith("good-meadow-"))
+    assert "good-meadow_L.png" in meadow
+    assert "files" in meadow
+    assert "left first" in meadow
+    assert any("good-meadow_R.png" in line for line in table)
+    firs = next(line for line in table if line.startswith("good-firs-sbs-"))
+    assert "side-by-side" in firs
+    left_out = next(line for line in table if line.startswith("left out"))
+    assert "widow_L.png: one-eye" in left_out
+    assert not list(tmp_path.iterdir())
+
+
+def test_dry_run_tells_cross_eyed_files(tmp_path: Path, rendered: Render, save: Callable[..., Path]) -> None:
+    scene = rendered(0)
+    save(np.hstack([scene.right, scene.left]), tmp_path / "meadow-rl.png")
+    result = run("build-redweb", tmp_path, "--dry-run")
+    line = next(line for line in result.output.splitlines() if line.startswith("meadow-rl-"))
+    assert "right first" in line
+
+
+def test_dry_run_of_names_with_brackets(tmp_path: Path, rendered: Render, save_pair: SavePair) -> None:
+    """rich takes [red] for markup."""
+    save_pair(tmp_path / "[red] trip", "pair [bold]", rendered(0).left, rendered(0).right)
+    assert "[red] trip/pair [bold]_L.png" in run("build-redweb", tmp_path, "--dry-run").output
+
+
+# --- building ----------------------------------------------------------------------------------------------------
+
+
+def test_build_and_build_again(one: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = run("build-redweb", one, "--out", out, *QUICK)
+    assert result.exit_code == 0
+    assert "1 kept, 0 rejected" in result.output
+    assert "flow dis, segmentation builtin" in result.output
+    assert "DIS optical flow" in result.output
+    assert str(out / "grid.png") in result.output
+    assert (out / "manifest.parquet").is_file()
+    again = run("build-redweb", one, "--out", out, *QUICK)
+    assert again.exit_code == 0
+    assert "going on: 1 of 1 pairs are done already" in again.output
+    other = run("build-redweb", one, "--out", out, *QUICK, "--max-side", 200)
+    assert other.exit_code == 1
+    assert "max_side: 768 there, 200 now" in other.output
+    assert "--overwrite" in other.output
+    replaced = run("build-redweb", one, "--out", out, *QUICK, "--max-side", 200, "--overwrite")
+    assert replaced.exit_code == 0
+    with Image.open(next((out / "RDs").iterdir())) as image:
+        assert image.size == (200, 147)
+
+
+def test_the_default_out_is_redweb(one: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(one.parent)
+    assert run("build-redweb", "in", *QUICK).exit_code == 0
+    assert (one.parent / "redweb" / "manifest.parquet").is_file()
+
+
+def test_summary_tells_reasons_and_the_exit_status_tells_nothing_kept(
+    tmp_path: Path, rendered: Render, save_pair: SavePair, save: Callable[..., Path]
+) -> None:
+    save_pair(tmp_path / "in", "twice", rendered(0).left, rendered(0).left)
+    save(rendered(4).left, tmp_path / "in" / "widow_L.png")
+    result = run("build-redweb", tmp_path / "in", "--out", tmp_path / "out", *QUICK)
+    assert result.exit_code == 3
+    assert "0 kept, 1 rejected" in result.output
+    assert "rejected: 1 no-parallax" in result.output
+    assert "files in no pair: 1 one-eye" in result.output
+    assert "Nothing was kept" in result.output
+
+
+def test_an_unforeseen_error_is_told(one: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from redweb_builder import engines
+
+    def faulty(*_: object) -> Any:
+        raise ZeroDivisionError("nobody foresaw this")
+
+    monkeypatch.setattr(engines, "conclude", faulty)
+    result = run("build-redweb", one, "--out", tmp_path / "out", *QUICK)
+    assert result.exit_code == 1
+    assert "1 pairs met an unforeseen error" in result.output
+    assert str(tmp_path / "out" / "errors.log") in result.output
+    monkeypatch.undo()
+    assert run("build-redweb", one, "--out", tmp_path / "out", *QUICK).exit_code == 0
+
+
+# --- mistakes ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_a_missing_folder(tmp_path: Path, dry: tuple[str, ...]) -> None:
+    result = run("build-redweb", tmp_path / "nowhere", "--out", tmp_path / "out", *QUICK, *dry)
+    assert result.exit_code == 1
+    assert "nowhere: there is no such file or folder" in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_empty_folder(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    result = run("build-redweb", tmp_path / "in", "--out", tmp_path / "out", *QUICK)
+    assert result.exit_code == 1
+    assert "no stereo pair found" in result.output
+    assert "no picture files at all" in result.output
+    assert not (tmp_path / "out").exists()
+    dry = run("build-redweb", tmp_path / "in", "--dry-run")
+    assert "0 pairs" in dry.output
+
+
+def test_an_output_that_is_no_data_set(one: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "me.jpg").write_bytes(b"the only copy")
+    for more in ((), ("--overwrite",)):
+        result = run("build-redweb", one, "--out", photos, *QUICK, *more)
+        assert result.exit_code == 1
+        assert "not a data set" in result.output
+        result = run("build-redweb", one, "--out", photos / "me.jpg", *QUICK, *more)
+        assert result.exit_code == 1
+        assert "is a file" in result.output
+        result = run("build-redweb", one, "--out", one, *QUICK, *more)
+        assert result.exit_code == 1
+    assert [(file.name, file.read_bytes()) for file in photos.iterdir()] == [("me.jpg", b"the only copy")]
+    assert len(list(one.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "told"),
+    [
+        (("--flow", "raft-huge"), 2, "raft-huge"),
+        (("--device", "tpu"), 2, "tpu"),
+        (("--preset", "strict"), 2, "strict"),
+        (("--max-side", "big"), 2, "big"),
+        (("--max-side", "64"), 1, "max_side 64: must be from 128 to 4096 px"),
+        (("--limit", "0"), 1, "limit 0: must be at least 1"),
+        (("--limit", "-3"), 1, "limit -3"),
+        (("--nonsense",), 2, "--nonsense"),
+        (("--flow", "raft-small", "--flow-weights", "nowhere.pth"), 1, "no weight file at nowhere.pth"),
+        (("--flow", "raft-large"), 1, "raft_large"),
+        (("--segmenter", "someone/network"), 1, "someone/network"),
+        (("--segmenter", "auto", "--segmenter-weights", "nowhere"), 1, "nowhere lacks config.json"),
+    ],
+)
+def test_bad_options(one: Path, tmp_path: Path, options: tuple[str, ...], status: int, told: str) -> None:
+    result = run("build-redweb", one, "--out", tmp_path / "out", *QUICK, *options)
+    assert result.exit_code == status
+    assert told in result.output
+    assert len(result.output.strip().splitlines()) < 8
+    assert not (tmp_path / "out").exists()
+
+
+def test_cuda_where_there_is_none(one: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    result = run("build-redweb", one, "--out", tmp_path / "out", *QUICK, "--device", "cuda")
+    assert result.exit_code == 1
+    assert "no CUDA device" in result.output
+
+
+def test_no_space_left(one: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Store, "write_label", full)
+    result = run("build-redweb", one, "--out", tmp_path / "out", *QUICK)
+    assert result.exit_code == 1
+    assert "no space left on the disk" in result.output
+    monkeypatch.undo()
+    assert run("build-redweb", one, "--out", tmp_path / "out", *QUICK).exit_code == 0
+
+
+def test_an_interrupt(one: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Store, "record", interrupted)
+    result = run("build-redweb", one, "--out", tmp_path / "out", *QUICK)
+    assert result.exit_code == 130
+    assert "Interrupted" in result.output
+    monkeypatch.undo()
+    assert run("build-redweb", one, "--out", tmp_path / "out", *QUICK).exit_code == 0
+
+
+def test_an_error_message_is_a_sentence(one: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise StoreError("words for [people]")
+
+    monkeypatch.setattr(builder_module, "Store", refused)
+    result = run("build-redweb", one, "--out", tmp_path / "out", *QUICK)
+    assert result.output.strip().splitlines()[-1] == "Error: words for [people]"
+
+
+# --- grid --------------------------------------------------------------------------------------------------------
+
+
+def test_grid_of_some_keys(built: Any, tmp_path: Path) -> None:
+    few, more = tmp_path / "few.png", tmp_path / "more.png"
+    before = (built.out / "grid.png").read_bytes()
+    meadow, torn = built.rows["good-meadow"]["key"], built.rows["torn"]["key"]
+    result = run("grid", built.out, "--keys", meadow, "--to", few)
+    assert result.exit_code == 0
+    assert result.output.strip() == str(few)
+    assert run("grid", built.out, "--keys", meadow, "--keys", torn, "--to", more).exit_code == 0
+    with Image.open(few) as one, Image.open(more) as two:
+        assert one.width == two.width
+        assert one.height < two.height
+    assert (built.out / "grid.png").read_bytes() == before
+    wrong = run("grid", built.out, "--keys", "no-such-key", "--to", few)
+    assert wrong.exit_code == 1
+    assert "no-such-key" in wrong.output
+
+
+def test_grid_rows_and_place(built: Any, tmp_path: Path) -> None:
+    copy = shutil.copytree(built.out, tmp_path / "copy")
+    (copy / "grid.png").unlink()
+    assert run("grid", copy).exit_code == 0
+    with Image.open(copy / "grid.png") as image:
+        whole = image.height
+    assert run("grid", copy, "--rows", 2).exit_code == 0
+    with Image.open(copy / "grid.png") as image:
+        assert image.height < whole / 3
+    assert run("grid", copy, "--rows", 0).exit_code == 2
+
+
+def test_grid_of_what_is_no_data_set(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        result = run("grid", folder)
+        assert result.exit_code == 1
+        assert "not a finished data set" in result.output
+
+
+# --- what importing costs ----------------------------------------------------------------------------------------
+
+IMPORT = """
+import socket, sys
+def refuse(*a, **k):
+    raise SystemExit("network touched: " + repr(a))
+socket.socket.connect = refuse
+socket.getaddrinfo = refuse
+import {module}
+print(*sorted(set(name.split(".")[0] for name in sys.modules)))
+"""
+
+
+def imported(module: str, python: str, project: Path) -> set[str]:
+    """Top-level modules loaded by `import module` in a fresh interpreter that refuses to connect."""
+    done = subprocess.run(
+        [python, "-c", IMPORT.format(module=module)], capture_output=True, text=True, cwd=project, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("module", ["redweb_builder", "cli", "redweb_builder.inputs"])
+def test_import_is_light(python: str, project: Path, module: str) -> None:
+    loaded = imported(module, python, project)
+    assert not loaded & {"torch", "torchvision", "kornia", "segmentation_models_pytorch", "timm", "huggingface_hub"}
+
+
+def test_public_names_and_no_network_in_importing_everything(python: str, project: Path) -> None:
+    code = IMPORT.format(module="redweb_builder as r, redweb_builder.inspect.show") + (
+        "print(r.build.__name__, r.open_dataset.__name__, r.BuildConfig().max_side, r.__version__); r.nonsense"
+    )
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, cwd=project, check=False)
+    assert done.stdout.splitlines()[-1].split() == ["build", "open_dataset", "768", __version__]
+    assert re.search(r"AttributeError: module 'redweb_builder' has no attribute 'nonsense'", done.stderr)
+
+
+def test_dry_run_loads_no_network_code(one: Path, python: str, project: Path) -> None:
+    code = (
+        "import sys; from cli import main; main(['build-redweb', sys.argv[1], '--dry-run'], standalone_mode=False);"
+        " assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([python, "-c", code, str(one)], capture_output=True, text=True, cwd=project, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "1 pairs" in done.stdout

@@ -1,0 +1,364 @@
+"""Known disparities are recovered, what only one eye sees is told apart, and RAFT is handled as it must be."""
+
+from __future__ import annotations
+
+import urllib.request
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torchvision.models import optical_flow
+
+from redweb_builder import flow as flow_module
+from redweb_builder.disparity import disparity_of, lands_inside, lands_on, round_trip_error
+from redweb_builder.flow import Dis, Raft, load_flow
+from redweb_builder.types import Flow, Picture, StereoPair
+from redweb_builder.weights import WeightsUnavailable, find_weights
+from samples.scenes import Kind, Scene
+
+Render = Callable[..., Scene]
+CPU = torch.device("cpu")
+
+
+def pair_of(left: Picture, right: Picture) -> StereoPair:
+    return StereoPair("a", left, right, True, (left.shape[1], left.shape[0]), "0")
+
+
+def dis(left: Picture, right: Picture) -> Flow:
+    return Dis()([pair_of(left, right)])[0]
+
+
+def constant_flow(x: float, y: float, height: int = 20, width: int = 30) -> Flow:
+    forward = np.broadcast_to(np.array([x, y], np.float32), (height, width, 2)).copy()
+    return Flow(forward, -forward)
+
+
+# --- known disparity ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seed", "kind", "convergence"),
+    [
+        (0, "outdoor", 0.0),
+        (4, "outdoor", 8.0),
+        (2, "outdoor", 0.0),
+        (0, "indoor", 0.0),
+        (3, "indoor", 10.0),
+    ],
+)
+def test_known_disparity_is_recovered(rendered: Render, seed: int, kind: Kind, convergence: float) -> None:
+    scene = rendered(seed, kind, convergence=convergence)
+    flow = dis(scene.left, scene.right)
+    disparity = disparity_of(flow)
+    assert disparity.dtype == np.float32
+    measured = (round_trip_error(flow) <= 2) & ~scene.sky
+    assert measured[~scene.sky & ~scene.occluded].mean() > 0.9
+    error = np.abs(disparity - scene.disparity)[measured]
+    assert np.median(error) < 0.2
+    assert (error > 2).mean() < 0.08
+    assert abs(np.median((disparity - scene.disparity)[measured])) < 0.1  # unbiased
+    truth = scene.disparity[measured]
+    if convergence:
+        assert (truth < -1).mean() > 0.05
+        assert (truth > 1).mean() > 0.05
+        decided = np.abs(truth) > 1
+        assert (np.sign(disparity[measured]) == np.sign(truth))[decided].mean() > 0.93
+    else:
+        assert truth.min() > 0
+
+
+def test_a_point_shifted_to_the_left_in_the_right_view_is_near() -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (40, 70, 3), dtype=np.uint8)
+    wide = cv2.resize(noise, (280, 160), interpolation=cv2.INTER_CUBIC)
+    for shift in (6, -6):
+        left, right = wide[:, 20:220], wide[:, 20 + shift : 220 + shift]  # left (x, y) is right (x - shift, y)
+        disparity = disparity_of(dis(left, right))[20:-20, 20:-20]
+        assert np.abs(disparity - shift).max() < 0.5
+
+
+def test_disparity_is_the_negated_horizontal_forward_flow() -> None:
+    assert np.all(disparity_of(constant_flow(-4, 3)) == 4)
+    assert np.all(disparity_of(constant_flow(2.5, 0)) == -2.5)
+
+
+# --- what both views confirm -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("convergence", [0.0, 8.0])
+def test_exact_flow_confirms_exactly_what_both_eyes_see(rendered: Render, convergence: float) -> None:
+    """With the true flow the check has a known answer: the renderer's own occlusion map."""
+    scene = rendered(0, convergence=convergence)
+    zero = np.zeros_like(scene.disparity)
+    flow = Flow(np.stack([-scene.disparity, zero], 2), np.stack([scene.right_disparity, zero], 2))
+    confirmed = round_trip_error(flow) <= 2
+    assert confirmed[~scene.occluded].mean() > 0.97
+    columns = np.broadcast_to(np.arange(scene.left.shape[1]), scene.disparity.shape)
+    at = np.rint(columns - scene.disparity).astype(int)
+    inside = (at >= 0) & (at < scene.left.shape[1])
+    occluder = np.take_along_axis(scene.right_disparity, np.clip(at, 0, scene.left.shape[1] - 1), 1)
+    hidden = scene.occluded & inside & (occluder - scene.disparity > 4)
+    assert hidden.sum() > 200
+    assert confirmed[hidden].mean() < 0.03
+    outside = columns - scene.disparity < -0.01
+    outside |= columns - scene.disparity > scene.left.shape[1] - 1 + 0.01
+    assert outside.sum() > 200
+    assert not confirmed[outside].any()
+
+
+@pytest.mark.parametrize("step", [10, 14])
+def test_builtin_flow_rejects_the_strip_beside_a_near_card(step: int) -> None:
+    """A card 80 px wide before a wall: the strip of wall at its left, `step` px wide, is seen by the left eye only."""
+    generator = np.random.default_rng(0)
+
+    def wall(width: int) -> Picture:
+        coarse = cv2.resize(
+            generator.integers(0, 256, (44, width // 4, 3), dtype=np.uint8),
+            (width, 176),
+            interpolation=cv2.INTER_CUBIC,
+        )
+        fine = cv2.resize(generator.integers(-40, 40, (88, width // 2, 3)).astype(np.float32), (width, 176))
+        return np.asarray(np.clip(coarse + fine, 0, 255), np.uint8)
+
+    back, card = wall(280), wall(80)
+    left, right = back[:, 20:260].copy(), back[:, 22:262].copy()
+    near = 2 + step
+    left[40:140, 100:180], right[40:140, 100 - near : 180 - near] = card[40:140], card[40:140]
+    truth = np.full((176, 240), 2, np.float32)
+    truth[40:140, 100:180] = near
+    hidden = np.zeros_like(truth, bool)
+    hidden[40:140, 100 - step : 100] = True
+    flow = dis(left, right)
+    confirmed = round_trip_error(flow) <= 2
+    assert confirmed[hidden].mean() < 0.3
+    assert confirmed[~hidden].mean() > 0.93
+    assert (np.abs(disparity_of(flow) - truth)[confirmed] > 2).mean() < 0.02
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "inside"),
+    [
+        (-5, 0, np.s_[:, 5:]),
+        (5, 0, np.s_[:, :-5]),
+        (0, -4, np.s_[4:, :]),
+        (0, 4, np.s_[:-4, :]),
+        (-0.5, 0, np.s_[:, 1:]),
+    ],
+)
+def test_a_match_outside_the_view_is_never_valid(x: float, y: float, inside: tuple[slice, slice]) -> None:
+    """The flow agrees with itself everywhere; only the view's border decides."""
+    flow = constant_flow(x, y)
+    expected = np.zeros((20, 30), bool)
+    expected[inside] = True
+    assert np.array_equal(lands_inside(flow.forward), expected)
+    error = round_trip_error(flow)
+    assert np.array_equal(np.isfinite(error), expected)
+    assert error[expected].max() < 1e-4
+
+
+def test_round_trip_error_is_a_distance_in_px() -> None:
+    flow = constant_flow(0, 0)
+    wrong = Flow(flow.forward, np.broadcast_to(np.array([3, 4], np.float32), (20, 30, 2)).copy())
+    assert np.allclose(round_trip_error(wrong), 5)
+
+
+def test_matches_on_the_void_that_alignment_left_do_not_count() -> None:
+    seen = np.ones((20, 30), bool)
+    seen[:, :10] = False
+    landed = lands_on(constant_flow(-5, 0), seen)
+    assert not landed[:, :15].any()
+    assert landed[:, 15:].all()
+
+
+def test_flow_of_a_batch_is_the_flow_of_each(rendered: Render) -> None:
+    pairs = [pair_of(scene.left, scene.right) for scene in (rendered(0), rendered(0, height=188), rendered(4))]
+    together, estimator = Dis()(pairs), Dis()
+    for pair, flow in zip(pairs, together, strict=True):
+        alone = estimator([pair])[0]
+        assert np.array_equal(flow.forward, alone.forward)
+        assert np.array_equal(flow.backward, alone.backward)
+
+
+# --- RAFT --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def small_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A raft_small of random weights, as a weight file."""
+    torch.manual_seed(0)
+    file = tmp_path_factory.mktemp("weights") / "small.pth"
+    torch.save(optical_flow.raft_small(weights=None).state_dict(), file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def raft(small_weights: Path) -> Raft:
+    return Raft("raft-small", small_weights, CPU)
+
+
+@pytest.fixture(autouse=True)
+def few_updates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three iterations show as much of the handling as twelve."""
+    monkeypatch.setattr(flow_module, "RAFT_UPDATES", 3)
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty torch.hub cache; the folder that weight files lie in."""
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path / "hub"))
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def noise_pair(width: int, height: int, seed: int = 0) -> StereoPair:
+    left, right = np.random.default_rng(seed).integers(0, 256, (2, height, width, 3), dtype=np.uint8)
+    return pair_of(left, right)
+
+
+def test_raft_takes_any_size_and_a_batch_gives_what_single_pairs_give(raft: Raft) -> None:
+    """Sizes under RAFT's 128 px, not divisible by 8, and two of one padded shape."""
+    pairs = [
+        noise_pair(131, 77, 1), noise_pair(100, 300, 2), noise_pair(136, 128, 3), noise_pair(133, 121, 4),
+    ]  # fmt: skip
+    together = raft(pairs)
+    for pair, flow in zip(pairs, together, strict=True):
+        assert flow.forward.shape == flow.backward.shape == (*pair.left.shape[:2], 2)
+        assert flow.forward.dtype == np.float32
+        alone = raft([pair])[0]
+        assert np.array_equal(flow.forward, alone.forward)
+        assert np.array_equal(flow.backward, alone.backward)
+    assert not np.array_equal(together[0].forward, together[0].backward)
+
+
+def test_raft_in_larger_batches_agrees(raft: Raft, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a GPU's batches do: several pairs of one padded shape in one call, each cut out of its own padding."""
+    pairs = [noise_pair(131, 128, 1), noise_pair(136, 121, 2), noise_pair(129, 128, 3)]
+    alone = [raft([pair])[0] for pair in pairs]
+    monkeypatch.setattr(raft, "batch", 2)
+    for one, flow in zip(alone, raft(pairs), strict=True):
+        assert flow.forward.shape == one.forward.shape
+        assert np.allclose(flow.forward, one.forward, atol=1e-3)
+        assert np.allclose(flow.backward, one.backward, atol=1e-3)
+
+
+def test_raft_backward_is_forward_with_the_views_exchanged(raft: Raft) -> None:
+    pair = noise_pair(128, 128, 5)
+    there, back = raft([pair])[0], raft([pair_of(pair.right, pair.left)])[0]
+    assert np.allclose(there.backward, back.forward, atol=1e-3)
+    assert np.allclose(there.forward, back.backward, atol=1e-3)
+
+
+def test_raft_padding_is_cut_off_where_it_was_put(raft: Raft) -> None:
+    """A network that answers with its own input shows where each pixel went: nowhere."""
+
+    class Echo(torch.nn.Module):
+        def forward(self, first: torch.Tensor, second: torch.Tensor, num_flow_updates: int) -> list[torch.Tensor]:
+            assert first.shape == second.shape
+            assert min(first.shape[2:]) >= 128
+            assert all(side % 8 == 0 for side in first.shape[2:])
+            assert first.abs().max() <= 1
+            return [first[:, :2]]
+
+    echo = object.__new__(Raft)
+    echo.device, echo.batch = CPU, 2
+    echo.network = Echo()
+    pairs = [noise_pair(131, 77, 1), noise_pair(100, 300, 2), noise_pair(135, 130, 3), noise_pair(130, 135, 4)]
+    for pair, flow in zip(pairs, echo(pairs), strict=True):
+        assert np.allclose(flow.forward, pair.left[..., :2] / 127.5 - 1, atol=1e-6)
+        assert np.allclose(flow.backward, pair.right[..., :2] / 127.5 - 1, atol=1e-6)
+
+
+def test_a_wrong_weight_file_is_named(small_weights: Path, tmp_path: Path) -> None:
+    words, other, missing = tmp_path / "words.pth", tmp_path / "other.pth", tmp_path / "missing.pth"
+    words.write_text("no weights at all")
+    torch.save({"weight": torch.zeros(3)}, other)
+    for choice in ("raft-small", "raft-large", "auto"):
+        for file in (words, other, missing):
+            with pytest.raises(WeightsUnavailable, match=file.name):
+                load_flow(choice, file, CPU)
+    with pytest.raises(WeightsUnavailable, match=r"small\.pth does not hold the weights of raft-large"):
+        load_flow("raft-large", small_weights, CPU)
+
+
+def test_auto_takes_the_raft_that_a_given_file_fits(small_weights: Path) -> None:
+    estimator, told = load_flow("auto", small_weights, CPU)
+    assert estimator.name == "raft-small"
+    assert estimator.weights is not None
+    assert estimator.weights.origin == "path"
+    assert estimator.weights.sha256 == sha256(small_weights.read_bytes()).hexdigest()
+    assert "raft-small" in told
+    assert str(small_weights) in told
+
+
+def test_auto_falls_back_to_dis_and_says_so(hub: Path) -> None:
+    estimator, told = load_flow("auto", None, CPU)
+    assert estimator.name == "dis"
+    assert estimator.weights is None
+    assert "DIS" in told
+    assert "no RAFT weights" in told
+    assert str(hub) in told
+    assert not list(hub.iterdir())  # nothing half-downloaded
+    for choice in ("raft-large", "raft-small"):
+        with pytest.raises(WeightsUnavailable, match="hub"):
+            load_flow(choice, None, CPU)
+    assert load_flow("dis", None, CPU)[0].name == "dis"
+
+
+def test_auto_finds_weights_in_the_hub_cache(hub: Path, small_weights: Path) -> None:
+    name = Path(optical_flow.Raft_Small_Weights.C_T_V1.url).name
+    (hub / name).write_bytes(small_weights.read_bytes())
+    estimator, told = load_flow("auto", None, CPU)
+    assert estimator.name == "raft-small"
+    assert estimator.weights is not None
+    assert (estimator.weights.origin, estimator.weights.path) == ("cache", hub / name)
+    assert "cache" in told
+
+
+def test_a_download_is_checked_against_the_name(hub: Path, tmp_path: Path) -> None:
+    content = b"weights" * 1000
+    digest = sha256(content).hexdigest()
+    good, bad = tmp_path / f"net-{digest[:8]}.pth", tmp_path / "net-00000000.pth"
+    for file in (good, bad):
+        file.write_bytes(content)
+    found = find_weights(None, good.as_uri())
+    assert (found.origin, found.path, found.sha256) == ("hub", hub / good.name, digest)
+    assert found.path.read_bytes() == content
+    assert find_weights(None, good.as_uri()).origin == "cache"
+    with pytest.raises(WeightsUnavailable, match="checksum"):
+        find_weights(None, bad.as_uri())
+    assert [file.name for file in hub.iterdir()] == [good.name]
+
+
+def test_a_download_that_breaks_off_leaves_nothing_usable(
+    hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = b"weights" * 1000
+    name = f"net-{sha256(whole).hexdigest()[:8]}.pth"
+
+    class Broken:
+        sent = False
+
+        def __enter__(self) -> Broken:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            return None
+
+        def read(self, size: int) -> bytes:
+            if self.sent:
+                raise TimeoutError("the line went dead")
+            self.sent = True
+            return whole[:100]
+
+    monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: Broken())
+    with pytest.raises(WeightsUnavailable, match="the line went dead"):
+        find_weights(None, f"https://example.org/{name}")
+    assert not (hub / name).exists()
+    (tmp_path / name).write_bytes(whole)
+    monkeypatch.undo()
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(hub.parent))
+    assert find_weights(None, (tmp_path / name).as_uri()).origin == "hub"

@@ -1,0 +1,76 @@
+"""Which eye is which is told from the pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from redweb_builder.eyes import LOWER_NEARER_WEIGHT, eye_order, lower_nearer
+from redweb_builder.pipeline import SWAPPED
+from redweb_builder.quick import QuickLook, quick_look
+from redweb_builder.types import Flow, Picture
+from samples.scenes import Kind, Scene
+
+Render = Callable[..., Scene]
+SCENES: list[tuple[int, Kind]] = [(seed, kind) for seed in (0, 3, 5, 6) for kind in ("outdoor", "indoor")]
+
+
+@pytest.mark.parametrize(
+    ("seed", "kind", "convergence"),
+    [*((*scene, 0.0) for scene in SCENES), *((seed, "outdoor", 8.0) for seed in (2, 4)), (3, "indoor", 10.0)],
+)
+def test_sign_tells_the_order(rendered: Render, seed: int, kind: Kind, convergence: float) -> None:
+    """Also for converged cameras, where the sign of disparity says nothing."""
+    scene = rendered(seed, kind, convergence=convergence)
+    right_way = eye_order(quick_look(scene.left, scene.right))
+    wrong_way = eye_order(quick_look(scene.right, scene.left))
+    assert right_way > 0.2
+    assert wrong_way < SWAPPED
+    assert wrong_way == pytest.approx(-right_way, abs=0.1)
+
+
+def strips_alone(look: QuickLook) -> float:
+    """The part of eye_order that comes from occlusion."""
+    return eye_order(look) - LOWER_NEARER_WEIGHT * lower_nearer(look.flow)
+
+
+@pytest.mark.parametrize(("seed", "kind"), SCENES)
+def test_occlusion_alone_tells_the_order_also_upside_down(rendered: Render, seed: int, kind: Kind) -> None:
+    """Turned upside down (not mirrored left to right) the near is at the top, but left stays left."""
+    scene = rendered(seed, kind)
+    for turn in (slice(None), slice(None, None, -1)):
+        left, right = (np.ascontiguousarray(view[turn]) for view in (scene.left, scene.right))
+        assert strips_alone(quick_look(left, right)) > 0
+        assert strips_alone(quick_look(right, left)) < 0
+
+
+@pytest.mark.parametrize(("seed", "kind"), SCENES[:4])
+def test_exchanging_the_eyes_changes_the_sign_and_nothing_else(rendered: Render, seed: int, kind: Kind) -> None:
+    scene = rendered(seed, kind)
+    look = quick_look(scene.left, scene.right)
+    swapped = look.swapped()
+    assert np.array_equal(swapped.left, look.right)
+    assert np.array_equal(swapped.flow.forward, look.flow.backward)
+    assert eye_order(swapped) == pytest.approx(-eye_order(look), abs=0.05)
+    twice = swapped.swapped()
+    assert eye_order(twice) == eye_order(look)
+
+
+def test_no_evidence_is_no_verdict() -> None:
+    """The same picture twice, blank views and unlike noise must not be called swapped."""
+    noise = np.random.default_rng(0).integers(0, 256, (2, 120, 160, 3), dtype=np.uint8)
+    blank: Picture = np.full((120, 160, 3), 100, np.uint8)
+    assert eye_order(quick_look(noise[0], noise[0])) == 0
+    assert eye_order(quick_look(blank, blank)) == 0
+    assert abs(eye_order(quick_look(noise[0], noise[1]))) < abs(SWAPPED)
+
+
+def test_the_lower_half_nearer_counts_for_the_order() -> None:
+    """A floor: disparity grows from row to row."""
+    rows = np.linspace(2, 12, 120, dtype=np.float32)[:, None]
+    flow = np.stack([-np.broadcast_to(rows, (120, 160)), np.zeros((120, 160), np.float32)], 2)
+    assert lower_nearer(Flow(flow, -flow)) == pytest.approx(1, abs=0.01)
+    upside_down = np.ascontiguousarray(flow[::-1])
+    assert lower_nearer(Flow(upside_down, -upside_down)) == pytest.approx(-1, abs=0.01)

@@ -1,0 +1,277 @@
+"""A build that is killed, wherever, goes on when it is started again and ends with the bytes of an undisturbed one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from redweb_builder import BuildConfig, build, open_dataset
+from redweb_builder import store as store_module
+from samples.scenes import Scene
+
+Render = Callable[..., Scene]
+Snapshot = Callable[[Path], dict[str, bytes]]
+QUICK = BuildConfig(flow="dis", segmenter="builtin", device="cpu")
+OPTIONS = ("--flow", "dis", "--segmenter", "builtin", "--device", "cpu")
+PAIRS = 6
+PATIENCE_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def six(tmp_path_factory: pytest.TempPathFactory, rendered: Render, save_pair: Callable[..., None]) -> Path:
+    """Kept, rejected, unreadable, a duplicate that has to move when the build ends, and a widow."""
+    folder = tmp_path_factory.mktemp("six")
+    meadow, room = rendered(0), rendered(3, "indoor", convergence=10)
+    spoilt = meadow.right.copy()
+    spoilt[100:140, 60:160] = np.random.default_rng(0).integers(0, 256, (40, 100, 3), dtype=np.uint8)
+    save_pair(folder, "a-duplicate", meadow.left, spoilt)
+    save_pair(folder, "broken", meadow.left, meadow.right)
+    (folder / "broken_R.png").write_bytes((folder / "broken_R.png").read_bytes()[:2000])
+    save_pair(folder, "meadow", meadow.left, meadow.right)
+    save_pair(folder, "room", room.left, room.right, "jpg")
+    save_pair(folder, "swapped", rendered(6).right, rendered(6).left)
+    save_pair(folder, "twice", room.left, room.left)
+    save_pair(folder, "widow", meadow.left, meadow.right)
+    (folder / "widow_R.png").unlink()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(six: Path, tmp_path_factory: pytest.TempPathFactory, snapshot: Snapshot) -> dict[str, bytes]:
+    """Every file of a build that nobody disturbed."""
+    out = tmp_path_factory.mktemp("undisturbed") / "out"
+    summary = build(six, out, QUICK)
+    assert (summary.kept, summary.rejected) == (3, 3)
+    return comparable(snapshot(out))
+
+
+def comparable(files: dict[str, bytes]) -> dict[str, bytes]:
+    """The files of a data set, less when and in how many goes it was built."""
+    files = dict(files)
+    told = json.loads(files.pop("build.json"))
+    for name in ("seconds_of_this_run", "pairs_done_before_this_run"):
+        told.pop(name)
+    files["build.json"] = json.dumps(told, sort_keys=True).encode()
+    # Pairs are recorded as they are finished: all of them, in whatever order.
+    files["journal.jsonl"] = b"\n".join(sorted(files["journal.jsonl"].splitlines()))
+    return files
+
+
+def assert_same(there: dict[str, bytes], here: dict[str, bytes]) -> None:
+    assert set(there) == set(here)
+    assert [name for name in here if there[name] != here[name]] == []
+    assert not [name for name in there if name.endswith(".part")]
+
+
+def lines(out: Path) -> int:
+    """Whole lines of the journal."""
+    journal = out / "journal.jsonl"
+    return journal.read_bytes().count(b"\n") if journal.exists() else 0
+
+
+class Command:
+    """`python cli.py build-redweb`, running."""
+
+    def __init__(self, project: Path, python: str, source: Path, out: Path) -> None:
+        # Python takes an interrupt only where it is not ignored from the start, as it is under a shell's "&".
+        self.process = subprocess.Popen(
+            [python, str(project / "cli.py"), "build-redweb", str(source), "--out", str(out), *OPTIONS],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
+        )
+
+    def stop_when(self, ready: Callable[[], bool], how: signal.Signals = signal.SIGKILL) -> tuple[int, str]:
+        """Send a signal as soon as `ready`; exit status and output. Fails where the command ends before."""
+        latest = time.monotonic() + PATIENCE_S
+        try:
+            while not ready():
+                assert self.process.poll() is None, f"ended before it was stopped: {self.process.communicate()[0]}"
+                assert time.monotonic() < latest
+                time.sleep(0.001)
+            self.process.send_signal(how)
+            told, _ = self.process.communicate(timeout=PATIENCE_S)
+        finally:
+            self.process.kill()
+        return self.process.returncode, told
+
+    def end(self) -> tuple[int, str]:
+        """Exit status and output."""
+        try:
+            told, _ = self.process.communicate(timeout=PATIENCE_S)
+        finally:
+            self.process.kill()
+        return self.process.returncode, told
+
+
+@pytest.mark.timeout(240)
+def test_killed_again_and_again(
+    six: Path, undisturbed: dict[str, bytes], tmp_path: Path, project: Path, python: str, snapshot: Snapshot
+) -> None:
+    """SIGKILL at the start, after the first pair and while finishing, and an interrupt between."""
+    out = tmp_path / "out"
+
+    def start() -> Command:
+        return Command(project, python, six, out)
+
+    begun = time.monotonic()
+    kills: list[Callable[[], bool]] = [
+        lambda: time.monotonic() - begun > 0.4,
+        lambda: lines(out) >= 1,
+    ]
+    for ready in kills:
+        assert start().stop_when(ready)[0] == -signal.SIGKILL
+    assert 1 <= lines(out) < PAIRS
+    done = lines(out)
+    status, told = start().stop_when(lambda: lines(out) > done, signal.SIGINT)
+    assert status == 130
+    assert "Interrupted" in told
+    assert "Traceback" not in told
+    assert f"going on: {done} of 6" in told
+    assert done < lines(out) <= PAIRS
+    assert not (out / "manifest.parquet").exists()
+    assert start().stop_when((out / "manifest.parquet").exists)[0] == -signal.SIGKILL
+    assert json.loads((out / "build.json").read_text())["format"] == "redweb-builder/1"  # never torn
+    status, told = start().end()
+    assert status == 0
+    assert "3 kept, 3 rejected" in told
+    assert_same(comparable(snapshot(out)), undisturbed)
+
+
+class KilledError(BaseException):
+    """Stands for the end of the process: nothing catches it, nothing cleans up after it."""
+
+
+# The files of six pairs: build.json, 5 labelled pairs of 4 files each, the manifest, build.json again, the grid.
+@pytest.mark.parametrize("at", [0, 1, 2, 4, 5, 11, 19, 20, 21, 22, 23])
+@pytest.mark.parametrize("torn", [True, False], ids=["torn", "before renaming"])
+def test_killed_at_a_write(
+    six: Path,
+    undisturbed: dict[str, bytes],
+    tmp_path: Path,
+    remembered: None,
+    snapshot: Snapshot,
+    at: int,
+    torn: bool,
+) -> None:
+    """Within one file or between its writing and its renaming: what a kill from outside hits only by luck."""
+    out = tmp_path / "out"
+    plain, count = Path.replace, 0
+
+    def killed(self: Path, target: Any) -> Path:
+        nonlocal count
+        if self.suffix == ".part":
+            count += 1
+            if count > at:
+                if torn:
+                    self.write_bytes(self.read_bytes()[: self.stat().st_size // 2])
+                raise KilledError
+        return plain(self, target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        with pytest.raises(KilledError):
+            build(six, out, QUICK)
+    build(six, out, QUICK)
+    assert_same(comparable(snapshot(out)), undisturbed)
+
+
+@pytest.mark.usefixtures("remembered")
+def test_killed_between_the_moves_of_a_duplicate(
+    six: Path, undisturbed: dict[str, bytes], tmp_path: Path, snapshot: Snapshot
+) -> None:
+    """A duplicate's picture is in rejected/ already, its label not yet."""
+    out = tmp_path / "out"
+    plain, moved = Path.replace, 0
+
+    def killed(self: Path, target: Any) -> Path:
+        nonlocal moved
+        if self.suffix != ".part":
+            moved += 1
+            if moved == 2:
+                raise KilledError
+        return plain(self, target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        with pytest.raises(KilledError):
+            build(six, out, QUICK)
+    build(six, out, QUICK)
+    assert_same(comparable(snapshot(out)), undisturbed)
+
+
+@pytest.mark.usefixtures("remembered")
+def test_killed_within_a_journal_line(
+    six: Path, undisturbed: dict[str, bytes], tmp_path: Path, snapshot: Snapshot
+) -> None:
+    """The machine went down: of the last line only a part came to the disk."""
+    out = tmp_path / "out"
+    build(six, out, QUICK)
+    for name in ("manifest.parquet", "grid.png"):
+        (out / name).unlink()
+    journal = (out / "journal.jsonl").read_bytes()
+    (out / "journal.jsonl").write_bytes(journal[:-30])
+    build(six, out, QUICK)
+    assert_same(comparable(snapshot(out)), undisturbed)
+
+
+@pytest.mark.usefixtures("remembered")
+def test_a_file_is_on_the_disk_before_its_pair_is_recorded(
+    six: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At every moment a recorded pair has all its files, flushed and whole."""
+    plain = store_module.Store.record
+
+    def checked(self: Any, record: dict[str, Any]) -> None:
+        if record.get("width"):
+            home = self.out if record["status"] == "kept" else self.out / "rejected"
+            for folder in ("RDs", "masks"):
+                assert (home / folder / f"{record['key']}.png").stat().st_size > 0
+            assert [file for file in (home / "Imgs").iterdir() if file.stem == record["key"]]
+            assert (self.out / "previews" / f"{record['key']}.jpg").stat().st_size > 0
+        plain(self, record)
+        assert record["key"] in (self.out / "journal.jsonl").read_text()
+
+    monkeypatch.setattr(store_module.Store, "record", checked)
+    assert build(six, tmp_path / "out", QUICK).kept == 3
+
+
+@pytest.mark.usefixtures("remembered")
+def test_an_unfinished_data_set_says_so(six: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object) -> None:
+        raise KilledError
+
+    monkeypatch.setattr(store_module.Store, "finish", killed)
+    with pytest.raises(KilledError):
+        build(six, tmp_path / "out", QUICK)
+    with pytest.raises(store_module.StoreError, match="not finished"):
+        open_dataset(tmp_path / "out")
+
+
+def test_writes_are_flushed_before_they_are_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    flush, rename = os.fsync, Path.replace
+
+    def flushed(descriptor: int) -> None:
+        order.append("flush")
+        flush(descriptor)
+
+    def renamed(self: Path, target: Any) -> Path:
+        order.append("rename")
+        return rename(self, target)
+
+    monkeypatch.setattr(os, "fsync", flushed)
+    monkeypatch.setattr(Path, "replace", renamed)
+    store_module.write_atomic(tmp_path / "a", b"content")
+    assert order == ["flush", "rename"]

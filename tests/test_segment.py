@@ -1,0 +1,255 @@
+"""Sky and far field: the built-in detector, networks loaded from a folder, and what happens without one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+
+import numpy as np
+import pytest
+import segmentation_models_pytorch as smp
+import torch
+
+from redweb_builder.segment import (
+    ADE20K_CLASSES,
+    ADE20K_FAR,
+    ADE20K_SKY,
+    BuiltinSegmenter,
+    NoRegions,
+    SmpSegmenter,
+    load_segmenter,
+    snapped,
+)
+from redweb_builder.types import BoolMap, Picture
+from redweb_builder.weights import WeightsUnavailable
+from samples.scenes import Scene
+
+Render = Callable[..., Scene]
+CPU = torch.device("cpu")
+
+
+def overlap(one: BoolMap, other: BoolMap) -> float:
+    """Intersection over union."""
+    return float((one & other).sum() / (one | other).sum())
+
+
+# --- built-in ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", [0, 2, 4, 6])
+def test_builtin_finds_the_sky(rendered: Render, seed: int) -> None:
+    scene = rendered(seed)
+    regions = BuiltinSegmenter()([scene.left])[0]
+    assert regions.sky.shape == regions.far.shape == scene.sky.shape
+    assert regions.sky.dtype == regions.far.dtype == np.float32
+    assert regions.sky.min() >= 0
+    assert regions.sky.max() <= 1
+    assert overlap(regions.sky > 0.5, scene.sky) > 0.7
+    assert np.all(regions.sky + regions.far <= 1 + 1e-5)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_builtin_finds_no_sky_indoors(rendered: Render, seed: int) -> None:
+    regions = BuiltinSegmenter()([rendered(seed, "indoor").left])[0]
+    assert (regions.sky > 0.5).mean() < 0.01
+
+
+@pytest.mark.parametrize("seed", [0, 3, 5])
+def test_builtin_finds_no_sky_where_a_slope_closes_the_view(rendered: Render, seed: int) -> None:
+    scene = rendered(seed, sky=False)
+    assert not scene.sky.any()
+    assert (BuiltinSegmenter()([scene.left])[0].sky > 0.5).mean() < 0.02
+
+
+def test_builtin_takes_each_picture_by_itself(rendered: Render) -> None:
+    pictures = [rendered(0).left, rendered(0, "indoor").left, rendered(4, height=188).left]
+    for picture, regions in zip(pictures, BuiltinSegmenter()(pictures), strict=True):
+        assert regions.sky.shape == picture.shape[:2]
+        alone = BuiltinSegmenter()([picture])[0]
+        assert np.array_equal(regions.sky, alone.sky)
+        assert np.array_equal(regions.far, alone.far)
+
+
+def test_none_finds_nothing(rendered: Render) -> None:
+    segmenter, told = load_segmenter("none", None, CPU)
+    assert isinstance(segmenter, NoRegions)
+    assert "no segmentation" in told
+    regions = segmenter([rendered(0).left])[0]
+    assert regions.sky.shape == rendered(0).sky.shape
+    assert not regions.sky.any()
+    assert not regions.far.any()
+
+
+def test_edges_follow_the_photograph() -> None:
+    """A map at an eighth of the size, its edge 3 px off: the photograph's edge wins."""
+    picture = np.zeros((128, 160, 3), np.uint8)
+    picture[:, 83:] = 200
+    coarse = np.zeros((16, 20), np.float32)
+    coarse[:, 10:] = 1
+    sky = snapped(picture, coarse, np.zeros_like(coarse)).sky
+    truth = picture[..., 0] > 0
+    assert (np.abs(sky - truth) > 0.5).mean() < 0.005
+    assert overlap(sky > 0.5, truth) > overlap(np.repeat(np.repeat(coarse > 0.5, 8, 0), 8, 1), truth)
+
+
+# --- a network of one's own --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny untrained smp network with ADE20K's 150 classes, as save_pretrained leaves it."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("networks") / "tiny"
+    small = {"encoder_weights": None, "encoder_depth": 3, "decoder_channels": (16, 16, 16)}
+    smp.Unet("resnet18", classes=ADE20K_CLASSES, **small).save_pretrained(str(folder))
+    return folder
+
+
+@pytest.fixture
+def copied(network: Path, tmp_path: Path) -> Path:
+    return copytree(network, tmp_path / "copied")
+
+
+def test_a_network_is_loaded_from_its_folder_or_its_file(network: Path) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (90, 131, 3), dtype=np.uint8)
+    answers = []
+    for weights in (network, network / "model.safetensors"):
+        segmenter, told = load_segmenter("auto", weights, CPU)
+        assert segmenter.name == "tiny"
+        assert segmenter.weights is not None
+        assert segmenter.weights.origin == "path"
+        assert segmenter.weights.sha256 == sha256((network / "model.safetensors").read_bytes()).hexdigest()
+        assert str(network) in told
+        answers.append(segmenter([picture])[0])
+    assert answers[0].sky.shape == (90, 131)
+    assert answers[0].sky.dtype == np.float32
+    assert 0 < answers[0].sky.max() <= 1
+    assert np.array_equal(answers[0].sky, answers[1].sky)
+
+
+class Classes(torch.nn.Module):
+    """A network that is certain of one class a column of the picture."""
+
+    def __init__(self, columns: list[int]) -> None:
+        super().__init__()
+        self.columns = columns
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        count, _, height, width = pictures.shape
+        logits = torch.zeros(count, ADE20K_CLASSES, height, width)
+        for index, which in enumerate(self.columns):
+            start, stop = (round(edge * width / len(self.columns)) for edge in (index, index + 1))
+            logits[:, which, :, start:stop] = 50
+        return logits
+
+
+def test_ade20k_classes_become_sky_and_far(network: Path) -> None:
+    """ADE20K's 150, counted from 0: wall 0, sky 2, tree 4, mountain 16, water 21, sea 26, hill 68."""
+    assert ADE20K_SKY == [2]
+    assert {16, 21, 26, 68} <= set(ADE20K_FAR)
+    assert not {0, 1, 2, 3, 4, 12} & set(ADE20K_FAR)  # wall, building, sky, floor, tree, person
+    segmenter = SmpSegmenter("tiny", network, CPU)
+    columns = [2, 0, 16, 4, 26, 12]
+    segmenter.network = Classes(columns)
+    picture = np.zeros((128, 384, 3), np.uint8)
+    for index in range(6):
+        picture[:, 64 * index : 64 * (index + 1)] = 40 * index
+    regions = segmenter([picture])[0]
+    middles = [64 * index + 32 for index in range(6)]
+    assert regions.sky[64, middles] == pytest.approx([1, 0, 0, 0, 0, 0], abs=0.02)
+    assert regions.far[64, middles] == pytest.approx([0, 0, 1, 0, 1, 0], abs=0.02)
+
+
+def test_the_network_sees_imagenet_colours(network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    segmenter = SmpSegmenter("tiny", network, CPU)
+    seen: list[torch.Tensor] = []
+
+    class Spy(Classes):
+        def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+            seen.append(pictures)
+            return super().forward(pictures)
+
+    monkeypatch.setattr(segmenter, "network", Spy([0]))
+    picture: Picture = np.full((100, 300, 3), (124, 116, 104), np.uint8)  # ImageNet's mean colour
+    segmenter([picture, np.full((300, 100, 3), 255, np.uint8)])
+    assert seen[0].abs().max() < 0.02
+    assert [tuple(one.shape[2:]) for one in seen] == [(160, 512), (512, 160)]
+    white = [(1 - mean) / spread for mean, spread in ((0.485, 0.229), (0.456, 0.224), (0.406, 0.225))]
+    assert seen[1].mean((0, 2, 3)).tolist() == pytest.approx(white, abs=1e-3)
+
+
+@pytest.mark.parametrize("choice", ["auto", "smp-hub/upernet-convnext-tiny"])
+def test_what_is_missing_is_named(copied: Path, choice: str) -> None:
+    (copied / "config.json").unlink()
+    with pytest.raises(WeightsUnavailable, match=r"copied lacks config\.json"):
+        load_segmenter(choice, copied, CPU)
+    (copied / "model.safetensors").unlink()
+    with pytest.raises(WeightsUnavailable, match=r"lacks config\.json and model\.safetensors"):
+        load_segmenter(choice, copied, CPU)
+    with pytest.raises(WeightsUnavailable, match="nowhere"):
+        load_segmenter(choice, copied.parent / "nowhere", CPU)
+
+
+def test_a_damaged_file_is_named(copied: Path) -> None:
+    whole = (copied / "model.safetensors").read_bytes()
+    for content in (b"", b"words instead of weights", whole[: len(whole) // 2]):
+        (copied / "model.safetensors").write_bytes(content)
+        with pytest.raises(WeightsUnavailable, match="copied cannot be loaded"):
+            load_segmenter("auto", copied, CPU)
+    (copied / "model.safetensors").write_bytes(whole)
+    (copied / "config.json").write_text("{broken")
+    with pytest.raises(WeightsUnavailable, match="copied cannot be loaded"):
+        load_segmenter("auto", copied, CPU)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_weights_of_another_network_are_refused(copied: Path) -> None:
+    config: dict[str, Any] = json.loads((copied / "config.json").read_text())
+    config["decoder_channels"] = [8, 8, 8]
+    (copied / "config.json").write_text(json.dumps(config))
+    with pytest.raises(WeightsUnavailable, match="copied cannot be loaded"):
+        load_segmenter("auto", copied, CPU)
+
+
+@pytest.mark.parametrize("classes", [1, 21, 151])
+def test_another_number_of_classes_is_refused(tmp_path: Path, classes: int) -> None:
+    folder = tmp_path / "other"
+    small = {"encoder_weights": None, "encoder_depth": 3, "decoder_channels": (8, 8, 8)}
+    smp.Unet("mobilenet_v2", classes=classes, **small).save_pretrained(str(folder))
+    with pytest.raises(WeightsUnavailable, match="150 classes"):
+        load_segmenter("auto", folder, CPU)
+
+
+def test_auto_offline_is_the_builtin_and_says_so() -> None:
+    segmenter, told = load_segmenter("auto", None, CPU)
+    assert isinstance(segmenter, BuiltinSegmenter)
+    assert segmenter.weights is None
+    assert "built-in" in told
+    assert "no segmentation network could be had" in told
+    assert "smp-hub/upernet-convnext-tiny" in told
+
+
+def test_a_network_asked_for_by_name_is_not_replaced() -> None:
+    with pytest.raises(WeightsUnavailable, match="someone/some-network"):
+        load_segmenter("someone/some-network", None, CPU)
+    with pytest.raises(WeightsUnavailable):
+        load_segmenter("no such name!", None, CPU)
+
+
+def test_auto_finds_a_network_in_the_hub_cache(network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+
+    def cached(model: str, *, local_files_only: bool, **_: Any) -> str:
+        assert model == "smp-hub/upernet-convnext-tiny"
+        assert local_files_only
+        return str(network)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", cached)
+    segmenter, _ = load_segmenter("auto", None, CPU)
+    assert segmenter.name == "smp-hub/upernet-convnext-tiny"
+    assert segmenter.weights is not None
+    assert segmenter.weights.origin == "cache"
