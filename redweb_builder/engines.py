@@ -6,8 +6,9 @@ import os
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from itertools import chain
 from typing import TypeVar
 
 import cv2
@@ -29,46 +30,58 @@ def run_local(
 ) -> Iterator[Done]:
     """Take every source that is not done through the pipeline; yield what `finish` makes of each outcome, in order.
 
-    Threads read and align ahead of the networks, and conclude and `finish` behind them (NumPy and OpenCV release the
-    interpreter); this thread runs the networks. What is in flight is bounded, so memory does not grow with the set.
-    Batches are cut from the whole list and a batch with any pair missing is run whole: an interrupted build forms the
-    same batches, and so the same bytes, as an undisturbed one.
+    Work goes in turns of a few batches. Threads read and align the next turn, and conclude and `finish` the last one,
+    while this thread runs the networks on the turn between (NumPy and OpenCV release the interpreter); where the
+    network itself fills every core, the threads wait for it instead, since cores shared by both serve both badly.
+    At most three turns are in memory, so it does not grow with the set. Batches are cut from the whole list and a batch
+    with any pair missing is run whole: an interrupted build forms the same batches, and so the same bytes, as an
+    undisturbed one.
     """
     workers = max(2, os.cpu_count() or 2)
     size = models.flow.batch
     batches = [sources[start : start + size] for start in range(0, len(sources), size)]
     batches = [batch for batch in batches if not all(is_done(source.key) for source in batch)]
-    pending: deque[Future[Done]] = deque()
-    with one_opencv_thread(), ThreadPoolExecutor(workers, "prepare") as readers, ThreadPoolExecutor(workers) as enders:
+    length = max(1, 4 * workers // size)
+    turns = [batches[start : start + length] for start in range(0, len(batches), length)]
+    with one_opencv_thread(), ThreadPoolExecutor(workers, "pair") as pool:
+
+        def ahead(turn: int) -> list[list[Future[Prepared | Outcome]]]:
+            coming = turns[turn] if turn < len(turns) else []
+            return [[pool.submit(_prepare, source, config) for source in batch] for batch in coming]
+
+        def behind(read: Sequence[Prepared | Outcome], seen: Sequence[Seen]) -> list[Future[Done]]:
+            unread = [item for item in read if isinstance(item, Outcome) and not is_done(item.source.key)]
+            labelled = [item for item in seen if not is_done(item.prepared.source.key)]
+            return [
+                *(pool.submit(finish, outcome) for outcome in unread),
+                *(pool.submit(_conclude, item, models, config, finish) for item in labelled),
+            ]
+
         try:
-            for ready in _ahead(readers, batches, config, max(2, workers // size)):
-                for outcome in (item for item in ready if isinstance(item, Outcome)):
-                    if not is_done(outcome.source.key):
-                        pending.append(enders.submit(finish, outcome))
-                for seen in see([item for item in ready if isinstance(item, Prepared)], models):
-                    if not is_done(seen.prepared.source.key):
-                        pending.append(enders.submit(_conclude, seen, models, config, finish))
-                while pending and (pending[0].done() or len(pending) > 2 * workers):
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
+            coming, ending = ahead(0), deque[Future[Done]]()
+            for turn in range(len(turns)):
+                ready = [[future.result() for future in batch] for batch in coming]
+                if models.flow.fills_cpu:
+                    read = list(chain.from_iterable(ready))
+                    ending.extend(behind(read, see(_prepared(read), models)))
+                    coming = ahead(turn + 1)
+                    wait(ending)
+                    wait(list(chain.from_iterable(coming)))
+                else:
+                    coming = ahead(turn + 1)
+                    for read in ready:
+                        ending.extend(behind(read, see(_prepared(read), models)))
+                while ending and (ending[0].done() or len(ending) > 2 * length * size):
+                    yield ending.popleft().result()
+            while ending:
+                yield ending.popleft().result()
         except BaseException:
-            for pool in (readers, enders):
-                pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def _ahead(
-    pool: ThreadPoolExecutor, batches: Sequence[Sequence[PairSource]], config: BuildConfig, depth: int
-) -> Iterator[list[Prepared | Outcome]]:
-    """Batches of prepared pairs, in order, with `depth` batches being prepared ahead."""
-    waiting: deque[list[Future[Prepared | Outcome]]] = deque()
-    for batch in batches:
-        waiting.append([pool.submit(_prepare, source, config) for source in batch])
-        if len(waiting) > depth:
-            yield [future.result() for future in waiting.popleft()]
-    while waiting:
-        yield [future.result() for future in waiting.popleft()]
+def _prepared(read: Sequence[Prepared | Outcome]) -> list[Prepared]:
+    return [item for item in read if isinstance(item, Prepared)]
 
 
 def _prepare(source: PairSource, config: BuildConfig) -> Prepared | Outcome:

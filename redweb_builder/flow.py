@@ -40,6 +40,11 @@ class FlowEstimator(Protocol):
         ...
 
     @property
+    def fills_cpu(self) -> bool:
+        """True where a call keeps every core busy by itself."""
+        ...
+
+    @property
     def coarse(self) -> bool:
         """True where the flow is computed on a coarser grid than the picture and gains from polish()."""
         ...
@@ -93,6 +98,7 @@ class Raft:
         }[name]
         self.name = name
         self.coarse = True
+        self.fills_cpu = device.type == "cpu"
         self.device = device
         # Batching pays only where there is more hardware than one pair can fill. One pair at a time on CPU
         # also keeps the result independent of which other pairs are processed with it.
@@ -170,6 +176,7 @@ class Dis:
 
     name = "dis"
     coarse = False
+    fills_cpu = False
     weights: Weights | None = None
 
     def __init__(self) -> None:
@@ -192,8 +199,9 @@ def polish(pair: StereoPair, flow: Flow) -> Flow:
     (benchmarks/label_quality.py).
     """
     left, right = _grey(pair.left), _grey(pair.right)
-    dis = _dis(patch_stride=3, iterations=16)
-    dis.setCoarsestScale(2)
+    dis = _dis(patch_stride=3, iterations=8)
+    dis.setCoarsestScale(3)
+    dis.setVariationalRefinementIterations(3)
     return Flow(dis.calc(left, right, flow.forward.copy()), dis.calc(right, left, flow.backward.copy()))
 
 

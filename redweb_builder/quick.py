@@ -10,8 +10,8 @@ from redweb_builder.disparity import reversed_flow
 from redweb_builder.flow import dis_flow
 from redweb_builder.types import Flow, Picture
 
-SIDE = 512
-ITERATIONS = 16
+SIDE = 448
+ITERATIONS = 12
 
 
 @dataclass(frozen=True)

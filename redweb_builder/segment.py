@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -83,7 +84,8 @@ class BuiltinSegmenter:
 
     def __call__(self, pictures: Sequence[Picture]) -> list[Regions]:
         """Regions of each picture; edges follow the photograph."""
-        return [snapped(picture, *builtin_sky.sky_and_far(picture)) for picture in pictures]
+        with ThreadPoolExecutor() as pool:
+            return list(pool.map(lambda picture: snapped(picture, *builtin_sky.sky_and_far(picture)), pictures))
 
 
 class SmpSegmenter:

@@ -20,8 +20,9 @@ from redweb_builder.types import BoolMap, FloatMap, Flow, Picture
 
 STEP_PX = 12  # distance between superpixel seeds
 INLIER_PX = 1.5  # a confirmed pixel farther from its superpixel's plane does not shape it
-MIN_PIXELS, MIN_SHARE = 6, 0.15  # confirmed pixels that a superpixel needs to count as measured
-SLOPE_DAMPING = 300.0  # px^2 x px: keeps the slope of small superpixels near zero
+THIN = 2
+MIN_PIXELS, MIN_SHARE = 3, 0.15  # confirmed pixels, thinned, that a superpixel needs to count as measured
+SLOPE_DAMPING = 75.0  # px^2 x px: keeps the slope of small superpixels near zero
 SAME_SURFACE_PX = 1.0  # neighbouring planes that predict each other to within this are one surface
 SAME_COLOUR = 12.0  # CIELAB distance at which a neighbour's say falls to 1/e
 FIRMING_ROUNDS = 4
@@ -71,7 +72,7 @@ def surface_disparity(left: Picture, raw: FloatMap, confirmed: BoolMap, ground: 
     """
     superpixels = cut(left)
     moments = _robust_moments(superpixels.labels, superpixels.count, raw, confirmed)
-    measured = (moments[:, 0] >= MIN_PIXELS) & (moments[:, 0] >= MIN_SHARE * superpixels.area)
+    measured = moments[:, 0] >= np.maximum(MIN_PIXELS, MIN_SHARE * superpixels.area / THIN**2)
     if not measured.any():
         return np.full(raw.shape, np.nan, np.float32)
     planes = _firmed(superpixels, np.where(measured[:, None], moments, 0.0), measured)
@@ -119,17 +120,21 @@ def _neighbours(labels: Labels, count: int) -> tuple[NDArray[np.intp], NDArray[n
 
 
 def _robust_moments(labels: Labels, count: int, raw: FloatMap, confirmed: BoolMap) -> Array:
-    """Moments of the confirmed pixels of each superpixel, those off its plane left out after a first fit, twice."""
+    """Moments of the confirmed pixels of each superpixel, those off its plane left out after a first fit, twice.
+
+    A plane of three parameters does not need every pixel: every THIN-th row and column will do.
+    """
+    labels, raw, confirmed = labels[::THIN, ::THIN], raw[::THIN, ::THIN], confirmed[::THIN, ::THIN]
     moments = _moments(labels, count, raw, confirmed)
     for _ in range(2):
-        off = np.abs(_evaluate(_planes(moments), labels) - raw)
+        off = np.abs(_evaluate(_planes(moments), labels, THIN) - raw)
         moments = _moments(labels, count, raw, confirmed & (off < INLIER_PX))
     return moments
 
 
 def _moments(labels: Labels, count: int, raw: FloatMap, where: BoolMap) -> Array:
     """count x 9: sums of 1, x, y, d, xx, xy, yy, xd, yd; they add up over superpixels."""
-    y, x = (part.astype(np.float64) for part in np.nonzero(where))
+    y, x = (part.astype(np.float64) * THIN for part in np.nonzero(where))
     d = raw[where].astype(np.float64)
     parts = (np.ones_like(x), x, y, d, x * x, x * y, y * y, x * d, y * d)
     return np.stack([np.bincount(labels[where], part, count) for part in parts], 1)
@@ -148,11 +153,11 @@ def _planes(moments: Array) -> Array:
     return np.stack([d - b * x - c * y, b, c], 1)
 
 
-def _evaluate(planes: Array, labels: Labels) -> Array:
-    """HxW: each pixel's superpixel's plane at that pixel."""
+def _evaluate(planes: Array, labels: Labels, pitch: int = 1) -> Array:
+    """HxW: each pixel's superpixel's plane at that pixel; `pitch`: px between the rows and columns of `labels`."""
     height, width = labels.shape
     a, b, c = (planes[:, k][labels] for k in range(3))
-    value: Array = a + b * np.arange(width) + c * np.arange(height)[:, None]
+    value: Array = a + b * pitch * np.arange(width) + c * pitch * np.arange(height)[:, None]
     return value
 
 

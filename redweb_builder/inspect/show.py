@@ -37,7 +37,7 @@ def write_grid(dataset: Path, rows: int, keys: Sequence[str] = (), to: Path | No
     picture = grid([_row(dataset, record) for record in chosen], title)
     path = to or dataset / "grid.png"
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
+    picture.save(buffer, "PNG", compress_level=2)
     write_atomic(path, buffer.getvalue())
     return path
 

@@ -1,0 +1,100 @@
+"""Does alignment undo what hand-held cameras do?
+
+    python -m benchmarks.perturbed GT_ROOT [--flow dis] [--every 1]
+
+The right view of pairs with ground truth is shifted, rolled, zoomed and keystoned; printed is WKDR of what is measured
+and of everything, beside that of the pair as it is, their ratio, and what alignment reports.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.ground_truth import scenes
+from benchmarks.label_quality import MAX_SIDE, wkdr
+from redweb_builder.config import BuildConfig
+from redweb_builder.device import choose_device
+from redweb_builder.engines import one_opencv_thread
+from redweb_builder.flow import load_flow
+from redweb_builder.inputs.picture import read_picture
+from redweb_builder.pipeline import Models, Outcome, conclude, prepare, see
+from redweb_builder.segment import load_segmenter
+from redweb_builder.types import Mask, Picture
+
+
+def perturbations(width: int, height: int) -> dict[str, NDArray[np.float64]]:
+    """Homographies of the right view by name."""
+    middle = (width / 2, height / 2)
+    affine = {
+        "shift 5 px": np.array([[1.0, 0, 0], [0, 1, 5]]),
+        "shift 20 px": np.array([[1.0, 0, 0], [0, 1, 20]]),
+        "roll 2 deg": cv2.getRotationMatrix2D(middle, 2, 1),
+        "zoom 3 %": cv2.getRotationMatrix2D(middle, 0, 1.03),
+        "shift, roll, zoom": cv2.getRotationMatrix2D(middle, -1, 0.98) + np.array([[0, 0, 0], [0, 0, 8.0]]),
+    }
+    matrices = {name: np.vstack([matrix, [0, 0, 1]]) for name, matrix in affine.items()}
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+    bent = corners + np.array([[0, 0], [0, -0.02 * height], [0, 0.02 * height], [0, 0]], np.float32)
+    return {"as it is": np.eye(3), **matrices, "keystone 4 %": cv2.getPerspectiveTransform(corners, bent)}
+
+
+def _moved(right: Picture, matrix: NDArray[np.float64]) -> Picture:
+    size = (right.shape[1], right.shape[0])
+    return np.asarray(cv2.warpPerspective(right, matrix, size, flags=cv2.INTER_CUBIC), np.uint8)
+
+
+@click.command()
+@click.argument("root", type=click.Path(path_type=Path, exists=True))
+@click.option("--flow", default="dis", show_default=True)
+@click.option("--flow-weights", type=click.Path(path_type=Path))
+@click.option("--every", default=1, show_default=True, help="Only every n-th scene.")
+def main(root: Path, flow: str, flow_weights: Path | None, every: int) -> None:
+    """Print WKDR with and without perturbation over the scenes below ROOT."""
+    config = BuildConfig(max_side=MAX_SIDE, eyes="as-is")
+    device = choose_device("auto")
+    models = Models(load_flow(flow, flow_weights, device)[0], load_segmenter("none", None, device)[0])
+    rows: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
+    with one_opencv_thread(), tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "right.png"
+        for index, scene in enumerate(list(scenes(root))[::every]):
+            right = read_picture(scene.source.right)
+            for name, matrix in perturbations(right.shape[1], right.shape[0]).items():
+                Image.fromarray(_moved(right, matrix)).save(file, compress_level=1)
+                prepared = prepare(replace(scene.source, right=file), config)
+                if isinstance(prepared, Outcome):
+                    raise SystemExit(f"{scene.source.key}: {prepared.rejection}")
+                outcome = conclude(see([prepared], models)[0], models, config)
+                assert outcome.evidence is not None
+                label, truth = outcome.evidence.label, scene.disparity
+                values = [
+                    wkdr(
+                        label.disparity,
+                        truth,
+                        np.isfinite(truth) & np.isin(label.mask, kinds),
+                        np.random.default_rng(index),
+                    )
+                    for kinds in ((Mask.MEASURED,), (Mask.MEASURED, Mask.FILLED))
+                ]
+                rows[name].append((values[0], values[1], prepared.alignment.after_px))
+    plain = np.nanmean(rows["as it is"], 0)
+    table = Table("right view", "WKDR measured", "ratio", "WKDR everything", "ratio", "vertical left, px")
+    for name, found in rows.items():
+        mean = np.nanmean(found, 0)
+        cells = (mean[0], mean[0] / plain[0], mean[1], mean[1] / plain[1], mean[2])
+        table.add_row(name, *(f"{cell:.2f}" for cell in cells))
+    Console(width=110).print(table)
+
+
+if __name__ == "__main__":
+    main()
