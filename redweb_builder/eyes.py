@@ -22,6 +22,7 @@ BESIDE_PX = 4  # how much of the surface on each side is compared with the strip
 MAX_VOTE = 60.0  # grey levels, three channels together; no single strip decides
 DOUBT = 300.0  # votes that say nothing, added so that a handful of strips does not count as certain
 LOWER_NEARER_WEIGHT = 0.5
+MIN_CONFIRMED = 0.1  # share of the picture below which rows and disparities are not correlated
 
 
 def eye_order(look: QuickLook) -> float:
@@ -42,7 +43,7 @@ def lower_nearer(flow: Flow) -> float:
     confirmed[: len(confirmed) // 3] = False
     rows, _ = np.nonzero(confirmed)
     values = disparity_of(flow)[confirmed]
-    if values.size < 100:
+    if values.size < max(100, MIN_CONFIRMED * confirmed.size):
         return 0.0
     values = np.clip(values, *np.percentile(values, (2, 98)))
     if values.std() < 1e-3 or rows.std() == 0:

@@ -112,8 +112,8 @@ class Raft:
             raise WeightsUnavailable(
                 f"{self.weights.path} does not hold the weights of {name}: {_first_line(error)}"
             ) from error
-        memory = torch.channels_last if device.type == "cuda" else torch.contiguous_format
-        self.network = network.eval().to(device, memory_format=memory)
+        self.memory = torch.channels_last if device.type == "cuda" else torch.contiguous_format
+        self.network = network.eval().to(device, memory_format=self.memory)
 
     def __call__(self, pairs: Sequence[StereoPair]) -> list[Flow]:
         """Flow of each pair, in order; pairs of one padded shape share a batch."""
@@ -131,7 +131,8 @@ class Raft:
     def _run(self, pairs: list[StereoPair], shape: tuple[int, int]) -> list[Flow]:
         left = torch.cat([_padded_tensor(p.left, shape) for p in pairs])
         right = torch.cat([_padded_tensor(p.right, shape) for p in pairs])
-        first, second = torch.cat([left, right]).to(self.device), torch.cat([right, left]).to(self.device)
+        first = torch.cat([left, right]).to(self.device, memory_format=self.memory)
+        second = torch.cat([right, left]).to(self.device, memory_format=self.memory)
         with autocast(self.device):
             flow = self.network(first, second, num_flow_updates=RAFT_UPDATES)[-1]
         both = flow.float().permute(0, 2, 3, 1).cpu().numpy()
@@ -205,9 +206,9 @@ def polish(pair: StereoPair, flow: Flow) -> Flow:
     return Flow(dis.calc(left, right, flow.forward.copy()), dis.calc(right, left, flow.backward.copy()))
 
 
-def dis_flow(first: Picture, second: Picture, iterations: int = 50) -> FloatMap:
+def dis_flow(first: Picture, second: Picture, patch_stride: int = 2, iterations: int = 50) -> FloatMap:
     """DIS flow from one HxW uint8 picture to another: HxWx2 float32 px."""
-    flow: FloatMap = _dis(patch_stride=2, iterations=iterations).calc(first, second, None)
+    flow: FloatMap = _dis(patch_stride, iterations).calc(first, second, None)
     return flow
 
 

@@ -11,7 +11,8 @@ from redweb_builder.flow import dis_flow
 from redweb_builder.types import Flow, Picture
 
 SIDE = 448
-ITERATIONS = 12
+ITERATIONS = 8
+PATCH_STRIDE = 3
 
 
 @dataclass(frozen=True)
@@ -35,5 +36,5 @@ def quick_look(left: Picture, right: Picture) -> QuickLook:
     size = (max(16, round(width * shrink)), max(16, round(height * shrink)))
     small = [cv2.resize(view, size, interpolation=cv2.INTER_AREA) for view in (left, right)]
     one, other = (cv2.cvtColor(view, cv2.COLOR_RGB2GRAY) for view in small)
-    flow = Flow(dis_flow(one, other, ITERATIONS), dis_flow(other, one, ITERATIONS))
+    flow = Flow(*(dis_flow(*views, PATCH_STRIDE, ITERATIONS) for views in ((one, other), (other, one))))
     return QuickLook(small[0], small[1], flow, shrink)

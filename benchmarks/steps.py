@@ -1,0 +1,106 @@
+"""What each step of the method buys: the label figures with one step taken out at a time.
+
+python -m benchmarks.steps GT_ROOT [--flow raft-small] [--flow-weights PATH] [--every 1]
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.ground_truth import scenes
+from benchmarks.label_quality import MAX_SIDE, figures, ours
+from redweb_builder import refine, surfaces
+from redweb_builder.config import BuildConfig
+from redweb_builder.device import choose_device
+from redweb_builder.engines import one_opencv_thread
+from redweb_builder.flow import load_flow
+from redweb_builder.pipeline import Models, Outcome, conclude, prepare, see
+from redweb_builder.segment import load_segmenter
+from redweb_builder.types import BoolMap, FloatMap, Mask, Picture
+
+
+@dataclass(frozen=True)
+class Change:
+    """A step taken out: `attribute` of `owner` replaced by `value`."""
+
+    owner: Any
+    attribute: str
+    value: Any
+
+    @contextmanager
+    def made(self) -> Iterator[None]:
+        """The change holds inside."""
+        with patch.object(self.owner, self.attribute, self.value):
+            yield
+
+
+def row_fill(left: Picture, raw: FloatMap, confirmed: BoolMap, ground: BoolMap, right: object) -> FloatMap:
+    """The usual way: the farther of the nearest confirmed disparities in the row (Hirschmueller 2008, section 2.6)."""
+    del left, ground, right
+    columns = np.broadcast_to(np.arange(raw.shape[1]), raw.shape)
+    before = np.maximum.accumulate(np.where(confirmed, columns, -1), 1)
+    after = np.minimum.accumulate(np.where(confirmed, columns, raw.shape[1])[:, ::-1], 1)[:, ::-1]
+    padded = np.pad(raw, ((0, 0), (1, 1)), constant_values=np.inf)
+    rows = np.arange(len(raw))[:, None]
+    filled = np.minimum(padded[rows, before + 1], padded[rows, after + 1])
+    return np.where(confirmed, raw, np.where(np.isfinite(filled), filled, np.nan)).astype(np.float32)
+
+
+def changes(flow: object) -> dict[str, Change]:
+    """Every step that can be taken out, by what the table calls it."""
+    found = {
+        "everything in": Change(refine, "FIRM_PX", refine.FIRM_PX),
+        "no speckle filter": Change(refine, "without_speckles", lambda raw, valid: valid),
+        "no support by the surface": Change(refine, "SUPPORT_PX", np.inf),
+        "no averaging with the surface": Change(refine, "FIRM_PX", -1.0),
+        "row-wise background fill, no surfaces": Change(refine, "surface_disparity", row_fill),
+        "no veto of the right view": Change(surfaces, "MAX_FORBIDDEN", np.inf),
+        "no firming by neighbours": Change(surfaces, "FIRMING_ROUNDS", 0),
+    }
+    if getattr(flow, "coarse", False):
+        found["no polish of the flow"] = Change(flow, "coarse", False)
+    return found
+
+
+@click.command()
+@click.argument("root", type=click.Path(path_type=Path, exists=True))
+@click.option("--flow", default="dis", show_default=True)
+@click.option("--flow-weights", type=click.Path(path_type=Path))
+@click.option("--every", default=1, show_default=True, help="Only every n-th scene.")
+def main(root: Path, flow: str, flow_weights: Path | None, every: int) -> None:
+    """Print the table of steps over the scenes below ROOT."""
+    config = BuildConfig(max_side=MAX_SIDE, eyes="as-is")
+    device = choose_device("auto")
+    models = Models(load_flow(flow, flow_weights, device)[0], load_segmenter("builtin", None, device)[0])
+    rows: dict[tuple[str, str], list[tuple[float, float, float]]] = defaultdict(list)
+    with one_opencv_thread():
+        for index, scene in enumerate(list(scenes(root))[::every]):
+            prepared = prepare(scene.source, config)
+            if isinstance(prepared, Outcome):
+                raise SystemExit(f"{scene.source.key}: {prepared.rejection}")
+            seen = see([prepared], models)[0]
+            for name, change in changes(models.flow).items():
+                with change.made():
+                    outcome = conclude(seen, models, config)
+                measured = figures(ours(Mask.MEASURED)(outcome, 0), scene.disparity, index)
+                everything = figures(ours(Mask.MEASURED, Mask.FILLED)(outcome, 0), scene.disparity, index)
+                rows[scene.group, name].append((measured["WKDR"], measured["coverage"], everything["WKDR"]))
+    table = Table("set", f"from {models.flow.name}", "WKDR measured", "coverage", "WKDR everything")
+    for (group, name), found in sorted(rows.items(), key=lambda item: item[0][0]):
+        table.add_row(group, name, *(f"{mean:.2f}" for mean in np.nanmean(found, 0)))
+    Console(width=110).print(table)
+
+
+if __name__ == "__main__":
+    main()
