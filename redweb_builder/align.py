@@ -17,7 +17,8 @@ from redweb_builder.disparity import round_trip_error
 from redweb_builder.quick import QuickLook
 from redweb_builder.types import BoolMap, FloatMap, Picture
 
-MIN_GAIN_PX = 0.3
+MIN_GAIN_PX = 0.5  # calibrated pairs keep up to half a pixel of vertical error; warping them would harm the depth
+MIN_KEYSTONE_GAIN_PX = 0.2  # of a pair that is known to be off
 MIN_POINTS, MAX_POINTS = 400, 10_000
 LIMITS = np.array([0.1, 0.1, 0.25, 0.08, 0.08])  # roll, zoom, shift, keystone x, keystone y; larger is not stereo
 ROUNDS = 12
@@ -72,9 +73,10 @@ def estimate_alignment(look: QuickLook, shape: tuple[int, ...]) -> Alignment:
     best, after = np.zeros(5), before
     # Keystone bends the horizontal axis too, so it must earn its place beyond shift, roll and zoom.
     for free in (SIMILARITY, WITH_KEYSTONE):
+        least = MIN_GAIN_PX if after == before else MIN_KEYSTONE_GAIN_PX
         parameters = _fit(points, points[:, 1] + vertical, free)
         residual = float(np.median(np.abs(vertical - _model(parameters, points) + points[:, 1])))
-        if (after - residual) * scale >= MIN_GAIN_PX and np.all(np.abs(parameters) <= LIMITS):
+        if (after - residual) * scale >= least and np.all(np.abs(parameters) <= LIMITS):
             best, after = parameters, residual
     if after == before:
         return Alignment(np.eye(3), before_px=before * scale, after_px=before * scale)

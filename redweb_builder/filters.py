@@ -29,10 +29,10 @@ def checks(thresholds: Thresholds) -> list[Check]:
     """The checks that are on, causes before their consequences: the first that fails names the reason."""
     every = [
         ("textureless", "texture", thresholds.min_texture, True),
+        ("blurred-eye", "sharpness", thresholds.min_sharpness, True),
         ("not-stereo", "agreement", thresholds.min_agreement, True),
         ("no-parallax", "range_px", thresholds.min_range_px, True),
         ("vertical", "vertical", thresholds.max_vertical, False),
-        ("blurred-eye", "sharpness", thresholds.min_sharpness, True),
         ("exposure", "exposure", thresholds.max_exposure, False),
         ("photometric", "photometric", thresholds.max_photometric, False),
         ("eyes-swapped", "eye_order", thresholds.min_eye_order, True),
