@@ -170,9 +170,9 @@ def _padded_tensor(picture: Picture, padded: tuple[int, int]) -> torch.Tensor:
 class Dis:
     """DIS optical flow (Kroeger et al., ECCV 2016) of OpenCV, at full resolution: the default that needs no weights.
 
-    The finest scale and a patch stride of 2 cost three times the "medium" preset and halve the error on stereo pairs
-    (benchmarks/label_quality.py). OpenCV splits DIS by its thread count and the split shows in the result, so the
-    caller keeps OpenCV at one thread (engines.py) and the directions and pairs run side by side here.
+    The finest scale and a patch stride of 2, beyond the "medium" preset, for edges and small disparities. OpenCV splits
+    DIS by its thread count and the split shows in the result, so the caller keeps OpenCV at one thread (engines.py) and
+    the directions and pairs run side by side here.
     """
 
     name = "dis"
