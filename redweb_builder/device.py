@@ -24,3 +24,8 @@ def autocast(device: torch.device) -> AbstractContextManager[object]:
     if device.type == "cuda":
         return torch.autocast("cuda", torch.bfloat16)
     return nullcontext()
+
+
+def memory_format(device: torch.device) -> torch.memory_format:
+    """channels_last on CUDA, where it is what convolutions want under autocast."""
+    return torch.channels_last if device.type == "cuda" else torch.contiguous_format

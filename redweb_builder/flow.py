@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torchvision.models import optical_flow
 
-from redweb_builder.device import autocast
+from redweb_builder.device import autocast, memory_format
 from redweb_builder.types import FloatMap, Flow, Picture, StereoPair
 from redweb_builder.weights import Weights, WeightsUnavailable, find_weights
 
@@ -112,8 +112,7 @@ class Raft:
             raise WeightsUnavailable(
                 f"{self.weights.path} does not hold the weights of {name}: {_first_line(error)}"
             ) from error
-        self.memory = torch.channels_last if device.type == "cuda" else torch.contiguous_format
-        self.network = network.eval().to(device, memory_format=self.memory)
+        self.network = network.eval().to(device, memory_format=memory_format(device))
 
     def __call__(self, pairs: Sequence[StereoPair]) -> list[Flow]:
         """Flow of each pair, in order; pairs of one padded shape share a batch."""
@@ -131,8 +130,9 @@ class Raft:
     def _run(self, pairs: list[StereoPair], shape: tuple[int, int]) -> list[Flow]:
         left = torch.cat([_padded_tensor(p.left, shape) for p in pairs])
         right = torch.cat([_padded_tensor(p.right, shape) for p in pairs])
-        first = torch.cat([left, right]).to(self.device, memory_format=self.memory)
-        second = torch.cat([right, left]).to(self.device, memory_format=self.memory)
+        memory = memory_format(self.device)
+        first = torch.cat([left, right]).to(self.device, memory_format=memory)
+        second = torch.cat([right, left]).to(self.device, memory_format=memory)
         with autocast(self.device):
             flow = self.network(first, second, num_flow_updates=RAFT_UPDATES)[-1]
         both = flow.float().permute(0, 2, 3, 1).cpu().numpy()
@@ -196,8 +196,7 @@ class Dis:
 def polish(pair: StereoPair, flow: Flow) -> Flow:
     """A network's flow, computed at an eighth of the resolution, settled on the pixels of the full one.
 
-    A few levels of DIS from the network's flow take a third off the error of RAFT-small on Middlebury
-    (benchmarks/label_quality.py).
+    A few levels of DIS from the network's flow: the step that buys most after RAFT-small (benchmarks/steps.py).
     """
     left, right = _grey(pair.left), _grey(pair.right)
     dis = _dis(patch_stride=3, iterations=8)
