@@ -17,7 +17,7 @@ from redweb_builder.disparity import round_trip_error
 from redweb_builder.quick import QuickLook
 from redweb_builder.types import BoolMap, FloatMap, Picture
 
-MIN_GAIN_PX = 0.5  # calibrated pairs keep up to half a pixel of vertical error; warping them would harm the depth
+MIN_GAIN_PX = 0.4  # calibrated pairs keep up to half a pixel of vertical error; warping them would harm the depth
 MIN_KEYSTONE_GAIN_PX = 0.2  # of a pair that is known to be off
 MIN_POINTS, MAX_POINTS = 400, 10_000
 LIMITS = np.array([0.1, 0.1, 0.25, 0.08, 0.08])  # roll, zoom, shift, keystone x, keystone y; larger is not stereo
