@@ -173,7 +173,7 @@ def _finish(outcome: Outcome, store: Store, config: BuildConfig, models: Models,
         "reason": rejection.reason if rejection else None,
         "value": _plain(rejection.value if rejection else None),
         "threshold": _plain(rejection.threshold if rejection else None),
-        "detail": rejection.detail if rejection else None,
+        "detail": _told(rejection.detail, stereo_dir) if rejection else None,
         "flow": models.flow.name,
         "segmenter": models.segmenter.name,
     }
@@ -199,7 +199,12 @@ def _finish(outcome: Outcome, store: Store, config: BuildConfig, models: Models,
 def _below(path: Path, stereo_dir: Path) -> str:
     """A source's path as the manifest names it, the same wherever the input folder lies."""
     base = stereo_dir if stereo_dir.is_dir() else stereo_dir.parent
-    return path.relative_to(base).as_posix()
+    return _told(path.relative_to(base).as_posix(), stereo_dir)
+
+
+def _told(text: str, stereo_dir: Path) -> str:
+    """Text fit for the manifest: without the place of the input folder; bytes of a name that are no UTF-8 escaped."""
+    return os.fsencode(text.replace(f"{stereo_dir}{os.sep}", "")).decode("utf-8", "backslashreplace")
 
 
 def _plain(value: float | None) -> float | None:
@@ -223,7 +228,7 @@ def _settled(store: Store, found: Discovery, config: BuildConfig, stereo_dir: Pa
                 "status": "left-out",
                 "stage": "discover",
                 "reason": left_out.reason,
-                "detail": left_out.detail,
+                "detail": _told(left_out.detail, stereo_dir),
             }
         )
     return rows

@@ -18,6 +18,7 @@ from redweb_builder.pipeline import Models, Outcome, Prepared, Seen, conclude, p
 from redweb_builder.types import PairSource, Rejection
 
 Done = TypeVar("Done")
+TURN_BYTES, PAIR_BYTES = 2e9, 32  # a turn may hold that much; a pair takes about that much a pixel
 FAILED = "failed"  # the stage of an outcome that is no verdict
 
 
@@ -41,7 +42,8 @@ def run_local(
     size = models.flow.batch
     batches = [sources[start : start + size] for start in range(0, len(sources), size)]
     batches = [batch for batch in batches if not all(is_done(source.key) for source in batch)]
-    length = max(1, 4 * workers // size)
+    room = int(TURN_BYTES / (PAIR_BYTES * config.max_side**2))
+    length = max(1, min(4 * workers, room) // size)
     turns = [batches[start : start + length] for start in range(0, len(batches), length)]
     with one_opencv_thread(), ThreadPoolExecutor(workers, "pair") as pool:
 
@@ -49,9 +51,10 @@ def run_local(
             coming = turns[turn] if turn < len(turns) else []
             return [[pool.submit(_prepare, source, config) for source in batch] for batch in coming]
 
-        def behind(read: Sequence[Prepared | Outcome], seen: Sequence[Seen]) -> list[Future[Done]]:
-            unread = [item for item in read if isinstance(item, Outcome) and not is_done(item.source.key)]
-            labelled = [item for item in seen if not is_done(item.prepared.source.key)]
+        def behind(read: Sequence[Prepared | Outcome], seen: Sequence[Seen | Outcome]) -> list[Future[Done]]:
+            ended = [item for item in (*read, *seen) if isinstance(item, Outcome)]
+            unread = [outcome for outcome in ended if not is_done(outcome.source.key)]
+            labelled = [item for item in seen if isinstance(item, Seen) and not is_done(item.prepared.source.key)]
             return [
                 *(pool.submit(finish, outcome) for outcome in unread),
                 *(pool.submit(_conclude, item, models, config, finish) for item in labelled),
@@ -63,14 +66,14 @@ def run_local(
                 ready = [[future.result() for future in batch] for batch in coming]
                 if models.flow.fills_cpu:
                     read = list(chain.from_iterable(ready))
-                    ending.extend(behind(read, see(_prepared(read), models)))
+                    ending.extend(behind(read, _see(_prepared(read), models)))
                     coming = ahead(turn + 1)
                     wait(ending)
                     wait(list(chain.from_iterable(coming)))
                 else:
                     coming = ahead(turn + 1)
                     for read in ready:
-                        ending.extend(behind(read, see(_prepared(read), models)))
+                        ending.extend(behind(read, _see(_prepared(read), models)))
                 while ending and (ending[0].done() or len(ending) > 2 * length * size):
                     yield ending.popleft().result()
             while ending:
@@ -78,6 +81,16 @@ def run_local(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _see(batch: Sequence[Prepared], models: Models) -> list[Seen | Outcome]:
+    """`see`, where a batch that fails (out of memory, say) is tried pair by pair before a pair is given up."""
+    try:
+        return list(see(batch, models))
+    except Exception as error:  # one pair's trouble must not cost its batch, nor the build
+        if len(batch) == 1:
+            return [failed(batch[0].source, error)]
+        return [one for prepared in batch for one in _see([prepared], models)]
 
 
 def _prepared(read: Sequence[Prepared | Outcome]) -> list[Prepared]:
@@ -93,10 +106,11 @@ def _prepare(source: PairSource, config: BuildConfig) -> Prepared | Outcome:
 
 def _conclude(seen: Seen, models: Models, config: BuildConfig, finish: Callable[[Outcome], Done]) -> Done:
     try:
-        outcome = conclude(seen, models, config)
+        return finish(conclude(seen, models, config))
+    except OSError:  # no space left: the build must stop, and go on later
+        raise
     except Exception as error:  # as above
-        outcome = failed(seen.prepared.source, error)
-    return finish(outcome)
+        return finish(failed(seen.prepared.source, error))
 
 
 def failed(source: PairSource, error: Exception) -> Outcome:

@@ -24,6 +24,7 @@ from redweb_builder.weights import Weights, WeightsUnavailable, find_weights
 FLOW_CHOICES = ("auto", "raft-large", "raft-small", "dis")
 RAFT_UPDATES = 12
 RAFT_MIN_SIDE = 128
+BATCH_PIXELS = 768 * 768  # of the pictures that `batch` is meant for; larger ones come in smaller batches
 
 
 class FlowEstimator(Protocol):
@@ -121,8 +122,9 @@ class Raft:
             by_shape[_padded_shape(pair.left.shape)].append(index)
         flows: dict[int, Flow] = {}
         for shape, indices in by_shape.items():
-            for start in range(0, len(indices), self.batch):
-                part = indices[start : start + self.batch]
+            room = max(1, self.batch * BATCH_PIXELS // (shape[0] * shape[1]))
+            for start in range(0, len(indices), room):
+                part = indices[start : start + room]
                 flows.update(zip(part, self._run([pairs[i] for i in part], shape), strict=True))
         return [flows[i] for i in range(len(pairs))]
 
@@ -136,6 +138,8 @@ class Raft:
         with autocast(self.device):
             flow = self.network(first, second, num_flow_updates=RAFT_UPDATES)[-1]
         both = flow.float().permute(0, 2, 3, 1).cpu().numpy()
+        if not np.isfinite(both).all():
+            raise FloatingPointError(f"{self.name} gave a flow that is not finite: are these its weights?")
         flows = []
         for i, pair in enumerate(pairs):
             top, left_pad = _padding(pair.left.shape, shape)

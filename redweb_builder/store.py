@@ -36,6 +36,7 @@ POLARITY = "0 = nearest, 65535 = sky"
 SKY_VALUE = 65535
 FARTHEST = 65534  # the farthest value that is not sky
 FOLDERS = ("Imgs", "RDs", "masks")
+RETRIED = ("unreadable",)  # a disk that was away is no verdict: the next build tries these again
 
 
 class StoreError(Exception):
@@ -141,14 +142,15 @@ class Store:
         except Timeout as error:
             raise StoreError(f"another build is writing to {out}: wait for it or choose another --out") from error
         try:
-            if overwrite:
+            if overwrite and not self._is_own_unfinished():
                 self._clear()
             self._refuse_other_identity()
             for folder in FOLDERS:
                 (out / folder).mkdir(exist_ok=True)
                 (out / "rejected" / folder).mkdir(parents=True, exist_ok=True)
             (out / "previews").mkdir(exist_ok=True)
-            self.records = {record["key"]: record for record in _read_journal(out / "journal.jsonl")}
+            journal = {record["key"]: record for record in _read_journal(out / "journal.jsonl")}
+            self.records = {key: record for key, record in journal.items() if record.get("reason") not in RETRIED}
             self._journal = (out / "journal.jsonl").open("a", encoding="utf-8")
         except BaseException:
             self._lock.release()
@@ -166,6 +168,9 @@ class Store:
     def write_label(self, key: str, picture: Picture, lossless: bool, label: Label, strip: Picture, kept: bool) -> None:
         """Write the files of a labelled pair; not yet recorded as done."""
         home = self._home(kept)
+        for folder in FOLDERS:  # a verdict that was never recorded may have been the other one
+            for name in (f"{key}.png", f"{key}.jpg"):
+                (self._home(not kept) / folder / name).unlink(missing_ok=True)
         image = Image.fromarray(picture)
         if lossless:
             write_atomic(home / "Imgs" / f"{key}.png", _saved(image, "PNG", compress_level=3))
@@ -227,8 +232,16 @@ class Store:
                 "Choose another --out, repeat the earlier settings, or replace the data set with --overwrite."
             )
 
+    def _is_own_unfinished(self) -> bool:
+        """An interrupted build of the same kind: the same command, --overwrite in it, goes on with it."""
+        build = self.out / "build.json"
+        there = json.loads(build.read_text(encoding="utf-8")) if build.exists() else {}
+        return there.get("finished") is False and there.get("identity") == self.identity
+
     def _clear(self) -> None:
-        """Remove the data set and nothing else that somebody may have put beside it."""
+        """Remove the data set and nothing else that somebody may have put beside it; first what says it is done."""
+        for name in ("journal.jsonl", "manifest.parquet"):
+            (self.out / name).unlink(missing_ok=True)
         for folder in (*FOLDERS, "rejected", "previews"):
             if (self.out / folder).is_dir() and not (self.out / folder).is_symlink():
                 shutil.rmtree(self.out / folder)
@@ -272,4 +285,4 @@ def _read_journal(file: Path) -> list[dict[str, Any]]:
     whole = content[: content.rfind(b"\n") + 1]
     if len(whole) < len(content):
         write_atomic(file, whole)
-    return [json.loads(line) for line in whole.decode().splitlines()]
+    return [json.loads(line) for line in whole.split(b"\n") if line]

@@ -21,15 +21,17 @@ from PIL import Image
 
 from redweb_builder import BuildConfig, Thresholds, build, open_dataset
 from redweb_builder import engines as engines_module
+from redweb_builder import pipeline as pipeline_module
 from redweb_builder.builder import Progress, Summary, mark_duplicates
 from redweb_builder.config import PRESETS
 from redweb_builder.console import NOTHING_KEPT, exit_code
 from redweb_builder.dataset import Dataset
 from redweb_builder.filters import checks, judge, margin
+from redweb_builder.inputs.read import read_pair
 from redweb_builder.manifest import SCHEMA
-from redweb_builder.pipeline import Outcome, Prepared, prepare
+from redweb_builder.pipeline import Outcome, Prepared, prepare, see
 from redweb_builder.store import StoreError
-from redweb_builder.types import Mask, PairSource, Picture
+from redweb_builder.types import InputError, Mask, PairSource, Picture
 from samples.scenes import Scene
 
 Render = Callable[..., Scene]
@@ -724,3 +726,74 @@ def test_outcomes_are_what_the_engine_says_they_are(own: Path) -> None:
     assert isinstance(empty, Outcome)
     assert empty.rejection is not None
     assert (empty.rejection.stage, empty.rejection.reason) == ("read", "empty-file")
+
+
+def test_a_failing_network_call_costs_only_the_pair_that_fails(
+    few: Path, tmp_path: Path, remembered: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Out of memory on a batch: its pairs are tried one by one, and the one that does not fit is told and kept open."""
+    plain = see
+
+    def full(batch: Any, models: Any) -> Any:
+        if len(batch) > 1 or any(one.source.key.startswith("b-") for one in batch):
+            raise RuntimeError("out of memory")
+        return plain(batch, models)
+
+    monkeypatch.setattr(engines_module, "see", full)
+    summary = build(few, tmp_path / "out", quick())
+    assert summary.kept == 2
+    assert [key.rsplit("-", 1)[0] for key in summary.failed] == ["b"]
+    assert "out of memory" in (tmp_path / "out" / "errors.log").read_text()
+
+
+def test_an_unreadable_file_is_tried_again(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that was away during a build is no verdict on the photographs."""
+    plain = read_pair
+
+    def away(source: PairSource, max_side: int) -> Any:
+        if source.key.startswith("b-"):
+            raise InputError("unreadable", f"{source.left}: cannot be opened (Input/output error)")
+        return plain(source, max_side)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline_module, "read_pair", away)
+        first = build(few, tmp_path / "out", quick())
+    assert (first.kept, first.reasons) == (2, {"unreadable": 1})
+    row = next(row for row in rows_of(tmp_path / "out") if row["reason"] == "unreadable")
+    assert str(few) not in row["detail"]
+    assert build(few, tmp_path / "out", quick()).kept == 3
+
+
+def test_names_that_are_no_text_or_hold_odd_line_ends(tmp_path: Path, rendered: Render, remembered: None) -> None:
+    """Latin-1 bytes, U+0085 and U+2028 in names: built, in the manifest, and resumed."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    scene = rendered(0)
+    for name in (b"\xe9t\xe9", "a\u0085b".encode(), "c\u2028d".encode()):
+        for eye, view in ((b"L", scene.left), (b"R", scene.right)):
+            Image.fromarray(view).save(tmp_path / "view.png")
+            Path(os.fsdecode(os.fsencode(photos) + b"/" + name + b"_" + eye + b".png")).write_bytes(
+                (tmp_path / "view.png").read_bytes()
+            )
+    for _ in range(2):
+        summary = build(photos, tmp_path / "out", quick())
+        assert summary.failed == []
+        assert sum(row["status"] in ("kept", "rejected") for row in rows_of(tmp_path / "out")) == 3
+
+
+def test_overwrite_given_again_after_an_interrupt_goes_on(few: Path, tmp_path: Path, remembered: None) -> None:
+    out = tmp_path / "out"
+    build(few, out, quick())
+    seen = []
+
+    def stop(progress: Any) -> None:
+        seen.append(progress.done)
+        if progress.done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(few, out, quick(), overwrite=True, watch=stop)
+    assert seen[0] == 0
+    seen.clear()
+    assert build(few, out, quick(), overwrite=True, watch=lambda progress: seen.append(progress.done)).kept == 3
+    assert seen[0] == 2

@@ -115,6 +115,8 @@ def read_picture(
                 image.draft(None, (width // shrink, height // shrink))
             image.load()
         except _BROKEN as error:
+            if isinstance(error, OSError) and error.errno is not None:  # the disk, not the file
+                raise InputError("unreadable", f"{_name(image)}: cannot be read ({error.strerror})") from error
             raise InputError("corrupt", f"{_name(image)}: is broken or cut off ({error}); copy it again") from error
         upright = image.transpose(_TRANSPOSE[turned]) if turned in _TRANSPOSE else image
         return _to_rgb(upright, _name(image))

@@ -52,6 +52,7 @@ def _read_two_files(source: PairSource, max_side: int) -> tuple[Picture, Picture
         left, right = right, left
         sizes = sizes[1], sizes[0]
     target = _fit(common, max_side)
+    _check_side(target, source)
     return _resize(left, target), _resize(right, target), sizes[0], headers[0].lossless and headers[1].lossless
 
 
@@ -67,6 +68,7 @@ def _read_one_file(source: PairSource, max_side: int) -> tuple[Picture, Picture,
     half = source.layout.endswith("-half")
     full = (eye[0] * (2 if half and across else 1), eye[1] * (2 if half and down else 1))
     target = _fit(full, max_side)
+    _check_side(target, source)
     shrink = _shrink(eye, target)
     if source.layout == "mpo":
         first, second = read_mpo(source.left, shrink)
@@ -97,6 +99,15 @@ def _to_common_size(left: Picture, right: Picture, source: PairSource) -> tuple[
 def _crop(picture: Picture, size: Size) -> Picture:
     top, left = (picture.shape[0] - size[1]) // 2, (picture.shape[1] - size[0]) // 2
     return picture[top : top + size[1], left : left + size[0]]
+
+
+def _check_side(size: Size, source: PairSource) -> None:
+    """InputError "too-small" where the reduction to max_side left a strip."""
+    if min(size) < MIN_SIDE:
+        raise InputError(
+            "too-small",
+            f"{source.left}: {size[0]} x {size[1]} px once reduced; every side must keep {MIN_SIDE} px or more",
+        )
 
 
 def _fit(size: Size, max_side: int) -> Size:
