@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import cv2
 import numpy as np
 
@@ -20,6 +21,19 @@ class TruthScene:
     group: str
     source: PairSource
     disparity: FloatMap
+
+
+def truth_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The arguments that every benchmark against ground truth takes: ROOT, --flow, --flow-weights, --every."""
+    options = (
+        click.argument("root", type=click.Path(path_type=Path, exists=True)),
+        click.option("--flow", default="dis", show_default=True),
+        click.option("--flow-weights", type=click.Path(path_type=Path)),
+        click.option("--every", default=1, show_default=True, help="Only every n-th scene."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 def scenes(root: Path) -> Iterator[TruthScene]:

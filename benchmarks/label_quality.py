@@ -23,7 +23,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.ground_truth import TruthScene, scenes
+from benchmarks.ground_truth import TruthScene, scenes, truth_options
 from redweb_builder.config import BuildConfig
 from redweb_builder.device import choose_device
 from redweb_builder.disparity import disparity_of, round_trip_error
@@ -161,10 +161,7 @@ def label_scene(scene: TruthScene, models: Models, config: BuildConfig) -> dict[
 
 
 @click.command()
-@click.argument("root", type=click.Path(path_type=Path, exists=True))
-@click.option("--flow", default="dis", show_default=True)
-@click.option("--flow-weights", type=click.Path(path_type=Path))
-@click.option("--every", default=1, show_default=True, help="Only every n-th scene.")
+@truth_options
 def main(root: Path, flow: str, flow_weights: Path | None, every: int) -> None:
     """Print the table of label quality over the scenes below ROOT."""
     config = BuildConfig(max_side=MAX_SIDE, eyes="as-is")

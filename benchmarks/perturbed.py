@@ -21,7 +21,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.ground_truth import scenes
+from benchmarks.ground_truth import scenes, truth_options
 from benchmarks.label_quality import MAX_SIDE, wkdr
 from redweb_builder.config import BuildConfig
 from redweb_builder.device import choose_device
@@ -55,10 +55,7 @@ def _moved(right: Picture, matrix: NDArray[np.float64]) -> Picture:
 
 
 @click.command()
-@click.argument("root", type=click.Path(path_type=Path, exists=True))
-@click.option("--flow", default="dis", show_default=True)
-@click.option("--flow-weights", type=click.Path(path_type=Path))
-@click.option("--every", default=1, show_default=True, help="Only every n-th scene.")
+@truth_options
 def main(root: Path, flow: str, flow_weights: Path | None, every: int) -> None:
     """Print WKDR with and without perturbation over the scenes below ROOT."""
     config = BuildConfig(max_side=MAX_SIDE, eyes="as-is")

@@ -18,7 +18,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.ground_truth import scenes
+from benchmarks.ground_truth import scenes, truth_options
 from benchmarks.label_quality import MAX_SIDE, figures, ours
 from redweb_builder import refine, surfaces
 from redweb_builder.config import BuildConfig
@@ -74,10 +74,7 @@ def changes(flow: object) -> dict[str, Change]:
 
 
 @click.command()
-@click.argument("root", type=click.Path(path_type=Path, exists=True))
-@click.option("--flow", default="dis", show_default=True)
-@click.option("--flow-weights", type=click.Path(path_type=Path))
-@click.option("--every", default=1, show_default=True, help="Only every n-th scene.")
+@truth_options
 def main(root: Path, flow: str, flow_weights: Path | None, every: int) -> None:
     """Print the table of steps over the scenes below ROOT."""
     config = BuildConfig(max_side=MAX_SIDE, eyes="as-is")

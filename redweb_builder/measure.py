@@ -31,14 +31,15 @@ def measure(
     raw = disparity_of(flow)
     sky, far = regions.sky > 0.5, regions.far > 0.5
     ground = valid & ~sky
+    matched = matched_grey(pair, flow, ground)
     return {
         "texture": texture(pair.left),
         "agreement": agreement(error, sky),
         "vertical": vertical(flow, ground),
         "range_px": robust_range(raw, ground),
         "median_px": median_of(raw, ground),
-        "photometric": photometric(pair, flow, ground),
-        "exposure": exposure(pair, flow, ground),
+        "photometric": photometric(*matched),
+        "exposure": exposure(*matched),
         "sharpness": sharpness(pair),
         "sky_share": float(sky.mean()),
         "far_share": float(far.mean()),
@@ -86,20 +87,18 @@ def median_of(raw: FloatMap, ground: BoolMap) -> float:
     return float(np.median(raw[ground])) if ground.any() else float("nan")
 
 
-def photometric(pair: StereoPair, flow: Flow, ground: BoolMap) -> float:
-    """Median grey difference, in [0, 1], of the left view and the right one warped onto it, exposure evened out."""
-    if not ground.any():
+def photometric(left: FloatMap, right: FloatMap) -> float:
+    """Median difference, in [0, 1], of the grey levels of matched pixels, exposure evened out."""
+    if not left.size:
         return float("nan")
-    left, right = _matched_grey(pair, flow, ground)
     gain = max(float(left.std()), 1.0) / max(float(right.std()), 1.0)
     return float(np.median(np.abs((left - left.mean()) - gain * (right - right.mean())))) / 255
 
 
-def exposure(pair: StereoPair, flow: Flow, ground: BoolMap) -> float:
+def exposure(left: FloatMap, right: FloatMap) -> float:
     """Difference in brightness of matched pixels in stops (|log2| of the ratio of mean grey)."""
-    if not ground.any():
+    if not left.size:
         return float("nan")
-    left, right = _matched_grey(pair, flow, ground)
     return abs(float(np.log2((left.mean() + 1) / (right.mean() + 1))))
 
 
@@ -122,7 +121,8 @@ def order_of(region: BoolMap, raw: FloatMap, valid: BoolMap, ground: BoolMap) ->
     return float(np.searchsorted(others, raw[inside]).mean() / len(others))
 
 
-def _matched_grey(pair: StereoPair, flow: Flow, ground: BoolMap) -> tuple[FloatMap, FloatMap]:
+def matched_grey(pair: StereoPair, flow: Flow, ground: BoolMap) -> tuple[FloatMap, FloatMap]:
+    """N grey levels of the left view's confirmed pixels, and those of their matches in the right view."""
     left = cv2.cvtColor(pair.left, cv2.COLOR_RGB2GRAY).astype(np.float32)
     right = sample(cv2.cvtColor(pair.right, cv2.COLOR_RGB2GRAY), flow.forward).astype(np.float32)
     return left[ground], right[ground]

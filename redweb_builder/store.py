@@ -168,9 +168,8 @@ class Store:
     def write_label(self, key: str, picture: Picture, lossless: bool, label: Label, strip: Picture, kept: bool) -> None:
         """Write the files of a labelled pair; not yet recorded as done."""
         home = self._home(kept)
-        for folder in FOLDERS:  # a verdict that was never recorded may have been the other one
-            for name in (f"{key}.png", f"{key}.jpg"):
-                (self._home(not kept) / folder / name).unlink(missing_ok=True)
+        for stray in self._possible_files(key, not kept):  # a verdict never recorded may have been the other one
+            stray.unlink(missing_ok=True)
         image = Image.fromarray(picture)
         if lossless:
             write_atomic(home / "Imgs" / f"{key}.png", _saved(image, "PNG", compress_level=3))
@@ -200,11 +199,9 @@ class Store:
         """Move the files of each key to where its final status puts them. Harmless to repeat."""
         for keys, to in ((kept, True), (rejected, False)):
             for key in keys:
-                for folder in FOLDERS:
-                    for name in (f"{key}.png", f"{key}.jpg"):
-                        stray = self._home(not to) / folder / name
-                        if stray.exists():
-                            stray.replace(self._home(to) / folder / name)
+                for stray in self._possible_files(key, not to):
+                    if stray.exists():
+                        stray.replace(self._home(to) / stray.parent.name / stray.name)
 
     def finish(self, rows: list[dict[str, Any]], build: Mapping[str, Any]) -> None:
         """Write manifest.parquet (rows as they are given, columns of manifest.SCHEMA) and build.json."""
@@ -217,15 +214,20 @@ class Store:
         content = {"format": FORMAT, "identity": self.identity, **more}
         write_atomic(self.out / "build.json", (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
 
+    def _possible_files(self, key: str, kept: bool) -> list[Path]:
+        """Where the files of a labelled pair may lie, there or not."""
+        home = self._home(kept)
+        return [home / folder / f"{key}{ending}" for folder in FOLDERS for ending in (".png", ".jpg")]
+
     def _home(self, kept: bool) -> Path:
         return self.out if kept else self.out / "rejected"
 
     def _refuse_other_identity(self) -> None:
-        build = self.out / "build.json"
-        if not build.exists():
+        build = _read_build(self.out)
+        if not build:
             self._write_build({"finished": False})
             return
-        there = json.loads(build.read_text(encoding="utf-8")).get("identity", {})
+        there = build.get("identity", {})
         if there != self.identity:
             raise StoreError(
                 f"{self.out} was built with other settings ({_difference(there, self.identity)}). "
@@ -234,18 +236,19 @@ class Store:
 
     def _is_own_unfinished(self) -> bool:
         """An interrupted build of the same kind: the same command, --overwrite in it, goes on with it."""
-        build = self.out / "build.json"
-        there = json.loads(build.read_text(encoding="utf-8")) if build.exists() else {}
+        there = _read_build(self.out)
         return there.get("finished") is False and there.get("identity") == self.identity
 
     def _clear(self) -> None:
         """Remove the data set and nothing else that somebody may have put beside it; first what says it is done."""
-        for name in ("journal.jsonl", "manifest.parquet"):
-            (self.out / name).unlink(missing_ok=True)
+        self._remove("journal.jsonl", "manifest.parquet", "grid.png", "errors.log")
         for folder in (*FOLDERS, "rejected", "previews"):
             if (self.out / folder).is_dir() and not (self.out / folder).is_symlink():
                 shutil.rmtree(self.out / folder)
-        for name in ("journal.jsonl", "manifest.parquet", "grid.png", "errors.log", "build.json"):
+        self._remove("build.json")
+
+    def _remove(self, *names: str) -> None:
+        for name in names:
             (self.out / name).unlink(missing_ok=True)
             (self.out / f"{name}.part").unlink(missing_ok=True)
 
@@ -259,11 +262,16 @@ def _check_is_ours(out: Path) -> None:
 
 def is_data_set(out: Path) -> bool:
     """Whether `out` holds a data set of this program, finished or not: others write a build.json too."""
+    return str(_read_build(out).get("format")).startswith(FORMAT.split("/")[0])
+
+
+def _read_build(out: Path) -> dict[str, Any]:
+    """build.json, empty where there is none or it is none of ours."""
     try:
         build = json.loads((out / "build.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    return isinstance(build, dict) and str(build.get("format")).startswith(FORMAT.split("/")[0])
+        return {}
+    return build if isinstance(build, dict) else {}
 
 
 def _difference(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> str:
