@@ -13,9 +13,10 @@ import pytest
 import torch
 from torchvision.models import optical_flow
 
-from redweb_builder import flow as flow_module
+from redweb_builder import raft as raft_module
 from redweb_builder.disparity import disparity_of, lands_inside, lands_on, round_trip_error
-from redweb_builder.flow import Dis, Raft, load_flow
+from redweb_builder.flow import Dis, load_flow
+from redweb_builder.raft import Raft, for_both_directions
 from redweb_builder.types import Flow, Picture, StereoPair
 from redweb_builder.weights import WeightsUnavailable, find_weights
 from samples.scenes import Kind, Scene
@@ -202,7 +203,7 @@ def raft(small_weights: Path) -> Raft:
 @pytest.fixture(autouse=True)
 def few_updates(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three iterations show as much of the handling as twelve."""
-    monkeypatch.setattr(flow_module, "RAFT_UPDATES", 3)
+    monkeypatch.setattr(raft_module, "UPDATES", 3)
 
 
 @pytest.fixture
@@ -243,6 +244,19 @@ def test_raft_in_larger_batches_agrees(raft: Raft, monkeypatch: pytest.MonkeyPat
         assert flow.forward.shape == one.forward.shape
         assert np.allclose(flow.forward, one.forward, atol=1e-3)
         assert np.allclose(flow.backward, one.backward, atol=1e-3)
+
+
+@pytest.mark.parametrize("build", [optical_flow.raft_small, optical_flow.raft_large])
+def test_what_both_directions_share_is_torchvisions_own_answer(build: Callable[..., torch.nn.Module]) -> None:
+    """Two pairs of an odd number of eighths, against the untouched network called once for each direction."""
+    torch.manual_seed(0)
+    network = build(weights=None).eval()
+    left, right = torch.rand(2, 2, 3, 136, 152) * 2 - 1
+    with torch.inference_mode():
+        expected = torch.cat([network(left, right, 3)[-1], network(right, left, 3)[-1]])
+        shared = for_both_directions(network)(torch.cat([left, right]), torch.cat([right, left]), 3)[-1]
+    assert expected.abs().max() > 0.1
+    assert torch.allclose(shared, expected, atol=1e-3)
 
 
 def test_raft_backward_is_forward_with_the_views_exchanged(raft: Raft) -> None:

@@ -1,0 +1,145 @@
+"""RAFT (Teed & Deng, ECCV 2020) in torchvision's implementation, run in both directions at once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torchvision.models import optical_flow
+from torchvision.models.optical_flow.raft import CorrBlock
+
+from redweb_builder.device import autocast, memory_format
+from redweb_builder.types import Flow, Picture, StereoPair
+from redweb_builder.weights import Weights, WeightsUnavailable, find_weights
+
+UPDATES = 12
+MIN_SIDE = 128
+BATCH_PIXELS = 768 * 768  # of the pictures that `batch` is meant for; larger ones come in smaller batches
+
+
+class Raft:
+    """Flow of pairs, batched by shape, both directions in one batch: what they share is computed once."""
+
+    def __init__(self, name: str, weights: Path | None, device: torch.device) -> None:
+        """Load "raft-large" or "raft-small". Raises WeightsUnavailable, also for a file of another network."""
+        build, published = {
+            "raft-large": (optical_flow.raft_large, optical_flow.Raft_Large_Weights.C_T_SKHT_V2),
+            "raft-small": (optical_flow.raft_small, optical_flow.Raft_Small_Weights.C_T_V1),
+        }[name]
+        self.name = name
+        self.coarse = True
+        self.fills_cpu = device.type == "cpu"
+        self.device = device
+        # Batching pays only where there is more hardware than one pair can fill. One pair at a time on CPU
+        # also keeps the result independent of which other pairs are processed with it.
+        self.batch = 8 if device.type == "cuda" else 1
+        self.weights: Weights = find_weights(weights, published.url)
+        network = build(weights=None)
+        try:
+            state = torch.load(self.weights.path, map_location="cpu", weights_only=True)
+            network.load_state_dict(state)
+        except Exception as error:  # torch.load raises whatever the damage makes it raise
+            raise WeightsUnavailable(
+                f"{self.weights.path} does not hold the weights of {name}: {_first_line(error)}"
+            ) from error
+        self.network = for_both_directions(network).eval().to(device, memory_format=memory_format(device))
+
+    def __call__(self, pairs: Sequence[StereoPair]) -> list[Flow]:
+        """Flow of each pair, in order; pairs of one padded shape share a batch."""
+        by_shape = defaultdict(list)
+        for index, pair in enumerate(pairs):
+            by_shape[_padded_shape(pair.left.shape)].append(index)
+        flows: dict[int, Flow] = {}
+        for shape, indices in by_shape.items():
+            room = max(1, self.batch * BATCH_PIXELS // (shape[0] * shape[1]))
+            for start in range(0, len(indices), room):
+                part = indices[start : start + room]
+                flows.update(zip(part, self._run([pairs[i] for i in part], shape), strict=True))
+        return [flows[i] for i in range(len(pairs))]
+
+    @torch.inference_mode()
+    def _run(self, pairs: list[StereoPair], shape: tuple[int, int]) -> list[Flow]:
+        left = torch.cat([_padded_tensor(p.left, shape) for p in pairs])
+        right = torch.cat([_padded_tensor(p.right, shape) for p in pairs])
+        memory = memory_format(self.device)
+        first = torch.cat([left, right]).to(self.device, memory_format=memory)
+        second = torch.cat([right, left]).to(self.device, memory_format=memory)
+        with autocast(self.device):
+            flow = self.network(first, second, num_flow_updates=UPDATES)[-1]
+        both = flow.float().permute(0, 2, 3, 1).cpu().numpy()
+        if not np.isfinite(both).all():
+            raise FloatingPointError(f"{self.name} gave a flow that is not finite: are these its weights?")
+        flows = []
+        for i, pair in enumerate(pairs):
+            top, left_pad = _padding(pair.left.shape, shape)
+            height, width = pair.left.shape[:2]
+            window = np.s_[top : top + height, left_pad : left_pad + width]
+            flows.append(Flow(both[i][window].copy(), both[i + len(pairs)][window].copy()))
+        return flows
+
+
+def for_both_directions(network: optical_flow.RAFT) -> optical_flow.RAFT:
+    """torchvision's RAFT, in place, made quick for a batch of pairs followed by the same pairs exchanged.
+
+    The same flow to rounding, in about three quarters of the time on CPU (benchmarks/throughput.py).
+    """
+    blocks = network.corr_block
+    network.feature_encoder = EncodeOnce(network.feature_encoder)
+    network.corr_block = PooledCorrelation(num_levels=blocks.num_levels, radius=blocks.radius)
+    return network
+
+
+class EncodeOnce(nn.Module):
+    """Features of the batch [left, right, right, left] from those of its first half."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        """encoder: the feature encoder to spare."""
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        """4Nx3xHxW pictures, the second half the first one's with its quarters exchanged -> 4NxCxH/8xW/8."""
+        features = self.encoder(pictures[: len(pictures) // 2])
+        left, right = features.chunk(2)
+        return torch.cat([left, right, right, left])
+
+
+class PooledCorrelation(CorrBlock):  # type: ignore[misc]  # torchvision is untyped
+    """Correlation with pooled features instead of pooled correlation, which is the same: both are linear."""
+
+    def build_pyramid(self, fmap1: torch.Tensor, fmap2: torch.Tensor) -> None:
+        """NxCxHxW features of both pictures -> one NHWx1xH/2^lxW/2^l correlation volume a level l."""
+        count, channels, height, width = fmap1.shape
+        queries = (fmap1 / channels**0.5).flatten(2).transpose(1, 2)
+        self.corr_pyramid = []
+        for level in range(self.num_levels):
+            keys = F.avg_pool2d(fmap2, 2**level) if level else fmap2
+            volume = torch.matmul(queries, keys.flatten(2))
+            self.corr_pyramid.append(volume.view(count * height * width, 1, *keys.shape[-2:]))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _padded_shape(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Sides divisible by 8 and of at least MIN_SIDE, which torchvision's RAFT needs and does not fully check."""
+    height, width = (max(MIN_SIDE, -(-side // 8) * 8) for side in shape[:2])
+    return height, width
+
+
+def _padding(shape: tuple[int, ...], padded: tuple[int, int]) -> tuple[int, int]:
+    return (padded[0] - shape[0]) // 2, (padded[1] - shape[1]) // 2
+
+
+def _padded_tensor(picture: Picture, padded: tuple[int, int]) -> torch.Tensor:
+    """HxWx3 uint8 -> 1x3xH'xW' float32 in [-1, 1], its border replicated."""
+    top, left = _padding(picture.shape, padded)
+    bottom, right = padded[0] - picture.shape[0] - top, padded[1] - picture.shape[1] - left
+    tensor = torch.from_numpy(picture).permute(2, 0, 1)[None].float().div(127.5).sub(1)
+    return F.pad(tensor, (left, right, top, bottom), mode="replicate")
