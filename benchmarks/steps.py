@@ -20,14 +20,15 @@ from rich.table import Table
 
 from benchmarks.ground_truth import scenes, truth_options
 from benchmarks.label_quality import MAX_SIDE, figures, ours
-from redweb_builder import refine, surfaces
+from redweb_builder import pipeline, refine, surfaces
 from redweb_builder.config import BuildConfig
 from redweb_builder.device import choose_device
 from redweb_builder.engines import one_opencv_thread
 from redweb_builder.flow import load_flow
+from redweb_builder.match import NOWHERE, Match
 from redweb_builder.pipeline import Models, Outcome, conclude, prepare, see
 from redweb_builder.segment import load_segmenter
-from redweb_builder.types import BoolMap, FloatMap, Mask, Picture
+from redweb_builder.types import BoolMap, FloatMap, Flow, Mask, Picture, StereoPair
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,25 @@ def row_fill(left: Picture, raw: FloatMap, confirmed: BoolMap, ground: BoolMap, 
     return np.where(confirmed, raw, np.where(np.isfinite(filled), filled, np.nan)).astype(np.float32)
 
 
+def no_rows(pair: StereoPair, flow: Flow, valid: BoolMap) -> Flow:
+    """The flow has the only say."""
+    del pair, valid
+    return Flow(np.full_like(flow.forward, NOWHERE), np.full_like(flow.backward, NOWHERE))
+
+
+def round_trip_alone(match: Match, surface: FloatMap) -> FloatMap:
+    """What the published rules go by, at half their tolerance."""
+    del surface
+    return refine.MEASURED_PX * match.error
+
+
 def changes(flow: object) -> dict[str, Change]:
     """Every step that can be taken out, by what the table calls it."""
     found = {
         "everything in": Change(refine, "FIRM_PX", refine.FIRM_PX),
         "no speckle filter": Change(refine, "without_speckles", lambda raw, valid: valid),
-        "no support by the surface": Change(refine, "SUPPORT_PX", np.inf),
+        "no matching along rows": Change(pipeline, "match_rows", no_rows),
+        "measured by the round trip alone (1 px)": Change(refine, "doubt_of", round_trip_alone),
         "no averaging with the surface": Change(refine, "FIRM_PX", -1.0),
         "row-wise background fill, no surfaces": Change(refine, "surface_disparity", row_fill),
         "no veto of the right view": Change(surfaces, "MAX_FORBIDDEN", np.inf),

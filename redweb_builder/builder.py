@@ -31,7 +31,7 @@ from redweb_builder.segment import load_segmenter
 from redweb_builder.store import FORMAT, Store, StoreError
 from redweb_builder.types import PairSource
 
-METHOD = 1  # raised when the method changes what a label is: two methods are never mixed in one folder
+METHOD = 2  # raised when the method changes what a label is: two methods are never mixed in one folder
 GRID_ROWS = 40
 
 

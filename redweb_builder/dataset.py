@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
-from redweb_builder.store import StoreError, label_of_png
+from redweb_builder.store import StoreError, read_label
 from redweb_builder.types import FloatMap, Picture
 
 
@@ -24,13 +24,15 @@ class Sample:
     """One labelled picture.
 
     image: HxWx3 uint8 RGB, the left view. disparity: HxW float32 px, larger = nearer, NaN = unknown. mask: HxW uint8
-    of Mask values. record: its row of the manifest.
+    of Mask values. confidence: HxW uint8, 255 = sure, 0 = unknown; a threshold on it chooses between coverage and
+    error. record: its row of the manifest.
     """
 
     key: str
     image: Picture
     disparity: FloatMap
     mask: NDArray[np.uint8]
+    confidence: NDArray[np.uint8]
     record: dict[str, Any]
 
 
@@ -73,10 +75,10 @@ class Dataset:
         """The sample of an index or a key. Raises IndexError, KeyError; StoreError where a file is damaged."""
         key = self.keys[which] if isinstance(which, int) else which
         record = self._records[key]
-        label = label_of_png(self._home / "RDs" / f"{key}.png", self._home / "masks" / f"{key}.png")
+        label = read_label(self._home, key)
         with Image.open(self.image_path(key)) as image:
             picture = np.asarray(image.convert("RGB"))
-        return Sample(key, picture, label.disparity, label.mask, record)
+        return Sample(key, picture, label.disparity, label.mask, label.confidence, record)
 
     def image_path(self, key: str) -> Path:
         """The picture file of a key."""

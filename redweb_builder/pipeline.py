@@ -1,7 +1,7 @@
 """The method, on one screen, in the order in which it happens.
 
-    source -> pair -> eye order -> alignment -> flow (both directions) -> disparity + valid -> regions (sky, far)
-    -> refined label -> measurements -> keep | reject
+    source -> pair -> eye order -> alignment -> flow (both directions) + regions (sky, far) -> row matching -> the
+    better match -> refined label with confidence -> measurements -> keep | reject
 
 `prepare` and `conclude` are plain CPU work on one pair; `see` runs the networks on a batch. An engine only decides
 which pairs pass through them where and when.
@@ -16,11 +16,12 @@ import numpy as np
 
 from redweb_builder.align import Alignment, apply_alignment, estimate_alignment
 from redweb_builder.config import BuildConfig
-from redweb_builder.disparity import disparity_of, lands_on, round_trip_error
+from redweb_builder.disparity import lands_on, round_trip_error
 from redweb_builder.eyes import eye_order
 from redweb_builder.filters import judge
 from redweb_builder.flow import FlowEstimator, polish
 from redweb_builder.inputs.read import read_pair
+from redweb_builder.match import best_match, match_rows
 from redweb_builder.measure import measure
 from redweb_builder.quick import quick_look
 from redweb_builder.refine import refine
@@ -99,16 +100,16 @@ def see(batch: Sequence[Prepared], models: Models) -> list[Seen]:
 
 
 def conclude(seen: Seen, models: Models, config: BuildConfig) -> Outcome:
-    """Flow and regions -> disparity -> label -> measurements -> verdict."""
+    """Flow and regions -> matches -> label -> measurements -> verdict."""
     prepared, regions = seen.prepared, seen.regions
     flow = polish(prepared.pair, seen.flow) if models.flow.coarse else seen.flow
-    raw = disparity_of(flow)
     error = round_trip_error(flow)
     valid = (error <= VALID_PX) & lands_on(flow, prepared.seen)
-    label = refine(prepared.pair.left, raw, valid, regions, right_view(flow, VALID_PX))
+    match = best_match(flow, match_rows(prepared.pair, flow, valid), prepared.seen)
+    label = refine(prepared.pair.left, match, valid, regions, right_view(flow, VALID_PX))
     measurements = measure(prepared.pair, flow, error, valid, regions, label)
     measurements |= {"eye_order": prepared.eye_order, **prepared.alignment.measurements()}
-    evidence = Evidence(prepared.pair, flow, raw, valid, regions, label, measurements)
+    evidence = Evidence(prepared.pair, flow, match.disparity, valid, regions, label, measurements)
     return Outcome(prepared.source, _verdict(evidence, config), prepared, evidence)
 
 

@@ -1,14 +1,17 @@
 """Raw disparity -> refined label: sky farthest, far field calm, occlusions filled, edges where the photograph has them.
 
-What two views confirm and the surface supports is MEASURED; what is reasoned from the photograph, the neighbours and
-what the right view shows is FILLED; what no surface reaches stays UNKNOWN.
+What the witnesses agree on (confidence.py) is MEASURED; what is reasoned from the photograph, the neighbours and what
+the right view shows is FILLED; what no surface reaches stays UNKNOWN.
 """
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
+from redweb_builder.confidence import confidence_of, doubt_of
+from redweb_builder.match import Match
 from redweb_builder.measure import textured
 from redweb_builder.surfaces import RightView, surface_disparity
 from redweb_builder.types import BoolMap, FloatMap, Label, Mask, Picture, Regions
@@ -20,26 +23,30 @@ WITNESS_SHARE = 0.02  # of a blob of sky must be textured and confirmed to contr
 SPECKLE_SHARE = 2e-4
 SPECKLE_STEP_PX = 1.0
 FIRM_PX = 1.0  # this close to its surface, a disparity is averaged with it
-SUPPORT_PX = 2.0  # farther from its surface than this, a confirmed disparity does not count as measured
+MEASURED_PX = 1.2  # doubt up to which a pixel counts as measured
 FAR_SPREAD = (5, 75)  # percentiles of a far blob's measured disparity that its filled pixels stay between
 
 
-def refine(left: Picture, raw: FloatMap, valid: BoolMap, regions: Regions, right: RightView) -> Label:
+def refine(left: Picture, match: Match, valid: BoolMap, regions: Regions, right: RightView) -> Label:
     """The refined label of a left view.
 
-    left: HxWx3 uint8. raw: HxW float32 px, no NaN. valid: HxW bool, confirmed by both views. right: what the right view
-    shows.
+    left: HxWx3 uint8. match: what the two views say. valid: HxW bool, what of it may speak about sky. right: what the
+    right view shows.
     """
-    sky = sky_area(left, raw, valid, regions)
-    confirmed = without_speckles(raw, valid & ~sky)
+    sky = sky_area(left, match.disparity, valid, regions)
+    confirmed = without_speckles(match.disparity, match.confirmed & ~sky)
     if not confirmed.any():
-        return Label(np.full(raw.shape, np.nan, np.float32), np.zeros(raw.shape, np.uint8))
-    surface = surface_disparity(left, raw, confirmed, ~sky, right)
-    off = np.abs(surface - raw)
-    measured = confirmed & (off <= SUPPORT_PX)
-    disparity = np.where(confirmed, np.where(off <= FIRM_PX, (raw + surface) / 2, raw), surface).astype(np.float32)
+        nothing = np.zeros(sky.shape, np.uint8)
+        return Label(np.full(sky.shape, np.nan, np.float32), nothing, nothing)
+    surface = surface_disparity(left, match.disparity, confirmed, ~sky, right)
+    off = np.abs(surface - match.disparity)
+    firm = np.where(off <= FIRM_PX, (match.disparity + surface) / 2, match.disparity)
+    disparity = np.where(confirmed, firm, surface).astype(np.float32)
+    doubt = doubt_of(match, surface)
+    measured = (doubt <= MEASURED_PX) & np.isfinite(disparity)
     disparity = calm_far_field(disparity, measured, regions.far > FAR)
-    return assemble(disparity, measured, sky)
+    confidence = np.where(sky, np.round(255 * regions.sky), confidence_of(doubt)).astype(np.uint8)
+    return assemble(disparity, measured, sky, confidence)
 
 
 def sky_area(left: Picture, raw: FloatMap, valid: BoolMap, regions: Regions) -> BoolMap:
@@ -87,10 +94,10 @@ def calm_far_field(disparity: FloatMap, measured: BoolMap, far: BoolMap) -> Floa
     return calmed
 
 
-def assemble(disparity: FloatMap, measured: BoolMap, sky: BoolMap) -> Label:
+def assemble(disparity: FloatMap, measured: BoolMap, sky: BoolMap, confidence: NDArray[np.uint8]) -> Label:
     """Put sky at the farthest value and say of every pixel what it rests on."""
     mask = np.where(np.isnan(disparity), Mask.UNKNOWN, np.where(measured, Mask.MEASURED, Mask.FILLED))
     mask = np.where(sky, Mask.SKY, mask).astype(np.uint8)
     label = disparity.copy()
     label[sky] = np.nanmin(disparity[~sky])
-    return Label(label, mask)
+    return Label(label, mask, np.where(mask == Mask.UNKNOWN, 0, confidence).astype(np.uint8))

@@ -3,7 +3,8 @@
 OUT/Imgs/<key>.jpg|png        left view
 OUT/RDs/<key>.png             16 bit, 0 = nearest, 65535 = sky; disparity_px = offset + scale x value
 OUT/masks/<key>.png           8 bit: 0 unknown, 1 measured, 2 sky, 3 filled by refinement
-OUT/rejected/{Imgs,RDs,masks}  the same for pairs that got as far as a label and were not kept
+OUT/confidence/<key>.png      8 bit: 255 = sure, 0 = unknown
+OUT/rejected/                 the same four folders for pairs that got as far as a label and were not kept
 OUT/previews/<key>.jpg        the inspection strip of every labelled pair
 OUT/journal.jsonl             one line a finished pair, appended as it is finished: what resume goes by
 OUT/manifest.parquet          the journal, settled and in order of key; written when a build ends
@@ -35,7 +36,7 @@ FORMAT = "redweb-builder/1"
 POLARITY = "0 = nearest, 65535 = sky"
 SKY_VALUE = 65535
 FARTHEST = 65534  # the farthest value that is not sky
-FOLDERS = ("Imgs", "RDs", "masks")
+FOLDERS = ("Imgs", "RDs", "masks", "confidence")
 RETRIED = ("unreadable",)  # a disk that was away is no verdict: the next build tries these again
 
 
@@ -79,21 +80,25 @@ def png_of_label(label: Label) -> bytes:
     return _saved(Image.fromarray(values), "PNG", pnginfo=text, compress_level=3)
 
 
-def label_of_png(rd: Path, mask: Path) -> Label:
-    """Read RDs/<key>.png with its mask. Raises StoreError where a file is missing, damaged or of another format."""
+def read_label(home: Path, key: str) -> Label:
+    """The label of a key below `home`. Raises StoreError where a file is missing, damaged or of another format."""
+    rd = home / "RDs" / f"{key}.png"
     try:
         with Image.open(rd) as image:
             text = dict(image.text)  # type: ignore[attr-defined]
             values = np.asarray(image, np.uint16)
-        with Image.open(mask) as image:
-            masked = np.asarray(image, np.uint8)
+        with Image.open(home / "masks" / rd.name) as image:
+            mask = np.asarray(image, np.uint8)
+        with Image.open(home / "confidence" / rd.name) as image:
+            confidence = np.asarray(image, np.uint8)
     except OSError as error:
         raise StoreError(f"{rd.name}: cannot be read ({error})") from error
     if text.get("format") != FORMAT:
         raise StoreError(f"{rd}: its format is {text.get('format')!r}, this version reads {FORMAT!r}")
-    if values.shape != masked.shape:
-        raise StoreError(f"{rd}: its size {values.shape} is not that of its mask, {masked.shape}")
-    return Label(decode(values, masked, float(text["scale"]), float(text["offset"])), masked)
+    for name, beside in (("mask", mask), ("confidence", confidence)):
+        if values.shape != beside.shape:
+            raise StoreError(f"{rd}: its size {values.shape} is not that of its {name}, {beside.shape}")
+    return Label(decode(values, mask, float(text["scale"]), float(text["offset"])), mask, confidence)
 
 
 def _saved(image: Image.Image, form: str, **options: Any) -> bytes:
@@ -176,7 +181,8 @@ class Store:
         else:
             write_atomic(home / "Imgs" / f"{key}.jpg", _saved(image, "JPEG", quality=95, subsampling=0))
         write_atomic(home / "RDs" / f"{key}.png", png_of_label(label))
-        write_atomic(home / "masks" / f"{key}.png", _saved(Image.fromarray(label.mask), "PNG", compress_level=3))
+        for folder, values in (("masks", label.mask), ("confidence", label.confidence)):
+            write_atomic(home / folder / f"{key}.png", _saved(Image.fromarray(values), "PNG", compress_level=3))
         preview = _saved(Image.fromarray(strip), "JPEG", quality=90, subsampling=0)
         write_atomic(self.out / "previews" / f"{key}.jpg", preview)
 

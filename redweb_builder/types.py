@@ -106,10 +106,12 @@ class Label:
     disparity: HxW float32, px, larger = nearer, NaN exactly where mask is UNKNOWN; sky pixels hold
     the image's smallest value.
     mask: HxW uint8 of Mask values.
+    confidence: HxW uint8, 255 = sure, 0 where mask is UNKNOWN; of sky, its probability.
     """
 
     disparity: FloatMap
     mask: NDArray[np.uint8]
+    confidence: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ class InputError(Exception):
 class Evidence:
     """Everything that was seen on the way to a label; the inspection strip is drawn from it.
 
-    raw: disparity straight from the flow, no NaN. valid: forward-backward agreement holds.
+    raw: disparity straight from matching, no NaN. valid: forward-backward agreement holds.
     """
 
     pair: StereoPair

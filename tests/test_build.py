@@ -173,7 +173,7 @@ def test_manifest_is_complete(built: Any) -> None:
         assert limited <= set(row)
         assert 0 <= row["quality"] <= 1
         home = built.out if row["status"] == "kept" else built.out / "rejected"
-        for folder in ("RDs", "masks"):
+        for folder in ("RDs", "masks", "confidence"):
             with Image.open(home / folder / f"{row['key']}.png") as image:
                 assert image.size == (240, 176)
         suffix = ".jpg" if name == "good-hut" else ".png"
@@ -190,7 +190,7 @@ def test_manifest_is_complete(built: Any) -> None:
 def test_nothing_lies_about(built: Any) -> None:
     files = {file.relative_to(built.out).as_posix() for file in built.out.rglob("*") if file.is_file()}
     labelled = [row for row in built.rows.values() if row["width"]]
-    assert len(files - {".lock"}) == 4 * len(labelled) + 4  # journal, manifest, build.json, grid
+    assert len(files - {".lock"}) == 5 * len(labelled) + 4  # journal, manifest, build.json, grid
     assert not [file for file in files if file.endswith(".part")]
     assert "errors.log" not in files
 

@@ -49,7 +49,7 @@ def evidence(height: int, width: int) -> Evidence:
         raw=disparity,
         valid=valid,
         regions=Regions(sky, np.zeros_like(sky)),
-        label=Label(label, mask),
+        label=Label(label, mask, np.where(mask == Mask.UNKNOWN, 0, 255).astype(np.uint8)),
     )
 
 
@@ -172,7 +172,8 @@ def test_strip_shows_what_it_was_given() -> None:
 
 def test_strip_of_an_unknown_label() -> None:
     given = evidence(60, 80)
-    nothing = Label(np.full((60, 80), np.nan, np.float32), np.zeros((60, 80), np.uint8))
+    unknown = np.zeros((60, 80), np.uint8)
+    nothing = Label(np.full((60, 80), np.nan, np.float32), unknown, unknown)
     assert strip(replace(given, label=nothing)).shape == (CELL_HEIGHT, STRIP_WIDTH, 3)
 
 

@@ -236,7 +236,7 @@ def test_a_file_is_on_the_disk_before_its_pair_is_recorded(
     def checked(self: Any, record: dict[str, Any]) -> None:
         if record.get("width"):
             home = self.out if record["status"] == "kept" else self.out / "rejected"
-            for folder in ("RDs", "masks"):
+            for folder in ("RDs", "masks", "confidence"):
                 assert (home / folder / f"{record['key']}.png").stat().st_size > 0
             assert [file for file in (home / "Imgs").iterdir() if file.stem == record["key"]]
             assert (self.out / "previews" / f"{record['key']}.jpg").stat().st_size > 0

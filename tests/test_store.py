@@ -30,8 +30,8 @@ from redweb_builder.store import (
     StoreError,
     decode,
     encode,
-    label_of_png,
     png_of_label,
+    read_label,
     write_atomic,
 )
 from redweb_builder.types import Label, Mask, Picture
@@ -48,7 +48,8 @@ def label_like(near: float = 12.0, far: float = -5.0, height: int = 60, width: i
     mask[:, :8] = Mask.UNKNOWN
     disparity[mask == Mask.SKY] = disparity[10, 0]
     disparity[mask == Mask.UNKNOWN] = np.nan
-    return Label(disparity, mask)
+    confidence = np.where(mask == Mask.UNKNOWN, 0, np.arange(width) % 256).astype(np.uint8)
+    return Label(disparity, mask, confidence)
 
 
 def picture_like(height: int = 60, width: int = 90) -> Picture:
@@ -161,7 +162,7 @@ def test_labels_with_nothing_to_scale(kind: str) -> None:
         mask[:], disparity[:] = Mask.UNKNOWN, np.nan
     elif kind == "two values":
         disparity[0, 0] = np.nextafter(np.float32(3.25), np.float32(4))
-    values, scale, offset = encode(Label(disparity, mask))
+    values, scale, offset = encode(Label(disparity, mask, mask))
     assert scale < 0
     assert math.isfinite(scale)
     assert math.isfinite(offset)
@@ -191,14 +192,28 @@ def test_same_label_same_bytes() -> None:
     assert png_of_label(label_like()) == png_of_label(label_like())
 
 
-@pytest.mark.parametrize("damage", ["cut", "words", "gone", "no mask", "other format", "no text", "plain", "broken"])
-def test_damaged_label_files(tmp_path: Path, damage: str) -> None:
-    rd, mask = tmp_path / "a.png", tmp_path / "mask.png"
+def stored_label(home: Path) -> Label:
+    """label_like() as the files of key "a" below `home`."""
     label = label_like()
-    data = png_of_label(label)
-    rd.write_bytes(data)
-    Image.fromarray(label.mask).save(mask)
-    assert np.array_equal(label_of_png(rd, mask).mask, label.mask)
+    for folder in ("RDs", "masks", "confidence"):
+        (home / folder).mkdir()
+    (home / "RDs" / "a.png").write_bytes(png_of_label(label))
+    Image.fromarray(label.mask).save(home / "masks" / "a.png")
+    Image.fromarray(label.confidence).save(home / "confidence" / "a.png")
+    return label
+
+
+DAMAGES = ["cut", "words", "gone", "no mask", "no confidence", "other format", "no text", "plain", "broken"]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_label_files(tmp_path: Path, damage: str) -> None:
+    label = stored_label(tmp_path)
+    rd = tmp_path / "RDs" / "a.png"
+    data = rd.read_bytes()
+    read = read_label(tmp_path, "a")
+    assert np.array_equal(read.mask, label.mask)
+    assert np.array_equal(read.confidence, label.confidence)
     if damage == "cut":
         rd.write_bytes(data[: len(data) // 2])
     elif damage == "words":
@@ -206,7 +221,9 @@ def test_damaged_label_files(tmp_path: Path, damage: str) -> None:
     elif damage == "gone":
         rd.unlink()
     elif damage == "no mask":
-        mask.unlink()
+        (tmp_path / "masks" / "a.png").unlink()
+    elif damage == "no confidence":
+        (tmp_path / "confidence" / "a.png").unlink()
     elif damage == "other format":
         rd.write_bytes(data.replace(b"redweb-builder/1", b"redweb-builder/9"))
     elif damage in ("no text", "plain"):
@@ -215,16 +232,16 @@ def test_damaged_label_files(tmp_path: Path, damage: str) -> None:
     elif damage == "broken":
         at = data.index(b"IDAT") + 40
         rd.write_bytes(data[:at] + bytes(60) + data[at + 60 :])
-    with pytest.raises(StoreError, match="a.png" if damage != "no mask" else "a.png|mask.png"):
-        label_of_png(rd, mask)
-
-
-def test_a_mask_of_another_size_is_damage(tmp_path: Path) -> None:
-    rd, mask = tmp_path / "a.png", tmp_path / "mask.png"
-    rd.write_bytes(png_of_label(label_like()))
-    Image.fromarray(label_like().mask[:-1]).save(mask)
     with pytest.raises(StoreError, match=r"a\.png"):
-        label_of_png(rd, mask)
+        read_label(tmp_path, "a")
+
+
+@pytest.mark.parametrize("folder", ["masks", "confidence"])
+def test_a_map_of_another_size_is_damage(tmp_path: Path, folder: str) -> None:
+    label = stored_label(tmp_path)
+    Image.fromarray(label.mask[:-1]).save(tmp_path / folder / "a.png")
+    with pytest.raises(StoreError, match=r"a\.png"):
+        read_label(tmp_path, "a")
 
 
 # --- one file ----------------------------------------------------------------------------------------------------
@@ -280,9 +297,11 @@ def test_layout_and_masks(tmp_path: Path) -> None:
         "Imgs/good.png",
         "RDs/good.png",
         "masks/good.png",
+        "confidence/good.png",
         "rejected/Imgs/bad.png",
         "rejected/RDs/bad.png",
         "rejected/masks/bad.png",
+        "rejected/confidence/bad.png",
         "previews/good.jpg",
         "previews/bad.jpg",
         "journal.jsonl",
@@ -513,10 +532,10 @@ def test_settle_moves_every_file_once(tmp_path: Path) -> None:
         store.write_label("twin", picture_like(), False, label_like(), picture_like(), True)
         for _ in range(2):
             store.settle([], ["twin"])
-            assert not any((out / folder / "twin.png").exists() for folder in ("Imgs", "RDs", "masks"))
+            assert not any((out / folder / "twin.png").exists() for folder in ("Imgs", "RDs", "masks", "confidence"))
             assert not (out / "Imgs" / "twin.jpg").exists()
             rejected = {file.parent.name + "/" + file.name for file in (out / "rejected").rglob("*.*")}
-            assert rejected == {"Imgs/twin.jpg", "RDs/twin.png", "masks/twin.png"}
+            assert rejected == {"Imgs/twin.jpg", "RDs/twin.png", "masks/twin.png", "confidence/twin.png"}
         store.settle(["twin"], [])
         assert (out / "Imgs" / "twin.jpg").exists()
 

@@ -1,0 +1,128 @@
+"""Row matching finds known disparities, the better of two matches is taken, and doubt tells right from wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from redweb_builder.confidence import confidence_of, doubt_of
+from redweb_builder.disparity import disparity_of, round_trip_error
+from redweb_builder.flow import Dis
+from redweb_builder.match import CONFIRMED_PX, NOWHERE, Match, best_match, match_rows
+from redweb_builder.refine import refine
+from redweb_builder.surfaces import right_view
+from redweb_builder.types import FloatMap, Flow, Label, Mask, Regions, StereoPair
+from samples.scenes import Kind, Scene
+
+Render = Callable[..., Scene]
+
+
+def pair_of(scene: Scene) -> StereoPair:
+    return StereoPair("a", scene.left, scene.right, True, (scene.left.shape[1], scene.left.shape[0]), "0")
+
+
+def along(x: float, height: int = 6, width: int = 40) -> Flow:
+    forward = np.zeros((height, width, 2), np.float32)
+    forward[..., 0] = x
+    return Flow(forward, -forward)
+
+
+def label_of(scene: Scene) -> tuple[Match, Label]:
+    pair = pair_of(scene)
+    flow = Dis()([pair])[0]
+    valid = round_trip_error(flow) <= 2
+    match = best_match(flow, match_rows(pair, flow, valid), np.ones(valid.shape, bool))
+    sky = scene.sky.astype(np.float32)
+    return match, refine(scene.left, match, valid, Regions(sky, np.zeros_like(sky)), right_view(flow, 2))
+
+
+@pytest.mark.parametrize("convergence", [0.0, 10.0])
+def test_rows_give_the_known_disparity_of_both_signs(rendered: Render, convergence: float) -> None:
+    scene = rendered(3, "indoor", convergence=convergence)
+    pair = pair_of(scene)
+    flow = Dis()([pair])[0]
+    rows = match_rows(pair, flow, round_trip_error(flow) <= 2)
+    confirmed = round_trip_error(rows) <= CONFIRMED_PX
+    assert confirmed[~scene.occluded].mean() > 0.85
+    error = np.abs(disparity_of(rows) - scene.disparity)[confirmed]
+    assert np.median(error) < 0.2
+    assert (error > 2).mean() < 0.08
+    assert np.all(rows.forward[..., 1] == 0)
+    backward = np.abs(rows.backward[..., 0] - scene.right_disparity)
+    assert np.median(backward[round_trip_error(Flow(rows.backward, rows.forward)) <= CONFIRMED_PX]) < 0.2
+
+
+def test_without_any_valid_flow_no_row_is_matched(rendered: Render) -> None:
+    pair = pair_of(rendered(0))
+    flow = Dis()([pair])[0]
+    rows = match_rows(pair, flow, np.zeros(pair.left.shape[:2], bool))
+    assert not np.isfinite(round_trip_error(rows)).any()
+
+
+def test_the_plainly_closer_round_trip_wins() -> None:
+    seen = np.ones((6, 40), bool)
+    off = along(-4)
+    off.backward[..., 0] = 5  # leads back 1 px beside
+    match = best_match(off, along(-6), seen)
+    inside = np.s_[:, 6:]
+    assert np.all(match.disparity[inside] == 6)
+    assert np.allclose(match.error[inside], 0)
+    assert np.allclose(match.disagreement, 2)
+    slightly = along(-4)
+    slightly.backward[..., 0] = 4.2
+    assert np.all(best_match(slightly, along(-6), seen).disparity == 4)  # as good: the flow stays
+    assert np.all(best_match(off, along(-NOWHERE), seen).disparity == 4)  # nothing better: the flow, unconfirmed
+    assert not best_match(off, along(-NOWHERE), seen).confirmed.any()
+
+
+def test_what_alignment_left_blank_confirms_nothing() -> None:
+    seen = np.ones((6, 40), bool)
+    seen[:, :20] = False
+    match = best_match(along(-4), along(-4), seen)
+    assert not match.confirmed[:, :24].any()
+    assert match.confirmed[:, 24:].all()
+
+
+def flat(error: float, disagreement: float, side: int = 20) -> Match:
+    full = [np.full((side, 768), value, np.float32) for value in (7.0, error, disagreement)]
+    return Match(*full)
+
+
+def test_doubt_is_the_geometric_mean_of_the_witnesses() -> None:
+    surface = np.full((20, 768), 7.0, np.float32)
+    assert np.allclose(doubt_of(flat(0, 0), surface), 0.05, atol=1e-6)
+    assert np.allclose(doubt_of(flat(0.75, 0.95), surface + 1.95), (0.8 * 2.0**2 * 1.0**2) ** 0.2, atol=1e-5)
+    unknown: FloatMap = np.full_like(surface, np.nan)
+    assert np.allclose(doubt_of(flat(np.inf, NOWHERE), unknown), 10.05, atol=1e-3)
+    half = Match(*(part[:, :384] for part in (surface, surface * 0, surface * 0)))
+    assert np.allclose(doubt_of(half, surface[:, :384]), 0.05 * 2**0.6, atol=1e-6)
+
+
+def test_confidence_falls_with_doubt() -> None:
+    doubt = np.array([0, 1, 4, 1e6], np.float32)
+    assert confidence_of(doubt).tolist() == [255, 128, 51, 0]
+
+
+@pytest.mark.parametrize(("seed", "kind"), [(0, "outdoor"), (3, "indoor")])
+def test_confidence_orders_pixels_by_their_true_error(rendered: Render, seed: int, kind: Kind) -> None:
+    """Among the surest half far fewer pixels are wrong than among the measured, and there fewer than among all."""
+    scene = rendered(seed, kind, max_disparity=40)
+    _, label = label_of(scene)
+    wrong = np.abs(label.disparity - scene.disparity) > 1
+    measured, ground = label.mask == Mask.MEASURED, ~scene.sky & (label.mask != Mask.UNKNOWN)
+    surest = ground & (label.confidence >= np.median(label.confidence[ground]))
+    assert wrong[surest].mean() < 0.4 * wrong[measured].mean()
+    assert wrong[measured].mean() < 0.6 * wrong[ground].mean()
+    assert label.confidence[measured].min() >= label.confidence[label.mask == Mask.FILLED].max()
+    assert np.all(label.confidence[label.mask == Mask.UNKNOWN] == 0)
+    assert np.all(label.confidence[label.mask == Mask.SKY] == 255)
+
+
+def test_what_one_eye_sees_alone_is_filled_and_not_measured(rendered: Render) -> None:
+    scene = rendered(3, "indoor", max_disparity=40)
+    _, label = label_of(scene)
+    measured = label.mask == Mask.MEASURED
+    assert measured[scene.occluded].mean() < 0.25
+    assert measured[~scene.occluded].mean() > 0.8
