@@ -4,11 +4,11 @@
 
 GT_ROOT holds a folder a set and in it a folder a scene (benchmarks/ground_truth.py). Figures are means over scenes:
 coverage = share of the pixels with truth that carry a label; WKDR = share of 100,000 random pixel pairs with a true
-ratio of disparities above 1.02 that the label orders wrongly, a tie being wrong (Chen et al. 2016, tau = 0.02); bad-2 =
-share of labelled pixels off by more than 2 px after a least-squares scale and shift a picture; far = WKDR among pixels
-with a true disparity of less than 10 px; boundary F1 after Depth
-Pro (Bochkovskii et al. 2024), neighbour ratio 1.25 for 1.05..1.25 on disparity; s = seconds a pair for what follows the
-flow. "every" = WKDR with every pixel asked, an unlabelled one being wrong.
+ratio of disparities above 1.02 that the label orders wrongly, a tie being wrong (Chen et al. 2016, tau = 0.02);
+far = the same among pixels with a true disparity under 10 px; bad-2 = share of labelled pixels off by more than 2 px
+after a least-squares scale and shift a picture; boundary F1 after Depth Pro (Bochkovskii et al. 2024), neighbour ratio
+1.25 for 1.05..1.25 on disparity; s = seconds a pair for what follows the flow.
+"every" = WKDR with every pixel asked, an unlabelled one being wrong.
 
 The second table is the risk-coverage curve: the figures of the pixels whose stored confidence is at least so much.
 """

@@ -2,8 +2,8 @@
 
     python -m benchmarks.perturbed GT_ROOT [--flow dis] [--every 1]
 
-The right view of pairs with ground truth is shifted, rolled, zoomed and keystoned; printed is WKDR of what is measured
-and of everything, beside that of the pair as it is, their ratio, and what alignment reports.
+The right view of pairs with ground truth is shifted, rolled, zoomed and turned inwards; printed is WKDR of what is
+measured and of everything, beside that of the pair as it is, their ratio, and what alignment reports.
 """
 
 from __future__ import annotations
@@ -44,9 +44,14 @@ def perturbations(width: int, height: int) -> dict[str, NDArray[np.float64]]:
         "shift, roll, zoom": cv2.getRotationMatrix2D(middle, -1, 0.98) + np.array([[0, 0, 0], [0, 0, 8.0]]),
     }
     matrices = {name: np.vstack([matrix, [0, 0, 1]]) for name, matrix in affine.items()}
-    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
-    bent = corners + np.array([[0, 0], [0, -0.02 * height], [0, 0.02 * height], [0, 0]], np.float32)
-    return {"as it is": np.eye(3), **matrices, "keystone 4 %": cv2.getPerspectiveTransform(corners, bent)}
+    return {"as it is": np.eye(3), **matrices, "toed in 2.5 deg (keystone)": _toed_in(width, height, 2.5)}
+
+
+def _toed_in(width: int, height: int, degrees: float) -> NDArray[np.float64]:
+    """What turning a camera about its vertical axis does to the picture, at a focal length of 1.2 widths."""
+    camera = np.array([[1.2 * width, 0, width / 2], [0, 1.2 * width, height / 2], [0, 0, 1]])
+    turn, _ = cv2.Rodrigues(np.array([0, np.radians(degrees), 0]))
+    return np.asarray(camera @ turn @ np.linalg.inv(camera))
 
 
 def _moved(right: Picture, matrix: NDArray[np.float64]) -> Picture:

@@ -17,7 +17,7 @@ from redweb_builder.types import FloatMap
 AROUND_PX = 7
 LEAST_PX, MOST_PX = 0.05, 10.0  # errors are told apart between these
 REFERENCE_PX = 768  # longer side of the picture whose pixels doubt is given in
-GROWTH = 0.6  # errors grow with this power of a picture's size, by the benchmark: matching is finer on large ones
+GROWTH = 0.65  # errors grow with this power of a picture's size, by the benchmark: matching is finer on large ones
 
 
 def doubt_of(match: Match, surface: FloatMap) -> FloatMap:

@@ -83,7 +83,8 @@ def _semi_global(left: Picture, right: Picture, low: int, high: int) -> FloatMap
         preFilterCap=31,
         mode=cv2.STEREO_SGBM_MODE_SGBM_3WAY,
     )
-    disparity = matcher.compute(*padded)[:, before:-after].astype(np.float32) / 16
+    found = cv2.medianBlur(matcher.compute(*padded), 3)  # single rows run astray where there is nothing to see
+    disparity = found[:, before:-after].astype(np.float32) / 16
     return np.where(disparity < low, -NOWHERE, disparity).astype(np.float32)
 
 

@@ -97,7 +97,7 @@ def test_doubt_is_the_geometric_mean_of_the_witnesses() -> None:
     unknown: FloatMap = np.full_like(surface, np.nan)
     assert np.allclose(doubt_of(flat(np.inf, NOWHERE), unknown), 10.05, atol=1e-3)
     half = Match(*(part[:, :384] for part in (surface, surface * 0, surface * 0)))
-    assert np.allclose(doubt_of(half, surface[:, :384]), 0.05 * 2**0.6, atol=1e-6)
+    assert np.allclose(doubt_of(half, surface[:, :384]), 0.05 * 2**0.65, atol=1e-6)
 
 
 def test_confidence_falls_with_doubt() -> None:
