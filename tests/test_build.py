@@ -22,7 +22,7 @@ from PIL import Image
 from redweb_builder import BuildConfig, Thresholds, build, open_dataset
 from redweb_builder import engines as engines_module
 from redweb_builder import pipeline as pipeline_module
-from redweb_builder.builder import Progress, Summary, mark_duplicates
+from redweb_builder.builder import Progress, Summary
 from redweb_builder.config import PRESETS
 from redweb_builder.console import NOTHING_KEPT, exit_code
 from redweb_builder.dataset import Dataset
@@ -32,6 +32,7 @@ from redweb_builder.manifest import SCHEMA
 from redweb_builder.pipeline import Outcome, Prepared, prepare, see
 from redweb_builder.store import StoreError
 from redweb_builder.types import InputError, Mask, PairSource, Picture
+from redweb_builder.verdicts import mark_duplicates
 from samples.scenes import Scene
 
 Render = Callable[..., Scene]

@@ -1,0 +1,155 @@
+"""What the review server knows: the samples of a data set, what was decided so far, and who is deciding now."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from redweb_builder.dataset import read_manifest
+from redweb_builder.decisions import (
+    FILE,
+    Decision,
+    append_decisions,
+    decide,
+    is_disputed,
+    read_decisions,
+    standing,
+    verdict_of,
+)
+from redweb_builder.filters import checks
+from redweb_builder.inspect.table import table
+from redweb_builder.inspect.wording import PEOPLE_SAY
+from redweb_builder.review.pictures import CACHE, Cache, label_of, render, source_folder
+from redweb_builder.store import StoreError, home_of
+from redweb_builder.types import Mask
+from redweb_builder.verdicts import thresholds_of
+
+LABELS_IN_MEMORY = 4
+BASIS = {
+    Mask.UNKNOWN: "unknown",
+    Mask.MEASURED: "measured",
+    Mask.SKY: "sky",
+    Mask.FILLED: "filled in",
+}
+
+
+class Session:
+    """One reviewer at one data set. Safe to be called from several threads."""
+
+    def __init__(self, folder: Path, reviewer: str, source: Path | None = None) -> None:
+        """Open a finished data set. source: the stereo photographs, where they have moved. Raises StoreError."""
+        self.folder, self.reviewer = folder, reviewer
+        self.source = source_folder(folder, source)
+        if source is not None and self.source is None:
+            raise StoreError(f"{source}: there is no such folder of stereo photographs")
+        self._rows = {row["key"]: row for row in read_manifest(folder).to_pylist() if row["key"] is not None}
+        self._lock = Lock()
+        self._cache = Cache(folder / CACHE)
+        self._read: tuple[tuple[int, int], list[Decision]] = ((0, 0), [])
+        self._label = lru_cache(LABELS_IN_MEMORY)(lambda key: label_of(folder, key))
+
+    def samples(self) -> bytes:
+        """JSON: the table of all pairs as built, and what the page needs once."""
+        limits = {check.measurement: check for check in checks(thresholds_of(self.folder))}
+        told = {
+            "name": self.folder.resolve().name,
+            "reviewer": self.reviewer,
+            "source": self.source is not None,
+            "say": PEOPLE_SAY,
+        }
+        return json.dumps(table(list(self._rows.values()), limits) | told, ensure_ascii=False).encode()
+
+    def decisions(self) -> dict[str, Any]:
+        """key -> what stands about it, of every sample that somebody decided about."""
+        return {key: _told(by_reviewer) for key, by_reviewer in standing(self._decided()).items()}
+
+    def decide(self, key: str, decision: str, reason: str | None) -> dict[str, Any]:
+        """Record a decision of this reviewer; what stands about the sample now. Raises StoreError, ValueError, OSError."""
+        if decision == "accept":
+            home_of(self.folder, self._row(key)["key"])  # what has no label cannot be rescued
+        self._row(key)
+        append_decisions(self.folder, [decide(key, decision, self.reviewer, reason)])
+        return self._now(key)
+
+    def undo(self) -> dict[str, Any] | None:
+        """Take back this reviewer's latest decision; what stands about that sample now, None where there is none."""
+        mine = [
+            by_reviewer[self.reviewer]
+            for by_reviewer in standing(self._decided()).values()
+            if self.reviewer in by_reviewer
+        ]
+        if not mine:
+            return None
+        last = max(mine, key=lambda one: one.time)
+        append_decisions(self.folder, [decide(last.key, "undo", self.reviewer, undoes=last.id)])
+        return self._now(last.key)
+
+    def picture(self, kind: str, key: str) -> bytes:
+        """One of pictures.KINDS of a sample, from the cache where it is there. Raises StoreError."""
+        row = self._row(key)
+        version = (home_of(self.folder, key) / "RDs" / f"{key}.png").stat().st_mtime_ns
+        return self._cache.get(f"{kind}/{key}/{version}", lambda: render(self.folder, kind, row, self.source))
+
+    def order(self, key: str, one: tuple[int, int], other: tuple[int, int]) -> dict[str, Any]:
+        """Which of two pixels (x, y) of a label is nearer, in words. Raises StoreError, ValueError beyond the picture."""
+        points = [self._point(key, *at) for at in (one, other)]
+        return {"points": points, "told": _order(*points)}
+
+    def _point(self, key: str, x: int, y: int) -> dict[str, Any]:
+        label = self._label(self._row(key)["key"])
+        height, width = label.mask.shape
+        if not (0 <= x < width and 0 <= y < height):
+            raise ValueError(f"({x}, {y}) lies beyond a picture of {width} x {height} px")
+        mask, disparity = Mask(int(label.mask[y, x])), float(label.disparity[y, x])
+        return {
+            "x": x,
+            "y": y,
+            "basis": BASIS[mask],
+            "disparity": disparity if np.isfinite(disparity) and mask != Mask.SKY else None,
+        }
+
+    def _row(self, key: str) -> dict[str, Any]:
+        try:
+            return self._rows[key]
+        except KeyError:
+            raise StoreError(f"the data set has no pair {key!r}") from None
+
+    def _now(self, key: str) -> dict[str, Any]:
+        return {"key": key, "now": _told(standing(self._decided()).get(key, {}))}
+
+    def _decided(self) -> list[Decision]:
+        """The file's decisions, read again where it has changed: others may be deciding too."""
+        with self._lock:
+            file = self.folder / FILE
+            state = (file.stat().st_size, file.stat().st_mtime_ns) if file.exists() else (0, 0)
+            if state != self._read[0]:
+                self._read = (state, read_decisions(file)[0])
+            return self._read[1]
+
+
+def _told(by_reviewer: dict[str, Decision]) -> dict[str, Any]:
+    verdict = verdict_of(by_reviewer)
+    return {
+        "verdict": verdict.decision if verdict else None,
+        "disputed": is_disputed(by_reviewer),
+        "said": [[one.reviewer, one.decision, one.reason, one.time] for one in by_reviewer.values()],
+    }
+
+
+def _order(one: dict[str, Any], other: dict[str, Any]) -> str:
+    """In words, which of the points A and B is nearer."""
+    if "unknown" in (one["basis"], other["basis"]):
+        return "The label does not know the depth of " + ("A" if one["basis"] == "unknown" else "B")
+    if one["basis"] == other["basis"] == "sky":
+        return "Both are sky"
+    if "sky" in (one["basis"], other["basis"]):
+        return "B is nearer: A is sky" if one["basis"] == "sky" else "A is nearer: B is sky"
+    difference = one["disparity"] - other["disparity"]
+    if difference == 0:
+        return "A and B are equally far"
+    return f"{'A' if difference > 0 else 'B'} is nearer, by {abs(difference):.2f} px of disparity"
