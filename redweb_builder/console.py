@@ -173,7 +173,7 @@ def review(dataset: Path, reviewer: str | None, source: Path | None, port: int, 
     session = Session(dataset, reviewer or getpass.getuser(), source)
     if session.source is None:
         click.echo(
-            "The stereo photographs are not where build.json has them: no right eye, no flicker. --source helps."
+            "The stereo photographs are not where they were: no right eye, no flicker. --source names their folder."
         )
 
     def tell(address: str) -> None:

@@ -1,4 +1,4 @@
-"""A data set, as people left it, in a form that others read: written beside, moved into place when all of it is there."""
+"""A data set, as people left it, in a form that others read: written beside, moved into place when complete."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def export_dataset(
 ) -> Exported:
     """Write the kept samples of a data set, decisions honoured, to a new folder.
 
-    form: one of WRITERS. keys: only these, which may be rejected ones. watch: called with (done, total).
+    form: one of WRITERS. keys: only these of the kept. watch: called with (done, total).
     An interrupted export leaves nothing at `out`. Raises StoreError where the data set or the folder cannot be used.
     """
     dataset = Dataset(folder)

@@ -189,4 +189,5 @@ def _answer(content: bytes, kind: str) -> Response:
     """Content that the browser asks about again, and need not fetch again where it is the same."""
     answer = Response(content, content_type=kind)
     answer.add_etag()
-    return answer.make_conditional(request)
+    answer.make_conditional(request)
+    return answer

@@ -69,7 +69,7 @@ class Session:
         return {key: _told(by_reviewer) for key, by_reviewer in standing(self._decided()).items()}
 
     def decide(self, key: str, decision: str, reason: str | None) -> dict[str, Any]:
-        """Record a decision of this reviewer; what stands about the sample now. Raises StoreError, ValueError, OSError."""
+        """Record a decision of this reviewer; what stands now. Raises StoreError, ValueError, OSError (not saved)."""
         if decision == "accept":
             home_of(self.folder, self._row(key)["key"])  # what has no label cannot be rescued
         self._row(key)
@@ -96,7 +96,7 @@ class Session:
         return self._cache.get(f"{kind}/{key}/{version}", lambda: render(self.folder, kind, row, self.source))
 
     def order(self, key: str, one: tuple[int, int], other: tuple[int, int]) -> dict[str, Any]:
-        """Which of two pixels (x, y) of a label is nearer, in words. Raises StoreError, ValueError beyond the picture."""
+        """Which of two pixels (x, y) of a label is nearer, in words. Raises StoreError, ValueError."""
         points = [self._point(key, *at) for at in (one, other)]
         return {"points": points, "told": _order(*points)}
 
@@ -115,9 +115,10 @@ class Session:
 
     def _row(self, key: str) -> dict[str, Any]:
         try:
-            return self._rows[key]
+            row: dict[str, Any] = self._rows[key]
         except KeyError:
             raise StoreError(f"the data set has no pair {key!r}") from None
+        return row
 
     def _now(self, key: str) -> dict[str, Any]:
         return {"key": key, "now": _told(standing(self._decided()).get(key, {}))}

@@ -6,16 +6,20 @@ varying vec2 at;
 uniform sampler2D photo, near;
 uniform vec2 look;
 void main() {
-  vec2 hit = at;
-  for (int step = 0; step <= 48; step++) {
-    float level = 1.0 - float(step) / 48.0;
+  vec2 hit = at, before = at;
+  float above = 0.0;
+  for (int step = 0; step <= 96; step++) {
+    float level = 1.0 - float(step) / 96.0;
     hit = clamp(at + look * (level - 0.5), 0.0, 1.0);
-    if (texture2D(near, hit).r >= level) break;
+    float below = texture2D(near, hit).r - level;
+    if (below >= 0.0) { hit = mix(hit, before, below / max(below + above, 1e-4)); break; }
+    before = hit;
+    above = -below;
   }
   gl_FragColor = texture2D(photo, hit);
 }`;
 const CORNERS = "attribute vec2 corner; varying vec2 at; void main() { at = vec2(corner.x + 1.0, 1.0 - corner.y) / 2.0; gl_Position = vec4(corner, 0.0, 1.0); }";
-const REACH = 0.045; // how far near and far part at the most, of the picture's width
+const REACH = 0.035; // how far near and far part at the most, of the picture's width
 
 // Returns the function that turns the view, (x, y) in -1..1, or null where the browser draws no WebGL.
 function parallax(canvas, photo, near) {

@@ -1,11 +1,12 @@
 "use strict";
 // The review page: a queue of samples, one of them on the stage, a decision a key. Every decision is on the server's
 // disk before the next sample is shown.
-const VIEWS = { 1: ["photo", "Photo"], 2: ["depth", "Depth"], 3: ["overlay", "Overlay"], 4: ["right", "Right eye"], 5: ["mask", "Mask"], 6: ["strip", "All steps"], 7: ["parallax", "Parallax"] };
-const KEYS = [["a", "accept; a rejected sample is rescued"], ["r", "reject, with a reason"], ["x", "eyes are swapped: near is far"], ["s", "skip"], ["u", "undo your last decision"], ["← →", "previous, next"], ["Home End", "first, last"], ["1 … 7", "what is shown"], ["f", "flicker left and right"], ["d", "depth over the photograph, on and off"], ["z", "fit, or twice as large"], ["+ −", "zoom"], ["p", "forget the two points"], ["t", "theme"], ["?", "this list"]];
+const VIEWS = { 1: ["both", "Both"], 2: ["photo", "Photo"], 3: ["depth", "Depth"], 4: ["overlay", "Overlay"], 5: ["mask", "Mask"], 6: ["right", "Right"], 7: ["strip", "Steps"], 8: ["parallax", "Parallax"] };
+const PANES = { both: [["photo"], ["depth"]], overlay: [["photo", "depth"]], parallax: [[]] }; // pictures on top of each other, pane by pane
+const KEYS = [["a", "accept; a rejected sample is rescued"], ["r", "reject, with a reason"], ["x", "eyes are swapped: near is far"], ["s", "skip"], ["u", "undo your last decision"], ["← →", "previous, next"], ["Home End", "first, last"], ["1 … 8", "what is shown"], ["f", "flicker left and right"], ["d", "depth over the photograph, on and off"], ["z", "fit, or twice as large"], ["+ −", "zoom"], ["p", "forget the two points"], ["t", "theme"], ["?", "this list"]];
 const FLICKER_MS = 500; // one change; three flashes a second and more can harm
 const FILM = 17;
-let data, samples, decided = {}, queue = [], at = 0, view = "depth", flicker = null, zoom = { scale: 1, x: 0, y: 0 }, points = [], turn = null, busy = false;
+let data, samples, decided = {}, queue = [], at = 0, view = innerWidth > 900 ? "both" : "depth", flicker = null, zoom = { scale: 1, x: 0, y: 0 }, points = [], turn = null, busy = false;
 
 const enc = encodeURIComponent;
 const sample = () => queue[at];
@@ -79,18 +80,23 @@ function drawStage() {
   $("opacity-label").hidden = view !== "overlay";
   for (const button of $("views").children) button.setAttribute("aria-pressed", button.dataset.view === view);
   if (!one || !labelled(one)) {
-    $("sheet").replaceChildren();
+    $("panes").replaceChildren();
     $("stage-told").textContent = one ? `No label was made: ${one.detail || one.reason}` : "No sample is like that. Show others.";
     return;
   }
-  const parts = { overlay: ["photo", "depth"], parallax: [] }[view] || [view];
-  const pictures = parts.map(image);
-  if (view === "overlay") pictures[1].style.opacity = $("opacity").value / 100;
-  if (view === "mask") pictures[0].className = "large-pixels";
-  $("sheet").replaceChildren(...pictures);
+  fillPanes((PANES[view] || [[view]]).map((kinds) => kinds.map(image)));
+  if (view === "overlay") fade();
   if (view === "parallax") drawParallax(one);
-  place();
   drawPoints();
+}
+function fillPanes(pictures) {
+  $("panes").replaceChildren(...pictures.map((layers) => make("div", { className: "pane" }, make("div", { className: "sheet" }, ...layers))));
+  place();
+}
+const sheets = () => [...document.querySelectorAll(".sheet")];
+function fade() {
+  const over = document.querySelectorAll(".sheet img")[1];
+  if (view === "overlay" && over) over.style.opacity = $("opacity").value / 100;
 }
 async function drawParallax(one) {
   const canvas = make("canvas", { width: one.width, height: one.height });
@@ -104,19 +110,19 @@ async function drawParallax(one) {
   if (sample() !== one || view !== "parallax") return;
   turn = parallax(canvas, photo, near);
   $("stage-told").textContent = turn ? "Move the pointer to look around" : "This browser draws no WebGL; the other views do without";
-  $("sheet").replaceChildren(canvas);
+  sheets()[0].replaceChildren(canvas);
   turn?.(0, 0);
 }
 function frame() {
-  const one = sample(), room = $("stage").getBoundingClientRect();
+  const one = sample(), room = document.querySelector(".pane").getBoundingClientRect();
   const [wide, high] = view === "strip" ? [data.strip.columns.length * (data.strip.width + data.strip.gap) - data.strip.gap, data.strip.height] : [one.width, one.height];
   const fit = Math.min(room.width / wide, room.height / high);
   return { width: wide * fit, height: high * fit, left: (room.width - wide * fit) / 2, top: (room.height - high * fit) / 2, room };
 }
 function place() {
-  const { width, height, left, top } = frame(), sheet = $("sheet");
-  Object.assign(sheet.style, { width: `${width}px`, height: `${height}px`, left: `${left}px`, top: `${top}px`, transform: `translate(${zoom.x}px, ${zoom.y}px) scale(${zoom.scale})` });
-  sheet.style.setProperty("--unscale", 1 / zoom.scale);
+  const { width, height, left, top } = frame();
+  for (const sheet of sheets()) Object.assign(sheet.style, { width: `${width}px`, height: `${height}px`, left: `${left}px`, top: `${top}px`, transform: `translate(${zoom.x}px, ${zoom.y}px) scale(${zoom.scale})` });
+  $("panes").style.setProperty("--unscale", 1 / zoom.scale);
 }
 function zoomTo(scale, x, y) {
   const { left, top, width, height, room } = frame();
@@ -138,7 +144,8 @@ async function toggleFlicker() {
   if (!one || !labelled(one)) return;
   drawStage();
   const [left, right] = [image("photo"), image("right")];
-  $("sheet").replaceChildren(left, right);
+  fillPanes([[left, right]]);
+  $("stage-told").textContent = "Reading the right eye…";
   $("flicker").setAttribute("aria-pressed", "true");
   try {
     await Promise.all([left.decode(), right.decode()]);
@@ -170,12 +177,12 @@ function drawPoints() {
   const one = sample();
   for (const old of document.querySelectorAll(".point")) old.remove();
   $("order").textContent = points.length === 1 ? "A is set. Click another place." : points.length ? "" : "Click two places to be told which is nearer.";
-  points.forEach(({ x, y }, n) => {
+  for (const sheet of sheets()) points.forEach(({ x, y }, n) => {
     const mark = make("div", { className: "point" });
     mark.dataset.name = "AB"[n];
     mark.style.left = `${100 * (x + .5) / one.width}%`;
     mark.style.top = `${100 * (y + .5) / one.height}%`;
-    $("sheet").append(mark);
+    sheet.append(mark);
   });
 }
 
@@ -191,9 +198,9 @@ function draw() {
   const done = samples.filter(mine).length;
   $("progress").max = samples.length || 1;
   $("progress").value = done;
-  $("progress-told").textContent = `${done} of ${samples.length} decided by ${data.reviewer}`;
+  $("progress-told").textContent = `${done} of ${samples.length} by ${data.reviewer}`;
   for (const next of [queue[at + 1], queue[at - 1]]) {
-    if (next && labelled(next)) for (const kind of view === "overlay" ? ["photo", "depth"] : view === "parallax" ? ["photo"] : [view]) new Image().src = source(kind, next);
+    if (next && labelled(next)) for (const kind of (PANES[view] || [[view]]).flat()) new Image().src = source(kind, next);
   }
 }
 function drawVerdict() {
@@ -203,7 +210,7 @@ function drawVerdict() {
   const word = now?.verdict ? `${kept}, decided` : one.reason && kept === "rejected" ? one.reason : one.borderline ? `${kept}, borderline` : kept;
   $("verdict").replaceChildren(
     make("h2", { textContent: one.key }),
-    make("div", {}, make("span", { className: `status ${kept}` }, icon(kept), word), make("span", { className: "soft", textContent: ` · ${at + 1} of ${queue.length}` })),
+    make("div", { className: "state" }, make("span", { className: `status ${kept}` }, icon(kept), word), make("span", { className: "soft", textContent: `${at + 1} of ${queue.length}` })),
   );
   $("accept-told").textContent = one.status === "rejected" ? "Rescue" : "Accept";
   $("accept").disabled = !labelled(one);
@@ -302,8 +309,9 @@ document.addEventListener("keydown", (event) => {
 {
   const stage = $("stage");
   let from = null;
-  const where = (event) => { const box = $("sheet").getBoundingClientRect(); return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height]; };
-  stage.addEventListener("pointerdown", (event) => { from = { x: event.clientX, y: event.clientY, moved: false, zoom: { ...zoom } }; });
+  const paneAt = (event) => [...document.querySelectorAll(".pane")].find((pane) => { const box = pane.getBoundingClientRect(); return event.clientX >= box.left && event.clientX < box.right && event.clientY >= box.top && event.clientY < box.bottom; });
+  const where = (event) => { const box = paneAt(event)?.firstElementChild.getBoundingClientRect(); return box ? [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height] : [-1, -1]; };
+  stage.addEventListener("pointerdown", (event) => { if (event.target.closest(".opacity")) return; from = { x: event.clientX, y: event.clientY, moved: false, zoom: { ...zoom } }; });
   stage.addEventListener("pointermove", (event) => {
     if (turn) { const [x, y] = where(event); turn(Math.max(-1, Math.min(1, 2 * x - 1)), Math.max(-1, Math.min(1, 2 * y - 1))); }
     if (!from) return;
@@ -324,13 +332,13 @@ document.addEventListener("keydown", (event) => {
   stage.addEventListener("wheel", (event) => {
     if (!sample()) return;
     event.preventDefault();
-    const room = stage.getBoundingClientRect();
+    const room = (paneAt(event) || stage).getBoundingClientRect();
     zoomTo(zoom.scale * Math.exp(-event.deltaY / 400), event.clientX - room.left, event.clientY - room.top);
   }, { passive: false });
-  new ResizeObserver(() => { if (data && sample()) { place(); drawFilm(); } }).observe(stage);
+  new ResizeObserver(() => { if (data && sheets().length) { place(); drawFilm(); } }).observe(stage);
 }
 for (const [id, action] of [["accept", ACTIONS.a], ["reject", askReason], ["skip", ACTIONS.s], ["undo", undo], ["swapped", ACTIONS.x], ["flicker", toggleFlicker], ["fit", ACTIONS.z], ["help-open", ACTIONS["?"]]]) $(id).onclick = action;
-$("opacity").oninput = () => { const over = $("sheet").querySelectorAll("img")[1]; if (over) over.style.opacity = $("opacity").value / 100; };
+$("opacity").oninput = fade;
 $("queue").onchange = () => { $("queue").blur(); requeue(false); };
 $("sort").onchange = () => { $("sort").blur(); requeue(true); };
 $("search").oninput = () => requeue(true);
