@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -51,8 +52,9 @@ class Cache:
                 kept = sorted((entry.stat().st_mtime_ns, entry.path) for entry in entries)
             for _, old in kept[: max(0, len(kept) - self._most)]:
                 Path(old).unlink(missing_ok=True)
-        except OSError:
-            part.unlink(missing_ok=True)  # a full or read-only disk: the picture is made again next time
+        except OSError:  # a full or read-only disk: the picture is made again next time
+            with suppress(OSError):
+                part.unlink()
 
 
 def render(folder: Path, kind: str, row: Mapping[str, Any], source: Path | None) -> bytes:

@@ -75,9 +75,9 @@ def _guard(app: Flask, token: str) -> None:
     visitor = secrets.token_urlsafe(24)
     spent = Lock()  # taken by the first who brings the token, and never given back
 
-    def ours() -> tuple[str, str]:
-        port = app.config["PORT"]
-        return f"{LOOPBACK}:{port}", f"localhost:{port}"
+    def ours() -> set[str]:
+        names, port = {LOOPBACK, "localhost"}, app.config["PORT"]
+        return {f"{name}:{port}" for name in names} | (names if port == 80 else set())  # browsers leave out :80
 
     def cookie() -> str:  # cookies do not tell ports apart: two reviews at once need a name each
         return f"redweb-review-{app.config['PORT']}"

@@ -32,10 +32,11 @@ const QUEUES = {
   mine: ["decided by me", (one) => Boolean(mine(one))],
   disputed: ["disputed", (one) => Boolean(nowOf(one)?.disputed)],
 };
-function compare(name) {
-  return (a, b) => {
+function compare(name, descending) {
+  return (a, b) => { // what has no value comes last either way
     if (a[name] === null || b[name] === null) return (a[name] === null) - (b[name] === null);
-    return a[name] < b[name] ? -1 : a[name] > b[name] ? 1 : a.key < b.key ? -1 : 1;
+    const order = a[name] < b[name] ? -1 : a[name] > b[name] ? 1 : 0;
+    return (descending ? -order : order) || (a.key < b.key ? -1 : 1);
   };
 }
 function fillQueues() {
@@ -44,8 +45,7 @@ function fillQueues() {
 function requeue(stay) {
   const here = stay ? sample()?.key : null, text = $("search").value.trim().toLowerCase();
   const [name, descending] = [$("sort").value.replace("-", ""), $("sort").value.startsWith("-")];
-  queue = samples.filter(QUEUES[$("queue").value][1]).filter((one) => one.key.toLowerCase().includes(text)).sort(compare(name));
-  if (descending) queue.reverse();
+  queue = samples.filter(QUEUES[$("queue").value][1]).filter((one) => one.key.toLowerCase().includes(text)).sort(compare(name, descending));
   const found = queue.findIndex((one) => one.key === here);
   const open = queue.findIndex((one) => !mine(one));
   go(found >= 0 ? found : Math.max(0, open));
