@@ -191,7 +191,7 @@ def test_manifest_is_complete(built: Any) -> None:
 def test_nothing_lies_about(built: Any) -> None:
     files = {file.relative_to(built.out).as_posix() for file in built.out.rglob("*") if file.is_file()}
     labelled = [row for row in built.rows.values() if row["width"]]
-    assert len(files - {".lock"}) == 4 * len(labelled) + 4  # journal, manifest, build.json, grid
+    assert len(files - {".lock"}) == 4 * len(labelled) + 5  # journal, manifest, build.json, grid, report
     assert not [file for file in files if file.endswith(".part")]
     assert "errors.log" not in files
 

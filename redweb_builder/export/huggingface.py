@@ -21,7 +21,7 @@ from redweb_builder.dataset import Dataset
 from redweb_builder.decisions import STAGE
 from redweb_builder.export.stored import maps_of
 from redweb_builder.filters import checks
-from redweb_builder.inspect.wording import WORDING, told_limit, told_value
+from redweb_builder.inspect.wording import told_limit, told_value, wording
 from redweb_builder.manifest import MEASUREMENTS, SCHEMA
 from redweb_builder.store import label_text, read_build
 from redweb_builder.verdicts import thresholds_of
@@ -29,7 +29,7 @@ from redweb_builder.verdicts import thresholds_of
 FILE_SAMPLES = 500  # a Parquet file; some 500 MB at 768 px
 GROUP = 50  # samples in memory at a time, and a row group of the file
 _PICTURE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-_TYPES = {"string": "string", "bool": "bool", "int32": "int32", "double": "float64"}
+_TYPES = {"double": "float64"}  # where pyarrow and `datasets` call a type differently
 
 
 def write_huggingface(dataset: Dataset, keys: Sequence[str], folder: Path) -> Iterator[str]:
@@ -53,7 +53,8 @@ def _schema(maps: Sequence[str]) -> pa.Schema:
     pictures = ["image", *maps]
     fields = [pa.field(name, _PICTURE) for name in pictures]
     fields += [pa.field("scale", pa.float64()), pa.field("offset", pa.float64()), *SCHEMA]
-    plain = {field.name: {"dtype": _TYPES[str(field.type)], "_type": "Value"} for field in fields[len(pictures) :]}
+    kinds = {field.name: str(field.type) for field in fields[len(pictures) :]}
+    plain = {name: {"dtype": _TYPES.get(kind, kind), "_type": "Value"} for name, kind in kinds.items()}
     features = {name: {"_type": "Image"} for name in pictures} | plain
     return pa.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": features}})})
 
@@ -82,18 +83,18 @@ def _card(dataset: Dataset, keys: Sequence[str]) -> str:
         pairs=sum(row["key"] is not None for row in every),
         by_people=sum(record["stage"] == STAGE for record in records),
         reasons=Counter(row["reason"] for row in every if row["status"] == "rejected").most_common(),
-        limits=[(WORDING[check.measurement].title, told_limit(check)) for check in limits],
+        limits=[(wording(check.measurement).title, told_limit(check)) for check in limits],
         measurements=[line for name in MEASUREMENTS if (line := _spread(name, records))],
     )
 
 
 def _spread(name: str, records: Sequence[dict[str, Any]]) -> tuple[str, ...] | None:
     """A line of the card's table: title, 5th, 50th and 95th percentile, meaning."""
-    values = [record[name] for record in records if record[name] is not None]
+    values = [record[name] for record in records if record.get(name) is not None]
     if not values:
         return None
     percentiles = (told_value(name, float(value)) for value in np.percentile(values, (5, 50, 95)))
-    return (WORDING[name].title, *percentiles, WORDING[name].sentence)
+    return (wording(name).title, *percentiles, wording(name).sentence)
 
 
 def _size_category(samples: int) -> str:

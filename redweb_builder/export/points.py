@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redweb_builder.dataset import Dataset
-from redweb_builder.store import StoreError
 from redweb_builder.types import FloatMap, Mask, Picture
 
 FARTHEST = 4.0
@@ -60,12 +59,3 @@ def write_points(dataset: Dataset, keys: Sequence[str], folder: Path) -> Iterato
         sample = dataset[key]
         (folder / f"{key}.ply").write_bytes(ply(points_of(sample.image, sample.disparity, sample.mask)))
         yield key
-
-
-def ply_of(folder: Path, key: str) -> bytes:
-    """The point cloud of one sample, kept or rejected, of a data set. Raises StoreError."""
-    for dataset in (Dataset(folder), Dataset(folder, "rejected")):
-        if key in dataset.keys:
-            sample = dataset[key]
-            return ply(points_of(sample.image, sample.disparity, sample.mask))
-    raise StoreError(f"{folder} has no {key}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from redweb_builder.filters import Check
-from redweb_builder.inspect.wording import WORDING, told_limit, told_value
+from redweb_builder.inspect.wording import told_limit, told_value, wording
 
 BINS = 32
 WIDTH, HEIGHT = 320, 96  # units of the drawing
@@ -47,13 +47,13 @@ def histogram(name: str, kept: Sequence[float], rejected: Sequence[float], check
         low, high = min(low, check.limit), max(high, check.limit)
     pad = 0.03 * (high - low) or max(abs(low), 1.0) * 0.05
     low = low - pad if low < 0 else max(0.0, low - pad)
-    high = min(1.0, high + pad) if WORDING[name].unit == "share" else high + pad
+    high = min(1.0, high + pad) if wording(name).unit == "share" else high + pad
     counts = [np.histogram(np.clip(group, low, high), BINS, (low, high))[0] for group in known]
     unit = HEIGHT / max(int((counts[0] + counts[1]).max()), 1)
     return Histogram(
         name=name,
-        title=WORDING[name].title,
-        sentence=WORDING[name].sentence,
+        title=wording(name).title,
+        sentence=wording(name).sentence,
         low=low,
         high=high,
         low_told=told_value(name, low),

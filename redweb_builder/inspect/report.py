@@ -101,7 +101,7 @@ def _histograms(pairs: Sequence[Mapping[str, Any]], limits: Mapping[str, Check])
     names = [*limits, *(name for name in NUMBERS if name not in limits and name != "margin")]
     drawn = []
     for name in names:
-        kept, rejected = ([_number(row[name]) for row in group] for group in groups)
+        kept, rejected = ([_number(row.get(name)) for row in group] for group in groups)
         drawn.append(histogram(name, kept, rejected, limits.get(name)))
     return [one for one in drawn if one is not None]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from redweb_builder.filters import Check
 from redweb_builder.inspect.strip import CELL_HEIGHT, CELL_WIDTH, COLUMNS, GAP
-from redweb_builder.inspect.wording import REASONS, WORDING, told_limit
+from redweb_builder.inspect.wording import REASONS, told_limit, wording
 from redweb_builder.manifest import MEASUREMENTS
 
 BORDERLINE = 0.1  # a pair this near to a limit, relative to it, is worth a look whichever side it is on
@@ -20,10 +20,10 @@ def table(pairs: Sequence[Mapping[str, Any]], limits: Mapping[str, Check]) -> di
     return {
         "columns": [*TEXTS, *NUMBERS, "borderline"],
         "rows": [
-            [*(row[name] for name in TEXTS), *(_short(row[name]) for name in NUMBERS), is_borderline(row)]
+            [*(row[name] for name in TEXTS), *(_short(row.get(name)) for name in NUMBERS), is_borderline(row)]
             for row in pairs
         ],
-        "numbers": {name: {"title": WORDING[name].title, "unit": WORDING[name].unit} for name in NUMBERS},
+        "numbers": {name: {"title": wording(name).title, "unit": wording(name).unit} for name in NUMBERS},
         "limits": {
             name: {"value": check.limit, "least": check.at_least, "told": told_limit(check)}
             for name, check in limits.items()

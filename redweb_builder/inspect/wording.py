@@ -43,9 +43,14 @@ WORDING = {
 }
 
 
+def wording(name: str) -> Wording:
+    """The words of a column of numbers; one that has none yet goes by its name."""
+    return WORDING.get(name, Wording(name, "", ""))
+
+
 def told_value(name: str, value: float) -> str:
     """A measurement with its unit: "87 %", "12.4 px"."""
-    unit = WORDING[name].unit
+    unit = wording(name).unit
     if unit == "share":
         return f"{100 * value:.3g} %"
     sign = {"degrees": "°", "percent": " %", "px": " px", "stops": " stop" if value == 1 else " stops"}.get(unit, "")

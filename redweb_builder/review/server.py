@@ -19,7 +19,6 @@ from jinja2 import ChoiceLoader, PackageLoader
 from waitress.server import create_server
 
 from redweb_builder import __version__
-from redweb_builder.export.points import ply_of
 from redweb_builder.review.pictures import KINDS, photo_of, preview_of
 from redweb_builder.review.session import Session
 from redweb_builder.store import StoreError
@@ -139,7 +138,7 @@ def _pages(app: Flask, session: Session) -> None:
 
     @app.get("/points/<key>")
     def points(key: str) -> Response:
-        answer = _answer(ply_of(session.folder, key), "application/octet-stream")
+        answer = _answer(session.points(key), "application/octet-stream")
         answer.headers.set("Content-Disposition", "attachment", filename=f"{key}.ply")
         return answer
 

@@ -9,6 +9,7 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from redweb_builder.dataset import read_manifest
 from redweb_builder.decisions import (
@@ -21,10 +22,11 @@ from redweb_builder.decisions import (
     standing,
     verdict_of,
 )
+from redweb_builder.export.points import ply, points_of
 from redweb_builder.filters import checks
 from redweb_builder.inspect.table import table
 from redweb_builder.inspect.wording import PEOPLE_SAY
-from redweb_builder.review.pictures import CACHE, Cache, label_of, render, source_folder
+from redweb_builder.review.pictures import CACHE, Cache, label_of, photo_of, render, source_folder
 from redweb_builder.store import StoreError, home_of
 from redweb_builder.types import Mask
 from redweb_builder.verdicts import thresholds_of
@@ -94,6 +96,12 @@ class Session:
         row = self._row(key)
         version = (home_of(self.folder, key) / "RDs" / f"{key}.png").stat().st_mtime_ns
         return self._cache.get(f"{kind}/{key}/{version}", lambda: render(self.folder, kind, row, self.source))
+
+    def points(self, key: str) -> bytes:
+        """The sample's point cloud, a PLY file. Raises StoreError."""
+        label = label_of(self.folder, self._row(key)["key"])
+        with Image.open(photo_of(self.folder, key)) as image:
+            return ply(points_of(np.asarray(image.convert("RGB")), label.disparity, label.mask))
 
     def order(self, key: str, one: tuple[int, int], other: tuple[int, int]) -> dict[str, Any]:
         """Which of two pixels (x, y) of a label is nearer, in words. Raises StoreError, ValueError."""

@@ -84,13 +84,22 @@ function drawStage() {
     $("stage-told").textContent = one ? `No label was made: ${one.detail || one.reason}` : "No sample is like that. Show others.";
     return;
   }
-  fillPanes((PANES[view] || [[view]]).map((kinds) => kinds.map(image)));
+  fillPanes(view === "strip" ? [steps(one)] : (PANES[view] || [[view]]).map((kinds) => kinds.map(image)));
   if (view === "overlay") fade();
   if (view === "parallax") drawParallax(one);
   drawPoints();
 }
+function steps(one) {
+  return data.strip.columns.map((name, n) => {
+    const box = crop(data.strip, one, n, source("strip")), figure = make("figure", {}, box, make("figcaption", { textContent: name }));
+    box.style.width = box.style.height = "100%";
+    figure.style.left = `${100 * (n % 3) / 3}%`;
+    figure.style.top = `${n < 3 ? 0 : 50}%`;
+    return figure;
+  });
+}
 function fillPanes(pictures) {
-  $("panes").replaceChildren(...pictures.map((layers) => make("div", { className: "pane" }, make("div", { className: "sheet" }, ...layers))));
+  $("panes").replaceChildren(...pictures.map((layers) => make("div", { className: "pane" }, make("div", { className: view === "strip" ? "sheet steps" : "sheet" }, ...layers))));
   place();
 }
 const sheets = () => [...document.querySelectorAll(".sheet")];
@@ -115,7 +124,7 @@ async function drawParallax(one) {
 }
 function frame() {
   const one = sample(), room = document.querySelector(".pane").getBoundingClientRect();
-  const [wide, high] = view === "strip" ? [data.strip.columns.length * (data.strip.width + data.strip.gap) - data.strip.gap, data.strip.height] : [one.width, one.height];
+  const [wide, high] = view === "strip" ? [3 * one.width, 2 * one.height] : [one.width, one.height];
   const fit = Math.min(room.width / wide, room.height / high);
   return { width: wide * fit, height: high * fit, left: (room.width - wide * fit) / 2, top: (room.height - high * fit) / 2, room };
 }
@@ -177,7 +186,7 @@ function drawPoints() {
   const one = sample();
   for (const old of document.querySelectorAll(".point")) old.remove();
   $("order").textContent = points.length === 1 ? "A is set. Click another place." : points.length ? "" : "Click two places to be told which is nearer.";
-  for (const sheet of sheets()) points.forEach(({ x, y }, n) => {
+  for (const sheet of view === "strip" ? [] : sheets()) points.forEach(({ x, y }, n) => {
     const mark = make("div", { className: "point" });
     mark.dataset.name = "AB"[n];
     mark.style.left = `${100 * (x + .5) / one.width}%`;
