@@ -21,6 +21,7 @@ from filelock import FileLock
 FILE = "decisions.jsonl"
 VERDICTS = ("accept", "reject")
 DECISIONS = (*VERDICTS, "skip", "undo")
+UNSTATED = "no-reason-given"
 STAGE = "review"  # the stage of a manifest row that a person decided
 
 
@@ -132,7 +133,7 @@ def _decided(row: dict[str, Any], verdict: Decision | None) -> dict[str, Any]:
     status = {"accept": "kept", "reject": "rejected"}[verdict.decision] if verdict else row["status"]
     if verdict is None or status == row["status"] or not row.get("width"):
         return row
-    said = verdict.reason if status == "rejected" else None
+    said = (verdict.reason or UNSTATED) if status == "rejected" else None
     told = f"{verdict.decision} by {verdict.reviewer}, {verdict.time}"
     if row["reason"]:
         told += f"; before: {row['reason']}"

@@ -14,6 +14,7 @@ from importlib.resources import files
 from threading import Lock
 from urllib.parse import urlsplit
 
+import cv2
 from flask import Flask, Response, abort, jsonify, redirect, render_template, request, send_file
 from jinja2 import ChoiceLoader, PackageLoader
 from waitress.server import create_server
@@ -48,6 +49,7 @@ def serve(session: Session, port: int, tell: Callable[[str], None]) -> None:
 
     Raises OSError where the port is taken.
     """
+    cv2.setNumThreads(1)  # requests run side by side; and a right view must be aligned as the build did (engines.py)
     token = secrets.token_urlsafe(24)
     app = create_app(session, token)
     server = create_server(app, host=LOOPBACK, port=port, threads=THREADS, max_request_body_size=MAX_BODY)

@@ -49,14 +49,17 @@ class Session:
         self.source = source_folder(folder, source)
         if source is not None and self.source is None:
             raise StoreError(f"{source}: there is no such folder of stereo photographs")
-        self._rows = {row["key"]: row for row in read_manifest(folder).to_pylist() if row["key"] is not None}
+        self._built = 0
+        self._rows: dict[str, dict[str, Any]] = {}
+        self._read_rows()
         self._lock = Lock()
         self._cache = Cache(folder / CACHE)
         self._read: tuple[tuple[int, int], list[Decision]] = ((0, 0), [])
-        self._label = lru_cache(LABELS_IN_MEMORY)(lambda key: label_of(folder, key))
+        self._label = lru_cache(LABELS_IN_MEMORY)(lambda key, version: label_of(folder, key))
 
     def samples(self) -> bytes:
         """JSON: the table of all pairs as built, and what the page needs once."""
+        self._read_rows()
         limits = {check.measurement: check for check in checks(thresholds_of(self.folder))}
         told = {
             "name": self.folder.resolve().name,
@@ -94,8 +97,9 @@ class Session:
     def picture(self, kind: str, key: str) -> bytes:
         """One of pictures.KINDS of a sample, from the cache where it is there. Raises StoreError."""
         row = self._row(key)
-        version = (home_of(self.folder, key) / "RDs" / f"{key}.png").stat().st_mtime_ns
-        return self._cache.get(f"{kind}/{key}/{version}", lambda: render(self.folder, kind, row, self.source))
+        return self._cache.get(
+            f"{kind}/{key}/{self._version(key)}", lambda: render(self.folder, kind, row, self.source)
+        )
 
     def points(self, key: str) -> bytes:
         """The sample's point cloud, a PLY file. Raises StoreError."""
@@ -109,7 +113,7 @@ class Session:
         return {"points": points, "told": _order(*points)}
 
     def _point(self, key: str, x: int, y: int) -> dict[str, Any]:
-        label = self._label(self._row(key)["key"])
+        label = self._label(self._row(key)["key"], self._version(key))
         height, width = label.mask.shape
         if not (0 <= x < width and 0 <= y < height):
             raise ValueError(f"({x}, {y}) lies beyond a picture of {width} x {height} px")
@@ -123,10 +127,22 @@ class Session:
 
     def _row(self, key: str) -> dict[str, Any]:
         try:
-            row: dict[str, Any] = self._rows[key]
+            return self._rows[key]
         except KeyError:
             raise StoreError(f"the data set has no pair {key!r}") from None
-        return row
+
+    def _read_rows(self) -> None:
+        """Read the manifest where it is another one than before: a refilter may have changed it."""
+        file = self.folder / "manifest.parquet"
+        if file.exists() and file.stat().st_mtime_ns == self._built:
+            return
+        rows = read_manifest(self.folder).to_pylist()
+        self._rows = {row["key"]: row for row in rows if row["key"] is not None}
+        self._built = file.stat().st_mtime_ns
+
+    def _version(self, key: str) -> int:
+        """Another number where the label is another one: what was made of it before is not shown again."""
+        return (home_of(self.folder, key) / "RDs" / f"{key}.png").stat().st_mtime_ns
 
     def _now(self, key: str) -> dict[str, Any]:
         return {"key": key, "now": _told(standing(self._decided()).get(key, {}))}

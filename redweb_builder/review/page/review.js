@@ -288,7 +288,7 @@ function askReason() {
 }
 function rejectFor(reason) {
   $("reasons").close();
-  decide("reject", reason || "no reason given");
+  decide("reject", reason || null);
 }
 
 // ---- hands: keys, pointer, buttons
