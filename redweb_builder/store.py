@@ -250,7 +250,7 @@ class Store:
     def _clear(self) -> None:
         """Remove the data set and nothing else that somebody may have put beside it; first what says it is done."""
         self._remove("journal.jsonl", "manifest.parquet", "grid.png", "report.html", "errors.log")
-        for folder in (*FOLDERS, "rejected", "previews"):
+        for folder in (*FOLDERS, "rejected", "previews", ".review"):
             if (self.out / folder).is_dir() and not (self.out / folder).is_symlink():
                 shutil.rmtree(self.out / folder)
         self._remove("build.json")

@@ -16,8 +16,9 @@ from PIL import Image
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.inspect.colour import disparity_picture, mask_picture
 from redweb_builder.inspect.strip import colour_scale
+from redweb_builder.manifest import source_of
 from redweb_builder.store import StoreError, home_of, label_of_png, read_build
-from redweb_builder.types import FloatMap, InputError, Label, Mask, PairSource, Picture
+from redweb_builder.types import FloatMap, InputError, Label, Mask, Picture
 
 CACHE = ".review"
 CACHE_FILES = 2000  # some 200 MB of pictures of 768 px
@@ -115,15 +116,9 @@ def right_view(folder: Path, row: Mapping[str, Any], source: Path | None) -> Pic
         raise StoreError(
             "the right view is not in the data set, and its source folder is not there: name it by --source"
         )
-    left_file, right_file = source / row["left"], source / row["right"]
-    if not all(file.resolve().is_relative_to(source.resolve()) for file in (left_file, right_file)):
-        raise StoreError("the source lies outside of the source folder")
     try:
-        pair = read_pair(
-            PairSource(row["key"], left_file, right_file, row["layout"], row["rule"], bool(row["right_first"])),
-            read_build(folder)["identity"]["max_side"],
-        )
-    except (InputError, OSError) as error:
+        pair = read_pair(source_of(row, source), read_build(folder)["identity"]["max_side"])
+    except (InputError, OSError, ValueError) as error:
         raise StoreError(f"the right view cannot be read again: {error}") from error
     if pair.digest != row["source_sha256"]:
         raise StoreError("the source files have changed since the data set was built")
