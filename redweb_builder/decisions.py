@@ -78,12 +78,16 @@ def append_decisions(folder: Path, decisions: Sequence[Decision]) -> None:
 
 def read_decisions(file: Path) -> tuple[list[Decision], int]:
     """Every decision of a file in its order, and how many lines are damaged; nothing where there is no file."""
-    decisions, damaged = [], 0
     try:
-        lines = file.read_bytes().split(b"\n")
+        return parse_decisions(file.read_bytes())
     except FileNotFoundError:
         return [], 0
-    for line in filter(None, lines):
+
+
+def parse_decisions(content: bytes) -> tuple[list[Decision], int]:
+    """Every decision of a file's lines in their order, and how many lines are damaged."""
+    decisions, damaged = [], 0
+    for line in filter(None, content.split(b"\n")):
         try:
             decisions.append(Decision(**json.loads(line)))
         except (ValueError, TypeError):

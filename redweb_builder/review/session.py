@@ -18,7 +18,7 @@ from redweb_builder.decisions import (
     append_decisions,
     decide,
     is_disputed,
-    read_decisions,
+    parse_decisions,
     standing,
     verdict_of,
 )
@@ -54,12 +54,16 @@ class Session:
         self._read_rows()
         self._lock = Lock()
         self._cache = Cache(folder / CACHE)
-        self._read: tuple[tuple[int, int], list[Decision]] = ((0, 0), [])
+        self._decisions: list[Decision] = []
+        self._read_to = 0
         self._label = lru_cache(LABELS_IN_MEMORY)(lambda key, version: label_of(folder, key))
 
     def samples(self) -> bytes:
         """JSON: the table of all pairs as built, and what the page needs once."""
         self._read_rows()
+        return self._samples
+
+    def _table(self) -> bytes:
         limits = {check.measurement: check for check in checks(thresholds_of(self.folder))}
         told = {
             "name": self.folder.resolve().name,
@@ -138,6 +142,7 @@ class Session:
             return
         rows = read_manifest(self.folder).to_pylist()
         self._rows = {row["key"]: row for row in rows if row["key"] is not None}
+        self._samples = self._table()  # made here, so that the page need not wait for it
         self._built = file.stat().st_mtime_ns
 
     def _version(self, key: str) -> int:
@@ -145,16 +150,24 @@ class Session:
         return (home_of(self.folder, key) / "RDs" / f"{key}.png").stat().st_mtime_ns
 
     def _now(self, key: str) -> dict[str, Any]:
-        return {"key": key, "now": _told(standing(self._decided()).get(key, {}))}
+        about = [one for one in self._decided() if one.key == key]
+        return {"key": key, "now": _told(standing(about).get(key, {}))}
 
     def _decided(self) -> list[Decision]:
-        """The file's decisions, read again where it has changed: others may be deciding too."""
+        """The file's decisions; what others have appended since is read too, whole lines only."""
+        file = self.folder / FILE
         with self._lock:
-            file = self.folder / FILE
-            state = (file.stat().st_size, file.stat().st_mtime_ns) if file.exists() else (0, 0)
-            if state != self._read[0]:
-                self._read = (state, read_decisions(file)[0])
-            return self._read[1]
+            size = file.stat().st_size if file.exists() else 0
+            if size < self._read_to:  # another file
+                self._decisions, self._read_to = [], 0
+            if size > self._read_to:
+                with file.open("rb") as opened:
+                    opened.seek(self._read_to)
+                    new = opened.read()
+                whole = new[: new.rfind(b"\n") + 1]
+                self._decisions = [*self._decisions, *parse_decisions(whole)[0]]
+                self._read_to += len(whole)
+            return self._decisions
 
 
 def _told(by_reviewer: dict[str, Decision]) -> dict[str, Any]:

@@ -16,7 +16,11 @@ function icon(name) {
   return svg;
 }
 function samplesOf(data) {
-  return data.rows.map((row) => Object.fromEntries(data.columns.map((name, at) => [name, row[at]])));
+  return data.rows.map((row) => {
+    const one = {};
+    for (let at = 0; at < row.length; at++) one[data.columns[at]] = row[at];
+    return one;
+  });
 }
 function told(data, name, value) {
   if (value === null) return "–";
