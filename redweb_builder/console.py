@@ -216,9 +216,10 @@ def refilter(dataset: Path, settings: Sequence[str], dry_run: bool) -> None:
 
     limits = refiltering.parse_limits(settings)
     plan = refiltering.plan_refilter(dataset, limits)
-    table = Table("change", "pairs", box=None, pad_edge=False)
+    table = Table("change", "pairs", "for example", box=None, pad_edge=False)
     for (before, after), count in Counter((one.before, one.after) for one in plan.changes).most_common():
-        table.add_row(f"{escape(before)} -> {escape(after)}", str(count))
+        example = next(one.key for one in plan.changes if (one.before, one.after) == (before, after))
+        table.add_row(f"{escape(before)} -> {escape(after)}", str(count), escape(example))
     console = Console(highlight=False, soft_wrap=True)
     console.print(table if plan.changes else "No pair changes.")
     decided = sum(one.decided for one in plan.changes)

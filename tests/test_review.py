@@ -7,7 +7,9 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +19,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
+from cli import main
 from redweb_builder import open_dataset
 from redweb_builder.decisions import FILE, append_decisions, decide, read_decisions
 from redweb_builder.inputs.read import read_pair
@@ -280,6 +284,21 @@ def test_a_decision_that_cannot_be_written_is_said(desk: Desk) -> None:
     answer = desk.decide("good-hut", "accept")
     assert answer.status_code == 507
     assert answer.json["error"].startswith("not saved")
+
+
+def test_what_keeps_the_review_from_starting_is_said(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        result = CliRunner().invoke(main, ["review", str(desk.folder), "--no-browser", "--port", port])
+    assert result.exit_code == 1
+    assert f"port {port}" in result.output
+    monkeypatch.setitem(sys.modules, "flask", None)
+    monkeypatch.delitem(sys.modules, "redweb_builder.review.server")
+    result = CliRunner().invoke(main, ["review", str(desk.folder), "--no-browser"])
+    assert result.exit_code == 1
+    assert "pip install 'redweb-builder[review]'" in result.output
 
 
 def test_the_cache_is_bounded_and_never_stale(tmp_path: Path, desk: Desk) -> None:

@@ -8,6 +8,7 @@ something comes from this page.
 from __future__ import annotations
 
 import secrets
+import socket
 from collections.abc import Callable
 from hmac import compare_digest
 from importlib.resources import files
@@ -47,59 +48,59 @@ SAFE_HEADERS = {
 def serve(session: Session, port: int, tell: Callable[[str], None]) -> None:
     """Serve until interrupted. port: 0 picks a free one. tell: called once with the address, token included.
 
-    Raises OSError where the port is taken.
+    Raises ValueError where the port cannot be had.
     """
     cv2.setNumThreads(1)  # requests run side by side; and a right view must be aligned as the build did (engines.py)
-    token = secrets.token_urlsafe(24)
-    app = create_app(session, token)
-    server = create_server(app, host=LOOPBACK, port=port, threads=THREADS, max_request_body_size=MAX_BODY)
-    app.config["PORT"] = server.effective_port
-    tell(f"http://{LOOPBACK}:{server.effective_port}/?token={token}")
+    try:
+        listening = socket.create_server((LOOPBACK, port))
+    except OSError as error:
+        raise ValueError(f"port {port}: {error.strerror}; without --port any that is free is taken") from error
+    token, free = secrets.token_urlsafe(24), listening.getsockname()[1]
+    app = create_app(session, token, free)
+    server = create_server(app, sockets=[listening], threads=THREADS, max_request_body_size=MAX_BODY)
+    tell(f"http://{LOOPBACK}:{free}/?token={token}")
     server.run()
 
 
 def create_app(session: Session, token: str, port: int = 80) -> Flask:
     """The web application. token: what the first visit must bring; port: the one it is served at."""
     app = Flask(__name__, static_folder=None)
-    app.config.update(PORT=port, MAX_CONTENT_LENGTH=MAX_BODY)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.jinja_loader = ChoiceLoader(
         [PackageLoader("redweb_builder.review", "page"), PackageLoader("redweb_builder.inspect", "page")]
     )
-    _guard(app, token)
+    _guard(app, token, port)
     _pages(app, session)
     _answers(app, session)
     return app
 
 
-def _guard(app: Flask, token: str) -> None:
+def _guard(app: Flask, token: str, port: int) -> None:
     """Who may ask: hosts, token, cookie, origin."""
     visitor = secrets.token_urlsafe(24)
     spent = Lock()  # taken by the first who brings the token, and never given back
 
-    def ours() -> set[str]:
-        names, port = {LOOPBACK, "localhost"}, app.config["PORT"]
-        return {f"{name}:{port}" for name in names} | (names if port == 80 else set())  # browsers leave out :80
-
-    def cookie() -> str:  # cookies do not tell ports apart: two reviews at once need a name each
-        return f"redweb-review-{app.config['PORT']}"
+    names = {LOOPBACK, "localhost"}
+    ours = {f"{name}:{port}" for name in names} | (names if port == 80 else set())  # browsers leave out :80
+    cookie = f"redweb-review-{port}"  # cookies do not tell ports apart: two reviews at once need a name each
 
     @app.before_request
     def check() -> Response | None:
-        if request.headers.get("Host", "") not in ours():
+        if request.headers.get("Host", "") not in ours:
             abort(403, "This server answers to this machine only.")
-        known = compare_digest(request.cookies.get(cookie(), "").encode(), visitor.encode())
+        known = compare_digest(request.cookies.get(cookie, "").encode(), visitor.encode())
         given = request.args.get("token")
         if given is not None and request.path == "/":
             if not known and not (compare_digest(given.encode(), token.encode()) and spent.acquire(blocking=False)):
                 abort(403, "This link was used already, or is not the one that was printed. Start the review again.")
             answer = redirect("/")
-            answer.set_cookie(cookie(), visitor, httponly=True, samesite="Strict")
+            answer.set_cookie(cookie, visitor, httponly=True, samesite="Strict")
             return answer  # type: ignore[return-value]
         if not known:
             abort(403, "Open the link that was printed when the review was started.")
         if request.method != "GET":
             origin = urlsplit(request.headers.get("Origin", ""))
-            if origin.scheme != "http" or origin.netloc not in ours() or not request.is_json:
+            if origin.scheme != "http" or origin.netloc not in ours or not request.is_json:
                 abort(403, "Decisions are taken from the review page only.")
         return None
 
