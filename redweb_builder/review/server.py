@@ -31,9 +31,7 @@ MAX_BODY = 64 * 1024
 PAGES = {  # the files of the page, by the package that holds them
     "tokens.css": "redweb_builder.inspect",
     "common.js": "redweb_builder.inspect",
-    "review.css": "redweb_builder.review",
-    "review.js": "redweb_builder.review",
-    "parallax.js": "redweb_builder.review",
+    **dict.fromkeys(("review.css", "parallax.js", "queue.js", "stage.js", "review.js"), "redweb_builder.review"),
 }
 SAFE_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; frame-ancestors 'none'; "

@@ -18,7 +18,8 @@ void main() {
   }
   gl_FragColor = texture2D(photo, hit);
 }`;
-const CORNERS = "attribute vec2 corner; varying vec2 at; void main() { at = vec2(corner.x + 1.0, 1.0 - corner.y) / 2.0; gl_Position = vec4(corner, 0.0, 1.0); }";
+const CORNERS =
+  "attribute vec2 corner; varying vec2 at; void main() { at = vec2(corner.x + 1.0, 1.0 - corner.y) / 2.0; gl_Position = vec4(corner, 0.0, 1.0); }";
 const REACH = 0.035; // how far near and far part at the most, of the picture's width
 
 // Returns the function that turns the view, (x, y) in -1..1, or null where the browser draws no WebGL.
@@ -26,7 +27,10 @@ function parallax(canvas, photo, near) {
   const gl = canvas.getContext("webgl");
   if (!gl) return null;
   const program = gl.createProgram();
-  for (const [kind, source] of [[gl.VERTEX_SHADER, CORNERS], [gl.FRAGMENT_SHADER, RAY]]) {
+  for (const [kind, source] of [
+    [gl.VERTEX_SHADER, CORNERS],
+    [gl.FRAGMENT_SHADER, RAY],
+  ]) {
     const shader = gl.createShader(kind);
     gl.shaderSource(shader, source);
     gl.compileShader(shader);
@@ -43,13 +47,19 @@ function parallax(canvas, photo, near) {
     gl.activeTexture(gl.TEXTURE0 + unit);
     gl.bindTexture(gl.TEXTURE_2D, gl.createTexture());
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, image);
-    for (const [name, value] of [[gl.TEXTURE_MIN_FILTER, gl.LINEAR], [gl.TEXTURE_MAG_FILTER, gl.LINEAR], [gl.TEXTURE_WRAP_S, gl.CLAMP_TO_EDGE], [gl.TEXTURE_WRAP_T, gl.CLAMP_TO_EDGE]]) gl.texParameteri(gl.TEXTURE_2D, name, value);
+    for (const [name, value] of [
+      [gl.TEXTURE_MIN_FILTER, gl.LINEAR],
+      [gl.TEXTURE_MAG_FILTER, gl.LINEAR],
+      [gl.TEXTURE_WRAP_S, gl.CLAMP_TO_EDGE],
+      [gl.TEXTURE_WRAP_T, gl.CLAMP_TO_EDGE],
+    ])
+      gl.texParameteri(gl.TEXTURE_2D, name, value);
     gl.uniform1i(gl.getUniformLocation(program, unit ? "near" : "photo"), unit);
   });
   const look = gl.getUniformLocation(program, "look");
   return (x, y) => {
     gl.viewport(0, 0, canvas.width, canvas.height);
-    gl.uniform2f(look, x * REACH, y * REACH * canvas.width / canvas.height);
+    gl.uniform2f(look, x * REACH, (y * REACH * canvas.width) / canvas.height);
     gl.drawArrays(gl.TRIANGLE_STRIP, 0, 4);
   };
 }
