@@ -60,16 +60,12 @@ def enlarge(dataset: Path, large: Path, samples: int) -> Path:
         row = rows[number % len(rows)]
         home = home_of(dataset, row["key"])
         key = f"{number:06}-{row['key']}"
-        image = next((home / "Imgs").glob(f"{row['key']}.*"))
         base = large if home == dataset else large / "rejected"
-        for file, to in (
-            (image, base / "Imgs" / f"{key}{image.suffix}"),
-            (home / "RDs" / f"{row['key']}.png", base / "RDs" / f"{key}.png"),
-            (home / "masks" / f"{row['key']}.png", base / "masks" / f"{key}.png"),
-            (dataset / "previews" / f"{row['key']}.jpg", large / "previews" / f"{key}.jpg"),
-        ):
-            to.parent.mkdir(parents=True, exist_ok=True)
-            _link(file, to)
+        stored = {file: base / file.parent.name for file in home.glob(f"*/{row['key']}.*")}
+        stored[dataset / "previews" / f"{row['key']}.jpg"] = large / "previews"
+        for file, to in stored.items():
+            to.mkdir(parents=True, exist_ok=True)
+            _link(file, to / f"{key}{file.suffix}")
         varied = {name: row[name] * generator.uniform(0.9, 1.1) for name in ("agreement", "range_px") if row[name]}
         many.append(row | varied | {"key": key})
     pq.write_table(pa.Table.from_pylist(many, schema=SCHEMA), large / "manifest.parquet")

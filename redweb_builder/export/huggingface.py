@@ -46,7 +46,7 @@ def write_huggingface(dataset: Dataset, keys: Sequence[str], folder: Path) -> It
                 group = part[first : first + GROUP]
                 writer.write_table(pa.Table.from_pylist([_row(dataset, key, maps) for key in group], schema=schema))
                 yield from group
-    (folder / "README.md").write_text(_card(dataset, keys), encoding="utf-8")
+    (folder / "README.md").write_text(_card(dataset, keys, maps), encoding="utf-8")
 
 
 def _schema(maps: Sequence[str]) -> pa.Schema:
@@ -67,7 +67,7 @@ def _row(dataset: Dataset, key: str, maps: Sequence[str]) -> dict[str, Any]:
     return dataset.record(key) | pictures | {"scale": scale, "offset": offset}
 
 
-def _card(dataset: Dataset, keys: Sequence[str]) -> str:
+def _card(dataset: Dataset, keys: Sequence[str], maps: Sequence[str]) -> str:
     """README.md: what the set is, how it was made, how it is read; filled from build.json and the measurements."""
     build, limits = read_build(dataset.folder), checks(thresholds_of(dataset.folder))
     records = [dataset.record(key) for key in keys]
@@ -78,6 +78,7 @@ def _card(dataset: Dataset, keys: Sequence[str]) -> str:
         name=dataset.folder.resolve().name,
         version=__version__,
         build=build,
+        maps=maps,
         samples=sizes,
         size_category=_size_category(sizes),
         pairs=sum(row["key"] is not None for row in every),
