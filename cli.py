@@ -118,5 +118,70 @@ def grid(dataset: Path, keys: tuple[str, ...], rows: int, to: Path | None) -> No
         click.echo(write_grid(dataset, rows, keys, to))
 
 
+@main.command("report")
+@click.argument("dataset", type=click.Path(path_type=Path))
+def report(dataset: Path) -> None:
+    """Draw DATASET's report.html anew, with what people have decided since."""
+    from redweb_builder import console
+
+    with console.errors_for_people():
+        from redweb_builder.inspect.report import write_report
+
+        click.echo(write_report(dataset))
+
+
+@main.command("review")
+@click.argument("dataset", type=click.Path(path_type=Path))
+@click.option("--reviewer", metavar="NAME", help="Who decides; default: your user name.")
+@click.option("--source", type=click.Path(path_type=Path), help="Folder of the stereo photographs, where it has moved.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Default: any that is free.")
+@click.option("--no-browser", is_flag=True, help="Print the address only.")
+def review(dataset: Path, reviewer: str | None, source: Path | None, port: int, no_browser: bool) -> None:
+    """Look through DATASET's samples in the browser and decide: accept, reject, rescue, undo.
+
+    The page is served to this machine only. Decisions go to DATASET/decisions.jsonl as they are made.
+    """
+    from redweb_builder import console
+
+    with console.errors_for_people():
+        console.review(dataset, reviewer, source, port, not no_browser)
+
+
+@main.command("decisions")
+@click.argument("dataset", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+def decisions(dataset: Path, files: tuple[Path, ...]) -> None:
+    """Tell what people decided about DATASET; merge other reviewers' decisions.jsonl FILES into it first."""
+    from redweb_builder import console
+
+    with console.errors_for_people():
+        console.print_decisions(dataset, files)
+
+
+@main.command("refilter")
+@click.argument("dataset", type=click.Path(path_type=Path))
+@click.option("--set", "settings", multiple=True, metavar="NAME=LIMIT", help="A limit, or off (repeatable).")
+@click.option("--dry-run", is_flag=True, help="Show what would change, then stop.")
+def refilter(dataset: Path, settings: tuple[str, ...], dry_run: bool) -> None:
+    """Apply other thresholds to DATASET's stored measurements; no network runs, nothing is deleted."""
+    from redweb_builder import console
+
+    with console.errors_for_people():
+        console.refilter(dataset, settings, dry_run)
+
+
+@main.command("export")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--format", "form", required=True, type=click.Choice(["redweb-v1", "webdataset", "huggingface", "ply"]))
+@click.option("--out", type=click.Path(path_type=Path), help="New folder; default PATH-FORMAT.")
+@click.option("--keys", multiple=True, help="Only these samples (repeatable).")
+def export(path: Path, form: str, out: Path | None, keys: tuple[str, ...]) -> None:
+    """Write the data set in the folder PATH, as people left it, in a form that others read."""
+    from redweb_builder import console
+
+    with console.errors_for_people():
+        console.export(path, form, out or path.with_name(f"{path.resolve().name}-{form}"), keys)
+
+
 if __name__ == "__main__":
     main()

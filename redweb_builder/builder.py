@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import imagehash
-import numpy as np
 from PIL import Image
 
 from redweb_builder.config import BuildConfig
@@ -24,12 +23,14 @@ from redweb_builder.engines import FAILED, run_local
 from redweb_builder.filters import margin, quality
 from redweb_builder.flow import load_flow
 from redweb_builder.inputs.discover import Discovery, discover
+from redweb_builder.inspect.report import write_report
 from redweb_builder.inspect.show import write_grid
 from redweb_builder.inspect.strip import strip
 from redweb_builder.pipeline import Models, Outcome
 from redweb_builder.segment import load_segmenter
 from redweb_builder.store import FORMAT, Store, StoreError
 from redweb_builder.types import PairSource
+from redweb_builder.verdicts import judged
 
 METHOD = 2  # raised when the method changes what a label is: two methods are never mixed in one folder
 GRID_ROWS = 40
@@ -131,6 +132,7 @@ def build(
             },
         )
         write_grid(out, rows=GRID_ROWS)
+        write_report(out)
     return Summary(
         out=out,
         kept=counts["kept"],
@@ -213,9 +215,8 @@ def _plain(value: float | None) -> float | None:
 
 
 def _settled(store: Store, found: Discovery, config: BuildConfig, stereo_dir: Path) -> list[dict[str, Any]]:
-    """The manifest's rows: journal records with duplicates rejected, then the files that are in no pair."""
-    rows = [dict(store.records[key]) for key in sorted(store.records)]
-    mark_duplicates(rows, config.thresholds.duplicate_bits)
+    """The manifest's rows: journal records judged as one set, then the files that are in no pair."""
+    rows = judged([store.records[key] for key in sorted(store.records)], config.thresholds)
     store.settle(
         [row["key"] for row in rows if row["status"] == "kept"],
         [row["key"] for row in rows if row["status"] == "rejected"],
@@ -232,34 +233,6 @@ def _settled(store: Store, found: Discovery, config: BuildConfig, stereo_dir: Pa
             }
         )
     return rows
-
-
-def mark_duplicates(rows: Sequence[dict[str, Any]], bits: float | None) -> None:
-    """Reject every kept row whose left view looks like an earlier kept one's, in place.
-
-    The 64-bit perceptual hashes (imagehash.phash) of a pair of duplicates differ in at most `bits` bits. The better of
-    the two by quality is kept, the earlier key at a tie.
-    """
-    if bits is None:
-        return
-    kept = [row for row in rows if row["status"] == "kept"]
-    kept.sort(key=lambda row: (-(row["quality"] or 0), row["key"]))
-    hashes = np.array([int(row["perceptual_hash"], 16) for row in kept], np.uint64)
-    alive: list[int] = []
-    for index, row in enumerate(kept):
-        distances = np.bitwise_count(hashes[alive] ^ hashes[index])
-        if len(alive) and distances.min() <= bits:
-            twin = kept[alive[int(distances.argmin())]]["key"]
-            row |= {
-                "status": "rejected",
-                "stage": "duplicate",
-                "reason": "duplicate",
-                "value": float(distances.min()),
-                "threshold": float(bits),
-                "detail": f"looks like {twin}",
-            }
-        else:
-            alive.append(index)
 
 
 def _fingerprint(sources: Sequence[PairSource]) -> str:

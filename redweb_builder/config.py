@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from redweb_builder.flow import FLOW_CHOICES
-
+FLOW_CHOICES = ("auto", "raft-large", "raft-small", "dis")
 EYES = ("auto", "as-is")
 DEVICES = ("auto", "cpu", "cuda")
 

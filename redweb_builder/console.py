@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import getpass
+import webbrowser
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -115,7 +117,7 @@ def print_summary(summary: builder.Summary) -> None:
             console.print(f"  {title}: {escape(told)}")
     out = escape(str(summary.out))
     console.print(f"  data set: {out}   every pair with its measurements: {out}/manifest.parquet")
-    console.print(f"  look at:  {out}/grid.png")
+    console.print(f"  look at:  {out}/report.html (or {out}/grid.png)   decide: cli.py review {out}")
     if summary.failed:
         console.print(
             f"[red]{len(summary.failed)} pairs met an unforeseen error[/]: see {out}/errors.log; "
@@ -158,6 +160,85 @@ def print_dry_run(stereo_dir: Path) -> None:
     layouts = Counter(source.layout for source in found.sources)
     told = ", ".join(f"{count} {layout}" for layout, count in layouts.most_common())
     console.print(f"\n{len(found.sources)} pairs ({told}), {len(found.left_out)} files in no pair")
+
+
+def review(dataset: Path, reviewer: str | None, source: Path | None, port: int, browser: bool) -> None:
+    """Serve the review page until Ctrl-C."""
+    try:
+        from redweb_builder.review.server import serve
+    except ModuleNotFoundError as error:
+        raise ValueError(f"the review page needs {error.name}: pip install 'redweb-builder[review]'") from error
+    from redweb_builder.review.session import Session
+
+    session = Session(dataset, reviewer or getpass.getuser(), source)
+    if session.source is None:
+        click.echo(
+            "The stereo photographs are not where they were: no right eye, no flicker. --source names their folder."
+        )
+
+    def tell(address: str) -> None:
+        click.echo(f"{session.reviewer} reviews {dataset}; Ctrl-C ends it, nothing is lost\n{address}")
+        if browser:
+            webbrowser.open(address)
+
+    serve(session, port, tell)
+    click.echo(f"\nDecisions are in {dataset / 'decisions.jsonl'}; `cli.py decisions {dataset}` counts them.")
+
+
+def print_decisions(dataset: Path, files: Sequence[Path]) -> None:
+    """Merge files of other reviewers, then tell who decided what and where they differ."""
+    from redweb_builder import decisions
+    from redweb_builder.dataset import read_manifest
+
+    keys = {key for key in read_manifest(dataset)["key"].to_pylist() if key is not None}
+    if files:
+        click.echo(f"{decisions.merge_decisions(dataset, files)} new lines merged")
+    made, damaged = decisions.read_decisions(dataset / decisions.FILE)
+    stands = {key: by_reviewer for key, by_reviewer in decisions.standing(made).items() if key in keys}
+    table = Table("reviewer", *decisions.DECISIONS[:3], box=None, pad_edge=False)
+    counts = Counter((who, one.decision) for by_reviewer in stands.values() for who, one in by_reviewer.items())
+    for reviewer in sorted({who for who, _ in counts}):
+        table.add_row(escape(reviewer), *(str(counts[reviewer, decision]) for decision in decisions.DECISIONS[:3]))
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(table)
+    disputed = sorted(key for key, by_reviewer in stands.items() if decisions.is_disputed(by_reviewer))
+    console.print(f"{len(stands)} of {len(keys)} pairs decided, {len(disputed)} disputed: the latest verdict counts")
+    for key in disputed:
+        said = ", ".join(f"{who} {one.decision}" for who, one in stands[key].items())
+        console.print(f"  {escape(key)}: {escape(said)}")
+    if damaged:
+        console.print(f"{damaged} lines are damaged (torn by a crash, or edited) and are passed over")
+
+
+def refilter(dataset: Path, settings: Sequence[str], dry_run: bool) -> None:
+    """Show what other thresholds change, then change it."""
+    from redweb_builder import refilter as refiltering
+
+    limits = refiltering.parse_limits(settings)
+    plan = refiltering.plan_refilter(dataset, limits)
+    table = Table("change", "pairs", "for example", box=None, pad_edge=False)
+    for (before, after), count in Counter((one.before, one.after) for one in plan.changes).most_common():
+        example = next(one.key for one in plan.changes if (one.before, one.after) == (before, after))
+        table.add_row(f"{escape(before)} -> {escape(after)}", str(count), escape(example))
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(table if plan.changes else "No pair changes.")
+    decided = sum(one.decided for one in plan.changes)
+    if decided:
+        console.print(f"{decided} of these were decided by people and stay as decided")
+    if not dry_run:
+        refiltering.refilter(dataset, limits)
+        console.print(f"Done. The filters keep {plan.kept} pairs; see {escape(str(dataset))}/report.html")
+
+
+def export(dataset: Path, form: str, out: Path, keys: Sequence[str]) -> None:
+    """Write a data set in another form, with a progress bar."""
+    from redweb_builder.export.dataset import export_dataset
+
+    bar = Progress(TextColumn("samples"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with bar:
+        task = bar.add_task("", total=None)
+        done = export_dataset(dataset, form, out, keys, lambda at, total: bar.update(task, completed=at, total=total))
+    click.echo(f"{done.samples} samples in {done.out}")
 
 
 def _below(path: Path, folder: Path) -> str:

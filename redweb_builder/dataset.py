@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
-from redweb_builder.store import StoreError, read_label
+from redweb_builder.decisions import FILE, as_decided, read_decisions
+from redweb_builder.store import StoreError, home_of, read_label
 from redweb_builder.types import FloatMap, Picture
 
 
@@ -25,7 +26,7 @@ class Sample:
 
     image: HxWx3 uint8 RGB, the left view. disparity: HxW float32 px, larger = nearer, NaN = unknown. mask: HxW uint8
     of Mask values. confidence: HxW uint8, 255 = sure, 0 = unknown; a threshold on it chooses between coverage and
-    error. record: its row of the manifest.
+    error. record: its row of the manifest, with the verdict of people where they gave one.
     """
 
     key: str
@@ -37,24 +38,16 @@ class Sample:
 
 
 class Dataset:
-    """The kept (or the rejected) samples of a built folder, in order of key: len(), [index], [key], iteration."""
+    """The kept (or the rejected) samples of a built folder, in order of key: len(), [index], [key], iteration.
+
+    What people decided (decisions.jsonl) goes before the filters' verdict. manifest: the table as built.
+    """
 
     def __init__(self, folder: Path, status: str = "kept") -> None:
         """Open a finished data set. Raises StoreError where `folder` is none."""
-        if not (folder / "manifest.parquet").is_file():
-            unfinished = (folder / "build.json").is_file()
-            raise StoreError(
-                f"{folder}: the build is not finished; run the same build-redweb command again to go on"
-                if unfinished
-                else f"{folder} is not a data set: it has no manifest.parquet"
-            )
         self.folder = folder
-        self._home = folder if status == "kept" else folder / "rejected"
-        try:
-            self.manifest: pa.Table = pq.read_table(folder / "manifest.parquet")
-        except (OSError, pa.ArrowException) as error:
-            raise StoreError(f"{folder / 'manifest.parquet'} cannot be read ({error})") from error
-        rows = self.manifest.to_pylist()
+        self.manifest: pa.Table = read_manifest(folder)
+        rows = as_decided(self.manifest.to_pylist(), read_decisions(folder / FILE)[0])
         self._records = {row["key"]: row for row in rows if row["status"] == status and row.get("width")}
         self.keys = list(self._records)
 
@@ -75,17 +68,36 @@ class Dataset:
         """The sample of an index or a key. Raises IndexError, KeyError; StoreError where a file is damaged."""
         key = self.keys[which] if isinstance(which, int) else which
         record = self._records[key]
-        label = read_label(self._home, key)
+        label = read_label(home_of(self.folder, key), key)
         with Image.open(self.image_path(key)) as image:
             picture = np.asarray(image.convert("RGB"))
         return Sample(key, picture, label.disparity, label.mask, label.confidence, record)
 
+    def record(self, key: str) -> dict[str, Any]:
+        """A sample's row of the manifest, with the verdict of people. Raises KeyError."""
+        return self._records[key]
+
     def image_path(self, key: str) -> Path:
         """The picture file of a key."""
-        png = self._home / "Imgs" / f"{key}.png"
-        return png if png.exists() else png.with_suffix(".jpg")
+        png = home_of(self.folder, key) / "Imgs" / f"{key}.png"
+        return png if png.exists() else png.with_name(f"{key}.jpg")
 
 
 def open_dataset(folder: str | os.PathLike[str]) -> Dataset:
     """Open a data set that `build` wrote. Raises StoreError where `folder` holds none or an unfinished one."""
     return Dataset(Path(folder))
+
+
+def read_manifest(folder: Path) -> pa.Table:
+    """manifest.parquet of a finished data set, as built. Raises StoreError where `folder` is none."""
+    if not (folder / "manifest.parquet").is_file():
+        unfinished = (folder / "build.json").is_file()
+        raise StoreError(
+            f"{folder}: the build is not finished; run the same build-redweb command again to go on"
+            if unfinished
+            else f"{folder} is not a data set: it has no manifest.parquet"
+        )
+    try:
+        return pq.read_table(folder / "manifest.parquet")
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(f"{folder / 'manifest.parquet'} cannot be read ({error})") from error

@@ -17,8 +17,6 @@ from redweb_builder.raft import Raft
 from redweb_builder.types import FloatMap, Flow, Picture, StereoPair
 from redweb_builder.weights import Weights, WeightsUnavailable
 
-FLOW_CHOICES = ("auto", "raft-large", "raft-small", "dis")
-
 
 class FlowEstimator(Protocol):
     """Pairs of any sizes in, their Flow out, in order."""
@@ -54,7 +52,7 @@ class FlowEstimator(Protocol):
 
 
 def load_flow(choice: str, weights: Path | None, device: torch.device) -> tuple[FlowEstimator, str]:
-    """The flow estimator of a FLOW_CHOICES name, and a sentence for people about how it was chosen.
+    """The flow estimator of a config.FLOW_CHOICES name, and a sentence for people about how it was chosen.
 
     "auto" is raft-large if its weights can be had, else raft-small if its can, else DIS; a weight file given with
     "auto" is loaded as whichever RAFT it fits. Raises WeightsUnavailable for an explicit choice.

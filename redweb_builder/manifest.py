@@ -7,7 +7,13 @@ relative to the input folder. What each measurement is, measure.py says; limits 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 import pyarrow as pa
+
+from redweb_builder.types import PairSource
 
 _TEXT = ("key", "left", "right", "layout", "rule", "status", "stage", "reason", "detail", "flow", "segmenter")
 _SOURCE_TEXT = ("source_sha256", "perceptual_hash")
@@ -44,3 +50,14 @@ SCHEMA = pa.schema(
     + [(name, pa.int32()) for name in _SIZES]
     + [(name, pa.float64()) for name in (*_VERDICT, *MEASUREMENTS)]
 )
+
+
+def source_of(row: Mapping[str, Any], folder: Path) -> PairSource:
+    """The source that a row was made from, `folder` being the input folder. Nothing is opened.
+
+    Raises ValueError where the row's paths lead out of the folder: a manifest may come from anywhere.
+    """
+    left, right = folder / row["left"], folder / row["right"]
+    if not all(file.resolve().is_relative_to(folder.resolve()) for file in (left, right)):
+        raise ValueError(f"the source of {row['key']} lies outside of {folder}")
+    return PairSource(row["key"], left, right, row["layout"], row["rule"], row["right_first"], row["guessed"])

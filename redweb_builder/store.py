@@ -8,6 +8,8 @@ OUT/rejected/                 the same four folders for pairs that got as far as
 OUT/previews/<key>.jpg        the inspection strip of every labelled pair
 OUT/journal.jsonl             one line a finished pair, appended as it is finished: what resume goes by
 OUT/manifest.parquet          the journal, settled and in order of key; written when a build ends
+OUT/report.html               the inspection report; grid.png the same in one picture
+OUT/decisions.jsonl           what people decided (decisions.py); no build touches it
 OUT/build.json                settings, versions, weights, input fingerprint, counts, times
 """
 
@@ -99,6 +101,12 @@ def read_label(home: Path, key: str) -> Label:
         if values.shape != beside.shape:
             raise StoreError(f"{rd}: its size {values.shape} is not that of its {name}, {beside.shape}")
     return Label(decode(values, mask, float(text["scale"]), float(text["offset"])), mask, confidence)
+
+
+def label_text(png: bytes) -> tuple[float, float]:
+    """(scale, offset) that stand in the bytes of RDs/<key>.png; disparity_px = offset + scale x value."""
+    with Image.open(io.BytesIO(png)) as image:
+        return float(image.text["scale"]), float(image.text["offset"])  # type: ignore[attr-defined]
 
 
 def _saved(image: Image.Image, form: str, **options: Any) -> bytes:
@@ -229,7 +237,7 @@ class Store:
         return self.out if kept else self.out / "rejected"
 
     def _refuse_other_identity(self) -> None:
-        build = _read_build(self.out)
+        build = read_build(self.out)
         if not build:
             self._write_build({"finished": False})
             return
@@ -242,13 +250,13 @@ class Store:
 
     def _is_own_unfinished(self) -> bool:
         """An interrupted build of the same kind: the same command, --overwrite in it, goes on with it."""
-        there = _read_build(self.out)
+        there = read_build(self.out)
         return there.get("finished") is False and there.get("identity") == self.identity
 
     def _clear(self) -> None:
         """Remove the data set and nothing else that somebody may have put beside it; first what says it is done."""
-        self._remove("journal.jsonl", "manifest.parquet", "grid.png", "errors.log")
-        for folder in (*FOLDERS, "rejected", "previews"):
+        self._remove("journal.jsonl", "manifest.parquet", "grid.png", "report.html", "errors.log")
+        for folder in (*FOLDERS, "rejected", "previews", ".review"):
             if (self.out / folder).is_dir() and not (self.out / folder).is_symlink():
                 shutil.rmtree(self.out / folder)
         self._remove("build.json")
@@ -268,10 +276,25 @@ def _check_is_ours(out: Path) -> None:
 
 def is_data_set(out: Path) -> bool:
     """Whether `out` holds a data set of this program, finished or not: others write a build.json too."""
-    return str(_read_build(out).get("format")).startswith(FORMAT.split("/")[0])
+    return str(read_build(out).get("format")).startswith(FORMAT.split("/")[0])
 
 
-def _read_build(out: Path) -> dict[str, Any]:
+def home_of(out: Path, key: str) -> Path:
+    """The folder, OUT or OUT/rejected, below which the files of a labelled pair lie now.
+
+    Asked of the files, since a verdict that changes moves them. Raises StoreError where there are none, or where the
+    key or a link would lead out of the data set: a manifest may come from anywhere.
+    """
+    name = f"{key}.png"
+    if Path(name).name == name and "\\" not in key and "\0" not in key:
+        for home in (out, out / "rejected"):
+            label = home / "RDs" / name
+            if label.is_file() and label.resolve().is_relative_to(out.resolve()):
+                return home
+    raise StoreError(f"{out} has no label of {key!r}")
+
+
+def read_build(out: Path) -> dict[str, Any]:
     """build.json, empty where there is none or it is none of ours."""
     try:
         build = json.loads((out / "build.json").read_text(encoding="utf-8"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -233,3 +234,55 @@ def project() -> Path:
 def python() -> str:
     """The interpreter the tests run under."""
     return sys.executable
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A headless Chromium, Debian's or the one on the path; skips with the reason where there is none."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
+    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with playwright.sync_playwright() as tool:
+        started = tool.chromium.launch(executable_path=chromium, args=sandbox)
+        yield started
+        started.close()
+
+
+@dataclass
+class Watched:
+    """A page, what went wrong on it, and every address that it asked for."""
+
+    page: Any
+    problems: list[str]
+    requests: list[str]
+
+    def until(self, expression: str, argument: Any = None) -> None:
+        """Wait until a JavaScript expression is true. (Playwright's own way needs eval, which the pages forbid.)"""
+        for _ in range(200):
+            if self.page.evaluate(expression, argument):
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"never true: {expression}, {argument}")
+
+
+@pytest.fixture
+def watched(browser: Any) -> Iterator[Callable[..., Watched]]:
+    """watched(width, height, theme): a fresh page whose console errors, exceptions and requests are noted."""
+    contexts = []
+
+    def make(width: int = 1280, height: int = 860, theme: str = "light") -> Watched:
+        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)
+        contexts.append(context)
+        context.set_default_timeout(20_000)
+        one = Watched(context.new_page(), [], [])
+        one.page.on("console", lambda told: one.problems.append(told.text) if told.type == "error" else None)
+        one.page.on("pageerror", lambda error: one.problems.append(str(error)))
+        one.page.on("requestfailed", lambda request: one.problems.append(f"{request.url}: {request.failure}"))
+        one.page.on("request", lambda request: one.requests.append(request.url))
+        return one
+
+    yield make
+    for context in contexts:
+        context.close()

@@ -22,7 +22,7 @@ from PIL import Image
 from redweb_builder import BuildConfig, Thresholds, build, open_dataset
 from redweb_builder import engines as engines_module
 from redweb_builder import pipeline as pipeline_module
-from redweb_builder.builder import Progress, Summary, mark_duplicates
+from redweb_builder.builder import Progress, Summary
 from redweb_builder.config import PRESETS
 from redweb_builder.console import NOTHING_KEPT, exit_code
 from redweb_builder.dataset import Dataset
@@ -32,6 +32,7 @@ from redweb_builder.manifest import SCHEMA
 from redweb_builder.pipeline import Outcome, Prepared, prepare, see
 from redweb_builder.store import StoreError
 from redweb_builder.types import InputError, Mask, PairSource, Picture
+from redweb_builder.verdicts import mark_duplicates
 from samples.scenes import Scene
 
 Render = Callable[..., Scene]
@@ -190,7 +191,7 @@ def test_manifest_is_complete(built: Any) -> None:
 def test_nothing_lies_about(built: Any) -> None:
     files = {file.relative_to(built.out).as_posix() for file in built.out.rglob("*") if file.is_file()}
     labelled = [row for row in built.rows.values() if row["width"]]
-    assert len(files - {".lock"}) == 5 * len(labelled) + 4  # journal, manifest, build.json, grid
+    assert len(files - {".lock"}) == 5 * len(labelled) + 5  # journal, manifest, build.json, grid, report
     assert not [file for file in files if file.endswith(".part")]
     assert "errors.log" not in files
 

@@ -9,8 +9,6 @@ from functools import cache
 
 import cv2
 import numpy as np
-import torch
-from torchvision.utils import flow_to_image
 
 from redweb_builder.types import BoolMap, FloatMap, Mask, Picture
 
@@ -100,6 +98,9 @@ def flow_wheel() -> Picture:
 
     torchvision's flow_to_image, called once: a look-up in its result is several times faster than a call for a pair.
     """
+    import torch  # here: the review page and the exports colour depth, never flow, and start seconds sooner without it
+    from torchvision.utils import flow_to_image
+
     axis = np.linspace(-1.0, 1.0, 2 * WHEEL_RADIUS + 1, dtype=np.float32)
     vectors = np.stack(np.meshgrid(axis, axis))
     vectors /= np.maximum(np.hypot(*vectors), 1.0)

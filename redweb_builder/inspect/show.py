@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
+from redweb_builder.decisions import FILE, as_decided, read_decisions
 from redweb_builder.inspect.grid import Row, choose, grid
 from redweb_builder.store import StoreError, write_atomic
 from redweb_builder.types import Picture
@@ -23,7 +24,7 @@ def write_grid(dataset: Path, rows: int, keys: Sequence[str] = (), to: Path | No
     """
     if not (dataset / "manifest.parquet").is_file():
         raise StoreError(f"{dataset} is not a finished data set: it has no manifest.parquet")
-    manifest = pq.read_table(dataset / "manifest.parquet").to_pylist()
+    manifest = as_decided(pq.read_table(dataset / "manifest.parquet").to_pylist(), read_decisions(dataset / FILE)[0])
     records = [row for row in manifest if row["status"] in ("kept", "rejected")]
     if keys:
         by_key = {row["key"]: row for row in records}

@@ -1,0 +1,1 @@
+"""A data set in the forms that others read."""

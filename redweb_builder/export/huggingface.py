@@ -1,0 +1,104 @@
+"""A folder that Hugging Face's `datasets` loads and the hub shows: Parquet files with the pictures in them, and a card.
+
+Written with pyarrow alone: `datasets` tells pictures from bytes by the "huggingface" entry of the Parquet schema.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from redweb_builder import __version__
+from redweb_builder.dataset import Dataset
+from redweb_builder.decisions import STAGE
+from redweb_builder.export.stored import maps_of
+from redweb_builder.filters import checks
+from redweb_builder.inspect.wording import told_limit, told_value, wording
+from redweb_builder.manifest import MEASUREMENTS, SCHEMA
+from redweb_builder.store import label_text, read_build
+from redweb_builder.verdicts import thresholds_of
+
+FILE_SAMPLES = 500  # a Parquet file; some 500 MB at 768 px
+GROUP = 50  # samples in memory at a time, and a row group of the file
+_PICTURE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+_TYPES = {"double": "float64"}  # where pyarrow and `datasets` call a type differently
+
+
+def write_huggingface(dataset: Dataset, keys: Sequence[str], folder: Path) -> Iterator[str]:
+    """Write data/train-*.parquet and README.md below `folder`, passing each key on as it is done."""
+    (folder / "data").mkdir()
+    maps = list(maps_of(dataset, keys[0]))
+    schema = _schema(maps)
+    starts = range(0, len(keys), FILE_SAMPLES)
+    for number, start in enumerate(starts):
+        file = folder / "data" / f"train-{number:05}-of-{len(starts):05}.parquet"
+        with pq.ParquetWriter(file, schema, compression="none") as writer:  # PNG and JPEG are packed already
+            part = keys[start : start + FILE_SAMPLES]
+            for first in range(0, len(part), GROUP):
+                group = part[first : first + GROUP]
+                writer.write_table(pa.Table.from_pylist([_row(dataset, key, maps) for key in group], schema=schema))
+                yield from group
+    (folder / "README.md").write_text(_card(dataset, keys, maps), encoding="utf-8")
+
+
+def _schema(maps: Sequence[str]) -> pa.Schema:
+    pictures = ["image", *maps]
+    fields = [pa.field(name, _PICTURE) for name in pictures]
+    fields += [pa.field("scale", pa.float64()), pa.field("offset", pa.float64()), *SCHEMA]
+    kinds = {field.name: str(field.type) for field in fields[len(pictures) :]}
+    plain = {name: {"dtype": _TYPES.get(kind, kind), "_type": "Value"} for name, kind in kinds.items()}
+    features = {name: {"_type": "Image"} for name in pictures} | plain
+    return pa.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": features}})})
+
+
+def _row(dataset: Dataset, key: str, maps: Sequence[str]) -> dict[str, Any]:
+    image, stored = dataset.image_path(key), maps_of(dataset, key)
+    pictures = {"image": {"bytes": image.read_bytes(), "path": image.name}}
+    pictures |= {name: {"bytes": stored[name], "path": f"{key}.png"} for name in maps}
+    scale, offset = label_text(stored["rd"])
+    return dataset.record(key) | pictures | {"scale": scale, "offset": offset}
+
+
+def _card(dataset: Dataset, keys: Sequence[str], maps: Sequence[str]) -> str:
+    """README.md: what the set is, how it was made, how it is read; filled from build.json and the measurements."""
+    build, limits = read_build(dataset.folder), checks(thresholds_of(dataset.folder))
+    records = [dataset.record(key) for key in keys]
+    every = dataset.manifest.to_pylist()
+    sizes = len(records)
+    words = Environment(loader=PackageLoader("redweb_builder", "export"), undefined=StrictUndefined, trim_blocks=True)
+    return words.get_template("card.md").render(
+        name=dataset.folder.resolve().name,
+        version=__version__,
+        build=build,
+        maps=maps,
+        samples=sizes,
+        size_category=_size_category(sizes),
+        pairs=sum(row["key"] is not None for row in every),
+        by_people=sum(record["stage"] == STAGE for record in records),
+        reasons=Counter(row["reason"] for row in every if row["status"] == "rejected").most_common(),
+        limits=[(wording(check.measurement).title, told_limit(check)) for check in limits],
+        measurements=[line for name in MEASUREMENTS if (line := _spread(name, records))],
+    )
+
+
+def _spread(name: str, records: Sequence[dict[str, Any]]) -> tuple[str, ...] | None:
+    """A line of the card's table: title, 5th, 50th and 95th percentile, meaning."""
+    values = [record[name] for record in records if record.get(name) is not None]
+    if not values:
+        return None
+    percentiles = (told_value(name, float(value)) for value in np.percentile(values, (5, 50, 95)))
+    return (wording(name).title, *percentiles, wording(name).sentence)
+
+
+def _size_category(samples: int) -> str:
+    """The hub's words for a size."""
+    steps = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")]
+    return next((told for limit, told in steps if samples < limit), "n>1M")

@@ -1,0 +1,61 @@
+"""A sample as a cloud of coloured points (.ply), to turn about and look at.
+
+Depth here is a picture of depth, not a measurement: baseline and focal length are unknown, so the nearest label pixel
+is put at distance 1, the farthest at FARTHEST, disparity running evenly between them, and the lens is taken to see
+VIEW_DEGREES across.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import radians, tan
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from redweb_builder.dataset import Dataset
+from redweb_builder.types import FloatMap, Mask, Picture
+
+FARTHEST = 4.0
+VIEW_DEGREES = 55.0
+POINT = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("red", "u1"), ("green", "u1"), ("blue", "u1")])
+_PLY_TYPES = {"<f4": "float", "|u1": "uchar"}
+
+
+def points_of(image: Picture, disparity: FloatMap, mask: NDArray[np.uint8]) -> NDArray[np.void]:
+    """The measured and filled pixels of a sample as N points of type POINT; sky and unknown pixels are left out.
+
+    x to the right, y up, z towards the viewer (the camera looks along -z), as in OpenGL and glTF.
+    image: HxWx3 uint8; disparity: HxW float32 px; mask: HxW uint8 of Mask values.
+    """
+    rows, columns = np.nonzero((mask == Mask.MEASURED) | (mask == Mask.FILLED))
+    points = np.zeros(len(rows), POINT)
+    if not len(rows):
+        return points
+    known = disparity[rows, columns].astype(np.float64)
+    share = (known - known.min()) / max(float(np.ptp(known)), 1e-9)  # 1 = nearest
+    depth = 1 / (1 / FARTHEST + (1 - 1 / FARTHEST) * share)
+    height, width = mask.shape
+    focal = width / 2 / tan(radians(VIEW_DEGREES / 2))
+    points["x"] = (columns - (width - 1) / 2) / focal * depth
+    points["y"] = ((height - 1) / 2 - rows) / focal * depth
+    points["z"] = -depth
+    for channel, name in enumerate(("red", "green", "blue")):
+        points[name] = image[rows, columns, channel]
+    return points
+
+
+def ply(points: NDArray[np.void]) -> bytes:
+    """Points of type POINT as a binary PLY file (Turk, "The PLY Polygon File Format", 1994)."""
+    properties = "".join(f"property {_PLY_TYPES[POINT[name].str]} {name}\n" for name in POINT.names or ())
+    header = f"ply\nformat binary_little_endian 1.0\nelement vertex {len(points)}\n{properties}end_header\n"
+    return header.encode("ascii") + points.tobytes()
+
+
+def write_points(dataset: Dataset, keys: Sequence[str], folder: Path) -> Iterator[str]:
+    """Write <key>.ply for each key below `folder`, passing the key on as it is done."""
+    for key in keys:
+        sample = dataset[key]
+        (folder / f"{key}.ply").write_bytes(ply(points_of(sample.image, sample.disparity, sample.mask)))
+        yield key

@@ -1,0 +1,45 @@
+"""The layout of ReDWeb_V1 (Xian et al. 2018): Imgs/*.jpg and RDs/*.png of 8 bits, matched by name.
+
+0 is nearest, 254 the farthest that is not sky, 255 sky. The layout has no place for what is unknown: those pixels are
+255 too, as ReDWeb's background is. Values are rounded evenly in disparity; a step is 1/254 of a picture's range.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from redweb_builder.dataset import Dataset
+from redweb_builder.store import FARTHEST, SKY_VALUE, home_of
+
+FARTHEST_8, SKY_8 = 254, 255
+JPEG_QUALITY = 95
+
+
+def write_redweb_v1(dataset: Dataset, keys: Sequence[str], folder: Path) -> Iterator[str]:
+    """Write Imgs/ and RDs/ below `folder`, passing each key on as it is done. JPEGs are copied as they are."""
+    for name in ("Imgs", "RDs"):
+        (folder / name).mkdir()
+    for key in keys:
+        image = dataset.image_path(key)
+        target = folder / "Imgs" / f"{key}.jpg"
+        if image.suffix == ".jpg":
+            shutil.copyfile(image, target)
+        else:
+            with Image.open(image) as picture:
+                picture.convert("RGB").save(target, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+        with Image.open(home_of(dataset.folder, key) / "RDs" / f"{key}.png") as label:
+            values = np.asarray(label, np.uint16)
+        Image.fromarray(to_8_bit(values)).save(folder / "RDs" / f"{key}.png")
+        yield key
+
+
+def to_8_bit(values: NDArray[np.uint16]) -> NDArray[np.uint8]:
+    """16-bit label values (0 = nearest, 65535 = sky or unknown) in 8 bits, of the same sense."""
+    rounded = np.rint(values.astype(np.float64) * (FARTHEST_8 / FARTHEST))
+    return np.where(values == SKY_VALUE, SKY_8, rounded).astype(np.uint8)

@@ -1,0 +1,14 @@
+"""The stored files of a sample, bytes as they are: what the exports that keep full precision carry on."""
+
+from __future__ import annotations
+
+from redweb_builder.dataset import Dataset
+from redweb_builder.store import home_of
+
+MAPS = {"rd": "RDs", "mask": "masks", "confidence": "confidence"}  # a folder that a data set does not have is left out
+
+
+def maps_of(dataset: Dataset, key: str) -> dict[str, bytes]:
+    """PNG files of a sample by name: rd (16 bit, scale and offset in its text), mask, confidence where there is one."""
+    files = {name: home_of(dataset.folder, key) / folder / f"{key}.png" for name, folder in MAPS.items()}
+    return {name: file.read_bytes() for name, file in files.items() if name in ("rd", "mask") or file.exists()}

@@ -1,0 +1,40 @@
+"""WebDataset shards: plain tar files of samples one after the other, the files of a sample named alike.
+
+A sample has image.jpg or image.png, rd.png (16 bit, scale and offset in its text), mask.png, and its manifest row as
+json. The same data set gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from redweb_builder.dataset import Dataset
+from redweb_builder.export.stored import maps_of
+
+SHARD = 500  # samples, some 500 MB at 768 px
+
+
+def write_webdataset(dataset: Dataset, keys: Sequence[str], folder: Path) -> Iterator[str]:
+    """Write data-000000.tar and on below `folder`, passing each key on as it is done."""
+    for number, start in enumerate(range(0, len(keys), SHARD)):
+        with tarfile.open(folder / f"data-{number:06}.tar", "w", format=tarfile.PAX_FORMAT) as tar:
+            for key in keys[start : start + SHARD]:
+                for name, content in _members(dataset, key):
+                    entry = tarfile.TarInfo(name)
+                    entry.size = len(content)
+                    tar.addfile(entry, io.BytesIO(content))
+                yield key
+
+
+def _members(dataset: Dataset, key: str) -> list[tuple[str, bytes]]:
+    """File name, content. A sample's name ends at its first dot, so that a dot in the key becomes an underscore."""
+    image = dataset.image_path(key)
+    name = key.replace(".", "_")
+    row = json.dumps(dataset.record(key), ensure_ascii=False)
+    files = [(f"image{image.suffix}", image.read_bytes()), ("json", row.encode())]
+    files += [(f"{what}.png", content) for what, content in maps_of(dataset, key).items()]
+    return [(f"{name}.{ending}", content) for ending, content in sorted(files)]

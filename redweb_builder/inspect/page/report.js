@@ -1,0 +1,369 @@
+// The gallery of the report.
+const data = JSON.parse(document.getElementById("data").textContent);
+const samples = samplesOf(data);
+const NUMBERS = Object.keys(data.numbers);
+const PAGE = 40;
+const PICTURES = {
+  photo: "photograph",
+  flow: "optical flow",
+  raw: "raw disparity",
+  regions: "regions",
+  depth: "refined depth",
+  mask: "mask",
+};
+const TILE = { photo: 0, flow: 1, raw: 2, regions: 3, depth: 4, mask: 5 };
+const state = { status: "all", reason: "", text: "", sort: "key", descending: false, ranges: new Map() };
+let shown = samples,
+  drawn = 0,
+  open = -1;
+
+const file = (sample, folder, ending) => `${sample.home}${folder}/${encodeURIComponent(sample.key)}.${ending}`;
+
+// ---- which samples, in which order
+function passes(sample) {
+  if (state.status === "borderline" ? !sample.borderline : state.status !== "all" && sample.status !== state.status)
+    return false;
+  if (state.reason && sample.reason !== state.reason) return false;
+  if (state.text && !sample.key.toLowerCase().includes(state.text)) return false;
+  for (const [name, [low, high]] of state.ranges) {
+    if (sample[name] === null || sample[name] < low || sample[name] > high) return false;
+  }
+  return true;
+}
+function compare(a, b) {
+  const one = a[state.sort],
+    other = b[state.sort];
+  if (one === null || other === null) return (one === null) - (other === null) || (a.key < b.key ? -1 : 1);
+  const order = one < other ? -1 : one > other ? 1 : 0;
+  return (state.descending ? -order : order) || (a.key < b.key ? -1 : 1);
+}
+function refresh() {
+  shown = samples.filter(passes).sort(compare);
+  drawn = 0;
+  $("gallery").replaceChildren();
+  $("told").textContent =
+    shown.length === samples.length ? `All ${samples.length} pairs` : `${shown.length} of ${samples.length} pairs`;
+  for (const button of document.querySelectorAll("[data-status]"))
+    button.setAttribute("aria-pressed", button.dataset.status === state.status);
+  for (const button of document.querySelectorAll("[data-reason]"))
+    button.setAttribute("aria-pressed", button.dataset.reason === state.reason);
+  $("reason").value = state.reason;
+  if (!shown.length)
+    $("gallery").append(make("p", { className: "nothing", textContent: "No pair is like that. Take a filter away." }));
+  more();
+}
+function more() {
+  $("gallery").append(...shown.slice(drawn, drawn + PAGE).map((sample, at) => card(sample, drawn + at)));
+  drawn = Math.min(drawn + PAGE, shown.length);
+  if (drawn < shown.length && $("sentinel").getBoundingClientRect().top < innerHeight + 600) more();
+}
+
+// ---- pictures: one of the six tiles of a strip, cut to the picture that lies in its cell
+const preview = (sample) => `previews/${encodeURIComponent(sample.key)}.jpg`;
+function status(sample) {
+  const word = sample.borderline ? `${sample.status}, borderline` : sample.status;
+  const mark = make(
+    "span",
+    { className: `status ${sample.status}` },
+    icon(sample.status),
+    sample.reason && sample.status === "rejected" ? sample.reason : word,
+  );
+  if (sample.borderline)
+    mark.append(
+      make("span", { className: "status borderline", title: "Within a tenth of a limit" }, icon("borderline")),
+    );
+  return mark;
+}
+function card(sample, at) {
+  const columns = $("gallery").classList.contains("strips") ? [0, 1, 2, 3, 4, 5] : [0, 1, 4];
+  const tiles = make(
+    "div",
+    { className: "tiles" },
+    ...columns.map((column) =>
+      make("div", { className: "tile" }, sample.home === null ? "" : crop(data.strip, sample, column, preview(sample))),
+    ),
+  );
+  const picture =
+    sample.home === null
+      ? make("div", { className: "no-picture", textContent: sample.detail || "no label was made" })
+      : tiles;
+  const button = make("button", { type: "button", className: "open", onclick: () => show(at) }, picture);
+  button.setAttribute(
+    "aria-label",
+    `Look at ${sample.key}, ${sample.status}${sample.reason ? `: ${sample.reason}` : ""}`,
+  );
+  const names = ["agreement", "coverage", "range_px"].concat(NUMBERS.includes(state.sort) ? [state.sort] : []);
+  const numbers = [...new Set(names)]
+    .filter((name) => sample[name] !== null)
+    .map((name) =>
+      make("span", {}, `${data.numbers[name].title} `, make("b", { textContent: told(data, name, sample[name]) })),
+    );
+  return make(
+    "article",
+    { className: "card" },
+    button,
+    make(
+      "div",
+      { className: "caption" },
+      make("span", { className: "key", textContent: sample.key, title: sample.key }),
+      status(sample),
+    ),
+    make("div", { className: "numbers" }, ...numbers),
+  );
+}
+
+// ---- one sample, large
+function side(sample, kind) {
+  if (kind === "photo") return make("img", { alt: "", src: file(sample, "Imgs", sample.image) });
+  if (kind === "depth") return make("img", { alt: "", className: "depth", src: file(sample, "RDs", "png") });
+  if (kind === "mask") return make("img", { alt: "", className: "mask", src: file(sample, "masks", "png") });
+  const box = crop(data.strip, sample, TILE[kind], preview(sample));
+  box.style.width = box.style.height = "100%";
+  return box;
+}
+function compareSides() {
+  const sample = shown[open],
+    frame = $("compare");
+  frame.hidden = sample.home === null;
+  if (sample.home === null) return;
+  frame.style.setProperty("--aspect", sample.width / sample.height);
+  frame.querySelector(".before").replaceChildren(side(sample, $("before").value));
+  frame.querySelector(".after").replaceChildren(side(sample, $("after").value));
+}
+function cut() {
+  $("compare").style.setProperty("--cut", `${$("cut").value}%`);
+}
+function about(sample) {
+  const link = (text, href) =>
+    make("li", {}, make("a", { href, textContent: text, target: "_blank", rel: "noopener" }));
+  const stored =
+    sample.home === null
+      ? []
+      : [
+          ["photograph", "Imgs", sample.image],
+          ["label, 16 bit", "RDs", "png"],
+          ["mask", "masks", "png"],
+        ].map(([text, folder, ending]) => link(text, file(sample, folder, ending)));
+  if (sample.home !== null) stored.push(link("strip", `previews/${encodeURIComponent(sample.key)}.jpg`));
+  const eyes = sample.left === sample.right ? ["left"] : ["left", "right"];
+  const sources = eyes.map((eye, at) =>
+    make(
+      "p",
+      {},
+      sample.source[at]
+        ? make("a", { href: sample.source[at], textContent: sample[eye], target: "_blank", rel: "noopener" })
+        : sample[eye],
+    ),
+  );
+  return [
+    status(sample),
+    sample.status === "rejected" ? make("p", { textContent: data.reasons[sample.reason] || "" }) : null,
+    sample.detail ? make("p", { className: "soft", textContent: sample.detail }) : null,
+    stored.length ? make("h3", { textContent: "Files" }) : null,
+    stored.length ? make("ul", { className: "links" }, ...stored) : null,
+    make("h3", { textContent: `Source, ${sample.layout}: ${sample.rule}` }),
+    ...sources,
+    make("h3", { textContent: "Measurements" }),
+    measurements(data, sample),
+  ].filter((part) => part !== null);
+}
+function show(at) {
+  open = at;
+  const sample = shown[at];
+  $("dialog-title").textContent = $("dialog-title").title = sample.key;
+  $("place").textContent = `${at + 1} of ${shown.length}`;
+  $("previous").disabled = at === 0;
+  $("next").disabled = at === shown.length - 1;
+  $("about").replaceChildren(...about(sample));
+  compareSides();
+  if (!$("dialog").open) $("dialog").showModal();
+}
+function step(by) {
+  if (shown[open + by]) show(open + by);
+}
+
+// ---- filters on measurements, by number or by dragging across a histogram
+function drawRanges() {
+  $("ranges").replaceChildren(
+    ...[...state.ranges].map(([name, ends]) => {
+      const scale = data.numbers[name].unit === "share" ? 100 : 1;
+      const box = (at, word) => {
+        const input = make("input", {
+          type: "number",
+          step: "any",
+          value: Number.isFinite(ends[at]) ? +(ends[at] * scale).toPrecision(4) : "",
+          placeholder: word,
+        });
+        input.setAttribute("aria-label", `${data.numbers[name].title}, ${word}`);
+        input.oninput = () => {
+          ends[at] = input.value === "" ? (at ? Infinity : -Infinity) : input.value / scale;
+          drawBrushes();
+          refresh();
+        };
+        return input;
+      };
+      const remove = make("button", { type: "button", textContent: "✕", onclick: () => setRange(name, null) });
+      remove.setAttribute("aria-label", `Remove the filter on ${data.numbers[name].title}`);
+      const unit = { share: "%", px: "px", stops: "stops", degrees: "°", percent: "%" }[data.numbers[name].unit] || "";
+      return make(
+        "span",
+        { className: "range" },
+        data.numbers[name].title,
+        box(0, "from"),
+        "to",
+        box(1, "to"),
+        unit,
+        remove,
+      );
+    }),
+  );
+}
+function drawBrushes() {
+  for (const figure of document.querySelectorAll(".histogram")) {
+    const ends = state.ranges.get(figure.dataset.name),
+      brush = figure.querySelector(".brush");
+    brush.setAttribute("visibility", ends ? "visible" : "hidden");
+    if (!ends) continue;
+    const { low, high } = figure.dataset,
+      width = figure.querySelector("svg").viewBox.baseVal.width;
+    const [from, to] = ends.map((end) => Math.min(width, Math.max(0, (width * (end - low)) / (high - low))));
+    brush.setAttribute("x", from);
+    brush.setAttribute("width", Math.max(0, to - from));
+  }
+}
+function setRange(name, ends) {
+  if (ends) state.ranges.set(name, ends);
+  else state.ranges.delete(name);
+  drawRanges();
+  drawBrushes();
+  refresh();
+}
+for (const figure of document.querySelectorAll(".histogram")) {
+  const svg = figure.querySelector("svg"),
+    low = +figure.dataset.low,
+    high = +figure.dataset.high;
+  let from = null;
+  const value = (event) => {
+    const box = svg.getBoundingClientRect(),
+      share = Math.min(1, Math.max(0, (event.clientX - box.left) / box.width));
+    return share === 0 ? -Infinity : share === 1 ? Infinity : low + share * (high - low);
+  };
+  svg.onpointerdown = (event) => {
+    from = value(event);
+    svg.setPointerCapture(event.pointerId);
+  };
+  svg.onpointermove = (event) => {
+    if (from !== null && value(event) !== from) {
+      state.ranges.set(
+        figure.dataset.name,
+        [from, value(event)].sort((a, b) => a - b),
+      );
+      drawBrushes();
+    }
+  };
+  svg.onpointerup = (event) => {
+    const same = value(event) === from;
+    setRange(figure.dataset.name, same ? null : [from, value(event)].sort((a, b) => a - b));
+    from = null;
+  };
+  svg.onpointercancel = () => {
+    from = null;
+  };
+}
+
+// ---- the page comes alive
+const counts = { all: samples.length, borderline: samples.filter((sample) => sample.borderline).length };
+for (const sample of samples) counts[sample.status] = (counts[sample.status] || 0) + 1;
+for (const button of document.querySelectorAll("[data-status]")) {
+  button.querySelector("small").textContent = counts[button.dataset.status] || 0;
+  button.onclick = () => {
+    state.status = button.dataset.status;
+    refresh();
+  };
+}
+for (const button of document.querySelectorAll("[data-reason]")) {
+  button.onclick = () => {
+    state.reason = state.reason === button.dataset.reason ? "" : button.dataset.reason;
+    state.status = "all";
+    refresh();
+    $("gallery").closest("section").scrollIntoView();
+  };
+}
+const reasons = [
+  ...new Set(
+    samples
+      .filter((sample) => sample.status === "rejected")
+      .map((sample) => sample.reason)
+      .filter(Boolean),
+  ),
+].sort();
+$("reason").append(...reasons.map((reason) => make("option", { value: reason, textContent: reason })));
+$("sort").append(
+  make("option", { value: "key", textContent: "name" }),
+  ...NUMBERS.map((name) => make("option", { value: name, textContent: data.numbers[name].title })),
+);
+$("add-range").append(...NUMBERS.map((name) => make("option", { value: name, textContent: data.numbers[name].title })));
+for (const [id, first] of [
+  ["before", "photo"],
+  ["after", "depth"],
+]) {
+  $(id).append(
+    ...Object.entries(PICTURES).map(([kind, text]) =>
+      make("option", { value: kind, textContent: text, selected: kind === first }),
+    ),
+  );
+  $(id).onchange = compareSides;
+}
+$("reason").onchange = () => {
+  state.reason = $("reason").value;
+  refresh();
+};
+$("sort").onchange = () => {
+  state.sort = $("sort").value;
+  refresh();
+};
+$("direction").onclick = () => {
+  state.descending = !state.descending;
+  $("direction").textContent = state.descending ? "↓" : "↑";
+  $("direction").setAttribute("aria-label", `Order: ${state.descending ? "largest" : "smallest"} first`);
+  refresh();
+};
+$("add-range").onchange = () => {
+  const name = $("add-range").value;
+  $("add-range").value = "";
+  if (name && !state.ranges.has(name)) setRange(name, [-Infinity, Infinity]);
+  $("ranges").lastElementChild?.querySelector("input").focus();
+};
+$("search").oninput = () => {
+  state.text = $("search").value.trim().toLowerCase();
+  refresh();
+};
+$("strips").onclick = () => {
+  const on = $("gallery").classList.toggle("strips");
+  $("strips").setAttribute("aria-pressed", on);
+  refresh();
+};
+$("cut").oninput = cut;
+$("previous").onclick = () => step(-1);
+$("next").onclick = () => step(1);
+$("close").onclick = () => $("dialog").close();
+$("dialog").onclick = (event) => {
+  if (event.target === $("dialog")) $("dialog").close();
+};
+$("dialog").onkeydown = (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "SELECT") return;
+  const onSlider = event.target.id === "cut";
+  if (event.key === "j" || (event.key === "ArrowRight" && !onSlider)) step(1);
+  else if (event.key === "k" || (event.key === "ArrowLeft" && !onSlider)) step(-1);
+  else return;
+  event.preventDefault();
+};
+new IntersectionObserver(
+  (entries) => {
+    if (entries.some((entry) => entry.isIntersecting) && drawn < shown.length) more();
+  },
+  { rootMargin: "600px" },
+).observe($("sentinel"));
+
+cut();
+refresh();

@@ -1,0 +1,173 @@
+"""report.html of a data set: what was kept, what was not, why, and what the labels look like.
+
+One file that opens from the disk and shows the pictures that lie beside it: the strips in previews/, and the stored
+photographs, labels and masks for a closer look. Nothing is fetched from elsewhere, and nothing in it changes with time:
+one data set, one report.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from redweb_builder import __version__
+from redweb_builder.dataset import read_manifest
+from redweb_builder.decisions import FILE, STAGE, as_decided, read_decisions
+from redweb_builder.filters import Check, checks
+from redweb_builder.inspect.colour import MASK_COLOURS, disparity_colours
+from redweb_builder.inspect.histogram import HEIGHT, WIDTH, Histogram, histogram
+from redweb_builder.inspect.table import NUMBERS, table
+from redweb_builder.inspect.wording import REASONS
+from redweb_builder.store import StoreError, home_of, read_build, write_atomic
+from redweb_builder.verdicts import thresholds_of
+
+STEPS = (  # how far a pair got: the step's name, and the stage of the pairs that it lost
+    ("could be read", "read"),
+    ("could be labelled", "refine"),
+    ("passed the filters", "filter"),
+    ("were no duplicates", "duplicate"),
+    ("stayed after review", STAGE),
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the funnel: how many pairs came through it, and the (reason, count) of those it stopped."""
+
+    told: str
+    left: int
+    share: float
+    lost: list[tuple[str, int]]
+
+
+def write_report(dataset: Path) -> Path:
+    """Write report.html into a finished data set and return its path. Raises StoreError where `dataset` is none."""
+    built = read_manifest(dataset).to_pylist()
+    rows = as_decided(built, read_decisions(dataset / FILE)[0])
+    pairs = [row for row in rows if row["key"] is not None]
+    limits = {check.measurement: check for check in checks(thresholds_of(dataset))}
+    script = _own("common.js") + _own("report.js")
+    template = _environment().get_template("report.html")
+    page = template.render(
+        name=dataset.resolve().name,
+        version=__version__,
+        counts=Counter(row["status"] for row in rows),
+        pairs=len(pairs),
+        funnel=funnel(pairs),
+        histograms=_histograms(pairs, limits),
+        drawing=(WIDTH, HEIGHT),
+        build=read_build(dataset),
+        left_out=[row for row in rows if row["key"] is None],
+        reasons=REASONS,
+        data=_data(dataset, pairs, limits),
+        depth_table=_depth_table(),
+        mask_tables=_mask_tables(),
+        legend=[(mask.name.lower(), "#" + bytes(colour).hex()) for mask, colour in MASK_COLOURS.items()],
+        css=_own("tokens.css") + _own("report.css"),
+        js=script,
+        js_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+    write_atomic(dataset / "report.html", page.encode())
+    return dataset / "report.html"
+
+
+def funnel(pairs: Sequence[Mapping[str, Any]]) -> list[Step]:
+    """How many pairs got how far. pairs: manifest rows as decided, left-out files not among them."""
+    steps = [Step("pairs were found", len(pairs), 1.0, [])]
+    left = len(pairs)
+    for told, stage in STEPS:
+        lost = Counter(str(row["reason"]) for row in pairs if row["status"] == "rejected" and row["stage"] == stage)
+        left -= lost.total()
+        if stage != STAGE or lost:
+            steps.append(Step(told, left, left / max(len(pairs), 1), lost.most_common()))
+    return steps
+
+
+def _histograms(pairs: Sequence[Mapping[str, Any]], limits: Mapping[str, Check]) -> list[Histogram]:
+    """Every measurement that some pair has; those that filters judge come first."""
+    groups = [[row for row in pairs if row["status"] == status and row["width"]] for status in ("kept", "rejected")]
+    names = [*limits, *(name for name in NUMBERS if name not in limits and name != "margin")]
+    drawn = []
+    for name in names:
+        kept, rejected = ([_number(row.get(name)) for row in group] for group in groups)
+        drawn.append(histogram(name, kept, rejected, limits.get(name)))
+    return [one for one in drawn if one is not None]
+
+
+def _data(dataset: Path, pairs: Sequence[Mapping[str, Any]], limits: Mapping[str, Check]) -> dict[str, Any]:
+    """What report.js works on: the table of pairs, and where the files of each lie."""
+    data, source = table(pairs, limits), _source_folder(dataset)
+    data["columns"] += ["image", "home", "source"]
+    for values, row in zip(data["rows"], pairs, strict=True):
+        links = [f"{source}/{quote(row[eye])}" if source else None for eye in ("left", "right")]
+        values += [*_stored(dataset, row), links]
+    return data
+
+
+def _stored(dataset: Path, row: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """The picture's extension, and "" or "rejected/"; None, None for a pair without a label."""
+    try:
+        home = home_of(dataset, row["key"])
+    except StoreError:
+        return None, None
+    png = (home / "Imgs" / f"{row['key']}.png").exists()
+    return "png" if png else "jpg", "" if home == dataset else "rejected/"
+
+
+def _source_folder(dataset: Path) -> str | None:
+    """The input folder seen from the data set, as a link; None where it is no longer there."""
+    told = read_build(dataset).get("input")
+    if not told or not Path(told).exists():
+        return None
+    folder = Path(told) if Path(told).is_dir() else Path(told).parent
+    try:
+        return quote(Path(os.path.relpath(folder.resolve(), dataset.resolve())).as_posix())
+    except ValueError:  # on another drive
+        return None
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _depth_table() -> list[str]:
+    """For an SVG filter: red, green and blue of the stored grey, 0 = nearest = bright."""
+    table = disparity_colours()[::-1][[*range(0, 255, 8), 255]] / 255
+    return [" ".join(f"{value:.3f}" for value in channel) for channel in table.T]
+
+
+def _mask_tables() -> list[str]:
+    """For an SVG filter: the colours of the mask's values 0, 1, 2, 3 of 255."""
+    colours = [MASK_COLOURS[mask] for mask in sorted(MASK_COLOURS)]
+    tables = [[colours[min(level, len(colours) - 1)][channel] / 255 for level in range(256)] for channel in range(3)]
+    return [" ".join(f"{value:.3f}" for value in table) for table in tables]
+
+
+def _environment() -> Environment:
+    """Jinja that escapes whatever a file name or a message holds."""
+    environment = Environment(
+        loader=PackageLoader("redweb_builder.inspect", "page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False, "ensure_ascii": False, "separators": (",", ":")}
+    return environment
+
+
+def _own(name: str) -> Markup:
+    """A file of ours, put into the page as it is."""
+    return Markup((files("redweb_builder.inspect") / "page" / name).read_text(encoding="utf-8"))

@@ -1,0 +1,42 @@
+"""The pairs of a data set as the report and the review page hold them: columns named once, a list of values a pair."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from redweb_builder.filters import Check
+from redweb_builder.inspect.strip import CELL_HEIGHT, CELL_WIDTH, COLUMNS, GAP
+from redweb_builder.inspect.wording import REASONS, told_limit, wording
+from redweb_builder.manifest import MEASUREMENTS
+
+BORDERLINE = 0.1  # a pair this near to a limit, relative to it, is worth a look whichever side it is on
+NUMBERS = ("quality", "margin", *MEASUREMENTS)
+TEXTS = ("key", "status", "stage", "reason", "detail", "left", "right", "width", "height", "layout", "rule")
+
+
+def table(pairs: Sequence[Mapping[str, Any]], limits: Mapping[str, Check]) -> dict[str, Any]:
+    """Manifest rows of pairs, and the words for their measurements and limits, ready for JSON."""
+    return {
+        "columns": [*TEXTS, *NUMBERS, "borderline"],
+        "rows": [
+            [*(row[name] for name in TEXTS), *(_short(row.get(name)) for name in NUMBERS), is_borderline(row)]
+            for row in pairs
+        ],
+        "numbers": {name: {"title": wording(name).title, "unit": wording(name).unit} for name in NUMBERS},
+        "limits": {
+            name: {"value": check.limit, "least": check.at_least, "told": told_limit(check)}
+            for name, check in limits.items()
+        },
+        "reasons": REASONS,
+        "strip": {"width": CELL_WIDTH, "height": CELL_HEIGHT, "gap": GAP, "columns": COLUMNS},
+    }
+
+
+def is_borderline(row: Mapping[str, Any]) -> bool:
+    """Whether a pair lies within a tenth of a limit, on either side, and limits decided about it."""
+    return row["margin"] is not None and row["margin"] <= BORDERLINE and row["stage"] in (None, "filter")
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.4g}")

@@ -1,0 +1,106 @@
+"""Other thresholds for a built data set: its stored measurements are judged anew, no network runs, nothing is deleted.
+
+Pairs that change sides move between the folder and its rejected/; what people decided stands whatever the thresholds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from redweb_builder.config import Thresholds
+from redweb_builder.dataset import read_manifest
+from redweb_builder.decisions import FILE, read_decisions, standing, verdict_of
+from redweb_builder.inspect.report import write_report
+from redweb_builder.inspect.show import write_grid
+from redweb_builder.store import Store, read_build
+from redweb_builder.verdicts import judged, thresholds_of
+
+OFF = ("off", "none")
+GRID_ROWS = 40
+
+
+@dataclass(frozen=True)
+class Change:
+    """A pair whose verdict would be another one. before, after: "kept", or the reason of its rejection.
+
+    decided: a person has decided about it, so that the data set keeps or leaves it as that person said.
+    """
+
+    key: str
+    before: str
+    after: str
+    decided: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What other thresholds would do: the manifest's rows as they would be, and the pairs that change."""
+
+    thresholds: Thresholds
+    rows: list[dict[str, Any]]
+    changes: list[Change]
+
+    @property
+    def kept(self) -> int:
+        """How many pairs the filters would keep."""
+        return sum(row["status"] == "kept" for row in self.rows)
+
+
+def parse_limits(settings: Sequence[str]) -> dict[str, float | None]:
+    """["max_vertical=0.2", "min_texture=off"] -> {name: limit or None}. Raises ValueError, saying what is allowed."""
+    names = [limit.name for limit in fields(Thresholds)]
+    limits: dict[str, float | None] = {}
+    for setting in settings:
+        name, _, value = setting.partition("=")
+        if name not in names:
+            raise ValueError(f"--set {setting}: the thresholds are {', '.join(names)}")
+        try:
+            limits[name] = None if value in OFF else float(value)
+        except ValueError as error:
+            raise ValueError(f"--set {setting}: {name} needs a number, or off") from error
+    return limits
+
+
+def plan_refilter(folder: Path, limits: Mapping[str, float | None]) -> Plan:
+    """Judge a finished data set by its own thresholds with `limits` in their place; nothing is written.
+
+    Raises StoreError where `folder` holds no finished data set, ValueError on a limit out of range.
+    """
+    before = read_manifest(folder).to_pylist()
+    thresholds = replace(thresholds_of(folder), **limits)
+    after = judged(before, thresholds)
+    people = standing(read_decisions(folder / FILE)[0])
+    decided = {key for key, by_reviewer in people.items() if verdict_of(by_reviewer)}
+    changes = [
+        Change(old["key"], _told(old), _told(new), old["key"] in decided)
+        for old, new in zip(before, after, strict=True)
+        if _told(old) != _told(new)
+    ]
+    return Plan(thresholds, after, changes)
+
+
+def refilter(folder: Path, limits: Mapping[str, float | None]) -> Plan:
+    """plan_refilter, then do it: files moved, manifest, build.json, grid and report written anew.
+
+    Interrupted, the same call finishes it. Raises StoreError also where a build is writing to the folder.
+    """
+    read_manifest(folder)
+    build = read_build(folder)
+    with Store(folder, build.get("identity", {})) as store:
+        plan = plan_refilter(folder, limits)
+        sides = {side: [row["key"] for row in plan.rows if row["status"] == side] for side in ("kept", "rejected")}
+        store.settle(sides["kept"], sides["rejected"])
+        store.identity["thresholds"] = asdict(plan.thresholds)
+        more = {name: value for name, value in build.items() if name not in ("format", "identity")}
+        counts = {side: len(keys) for side, keys in sides.items()}
+        store.finish(plan.rows, more | {"counts": {**build.get("counts", {}), **counts}})
+    write_grid(folder, rows=GRID_ROWS)
+    write_report(folder)
+    return plan
+
+
+def _told(row: Mapping[str, Any]) -> str:
+    return str(row["reason"]) if row["status"] == "rejected" else str(row["status"])

@@ -1,0 +1,313 @@
+"use strict";
+// The review page: a decision a key. Every decision is on the server's disk before the next sample is shown.
+const KEYS = [
+  ["a", "accept; a rejected sample is rescued"],
+  ["r", "reject, with a reason"],
+  ["x", "eyes are swapped: near is far"],
+  ["s", "skip"],
+  ["u", "undo your last decision"],
+  ["← →", "previous, next"],
+  ["Home End", "first, last"],
+  ["1 … 8", "what is shown"],
+  ["f", "flicker left and right"],
+  ["d", "depth over the photograph, on and off"],
+  ["z", "fit, or twice as large"],
+  ["+ −", "zoom"],
+  ["p", "forget the two points"],
+  ["t", "theme"],
+  ["?", "this list"],
+];
+let busy = false; // while a decision is on its way
+
+// ---- what is said about the sample
+function draw() {
+  drawStage();
+  const one = sample();
+  for (const id of ["accept", "reject", "skip", "swapped"]) $(id).disabled = !one;
+  $("said").textContent = "";
+  $("said").className = "soft";
+  drawVerdict();
+  drawFilm();
+  const done = samples.filter(mine).length;
+  $("progress").max = samples.length || 1;
+  $("progress").value = done;
+  $("progress-told").textContent = `${done} of ${samples.length} by ${data.reviewer}`;
+  for (const next of [queue[at + 1], queue[at - 1]]) {
+    if (next && labelled(next))
+      for (const kind of (PANES[view] || [[view]]).flat()) new Image().src = source(kind, next);
+  }
+}
+function drawVerdict() {
+  const one = sample();
+  if (!one) {
+    $("verdict").replaceChildren();
+    $("about").replaceChildren();
+    return;
+  }
+  const now = nowOf(one),
+    kept = status(one);
+  const word = now?.verdict
+    ? `${kept}, decided`
+    : one.reason && kept === "rejected"
+      ? one.reason
+      : one.borderline
+        ? `${kept}, borderline`
+        : kept;
+  $("verdict").replaceChildren(
+    make("h2", { textContent: one.key }),
+    make(
+      "div",
+      { className: "state" },
+      make("span", { className: `status ${kept}` }, icon(kept), word),
+      make("span", { className: "soft", textContent: `${at + 1} of ${queue.length}` }),
+    ),
+  );
+  $("accept-told").textContent = one.status === "rejected" ? "Rescue" : "Accept";
+  $("accept").disabled = !labelled(one);
+  const my = mine(one)?.[1];
+  $("accept").setAttribute("aria-pressed", my === "accept");
+  $("reject").setAttribute("aria-pressed", my === "reject");
+  const said = (now?.said || []).map(([who, what, why, when]) =>
+    make("li", { textContent: `${who}: ${what}${why ? `, ${why}` : ""} (${new Date(when).toLocaleString()})` }),
+  );
+  const sources = [...new Set([one.left, one.right])].map((name) => make("p", { textContent: name }));
+  $("about").replaceChildren(
+    ...(said.length
+      ? [
+          make("h3", { textContent: now.disputed ? "Said about it (disputed)" : "Said about it" }),
+          make("ul", { className: "said-by" }, ...said),
+        ]
+      : []),
+    ...(one.status === "rejected"
+      ? [
+          make("h3", { textContent: "Why the filters rejected it" }),
+          make("p", { textContent: data.reasons[one.reason] || one.reason }),
+          make("p", { className: "soft", textContent: one.detail || "" }),
+        ]
+      : []),
+    make("h3", { textContent: "Measurements" }),
+    measurements(data, one),
+    make("h3", { textContent: `Source, ${one.layout}: ${one.rule}` }),
+    ...sources,
+    ...(labelled(one)
+      ? [make("p", {}, make("a", { href: `/points/${enc(one.key)}`, textContent: "Point cloud (.ply)" }))]
+      : []),
+  );
+}
+// ---- deciding
+async function send(path, body, after) {
+  if (busy) return;
+  busy = true;
+  try {
+    const told = await ask(path, body);
+    if (told) decided[told.key] = told.now;
+    after(told);
+  } catch (error) {
+    $("said").textContent = `Not saved: ${error.message.replace(/^not saved: /, "")}`;
+    $("said").className = "failed";
+  } finally {
+    busy = false;
+  }
+}
+function decide(decision, reason = null) {
+  const one = sample();
+  if (!one || (decision === "accept" && !labelled(one))) return;
+  send("/api/decide", { key: one.key, decision, reason }, () => {
+    const last = at === queue.length - 1;
+    go(at + 1);
+    $("said").textContent = last
+      ? `${decision} saved. This was the last one shown.`
+      : `${one.key}: ${decision}${reason ? `, ${reason}` : ""}. u takes it back.`;
+  });
+}
+function undo() {
+  send("/api/undo", {}, (told) => {
+    if (!told) {
+      $("said").textContent = "There is nothing of yours to undo.";
+      return;
+    }
+    const found = queue.findIndex((one) => one.key === told.key);
+    if (found >= 0) go(found);
+    else draw();
+    $("said").textContent = `${told.key}: your decision is taken back.`;
+  });
+}
+function askReason() {
+  if (!sample() || $("reasons").open) return;
+  $("reason-text").value = "";
+  $("reasons").showModal();
+  $("reason-list").firstElementChild.focus();
+}
+function rejectFor(reason) {
+  $("reasons").close();
+  decide("reject", reason || null);
+}
+
+// ---- hands: keys, pointer, buttons
+const ACTIONS = {
+  a: () => decide("accept"),
+  r: askReason,
+  s: () => decide("skip"),
+  u: undo,
+  x: () => decide("reject", "eyes-swapped"),
+  ArrowRight: () => go(at + 1),
+  ArrowLeft: () => go(at - 1),
+  Home: () => go(0),
+  End: () => go(queue.length - 1),
+  f: toggleFlicker,
+  d: () => show(view === "overlay" ? "photo" : "overlay"),
+  z: () => zoomTo(zoom.scale > 1 ? 1 : 2),
+  p: () => {
+    points = [];
+    drawPoints();
+  },
+  "+": () => zoomTo(zoom.scale * 1.4),
+  "=": () => zoomTo(zoom.scale * 1.4),
+  "-": () => zoomTo(zoom.scale / 1.4),
+  t: nextTheme,
+  "?": () => $("help").showModal(),
+};
+function show(name) {
+  view = name;
+  drawStage();
+}
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if ($("reasons").open) {
+    const reason = event.target.id !== "reason-text" && data.say[+event.key - 1];
+    if (reason) {
+      event.preventDefault();
+      rejectFor(reason);
+    }
+    return;
+  }
+  if ($("help").open || !data || ["INPUT", "SELECT", "TEXTAREA"].includes(event.target.tagName)) return;
+  const action = VIEWS[event.key] ? () => show(VIEWS[event.key][0]) : ACTIONS[event.key];
+  if (!action || (event.repeat && !event.key.startsWith("Arrow"))) return;
+  event.preventDefault();
+  action();
+});
+{
+  const stage = $("stage");
+  let from = null;
+  const paneAt = (event) =>
+    [...document.querySelectorAll(".pane")].find((pane) => {
+      const box = pane.getBoundingClientRect();
+      return (
+        event.clientX >= box.left && event.clientX < box.right && event.clientY >= box.top && event.clientY < box.bottom
+      );
+    });
+  const where = (event) => {
+    const box = paneAt(event)?.firstElementChild.getBoundingClientRect();
+    return box ? [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height] : [-1, -1];
+  };
+  stage.addEventListener("pointerdown", (event) => {
+    if (event.target.closest(".opacity")) return;
+    from = { x: event.clientX, y: event.clientY, moved: false, zoom: { ...zoom } };
+  });
+  stage.addEventListener("pointermove", (event) => {
+    if (turn) {
+      const [x, y] = where(event);
+      turn(Math.max(-1, Math.min(1, 2 * x - 1)), Math.max(-1, Math.min(1, 2 * y - 1)));
+    }
+    if (!from) return;
+    const [dx, dy] = [event.clientX - from.x, event.clientY - from.y];
+    if (Math.hypot(dx, dy) > 4) from.moved = true;
+    if (from.moved && zoom.scale > 1) {
+      stage.classList.add("dragged");
+      zoom = { ...from.zoom, x: from.zoom.x + dx, y: from.zoom.y + dy };
+      zoomTo(zoom.scale);
+    }
+  });
+  addEventListener("pointerup", (event) => {
+    stage.classList.remove("dragged");
+    const [x, y] = where(event),
+      click = from && !from.moved && !turn && x >= 0 && x < 1 && y >= 0 && y < 1;
+    from = null;
+    if (click) addPoint(x, y);
+  });
+  stage.addEventListener(
+    "wheel",
+    (event) => {
+      if (!sample()) return;
+      event.preventDefault();
+      const room = (paneAt(event) || stage).getBoundingClientRect();
+      zoomTo(zoom.scale * Math.exp(-event.deltaY / 400), event.clientX - room.left, event.clientY - room.top);
+    },
+    { passive: false },
+  );
+  new ResizeObserver(() => {
+    if (data && sheets().length) {
+      place();
+      drawFilm();
+    }
+  }).observe(stage);
+}
+for (const [id, action] of [
+  ["accept", ACTIONS.a],
+  ["reject", askReason],
+  ["skip", ACTIONS.s],
+  ["undo", undo],
+  ["swapped", ACTIONS.x],
+  ["flicker", toggleFlicker],
+  ["fit", ACTIONS.z],
+  ["help-open", ACTIONS["?"]],
+])
+  $(id).onclick = action;
+$("opacity").oninput = fade;
+$("queue").onchange = () => {
+  $("queue").blur();
+  requeue(false);
+};
+$("sort").onchange = () => {
+  $("sort").blur();
+  requeue(true);
+};
+$("search").oninput = () => requeue(true);
+$("reason-cancel").onclick = () => $("reasons").close();
+$("reasons").querySelector("form").onsubmit = (event) => {
+  event.preventDefault();
+  rejectFor($("reason-text").value.trim());
+};
+$("views").append(
+  ...Object.entries(VIEWS).map(([key, [name, told]]) => {
+    const button = make(
+      "button",
+      { type: "button", onclick: () => show(name) },
+      `${told} `,
+      make("kbd", { textContent: key }),
+    );
+    button.dataset.view = name;
+    return button;
+  }),
+);
+$("keys").append(
+  ...KEYS.flatMap(([keys, told]) => [
+    make("dt", {}, ...keys.split(" ").map((key) => (key === "…" ? " … " : make("kbd", { textContent: key })))),
+    make("dd", { textContent: told }),
+  ]),
+);
+
+(async () => {
+  [data, decided] = await Promise.all([ask("/api/samples"), ask("/api/decisions")]);
+  samples = samplesOf(data);
+  const names = Object.entries(data.numbers);
+  $("sort").append(
+    make("option", { value: "key", textContent: "name" }),
+    ...names.flatMap(([name, { title }]) => [
+      make("option", { value: name, textContent: `${title}, smallest first` }),
+      make("option", { value: `-${name}`, textContent: `${title}, largest first` }),
+    ]),
+  );
+  $("reason-list").append(
+    ...data.say.map((reason, n) =>
+      make("button", { type: "button", onclick: () => rejectFor(reason) }, make("kbd", { textContent: n + 1 }), reason),
+    ),
+  );
+  fillQueues();
+  $("queue").onfocus = fillQueues;
+  requeue(false);
+  document.body.dataset.ready = "yes";
+})().catch((error) => {
+  $("stage-told").textContent = `The data set cannot be shown: ${error.message}`;
+});

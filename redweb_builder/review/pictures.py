@@ -1,0 +1,151 @@
+"""Pictures of a sample for the review page, made when they are asked for and kept in a bounded cache on the disk."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from redweb_builder.inputs.read import read_pair
+from redweb_builder.inspect.colour import disparity_picture, mask_picture
+from redweb_builder.inspect.strip import colour_scale
+from redweb_builder.manifest import source_of
+from redweb_builder.store import StoreError, home_of, read_build, read_label
+from redweb_builder.types import FloatMap, InputError, Label, Mask, Picture
+
+CACHE = ".review"
+CACHE_FILES = 2000  # some 200 MB of pictures of 768 px
+KINDS = ("depth", "mask", "parallax", "right")
+
+
+class Cache:
+    """Files in one folder, the longest unused removed beyond a number; one that cannot be written keeps nothing."""
+
+    def __init__(self, folder: Path, most: int = CACHE_FILES) -> None:
+        """Nothing is created before there is something to keep."""
+        self._folder, self._most = folder, most
+
+    def get(self, name: str, make: Callable[[], bytes]) -> bytes:
+        """The content kept under a name, made first where there is none. Raises what `make` raises."""
+        file = self._folder / blake2b(name.encode(), digest_size=16).hexdigest()
+        try:
+            content = file.read_bytes()
+            os.utime(file)
+        except OSError:
+            content = make()
+            self._keep(file, content)
+        return content
+
+    def _keep(self, file: Path, content: bytes) -> None:
+        part = file.with_name(f"{file.name}.{os.getpid()}.{id(content)}.part")
+        try:
+            self._folder.mkdir(exist_ok=True)
+            part.write_bytes(content)
+            part.replace(file)
+            with os.scandir(self._folder) as entries:
+                kept = sorted((entry.stat().st_mtime_ns, entry.path) for entry in entries)
+            for _, old in kept[: max(0, len(kept) - self._most)]:
+                Path(old).unlink(missing_ok=True)
+        except OSError:  # a full or read-only disk: the picture is made again next time
+            with suppress(OSError):
+                part.unlink()
+
+
+def render(folder: Path, kind: str, row: Mapping[str, Any], source: Path | None) -> bytes:
+    """One of KINDS of a manifest's row, as the bytes of a JPEG or PNG.
+
+    source: the folder of the stereo photographs, for the right view, which is not in the data set.
+    Raises StoreError where the sample or its source cannot be read, saying why.
+    """
+    if kind == "right":
+        return _jpeg(right_view(folder, row, source))
+    label = label_of(folder, row["key"])
+    if kind == "mask":
+        return _png(mask_picture(label.mask))
+    low, high = colour_scale(label.disparity, label.mask)
+    if kind == "depth":
+        return _jpeg(disparity_picture(label.disparity, low, high))
+    return _png(_nearness(label, low, high))
+
+
+def label_of(folder: Path, key: str) -> Label:
+    """The label of a sample. Raises StoreError."""
+    return read_label(home_of(folder, key), key)
+
+
+def photo_of(folder: Path, key: str) -> Path:
+    """The stored left view. Raises StoreError."""
+    png = home_of(folder, key) / "Imgs" / f"{key}.png"
+    return _inside(folder, png if png.exists() else png.with_name(f"{key}.jpg"))
+
+
+def preview_of(folder: Path, key: str) -> Path:
+    """The strip that the build left. Raises StoreError."""
+    home_of(folder, key)
+    return _inside(folder, folder / "previews" / f"{key}.jpg")
+
+
+def _inside(folder: Path, file: Path) -> Path:
+    found = file.resolve()
+    if not found.is_file() or not found.is_relative_to(folder.resolve()):
+        raise StoreError(f"{folder} has no {file.name} in {file.parent.name}")
+    return found
+
+
+def source_folder(folder: Path, stated: Path | None = None) -> Path | None:
+    """Where the stereo photographs lie: as stated, or as build.json has it; None where there is no such folder."""
+    told = stated or Path(read_build(folder).get("input", ""))
+    found = told if told.is_dir() else told.parent
+    return found if str(told) != "." and told.exists() else None
+
+
+def right_view(folder: Path, row: Mapping[str, Any], source: Path | None) -> Picture:
+    """The right view as the label was made from it: read from the source again, in order, aligned.
+
+    HxWx3 uint8 RGB. Raises StoreError where the source is not there, is not what it was, or cannot be read.
+    """
+    if source is None:
+        raise StoreError(
+            "the right view is not in the data set, and its source folder is not there: name it by --source"
+        )
+    try:
+        pair = read_pair(source_of(row, source), read_build(folder)["identity"]["max_side"])
+    except (InputError, OSError, ValueError) as error:
+        raise StoreError(f"the right view cannot be read again: {error}") from error
+    if pair.digest != row["source_sha256"]:
+        raise StoreError("the source files have changed since the data set was built")
+    left, right = (pair.right, pair.left) if row["eyes_exchanged"] else (pair.left, pair.right)
+    if not row["aligned"]:
+        return right
+    from redweb_builder.align import apply_alignment, estimate_alignment  # here: it loads PyTorch, by way of the flow
+    from redweb_builder.quick import quick_look
+
+    return apply_alignment(right, estimate_alignment(quick_look(left, right), left.shape))[0]
+
+
+def _nearness(label: Label, low: float, high: float) -> Picture:
+    """HxW uint8, 255 = nearest: what the parallax view moves by. Unknown pixels stay with the far."""
+    near: FloatMap = np.nan_to_num((label.disparity - low) / (high - low), nan=0.0)
+    near[label.mask == Mask.SKY] = 0
+    return np.rint(255 * np.clip(near, 0, 1)).astype(np.uint8)
+
+
+def _jpeg(picture: Picture) -> bytes:
+    return _saved(picture, "JPEG", quality=90, subsampling=0)
+
+
+def _png(picture: Picture) -> bytes:
+    return _saved(picture, "PNG", compress_level=1)
+
+
+def _saved(picture: Picture, form: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, form, **options)
+    return buffer.getvalue()

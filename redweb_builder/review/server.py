@@ -1,0 +1,193 @@
+"""The local review server: this machine only, one person at a time by a token that works once.
+
+Every answer is checked for three things before anything else: the Host header names this machine (else a foreign
+page could reach it through a name of its own, "DNS rebinding"), the visitor has shown the token, and whoever changes
+something comes from this page.
+"""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Callable
+from hmac import compare_digest
+from importlib.resources import files
+from threading import Lock
+from urllib.parse import urlsplit
+
+import cv2
+from flask import Flask, Response, abort, jsonify, redirect, render_template, request, send_file
+from jinja2 import ChoiceLoader, PackageLoader
+from waitress.server import create_server
+
+from redweb_builder import __version__
+from redweb_builder.review.pictures import KINDS, photo_of, preview_of
+from redweb_builder.review.session import Session
+from redweb_builder.store import StoreError
+
+LOOPBACK = "127.0.0.1"
+THREADS = 8
+MAX_BODY = 64 * 1024
+PAGES = {  # the files of the page, by the package that holds them
+    "tokens.css": "redweb_builder.inspect",
+    "common.js": "redweb_builder.inspect",
+    **dict.fromkeys(("review.css", "parallax.js", "queue.js", "stage.js", "review.js"), "redweb_builder.review"),
+}
+SAFE_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; frame-ancestors 'none'; "
+    "form-action 'none'; base-uri 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "private, no-cache",
+}
+
+
+def serve(session: Session, port: int, tell: Callable[[str], None]) -> None:
+    """Serve until interrupted. port: 0 picks a free one. tell: called once with the address, token included.
+
+    Raises ValueError where the port cannot be had.
+    """
+    cv2.setNumThreads(1)  # requests run side by side; and a right view must be aligned as the build did (engines.py)
+    try:
+        listening = socket.create_server((LOOPBACK, port))
+    except OSError as error:
+        raise ValueError(f"port {port}: {error.strerror}; without --port any that is free is taken") from error
+    token, free = secrets.token_urlsafe(24), listening.getsockname()[1]
+    app = create_app(session, token, free)
+    server = create_server(app, sockets=[listening], threads=THREADS, max_request_body_size=MAX_BODY)
+    tell(f"http://{LOOPBACK}:{free}/?token={token}")
+    server.run()
+
+
+def create_app(session: Session, token: str, port: int = 80) -> Flask:
+    """The web application. token: what the first visit must bring; port: the one it is served at."""
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    app.jinja_loader = ChoiceLoader(
+        [PackageLoader("redweb_builder.review", "page"), PackageLoader("redweb_builder.inspect", "page")]
+    )
+    _guard(app, token, port)
+    _pages(app, session)
+    _answers(app, session)
+    return app
+
+
+def _guard(app: Flask, token: str, port: int) -> None:
+    """Who may ask: hosts, token, cookie, origin."""
+    visitor = secrets.token_urlsafe(24)
+    spent = Lock()  # taken by the first who brings the token, and never given back
+
+    names = {LOOPBACK, "localhost"}
+    ours = {f"{name}:{port}" for name in names} | (names if port == 80 else set())  # browsers leave out :80
+    cookie = f"redweb-review-{port}"  # cookies do not tell ports apart: two reviews at once need a name each
+
+    @app.before_request
+    def check() -> Response | None:
+        if request.headers.get("Host", "") not in ours:
+            abort(403, "This server answers to this machine only.")
+        known = compare_digest(request.cookies.get(cookie, "").encode(), visitor.encode())
+        given = request.args.get("token")
+        if given is not None and request.path == "/":
+            if not known and not (compare_digest(given.encode(), token.encode()) and spent.acquire(blocking=False)):
+                abort(403, "This link was used already, or is not the one that was printed. Start the review again.")
+            answer = redirect("/")
+            answer.set_cookie(cookie, visitor, httponly=True, samesite="Strict")
+            return answer  # type: ignore[return-value]
+        if not known:
+            abort(403, "Open the link that was printed when the review was started.")
+        if request.method != "GET":
+            origin = urlsplit(request.headers.get("Origin", ""))
+            if origin.scheme != "http" or origin.netloc not in ours or not request.is_json:
+                abort(403, "Decisions are taken from the review page only.")
+        return None
+
+    @app.after_request
+    def protect(answer: Response) -> Response:
+        answer.headers.update(SAFE_HEADERS)
+        return answer
+
+
+def _pages(app: Flask, session: Session) -> None:
+    """The page, its files, and the pictures."""
+
+    @app.get("/")
+    def page() -> str:
+        return render_template("review.html", name=session.folder.resolve().name, version=__version__)
+
+    @app.get("/page/<name>")
+    def own(name: str) -> Response:
+        if name not in PAGES:
+            abort(404)
+        kind = "text/css" if name.endswith(".css") else "text/javascript"
+        return _answer((files(PAGES[name]) / "page" / name).read_bytes(), f"{kind}; charset=utf-8")
+
+    @app.get("/photo/<key>")
+    def photo(key: str) -> Response:
+        return send_file(photo_of(session.folder, key), conditional=True, max_age=0)
+
+    @app.get("/preview/<key>")
+    def preview(key: str) -> Response:
+        return send_file(preview_of(session.folder, key), conditional=True, max_age=0)
+
+    @app.get("/picture/<kind>/<key>")
+    def picture(kind: str, key: str) -> Response:
+        if kind not in KINDS:
+            abort(404)
+        content = session.picture(kind, key)
+        return _answer(content, "image/png" if content.startswith(b"\x89PNG") else "image/jpeg")
+
+    @app.get("/points/<key>")
+    def points(key: str) -> Response:
+        answer = _answer(session.points(key), "application/octet-stream")
+        answer.headers.set("Content-Disposition", "attachment", filename=f"{key}.ply")
+        return answer
+
+
+def _answers(app: Flask, session: Session) -> None:
+    """What the page asks for and sends; a wish that cannot be met is a sentence under "error"."""
+
+    @app.get("/api/samples")
+    def samples() -> Response:
+        return _answer(session.samples(), "application/json")
+
+    @app.get("/api/decisions")
+    def decisions() -> Response:
+        return jsonify(session.decisions())
+
+    @app.post("/api/decide")
+    def decide() -> Response:
+        wish = request.get_json()
+        if not isinstance(wish, dict) or wish.get("decision") not in ("accept", "reject", "skip"):
+            raise ValueError("a decision is accept, reject or skip")
+        reason = wish.get("reason")
+        return jsonify(session.decide(str(wish.get("key")), wish["decision"], None if reason is None else str(reason)))
+
+    @app.post("/api/undo")
+    def undo() -> Response:
+        return jsonify(session.undo())
+
+    @app.get("/api/order/<key>")
+    def order(key: str) -> Response:
+        ax, ay, bx, by = (int(request.args.get(name, "")) for name in ("ax", "ay", "bx", "by"))
+        return jsonify(session.order(key, (ax, ay), (bx, by)))
+
+    @app.errorhandler(StoreError)
+    def refused(error: StoreError) -> tuple[Response, int]:
+        return jsonify(error=str(error)), 404
+
+    @app.errorhandler(ValueError)
+    def wrong(error: ValueError) -> tuple[Response, int]:
+        return jsonify(error=str(error)), 400
+
+    @app.errorhandler(OSError)
+    def failed(error: OSError) -> tuple[Response, int]:
+        return jsonify(error=f"not saved: {error.strerror or error}"), 507
+
+
+def _answer(content: bytes, kind: str) -> Response:
+    """Content that the browser asks about again, and need not fetch again where it is the same."""
+    answer = Response(content, content_type=kind)
+    answer.add_etag()
+    answer.make_conditional(request)
+    return answer

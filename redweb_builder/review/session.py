@@ -1,0 +1,193 @@
+"""What the review server knows: the samples of a data set, what was decided so far, and who is deciding now."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from redweb_builder.dataset import read_manifest
+from redweb_builder.decisions import (
+    FILE,
+    Decision,
+    append_decisions,
+    decide,
+    is_disputed,
+    parse_decisions,
+    standing,
+    verdict_of,
+)
+from redweb_builder.export.points import ply, points_of
+from redweb_builder.filters import checks
+from redweb_builder.inspect.table import table
+from redweb_builder.inspect.wording import PEOPLE_SAY
+from redweb_builder.review.pictures import CACHE, Cache, label_of, photo_of, render, source_folder
+from redweb_builder.store import StoreError, home_of
+from redweb_builder.types import Mask
+from redweb_builder.verdicts import thresholds_of
+
+LABELS_IN_MEMORY = 4
+BASIS = {
+    Mask.UNKNOWN: "unknown",
+    Mask.MEASURED: "measured",
+    Mask.SKY: "sky",
+    Mask.FILLED: "filled in",
+}
+
+
+class Session:
+    """One reviewer at one data set. Safe to be called from several threads."""
+
+    def __init__(self, folder: Path, reviewer: str, source: Path | None = None) -> None:
+        """Open a finished data set. source: the stereo photographs, where they have moved. Raises StoreError."""
+        self.folder, self.reviewer = folder, reviewer
+        self.source = source_folder(folder, source)
+        if source is not None and self.source is None:
+            raise StoreError(f"{source}: there is no such folder of stereo photographs")
+        self._built = 0
+        self._rows: dict[str, dict[str, Any]] = {}
+        self._read_rows()
+        self._lock = Lock()
+        self._cache = Cache(folder / CACHE)
+        self._decisions: list[Decision] = []
+        self._read_to = 0
+        self._label = lru_cache(LABELS_IN_MEMORY)(lambda key, version: label_of(folder, key))
+
+    def samples(self) -> bytes:
+        """JSON: the table of all pairs as built, and what the page needs once."""
+        self._read_rows()
+        return self._samples
+
+    def _table(self) -> bytes:
+        limits = {check.measurement: check for check in checks(thresholds_of(self.folder))}
+        told = {
+            "name": self.folder.resolve().name,
+            "reviewer": self.reviewer,
+            "source": self.source is not None,
+            "say": PEOPLE_SAY,
+        }
+        return json.dumps(table(list(self._rows.values()), limits) | told, ensure_ascii=False).encode()
+
+    def decisions(self) -> dict[str, Any]:
+        """key -> what stands about it, of every sample that somebody decided about."""
+        return {key: _told(by_reviewer) for key, by_reviewer in standing(self._decided()).items()}
+
+    def decide(self, key: str, decision: str, reason: str | None) -> dict[str, Any]:
+        """Record a decision of this reviewer; what stands now. Raises StoreError, ValueError, OSError (not saved)."""
+        if decision == "accept":
+            home_of(self.folder, self._row(key)["key"])  # what has no label cannot be rescued
+        self._row(key)
+        append_decisions(self.folder, [decide(key, decision, self.reviewer, reason)])
+        return self._now(key)
+
+    def undo(self) -> dict[str, Any] | None:
+        """Take back this reviewer's latest decision; what stands about that sample now, None where there is none."""
+        mine = [
+            by_reviewer[self.reviewer]
+            for by_reviewer in standing(self._decided()).values()
+            if self.reviewer in by_reviewer
+        ]
+        if not mine:
+            return None
+        last = max(mine, key=lambda one: one.time)
+        append_decisions(self.folder, [decide(last.key, "undo", self.reviewer, undoes=last.id)])
+        return self._now(last.key)
+
+    def picture(self, kind: str, key: str) -> bytes:
+        """One of pictures.KINDS of a sample, from the cache where it is there. Raises StoreError."""
+        row = self._row(key)
+        return self._cache.get(
+            f"{kind}/{key}/{self._version(key)}", lambda: render(self.folder, kind, row, self.source)
+        )
+
+    def points(self, key: str) -> bytes:
+        """The sample's point cloud, a PLY file. Raises StoreError."""
+        label = label_of(self.folder, self._row(key)["key"])
+        with Image.open(photo_of(self.folder, key)) as image:
+            return ply(points_of(np.asarray(image.convert("RGB")), label.disparity, label.mask))
+
+    def order(self, key: str, one: tuple[int, int], other: tuple[int, int]) -> dict[str, Any]:
+        """Which of two pixels (x, y) of a label is nearer, in words. Raises StoreError, ValueError."""
+        points = [self._point(key, *at) for at in (one, other)]
+        return {"points": points, "told": _order(*points)}
+
+    def _point(self, key: str, x: int, y: int) -> dict[str, Any]:
+        label = self._label(self._row(key)["key"], self._version(key))
+        height, width = label.mask.shape
+        if not (0 <= x < width and 0 <= y < height):
+            raise ValueError(f"({x}, {y}) lies beyond a picture of {width} x {height} px")
+        mask, disparity = Mask(int(label.mask[y, x])), float(label.disparity[y, x])
+        return {
+            "x": x,
+            "y": y,
+            "basis": BASIS[mask],
+            "disparity": disparity if np.isfinite(disparity) and mask != Mask.SKY else None,
+        }
+
+    def _row(self, key: str) -> dict[str, Any]:
+        try:
+            return self._rows[key]
+        except KeyError:
+            raise StoreError(f"the data set has no pair {key!r}") from None
+
+    def _read_rows(self) -> None:
+        """Read the manifest where it is another one than before: a refilter may have changed it."""
+        file = self.folder / "manifest.parquet"
+        if file.exists() and file.stat().st_mtime_ns == self._built:
+            return
+        rows = read_manifest(self.folder).to_pylist()
+        self._rows = {row["key"]: row for row in rows if row["key"] is not None}
+        self._samples = self._table()  # made here, so that the page need not wait for it
+        self._built = file.stat().st_mtime_ns
+
+    def _version(self, key: str) -> int:
+        """Another number where the label is another one: what was made of it before is not shown again."""
+        return (home_of(self.folder, key) / "RDs" / f"{key}.png").stat().st_mtime_ns
+
+    def _now(self, key: str) -> dict[str, Any]:
+        about = [one for one in self._decided() if one.key == key]
+        return {"key": key, "now": _told(standing(about).get(key, {}))}
+
+    def _decided(self) -> list[Decision]:
+        """The file's decisions; what others have appended since is read too, whole lines only."""
+        file = self.folder / FILE
+        with self._lock:
+            size = file.stat().st_size if file.exists() else 0
+            if size < self._read_to:  # another file
+                self._decisions, self._read_to = [], 0
+            if size > self._read_to:
+                with file.open("rb") as opened:
+                    opened.seek(self._read_to)
+                    new = opened.read()
+                whole = new[: new.rfind(b"\n") + 1]
+                self._decisions = [*self._decisions, *parse_decisions(whole)[0]]
+                self._read_to += len(whole)
+            return self._decisions
+
+
+def _told(by_reviewer: dict[str, Decision]) -> dict[str, Any]:
+    verdict = verdict_of(by_reviewer)
+    return {
+        "verdict": verdict.decision if verdict else None,
+        "disputed": is_disputed(by_reviewer),
+        "said": [[one.reviewer, one.decision, one.reason, one.time] for one in by_reviewer.values()],
+    }
+
+
+def _order(one: dict[str, Any], other: dict[str, Any]) -> str:
+    """In words, which of the points A and B is nearer."""
+    if "unknown" in (one["basis"], other["basis"]):
+        return "The label does not know the depth of " + ("A" if one["basis"] == "unknown" else "B")
+    if one["basis"] == other["basis"] == "sky":
+        return "Both are sky"
+    if "sky" in (one["basis"], other["basis"]):
+        return "B is nearer: A is sky" if one["basis"] == "sky" else "A is nearer: B is sky"
+    difference = one["disparity"] - other["disparity"]
+    if difference == 0:
+        return "A and B are equally far"
+    return f"{'A' if difference > 0 else 'B'} is nearer, by {abs(difference):.2f} px of disparity"

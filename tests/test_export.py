@@ -1,0 +1,256 @@
+"""Every export, read back by a reader that is not ours, against the source."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+from numpy.typing import NDArray
+from PIL import Image
+
+from cli import main
+from redweb_builder import open_dataset
+from redweb_builder.dataset import Dataset
+from redweb_builder.decisions import append_decisions, decide
+from redweb_builder.export import huggingface, webdataset
+from redweb_builder.export.dataset import WRITERS, export_dataset
+from redweb_builder.export.points import FARTHEST, VIEW_DEGREES, points_of
+from redweb_builder.export.redweb_v1 import to_8_bit
+from redweb_builder.store import StoreError
+from redweb_builder.types import Mask
+
+Snapshot = Callable[[Path], dict[str, bytes]]
+
+
+@pytest.fixture(scope="module")
+def decided(built: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built set with one sample rejected and one rescued by a person."""
+    folder: Path = shutil.copytree(built.out, tmp_path_factory.mktemp("decided") / "set")
+    rows = built.rows
+    append_decisions(folder, [decide(rows["good-room"]["key"], "reject", "ana", "wrong-sky")])
+    append_decisions(folder, [decide(rows["torn"]["key"], "accept", "ana")])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def dataset(decided: Path) -> Dataset:
+    return open_dataset(decided)
+
+
+def stored(folder: Path, kind: str, key: str) -> bytes:
+    """The bytes of a stored file, wherever it lies."""
+    return next(folder.rglob(f"{kind}/{key}.*")).read_bytes()
+
+
+def grey(png: bytes) -> NDArray[np.int64]:
+    with Image.open(io.BytesIO(png)) as image:
+        return np.asarray(image).astype(np.int64)
+
+
+# --- ReDWeb_V1 ---------------------------------------------------------------------------------------------------
+
+
+def test_redweb_v1_is_the_published_layout(decided: Path, dataset: Dataset, tmp_path: Path) -> None:
+    export_dataset(decided, "redweb-v1", tmp_path / "out")
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["Imgs", "RDs"]
+    images = {file.stem: file for file in (tmp_path / "out" / "Imgs").glob("*.jpg")}
+    labels = {file.stem: file for file in (tmp_path / "out" / "RDs").glob("*.png")}
+    assert sorted(images) == sorted(labels) == dataset.keys
+    for key, file in labels.items():
+        with Image.open(file) as label, Image.open(images[key]) as image:
+            assert (label.mode, label.format, image.mode, image.format) == ("L", "PNG", "RGB", "JPEG")
+            assert label.size == image.size
+            values, picture = np.asarray(label).astype(float), np.asarray(image).astype(float)
+        fine, mask = grey(stored(decided, "RDs", key)), grey(stored(decided, "masks", key))
+        ground = (mask == Mask.MEASURED) | (mask == Mask.FILLED)
+        assert np.abs(values / 254 - fine / 65534)[ground].max() <= 0.5 / 254 + 1e-9
+        assert values[ground].min() == 0
+        assert values[ground].max() == 254
+        assert (values[~ground] == 255).all()
+        assert np.abs(picture - dataset[key].image).mean() < 4  # a JPEG of it
+    hut = next(key for key in dataset.keys if key.startswith("good-hut"))
+    assert images[hut].read_bytes() == stored(decided, "Imgs", hut)  # a JPEG is not packed twice
+
+
+def test_8_bit_keeps_order_and_sky_apart() -> None:
+    values = np.arange(65536, dtype=np.uint16)
+    coarse = to_8_bit(values).astype(int)
+    assert (np.diff(coarse) >= 0).all()
+    assert coarse[[0, 65534, 65535]].tolist() == [0, 254, 255]
+
+
+# --- WebDataset --------------------------------------------------------------------------------------------------
+
+
+def test_webdataset_is_read_by_webdataset(
+    decided: Path, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = pytest.importorskip("webdataset", reason="webdataset is not installed")
+    monkeypatch.setattr(webdataset, "SHARD", 2)
+    export_dataset(decided, "webdataset", tmp_path / "out")
+    shards = sorted(str(file) for file in (tmp_path / "out").glob("*.tar"))
+    assert len(shards) == -(-len(dataset) // 2)
+    samples = {one["__key__"]: one for one in reader.WebDataset(shards, shardshuffle=False)}
+    assert sorted(samples) == dataset.keys
+    for key, sample in samples.items():
+        row = json.loads(sample["json"])
+        assert row == json.loads(json.dumps(dataset.record(key)))
+        assert sample["rd.png"] == stored(decided, "RDs", key)
+        assert sample["mask.png"] == stored(decided, "masks", key)
+        assert sample[f"image{dataset.image_path(key).suffix}"] == stored(decided, "Imgs", key)
+
+
+def test_a_dot_in_a_key_does_not_cut_a_sample_apart(decided: Path, dataset: Dataset, tmp_path: Path) -> None:
+    reader = pytest.importorskip("webdataset", reason="webdataset is not installed")
+    key, odd = dataset.keys[0], "v1.2.scene-00000000"
+    folder = shutil.copytree(decided, tmp_path / "set")
+    table = pq.read_table(folder / "manifest.parquet").to_pylist()
+    for row in table:
+        row["key"] = odd if row["key"] == key else row["key"]
+    pq.write_table(
+        type(dataset.manifest).from_pylist(table, schema=dataset.manifest.schema), folder / "manifest.parquet"
+    )
+    for file in folder.rglob(f"{key}.*"):
+        file.rename(file.with_name(odd + file.suffix))
+    export_dataset(folder, "webdataset", tmp_path / "out", [odd])
+    (sample,) = reader.WebDataset(str(tmp_path / "out" / "data-000000.tar"), shardshuffle=False)
+    assert sample["rd.png"] == stored(folder, "RDs", odd)
+    assert json.loads(sample["json"])["key"] == odd
+
+
+# --- Hugging Face ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hub_folder(decided: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(huggingface, "FILE_SAMPLES", 3)
+    monkeypatch.setattr(huggingface, "GROUP", 2)
+    return export_dataset(decided, "huggingface", tmp_path / "hub").out
+
+
+def test_hugging_face_is_read_by_datasets(hub_folder: Path, dataset: Dataset, tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed")
+    loaded = datasets.load_dataset(str(hub_folder), split="train", cache_dir=str(tmp_path / "cache"))
+    assert loaded["key"] == dataset.keys
+    for one in loaded:
+        sample = dataset[one["key"]]
+        np.testing.assert_array_equal(np.asarray(one["image"].convert("RGB")), sample.image)
+        np.testing.assert_array_equal(np.asarray(one["mask"]), sample.mask)
+        disparity = one["offset"] + one["scale"] * np.asarray(one["rd"], np.float64)
+        disparity[np.asarray(one["mask"]) == 0] = np.nan
+        np.testing.assert_allclose(disparity, sample.disparity, atol=1e-4)
+        assert one["agreement"] == sample.record["agreement"]
+
+
+def test_hugging_face_files_are_plain_parquet(hub_folder: Path, decided: Path, dataset: Dataset) -> None:
+    files = sorted((hub_folder / "data").iterdir())
+    assert files[0].name == f"train-00000-of-{len(files):05}.parquet"
+    rows = [row for file in files for row in pq.read_table(file).to_pylist()]
+    assert [row["key"] for row in rows] == dataset.keys
+    assert all(row["rd"]["bytes"] == stored(decided, "RDs", row["key"]) for row in rows)
+
+
+def test_the_card_tells_what_the_set_is(hub_folder: Path, dataset: Dataset, built: Any) -> None:
+    card = (hub_folder / "README.md").read_text()
+    head = card.split("---")[1]
+    assert "task_categories:\n- depth-estimation" in head
+    assert "path: data/train-*.parquet" in head
+    assert f"{len(dataset)} photographs" in card
+    assert "DIS optical flow" in card
+    assert "| textureless | 1 |" in card
+    assert "| agreement | at least 60 % |" in card
+    assert str(built.source) not in card  # no path of the machine
+
+
+# --- points ------------------------------------------------------------------------------------------------------
+
+
+def read_ply(content: bytes) -> NDArray[np.void]:
+    """A PLY of float and uchar properties, by its header alone."""
+    head, body = content.split(b"end_header\n", 1)
+    lines = head.decode("ascii").splitlines()
+    assert lines[:2] == ["ply", "format binary_little_endian 1.0"]
+    kinds = {"float": "<f4", "uchar": "u1"}
+    fields = [(name, kinds[kind]) for _, kind, name in (line.split() for line in lines if line.startswith("property"))]
+    points = np.frombuffer(body, np.dtype(fields))
+    assert f"element vertex {len(points)}" in lines
+    return points
+
+
+def test_points_lie_on_the_pixels_rays_in_the_order_of_the_label(
+    decided: Path, dataset: Dataset, tmp_path: Path
+) -> None:
+    key = next(key for key in dataset.keys if key.startswith("good-meadow"))
+    export_dataset(decided, "ply", tmp_path / "out", [key])
+    points, sample = read_ply((tmp_path / "out" / f"{key}.ply").read_bytes()), dataset[key]
+    height, width = sample.mask.shape
+    rows, columns = np.nonzero(np.isin(sample.mask, [Mask.MEASURED, Mask.FILLED]))
+    assert len(points) == len(rows)
+    focal = width / 2 / np.tan(np.radians(VIEW_DEGREES / 2))
+    depth = -points["z"].astype(float)
+    np.testing.assert_allclose(points["x"] / depth * focal + (width - 1) / 2, columns, atol=0.01)
+    np.testing.assert_allclose((height - 1) / 2 - points["y"] / depth * focal, rows, atol=0.01)
+    assert depth.min() == pytest.approx(1)
+    assert depth.max() == pytest.approx(FARTHEST)
+    disparity = sample.disparity[rows, columns].astype(float)
+    assert np.corrcoef(1 / depth, disparity)[0, 1] > 0.999999  # depth runs as one over disparity
+    np.testing.assert_array_equal(
+        np.stack([points[c] for c in ("red", "green", "blue")], 1), sample.image[rows, columns]
+    )
+
+
+def test_a_flat_or_empty_label_gives_points_or_none() -> None:
+    picture, flat = np.zeros((2, 3, 3), np.uint8), np.full((2, 3), 7, np.float32)
+    assert (points_of(picture, flat, np.full((2, 3), Mask.MEASURED, np.uint8))["z"] == -FARTHEST).all()
+    assert len(points_of(picture, flat, np.full((2, 3), Mask.SKY, np.uint8))) == 0
+
+
+# --- all of them -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", sorted(WRITERS))
+def test_the_same_set_gives_the_same_bytes(form: str, decided: Path, tmp_path: Path, snapshot: Snapshot) -> None:
+    for name in ("one", "two"):
+        export_dataset(decided, form, tmp_path / name)
+    assert snapshot(tmp_path / "one") == snapshot(tmp_path / "two")
+
+
+def test_an_interrupted_export_leaves_nothing(decided: Path, tmp_path: Path) -> None:
+    def interrupt(done: int, _: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        export_dataset(decided, "redweb-v1", tmp_path / "out", watch=interrupt)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_be_exported_is_told(decided: Path, tmp_path: Path, built: Any) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("x")
+    with pytest.raises(StoreError, match="not an empty folder"):
+        export_dataset(decided, "ply", tmp_path / "full")
+    with pytest.raises(StoreError, match="rescued by `review`"):
+        export_dataset(decided, "ply", tmp_path / "out", [built.rows["good-room"]["key"]])
+    (tmp_path / "net.pt").write_bytes(b"")
+    for path in (tmp_path / "net.pt", tmp_path / "nowhere", tmp_path):
+        result = CliRunner().invoke(main, ["export", str(path), "--format", "ply", "--out", str(tmp_path / "out")])
+        assert result.exit_code == 1
+        assert "is not a data set" in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_export_command(decided: Path, dataset: Dataset) -> None:
+    result = CliRunner().invoke(main, ["export", str(decided), "--format", "redweb-v1"])
+    assert result.exit_code == 0, result.output
+    out = decided.with_name("set-redweb-v1")
+    assert f"{len(dataset)} samples in {out}" in result.output
+    assert len(list((out / "RDs").iterdir())) == len(dataset)

@@ -1,0 +1,270 @@
+"""The report: its figures against the manifest's, hostile names as text, and the page itself in a real browser."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from redweb_builder import open_dataset
+from redweb_builder.decisions import append_decisions, decide
+from redweb_builder.filters import Check
+from redweb_builder.inspect.histogram import HEIGHT, WIDTH, histogram
+from redweb_builder.inspect.report import funnel, write_report
+from redweb_builder.inspect.table import is_borderline
+from redweb_builder.manifest import SCHEMA
+
+HOSTILE = '<img src=x onerror="window.hit=1">\'&amp;</script><script>window.hit=1</script>/../../ключ %2e'
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the text of scripts."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+@pytest.fixture
+def folder(built: Any, tmp_path: Path) -> Path:
+    copy: Path = shutil.copytree(built.out, tmp_path / "set")
+    write_report(copy)
+    return copy
+
+
+@pytest.fixture
+def hostile(folder: Path) -> Path:
+    """The set with a manifest that somebody made to break the page: names, reasons and details of markup."""
+    rows = pq.read_table(folder / "manifest.parquet").to_pylist()
+    for row in rows[::2]:
+        row |= {"left": HOSTILE, "detail": HOSTILE, "rule": HOSTILE}
+        if row["status"] == "rejected":
+            row["reason"] = HOSTILE
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), folder / "manifest.parquet")
+    write_report(folder)
+    return folder
+
+
+def data_of(page: Page) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(max(page.texts, key=lambda text: len(text) if text.startswith("{") else 0))
+    return found
+
+
+# --- figures -----------------------------------------------------------------------------------------------------
+
+
+def test_every_build_writes_a_report_that_asks_for_nothing_else(built: Any) -> None:
+    page = Page((built.out / "report.html").read_text(encoding="utf-8"))
+    for tag, attributes in page.tags:
+        for name in ("src", "href"):
+            told = attributes.get(name) or ""
+            assert not re.match(r"(?i)https?:|//|/", told), (tag, told)
+    assert "default-src 'none'" in next(a["content"] or "" for t, a in page.tags if a.get("http-equiv"))
+    data = data_of(page)
+    rows = [dict(zip(data["columns"], values, strict=True)) for values in data["rows"]]
+    assert Counter(row["status"] for row in rows) == Counter(row["status"] for row in built.rows.values())
+    for row in rows:
+        if row["home"] is not None:
+            assert (built.out / row["home"] / "Imgs" / f"{row['key']}.{row['image']}").is_file()
+            assert (built.out / "previews" / f"{row['key']}.jpg").is_file()
+            assert row["agreement"] == pytest.approx(built.rows[row["key"].rsplit("-", 1)[0]]["agreement"], rel=1e-3)
+
+
+def test_the_funnel_loses_each_pair_once(built: Any) -> None:
+    pairs = list(built.rows.values())
+    steps = funnel(pairs)
+    assert steps[0].left == len(pairs)
+    assert steps[-1].left == sum(row["status"] == "kept" for row in pairs)
+    for before, after in pairwise(steps):
+        assert before.left - after.left == sum(count for _, count in after.lost)
+    assert dict(steps[1].lost) == {"corrupt": 1}
+    assert {reason for step in steps for reason, _ in step.lost} == {row["reason"] for row in pairs} - {None}
+
+
+def test_the_report_tells_what_people_decided(built: Any, folder: Path) -> None:
+    append_decisions(folder, [decide(built.rows["good-hut"]["key"], "reject", "ana", "wrong-edges")])
+    html = write_report(folder).read_text(encoding="utf-8")
+    assert "stayed after review" in html
+    assert 'data-reason="wrong-edges"' in html
+
+
+def test_a_report_is_the_same_every_time(folder: Path) -> None:
+    before = (folder / "report.html").read_bytes()
+    assert write_report(folder).read_bytes() == before
+
+
+def bars(path: str) -> list[tuple[float, float, float]]:
+    """Left, bottom and height of every bar of a path."""
+    found = re.findall(r"M([\d.]+) ([\d.]+)v-([\d.]+)", path)
+    return [(float(x), float(y), float(height)) for x, y, height in found]
+
+
+def test_a_histogram_counts_every_pair_and_places_the_limit() -> None:
+    kept, rejected = [0.5] * 3 + [0.9], [0.1, 0.1, float("nan")]
+    drawn = histogram("agreement", kept, rejected, Check("not-stereo", "agreement", 0.6, True))
+    assert drawn is not None
+    heights = [sum(height for _, _, height in bars(path)) for path in (drawn.kept, drawn.rejected)]
+    assert heights == pytest.approx([4 / 3 * HEIGHT, 2 / 3 * HEIGHT])
+    assert drawn.missing == 1
+    assert drawn.limit_x is not None
+    assert drawn.low + drawn.limit_x / WIDTH * (drawn.high - drawn.low) == pytest.approx(0.6, abs=0.001)
+    assert drawn.limit_told == "at least 60 %"
+    assert histogram("agreement", [], [float("nan")], None) is None
+    one_value = histogram("range_px", [3.0, 3.0], [], None)
+    assert one_value is not None
+    assert len(bars(one_value.kept)) == 1
+
+
+def test_rejected_bars_stand_on_the_kept_ones() -> None:
+    drawn = histogram("range_px", [1.0, 1.0, 5.0], [1.0], None)
+    assert drawn is not None
+    (first, *_), (on_top,) = bars(drawn.kept), bars(drawn.rejected)
+    assert on_top[0] == first[0]
+    assert on_top[1] == pytest.approx(first[1] - first[2], abs=0.01)
+
+
+def test_borderline_is_near_a_limit_on_either_side() -> None:
+    assert is_borderline({"margin": 0.05, "stage": None})
+    assert is_borderline({"margin": 0.05, "stage": "filter"})
+    assert not is_borderline({"margin": 0.05, "stage": "duplicate"})
+    assert not is_borderline({"margin": 0.3, "stage": None})
+    assert not is_borderline({"margin": None, "stage": "read"})
+
+
+def test_hostile_names_are_text(hostile: Path) -> None:
+    page = Page((hostile / "report.html").read_text(encoding="utf-8"))
+    assert not [attributes for tag, attributes in page.tags if tag == "img"]  # the page makes its pictures itself
+    assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
+    assert sum(tag == "script" for tag, _ in page.tags) == 2
+    data = data_of(page)
+    assert HOSTILE in [values[data["columns"].index("left")] for values in data["rows"]]
+
+
+# --- in a browser ------------------------------------------------------------------------------------------------
+
+
+def keys_shown(page: Any) -> list[str]:
+    return list(page.locator(".card .key").all_text_contents())
+
+
+def test_browser_filter_sort_and_look(folder: Path, built: Any, watched: Callable[..., Any]) -> None:
+    one = watched()
+    page = one.page
+    page.goto((folder / "report.html").as_uri())
+    rows = {row["key"]: row for row in built.rows.values()}
+    assert keys_shown(page) == sorted(rows)
+    one.until("[...document.images].some((image) => image.complete && image.naturalWidth === 1460)")
+
+    page.click("[data-status=rejected]")
+    assert set(keys_shown(page)) == {key for key, row in rows.items() if row["status"] == "rejected"}
+    page.click("[data-status=all]")
+    page.click("[data-reason=textureless]")
+    assert [rows[key]["reason"] for key in keys_shown(page)] == ["textureless"]
+    page.click("[data-reason=textureless]")
+
+    page.select_option("#sort", "range_px")
+    page.click("#direction")
+    measured = [rows[key]["range_px"] for key in keys_shown(page)]
+    known = [value for value in measured if value is not None]
+    assert known == sorted(known, reverse=True)
+    assert measured[len(known) :] == [None] * (len(measured) - len(known))
+
+    page.select_option("#add-range", "agreement")
+    page.keyboard.type("90")  # percent; the box has the focus
+    high = {key for key, row in rows.items() if row["agreement"] is not None and row["agreement"] >= 0.9}
+    assert set(keys_shown(page)) == high
+    page.click(".range button")
+    assert len(keys_shown(page)) == len(rows)
+
+    drawing = page.locator(".histogram[data-name=agreement] svg")
+    drawing.scroll_into_view_if_needed()
+    box = drawing.bounding_box()
+    page.mouse.move(box["x"] + box["width"] - 1, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 40, steps=4)
+    page.mouse.up()
+    assert 0 < len(keys_shown(page)) < len(rows)
+    drawing.click()
+    assert len(keys_shown(page)) == len(rows)
+
+    page.fill("#search", "good-hut")
+    page.keyboard.press("Tab")
+    page.locator(".card .open").focus()
+    page.keyboard.press("Enter")
+    one.until("document.querySelector('#compare img.depth')?.naturalWidth === 240")
+    page.focus("#cut")
+    before = page.locator("#compare").evaluate("(frame) => frame.style.getPropertyValue('--cut')")
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#compare").evaluate("(frame) => frame.style.getPropertyValue('--cut')") != before
+    page.keyboard.press("Escape")
+    assert not page.locator("#dialog").evaluate("(dialog) => dialog.open")
+    assert one.problems == []
+    assert all(url.startswith(("file:", "data:")) for url in one.requests)
+
+
+def test_browser_depth_is_bright_where_near(folder: Path, built: Any, watched: Callable[..., Any]) -> None:
+    """The colours that the SVG filter gives, against the label: what lies nearer is lighter."""
+    one = watched(width=1280, height=900)
+    key = built.rows["good-hut"]["key"]
+    one.page.goto((folder / "report.html").as_uri())
+    one.page.fill("#search", key)
+    one.page.click(".card .open")
+    one.until("document.querySelector('#compare img.depth')?.naturalWidth === 240")
+    one.page.locator("#cut").fill("0")
+    one.page.wait_for_timeout(100)
+    with Image.open(io.BytesIO(one.page.locator("#compare").screenshot())) as shot:
+        light = np.asarray(shot.convert("L").resize((240, 176), Image.Resampling.BOX), float)[8:-8, 12:-12]
+    disparity = open_dataset(folder)[key].disparity[8:-8, 12:-12]
+    known = np.isfinite(disparity)
+    assert np.corrcoef(light[known], disparity[known])[0, 1] > 0.9
+
+
+@pytest.mark.parametrize(("width", "theme"), [(390, "light"), (390, "dark"), (1280, "dark")])
+def test_browser_fits_the_screen_and_the_theme(
+    folder: Path, width: int, theme: str, watched: Callable[..., Any]
+) -> None:
+    one = watched(width=width, theme=theme)
+    one.page.goto((folder / "report.html").as_uri())
+    assert one.page.evaluate("document.documentElement.scrollWidth") <= width
+    paper = one.page.evaluate("getComputedStyle(document.body).backgroundColor")
+    dark = sum(map(int, re.findall(r"\d+", paper)[:3])) < 3 * 128
+    assert dark == (theme == "dark")
+    one.page.click(".theme")  # system, light, dark
+    one.page.click(".theme")
+    assert one.page.evaluate("document.documentElement.dataset.theme") == "dark"
+    one.page.click(".card .open")
+    assert one.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert one.problems == []
+
+
+def test_browser_hostile_names_do_nothing(hostile: Path, watched: Callable[..., Any]) -> None:
+    one = watched()
+    one.page.goto((hostile / "report.html").as_uri())
+    for at in range(one.page.locator(".card").count()):
+        one.page.locator(".card .open").nth(at).click()
+        one.page.keyboard.press("Escape")
+    assert one.page.evaluate("window.hit") is None
+    assert HOSTILE in one.page.locator("body").text_content()
+    assert one.problems == []
+    assert all(url.startswith(hostile.as_uri()) or url.startswith("data:") for url in one.requests)

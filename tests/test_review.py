@@ -1,0 +1,451 @@
+"""The review page: who may ask, what it answers, and a reviewer's keys in a real browser."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from cli import main
+from redweb_builder import open_dataset
+from redweb_builder.decisions import FILE, append_decisions, decide, read_decisions
+from redweb_builder.inputs.read import read_pair
+from redweb_builder.manifest import SCHEMA
+from redweb_builder.review.pictures import Cache
+from redweb_builder.review.session import Session
+from redweb_builder.types import Mask, PairSource
+
+pytest.importorskip("flask", reason="the review extra is not installed")
+pytest.importorskip("waitress", reason="the review extra is not installed")
+
+TOKEN = "the-token"
+HERE = "http://localhost"  # at port 80, which browsers leave out
+HOSTILE = '<img src=x onerror="window.hit=1">\'</script>'
+
+
+@dataclass
+class Desk:
+    """A data set under review: its folder, the web client of a reviewer who is let in, and keys by name."""
+
+    folder: Path
+    client: Any
+    keys: dict[str, str]
+
+    def decide(self, name: str, decision: str, reason: str | None = None) -> Any:
+        wish = {"key": self.keys[name], "decision": decision, "reason": reason}
+        return self.client.post("/api/decide", json=wish, headers={"Origin": HERE})
+
+    def picture(self, path: str) -> Any:
+        answer = self.client.get(path)
+        assert answer.status_code == 200, answer.text
+        return np.asarray(Image.open(io.BytesIO(answer.data)))
+
+
+def app_of(folder: Path, reviewer: str = "ana") -> Any:
+    from redweb_builder.review.server import create_app
+
+    return create_app(Session(folder, reviewer), TOKEN)
+
+
+def enter(folder: Path, reviewer: str = "ana") -> Any:
+    client = app_of(folder, reviewer).test_client()
+    assert client.get(f"/?token={TOKEN}").status_code == 302
+    return client
+
+
+@pytest.fixture
+def folder(built: Any, tmp_path: Path) -> Path:
+    copy: Path = shutil.copytree(built.out, tmp_path / "set")
+    return copy
+
+
+@pytest.fixture
+def desk(built: Any, folder: Path) -> Desk:
+    return Desk(folder, enter(folder), {name: row["key"] for name, row in built.rows.items()})
+
+
+# --- who may ask -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1:81", "127.0.0.1.evil.example:80", "localhost@evil", ""])
+def test_a_foreign_host_is_refused(desk: Desk, host: str) -> None:
+    for path in ("/", f"/?token={TOKEN}", "/api/samples", f"/photo/{desk.keys['good-hut']}"):
+        assert desk.client.get(path, headers={"Host": host}).status_code == 403
+
+
+def test_the_token_lets_in_once_and_nothing_else_does(folder: Path) -> None:
+    app = app_of(folder)
+    stranger, first, second = (app.test_client() for _ in range(3))
+    for path in ("/", "/api/samples", "/page/review.js", "/?token=wrong", "/?token="):
+        assert stranger.get(path).status_code == 403
+    welcome = first.get(f"/?token={TOKEN}")
+    assert welcome.status_code == 302
+    assert welcome.headers["Location"] == "/"
+    cookie = welcome.headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    assert TOKEN not in cookie
+    assert first.get("/").status_code == 200
+    assert second.get(f"/?token={TOKEN}").status_code == 403
+    assert first.get(f"/?token={TOKEN}").status_code == 302  # a reload by who is in already
+
+
+@pytest.mark.parametrize("origin", [None, "http://evil.example", "http://127.0.0.1:8081", "null", "https://localhost"])
+def test_another_page_cannot_decide(desk: Desk, origin: str | None) -> None:
+    wish = {"key": desk.keys["good-hut"], "decision": "reject"}
+    headers = {} if origin is None else {"Origin": origin}
+    assert desk.client.post("/api/decide", json=wish, headers=headers).status_code == 403
+    assert desk.client.post("/api/undo", json={}, headers=headers).status_code == 403
+    form = desk.client.post("/api/decide", data=json.dumps(wish), headers={"Origin": HERE})
+    assert form.status_code == 403  # what a form of another site could send
+    assert not (desk.folder / FILE).exists()
+
+
+def test_answers_keep_other_sites_out(desk: Desk) -> None:
+    answer = desk.client.get("/")
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'self'" in policy
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("key", ["../build", "..%2f..%2fbuild.json", "%2e%2e", "..\\build", "a%00b", "/etc/passwd"])
+def test_no_path_leads_out_of_the_data_set(desk: Desk, key: str) -> None:
+    for kind in ("photo", "preview", "picture/depth", "picture/right", "points", "api/order"):
+        assert desk.client.get(f"/{kind}/{key}?ax=1&ay=1&bx=2&by=2").status_code in (404, 308)
+    assert desk.client.get("/page/../session.py").status_code == 404
+
+
+def test_a_manifest_or_a_link_cannot_lead_out_either(desk: Desk, tmp_path: Path) -> None:
+    Image.new("RGB", (240, 176)).save(tmp_path / "secret.png")
+    (tmp_path / "RDs").mkdir()
+    hut = desk.keys["good-hut"]
+    shutil.copy(desk.folder / "RDs" / f"{hut}.png", tmp_path / "RDs" / "stolen.png")
+    rows = pq.read_table(desk.folder / "manifest.parquet").to_pylist()
+    next(row for row in rows if row["key"] == desk.keys["good-room"])["key"] = "../RDs/stolen"
+    next(row for row in rows if row["key"] == hut)["left"] = "../../secret.png"
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), desk.folder / "manifest.parquet")
+    meadow = desk.keys["good-meadow"]
+    for kind in ("RDs", "Imgs"):
+        (desk.folder / kind / f"{meadow}.png").unlink()
+        (desk.folder / kind / f"{meadow}.png").symlink_to(tmp_path / "secret.png")
+    client = enter(desk.folder)
+    assert client.get("/picture/depth/..%2FRDs%2Fstolen").status_code == 404
+    assert client.get(f"/photo/{meadow}").status_code == 404
+    assert "outside" in client.get(f"/picture/right/{hut}").json["error"]
+
+
+# --- what it answers ---------------------------------------------------------------------------------------------
+
+
+def test_pictures_are_those_of_the_label(desk: Desk) -> None:
+    key = desk.keys["good-meadow"]
+    sample = open_dataset(desk.folder)[key]
+    np.testing.assert_array_equal(desk.picture(f"/photo/{key}"), sample.image)
+    near = desk.picture(f"/picture/parallax/{key}")
+    assert near.shape == sample.mask.shape
+    known = np.isfinite(sample.disparity) & (sample.mask != Mask.SKY)
+    assert np.corrcoef(near[known], sample.disparity[known])[0, 1] > 0.99
+    assert (near[sample.mask == Mask.SKY] == 0).all()
+    mask = desk.picture(f"/picture/mask/{key}")
+    assert len(np.unique(mask.reshape(-1, 3), axis=0)) == len(np.unique(sample.mask))
+    assert desk.client.get(f"/points/{key}").data.startswith(b"ply\n")
+
+
+def test_the_right_view_is_what_the_label_was_made_from(built: Any, desk: Desk) -> None:
+    key = desk.keys["good-hut"]
+    row = built.rows["good-hut"]
+    source = PairSource(key, built.source / row["left"], built.source / row["right"], row["layout"], row["rule"])
+    shown = desk.picture(f"/picture/right/{key}").astype(float)
+    assert np.abs(shown - read_pair(source, 768).right).mean() < 4  # a JPEG of it
+    swapped = built.rows["swapped"]
+    left_file = built.source / swapped["left"]  # the eyes were exchanged: what was left is right
+    with Image.open(left_file) as image:
+        assert np.abs(desk.picture(f"/picture/right/{swapped['key']}") - np.asarray(image, float)).mean() < 4
+    # Aligned: matches lie in the row of the left view again, where they were 12 px off.
+    raised = built.rows["raised"]
+    assert raised["aligned"]
+    sample = open_dataset(desk.folder)[raised["key"]]
+    right = desk.picture(f"/picture/right/{raised['key']}").astype(float).mean(2)
+    left = sample.image.astype(float).mean(2)
+    rows = slice(40, 140)
+    off = {dy: np.abs(left[rows].mean(1) - np.roll(right, dy, 0)[rows].mean(1)).mean() for dy in (-12, 0, 12)}
+    assert min(off, key=lambda dy: off[dy]) == 0
+
+
+def test_a_right_view_that_is_gone_or_changed_is_said(desk: Desk, built: Any, tmp_path: Path) -> None:
+    source = shutil.copytree(built.source, tmp_path / "photos")
+    key = desk.keys["good-meadow"]
+    told = json.loads((desk.folder / "build.json").read_text()) | {"input": str(source)}
+    (desk.folder / "build.json").write_text(json.dumps(told))
+    shutil.copy(source / "good-room_L.png", source / "good-meadow_L.png")
+    assert "changed" in enter(desk.folder).get(f"/picture/right/{key}").json["error"]
+    shutil.rmtree(source)
+    answer = enter(desk.folder).get(f"/picture/right/{key}")
+    assert answer.status_code == 404
+    assert "--source" in answer.json["error"]
+    moved = Session(desk.folder, "ana", built.source)
+    assert moved.picture("right", key).startswith(b"\xff\xd8")
+    assert enter(desk.folder).get(f"/picture/right/{key}").status_code == 200  # kept since
+
+
+def test_two_pixels_are_put_in_order(desk: Desk) -> None:
+    key = desk.keys["good-meadow"]
+    sample = open_dataset(desk.folder)[key]
+    measured = np.argwhere(sample.mask == Mask.MEASURED)
+    ordered = measured[np.argsort(sample.disparity[tuple(measured.T)])]
+    (fy, fx), (ny, nx) = ordered[0], ordered[-1]
+
+    def ask(a: tuple[int, int], b: tuple[int, int]) -> Any:
+        return desk.client.get(f"/api/order/{key}?ax={a[0]}&ay={a[1]}&bx={b[0]}&by={b[1]}")
+
+    told = ask((nx, ny), (fx, fy)).json
+    assert told["told"].startswith("A is nearer, by ")
+    difference = float(sample.disparity[ny, nx] - sample.disparity[fy, fx])
+    assert float(re.findall(r"[\d.]+", told["told"])[0]) == pytest.approx(difference, abs=0.01)
+    assert told["points"][0]["basis"] == "measured"
+    assert ask((fx, fy), (nx, ny)).json["told"].startswith("B is nearer")
+    sky_y, sky_x = np.argwhere(sample.mask == Mask.SKY)[0]
+    assert ask((sky_x, sky_y), (fx, fy)).json["told"] == "B is nearer: A is sky"
+    assert ask((fx, fy), (fx, fy)).json["told"] == "A and B are equally far"
+    for wrong in ((-1, 0), (240, 0), (0, 176)):
+        assert ask(wrong, (0, 0)).status_code == 400
+    assert desk.client.get(f"/api/order/{key}?ax=x").status_code == 400
+
+
+def test_decisions_are_kept_undone_and_found_again(desk: Desk) -> None:
+    now = desk.decide("good-hut", "reject", "wrong-sky").json["now"]
+    assert now["verdict"] == "reject"
+    assert now["said"][0][:3] == ["ana", "reject", "wrong-sky"]
+    desk.decide("torn", "accept")
+    desk.decide("good-room", "skip")
+    later = enter(desk.folder)
+    decided = later.get("/api/decisions").json
+    assert {key: one["verdict"] for key, one in decided.items()} == {
+        desk.keys["good-hut"]: "reject",
+        desk.keys["torn"]: "accept",
+        desk.keys["good-room"]: None,
+    }
+    undone = [later.post("/api/undo", json={}, headers={"Origin": HERE}).json for _ in range(4)]
+    assert [one and one["key"] for one in undone] == [desk.keys[n] for n in ("good-room", "torn", "good-hut")] + [None]
+    assert later.get("/api/decisions").json == {}
+    assert len(read_decisions(desk.folder / FILE)[0]) == 6  # nothing was taken out of the file
+
+
+def test_reviewers_see_each_other_and_undo_their_own(desk: Desk) -> None:
+    eve = enter(desk.folder, "eve")
+    desk.decide("good-hut", "accept")
+    wish = {"key": desk.keys["good-hut"], "decision": "reject", "reason": "x"}
+    now = eve.post("/api/decide", json=wish, headers={"Origin": HERE}).json["now"]
+    assert now["disputed"]
+    undone = desk.client.post("/api/undo", json={}, headers={"Origin": HERE}).json["now"]
+    assert [said[0] for said in undone["said"]] == ["eve"]
+    append_decisions(desk.folder, [decide(desk.keys["torn"], "accept", "from elsewhere")])
+    assert desk.keys["torn"] in desk.client.get("/api/decisions").json
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [{"key": "nothing", "decision": "accept"}, {"decision": "accept"}, {"key": "x", "decision": "undo"}, [], "x", {}],
+)
+def test_what_is_no_decision_is_refused(desk: Desk, wish: Any) -> None:
+    answer = desk.client.post("/api/decide", json=wish, headers={"Origin": HERE})
+    assert answer.status_code in (400, 404)
+    assert answer.json["error"]
+    assert not (desk.folder / FILE).exists()
+
+
+def test_what_has_no_label_cannot_be_rescued(desk: Desk) -> None:
+    answer = desk.decide("broken", "accept")
+    assert answer.status_code == 404
+    assert "no label" in answer.json["error"]
+    assert desk.decide("broken", "reject", "unsuitable").status_code == 200
+
+
+def test_a_decision_that_cannot_be_written_is_said(desk: Desk) -> None:
+    (desk.folder / FILE).mkdir()  # stands for a disk that is full or read-only
+    answer = desk.decide("good-hut", "accept")
+    assert answer.status_code == 507
+    assert answer.json["error"].startswith("not saved")
+
+
+def test_what_keeps_the_review_from_starting_is_said(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        result = CliRunner().invoke(main, ["review", str(desk.folder), "--no-browser", "--port", port])
+    assert result.exit_code == 1
+    assert f"port {port}" in result.output
+    monkeypatch.setitem(sys.modules, "flask", None)
+    monkeypatch.delitem(sys.modules, "redweb_builder.review.server")
+    result = CliRunner().invoke(main, ["review", str(desk.folder), "--no-browser"])
+    assert result.exit_code == 1
+    assert "pip install 'redweb-builder[review]'" in result.output
+
+
+def test_the_cache_is_bounded_and_never_stale(tmp_path: Path, desk: Desk) -> None:
+    cache, made = Cache(tmp_path / "cache", 3), []
+
+    def make(name: str) -> bytes:
+        made.append(name)
+        return name.encode()
+
+    for name in "abcabcd":
+        assert cache.get(name, lambda name=name: make(name)) == name.encode()  # type: ignore[misc]
+    assert made == list("abcd")
+    assert len(list((tmp_path / "cache").iterdir())) == 3
+    (tmp_path / "file").write_text("in the way")
+    assert Cache(tmp_path / "file").get("a", lambda: b"made") == b"made"
+    key = desk.keys["good-meadow"]
+    before = desk.client.get(f"/picture/mask/{key}").data
+    label = desk.folder / "RDs" / f"{key}.png"
+    shutil.copy(desk.folder / "masks" / f"{desk.keys['good-room']}.png", desk.folder / "masks" / f"{key}.png")
+    os.utime(label, ns=(1, 1))
+    assert desk.client.get(f"/picture/mask/{key}").data != before
+
+
+# --- in a browser ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def served(folder: Path, python: str, project: Path) -> Iterator[Callable[[], str]]:
+    """served(): start the command on the folder as a reviewer would; the address that it prints."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start() -> str:
+        arguments = [python, "cli.py", "review", str(folder), "--reviewer", "ana", "--no-browser"]
+        started.append(subprocess.Popen(arguments, cwd=project, stdout=subprocess.PIPE, text=True, env=plain))
+        assert started[-1].stdout is not None
+        for line in started[-1].stdout:
+            if line.startswith("http://127.0.0.1:"):
+                return line.strip()
+        raise AssertionError("the server did not start")
+
+    plain = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    yield start
+    for one in started:
+        one.kill()
+        one.communicate()
+
+
+def title(page: Any) -> str:
+    return str(page.locator("#verdict h2").text_content())
+
+
+def test_browser_decide_by_keys_and_find_it_again(
+    served: Callable[[], str], folder: Path, built: Any, watched: Callable[..., Any]
+) -> None:
+    one = watched()
+    page = one.page
+    page.goto(served())
+    page.wait_for_selector("body[data-ready]")
+    assert "token" not in page.url
+    keys = sorted(row["key"] for row in built.rows.values())
+    assert title(page) == keys[0]
+    one.until("[...document.querySelectorAll('.sheet img')].every((image) => image.naturalWidth === 240)")
+
+    page.keyboard.press("a")
+    one.until("(key) => document.querySelector('#verdict h2').textContent === key", keys[1])
+    page.keyboard.press("r")
+    page.keyboard.press("3")  # the third reason
+    one.until("(key) => document.querySelector('#verdict h2').textContent === key", keys[2])
+    page.keyboard.press("x")
+    one.until("(key) => document.querySelector('#verdict h2').textContent === key", keys[3])
+    page.keyboard.press("s")
+    one.until("(key) => document.querySelector('#verdict h2').textContent === key", keys[4])
+    page.keyboard.press("u")
+    one.until("(key) => document.querySelector('#verdict h2').textContent === key", keys[3])
+    made, damaged = read_decisions(folder / FILE)
+    assert [(d.key, d.decision, d.reason) for d in made] == [
+        (keys[0], "accept", None),
+        (keys[1], "reject", "wrong-sky"),
+        (keys[2], "reject", "eyes-swapped"),
+        (keys[3], "skip", None),
+        (keys[3], "undo", None),
+    ]
+    assert damaged == 0
+
+    page.reload()
+    page.wait_for_selector("body[data-ready]")
+    assert title(page) == keys[3]  # goes on where it was
+    assert "3 of 14 by ana" in page.locator("#progress-told").text_content()
+    page.keyboard.press("ArrowLeft")
+    assert title(page) == keys[2]
+    assert "eyes-swapped" in page.locator("#about").text_content()
+
+    page.select_option("#queue", "mine")
+    assert page.locator("#film button").count() == 3
+    page.select_option("#queue", "all")
+    page.select_option("#sort", "-agreement")
+    best = max(built.rows.values(), key=lambda row: row["agreement"] or 0)["key"]
+    page.keyboard.press("Home")
+    assert title(page) == best
+    assert one.problems == []
+    assert all(url.startswith((page.url, "data:")) for url in one.requests)
+
+
+def test_browser_looks(served: Callable[[], str], built: Any, watched: Callable[..., Any]) -> None:
+    one = watched()
+    page = one.page
+    page.goto(served())
+    page.wait_for_selector("body[data-ready]")
+    page.fill("#search", "good-meadow")
+    page.keyboard.press("Escape")
+    page.locator("#search").blur()
+    for key in "12345678":
+        page.keyboard.press(key)
+        one.until("[...document.querySelectorAll('.sheet img')].every((image) => image.naturalWidth > 0)")
+    page.wait_for_selector(".sheet canvas")
+    page.keyboard.press("d")
+    box = page.locator("#stage").bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] * 0.12)
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] * 0.92)
+    one.until("document.querySelector('#order').textContent.startsWith('B is nearer')")
+    page.keyboard.press("z")
+    assert "scale(2)" in page.locator(".sheet").first.get_attribute("style")
+    page.keyboard.press("z")
+    page.keyboard.press("f")
+    one.until("document.querySelector('#stage-told').textContent === 'right'")
+    one.until("document.querySelector('#stage-told').textContent === 'left'")
+    page.keyboard.press("f")
+    assert page.locator("#flicker").get_attribute("aria-pressed") == "false"
+    page.keyboard.press("?")
+    assert page.locator("#help").evaluate("(dialog) => dialog.open")
+    assert one.problems == []
+
+
+def test_browser_hostile_names_are_text_and_phones_fit(
+    served: Callable[[], str], folder: Path, watched: Callable[..., Any]
+) -> None:
+    rows = pq.read_table(folder / "manifest.parquet").to_pylist()
+    for row in rows:
+        row |= {"left": HOSTILE, "rule": HOSTILE, "detail": HOSTILE}
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), folder / "manifest.parquet")
+    append_decisions(folder, [decide(rows[0]["key"], "reject", HOSTILE, HOSTILE)])
+    one = watched(width=390, height=800, theme="dark")
+    one.page.goto(served())
+    one.page.wait_for_selector("body[data-ready]")
+    for _ in rows:
+        assert HOSTILE in one.page.locator("#about").text_content()
+        one.page.keyboard.press("ArrowRight")
+    assert one.page.evaluate("window.hit") is None
+    assert one.page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert one.problems == []
