@@ -36,8 +36,8 @@ def normalised(values: Tensor, valid: Tensor, floor: float = TINY) -> tuple[Tens
 
         t(d) = median(d),   s(d) = mean |d - t(d)|,   (d - t) / s
 
-    values: BxHxW finite. floor: the least scale divided by. Returns the normalised BxHxW, 0 where invalid, and B bool: False where a picture has nothing
-    to scale by (no valid pixel, or all within the floor).
+    values: BxHxW finite. floor: the least scale divided by. Returns the normalised BxHxW, 0 where invalid, and B bool:
+    False where a picture has nothing to scale by (no valid pixel, or all within the floor).
     """
     flat, mask = values.flatten(1), valid.flatten(1)
     shift = flat.masked_fill(~mask, torch.nan).nanmedian(dim=1, keepdim=True).values.nan_to_num(0)
