@@ -50,7 +50,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Progress:
-    """What a run shows. rate: pictures a second since the start. verdict: where this step had a validation."""
+    """What a run shows. rate: steps a second since the start. verdict: where this step had a validation."""
 
     step: int
     steps: int
@@ -64,7 +64,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class Summary:
-    """best: the deciding figure of best.safetensors. figures: of the last validation. seconds: of this start."""
+    """best: the deciding figure of best.safetensors. figures: of the last validation. seconds: of this start.
+
+    leads: whether this process speaks for all.
+    """
 
     out: Path
     steps: int
@@ -72,10 +75,15 @@ class Summary:
     figures: dict[str, float]
     skipped: int
     seconds: float
+    leads: bool
 
 
 Judge = Callable[[nn.Module, torch.device], Verdict]
 Watch = Callable[[Progress], None]
+
+
+def silent(_: Progress) -> None:
+    """Show nothing."""
 
 
 def train(
@@ -88,7 +96,7 @@ def train(
     identity: dict[str, object] | None = None,
     notes: Sequence[str] = (),
     overwrite: bool = False,
-    watch: Watch = lambda _: None,
+    watch: Watch = silent,
 ) -> Summary:
     """Train a recipe in the folder `out`, or go on where it was interrupted.
 
@@ -99,6 +107,7 @@ def train(
     with joined_ranks(device) as ranks:
         device = ranks.own(device)
         precision = chosen_precision(config.precision, device)
+        watch = watch if ranks.leads else silent
         share = shared_batch(config, ranks)
         run = Run(recipe, config, out, identity or {}, ranks, device, precision, overwrite)
 
@@ -135,7 +144,7 @@ def train(
                 verdict = judge(run.average.module, device) if judged and ranks.leads else None
                 if verdict:
                     run.keep_best(verdict.figures)
-                rate = (run.step - resumed) * config.batch / (time.perf_counter() - started)
+                rate = (run.step - resumed) / (time.perf_counter() - started)
                 numbers = {"loss": loss, "norm": norm, "rate": optimiser.param_groups[-1]["lr"], **scalars}
                 now = Progress(run.step, steps, phase.name, numbers, rate, run.skipped, verdict)
                 if curve:
@@ -152,7 +161,7 @@ def train(
         ranks.wait()
         if curve:
             curve.close()
-        return Summary(out, steps, run.best, run.figures, run.skipped, time.perf_counter() - started)
+        return Summary(out, steps, run.best, run.figures, run.skipped, time.perf_counter() - started, ranks.leads)
 
 
 def forward_backward(
