@@ -88,7 +88,8 @@ def main(losses: tuple[str, ...], steps: int, size: int, encoder: str, rate: flo
             )
         wkdr, seconds = summary.figures["WKDR"], time.perf_counter() - started
         told = "pass" if wkdr < PASS else "FAIL"
-        print(f"{loss:17} loss {curve[1]:.4f} -> {curve[-1]:.4f}  WKDR {wkdr:5.2f} %  {seconds:5.0f} s  {told}", flush=True)
+        change = f"loss {curve[1]:.4f} -> {curve[-1]:.4f}"
+        print(f"{loss:17} {change}  WKDR {wkdr:5.2f} %  {seconds:5.0f} s  {told}", flush=True)
 
 
 if __name__ == "__main__":

@@ -128,7 +128,7 @@ def test_diw_is_y_first_from_1_and_greater_is_farther(tmp_path: Path, save: Save
     assert one.image.is_file()
     for bad in ("./x.jpg\n", "./x.jpg\n2,3,6\n", "./x.jpg\n2,3,6,8,=\n", "./x.jpg\n0,3,6,8,>\n"):
         file.write_text(bad)
-        with pytest.raises(DataError, match="DIW_test.csv"):
+        with pytest.raises(DataError, match=r"DIW_test\.csv"):
             read_diw(file)
 
 
@@ -248,7 +248,7 @@ def test_photograph_and_label_move_together_and_no_value_is_made_up() -> None:
     seen = 0
     for _ in range(20):
         image, disparity, valid, _ = transformed(sample, v2.Compose(geometry))
-        assert set(disparity[valid].unique().tolist()) <= {40.0, 200.0}
+        assert set(disparity[valid].tolist()) <= {40.0, 200.0}
         assert not disparity[~valid].any()
         sharp = valid & ((image[0] == 40) | (image[0] == 200))
         agree = (image[0][sharp] == disparity[sharp]).float().mean()

@@ -107,7 +107,7 @@ def test_any_finite_prediction_gives_a_finite_loss(
     for magnitude in (0.0, 1e-30, 1.0, 1e4, torch.finfo(dtype).max):
         z = (torch.randn(2, 12, 10, generator=generator).clamp(-1, 1) * magnitude).to(dtype).requires_grad_()
         loss, _ = LOSSES[name](z, batch, numbers)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         assert z.grad is not None
         assert loss.isfinite(), magnitude
         assert z.grad.isfinite().all(), magnitude
@@ -130,7 +130,7 @@ def test_empty_masks_add_nothing_and_spoil_nothing(name: str, batch: Batch, gene
     none = Batch(batch.image, batch.disparity, torch.zeros_like(batch.valid), batch.sky, batch.noise)
     z.requires_grad_()
     loss, _ = LOSSES[name](z, none, numbers)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     assert loss == 0
     assert z.grad is not None
     assert not z.grad.any()

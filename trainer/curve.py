@@ -27,7 +27,7 @@ class Curve:
         if find_spec("tensorboard") is not None:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._board = SummaryWriter(str(out), purge_step=step + 1)  # type: ignore[no-untyped-call]
+            self._board = SummaryWriter(str(out), purge_step=step + 1)
 
     def add(self, step: int, numbers: Mapping[str, float], figures: Mapping[str, float], sheet: Picture | None) -> None:
         """A step: the numbers of its training; figures and picture of its validation, where it had one."""

@@ -50,12 +50,12 @@ class Ranks:
         if self.world == 1:
             return network
         if device.type == "cuda":
-            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         return DistributedDataParallel(network, device_ids=[device.index] if device.type == "cuda" else None)
 
     def holding_back(self, model: nn.Module, last: bool) -> AbstractContextManager[object]:
         """While gradients are accumulated they are exchanged once, with the last part."""
-        return nullcontext() if last or self.world == 1 else model.no_sync()  # type: ignore[operator,no-any-return]
+        return nullcontext() if last or self.world == 1 else model.no_sync()  # type: ignore[operator]
 
 
 @contextmanager

@@ -60,7 +60,7 @@ def prior(image: Picture) -> FloatMap:
 
 def predictor(path: Path, device: torch.device) -> Predict:
     """A checkpoint as a function of a photograph. Raises CheckpointError."""
-    network = load_network(path, device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = load_network(path, device).to(memory_format=torch.channels_last)
     size = int(read_header(weights_file(path)).get("size", 384))
     return lambda image: predict_depth(network, image, size, device)
 
@@ -148,7 +148,9 @@ def _means(rows: Sequence[tuple[float, ...]]) -> np.ndarray[tuple[int, ...], np.
     table = np.asarray(rows, np.float64)
     counted = ~np.isnan(table)
     totals = np.where(counted, table, 0).sum(axis=0)
-    return np.divide(totals, counted.sum(axis=0), out=np.full(totals.shape, np.nan), where=counted.any(axis=0))
+    means = np.full(totals.shape, np.nan)
+    np.divide(totals, counted.sum(axis=0), out=means, where=counted.any(axis=0))
+    return means
 
 
 def _on_diw(

@@ -48,7 +48,8 @@ def export_checkpoint(path: str | Path, format: str, out: str | Path | None = No
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "network"
         {"onnx": _write_onnx, "torchscript": _write_torchscript}[format](network, made)
-        _compare(network, OnnxNetwork(made) if format == "onnx" else torch.jit.load(str(made)), target)
+        exported = OnnxNetwork(made) if format == "onnx" else torch.jit.load(str(made))  # type: ignore[no-untyped-call]
+        _compare(network, exported, target)
         write_atomic(target, made.read_bytes())
     return target
 
@@ -92,7 +93,8 @@ def _write_onnx(network: nn.Module, file: Path) -> None:
 def _write_torchscript(network: nn.Module, file: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of sizes that a trace might fix: _compare sees that it did not
-        torch.jit.trace(network, torch.rand(2, 3, 192, 256)).save(str(file))
+        traced = torch.jit.trace(network, torch.rand(2, 3, 192, 256))  # type: ignore[no-untyped-call]
+        traced.save(str(file))
 
 
 @torch.inference_mode()

@@ -181,7 +181,7 @@ def forward_backward(
                 prediction = run.model(image)
             own = uniform[part * share : (part + 1) * share].to(device)
             loss, scalars = loss_of(prediction.float(), batch, own)
-            run.scaler.scale(loss / config.accumulate).backward()
+            run.scaler.scale(loss / config.accumulate).backward()  # type: ignore[no-untyped-call]
         total += loss.detach() / config.accumulate
     return ranks.mean(total), plain(scalars)
 

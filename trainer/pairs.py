@@ -71,7 +71,7 @@ def edge_pairs(gradient: Tensor, valid: Tensor, uniform: Tensor) -> Pairs:
     direction = gradient / strength.clamp(min=1e-12)[:, None]
     along = direction.flatten(2).gather(2, anchor[:, None].expand(-1, 2, -1))  # Bx2xA
     near, far = EDGE_REACH
-    side = (near + (far - near) * uniform[..., 1:].unflatten(2, (2, 2))).sort(dim=3).values  # BxAx2x2
+    side = (near + (far - near) * uniform[..., 1:].reshape(*anchor.shape, 2, 2)).sort(dim=3).values  # BxAx2x2
     offset = torch.stack([-side[:, :, 0, 1], -side[:, :, 0, 0], side[:, :, 1, 0], side[:, :, 1, 1]], dim=2)  # a b c d
     x = ((anchor % width)[..., None] + along[:, 0, :, None] * offset).round().long()  # BxAx4
     y = ((anchor // width)[..., None] + along[:, 1, :, None] * offset).round().long()
@@ -86,7 +86,8 @@ def edge_pairs(gradient: Tensor, valid: Tensor, uniform: Tensor) -> Pairs:
 def image_gradient(image: Tensor) -> Tensor:
     """Sobel gradient of the grey picture: Bx3xHxW uint8 or float RGB -> Bx2xHxW float32, (x, y)."""
     grey = image.float().mean(dim=1, keepdim=True)
-    return spatial_gradient(grey)[:, 0]
+    gradient: Tensor = spatial_gradient(grey)[:, 0]
+    return gradient
 
 
 def label_gradient(target: Tensor, valid: Tensor) -> Tensor:
@@ -94,7 +95,7 @@ def label_gradient(target: Tensor, valid: Tensor) -> Tensor:
 
     Depth edges take the place of the instance borders of Xian et al. 2020, which need a segmentation of every picture.
     """
-    gradient = spatial_gradient(torch.where(valid, target, 0)[:, None])[:, 0]
+    gradient: Tensor = spatial_gradient(torch.where(valid, target, 0)[:, None])[:, 0]
     beside_unknown = F.max_pool2d((~valid).float()[:, None], 3, stride=1, padding=1) > 0
     return gradient.masked_fill(beside_unknown, 0)
 

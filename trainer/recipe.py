@@ -77,7 +77,7 @@ def freeze_batchnorm(module: nn.Module) -> None:
     for part in module.modules():
         if isinstance(part, nn.modules.batchnorm._BatchNorm):
             part.eval()
-            part.train = lambda mode=True, part=part: part  # type: ignore[method-assign,misc,assignment]
+            part.train = lambda mode=True, part=part: part  # type: ignore[method-assign,misc]
 
 
 def constant(step: int, steps: int) -> float:

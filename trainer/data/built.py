@@ -31,7 +31,7 @@ class Built(Layout):
 
     def key(self, index: int) -> str:
         """The builder's key."""
-        return self._set.keys[index]
+        return str(self._set.keys[index])
 
     def __getitem__(self, index: int) -> DepthSample:
         """Read one sample. Raises DataError."""

@@ -55,7 +55,8 @@ class Draws(Dataset[Item]):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(np.random.SeedSequence((self.seed, n)).generate_state(1, np.uint64)[0]))
             parts = transformed(sample, self.transform)
-        return Batch(*(part[None] for part in parts), noise=torch.tensor([sample.noise]))
+        image, disparity, valid, sky = (part[None] for part in parts)
+        return Batch(image, disparity, valid, sky, torch.tensor([sample.noise]))
 
     def _epoch_order(self, epoch: int) -> NDArray[np.int64]:
         """One epoch: (set, index) rows, shuffled, every sample `weight` times (a fraction: some of them once more)."""

@@ -61,11 +61,12 @@ def fitting_size(height: int, width: int, size: int) -> tuple[int, int]:
     The network has learned on crops of size x size; the same number of pixels keeps things at the scale it knows.
     """
     scale = size / math.sqrt(height * width)
-    return tuple(max(STRIDE, round(side * scale / STRIDE) * STRIDE) for side in (height, width))  # type: ignore[return-value]
+    fitted = (max(STRIDE, round(side * scale / STRIDE) * STRIDE) for side in (height, width))
+    return next(fitted), next(fitted)
 
 
 def as_input(image: Picture, size: int) -> Tensor:
     """A photograph, HxWx3 uint8, for a network: 1x3xhxw float32 RGB in [0, 1], see `fitting_size`."""
     tensor = torch.from_numpy(image.copy()).permute(2, 0, 1)[None]
-    fitted = F.resize(tensor, list(fitting_size(*image.shape[:2], size)), antialias=True)
+    fitted: Tensor = F.resize(tensor, list(fitting_size(image.shape[0], image.shape[1], size)), antialias=True)
     return fitted.float() / 255

@@ -43,6 +43,9 @@ class RedNet(nn.Module):
     The pictures are normalised inside, so that whoever holds the weights needs to know nothing else.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, config: RedNetConfig) -> None:
         """Random weights; `encoder_weights.load_encoder_weights` fills the encoder. Raises ValueError (encoder)."""
         super().__init__()
