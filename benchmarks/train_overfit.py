@@ -33,11 +33,11 @@ class Rendered(Layout):
 
     name, unit = "rendered", "px"
 
-    def __init__(self, width: int, height: int) -> None:
+    def __init__(self, side: int) -> None:
         """Render them."""
         self.samples = []
         for seed in range(8):
-            scene = render(seed, width, height, max_disparity=20.0, kind=KINDS[seed % 2])
+            scene = render(seed, side, side, max_disparity=20.0, kind=KINDS[seed % 2])
             self.samples.append(DepthSample(str(seed), scene.left, scene.disparity, scene.sky, 0.0))
 
     def __len__(self) -> int:
@@ -61,7 +61,7 @@ class Rendered(Layout):
 @click.option("--rate", default=1e-3, show_default=True)
 def main(losses: tuple[str, ...], steps: int, size: int, encoder: str, rate: float) -> None:
     """Print first and last loss, WKDR and time of each loss."""
-    data = Rendered(size * 4 // 3, size)
+    data = Rendered(size)
     for loss in losses:
         config = TrainConfig(
             loss=loss,

@@ -31,11 +31,11 @@ SETTINGS = TrainConfig(
     channels=8,
     size=64,
     batch=4,
-    epochs=4,
+    epochs=3,
     learning_rate=1e-3,
     freeze_batchnorm=True,
     pairs=300,
-    validations=4,
+    validations=3,
     workers=0,
     precision="float32",
     device="cpu",
@@ -77,8 +77,8 @@ def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_learns_and_leaves_what_it_promises(whole: Path, data: Path) -> None:
     losses, wkdr = curve(whole), curve(whole, "validation", "WKDR")
-    assert len(losses) == 8  # 11 pictures to train on, 2 steps an epoch
-    assert losses[-1] < 0.8 * losses[0]
+    assert len(losses) == 6  # 10 pictures to train on, 2 steps an epoch
+    assert losses[-1] < 0.95 * losses[0]
     assert wkdr[-1] < wkdr[0]
     assert {"best.safetensors", "last.safetensors", "state.pt", "run.json"} <= {file.name for file in whole.iterdir()}
     assert any(file.name.startswith("events.out.tfevents") for file in whole.iterdir())
@@ -114,7 +114,7 @@ def test_another_run_in_the_same_folder_is_refused(whole: Path, data: Path) -> N
 
 @pytest.mark.parametrize("loss", ["ranking", "structure-guided"])
 def test_two_processes_and_two_parts_equal_one(loss: str, data: Path, tmp_path: Path) -> None:
-    config = replace(SETTINGS, loss=loss, epochs=2)
+    config = replace(SETTINGS, loss=loss, epochs=1)
     run(data, tmp_path / "one", config)
     run(data, tmp_path / "parts", replace(config, accumulate=2))
     assert curve(tmp_path / "parts") == pytest.approx(curve(tmp_path / "one"), rel=1e-4)
@@ -124,7 +124,7 @@ def test_two_processes_and_two_parts_equal_one(loss: str, data: Path, tmp_path: 
     script.write_text(
         "import sys; from dataclasses import replace; from pathlib import Path\n"
         "import tests.test_trainer_loop as t\n"
-        "t.run(Path(sys.argv[1]), Path(sys.argv[2]), replace(t.SETTINGS, epochs=2))\n"
+        "t.run(Path(sys.argv[1]), Path(sys.argv[2]), replace(t.SETTINGS, epochs=1))\n"
     )
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
     environment = {**os.environ, "PYTHONPATH": str(Path.cwd()), "OMP_NUM_THREADS": "1"}
@@ -189,8 +189,8 @@ def test_the_commands_train_evaluate_predict(data: Path, tmp_path: Path) -> None
         return result.output
 
     out = tmp_path / "run"
-    options = "--encoder tu-mobilenetv3_small_050 --encoder-weights none --size 64 --batch 4 --epochs 1 --workers 0 --device cpu"
-    assert "best.safetensors" in called("train", "--data", data, "--out", out, *options.split())
+    options = f"--encoder {SETTINGS.encoder} --encoder-weights none --size 64 --batch 4 --epochs 1 --workers 0"
+    assert "best.safetensors" in called("train", "--data", data, "--out", out, "--device", "cpu", *options.split())
     told = called("evaluate", out, "--on", data, "--against", out / "last.safetensors", "--device", "cpu")
     assert "lower is nearer" in told
     rows = json.loads((out / "evaluation" / "evaluation.json").read_text())
