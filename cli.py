@@ -179,7 +179,13 @@ def train(data: tuple[str, ...], out: Path, overwrite: bool, workers: int | None
     "--on", "data", multiple=True, required=True, type=click.Path(path_type=Path), help="Data set or DIW CSV."
 )
 @click.option("--against", multiple=True, type=click.Path(path_type=Path), help="Another checkpoint, for comparison.")
-@click.option("--part", type=click.Choice(["auto", "all", "train", "val", "test"]), default="auto", show_default=True)
+@click.option(
+    "--part",
+    type=click.Choice(["auto", "all", "train", "val", "test"]),
+    default="auto",
+    show_default=True,
+    help="auto = the set's own test or validation part, else all of it; val = also what training held out.",
+)
 @click.option("--validation", default=0.1, show_default=True, help="Share that training held out, for --part val.")
 @click.option("--limit", type=int, help="At most so many pictures of each set.")
 @click.option(

@@ -124,7 +124,7 @@ def train(
         started = saved = time.perf_counter()
         resumed = run.step
 
-        for phase, begin, end in zip(recipe.phases, [0, *ends], ends, strict=False):
+        for phase, begin, end in zip(recipe.phases, [0, *ends[:-1]], ends, strict=True):
             if run.step >= end:
                 continue
             optimiser = phase.optimiser(run.network)
@@ -145,7 +145,7 @@ def train(
                 if verdict:
                     run.keep_best(verdict.figures)
                 rate = (run.step - resumed) / (time.perf_counter() - started)
-                numbers = {"loss": loss, "norm": norm, "rate": optimiser.param_groups[-1]["lr"], **scalars}
+                numbers = {"loss": loss, "norm": norm, "learning_rate": optimiser.param_groups[-1]["lr"], **scalars}
                 now = Progress(run.step, steps, phase.name, numbers, rate, run.skipped, verdict)
                 if curve:
                     curve.add(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,8 +78,10 @@ def _pictures(source: Path) -> Iterator[tuple[str, Picture]]:
         files = sorted(file for file in source.rglob("*") if file.suffix.lower() in ENDINGS)
         if not files:
             raise DataError(f"{source}: there are no pictures ({', '.join(ENDINGS)}) below it")
+        stems = Counter(file.with_suffix("") for file in files)
         for file in files:
-            yield file.relative_to(source).with_suffix("").as_posix(), read_rgb(file)
+            alone = stems[file.with_suffix("")] == 1  # a.jpg and a.png would write the same file
+            yield (file.with_suffix("") if alone else file).relative_to(source).as_posix(), read_rgb(file)
     elif source.suffix.lower() in FILMS:
         yield from _frames(source)
     elif source.is_file():

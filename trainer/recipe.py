@@ -54,8 +54,7 @@ def relative_depth(config: TrainConfig) -> Recipe:
     model = RedNetConfig(config.encoder, config.channels)
     network = RedNet(model)
     told = load_encoder_weights(network.encoder, config.encoder, config.encoder_weights)
-    if config.freeze_batchnorm:
-        freeze_batchnorm(network.encoder)
+    network.batchnorm_frozen = config.freeze_batchnorm
 
     def optimiser(network: nn.Module) -> Optimizer:
         assert isinstance(network, RedNet)
@@ -70,14 +69,6 @@ def relative_depth(config: TrainConfig) -> Recipe:
     warm_up = Phase("l2 warm-up", config.l2_epochs, LOSSES["l2"], optimiser, constant)
     phases = (warm_up, main) if config.l2_epochs else (main,)
     return Recipe(network, {"name": "rednet", **asdict(model)}, phases, (told,))
-
-
-def freeze_batchnorm(module: nn.Module) -> None:
-    """Keep batch norms at their stored statistics, also under .train()."""
-    for part in module.modules():
-        if isinstance(part, nn.modules.batchnorm._BatchNorm):
-            part.eval()
-            part.train = lambda mode=True, part=part: part  # type: ignore[method-assign,misc]
 
 
 def constant(step: int, steps: int) -> float:

@@ -50,6 +50,7 @@ class RedNet(nn.Module):
         """Random weights; `encoder_weights.load_encoder_weights` fills the encoder. Raises ValueError (encoder)."""
         super().__init__()
         self.config = config
+        self.batchnorm_frozen = False
         try:
             self.encoder = smp.encoders.get_encoder(config.encoder, weights=None)
         except (KeyError, RuntimeError) as error:
@@ -59,6 +60,15 @@ class RedNet(nn.Module):
         self.decoder = Decoder(self.encoder.out_channels[-4:], channels)
         for name, value in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
             self.register_buffer(name, torch.tensor(value).view(1, 3, 1, 1), persistent=False)
+
+    def train(self, mode: bool = True) -> RedNet:
+        """As usual, but where `batchnorm_frozen` the encoder's batch norms keep to their stored statistics."""
+        super().train(mode)
+        if self.batchnorm_frozen:
+            for part in self.encoder.modules():
+                if isinstance(part, nn.modules.batchnorm._BatchNorm):
+                    part.eval()
+        return self
 
     def forward(self, image: Tensor) -> Tensor:
         """See the class."""
