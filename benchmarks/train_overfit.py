@@ -1,12 +1,16 @@
 """Can each loss teach a network eight rendered scenes by heart? WKDR on those, under 2 % to pass.
 
-    python -m benchmarks.train_overfit [--loss ranking] [--steps 200] [--size 192]
+    python -m benchmarks.train_overfit [--loss ranking] [--steps 240] [--size 256]
 
 The scenes are those of samples/scenes.py, with exact disparity and sky. No augmentation; every step sees all eight.
+
+The network's output is half the picture's size, brought up by x2: the exact depth halved and brought up so has itself a
+WKDR of 2.5 % at 96 px, 1.7 % at 160 px and 1.6 % at 192 px, so nothing under 192 px can pass.
 """
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -21,6 +25,7 @@ from trainer.data.sets import Layout
 from trainer.data.transforms import squeezed
 from trainer.evaluate import judge_on
 from trainer.loop import train
+from trainer.progress import Progress
 from trainer.recipe import relative_depth
 from trainer.types import DepthSample
 
@@ -55,10 +60,10 @@ class Rendered(Layout):
 
 @click.command()
 @click.option("--loss", "losses", multiple=True, default=LOSS_NAMES, type=click.Choice(LOSS_NAMES))
-@click.option("--steps", default=200, show_default=True)
-@click.option("--size", default=192, show_default=True)
+@click.option("--steps", default=240, show_default=True)
+@click.option("--size", default=256, show_default=True)
 @click.option("--encoder", default="tu-tf_efficientnet_lite0", show_default=True)
-@click.option("--rate", default=1e-3, show_default=True)
+@click.option("--rate", default=2e-3, show_default=True)
 def main(losses: tuple[str, ...], steps: int, size: int, encoder: str, rate: float) -> None:
     """Print first and last loss, WKDR and time of each loss."""
     data = Rendered(size)
@@ -72,10 +77,18 @@ def main(losses: tuple[str, ...], steps: int, size: int, encoder: str, rate: flo
             ema=0.95,
             freeze_batchnorm=True,
             augment=False,
-            validations=1,
+            validations=5,
             workers=0,
         )
-        curve: list[float] = []
+        losses_seen: list[float] = []
+
+        def watch(progress: Progress, seen: list[float] = losses_seen) -> None:
+            seen.append(progress.numbers.get("loss", np.nan))
+            if progress.verdict:
+                print(
+                    f"    step {progress.step}: {progress.verdict.figures['WKDR']:.2f} %", file=sys.stderr, flush=True
+                )
+
         started = time.perf_counter()
         with tempfile.TemporaryDirectory() as out:
             summary = train(
@@ -84,11 +97,11 @@ def main(losses: tuple[str, ...], steps: int, size: int, encoder: str, rate: flo
                 judge_on([(data, range(8))], size),
                 config,
                 Path(out),
-                watch=lambda progress, curve=curve: curve.append(progress.numbers.get("loss", np.nan)),  # type: ignore[misc]
+                watch=watch,
             )
         wkdr, seconds = summary.figures["WKDR"], time.perf_counter() - started
         told = "pass" if wkdr < PASS else "FAIL"
-        change = f"loss {curve[1]:.4f} -> {curve[-1]:.4f}"
+        change = f"loss {losses_seen[1]:.4f} -> {losses_seen[-1]:.4f}"
         print(f"{loss:17} {change}  WKDR {wkdr:5.2f} %  {seconds:5.0f} s  {told}", flush=True)
 
 

@@ -28,9 +28,10 @@ from trainer.config import TrainConfig
 from trainer.data.draws import Draws, Source
 from trainer.data.sets import open_data
 from trainer.data.transforms import augmentation
-from trainer.loop import Verdict, train
+from trainer.loop import train
 from trainer.losses import LOSSES, RANDOM_COLUMNS
 from trainer.precision import autocast, chosen_precision
+from trainer.progress import Verdict
 from trainer.recipe import relative_depth
 from trainer.types import Batch
 

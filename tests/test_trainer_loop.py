@@ -21,7 +21,8 @@ from PIL import Image
 from cli import main
 from trainer.checkpoint import CheckpointError, load_network
 from trainer.config import TrainConfig
-from trainer.loop import Progress, TrainingError
+from trainer.loop import TrainingError
+from trainer.progress import Progress
 from trainer.recipe import constant, cosine, staircase
 from trainer.start import train_relative_depth, weighted_path
 

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from redweb_builder.console import errors_for_people
 from trainer.evaluate import Row
-from trainer.loop import Progress, Summary, Verdict
+from trainer.progress import Progress, Summary, Verdict
 
 PLAIN_EVERY_S = 20.0
 SHOWN_VERDICTS = 12

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from redweb_builder.store import write_atomic
-from redweb_builder.types import Picture
+from trainer.progress import Progress
 
 
 class Curve:
@@ -29,17 +28,18 @@ class Curve:
 
             self._board = SummaryWriter(str(out), purge_step=step + 1)
 
-    def add(self, step: int, numbers: Mapping[str, float], figures: Mapping[str, float], sheet: Picture | None) -> None:
+    def add(self, progress: Progress) -> None:
         """A step: the numbers of its training; figures and picture of its validation, where it had one."""
-        for kind, values in (("train", numbers), ("validation", figures)):
+        verdict = progress.verdict
+        for kind, values in (("train", progress.numbers), ("validation", verdict.figures if verdict else {})):
             if values:
-                self._log.write(json.dumps({"step": step, "kind": kind, **values}) + "\n")
+                self._log.write(json.dumps({"step": progress.step, "kind": kind, **values}) + "\n")
                 self._log.flush()
             if self._board is not None:
                 for name, value in values.items():
-                    self._board.add_scalar(f"{kind}/{name}", value, step)
-        if self._board is not None and sheet is not None:
-            self._board.add_image("validation", sheet, step, dataformats="HWC")
+                    self._board.add_scalar(f"{kind}/{name}", value, progress.step)
+        if self._board is not None and verdict and verdict.sheet is not None:
+            self._board.add_image("validation", verdict.sheet, progress.step, dataformats="HWC")
 
     def close(self) -> None:
         """Flush."""

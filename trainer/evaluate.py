@@ -20,7 +20,6 @@ from trainer.checkpoint import load_network, read_header, weights_file
 from trainer.data.diw import Judgement, read_diw
 from trainer.data.pictures import read_rgb
 from trainer.data.sets import DepthSet, open_data, samples_of
-from trainer.loop import Judge, Verdict
 from trainer.metrics import (
     Ordinal,
     affine_depth,
@@ -34,6 +33,7 @@ from trainer.metrics import (
     wkdr_unequal,
 )
 from trainer.predict import predict_depth
+from trainer.progress import Judge, Verdict
 from trainer.types import DataError, DepthSample
 
 T = TypeVar("T")

@@ -11,16 +11,14 @@ trains on the same global batches.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from redweb_builder.device import choose_device
-from redweb_builder.types import Picture
 from trainer.checkpoint import plain
 from trainer.config import TrainConfig
 from trainer.curve import Curve
@@ -28,6 +26,7 @@ from trainer.data.draws import Draws, batches
 from trainer.distributed import Ranks, joined_ranks
 from trainer.losses import RANDOM_COLUMNS, Loss
 from trainer.precision import autocast, chosen_precision
+from trainer.progress import Judge, Progress, Summary, Watch, silent
 from trainer.recipe import Recipe
 from trainer.run import Run
 from trainer.types import Batch
@@ -38,52 +37,6 @@ SAVE_EVERY_S = 300.0
 
 class TrainingError(Exception):
     """A run cannot go on; str() says why and what to try."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """figures: of the network on what was held out; the first one decides which is best, lower being better."""
-
-    figures: dict[str, float]
-    sheet: Picture | None = None
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What a run shows. rate: steps a second since the start. verdict: where this step had a validation."""
-
-    step: int
-    steps: int
-    phase: str
-    numbers: dict[str, float] = field(default_factory=dict)
-    rate: float = 0.0
-    skipped: int = 0
-    verdict: Verdict | None = None
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Summary:
-    """best: the deciding figure of best.safetensors. figures: of the last validation. seconds: of this start.
-
-    leads: whether this process speaks for all.
-    """
-
-    out: Path
-    steps: int
-    best: float
-    figures: dict[str, float]
-    skipped: int
-    seconds: float
-    leads: bool
-
-
-Judge = Callable[[nn.Module, torch.device], Verdict]
-Watch = Callable[[Progress], None]
-
-
-def silent(_: Progress) -> None:
-    """Show nothing."""
 
 
 def train(
@@ -148,9 +101,7 @@ def train(
                 numbers = {"loss": loss, "norm": norm, "learning_rate": optimiser.param_groups[-1]["lr"], **scalars}
                 now = Progress(run.step, steps, phase.name, numbers, rate, run.skipped, verdict)
                 if curve:
-                    curve.add(
-                        now.step, now.numbers, verdict.figures if verdict else {}, verdict.sheet if verdict else None
-                    )
+                    curve.add(now)
                 watch(now)
                 if run.bad >= PATIENCE:
                     raise TrainingError(gone_bad(run.step, config))

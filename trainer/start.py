@@ -10,7 +10,8 @@ from trainer.data.draws import Draws, Source
 from trainer.data.sets import look_over, open_data, split
 from trainer.data.transforms import augmentation, squeezed
 from trainer.evaluate import judge_on
-from trainer.loop import Progress, Summary, train
+from trainer.loop import train
+from trainer.progress import Progress, Summary
 from trainer.recipe import relative_depth
 from trainer.types import DataError
 
