@@ -63,13 +63,11 @@ def edge_pairs(gradient: Tensor, valid: Tensor, uniform: Tensor) -> Pairs:
     those that leave the picture or end where the label is unknown are not used.
     """
     height, width = valid.shape[1:]
-    strength = torch.linalg.vector_norm(gradient, dim=1)
+    strength = gradient[:, 0].square() + gradient[:, 1].square()
     strongest = strength.amax(dim=(1, 2), keepdim=True)
-    edge = (strength >= EDGE_SHARE * strongest) & (strength > 0)
+    edge = (strength >= EDGE_SHARE**2 * strongest) & (strength > 0)
     anchor = _drawn(edge, uniform[..., 0])
-
-    direction = gradient / strength.clamp(min=1e-12)[:, None]
-    along = direction.flatten(2).gather(2, anchor[:, None].expand(-1, 2, -1))  # Bx2xA
+    along = F.normalize(gradient.flatten(2).gather(2, anchor[:, None].expand(-1, 2, -1)), dim=1)  # Bx2xA
     near, far = EDGE_REACH
     side = (near + (far - near) * uniform[..., 1:].reshape(*anchor.shape, 2, 2)).sort(dim=3).values  # BxAx2x2
     offset = torch.stack([-side[:, :, 0, 1], -side[:, :, 0, 0], side[:, :, 1, 0], side[:, :, 1, 1]], dim=2)  # a b c d
@@ -78,7 +76,7 @@ def edge_pairs(gradient: Tensor, valid: Tensor, uniform: Tensor) -> Pairs:
 
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     point = y.clamp(0, height - 1) * width + x.clamp(0, width - 1)
-    known = inside & valid.flatten(1).gather(1, point.flatten(1)).view_as(point) & edge.any(dim=(1, 2))[:, None, None]
+    known = inside & valid.flatten(1).gather(1, point.flatten(1)).view_as(point) & (strongest > 0)
     used = known[..., :-1] & known[..., 1:] & (point[..., :-1] != point[..., 1:])
     return Pairs(point[..., :-1].flatten(1), point[..., 1:].flatten(1), used.flatten(1))
 
