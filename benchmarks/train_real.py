@@ -61,7 +61,7 @@ def main(
     for loss in losses:
         runs[loss] = out / f"{loss}{'+nyu' if nyu_weight else ''}"
         settings = TrainConfig(
-            loss=loss, encoder="tu-tf_efficientnet_lite0", size=size, epochs=epochs, learning_rate=3e-4
+            loss=loss, encoder="tu-tf_efficientnet_lite0", size=size, epochs=epochs, learning_rate=1e-3
         )
         with TrainDisplay() as display:
             train_relative_depth(data, settings, runs[loss], watch=display.show)
