@@ -95,7 +95,7 @@ def test_gradients_are_those_of_float64_differences(name: str, batch: Batch, gen
     exact = Batch(batch.image, batch.disparity.double(), batch.valid, batch.sky, batch.noise.double())
     z = torch.randn(2, 12, 10, generator=generator, dtype=torch.float64, requires_grad=True)
     numbers = uniform(2, 60, generator).double()
-    assert torch.autograd.gradcheck(lambda z: LOSSES[name](z, exact, numbers)[0], z)
+    assert torch.autograd.gradcheck(lambda z: LOSSES[name](z, exact, numbers)[0], z, fast_mode=True)
 
 
 @pytest.mark.parametrize("name", LOSSES)
