@@ -13,7 +13,7 @@ from redweb_builder import __version__
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="redweb-builder")
 def main() -> None:
-    """Stereo photographs in, a relative-depth data set out."""
+    """Stereo photographs in, a relative-depth data set out; from that, networks that see depth in one photograph."""
 
 
 @main.command("build-redweb")
@@ -170,13 +170,158 @@ def refilter(dataset: Path, settings: tuple[str, ...], dry_run: bool) -> None:
         console.refilter(dataset, settings, dry_run)
 
 
+@main.command("train")
+@click.option(
+    "--data",
+    multiple=True,
+    default=("redweb",),
+    show_default=True,
+    metavar="PATH[=WEIGHT]",
+    help="Data set, repeatable: a built set, ReDWeb_V1, HRWSI, NYU frames; weight = how often an epoch.",
+)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/last"), show_default=True)
+@click.option(
+    "--loss",
+    type=click.Choice(["ranking", "improved-ranking", "structure-guided", "ssi", "ssi-trimmed", "l2"]),
+    default="ranking",
+    show_default=True,
+)
+@click.option("--encoder", default="resnet50", show_default=True, help="Of segmentation-models-pytorch; tu-NAME: timm.")
+@click.option("--encoder-weights", default="auto", show_default=True, metavar="auto|none|FILE", help="ImageNet start.")
+@click.option("--size", default=384, show_default=True, help="Side of the training crops, px.")
+@click.option("--batch", default=8, show_default=True, help="Pictures an optimiser step, over all processes.")
+@click.option("--accumulate", default=1, show_default=True, help="Parts a batch is computed in, to save memory.")
+@click.option("--epochs", default=30, show_default=True)
+@click.option("--l2-epochs", default=0, show_default=True, help="Of L2 warm-up first, for random weights.")
+@click.option("--learning-rate", default=1e-4, show_default=True, help="Of new layers; the encoder has a tenth.")
+@click.option("--schedule", type=click.Choice(["cosine", "step"]), default="cosine", show_default=True)
+@click.option("--validation", default=0.1, show_default=True, help="Share held out where a set has no split.")
+@click.option("--freeze-batchnorm", is_flag=True, help="Leave the encoder's batch norms as pretrained.")
+@click.option("--precision", type=click.Choice(["auto", "float32", "bf16", "fp16"]), default="auto", show_default=True)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--workers", type=int, help="Processes that read pictures.  [default: up to 4]")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--overwrite", is_flag=True, help="Replace the run in --out.")
+def train(data: tuple[str, ...], out: Path, overwrite: bool, workers: int | None, **settings: object) -> None:
+    """Train a relative-depth network, by default on ./redweb, what build-redweb makes.
+
+    Interrupted, it goes on where it stopped when the same command is given again. Several GPUs or machines: start it
+    with torchrun.
+    """
+    from trainer.console import TrainDisplay, print_training, trainer_errors_for_people
+
+    with trainer_errors_for_people():
+        from trainer.config import TrainConfig
+        from trainer.start import train_relative_depth, weighted_path
+
+        if workers is not None:
+            settings["workers"] = workers
+        config = TrainConfig(**settings)  # type: ignore[arg-type]
+        with TrainDisplay() as display:
+            summary = train_relative_depth(
+                [weighted_path(told) for told in data], config, out, overwrite=overwrite, watch=display.show
+            )
+        if summary.leads:
+            print_training(summary)
+
+
+@main.command("evaluate")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option(
+    "--on", "data", multiple=True, required=True, type=click.Path(path_type=Path), help="Data set or DIW CSV."
+)
+@click.option("--against", multiple=True, type=click.Path(path_type=Path), help="Another checkpoint, for comparison.")
+@click.option(
+    "--part",
+    type=click.Choice(["auto", "all", "train", "val", "test"]),
+    default="auto",
+    show_default=True,
+    help="auto = the set's own test or validation part, else all of it; val = also what training held out.",
+)
+@click.option("--validation", default=0.1, show_default=True, help="Share that training held out, for --part val.")
+@click.option("--limit", type=int, help="At most so many pictures of each set.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="For JSON and picture sheets.  [default: beside CHECKPOINT]"
+)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+def evaluate(
+    checkpoint: Path,
+    data: tuple[Path, ...],
+    against: tuple[Path, ...],
+    part: str,
+    validation: float,
+    limit: int | None,
+    out: Path | None,
+    device: str,
+) -> None:
+    """The field's figures for CHECKPOINT on data with known depth, beside the prior that the lower point is nearer."""
+    from trainer.console import counting, print_rows, trainer_errors_for_people
+
+    with trainer_errors_for_people():
+        from redweb_builder.device import choose_device
+        from trainer import evaluate as evaluation
+        from trainer.checkpoint import weights_file
+
+        where = choose_device(device)
+        predictors = {str(path): evaluation.predictor(path, where) for path in (checkpoint, *against)}
+        rows, sheets = [], {}
+        for path in data:
+            with counting(str(path)) as tick:
+                found, sheet = evaluation.evaluate(predictors, path, part, validation, limit, tick)
+            rows += found
+            sheets[found[0].data] = sheet
+        folder = out or weights_file(checkpoint).parent / "evaluation"
+        evaluation.write_report(rows, sheets, folder)
+        print_rows(rows)
+        click.echo(f"{folder}/evaluation.json and {len(sheets)} picture sheets")
+
+
+@main.command("predict")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), default=Path("depth"), show_default=True)
+@click.option("--side-by-side", is_flag=True, help="The photograph left of the coloured depth.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+def predict(checkpoint: Path, source: Path, out: Path, side_by_side: bool, device: str) -> None:
+    """Relative depth of a photograph, a folder of them, or a film: 16-bit PNG (bright = near) and a coloured one."""
+    from trainer.console import trainer_errors_for_people
+
+    with trainer_errors_for_people():
+        from redweb_builder.device import choose_device
+        from trainer.checkpoint import load_network, read_header, weights_file
+        from trainer.predict import predict_files
+
+        where = choose_device(device)
+        network = load_network(checkpoint, where)
+        size = int(read_header(weights_file(checkpoint)).get("size", 384))
+        for written in predict_files(network, source, out, size, where, side_by_side):
+            click.echo(f"{written.depth}  {written.colour}")
+
+
 @main.command("export")
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--format", "form", required=True, type=click.Choice(["redweb-v1", "webdataset", "huggingface", "ply"]))
-@click.option("--out", type=click.Path(path_type=Path), help="New folder; default PATH-FORMAT.")
-@click.option("--keys", multiple=True, help="Only these samples (repeatable).")
+@click.option(
+    "--format",
+    "form",
+    required=True,
+    type=click.Choice(["redweb-v1", "webdataset", "huggingface", "ply", "onnx", "torchscript", "safetensors"]),
+    help="The first four are for a data set, the others for a trained network.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="New folder or file.  [default: beside PATH]")
+@click.option("--keys", multiple=True, help="Only these samples of a data set (repeatable).")
 def export(path: Path, form: str, out: Path | None, keys: tuple[str, ...]) -> None:
-    """Write the data set in the folder PATH, as people left it, in a form that others read."""
+    """Write the data set or the trained network in PATH in a form that others read.
+
+    A data set goes out as people left it; a network is checked against what was written.
+    """
+    if form in ("onnx", "torchscript", "safetensors"):
+        from trainer.console import trainer_errors_for_people
+
+        with trainer_errors_for_people():
+            from trainer.export import export_checkpoint
+
+            click.echo(export_checkpoint(path, form, out))
+        return
     from redweb_builder import console
 
     with console.errors_for_people():

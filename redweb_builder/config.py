@@ -16,7 +16,7 @@ class Thresholds:
 
     min_texture: float | None = 0.04
     min_agreement: float | None = 0.6
-    max_vertical: float | None = 0.10
+    max_vertical: float | None = 0.15
     min_range_px: float | None = 2.5
     max_photometric: float | None = 0.06
     max_exposure: float | None = 1.0

@@ -1,0 +1,123 @@
+"""The files of a run, each written whole or not at all.
+
+OUT/best.safetensors   weights (running mean) of the best validation, with the network's description in its header
+OUT/last.safetensors   the same, of the latest step
+OUT/state.pt           all that an exact continuation needs
+OUT/run.json           settings and data, so that only the same run is continued
+OUT/log.jsonl          a line a step and a line a validation
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from redweb_builder.store import write_atomic
+from trainer.models.rednet import RedNet, RedNetConfig
+
+FORMAT = "redweb-trainer/1"
+
+
+class CheckpointError(Exception):
+    """A checkpoint cannot be used as asked; str() says why and what to do."""
+
+
+def save_network(file: Path, network: nn.Module, model: Mapping[str, Any], more: Mapping[str, Any]) -> None:
+    """Weights as safetensors; the header says what they are of, and whatever else is told (plain data)."""
+    tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    header = {
+        "format": FORMAT,
+        "model": json.dumps(dict(model)),
+        **{key: json.dumps(value) for key, value in more.items()},
+    }
+    write_atomic(file, save(tensors, header))
+
+
+def load_network(path: str | Path, device: str | torch.device = "cpu") -> RedNet:
+    """The network of a checkpoint, ready to predict: Bx3xHxW RGB in [0, 1] -> BxHxW, larger = nearer.
+
+    path: a .safetensors file, or the folder of a run (its best weights, else its last). Raises CheckpointError.
+    """
+    file = weights_file(Path(path))
+    header = read_header(file)
+    if header["model"].get("name") != "rednet":
+        raise CheckpointError(f"{file}: this version knows no network {header['model'].get('name')!r}")
+    network = RedNet(RedNetConfig(**{key: value for key, value in header["model"].items() if key != "name"}))
+    with safe_open(file, "pt") as opened:
+        network.load_state_dict({name: opened.get_tensor(name) for name in opened.keys()})  # noqa: SIM118
+    return network.eval().to(device)
+
+
+def read_header(file: Path) -> dict[str, Any]:
+    """What `save_network` told, the size of the training crops among it. Raises CheckpointError."""
+    try:
+        with safe_open(file, "pt") as opened:
+            header = opened.metadata() or {}
+    except Exception as error:  # safetensors raises its own type and OSError alike
+        raise CheckpointError(f"{file}: cannot be read as a checkpoint ({error})") from error
+    if header.get("format") != FORMAT:
+        raise CheckpointError(f"{file}: its format is {header.get('format')!r}, this version reads {FORMAT!r}")
+    return {key: json.loads(value) for key, value in header.items() if key != "format"}
+
+
+def weights_file(path: Path) -> Path:
+    """The weight file of a run folder, or the file itself. Raises CheckpointError where there is none."""
+    if path.is_file():
+        return path
+    for name in ("best.safetensors", "last.safetensors"):
+        if (path / name).is_file():
+            return path / name
+    raise CheckpointError(f"there is no checkpoint at {path}: give a .safetensors file or the folder of a run")
+
+
+def save_state(out: Path, state: Mapping[str, Any]) -> None:
+    """All that an exact continuation needs, as state.pt."""
+    buffer = io.BytesIO()
+    torch.save(dict(state), buffer)
+    write_atomic(out / "state.pt", buffer.getvalue())
+
+
+def load_state(out: Path) -> dict[str, Any] | None:
+    """The state to go on from, on the CPU; None where a run is new. Raises CheckpointError."""
+    if not (out / "state.pt").is_file():
+        return None
+    try:
+        state: dict[str, Any] = torch.load(out / "state.pt", map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many types for a damaged file
+        raise CheckpointError(f"{out / 'state.pt'}: cannot be read ({error}); start anew with --overwrite") from error
+    return state
+
+
+def open_run(out: Path, identity: Mapping[str, Any], overwrite: bool) -> None:
+    """Make the folder of a run, or find that it holds the same run. Raises CheckpointError where it holds another."""
+    out.mkdir(parents=True, exist_ok=True)
+    file = out / "run.json"
+    if overwrite:
+        for name in ("state.pt", "run.json", "log.jsonl", "best.safetensors", "last.safetensors"):
+            (out / name).unlink(missing_ok=True)
+        for events in out.glob("events.out.tfevents.*"):
+            events.unlink()
+    ours = json.loads(json.dumps(dict(identity)))
+    if file.is_file():
+        theirs = json.loads(file.read_text())
+        other = [key for key in sorted(ours.keys() | theirs.keys()) if ours.get(key) != theirs.get(key)]
+        if other:
+            told = ", ".join(f"{key}: {theirs.get(key)} there, {ours.get(key)} now" for key in other)
+            raise CheckpointError(
+                f"{out} holds another run ({told}). Choose another --out, repeat its settings to go on with it, or "
+                "replace it with --overwrite."
+            )
+    write_atomic(file, (json.dumps(ours, indent=2) + "\n").encode())
+
+
+def plain(tensors: Mapping[str, Tensor]) -> dict[str, float]:
+    """Scalars of a loss as numbers."""
+    return {name: float(value) for name, value in tensors.items()}

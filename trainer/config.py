@@ -1,0 +1,85 @@
+"""The settings of a training run: frozen, checked on construction, written beside the checkpoints."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from typing import Any
+
+LOSS_NAMES = ("ranking", "improved-ranking", "structure-guided", "ssi", "ssi-trimmed", "l2")
+SCHEDULES = ("cosine", "step")
+PRECISIONS = ("auto", "float32", "bf16", "fp16")
+DEVICES = ("auto", "cpu", "cuda")
+FREE_TO_CHANGE = ("device", "workers", "precision")  # where a run goes on, not what it is
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What a training run does.
+
+    loss, encoder, channels, encoder_weights: see losses/, models/rednet.py, models/encoder_weights.py.
+    size: side of the square training crops, px, a multiple of 32.
+    batch: pictures an optimiser step, over all processes and all `accumulate` parts of it.
+    epochs: each sample once an epoch (times its set's weight); l2_epochs: of L2 warm-up before that.
+    learning_rate: of the new layers; the pretrained encoder gets a tenth. clip: largest gradient norm.
+    schedule: "cosine" to 0, or "step": a tenth from the half on, a hundredth in the last quarter; both after a warm-up
+    over the first 3 %. ema: decay of the running mean of the weights that is validated and kept.
+    freeze_batchnorm: leave the encoder's batch norms as pretrained: for small batches, and for runs that are to give
+    the same on any number of processes. pairs: a picture and step. validation: share held out where a set has no split.
+    """
+
+    loss: str = "ranking"
+    encoder: str = "resnet50"
+    encoder_weights: str = "auto"
+    channels: int | None = None
+    size: int = 384
+    batch: int = 8
+    accumulate: int = 1
+    epochs: int = 30
+    l2_epochs: int = 0
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.01
+    clip: float = 10.0
+    schedule: str = "cosine"
+    ema: float = 0.999
+    freeze_batchnorm: bool = False
+    augment: bool = True
+    pairs: int = 3000
+    validation: float = 0.1
+    validations: int = 20
+    seed: int = 0
+    precision: str = "auto"
+    device: str = "auto"
+    workers: int = min(4, os.cpu_count() or 1)
+
+    def __post_init__(self) -> None:
+        """Raise ValueError, with what is allowed, on a setting out of range."""
+        for name, allowed in (
+            ("loss", LOSS_NAMES),
+            ("schedule", SCHEDULES),
+            ("precision", PRECISIONS),
+            ("device", DEVICES),
+        ):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} {getattr(self, name)!r}: must be one of {', '.join(allowed)}")
+        if self.size < 64 or self.size % 32:
+            raise ValueError(f"size {self.size}: must be a multiple of 32, at least 64 px")
+        for name in ("batch", "accumulate", "epochs", "pairs", "validations"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} {getattr(self, name)}: must be at least 1")
+        for name in ("l2_epochs", "weight_decay", "workers", "seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} {getattr(self, name)}: must not be negative")
+        for name in ("learning_rate", "clip"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} {getattr(self, name)}: must be above 0")
+        if not 0 <= self.ema < 1 or not 0 <= self.validation < 1:
+            raise ValueError(f"ema {self.ema} and validation {self.validation}: must be from 0 to below 1")
+        if self.batch % self.accumulate:
+            raise ValueError(f"batch {self.batch}: must be a multiple of accumulate {self.accumulate}")
+
+    def identity(self) -> dict[str, Any]:
+        """What a resumed run must share with the one it goes on with, as plain data."""
+        settings = {name: value for name, value in asdict(self).items() if name not in FREE_TO_CHANGE}
+        return dict(json.loads(json.dumps(settings)))

@@ -1,0 +1,143 @@
+"""What people see of training, evaluation and prediction."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import click
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from redweb_builder.console import errors_for_people
+from trainer.evaluate import Row
+from trainer.progress import Progress, Summary, Verdict
+
+PLAIN_EVERY_S = 20.0
+SHOWN_VERDICTS = 12
+
+
+@contextmanager
+def trainer_errors_for_people() -> Iterator[None]:
+    """The trainer's foreseen errors become one line and exit status 1, as the builder's do."""
+    from trainer.checkpoint import CheckpointError
+    from trainer.export import ExportError
+    from trainer.loop import TrainingError
+    from trainer.types import DataError
+
+    with errors_for_people():
+        try:
+            yield
+        except (CheckpointError, DataError, ExportError, TrainingError) as error:
+            raise click.ClickException(str(error)) from error
+
+
+class TrainDisplay:
+    """A live table on a terminal, a line now and then elsewhere. Use as a context manager."""
+
+    def __init__(self) -> None:
+        """Prepare; nothing is drawn until show()."""
+        self._console = Console(stderr=True, highlight=False)
+        self._live = Live(console=self._console, refresh_per_second=4)
+        self._verdicts: list[tuple[int, Verdict]] = []
+        self._loss: float | None = None
+        self._told = 0.0
+
+    def __enter__(self) -> TrainDisplay:
+        """Return self."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the table as it stands."""
+        if self._live.is_started:
+            self._live.stop()
+
+    def show(self, progress: Progress) -> None:
+        """Show where a run is."""
+        for note in progress.notes:
+            style = "yellow" if note.startswith("WARNING") else ""
+            self._console.print(escape(note), style=style, soft_wrap=True)
+        if not progress.numbers:
+            return
+        loss = progress.numbers["loss"]
+        if math.isfinite(loss):
+            self._loss = loss if self._loss is None else 0.95 * self._loss + 0.05 * loss
+        if progress.verdict:
+            self._verdicts.append((progress.step, progress.verdict))
+        if self._console.is_terminal:
+            if not self._live.is_started:
+                self._live.start()
+            self._live.update(Group(self._table(), self._line(progress)))
+        elif progress.verdict or progress.step == progress.steps or time.monotonic() - self._told > PLAIN_EVERY_S:
+            self._told = time.monotonic()
+            figures = progress.verdict.figures if progress.verdict else {}
+            told = "  ".join(f"{name} {value:.2f} %" for name, value in figures.items())
+            self._console.print(f"{self._line(progress)}  {told}", soft_wrap=True)
+
+    def _line(self, progress: Progress) -> str:
+        left = (progress.steps - progress.step) / progress.rate
+        wrong = progress.numbers.get("wrong", math.nan)
+        parts = [f"{progress.phase}: step {progress.step} of {progress.steps}", f"loss {self._loss or math.nan:.4f}"]
+        parts += [f"{100 * wrong:.1f} % of pairs wrong"] if math.isfinite(wrong) else []
+        parts += [f"{1 / progress.rate:.2f} s a step", f"{left / 60:.0f} min left"]
+        parts += [f"{progress.skipped} steps SKIPPED"] if progress.skipped else []
+        return ", ".join(parts)
+
+    def _table(self) -> Table:
+        names = list(dict.fromkeys(name for _, verdict in self._verdicts for name in verdict.figures))
+        table = Table(
+            "step", *(f"{name} %" for name in names), box=None, title="validation (running mean of the weights)"
+        )
+        for step, verdict in self._verdicts[-SHOWN_VERDICTS:]:
+            table.add_row(str(step), *(f"{verdict.figures.get(name, math.nan):.2f}" for name in names))
+        return table
+
+
+def print_training(summary: Summary) -> None:
+    """What came out, where it lies, what to do next."""
+    console = Console(highlight=False, soft_wrap=True)
+    out = escape(str(summary.out))
+    best = f", best WKDR {summary.best:.2f} %" if math.isfinite(summary.best) else ""
+    console.print(f"\n[bold]{summary.steps} steps[/] in {summary.seconds / 60:.1f} min{best}")
+    if summary.skipped:
+        console.print(f"[yellow]{summary.skipped} steps were skipped: their loss or gradient was not a number[/]")
+    console.print(f"  weights: {out}/best.safetensors   curve: {out}/log.jsonl, tensorboard --logdir {out}")
+    console.print(f"  next:    python cli.py predict {out} PHOTOGRAPH    python cli.py evaluate {out} --on DATA")
+
+
+def print_rows(rows: Sequence[Row]) -> None:
+    """A table a set."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=160)
+    for name in dict.fromkeys(row.data for row in rows):
+        own = [row for row in rows if row.data == name]
+        columns = list(own[0].figures)
+        table = Table("", *columns, title=f"{name}: {own[0].samples} pictures", title_justify="left", box=None)
+        for row in own:
+            table.add_row(row.predictor, *(_number(row.figures[column], column) for column in columns))
+        console.print(table)
+        console.print()
+    console.print("WKDR, WHDR, balanced, equal, unequal, d1, F1, inverted in percent; higher is better for d1 and F1.")
+
+
+def _number(value: float, column: str) -> str:
+    if math.isnan(value):
+        return "-"
+    return f"{value:.3f}" if column.startswith(("AbsRel", "RMSE")) else f"{value:.2f}"
+
+
+@contextmanager
+def counting(told: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on a terminal, as a function to be called with (done, of)."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Bar(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(escape(told))
+        yield lambda done, of: bar.update(task, completed=done, total=of)

@@ -1,0 +1,97 @@
+"""Which sample comes when, as a function of one number: the n-th draw of a training run.
+
+Nothing here remembers anything, so a run that is continued, or split over processes, sees the same samples with the
+same augmentation as one that was never interrupted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms import v2
+
+from trainer.data.sets import DepthSet
+from trainer.data.transforms import transformed
+from trainer.types import Batch, DataError
+
+Item = Batch | DataError
+
+
+@dataclass(frozen=True)
+class Source:
+    """Some samples of a set, and how often each is drawn an epoch: 1 = once, 0.5 = every other one, 3 = three times."""
+
+    data: DepthSet
+    indices: Sequence[int]
+    weight: float = 1.0
+
+
+class Draws(Dataset[Item]):
+    """draws[n]: the n-th draw as a Batch of one, for n = 0, 1, 2, ... without end."""
+
+    def __init__(self, sources: Sequence[Source], transform: v2.Transform, seed: int) -> None:
+        """Raises DataError where there is nothing to draw."""
+        self.sources, self.transform, self.seed = sources, transform, seed
+        self._counts = [round(source.weight * len(source.indices)) for source in sources]
+        self.epoch_length = sum(self._counts)
+        if not self.epoch_length:
+            raise DataError("there is nothing to train on: every set is empty or has a weight near 0")
+        self._order = lru_cache(maxsize=2)(self._epoch_order)
+
+    def __getitem__(self, n: int) -> Item:
+        """A fault is handed out as a value: an exception would reach people through a worker's traceback."""
+        epoch, at = divmod(n, self.epoch_length)
+        which, index = self._order(epoch)[at]
+        try:
+            sample = self.sources[which].data[int(index)]
+        except DataError as error:
+            return error
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(np.random.SeedSequence((self.seed, n)).generate_state(1, np.uint64)[0]))
+            parts = transformed(sample, self.transform)
+        image, disparity, valid, sky = (part[None] for part in parts)
+        return Batch(image, disparity, valid, sky, torch.tensor([sample.noise]))
+
+    def _epoch_order(self, epoch: int) -> NDArray[np.int64]:
+        """One epoch: (set, index) rows, shuffled, every sample `weight` times (a fraction: some of them once more)."""
+        generator = np.random.default_rng((self.seed, epoch))
+        rows = []
+        for which, (source, count) in enumerate(zip(self.sources, self._counts, strict=True)):
+            rounds = -(-count // max(len(source.indices), 1))
+            drawn = [generator.permutation(np.asarray(source.indices)) for _ in range(rounds)]
+            chosen = np.concatenate(drawn)[:count] if drawn else np.zeros(0, np.int64)
+            rows.append(np.stack([np.full(count, which), chosen], axis=1))
+        return generator.permutation(np.concatenate(rows))
+
+
+def joined(items: Sequence[Item]) -> Item:
+    """Batches of one -> a batch; the first fault among them, if any, in its place."""
+    for item in items:
+        if isinstance(item, DataError):
+            return item
+    batches = [item for item in items if isinstance(item, Batch)]
+    return Batch(**{field.name: torch.cat([getattr(one, field.name) for one in batches]) for field in fields(Batch)})
+
+
+def batches(draws: Draws, numbers: Sequence[int], batch: int, workers: int, pin: bool) -> Iterator[Batch]:
+    """The given draws, in order, `batch` at a time, read ahead by worker processes. Raises DataError."""
+    loader = DataLoader(
+        draws,
+        batch_size=batch,
+        sampler=numbers,
+        num_workers=workers,
+        collate_fn=joined,
+        pin_memory=pin,
+        generator=torch.Generator(),  # seeds the workers, whose own randomness nothing uses
+        prefetch_factor=4 if workers else None,
+    )
+    for item in loader:
+        if isinstance(item, DataError):
+            raise item
+        yield item

@@ -1,0 +1,72 @@
+"""Photograph, label and sky changed together, with torchvision's transforms.
+
+The label is a tv_tensors.Mask: it is resampled by nearest neighbour, so that no value is made up between near and far,
+and what a rotation brings in from outside the picture is NaN, unknown.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as F
+
+from redweb_builder.types import Picture
+from trainer.types import DepthSample
+
+STRIDE = 32  # of the encoders; sizes are multiples of it, so that every x2 is exact
+
+
+def augmentation(size: int) -> v2.Transform:
+    """Flip, scale-crop, rotation, colour, grey, blur, JPEG (Xian et al. 2018 flip and crop; the rest is common use)."""
+    unknown = {tv_tensors.Image: 0, tv_tensors.Mask: math.nan}
+    return v2.Compose(
+        [
+            v2.RandomResizedCrop(size, scale=(0.3, 1.0), ratio=(3 / 4, 4 / 3), antialias=True),
+            v2.RandomHorizontalFlip(),
+            v2.RandomApply([v2.RandomRotation(10, v2.InterpolationMode.BILINEAR, fill=unknown)], p=0.3),
+            v2.RandomApply([v2.ColorJitter(0.3, 0.3, 0.3, 0.05)], p=0.8),
+            v2.RandomGrayscale(0.05),
+            v2.RandomApply([v2.GaussianBlur(5, (0.1, 2.0))], p=0.1),
+            v2.RandomApply([v2.JPEG((40, 95))], p=0.2),
+        ]
+    )
+
+
+def squeezed(size: int) -> v2.Transform:
+    """No augmentation: the whole picture at size x size."""
+    return v2.Resize((size, size), antialias=True)
+
+
+def transformed(sample: DepthSample, transform: v2.Transform) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """A sample as tensors: image 3xHxW uint8, disparity HxW float32 (0 where unknown), valid HxW, sky HxW bool.
+
+    Random transforms draw from torch's global generator: seed that for the sample first.
+    """
+    image = tv_tensors.Image(torch.from_numpy(sample.image.copy()).permute(2, 0, 1))
+    maps = np.stack([sample.disparity, sample.sky.astype(np.float32)])
+    image, label = transform(image, tv_tensors.Mask(torch.from_numpy(maps)))
+    disparity, sky = label.as_subclass(Tensor)
+    valid = disparity.isfinite()
+    return image.as_subclass(Tensor), torch.where(valid, disparity, 0), valid, (sky == 1) & valid
+
+
+def fitting_size(height: int, width: int, size: int) -> tuple[int, int]:
+    """Height and width to predict at: the picture's shape, about size x size pixels, sides multiples of 32.
+
+    The network has learned on crops of size x size; the same number of pixels keeps things at the scale it knows.
+    """
+    scale = size / math.sqrt(height * width)
+    fitted = (max(STRIDE, round(side * scale / STRIDE) * STRIDE) for side in (height, width))
+    return next(fitted), next(fitted)
+
+
+def as_input(image: Picture, size: int) -> Tensor:
+    """A photograph, HxWx3 uint8, for a network: 1x3xhxw float32 RGB in [0, 1], see `fitting_size`."""
+    tensor = torch.from_numpy(image.copy()).permute(2, 0, 1)[None]
+    fitted: Tensor = F.resize(tensor, list(fitting_size(image.shape[0], image.shape[1], size)), antialias=True)
+    return fitted.float() / 255

@@ -1,0 +1,113 @@
+"""A checkpoint as one file for use elsewhere, checked against the network it came from.
+
+Every format takes Bx3xHxW float32 RGB in [0, 1] and gives BxHxW relative depth, larger = nearer; sides of any size.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from redweb_builder.store import write_atomic
+from trainer.checkpoint import CheckpointError, load_network, read_header, save_network, weights_file
+
+FORMATS = ("onnx", "torchscript", "safetensors")
+ENDINGS = {"onnx": ".onnx", "torchscript": ".pt", "safetensors": ".safetensors"}
+CHECKED_SIZES = ((2, 160, 224), (1, 96, 131))  # batch, height, width; none is the size it was traced at
+TOLERANCE = 1e-3  # of the spread of the depth
+
+
+class ExportError(Exception):
+    """A checkpoint cannot be exported as asked, or what came out differs; str() says what to do."""
+
+
+def export_checkpoint(path: str | Path, format: str, out: str | Path | None = None) -> Path:
+    """Write a checkpoint as "onnx", "torchscript" or "safetensors" and return the file, once it has passed its check.
+
+    path: a .safetensors file or the folder of a run. out: the file; default beside the checkpoint. The file is checked
+    at two sizes other than the traced one, ONNX in onnxruntime. Raises CheckpointError, ExportError; ValueError for an
+    unknown format.
+    """
+    if format not in FORMATS:
+        raise ValueError(f"format {format!r}: must be one of {', '.join(FORMATS)}")
+    source = weights_file(Path(path))
+    network = load_network(source)
+    target = Path(out) if out else source.with_name(f"{source.stem}_exported{ENDINGS[format]}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if format == "safetensors":
+        header = read_header(source)
+        save_network(target, network, header.pop("model"), header)
+        _compare(network, load_network(target), target)
+        return target
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "network"
+        {"onnx": _write_onnx, "torchscript": _write_torchscript}[format](network, made)
+        exported = OnnxNetwork(made) if format == "onnx" else torch.jit.load(str(made))  # type: ignore[no-untyped-call]
+        _compare(network, exported, target)
+        write_atomic(target, made.read_bytes())
+    return target
+
+
+class OnnxNetwork(nn.Module):
+    """An ONNX file in onnxruntime, called like the network it came from."""
+
+    def __init__(self, file: Path) -> None:
+        """Open a file on the CPU."""
+        import onnxruntime
+
+        super().__init__()
+        self.session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Bx3xHxW in [0, 1] -> BxHxW."""
+        (depth,) = self.session.run(None, {"image": image.numpy()})
+        return torch.from_numpy(np.asarray(depth))
+
+
+def _write_onnx(network: nn.Module, file: Path) -> None:
+    """By tracing: the exporter of torch.export takes minutes for the same file, all of it spent on symbolic sizes."""
+    missing = [name for name in ("onnx", "onnxruntime") if find_spec(name) is None]
+    if missing:
+        raise ExportError(f"ONNX needs {' and '.join(missing)}: pip install 'redweb-builder[export]'")
+    axes = {0: "batch", 2: "height", 3: "width"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            network,
+            (torch.rand(2, 3, 192, 256),),
+            str(file),
+            input_names=["image"],
+            output_names=["depth"],
+            dynamic_axes={"image": axes, "depth": {0: "batch", 1: "height", 2: "width"}},
+            opset_version=17,
+            dynamo=False,
+        )
+
+
+def _write_torchscript(network: nn.Module, file: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of sizes that a trace might fix: _compare sees that it did not
+        traced = torch.jit.trace(network, torch.rand(2, 3, 192, 256))  # type: ignore[no-untyped-call]
+        traced.save(str(file))
+
+
+@torch.inference_mode()
+def _compare(network: nn.Module, exported: nn.Module, target: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    for batch, height, width in CHECKED_SIZES:
+        image = torch.rand(batch, 3, height, width, generator=generator)
+        ours, theirs = network(image), exported(image)
+        if theirs.shape != ours.shape:
+            raise ExportError(f"{target}: {height}x{width} comes out as {tuple(theirs.shape)}, not {tuple(ours.shape)}")
+        apart = float((ours - theirs).abs().max() / ours.std().clamp(min=1e-6))
+        if not apart <= TOLERANCE:
+            raise ExportError(f"{target}: differs from the network by {apart:.2g} of its spread at {height}x{width}")
+
+
+__all__ = ["CheckpointError", "ExportError", "OnnxNetwork", "export_checkpoint"]

@@ -1,0 +1,48 @@
+"""The ranking loss (Chen et al. NIPS 2016, eq. 1; Xian et al. CVPR 2018, eq. 1-2).
+
+For a pair of pixels i, j with relation l and predictions z, larger = nearer:
+
+    phi = log(1 + exp(-l (z_i - z_j)))    l = +1: i is nearer,  l = -1: j is nearer
+    phi = (z_i - z_j)^2                   l =  0: as near as one another
+
+The loss is the mean of phi over the pairs drawn in each picture. Written as above, exp overflows where a network
+errs by more than 88 in float32 and the gradient becomes NaN; softplus(-l (z_i - z_j)) is the same and does not.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from trainer.losses.masked import Scalars, mean_where, safe, share_where
+from trainer.pairs import TAU, at, ordinal_relation, random_pairs
+
+
+def ranking_terms(difference: Tensor, relation: Tensor) -> Tensor:
+    """phi of each pair. difference: z_i - z_j; relation: l in {-1, 0, 1}, of the same shape."""
+    return torch.where(relation == 0, difference.square(), F.softplus(-relation * difference))
+
+
+def ranking_loss(
+    prediction: Tensor,
+    target: Tensor,
+    valid: Tensor,
+    uniform: Tensor,
+    *,
+    sky: Tensor | None = None,
+    noise: Tensor | None = None,
+    tau: float = TAU,
+) -> tuple[Tensor, Scalars]:
+    """The loss over N random pairs a picture.
+
+    prediction, target: BxHxW, larger = nearer, target finite. valid, sky: BxHxW bool. noise: B. uniform: BxNx2 in
+    [0, 1), the randomness. Returns the scalar loss, 0 for pictures without a valid pair, and for people `wrong`: the
+    share of the unequal pairs that the prediction does not order as the labels do.
+    """
+    prediction = safe(prediction)
+    pairs = random_pairs(valid, uniform)
+    relation = ordinal_relation(pairs, target, sky, noise, tau)
+    difference = at(prediction, pairs.first) - at(prediction, pairs.second)
+    loss = mean_where(ranking_terms(difference, relation), pairs.used)
+    return loss, {"wrong": share_where(relation * difference <= 0, pairs.used & (relation != 0))}

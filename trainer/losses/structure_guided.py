@@ -1,0 +1,63 @@
+"""The structure-guided ranking loss with its gradient term (Xian et al. CVPR 2020, "Structure-Guided Ranking Loss").
+
+    L = L_ranking(random pairs and pairs across edges, tau = 0.03) + 0.2 L_gradient
+
+Random pairs seldom straddle a thin thing or a border, and so borders come out soft. Half the pairs here are drawn on
+lines across edges (pairs.edge_pairs): half of those at edges of the photograph, half at edges of the label.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from trainer.losses.gradient import gradient_matching
+from trainer.losses.masked import FLATTEST, Scalars, mean_where, normalised, safe, share_where
+from trainer.losses.ranking import ranking_terms
+from trainer.pairs import Pairs, at, edge_pairs, image_gradient, label_gradient, ordinal_relation, random_pairs
+
+TAU = 0.03
+GRADIENT_WEIGHT = 0.2
+COLUMNS = 7  # random numbers for each pair: 2 for the random pairs, 5 for the lines across edges
+
+
+def structure_guided_loss(
+    prediction: Tensor,
+    target: Tensor,
+    valid: Tensor,
+    uniform: Tensor,
+    *,
+    image: Tensor,
+    sky: Tensor | None = None,
+    noise: Tensor | None = None,
+    tau: float = TAU,
+    gradient_weight: float = GRADIENT_WEIGHT,
+) -> tuple[Tensor, Scalars]:
+    """The loss over N random pairs a picture and as many across edges.
+
+    image: Bx3xHxW RGB. uniform: BxNx7 in [0, 1). The rest as `ranking_loss`. The gradient term is that of MiDaS on
+    normalised maps, since our labels have no scale of their own. Returns besides `wrong` the parts of the loss.
+    """
+    prediction = safe(prediction)
+    pairs = structure_guided_pairs(image, target, valid, uniform)
+    relation = ordinal_relation(pairs, target, sky, noise, tau)
+    difference = at(prediction, pairs.first) - at(prediction, pairs.second)
+    ranking = mean_where(ranking_terms(difference, relation), pairs.used)
+
+    (ours, _), (theirs, scaled) = normalised(prediction, valid, FLATTEST), normalised(target, valid)
+    gradient = gradient_matching(ours - theirs, valid & scaled[:, None, None])
+    wrong = share_where(relation * difference <= 0, pairs.used & (relation != 0))
+    parts = {"ranking": ranking.detach(), "gradient": gradient.detach(), "wrong": wrong}
+    return ranking + gradient_weight * gradient, parts
+
+
+def structure_guided_pairs(image: Tensor, target: Tensor, valid: Tensor, uniform: Tensor) -> Pairs:
+    """N random pairs and N across edges (to the nearest multiple of six below); uniform: BxNx7 in [0, 1)."""
+    lines = uniform.shape[1] // 6  # a line gives three pairs, and there are two kinds of edges
+    across = uniform[..., 2:]
+    drawn = (
+        random_pairs(valid, uniform[..., :2]),
+        edge_pairs(image_gradient(image), valid, across[:, :lines]),
+        edge_pairs(label_gradient(target, valid), valid, across[:, lines : 2 * lines]),
+    )
+    return Pairs(*(torch.cat([getattr(some, end) for some in drawn], dim=1) for end in ("first", "second", "used")))

@@ -1,0 +1,144 @@
+"""The network of Xian et al. CVPR 2018, "Monocular Relative Depth Perception with Web Stereo Data Supervision".
+
+A classification network gives features at 1/4, 1/8, 1/16 and 1/32 of the picture. Each is brought to 256 channels by a
+3x3 convolution. From the coarsest on, each step refines (residual convolution units), doubles the size and adds the
+next finer features; the adaptive output turns the last into one channel at the picture's size.
+
+    1/32 -> transition -> RCU -> x2 ->+-> RCU -> x2 ->+-> RCU -> x2 ->+-> RCU -> x2 -> adaptive output
+                                      |               |               |
+                                1/16 -> RCU      1/8 -> RCU      1/4 -> RCU
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import segmentation_models_pytorch as smp
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+CHANNELS = 256
+LIGHT_CHANNELS = 64
+SMALL_ENCODER = 10_000_000  # parameters; below it the paper's decoder would be larger than the encoder
+
+
+@dataclass(frozen=True)
+class RedNetConfig:
+    """What the network is built from; written into every checkpoint.
+
+    encoder: any encoder of segmentation-models-pytorch, or "tu-NAME" for timm's. channels: of the decoder; None = 256
+    as in the paper, 64 for encoders under 10 million parameters.
+    """
+
+    encoder: str = "resnet50"
+    channels: int | None = None
+
+
+class RedNet(nn.Module):
+    """Bx3xHxW RGB in [0, 1], any size -> BxHxW relative depth, larger = nearer, no unit, unbounded.
+
+    The pictures are normalised inside, so that whoever holds the weights needs to know nothing else.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: RedNetConfig) -> None:
+        """Random weights; `encoder_weights.load_encoder_weights` fills the encoder. Raises ValueError (encoder)."""
+        super().__init__()
+        self.config = config
+        self.batchnorm_frozen = False
+        try:
+            self.encoder = smp.encoders.get_encoder(config.encoder, weights=None)
+        except (KeyError, RuntimeError) as error:
+            raise ValueError(f"encoder {config.encoder!r}: {error.args[0] if error.args else error}") from error
+        size = sum(parameter.numel() for parameter in self.encoder.parameters())
+        channels = config.channels or (LIGHT_CHANNELS if size < SMALL_ENCODER else CHANNELS)
+        self.decoder = Decoder(self.encoder.out_channels[-4:], channels)
+        for name, value in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
+            self.register_buffer(name, torch.tensor(value).view(1, 3, 1, 1), persistent=False)
+
+    def train(self, mode: bool = True) -> RedNet:
+        """As usual, but where `batchnorm_frozen` the encoder's batch norms keep to their stored statistics."""
+        super().train(mode)
+        if self.batchnorm_frozen:
+            for part in self.encoder.modules():
+                if isinstance(part, nn.modules.batchnorm._BatchNorm):
+                    part.eval()
+        return self
+
+    def forward(self, image: Tensor) -> Tensor:
+        """See the class."""
+        features = self.encoder((image - self.mean) / self.std)
+        depth: Tensor = self.decoder(features[-4:], image.shape[-2:])
+        return depth[:, 0]
+
+
+class Decoder(nn.Module):
+    """Four feature maps, finest first -> Bx1xHxW."""
+
+    def __init__(self, encoder_channels: list[int], channels: int) -> None:
+        """encoder_channels: of the four maps, finest first."""
+        super().__init__()
+        self.transitions = nn.ModuleList(nn.Conv2d(c, channels, 3, padding=1, bias=False) for c in encoder_channels)
+        self.fusions = nn.ModuleList(Fusion(channels, joins=not last) for last in (False, False, False, True))
+        self.output = AdaptiveOutput(channels)
+
+    def forward(self, features: list[Tensor], size: torch.Size) -> Tensor:
+        """Size: (H, W) of the picture."""
+        skips = [transition(feature) for transition, feature in zip(self.transitions, features, strict=True)]
+        half = torch.Size([(side + 1) // 2 for side in size])
+        sizes = [half, *(skip.shape[-2:] for skip in skips[:-1])]
+        depth = skips[-1]
+        for level in (3, 2, 1, 0):
+            depth = self.fusions[level](depth, skips[level], sizes[level])
+        output: Tensor = self.output(depth, size)
+        return output
+
+
+class Fusion(nn.Module):
+    """Add the features of this level, refine, go to the next finer size (x2 where the picture's sides allow)."""
+
+    def __init__(self, channels: int, joins: bool) -> None:
+        """Joins: False for the coarsest level, which has nothing to add to."""
+        super().__init__()
+        self.skip_unit = ResidualConvUnit(channels) if joins else None
+        self.unit = ResidualConvUnit(channels)
+
+    def forward(self, depth: Tensor, skip: Tensor, size: torch.Size) -> Tensor:
+        """depth, skip: BxCxhxw. size: (h, w) to go to."""
+        if self.skip_unit is not None:
+            depth = depth + self.skip_unit(skip)
+        return F.interpolate(self.unit(depth), size=size, mode="bilinear", align_corners=False)
+
+
+class ResidualConvUnit(nn.Module):
+    """x + conv(relu(conv(relu(x)))), two 3x3 convolutions with weights of their own."""
+
+    def __init__(self, channels: int) -> None:
+        """Channels stay."""
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """BxCxHxW -> the same."""
+        refined: Tensor = self.conv2(F.relu(self.conv1(F.relu(x))))
+        return x + refined
+
+
+class AdaptiveOutput(nn.Module):
+    """3x3 to half the channels, 3x3 to one, up to the picture's size."""
+
+    def __init__(self, channels: int) -> None:
+        """Channels: 256 -> 128 -> 1 in the paper."""
+        super().__init__()
+        self.reduce = nn.Conv2d(channels, channels // 2, 3, padding=1)
+        self.depth = nn.Conv2d(channels // 2, 1, 3, padding=1)
+
+    def forward(self, x: Tensor, size: torch.Size) -> Tensor:
+        """BxCxhxw -> Bx1xHxW."""
+        return F.interpolate(self.depth(F.relu(self.reduce(x))), size=size, mode="bilinear", align_corners=False)

@@ -1,0 +1,112 @@
+"""Photographs to relative depth: in Python, and for files, folders and films."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from redweb_builder.inspect.colour import disparity_picture
+from redweb_builder.store import write_atomic
+from redweb_builder.types import FloatMap, Picture
+from trainer.data.pictures import ENDINGS, read_rgb
+from trainer.data.transforms import as_input
+from trainer.types import DataError
+
+FILMS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
+SHOWN = (1.0, 99.0)  # percentiles at the ends of the colours
+
+
+@torch.inference_mode()
+def predict_depth(network: nn.Module, image: Picture, size: int, device: torch.device) -> FloatMap:
+    """Relative depth of one photograph: HxWx3 uint8 RGB -> HxW float32, larger = nearer, no unit.
+
+    network: in eval mode. size: the side of the crops that it was trained on; the picture is predicted at about that
+    many pixels, in its own shape, and brought back to its own size.
+    """
+    depth = network(as_input(image, size).to(device).contiguous(memory_format=torch.channels_last))
+    full = F.interpolate(depth[:, None].float(), size=image.shape[:2], mode="bilinear", align_corners=False)
+    result: FloatMap = full[0, 0].cpu().numpy()
+    return result
+
+
+@dataclass(frozen=True)
+class Written:
+    """What came of one picture."""
+
+    source: str
+    depth: Path
+    colour: Path
+
+
+def predict_files(
+    network: nn.Module, source: Path, out: Path, size: int, device: torch.device, beside: bool = False
+) -> Iterator[Written]:
+    """Predict a picture, every picture below a folder, or every frame of a film; write into `out`, one at a time.
+
+    Writes NAME.png, 16 bit, 0 = farthest and 65535 = nearest of the picture, and NAME_colour.png, bright = near; with
+    `beside` the photograph stands left of the colours. Raises DataError.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    for name, image in _pictures(source):
+        depth = predict_depth(network, image, size, device)
+        low, high = np.percentile(depth, SHOWN)
+        colour = disparity_picture(depth, float(low), max(float(high), float(low) + 1e-6))
+        files = out / f"{name}.png", out / f"{name}_colour.png"
+        files[0].parent.mkdir(parents=True, exist_ok=True)
+        _write(files[0], stretched(depth))
+        _write(files[1], cv2.cvtColor(np.hstack([image, colour]) if beside else colour, cv2.COLOR_RGB2BGR))
+        yield Written(name, *files)
+
+
+def stretched(depth: FloatMap) -> np.ndarray[tuple[int, ...], np.dtype[np.uint16]]:
+    """Relative depth as 16 bits: the farthest pixel 0, the nearest 65535; a flat map is 0."""
+    low, high = float(depth.min()), float(depth.max())
+    return np.rint((depth.astype(np.float64) - low) * (65535 / max(high - low, 1e-12))).astype(np.uint16)
+
+
+def _pictures(source: Path) -> Iterator[tuple[str, Picture]]:
+    """Name and picture of everything in a source."""
+    if source.is_dir():
+        files = sorted(file for file in source.rglob("*") if file.suffix.lower() in ENDINGS)
+        if not files:
+            raise DataError(f"{source}: there are no pictures ({', '.join(ENDINGS)}) below it")
+        stems = Counter(file.with_suffix("") for file in files)
+        for file in files:
+            alone = stems[file.with_suffix("")] == 1  # a.jpg and a.png would write the same file
+            yield (file.with_suffix("") if alone else file).relative_to(source).as_posix(), read_rgb(file)
+    elif source.suffix.lower() in FILMS:
+        yield from _frames(source)
+    elif source.is_file():
+        yield source.stem, read_rgb(source)
+    else:
+        raise DataError(f"there is no picture, folder or film at {source}")
+
+
+def _frames(source: Path) -> Iterator[tuple[str, Picture]]:
+    film = cv2.VideoCapture(str(source))
+    try:
+        number = 0
+        while True:
+            there, frame = film.read()
+            if not there:
+                break
+            yield f"{source.stem}_{number:06d}", np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
+            number += 1
+        if not number:
+            raise DataError(f"{source}: cannot be read as a film")
+    finally:
+        film.release()
+
+
+def _write(file: Path, picture: np.ndarray[tuple[int, ...], np.dtype[np.uint8 | np.uint16]]) -> None:
+    done, content = cv2.imencode(".png", picture)
+    assert done
+    write_atomic(file, content.tobytes())

@@ -1,0 +1,58 @@
+"""What a run tells while it goes and when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from redweb_builder.types import Picture
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """figures: of the network on what was held out; the first one decides which is best, lower being better."""
+
+    figures: dict[str, float]
+    sheet: Picture | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a run shows. rate: steps a second since the start. verdict: where this step had a validation."""
+
+    step: int
+    steps: int
+    phase: str
+    numbers: dict[str, float] = field(default_factory=dict)
+    rate: float = 0.0
+    skipped: int = 0
+    verdict: Verdict | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Summary:
+    """best: the deciding figure of best.safetensors. figures: of the last validation. seconds: of this start.
+
+    leads: whether this process speaks for all.
+    """
+
+    out: Path
+    steps: int
+    best: float
+    figures: dict[str, float]
+    skipped: int
+    seconds: float
+    leads: bool
+
+
+Judge = Callable[[nn.Module, torch.device], Verdict]
+Watch = Callable[[Progress], None]
+
+
+def silent(_: Progress) -> None:
+    """Show nothing."""

@@ -1,0 +1,65 @@
+"""The nouns of the trainer.
+
+Depth is disparity-like everywhere: **larger = nearer**, in labels and in predictions alike (see ARCHITECTURE.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from redweb_builder.types import BoolMap, FloatMap, Picture
+
+
+class DataError(Exception):
+    """A data set cannot be used as asked; str() says which file and what to do, for people."""
+
+
+@dataclass(frozen=True)
+class DepthSample:
+    """One labelled picture, as a reader hands it out.
+
+    image: HxWx3 uint8 RGB. disparity: HxW float32, larger = nearer, NaN = unknown; known up to scale and shift
+    unless its set is `metric`. sky: HxW bool, known to be farther than everything else.
+    noise: the error, in the disparity's own unit, that one label may have; pairs closer than twice that are not told
+    apart (pairs.ordinal_step).
+    """
+
+    key: str
+    image: Picture
+    disparity: FloatMap
+    sky: BoolMap
+    noise: float
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B samples of one size, as the loop sees them.
+
+    image: Bx3xHxW uint8 RGB. disparity: BxHxW float32, finite: 0 where unknown. valid: BxHxW bool, where it is known.
+    sky: BxHxW bool, a subset of valid. noise: B float32, see DepthSample.
+    """
+
+    image: Tensor
+    disparity: Tensor
+    valid: Tensor
+    sky: Tensor
+    noise: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on a device."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Batch:
+        """The same in page-locked memory, which CUDA copies from without waiting."""
+        return self._each(Tensor.pin_memory)
+
+    def pixels(self) -> Tensor:
+        """The pictures as a network takes them: Bx3xHxW float32 RGB in [0, 1]."""
+        return self.image.float() / 255
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        return Batch(**{field.name: change(getattr(self, field.name)) for field in fields(self)})
