@@ -118,6 +118,8 @@ def wkdr(label: FloatMap, truth: FloatMap, where: BoolMap, generator: np.random.
     true_one, true_other = truth.ravel()[one], truth.ravel()[other]
     order = np.where(true_one > (1 + TAU) * true_other, 1, np.where(true_other > (1 + TAU) * true_one, -1, 0))
     asked = order != 0
+    if not asked.any():
+        return float("nan")
     told = np.sign(label.ravel()[one].astype(np.float64) - label.ravel()[other])
     return 100 * float((told[asked] != order[asked]).mean())
 
