@@ -84,7 +84,7 @@ def build(
     started = time.monotonic()
     config = config or BuildConfig()
     stereo_dir, out = Path(stereo_dir), Path(out)
-    found = discover(stereo_dir)
+    found = discover(stereo_dir, config.inputs)
     sources = found.sources[: config.limit]
     if not sources:
         raise StoreError(_nothing_found(stereo_dir, found))
@@ -168,6 +168,7 @@ def _finish(outcome: Outcome, store: Store, config: BuildConfig, models: Models,
         "rule": source.rule,
         "right_first": source.right_first,
         "guessed": source.guessed,
+        "film_time_s": source.time,
         "status": "kept" if kept else "rejected",
         "stage": rejection.stage if rejection else None,
         "reason": rejection.reason if rejection else None,
@@ -184,6 +185,7 @@ def _finish(outcome: Outcome, store: Store, config: BuildConfig, models: Models,
             "height": height,
             "source_width": evidence.pair.source_size[0],
             "source_height": evidence.pair.source_size[1],
+            "crop": evidence.pair.crop,
             "source_sha256": evidence.pair.digest,
             "perceptual_hash": str(imagehash.phash(Image.fromarray(evidence.pair.left))),
             "eyes_exchanged": prepared.exchanged,

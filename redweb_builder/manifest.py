@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-_TEXT = ("key", "left", "right", "layout", "rule", "status", "stage", "reason", "detail", "flow", "segmenter")
+_TEXT = ("key", "left", "right", "layout", "rule", "status", "stage", "reason", "detail", "flow", "segmenter", "crop")
 _SOURCE_TEXT = ("source_sha256", "perceptual_hash")
 _FLAGS = ("right_first", "guessed", "eyes_exchanged", "aligned")
 _SIZES = ("width", "height", "source_width", "source_height")
-_VERDICT = ("value", "threshold", "quality", "margin")
+_VERDICT = ("value", "threshold", "quality", "margin", "film_time_s")
 MEASUREMENTS = (
     "texture",
     "agreement",

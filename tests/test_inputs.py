@@ -709,10 +709,21 @@ def test_keys_are_safe_unique_and_stable(tmp_path: Path) -> None:
 
 
 def test_unread_formats_are_named(tmp_path: Path) -> None:
-    (tmp_path / "a.heic").write_bytes(b"ftypheic")
+    (tmp_path / "a.jxl").write_bytes(b"jxl")
     found = discover(tmp_path)
-    assert reasons(found) == [("a.heic", "unsupported")]
-    assert "HEIC" in found.left_out[0].detail
+    assert reasons(found) == [("a.jxl", "unsupported")]
+    assert "JPEG XL" in found.left_out[0].detail
+
+
+def test_missing_extras_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("picture", "films"):
+        monkeypatch.setattr(f"redweb_builder.inputs.{module}.find_spec", lambda name: None)
+    (tmp_path / "a.heic").write_bytes(b"ftypheic")
+    (tmp_path / "b.mp4").write_bytes(b"ftypisom")
+    found = discover(tmp_path)
+    assert reasons(found) == [("a.heic", "unsupported"), ("b.mp4", "unsupported")]
+    assert "redweb-builder[heic]" in found.left_out[0].detail
+    assert "redweb-builder[film]" in found.left_out[1].detail
 
 
 def test_packed_picture_with_a_preview_inside(tmp_path: Path) -> None:
