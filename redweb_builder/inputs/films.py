@@ -7,6 +7,7 @@ them differ; only the frames in between are then decoded to find the place. PyAV
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ EXTENSIONS = frozenset(
     (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".wmv", ".mpg", ".mpeg", ".mts", ".m2ts", ".ogv", ".3gp")
 )
 CUT = 0.45  # Bhattacharyya distance of two frames' colour histograms: above it, two scenes
+JUMP = 27.0  # mean difference in grey levels: above it, two scenes as well
 STILL = 1.5  # mean difference in grey levels: below it, the same picture again
 LOOK_EVERY = 0.5  # s; key frames that follow closer are passed over
 LONGEST_GAP = 12.0  # s between key frames; a cut may hide in a longer one
@@ -80,6 +82,9 @@ def film_layout(file: Path) -> Layout | NotPair:
             layout, right_first = _STEREO_MODES[mode]
             return Layout(layout, f"Matroska stereo mode {mode.replace('_', ' ')}", right_first)
         named = named_layout(file.stem)
+        packed = _frame_packing(container, stream, size)
+        if packed is not None:
+            return packed
         if isinstance(named, NotPair):
             return named
         told = round_view(file.stem, size, named) or named
@@ -96,6 +101,25 @@ def film_layout(file: Path) -> Layout | NotPair:
             return alike[0]
     others = [one for one in seen if isinstance(one, NotPair)]
     return others[0] if others else NotPair("single", "the frames of the film do not agree on a layout")
+
+
+def _frame_packing(container: Any, stream: Any, size: tuple[int, int]) -> Layout | None:
+    """What the first frame's frame packing says (H.264 and H.265 SEI, MP4 st3d); None where it says nothing.
+
+    FFmpeg gives it as an AVStereo3D: two 32-bit integers, the arrangement and flags (1: the right eye comes first).
+    """
+    from av.sidedata.sidedata import Type
+
+    frame = next(_frames_from(container, stream, 0.0), None)
+    data = frame.side_data.get(Type.STEREO3D) if frame is not None else None
+    if data is None:
+        return None
+    arrangement, flags = struct.unpack("=ii", bytes(data)[:8])
+    if arrangement not in (1, 2):
+        return None
+    shape = size[0] / size[1]
+    layout, half = ("side-by-side", shape < 2.4) if arrangement == 1 else ("over-under", shape > 1.2)
+    return Layout(f"{layout}-half" if half else layout, "frame packing", bool(flags & 1))
 
 
 def film_bars(file: Path) -> tuple[int, int, int, int]:
@@ -119,22 +143,22 @@ def film_frames(file: Path, rate: float) -> list[FilmFrame]:
     Raises InputError "corrupt".
     """
     with _opened(file) as (container, stream):
-        looks = list(_key_looks(container, stream))
+        looks, end = _key_looks(container, stream)
         if not looks:
             raise InputError("corrupt", f"{file}: no frame of the film can be decoded; copy it again")
-        length = float(stream.duration * stream.time_base) if stream.duration else (container.duration or 0) / 1e6
-        end = max(length, looks[-1].time + 1e-3)
-        cuts = []
+        cuts: list[_Look] = []
         for one, two in pairwise(looks):
-            if _differ(one, two) > CUT or two.time - one.time > LONGEST_GAP:
+            if _differ(one, two) or two.time - one.time > LONGEST_GAP:
                 cuts += _cuts_between(container, stream, one.time, two.time)
-        cuts += _cuts_between(container, stream, looks[-1].time, end) if end - looks[-1].time > LONGEST_GAP else []
-    keys = np.array([look.time for look in looks])
+        if end - looks[-1].time > LONGEST_GAP:
+            cuts += _cuts_between(container, stream, looks[-1].time, end)
+    looks = sorted({look.time: look for look in (*looks, *cuts)}.values(), key=lambda look: look.time)
+    keys, cut_times = np.array([look.time for look in looks]), [look.time for look in cuts]
     times = keys[0] + np.arange(int((end - keys[0]) * rate) + 1) / rate
     frames: list[FilmFrame] = []
     taken: tuple[int, int] | None = None  # clip and key frame of the last one
-    for time in times[times < end]:
-        clip = 1 + int(np.searchsorted(cuts, time + 1e-3, side="right"))
+    for time in times[times < end + 1e-3]:
+        clip = 1 + int(np.searchsorted(cut_times, time + 1e-3, side="right"))
         key = int(np.searchsorted(keys, time + 1e-3, side="right")) - 1
         if taken is not None and taken[0] == clip:
             next_key = key + 1 if taken[1] == key else key
@@ -187,27 +211,29 @@ def _spread(container: Any, stream: Any) -> Iterator[Picture]:
             yield _pixels(frame)
 
 
-def _key_looks(container: Any, stream: Any) -> Iterator[_Look]:
-    """How the key frames look, in their order; nothing else is decoded."""
+def _key_looks(container: Any, stream: Any) -> tuple[list[_Look], float]:
+    """How the key frames look, in their order, and the time of the last frame; nothing else is decoded."""
     context, base = stream.codec_context, float(stream.time_base)
-    last = -LOOK_EVERY
+    looks: list[_Look] = []
+    last, end = -LOOK_EVERY, 0.0
     for packet in container.demux(stream):
         if packet.pts is not None:
+            end = max(end, packet.pts * base)
             if not packet.is_keyframe or packet.pts * base < last + LOOK_EVERY:
                 continue
             last = packet.pts * base
-        for frame in context.decode(packet):
-            yield _look(frame)
+        looks += [_look(frame) for frame in context.decode(packet)]
+    return looks, end
 
 
-def _cuts_between(container: Any, stream: Any, start: float, stop: float) -> list[float]:
-    """The times of the first frames behind the cuts between two times, frame by frame."""
-    cuts: list[float] = []
+def _cuts_between(container: Any, stream: Any, start: float, stop: float) -> list[_Look]:
+    """The first frames behind the cuts between two times, told frame by frame."""
+    cuts: list[_Look] = []
     before: _Look | None = None
     for frame in _frames_from(container, stream, start):
         look = _look(frame)
-        if before is not None and _differ(before, look) > CUT:
-            cuts.append(look.time)
+        if before is not None and _differ(before, look):
+            cuts.append(look)
         before = look
         if look.time >= stop:
             break
@@ -222,8 +248,10 @@ def _look(frame: av.VideoFrame) -> _Look:
     return _Look(float(frame.time or 0.0), grey, np.asarray(colours, np.float32))
 
 
-def _differ(one: _Look, two: _Look) -> float:
-    return float(cv2.compareHist(one.colours, two.colours, cv2.HISTCMP_BHATTACHARYYA))
+def _differ(one: _Look, two: _Look) -> bool:
+    """Whether there is a cut between two frames, if they follow each other; may be, if they do not."""
+    colours = cv2.compareHist(one.colours, two.colours, cv2.HISTCMP_BHATTACHARYYA)
+    return bool(colours > CUT or np.abs(one.grey - two.grey).mean() > JUMP)
 
 
 def _is_still(one: _Look, two: _Look) -> bool:
