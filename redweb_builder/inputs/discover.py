@@ -52,11 +52,12 @@ def discover(root: Path, options: InputOptions | None = None) -> Discovery:
     options = options or InputOptions()
     left_out: list[LeftOut] = []
     files, base = (files_below(root, left_out), root) if root.is_dir() else ([root], root.parent)
+    inside = len(str(base / "x")) - 1
     pictures: list[PurePath] = []
     moving: list[PurePath] = []
     containers: list[PurePath] = []
     for file in files:
-        relative, extension = PurePath(file.relative_to(base)), file.suffix.lower()
+        relative, extension = PurePath(str(file)[inside:]), file.suffix.lower()
         missing = _missing_reader(extension)
         if missing:
             left_out.append(LeftOut(file, "unsupported", missing))

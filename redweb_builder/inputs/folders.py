@@ -11,6 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePath
 
 LEFT, RIGHT = "left", "right"
@@ -42,7 +43,7 @@ _LETTER = r"(?P<eye>l|r)"
 _LONE_FOLDER = r"((images?|img|cam(era)?|view|eye)[-_. ]?)?(left|right)([-_. ]?(images?|img|cam(era)?|view|eye))?"
 
 # A mark of an eye in a name, from the plainest to the weakest. Strong ones tell an eye even without a partner.
-_MARKS: tuple[tuple[str, bool], ...] = (
+_MARK_PATTERNS: tuple[tuple[str, bool], ...] = (
     (rf"(?i:^{_WORD}$)", True),
     (rf"(?i:^{_LETTER}$)", False),
     (rf"(?i:(?<=[-_. ]){_WORD}$)", True),
@@ -57,6 +58,7 @@ _MARKS: tuple[tuple[str, bool], ...] = (
     (r"(?<=[a-z])(?P<eye>Left|Right)(?![a-z])", False),
     (r"(?<=[a-z\d])(?P<eye>L|R)$", False),
 )
+_MARKS = tuple((re.compile(pattern), strong) for pattern, strong in _MARK_PATTERNS)
 _TRUTH = re.compile(
     r"(?i:disparity|disp|mask|occlusion|occl|occ|nonocc|noc|calib|truedisp|groundtruth|depth)s?"
     r"(?=$|[-_.\d]|[LR](?![A-Za-z])|GT)"
@@ -130,7 +132,7 @@ def eye_mark(name: str) -> EyeMark | None:
     if {"left", "right"} <= set(re.split(r"[\W_\d]+", name.lower())):
         return None
     for style, (pattern, strong) in enumerate(_MARKS):
-        match = re.search(pattern, name)
+        match = pattern.search(name)
         if match:
             eye = LEFT if match["eye"].lower().startswith("l") else RIGHT
             return EyeMark(eye, name[: match.start()] + "*" + name[match.end() :], str(style), strong)
@@ -218,7 +220,8 @@ def _name_claim(file: PurePath) -> _Claim | None:
 def _folder_rule(files: Iterable[PurePath]) -> Callable[[PurePath], _Claim | None]:
     """The rule of eye folders side by side, for the folders that these files lie in."""
     eyes_of: dict[tuple[PurePath, str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    for folder in {parent for file in files for parent in file.parents if parent.name}:
+    folders = {file.parent for file in files}
+    for folder in {one for folder in folders for one in (folder, *folder.parents) if one.name}:
         mark = _folder_mark(folder.name)
         if mark:
             eyes_of[folder.parent, mark.rest, mark.style][mark.eye].add(folder.name)
@@ -251,6 +254,7 @@ def _claim_in(file: PurePath, folder: PurePath, mark: EyeMark, eyes: dict[str, s
     return _Claim(group, mark.eye, name, f"folders {names[0]}/ + {names[1]}/", True)
 
 
+@lru_cache(maxsize=1024)
 def _folder_mark(name: str) -> EyeMark | None:
     for left, right in _FOLDER_PAIRS:
         if name.lower() in (left, right):

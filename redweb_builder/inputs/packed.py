@@ -80,12 +80,16 @@ def named_layout(stem: str) -> Layout | NotPair | None:
     words = name_words(stem)
     if any(word.startswith("anaglyph") for word in words):
         return NotPair("anaglyph", "named an anaglyph: the colours of the eyes are lost")
-    for tag, layout, right_first, half in _all_tags():
-        place = _place(words, tag.split(), last=(tag, layout, right_first) in _LAST_TAGS)
+    for tag, layout, right_first in (*_HALF_TAGS, *_TAGS, *_LAST_TAGS):
+        tag_words = tag.split()
+        if tag_words[0] not in words:
+            continue
+        place = _place(words, tag_words, last=(tag, layout, right_first) in _LAST_TAGS)
         if place is None:
             continue
         order = right_first if right_first is not None else _named_order(words)
-        squeezed = half or _beside(words, place, len(tag.split()), ("half", "h"))
+        half = (tag, layout, right_first) in _HALF_TAGS
+        squeezed = half or _beside(words, place, len(tag_words), ("half", "h"))
         return Layout(f"{layout}-half" if squeezed else layout, f"name tag '{tag}'", bool(order), order is None)
     return None
 
@@ -195,11 +199,6 @@ def split(picture: Picture, layout: str) -> tuple[Picture, Picture]:
         half = picture.shape[0] // 2
         return picture[:half], picture[-half:]
     raise ValueError(f"layout {layout!r} does not hold two halves")
-
-
-def _all_tags() -> list[tuple[str, str, bool | None, bool]]:
-    whole = [(*tag, False) for tag in (*_TAGS, *_LAST_TAGS)]
-    return [(*tag, True) for tag in _HALF_TAGS] + whole
 
 
 def _place(words: list[str], tag: list[str], last: bool) -> int | None:
