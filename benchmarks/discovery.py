@@ -2,7 +2,7 @@
 
     python -m benchmarks.discovery [--files 100000]
 
-Each form gets its own tree of FILES files; the files are two files, linked (hard links cost no disk space, and discovery
+Each form gets its own tree of FILES files: two files, linked many times (hard links cost no disk space, and discovery
 cannot tell). A packed picture without a tag has to be decoded and judged; of those a hundredth is measured.
 """
 

@@ -54,7 +54,7 @@ def seeds() -> dict[str, bytes]:
     jpeg = add("a.jpg", packed, "JPEG")
     descriptor = b"_JPSJPS_" + struct.pack(">HIH", 4, 0x40201, 0)
     files["a.jps"] = jpeg[:2] + b"\xff\xe3" + struct.pack(">H", len(descriptor) + 2) + descriptor + jpeg[2:]
-    files["a.vr.jpg"] = _vr180(add("eye.jpg", Image.fromarray(left), "JPEG"))
+    files["a.vr.jpg"] = _vr180(add("eye.jpg", Image.fromarray(left).resize((144, 144)), "JPEG"))
     del files["eye.jpg"]
     return files
 

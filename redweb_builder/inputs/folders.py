@@ -220,8 +220,8 @@ def _name_claim(file: PurePath) -> _Claim | None:
 def _folder_rule(files: Iterable[PurePath]) -> Callable[[PurePath], _Claim | None]:
     """The rule of eye folders side by side, for the folders that these files lie in."""
     eyes_of: dict[tuple[PurePath, str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    folders = {file.parent for file in files}
-    for folder in {one for folder in folders for one in (folder, *folder.parents) if one.name}:
+    parents = {file.parent for file in files}
+    for folder in {one for parent in parents for one in (parent, *parent.parents) if one.name}:
         mark = _folder_mark(folder.name)
         if mark:
             eyes_of[folder.parent, mark.rest, mark.style][mark.eye].add(folder.name)

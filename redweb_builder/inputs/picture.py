@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
-from io import BytesIO
+from io import SEEK_END, BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,6 +27,7 @@ EXTENSIONS = frozenset(
 )
 MAX_PIXELS = 200_000_000
 MIN_SIDE = 64
+PIXELS_A_BYTE = 500  # no photograph is coded in less; a picture of one colour may be
 TRANSPARENT = (128, 128, 128)
 
 # The decoders that may see a user's file: photographs only (Pillow's EPS reader, for one, starts a program).
@@ -183,6 +184,7 @@ def _recognise(file: BinaryIO, min_side: int) -> ImageFile.ImageFile:
                 "corrupt", f"{name}: begins like a {format_name} file but is broken ({error}); copy it again"
             ) from error
         _check_size(image.size, name, min_side)
+        _check_honesty(image.size, file, name)
         return image
     raise InputError("not-an-image", f"{name}: is not a picture in a known format ({', '.join(_FORMATS)})")
 
@@ -211,6 +213,15 @@ def _check_size(size: tuple[int, int], name: str, min_side: int) -> None:
         )
     if min(size) < min_side:
         raise InputError("too-small", f"{name}: {width} x {height} px; every side must be {min_side} px or more")
+
+
+def _check_honesty(size: tuple[int, int], file: BinaryIO, name: str) -> None:
+    """InputError "corrupt" where a few bytes claim many pixels: a decoder would fill them with grey, at length."""
+    place = file.tell()
+    length = file.seek(0, SEEK_END)
+    file.seek(place)
+    if size[0] * size[1] > max(MAX_PIXELS // 20, PIXELS_A_BYTE * length):
+        raise InputError("corrupt", f"{name}: {size[0]} x {size[1]} px in only {length} bytes; copy it again")
 
 
 def _to_rgb(image: Image.Image, name: str) -> Picture:
