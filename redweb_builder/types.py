@@ -36,6 +36,8 @@ class PairSource:
     rule: in words, what recognised it ("folders left/ + right/", "JPS header", ...).
     right_first: the first half or frame belongs to the right eye (cross-eyed).
     guessed: the layout or the eye order was inferred from the content or a default, not stated.
+    order_stated: a word of the name, or the convention of such files, states which eye comes first, though the layout
+    is guessed.
     time: seconds; the two files are films, and the pair is their frame at this time.
     crops: of a film, what its black bars leave of the first and the second eye: left, top, right, bottom in px of
     the frame.
@@ -49,6 +51,7 @@ class PairSource:
     rule: str
     right_first: bool = False
     guessed: bool = False
+    order_stated: bool = False
     time: float | None = None
     crops: tuple[Corners, Corners] | None = None
     fov: float = 90.0

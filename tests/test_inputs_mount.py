@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
+import imagehash
 import numpy as np
 import pytest
+from PIL import Image
 from test_inputs import only, reasons, save, scene, side_by_side
 
 from redweb_builder.inputs import discover, read_pair
@@ -134,3 +136,15 @@ def test_wide_panoramas_and_spheres_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="360-degree") as caught:
         read_pair(only(discover(named)), 1000)
     assert caught.value.reason == "panorama"
+
+
+def test_scaled_and_reencoded_copies_are_near_duplicates(tmp_path: Path) -> None:
+    """What the builder compares (imagehash.phash, 4 of 64 bits) holds for copies, and tells scenes apart."""
+    hashes = []
+    for seed in (0, 1):
+        left = plain(seed)[0]
+        smaller = np.asarray(cv2.resize(left, (WIDTH * 6 // 10, HEIGHT * 6 // 10), interpolation=cv2.INTER_AREA))
+        copy = save(smaller, tmp_path / f"{seed}.jpg", quality=60)
+        hashes.append((imagehash.phash(Image.fromarray(left)), imagehash.phash(Image.open(copy))))
+    assert all(one - two <= 4 for one, two in hashes)
+    assert hashes[0][0] - hashes[1][0] > 4

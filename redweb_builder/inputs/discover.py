@@ -6,9 +6,10 @@ import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from hashlib import blake2b
 from pathlib import Path, PurePath
+from typing import Any
 
 from redweb_builder.inputs import films
 from redweb_builder.inputs.agreement import AGREEMENT, agreement
@@ -137,9 +138,7 @@ def _picture(base: Path, what: TwoFiles | PurePath, options: InputOptions) -> Fo
         yield LeftOut(file, found.reason, found.detail)
     else:
         key = _key(base, what.with_suffix("").as_posix(), what)
-        yield PairSource(
-            key, file, file, found.layout, found.rule, found.right_first, found.guessed, fov=options.vr_fov
-        )
+        yield PairSource(key, file, file, **_read_as(found), fov=options.vr_fov)
 
 
 def _two_pictures(base: Path, pair: TwoFiles) -> Found:
@@ -180,14 +179,16 @@ def _film(base: Path, what: TwoFiles | PurePath, options: InputOptions) -> Found
             key,
             files[0],
             files[-1],
-            found.layout,
-            f"{found.rule}; clip {frame.clip} at {frame.time:.3f} s",
-            found.right_first,
-            found.guessed,
+            **(_read_as(found) | {"rule": f"{found.rule}; clip {frame.clip} at {frame.time:.3f} s"}),
             time=frame.time,
             crops=crops,
             fov=options.vr_fov,
         )
+
+
+def _read_as(found: Layout) -> dict[str, Any]:
+    """The fields that a Layout shares with a PairSource."""
+    return {field.name: getattr(found, field.name) for field in fields(found)}
 
 
 def _key(base: Path, name: str, *files: PurePath) -> str:

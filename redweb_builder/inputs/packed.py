@@ -19,7 +19,7 @@ from redweb_builder.types import Picture
 
 # Photographs have more levels than this; label maps, which repeat and so look like two views, have fewer.
 MIN_LEVELS = 32
-FLAT_SHARE = 0.9  # of a picture in its two commonest tones: above it, a drawing
+FLAT_SHARE = 0.93  # of a picture in its two commonest tones: above it, a drawing
 MARGIN = 0.1  # by which one layout must agree better than the other
 PANORAMA = 2.5  # width to height
 POLE_SPREAD = 12.0  # grey levels along the first and last row of a sphere, where every column is the same point
@@ -130,7 +130,13 @@ def seen_layout(picture: Picture, size: tuple[int, int], stem: str) -> Layout | 
     order = _named_order(name_words(stem))
     half = _looks_squeezed(layout, size, stem, eyes[layout])
     words = "content, halves agree" if order is None else "content, halves agree, order from the name"
-    return Layout(f"{layout}-half" if half else layout, f"{words} ({score:.2f})", bool(order), guessed=True)
+    return Layout(
+        f"{layout}-half" if half else layout,
+        f"{words} ({score:.2f})",
+        bool(order),
+        guessed=True,
+        order_stated=order is not None,
+    )
 
 
 def is_drawing(picture: Picture) -> bool:
