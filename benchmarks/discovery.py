@@ -38,9 +38,11 @@ import resource, sys, time
 from pathlib import Path
 from redweb_builder.inputs import discover
 before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+begun = time.process_time()
 found = discover(Path(sys.argv[1]))
-seconds = time.perf_counter() - start
-print(len(found.sources), len(found.left_out), seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+seconds, cpu = time.perf_counter() - start, time.process_time() - begun
+grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+print(len(found.sources), len(found.left_out), seconds, cpu, grown)
 """
 
 
@@ -48,7 +50,7 @@ print(len(found.sources), len(found.left_out), seconds, resource.getrusage(resou
 @click.option("--files", default=100_000, show_default=True, help="Files a tree.")
 def main(files: int) -> None:
     """Measure discovery, each form in a process of its own."""
-    table = Table("form", "files", "pairs", "left out", "s", "files/s", "KiB a file", box=None)
+    table = Table("form", "files", "pairs", "left out", "s", "CPU s", "files/s", "KiB a file", box=None)
     picture = _photograph()
     for name, names_of in FORMS.items():
         count = files // 100 if name == JUDGED else files
@@ -63,8 +65,15 @@ def main(files: int) -> None:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     os.link(one, target)
             run = subprocess.run([sys.executable, "-c", _RUN, folder], capture_output=True, text=True, check=True)
-        pairs, left_out, seconds, kib = (float(part) for part in run.stdout.split())
-        row = (f"{pairs:.0f}", f"{left_out:.0f}", f"{seconds:.2f}", f"{count / seconds:.0f}", f"{kib / count:.2f}")
+        pairs, left_out, seconds, cpu, kib = (float(part) for part in run.stdout.split())
+        row = (
+            f"{pairs:.0f}",
+            f"{left_out:.0f}",
+            f"{seconds:.2f}",
+            f"{cpu:.2f}",
+            f"{count / seconds:.0f}",
+            f"{kib / count:.2f}",
+        )
         table.add_row(name, str(count), *row)
     Console().print(table)
 
