@@ -3,7 +3,7 @@
     python -m benchmarks.discovery [--files 100000]
 
 Each form gets its own tree of FILES files: two files, linked many times (hard links cost no disk space, and discovery
-cannot tell). A packed picture without a tag has to be decoded and judged; of those a hundredth is measured.
+cannot tell). A packed picture without a tag has to be decoded and judged; of those a thousandth is measured.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def main(files: int) -> None:
     table = Table("form", "files", "pairs", "left out", "s", "CPU s", "files/s", "KiB a file", box=None)
     picture = _photograph()
     for name, names_of in FORMS.items():
-        count = files // 100 if name == JUDGED else files
+        count = files // 1000 if name == JUDGED else files
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
             eyes = root / ".left", root / ".right"
