@@ -45,6 +45,15 @@ def main() -> None:
     show_default=True,
     help="auto = exchange eyes that the picture shows to be swapped.",
 )
+@click.option(
+    "--layout",
+    type=click.Choice(["auto", "side-by-side", "over-under", "side-by-side-half", "over-under-half"]),
+    default="auto",
+    show_default=True,
+    help="How every file holds its two eyes, whatever its name and content say.",
+)
+@click.option("--film-rate", type=float, default=1.0, show_default=True, help="Frames a second taken from films.")
+@click.option("--vr-fov", type=float, default=90.0, show_default=True, help="Field of view cut from VR180, degrees.")
 @click.option("--max-side", type=int, default=768, show_default=True, help="Longer side of the stored pictures, px.")
 @click.option(
     "--preset",
@@ -65,6 +74,9 @@ def build_redweb(
     segmenter_weights: Path | None,
     device: str,
     eyes: str,
+    layout: str,
+    film_rate: float,
+    vr_fov: float,
     max_side: int,
     preset: str,
     limit: int | None,
@@ -73,18 +85,21 @@ def build_redweb(
 ) -> None:
     """Build a relative-depth data set from the stereo photographs in STEREO_DIR.
 
-    Finds pairs in folders, side-by-side files, MPO and JPS; writes pictures, 16-bit relative depth, masks, a manifest
-    and grid.png. Interrupted, it goes on where it stopped when the same command is given again.
+    Finds pairs in folders, side-by-side files, 3D containers and films; writes pictures, 16-bit relative depth, masks,
+    a manifest and grid.png. Interrupted, it goes on where it stopped when the same command is given again.
     """
     from redweb_builder import console
 
     if dry_run:
         with console.errors_for_people():
-            console.print_dry_run(stereo_dir)
+            from redweb_builder.inputs.options import InputOptions
+
+            console.print_dry_run(stereo_dir, InputOptions(layout, film_rate, vr_fov))
         return
     with console.errors_for_people():
         from redweb_builder.builder import build
         from redweb_builder.config import PRESETS, BuildConfig
+        from redweb_builder.inputs.options import InputOptions
 
         config = BuildConfig(
             flow=flow,
@@ -96,6 +111,7 @@ def build_redweb(
             max_side=max_side,
             limit=limit,
             thresholds=PRESETS[preset],
+            inputs=InputOptions(layout, film_rate, vr_fov),
         )
         with console.BuildDisplay() as display:
             summary = build(stereo_dir, out, config, overwrite=overwrite, watch=display.show)

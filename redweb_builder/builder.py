@@ -26,6 +26,7 @@ from redweb_builder.inputs.discover import Discovery, discover
 from redweb_builder.inspect.report import write_report
 from redweb_builder.inspect.show import write_grid
 from redweb_builder.inspect.strip import strip
+from redweb_builder.manifest import columns_of
 from redweb_builder.pipeline import Models, Outcome
 from redweb_builder.segment import load_segmenter
 from redweb_builder.store import FORMAT, Store, StoreError
@@ -85,7 +86,7 @@ def build(
     started = time.monotonic()
     config = config or BuildConfig()
     stereo_dir, out = Path(stereo_dir), Path(out)
-    found = discover(stereo_dir)
+    found = discover(stereo_dir, config.inputs)
     sources = found.sources[: config.limit]
     if not sources:
         raise StoreError(_nothing_found(stereo_dir, found))
@@ -163,13 +164,9 @@ def _finish(outcome: Outcome, store: Store, config: BuildConfig, models: Models,
     source, prepared, evidence, rejection = outcome.source, outcome.prepared, outcome.evidence, outcome.rejection
     kept = rejection is None
     record: dict[str, Any] = {
-        "key": source.key,
+        **columns_of(source),
         "left": _below(source.left, stereo_dir),
         "right": _below(source.right, stereo_dir),
-        "layout": source.layout,
-        "rule": source.rule,
-        "right_first": source.right_first,
-        "guessed": source.guessed,
         "status": "kept" if kept else "rejected",
         "stage": rejection.stage if rejection else None,
         "reason": rejection.reason if rejection else None,
@@ -186,6 +183,7 @@ def _finish(outcome: Outcome, store: Store, config: BuildConfig, models: Models,
             "height": height,
             "source_width": evidence.pair.source_size[0],
             "source_height": evidence.pair.source_size[1],
+            "crop": evidence.pair.crop,
             "source_sha256": evidence.pair.digest,
             "perceptual_hash": str(imagehash.phash(Image.fromarray(evidence.pair.left))),
             "eyes_exchanged": prepared.exchanged,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
+from redweb_builder.inputs.options import InputOptions
+
 FLOW_CHOICES = ("auto", "raft-large", "raft-small", "dis")
 EYES = ("auto", "as-is")
 DEVICES = ("auto", "cpu", "cuda")
@@ -53,6 +55,7 @@ class BuildConfig:
     eyes: "auto" exchanges eyes that the picture shows to be swapped; "as-is" takes the source's word.
     max_side: longer side of the stored picture in px; larger sources are reduced to it, smaller ones stay.
     limit: stop after this many pairs (None = all).
+    inputs: how files are read: a layout for all, the rate of films, the field of view of VR180.
     """
 
     flow: str = "auto"
@@ -64,6 +67,7 @@ class BuildConfig:
     max_side: int = 768
     limit: int | None = None
     thresholds: Thresholds = field(default_factory=Thresholds)
+    inputs: InputOptions = field(default_factory=InputOptions)
 
     def __post_init__(self) -> None:
         """Raise ValueError, with what is allowed, on a setting out of range."""
@@ -80,4 +84,9 @@ class BuildConfig:
 
     def method(self) -> dict[str, object]:
         """The part that decides what a label and a verdict are, as plain data, for build.json."""
-        return {"eyes": self.eyes, "max_side": self.max_side, "thresholds": asdict(self.thresholds)}
+        return {
+            "eyes": self.eyes,
+            "max_side": self.max_side,
+            "inputs": asdict(self.inputs),
+            "thresholds": asdict(self.thresholds),
+        }

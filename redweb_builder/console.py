@@ -19,6 +19,8 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from redweb_builder import builder
+    from redweb_builder.inputs.options import InputOptions
+    from redweb_builder.types import PairSource
 
 INTERRUPTED = 130
 NOTHING_KEPT = 3
@@ -134,21 +136,25 @@ def exit_code(summary: builder.Summary) -> int:
     return 0 if summary.kept else NOTHING_KEPT
 
 
-def print_dry_run(stereo_dir: Path) -> None:
-    """A table of every pair found, how it would be read, and every file left out, with its reason."""
+def print_dry_run(stereo_dir: Path, options: InputOptions) -> None:
+    """A table of every pair found, how it would be read, and every file left out, with its reason.
+
+    A film is one line, however many of its frames would be taken.
+    """
     from redweb_builder.inputs.discover import discover
 
-    found = discover(stereo_dir)
-    table = Table("key", "files", "layout", "eyes", "known or guessed", "how", box=None, pad_edge=False)
+    found = discover(stereo_dir, options)
+    table = Table("key", "files", "layout", "eyes", "size", "known or guessed", "how", box=None, pad_edge=False)
+    films: dict[tuple[Path, Path], list[PairSource]] = {}
     for source in found.sources:
-        files = [_below(source.left, stereo_dir)]
-        if source.right != source.left:
-            files.append(_below(source.right, stereo_dir))
-        eyes = "right first" if source.right_first else "left first"
-        told = "guessed" if source.guessed else "known"
-        table.add_row(
-            *(escape(cell) for cell in (source.key, "\n".join(files), source.layout, eyes, told, source.rule))
-        )
+        if source.time is not None:
+            films.setdefault((source.left, source.right), []).append(source)
+            continue
+        table.add_row(*_row(source, stereo_dir, source.key, _size(source.left), source.rule))
+    for frames in films.values():
+        clips = len({frame.rule.split(" at ")[0] for frame in frames})
+        told = f"{frames[0].rule.split('; clip')[0]}; {len(frames)} frames of {clips} clips"
+        table.add_row(*_row(frames[0], stereo_dir, f"{frames[0].key} ...", "film", told))
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=220)
@@ -160,6 +166,25 @@ def print_dry_run(stereo_dir: Path) -> None:
     layouts = Counter(source.layout for source in found.sources)
     told = ", ".join(f"{count} {layout}" for layout, count in layouts.most_common())
     console.print(f"\n{len(found.sources)} pairs ({told}), {len(found.left_out)} files in no pair")
+
+
+def _row(source: PairSource, stereo_dir: Path, key: str, size: str, how: str) -> list[str]:
+    files = dict.fromkeys((_below(source.left, stereo_dir), _below(source.right, stereo_dir)))
+    eyes = "right first" if source.right_first else "left first"
+    told = "guessed" if source.guessed else "known"
+    return [escape(cell) for cell in (key, "\n".join(files), source.layout, eyes, size, told, how)]
+
+
+def _size(file: Path) -> str:
+    """The size of the file's picture, as displayed; empty where the file cannot be read."""
+    from redweb_builder.inputs.picture import read_header
+    from redweb_builder.types import InputError
+
+    try:
+        width, height = read_header(file).size
+    except InputError:
+        return ""
+    return f"{width}x{height}"
 
 
 def review(dataset: Path, reviewer: str | None, source: Path | None, port: int, browser: bool) -> None:

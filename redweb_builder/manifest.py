@@ -7,6 +7,7 @@ relative to the input folder. What each measurement is, measure.py says; limits 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,10 @@ import pyarrow as pa
 from redweb_builder.types import PairSource
 
 _TEXT = ("key", "left", "right", "layout", "rule", "status", "stage", "reason", "detail", "flow", "segmenter")
-_SOURCE_TEXT = ("source_sha256", "perceptual_hash")
+_SOURCE_TEXT = ("source_sha256", "perceptual_hash", "crop", "film_crops")
 _FLAGS = ("right_first", "guessed", "eyes_exchanged", "aligned")
 _SIZES = ("width", "height", "source_width", "source_height")
-_VERDICT = ("value", "threshold", "quality", "margin")
+_VERDICT = ("value", "threshold", "quality", "margin", "film_time_s", "vr_fov")
 MEASUREMENTS = (
     "texture",
     "agreement",
@@ -52,6 +53,20 @@ SCHEMA = pa.schema(
 )
 
 
+def columns_of(source: PairSource) -> dict[str, Any]:
+    """What a row says of its source, but for the paths: `source_of` makes the source from it again."""
+    return {
+        "key": source.key,
+        "layout": source.layout,
+        "rule": source.rule,
+        "right_first": source.right_first,
+        "guessed": source.guessed,
+        "film_time_s": source.time,
+        "film_crops": json.dumps(source.crops) if source.crops else None,
+        "vr_fov": source.fov if source.layout.startswith("vr180") else None,
+    }
+
+
 def source_of(row: Mapping[str, Any], folder: Path) -> PairSource:
     """The source that a row was made from, `folder` being the input folder. Nothing is opened.
 
@@ -60,4 +75,16 @@ def source_of(row: Mapping[str, Any], folder: Path) -> PairSource:
     left, right = folder / row["left"], folder / row["right"]
     if not all(file.resolve().is_relative_to(folder.resolve()) for file in (left, right)):
         raise ValueError(f"the source of {row['key']} lies outside of {folder}")
-    return PairSource(row["key"], left, right, row["layout"], row["rule"], row["right_first"], row["guessed"])
+    crops = json.loads(row.get("film_crops") or "null")
+    return PairSource(
+        key=row["key"],
+        left=left,
+        right=right,
+        layout=row["layout"],
+        rule=row["rule"],
+        right_first=row["right_first"],
+        guessed=row["guessed"],
+        time=row.get("film_time_s"),
+        crops=(tuple(crops[0]), tuple(crops[1])) if crops else None,
+        fov=row.get("vr_fov") or PairSource.fov,
+    )

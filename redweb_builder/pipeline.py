@@ -84,7 +84,7 @@ def prepare(source: PairSource, config: BuildConfig) -> Prepared | Outcome:
         return Outcome(source, Rejection("read", error.reason, detail=str(error)))
     look = quick_look(pair.left, pair.right)
     order = eye_order(look)
-    exchanged = config.eyes == "auto" and order < (0 if source.guessed else SWAPPED)
+    exchanged = config.eyes == "auto" and order < (0 if source.guessed and not source.order_stated else SWAPPED)
     if exchanged:
         pair, look, order = replace(pair, left=pair.right, right=pair.left), look.swapped(), -order
     alignment = estimate_alignment(look, pair.left.shape)

@@ -21,7 +21,9 @@ Picture = NDArray[np.uint8]
 FloatMap = NDArray[np.float32]
 BoolMap = NDArray[np.bool_]
 
-LAYOUTS = ("files", "mpo", "side-by-side", "over-under", "side-by-side-half", "over-under-half")
+PACKED = ("side-by-side", "over-under", "side-by-side-half", "over-under-half")
+LAYOUTS = ("files", *PACKED, "mpo", "spatial", "vr180", "vr180-side-by-side", "vr180-over-under")
+Corners = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,12 @@ class PairSource:
     rule: in words, what recognised it ("folders left/ + right/", "JPS header", ...).
     right_first: the first half or frame belongs to the right eye (cross-eyed).
     guessed: the layout or the eye order was inferred from the content or a default, not stated.
+    order_stated: a word of the name, or the convention of such files, states which eye comes first, though the layout
+    is guessed.
+    time: seconds; the two files are films, and the pair is their frame at this time.
+    crops: of a film, what its black bars leave of the first and the second eye: left, top, right, bottom in px of
+    the frame.
+    fov: degrees; the horizontal field of view of the flat view to cut from a VR180 picture.
     """
 
     key: str
@@ -43,6 +51,10 @@ class PairSource:
     rule: str
     right_first: bool = False
     guessed: bool = False
+    order_stated: bool = False
+    time: float | None = None
+    crops: tuple[Corners, Corners] | None = None
+    fov: float = 90.0
 
 
 @dataclass(frozen=True)
@@ -59,8 +71,10 @@ class StereoPair:
     """Two views of one scene, equal in size: HxWx3 uint8 RGB each.
 
     lossless: the source stores pixels without loss (its left view is then stored as PNG).
-    source_size: (width, height) of one eye in the source, before any resize.
-    digest: hexadecimal SHA-256 of the source bytes.
+    source_size: (width, height) of one eye in the source, before any crop or resize.
+    digest: hexadecimal SHA-256 of the source bytes; for a frame of a film, of its pixels.
+    crop: what of each eye is kept where it had a mount, border or bars: "left WxH+X+Y, right WxH+X+Y", px of the
+    source; empty where all is.
     """
 
     key: str
@@ -69,6 +83,7 @@ class StereoPair:
     lossless: bool
     source_size: tuple[int, int]
     digest: str
+    crop: str = ""
 
 
 @dataclass(frozen=True)

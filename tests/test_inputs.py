@@ -17,6 +17,7 @@ from PIL import Image
 
 from redweb_builder.inputs import Discovery, discover, read_pair, read_picture
 from redweb_builder.inputs.folders import eye_mark, is_ground_truth
+from redweb_builder.inputs.options import InputOptions
 from redweb_builder.inputs.packed import named_layout
 from redweb_builder.types import InputError, PairSource, Picture
 
@@ -110,6 +111,19 @@ def assert_eyes(source: PairSource) -> None:
         ("scene/im2.ppm", "scene/im6.ppm"),
         ("scene/view1.png", "scene/view5.png"),
         ("scene/0.png", "scene/1.png"),
+        ("artroom1/ambient/L0/im0e2.png", "artroom1/ambient/L0/im1e2.png"),
+        ("Art/Illum1/Exp0/view1.png", "Art/Illum1/Exp0/view5.png"),
+        ("delivery_area_1l/im0.png", "delivery_area_1l/im1.png"),
+        ("frames_cleanpass/TRAIN/A/0000/left/0006.webp", "frames_cleanpass/TRAIN/A/0000/right/0006.webp"),
+        ("training/clean_left/alley_1/frame_0001.png", "training/clean_right/alley_1/frame_0001.png"),
+        ("train/left/-L__1_left.jpg", "train/right/-L__1_right.jpg"),
+        ("Train/0001_L.png", "Train/0001_R.png"),
+        ("Scene01/clone/frames/rgb/Camera_0/rgb_00001.jpg", "Scene01/clone/frames/rgb/Camera_1/rgb_00001.jpg"),
+        ("Bathroom/camera_00/im0.png", "Bathroom/camera_02/im0.png"),
+        ("left-image-half-size/2018/1.jpg", "right-image-half-size/2018/1.jpg"),
+        ("kitchen_3/000000.left.jpg", "kitchen_3/000000.right.jpg"),
+        ("旅行/左/写真_L.jpg", "旅行/左/写真_R.jpg"),
+        ("Поездка/озеро-left.jpg", "Поездка/озеро-right.jpg"),
         ("Ausflug zum See/größe 1_L.jpg", "Ausflug zum See/größe 1_R.jpg"),
     ],
 )
@@ -170,6 +184,98 @@ def test_scene_folder_passes_over_everything_but_the_pair(tmp_path: Path) -> Non
     assert [(one.left.name, one.right.name) for one in found.sources] == [("im2.png", "im6.png")]
     assert {one.reason for one in found.left_out} == {"other-view"}
     assert len(found.left_out) == 7
+
+
+def test_a_last_0_and_1_is_a_guess_that_the_content_must_support(tmp_path: Path) -> None:
+    left, right = scene(1, 320, 240)
+    save(left, tmp_path / "garden_0.png")
+    save(right, tmp_path / "garden_1.png")
+    save(scene(2, 320, 240)[0], tmp_path / "other-0.png")
+    save(scene(3, 320, 240)[0], tmp_path / "other-1.png")
+    for number in range(3):
+        save(scene(4 + number, 320, 240)[0], tmp_path / f"burst_{number}.png")
+    found = discover(tmp_path)
+    assert [(one.left.name, one.right.name, one.guessed) for one in found.sources] == [
+        ("garden_0.png", "garden_1.png", True)
+    ]
+    assert "agree (" in found.sources[0].rule
+    assert {reason for _, reason in reasons(found)} == {"single"}
+    assert len(found.left_out) == 5
+
+
+def test_several_pairs_in_one_scene_folder(tmp_path: Path) -> None:
+    for name in ("door", "window"):
+        left, right = scene(len(name))
+        save(left, tmp_path / "house" / f"{name}_left.png")
+        save(right, tmp_path / "house" / f"{name}_right.png")
+    for light in ("", "E", "L"):  # Middlebury 2014: other exposure, other lamp
+        save(scene(9)[1], tmp_path / "Pipes" / f"im1{light}.png")
+    save(scene(9)[0], tmp_path / "Pipes" / "im0.png")
+    found = discover(tmp_path)
+    assert [one.left.name for one in found.sources] == ["im0.png", "door_left.png", "window_left.png"]
+    assert reasons(found) == [("im1E.png", "other-view"), ("im1L.png", "other-view")]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "training/disparities/alley_1/frame_0001.png",
+        "training/occlusions/alley_1/frame_0001.png",
+        "training/outofframe/alley_1/frame_0001.png",
+        "disparity/TRAIN/A/0000/left/0006.png",
+        "kitchen/000000.left.depth.png",
+        "kitchen/000000.left.seg.png",
+        "tree/0001_left.disp.jpg",
+        "training/disp_occ_0/000000_10.png",
+    ],
+)
+def test_ground_truth_of_data_sets_is_passed_over(tmp_path: Path, name: str) -> None:
+    save(scene()[0], tmp_path / name)
+    assert discover(tmp_path) == Discovery([], [])
+
+
+def test_a_stated_layout_goes_before_everything(tmp_path: Path) -> None:
+    left, right = scene(1, 320, 240)
+    for name in ("a_L.png", "a_R.png", "b-tb.png", "c cross.png", "left/d.png"):
+        save(side_by_side(left, right), tmp_path / name)
+    found = discover(tmp_path, InputOptions(layout="side-by-side"))
+    assert found.left_out == []
+    assert {(one.layout, one.left == one.right, one.rule) for one in found.sources} == {
+        ("side-by-side", True, "--layout")
+    }
+    assert len(found.sources) == 5
+    order = {one.left.name: (one.right_first, one.guessed) for one in found.sources}
+    assert order["c cross.png"] == (True, False)
+    assert order["a_L.png"] == (False, True)
+    with pytest.raises(ValueError, match="must be one of auto"):
+        InputOptions(layout="diagonal")
+
+
+def test_half_width_shows_in_the_content_where_it_is_clear(tmp_path: Path) -> None:
+    left, right = scene(5, 320, 240)
+    full = save(side_by_side(left, right), tmp_path / "full.png")
+    halves = [np.asarray(Image.fromarray(eye).resize((160, 240), Image.Resampling.BOX)) for eye in (left, right)]
+    half = save(side_by_side(*halves), tmp_path / "half.png")
+    assert only(discover(full)).layout == "side-by-side"
+    assert only(discover(half)).layout == "side-by-side-half"
+
+
+@pytest.mark.parametrize("extension", ["webp", "png", "tif"])
+def test_packed_pictures_of_other_types(tmp_path: Path, extension: str) -> None:
+    left, right = scene(6, 320, 240)
+    save(side_by_side(right, left), tmp_path / f"lake crosseye.{extension}", lossless=True)
+    save(over_under(left, right), tmp_path / f"wood.{extension}")
+    found = discover(tmp_path)
+    assert [(one.layout, one.right_first) for one in found.sources] == [("side-by-side", True), ("over-under", False)]
+    for source in found.sources:
+        assert_eyes(source)
+
+
+def test_drawings_are_no_photographs(tmp_path: Path) -> None:
+    drawing = np.full((240, 320, 3), (0, 0, 120), np.uint8)
+    cv2.circle(drawing, (150, 100), 60, (255, 110, 0), -1)
+    save_mpo(tmp_path / "drawing.mpo", [drawing, np.roll(drawing, -5, axis=1)], 0x020002)
+    assert reasons(discover(tmp_path)) == [("drawing.mpo", "not-a-photograph")]
 
 
 def test_a_row_of_numbered_frames_is_no_pair(tmp_path: Path) -> None:
@@ -709,10 +815,21 @@ def test_keys_are_safe_unique_and_stable(tmp_path: Path) -> None:
 
 
 def test_unread_formats_are_named(tmp_path: Path) -> None:
-    (tmp_path / "a.heic").write_bytes(b"ftypheic")
+    (tmp_path / "a.jxl").write_bytes(b"jxl")
     found = discover(tmp_path)
-    assert reasons(found) == [("a.heic", "unsupported")]
-    assert "HEIC" in found.left_out[0].detail
+    assert reasons(found) == [("a.jxl", "unsupported")]
+    assert "JPEG XL" in found.left_out[0].detail
+
+
+def test_missing_extras_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("picture", "films"):
+        monkeypatch.setattr(f"redweb_builder.inputs.{module}.find_spec", lambda name: None)
+    (tmp_path / "a.heic").write_bytes(b"ftypheic")
+    (tmp_path / "b.mp4").write_bytes(b"ftypisom")
+    found = discover(tmp_path)
+    assert reasons(found) == [("a.heic", "unsupported"), ("b.mp4", "unsupported")]
+    assert "redweb-builder[heic]" in found.left_out[0].detail
+    assert "redweb-builder[film]" in found.left_out[1].detail
 
 
 def test_packed_picture_with_a_preview_inside(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from redweb_builder.dataset import open_dataset
-from redweb_builder.manifest import SCHEMA
+from redweb_builder.manifest import SCHEMA, columns_of, source_of
 from redweb_builder.store import (
     FARTHEST,
     FORMAT,
@@ -34,7 +34,7 @@ from redweb_builder.store import (
     read_label,
     write_atomic,
 )
-from redweb_builder.types import Label, Mask, Picture
+from redweb_builder.types import Label, Mask, PairSource, Picture
 
 IDENTITY = {"method": 1, "flow": "dis", "max_side": 768, "thresholds": {"max_vertical": 0.1}}
 
@@ -557,3 +557,19 @@ def test_the_manifest_holds_the_numbers_as_they_are(tmp_path: Path) -> None:
     assert back[0]["aligned"] is True
     assert back[2]["detail"] == "größe"
     assert table.schema.equals(SCHEMA)  # also where a column has no value at all
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        PairSource("a", Path("/in/l.png"), Path("/in/r.png"), "files", "folders", right_first=True, guessed=True),
+        PairSource(
+            "b", Path("/in/f.mkv"), Path("/in/f.mkv"), "side-by-side", "film", time=1.5, crops=((0, 2, 8, 6),) * 2
+        ),
+        PairSource("c", Path("/in/v.jpg"), Path("/in/v.jpg"), "vr180", "XMP", fov=75.0),
+    ],
+)
+def test_a_row_leads_back_to_its_source(source: PairSource) -> None:
+    row = columns_of(source) | {"left": source.left.name, "right": source.right.name}
+    assert set(row) <= set(SCHEMA.names)
+    assert source_of(row, Path("/in")) == source

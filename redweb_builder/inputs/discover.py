@@ -5,26 +5,28 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
 from hashlib import blake2b
 from pathlib import Path, PurePath
+from typing import Any
 
-from redweb_builder.inputs.folders import is_ground_truth, pair_files
-from redweb_builder.inputs.jps import jps_layout
+from redweb_builder.inputs import films
+from redweb_builder.inputs.agreement import AGREEMENT, agreement
+from redweb_builder.inputs.folders import TwoFiles, is_ground_truth, pair_files
 from redweb_builder.inputs.layout import Layout, NotPair
-from redweb_builder.inputs.mpo import mpo_layout
-from redweb_builder.inputs.packed import named_layout, round_view, seen_layout
-from redweb_builder.inputs.picture import EXTENSIONS, header_of, open_picture, read_picture
-from redweb_builder.store import is_data_set
+from redweb_builder.inputs.one_file import CONTAINERS, file_layout
+from redweb_builder.inputs.options import InputOptions
+from redweb_builder.inputs.packed import forced_layout, named_layout
+from redweb_builder.inputs.picture import EXTENSIONS, heif_is_readable, read_picture
+from redweb_builder.inputs.walk import files_below
 from redweb_builder.types import InputError, LeftOut, PairSource
 
-# Files that hold both eyes whatever their name says.
-_CONTAINERS = (".mpo", ".jps", ".pns")
-_UNREAD = {".heic": "HEIC", ".heif": "HEIF", ".jxl": "JPEG XL"}
+_HEIC = (".heic", ".heif", ".hif")
 _KEY_LENGTH = 80
 _KEY_BYTES = 160
-# The content is judged on a picture whose longer side is at least this.
-_JUDGE_SIDE = 700
+
+Found = Iterator[PairSource | LeftOut]
 
 
 @dataclass(frozen=True)
@@ -35,123 +37,158 @@ class Discovery:
     left_out: list[LeftOut]
 
 
-def discover(root: Path) -> Discovery:
+def discover(root: Path, options: InputOptions | None = None) -> Discovery:
     """Find every stereo pair in a file or below a folder.
 
     root: a folder, or one file that holds both eyes. Symbolic links are followed, but no folder is entered twice.
     Hidden files and folders, data sets that this program built, files that are no pictures, and ground truth (disp*,
-    mask*, ...) are passed over silently; every other picture is part of a pair or is listed in `left_out` with a
-    reason: "one-eye", "ambiguous", "other-view", "grey-copy", "single", "not-a-photograph", "anaglyph", "interlaced",
-    "panorama", "unsupported", or one of open_picture's. A file is opened only where no name rule explains it.
+    mask*, ...) are passed over silently; every other picture or film is part of a pair or is listed in `left_out` with
+    a reason: "one-eye", "ambiguous", "other-view", "grey-copy", "single", "not-a-photograph", "anaglyph", "interlaced",
+    "panorama", "collage", "unsupported", or one of open_picture's. A picture is opened only where no name rule explains
+    it; of a film the key frames are looked at.
     Raises FileNotFoundError when there is nothing at `root`.
     """
     if not root.exists():
         raise FileNotFoundError(f"{root}: there is no such file or folder; give the folder that holds the photographs")
+    options = options or InputOptions()
     left_out: list[LeftOut] = []
-    if root.is_dir():
-        files, base = _walk(root, left_out), root
-    else:
-        files, base = [root], root.parent
-    known, alone = [], []
+    files, base = (files_below(root, left_out), root) if root.is_dir() else ([root], root.parent)
+    inside = len(str(base / "x")) - 1
+    pictures: list[PurePath] = []
+    moving: list[PurePath] = []
+    containers: list[PurePath] = []
     for file in files:
-        relative = PurePath(file.relative_to(base))
-        extension = file.suffix.lower()
-        if extension in _UNREAD:
-            detail = f"{_UNREAD[extension]} files cannot be read; convert to JPEG or PNG"
-            left_out.append(LeftOut(file, "unsupported", detail))
-        elif extension in _CONTAINERS or not root.is_dir():
-            alone.append(relative)
+        relative, extension = PurePath(str(file)[inside:]), file.suffix.lower()
+        missing = _missing_reader(extension)
+        if missing:
+            left_out.append(LeftOut(file, "unsupported", missing))
+        elif extension in films.EXTENSIONS:
+            moving.append(relative)
+        elif extension in CONTAINERS or not root.is_dir():
+            containers.append(relative)
         elif extension in EXTENSIONS and not is_ground_truth(relative):
-            known.append(relative)
-    pairs, unpaired, unexplained = pair_files(known)
-    sources = [
-        PairSource(
-            _key(base, pair.name, pair.left, pair.right), base / pair.left, base / pair.right, "files", pair.rule
-        )
-        for pair in pairs
-    ]
-    for one in unpaired:
-        if one.reason == "one-eye" and named_layout(one.file.stem) is not None:
-            alone.append(one.file)
+            pictures.append(relative)
+    sources: list[PairSource] = []
+    for one in (
+        *_found(base, pictures, containers, options, _picture),
+        *_found(base, moving, [], options, _film),
+    ):
+        if isinstance(one, PairSource):
+            sources.append(one)
         else:
-            left_out.append(LeftOut(base / one.file, one.reason, one.detail))
-    for relative in (*alone, *unexplained):
-        file = base / relative
-        try:
-            found = file_layout(file)
-        except InputError as error:
-            left_out.append(LeftOut(file, error.reason, str(error)))
-            continue
-        if isinstance(found, NotPair):
-            left_out.append(LeftOut(file, found.reason, found.detail))
-        else:
-            key = _key(base, relative.with_suffix("").as_posix(), relative)
-            sources.append(
-                PairSource(key, file, file, found.layout, found.rule, found.right_first, guessed=found.guessed)
-            )
+            left_out.append(one)
     return Discovery(sorted(sources, key=lambda source: source.key), sorted(left_out, key=lambda one: str(one.path)))
 
 
-def file_layout(file: Path) -> Layout | NotPair:
-    """How one file holds two eyes: by its headers where it is a container, by its name, by its content.
-
-    Raises InputError as read_picture does.
-    """
-    named = named_layout(file.stem)
-    if isinstance(named, NotPair):
-        return named
-    plain_name = named is not None and not re.search(r"360|180|vr", file.stem.lower())
-    if named is not None and plain_name and file.suffix.lower() not in _CONTAINERS:
-        return named
-    with open_picture(file) as image:
-        header = header_of(image)
-        xmp = image.info.get("xmp", b"")
-        stated = mpo_layout(image) or jps_layout(image, file.suffix)
-    if stated is not None and not (named is not None and isinstance(stated, Layout) and stated.guessed):
-        return stated
-    layout = named.layout if named is not None else ""
-    no_flat_view = round_view(file.stem, header.size, layout, xmp if isinstance(xmp, bytes) else b"")
-    if no_flat_view is not None:
-        return no_flat_view
-    if named is not None:
-        return named
-    shrink = next((by for by in (8, 4, 2) if max(header.size) >= by * _JUDGE_SIDE), 1)
-    return seen_layout(read_picture(file, shrink=shrink), header.size, file.stem)
+def _missing_reader(extension: str) -> str:
+    """What to do about files that this installation cannot read; empty where it can."""
+    if extension == ".jxl":
+        return "JPEG XL files cannot be read; convert to JPEG or PNG"
+    if extension in _HEIC and not heif_is_readable():
+        return "HEIC files need pillow-heif: pip install 'redweb-builder[heic]', or convert to JPEG or PNG"
+    if extension in films.EXTENSIONS and not films.are_readable():
+        return "films need PyAV: pip install 'redweb-builder[film]'"
+    return ""
 
 
-def _walk(root: Path, left_out: list[LeftOut]) -> list[Path]:
-    """Every visible file below `root`, sorted; links to folders are entered last, so that real places go first."""
-    files: list[Path] = []
-    entered: set[tuple[int, int]] = set()
-    folders, links = [root], list[Path]()
-    while folders or links:
-        folder = folders.pop() if folders else links.pop(0)
-        try:
-            status = folder.stat()
-            if (status.st_dev, status.st_ino) in entered:
-                continue
-            entered.add((status.st_dev, status.st_ino))
-            if folder != root and is_data_set(folder):
-                continue
-            with os.scandir(folder) as entries:
-                listing = sorted(entries, key=lambda entry: entry.name)
-        except OSError as error:
-            left_out.append(LeftOut(folder, "unreadable", f"the folder cannot be read ({error.strerror})"))
-            continue
-        for entry in listing:
-            if entry.name.startswith(".") or entry.name == "__MACOSX":
-                continue
-            path = Path(entry.path)
-            try:
-                if entry.is_dir():
-                    (links if entry.is_symlink() else folders).append(path)
-                elif entry.is_file():
-                    files.append(path)
-                elif entry.is_symlink() and path.suffix.lower() in EXTENSIONS:
-                    left_out.append(LeftOut(path, "unreadable", "a link to a file that is not there"))
-            except OSError as error:
-                left_out.append(LeftOut(path, "unreadable", f"cannot be followed ({error.strerror})"))
-    return sorted(files)
+def _found(
+    base: Path,
+    files: list[PurePath],
+    containers: list[PurePath],
+    options: InputOptions,
+    make: Callable[[Path, TwoFiles | PurePath, InputOptions], Found],
+) -> Found:
+    """Pictures, or films: two files that belong together, and single files that hold both eyes."""
+    alone = [*containers, *files]
+    if options.layout == "auto":
+        pairs, unpaired, unexplained = pair_files(files)
+        for pair in pairs:
+            yield from _guarded(base, pair, options, make)
+        alone = [*containers, *unexplained]
+        for one in unpaired:
+            if one.reason == "one-eye" and named_layout(one.file.stem) is not None:
+                alone.append(one.file)
+            else:
+                yield LeftOut(base / one.file, one.reason, one.detail)
+    for file in alone:
+        yield from _guarded(base, file, options, make)
+
+
+def _guarded(
+    base: Path,
+    what: TwoFiles | PurePath,
+    options: InputOptions,
+    make: Callable[[Path, TwoFiles | PurePath, InputOptions], Found],
+) -> Found:
+    """What a file gives; a broken one is left out and costs nothing else."""
+    try:
+        yield from make(base, what, options)
+    except InputError as error:
+        for file in (what.left, what.right) if isinstance(what, TwoFiles) else (what,):
+            yield LeftOut(base / file, error.reason, str(error))
+
+
+def _picture(base: Path, what: TwoFiles | PurePath, options: InputOptions) -> Found:
+    if isinstance(what, TwoFiles):
+        yield from _two_pictures(base, what)
+        return
+    file = base / what
+    found = file_layout(file) if options.layout == "auto" else forced_layout(options.layout, file.stem)
+    if isinstance(found, NotPair):
+        yield LeftOut(file, found.reason, found.detail)
+    else:
+        key = _key(base, what.with_suffix("").as_posix(), what)
+        yield PairSource(key, file, file, **_read_as(found), fov=options.vr_fov)
+
+
+def _two_pictures(base: Path, pair: TwoFiles) -> Found:
+    """Two files that belong together by name; where the name is a weak reason, their content is asked too."""
+    files = base / pair.left, base / pair.right
+    rule = pair.rule
+    if pair.guessed:
+        score = agreement(*(read_picture(file, shrink=2) for file in files))
+        rule = f"{rule}, the two agree ({score:.2f})"
+        if score < AGREEMENT:
+            detail = f"its name pairs it with {{}}, but the two do not show one scene (agreement {score:.2f})"
+            for file, other in (files, files[::-1]):
+                yield LeftOut(file, "single", detail.format(other.name))
+            return
+    key = _key(base, pair.name, pair.left, pair.right)
+    yield PairSource(key, *files, "files", rule, guessed=pair.guessed)
+
+
+def _film(base: Path, what: TwoFiles | PurePath, options: InputOptions) -> Found:
+    """A source for every frame to take from a film, or from two films of one eye each."""
+    parts = (what.left, what.right) if isinstance(what, TwoFiles) else (what,)
+    files = [base / part for part in parts]
+    found: Layout | NotPair
+    if isinstance(what, TwoFiles):
+        found, name = Layout("files", f"films, {what.rule}", guessed=what.guessed), what.name
+    else:
+        name = what.with_suffix("").as_posix()
+        forced = options.layout != "auto"
+        found = forced_layout(options.layout, files[0].stem) if forced else films.film_layout(files[0])
+    if isinstance(found, NotPair):
+        yield LeftOut(files[0], found.reason, found.detail)
+        return
+    bars = [films.film_bars(file) for file in files]
+    crops = bars[0], bars[-1]
+    for frame in films.film_frames(files[0], options.film_rate):
+        key = _key(base, f"{name} c{frame.clip:03d} t{frame.time:09.3f}", *parts)
+        yield PairSource(
+            key,
+            files[0],
+            files[-1],
+            **(_read_as(found) | {"rule": f"{found.rule}; clip {frame.clip} at {frame.time:.3f} s"}),
+            time=frame.time,
+            crops=crops,
+            fov=options.vr_fov,
+        )
+
+
+def _read_as(found: Layout) -> dict[str, Any]:
+    """The fields that a Layout shares with a PairSource."""
+    return {field.name: getattr(found, field.name) for field in fields(found)}
 
 
 def _key(base: Path, name: str, *files: PurePath) -> str:

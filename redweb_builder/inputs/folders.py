@@ -11,6 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePath
 
 LEFT, RIGHT = "left", "right"
@@ -24,11 +25,17 @@ _FOLDER_PAIRS = (
     ("image_00", "image_01"),
     ("view1", "view5"),
     ("cam0", "cam1"),
+    ("camera_0", "camera_1"),
+    ("camera_00", "camera_02"),
 )
 # Grey copies of the same views (KITTI): not taken where the colour pair is there too.
 _GREY_FOLDERS = {"image_0": ("colored_0", "image_2"), "image_00": ("image_02",)}
 # File names of a scene folder: prefix, the numbers of the two eyes, whether other numbers may lie beside them.
 _SCENE_PAIRS = (("im", 2, 6, True), ("view", 1, 5, True), ("im", 0, 1, False), ("", 0, 1, False))
+# Further pictures of a scene's two views, in other light (Middlebury 2014 and 2021): im0e1 + im1e1, im1E, im1L.
+_IN_OTHER_LIGHT = re.compile(r"im([01])([a-z]\w*)", re.IGNORECASE)
+# Names that differ in a last 0 and 1: only where no other number is there.
+_ZERO_ONE = re.compile(r"(.*[-_. ])(\d+)")
 
 _WORD = r"(?P<eye>left|right)"
 _LETTER = r"(?P<eye>l|r)"
@@ -36,7 +43,7 @@ _LETTER = r"(?P<eye>l|r)"
 _LONE_FOLDER = r"((images?|img|cam(era)?|view|eye)[-_. ]?)?(left|right)([-_. ]?(images?|img|cam(era)?|view|eye))?"
 
 # A mark of an eye in a name, from the plainest to the weakest. Strong ones tell an eye even without a partner.
-_MARKS: tuple[tuple[str, bool], ...] = (
+_MARK_PATTERNS: tuple[tuple[str, bool], ...] = (
     (rf"(?i:^{_WORD}$)", True),
     (rf"(?i:^{_LETTER}$)", False),
     (rf"(?i:(?<=[-_. ]){_WORD}$)", True),
@@ -51,10 +58,17 @@ _MARKS: tuple[tuple[str, bool], ...] = (
     (r"(?<=[a-z])(?P<eye>Left|Right)(?![a-z])", False),
     (r"(?<=[a-z\d])(?P<eye>L|R)$", False),
 )
+_MARKS = tuple((re.compile(pattern), strong) for pattern, strong in _MARK_PATTERNS)
 _TRUTH = re.compile(
     r"(?i:disparity|disp|mask|occlusion|occl|occ|nonocc|noc|calib|truedisp|groundtruth|depth)s?"
     r"(?=$|[-_.\d]|[LR](?![A-Za-z])|GT)"
 )
+# Ground truth that lies deeper below a folder of its name (Sintel, SceneFlow), or beside the views by a last word
+# (000001.left.depth, 000001_left.disp).
+_TRUTH_FOLDER = re.compile(
+    r"(?i:disparit(y|ies)|occlusions|outofframe|optical_flow|object_index|obj_map|motion_boundaries)(_\w+)?"
+)
+_TRUTH_SUFFIX = re.compile(r"(?i:.*(left|right|l|r)[-_.](disp|disparity|depth|seg|mask|occ|noc))")
 
 
 @dataclass(frozen=True)
@@ -69,12 +83,16 @@ class EyeMark:
 
 @dataclass(frozen=True)
 class TwoFiles:
-    """Two files that belong together; paths relative to the input folder. name: for the key, eye marks gone."""
+    """Two files that belong together; paths relative to the input folder.
+
+    name: for the key, eye marks gone. guessed: their names are not much of a reason, so the content should be asked.
+    """
 
     left: PurePath
     right: PurePath
     name: str
     rule: str
+    guessed: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,7 +108,7 @@ class Unpaired:
 class _Claim:
     """What one rule says of one file: files of equal `group` and different `eye` are the two of a pair.
 
-    strong: the file belongs to that eye even where there is no partner.
+    strong: the file belongs to that eye even where there is no partner. guessed: see TwoFiles.
     """
 
     group: tuple[str, ...]
@@ -98,11 +116,15 @@ class _Claim:
     name: str
     rule: str
     strong: bool
+    guessed: bool = False
 
 
 def is_ground_truth(file: PurePath) -> bool:
-    """Whether a picture is a disparity map, mask or the like by its name or that of its folder."""
-    return any(_TRUTH.match(part) for part in (file.stem, *file.parent.parts[-1:]))
+    """Whether a picture is a disparity map, mask or the like by its name or that of its folders."""
+    if _TRUTH.match(file.stem) or _TRUTH_SUFFIX.fullmatch(file.stem):
+        return True
+    folders = file.parts[:-1]
+    return any(map(_TRUTH.match, folders[-1:])) or any(map(_TRUTH_FOLDER.fullmatch, folders))
 
 
 def eye_mark(name: str) -> EyeMark | None:
@@ -110,7 +132,7 @@ def eye_mark(name: str) -> EyeMark | None:
     if {"left", "right"} <= set(re.split(r"[\W_\d]+", name.lower())):
         return None
     for style, (pattern, strong) in enumerate(_MARKS):
-        match = re.search(pattern, name)
+        match = pattern.search(name)
         if match:
             eye = LEFT if match["eye"].lower().startswith("l") else RIGHT
             return EyeMark(eye, name[: match.start()] + "*" + name[match.end() :], str(style), strong)
@@ -123,13 +145,13 @@ def pair_files(files: Iterable[PurePath]) -> tuple[list[TwoFiles], list[Unpaired
     files: picture files, relative to the input folder.
     Returns the pairs, the files that name an eye but make no pair ("one-eye", "ambiguous", "other-view",
     "grey-copy"), and the files that no rule speaks of. Rules in their order: an eye named in the file name, with the
-    partner in the same folder; eye folders side by side; numbered views of a scene folder.
+    partner in the same folder; eye folders side by side; numbered views of a scene folder; a last 0 and 1.
     """
     rest = sorted(files)
     pairs: list[TwoFiles] = []
     unpaired: list[Unpaired] = []
     folder_claim = _folder_rule(rest)
-    for claim in (_name_claim, folder_claim, _scene_rule(rest)):
+    for claim in (_name_claim, folder_claim, _scene_rule(rest), _zero_one_rule(rest)):
         found, double, rest = _pair_by(rest, claim)
         pairs += found
         unpaired += double
@@ -142,7 +164,7 @@ def pair_files(files: Iterable[PurePath]) -> tuple[list[TwoFiles], list[Unpaired
         if eyes:
             other = RIGHT if eyes[-1].eye == LEFT else LEFT
             unpaired.append(Unpaired(file, "one-eye", f"{eyes[-1].rule}: there is no {other} picture for it"))
-        elif _number(file)[1] is not None and (file.parent, _number(file)[0]) in taken_scenes:
+        elif _view_of(file) is not None and (file.parent, _view_of(file)) in taken_scenes:
             unpaired.append(Unpaired(file, "other-view", "a further view of a scene whose pair was found"))
         else:
             unexplained.append(file)
@@ -170,19 +192,19 @@ def _pair_group(members: list[tuple[PurePath, _Claim]], pairs: list[TwoFiles], d
     eyes: dict[str, dict[str, list[PurePath]]] = {LEFT: defaultdict(list), RIGHT: defaultdict(list)}
     for file, claimed in members:
         eyes[claimed.eye][file.suffix.lower()].append(file)
-    name, rule = members[0][1].name, members[0][1].rule
+    name, rule, guessed = members[0][1].name, members[0][1].rule, members[0][1].guessed
     open_left: list[PurePath] = []
     open_right = [file for suffix, some in eyes[RIGHT].items() if suffix not in eyes[LEFT] for file in some]
     for suffix, lefts in eyes[LEFT].items():
         rights = eyes[RIGHT].get(suffix, [])
         if len(lefts) == len(rights) == 1:
-            pairs.append(TwoFiles(lefts[0], rights[0], name, rule))
+            pairs.append(TwoFiles(lefts[0], rights[0], name, rule, guessed))
         elif rights:
             double += [Unpaired(file, "ambiguous", f"{rule}: several files for one eye") for file in (*lefts, *rights)]
         else:
             open_left += lefts
     if len(open_left) == len(open_right) == 1:
-        pairs.append(TwoFiles(open_left[0], open_right[0], name, rule))
+        pairs.append(TwoFiles(open_left[0], open_right[0], name, rule, guessed))
 
 
 def _name_claim(file: PurePath) -> _Claim | None:
@@ -198,7 +220,8 @@ def _name_claim(file: PurePath) -> _Claim | None:
 def _folder_rule(files: Iterable[PurePath]) -> Callable[[PurePath], _Claim | None]:
     """The rule of eye folders side by side, for the folders that these files lie in."""
     eyes_of: dict[tuple[PurePath, str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    for folder in {parent for file in files for parent in file.parents if parent.name}:
+    parents = {file.parent for file in files}
+    for folder in {one for parent in parents for one in (parent, *parent.parents) if one.name}:
         mark = _folder_mark(folder.name)
         if mark:
             eyes_of[folder.parent, mark.rest, mark.style][mark.eye].add(folder.name)
@@ -231,6 +254,7 @@ def _claim_in(file: PurePath, folder: PurePath, mark: EyeMark, eyes: dict[str, s
     return _Claim(group, mark.eye, name, f"folders {names[0]}/ + {names[1]}/", True)
 
 
+@lru_cache(maxsize=1024)
 def _folder_mark(name: str) -> EyeMark | None:
     for left, right in _FOLDER_PAIRS:
         if name.lower() in (left, right):
@@ -247,6 +271,12 @@ def _scene_rule(files: Iterable[PurePath]) -> Callable[[PurePath], _Claim | None
             numbers[file.parent, prefix].add(number)
 
     def claim(file: PurePath) -> _Claim | None:
+        light = _IN_OTHER_LIGHT.fullmatch(file.stem)
+        if light:
+            group = (file.parent.as_posix(), "im*", light[2])
+            name = (file.parent / f"im{light[2]}").as_posix()
+            eye = LEFT if light[1] == "0" else RIGHT
+            return _Claim(group, eye, name, f"scene folder im0{light[2]} + im1{light[2]}", False)
         prefix, number = _number(file)
         there = numbers.get((file.parent, prefix), set())
         for wanted, left, right, among_others in _SCENE_PAIRS:
@@ -262,10 +292,38 @@ def _scene_rule(files: Iterable[PurePath]) -> Callable[[PurePath], _Claim | None
     return claim
 
 
+def _zero_one_rule(files: Iterable[PurePath]) -> Callable[[PurePath], _Claim | None]:
+    """The rule of names that differ in a last 0 and 1, with no third number beside them."""
+    numbers: dict[tuple[PurePath, str], set[str]] = defaultdict(set)
+    for file in files:
+        match = _ZERO_ONE.fullmatch(file.stem)
+        if match:
+            numbers[file.parent, match[1]].add(match[2])
+
+    def claim(file: PurePath) -> _Claim | None:
+        match = _ZERO_ONE.fullmatch(file.stem)
+        if match is None or numbers[file.parent, match[1]] != {"0", "1"}:
+            return None
+        name = (file.parent / match[1]).as_posix()
+        eye = LEFT if match[2] == "0" else RIGHT
+        rule = "file names that end in 0 + 1"
+        return _Claim((file.parent.as_posix(), match[1]), eye, name, rule, strong=False, guessed=True)
+
+    return claim
+
+
 def _number(file: PurePath) -> tuple[str, int | None]:
     """("im", 6) for im6.png; (stem, None) where the stem is no prefix of a scene pair and a plain number."""
     match = re.fullmatch(r"(im|view|)(0|[1-9]\d?)", file.stem.lower())
     return (match[1], int(match[2])) if match else (file.stem, None)
+
+
+def _view_of(file: PurePath) -> str | None:
+    """The prefix of the scene whose view a file is by its name, as "im" of im4 and of im1E; None where it is none."""
+    if _IN_OTHER_LIGHT.fullmatch(file.stem):
+        return "im"
+    prefix, number = _number(file)
+    return None if number is None else prefix
 
 
 def _without_grey_copies(pairs: list[TwoFiles]) -> tuple[list[TwoFiles], list[Unpaired]]:

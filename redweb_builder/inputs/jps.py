@@ -29,7 +29,9 @@ def jps_layout(image: Image.Image, extension: str) -> Layout | NotPair | None:
             return _stated(content[len(_MARKER) + 2 :])
     if extension.lower() in EXTENSIONS:
         kind = extension.lower().lstrip(".").upper()
-        return Layout("side-by-side", f"{kind} without descriptor: cross-eyed", right_first=True, guessed=True)
+        return Layout(
+            "side-by-side", f"{kind} without descriptor: cross-eyed", right_first=True, guessed=True, order_stated=True
+        )
     return None
 
 

@@ -13,6 +13,7 @@ class Layout:
     rule: str
     right_first: bool = False
     guessed: bool = False
+    order_stated: bool = False
 
 
 @dataclass(frozen=True)

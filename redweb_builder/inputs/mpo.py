@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from io import BytesIO
 from pathlib import Path
 
 from PIL import Image, ImageFile
 
 from redweb_builder.inputs.agreement import AGREEMENT, agreement
-from redweb_builder.inputs.layout import Layout
-from redweb_builder.inputs.picture import header_of, open_picture, orientation_of, read_picture
+from redweb_builder.inputs.layout import Layout, NotPair
+from redweb_builder.inputs.packed import is_drawing
+from redweb_builder.inputs.picture import Embedded, header_of, open_picture, orientation_of, read_picture
 from redweb_builder.types import InputError, Picture
 
 _ENTRIES = 0xB002
@@ -20,7 +20,7 @@ _MP_HEADER = b"MPF\0"
 _STRAY = 16
 
 
-def mpo_layout(image: ImageFile.ImageFile) -> Layout | None:
+def mpo_layout(image: ImageFile.ImageFile) -> Layout | NotPair | None:
     """Whether an opened picture is a stereo MPO; None when it is not, so that its first frame is looked at alone.
 
     Two frames of type "Disparity" and of equal size are a pair, left first (DC-007 numbers viewpoints from the
@@ -36,12 +36,15 @@ def mpo_layout(image: ImageFile.ImageFile) -> Layout | None:
         sizes = header_of(one).size, header_of(two).size
     if sizes[0] != sizes[1]:
         return None
-    if "Disparity" in _frame_types(image)[places[0]]:
-        return Layout("mpo", "MPO, disparity frames")
     shrink = 8 if min(sizes[0]) >= 1024 else 1
     first.seek(0)
+    left = read_picture(first, shrink=shrink, min_side=1)
+    if is_drawing(left):
+        return NotPair("not-a-photograph", "MPO of a few flat colours: a drawing")
+    if "Disparity" in _frame_types(image)[places[0]]:
+        return Layout("mpo", "MPO, disparity frames")
     second.seek(0)
-    score = agreement(read_picture(first, shrink=shrink), read_picture(second, shrink=shrink))
+    score = agreement(left, read_picture(second, shrink=shrink, min_side=1))
     if score < AGREEMENT:
         return None
     return Layout("mpo", f"MPO, two frames of no stated type that agree ({score:.2f})", guessed=True)
@@ -83,13 +86,7 @@ def _eye_frames(image: Image.Image) -> tuple[int, int] | None:
     return (0, 1) if len(types) == 2 and all(kind in _UNSTATED for kind in types) else None
 
 
-class _Frame(BytesIO):
-    """The bytes of one frame; `name` makes error messages name the file."""
-
-    name = ""
-
-
-def _open_frame(image: ImageFile.ImageFile, place: int) -> _Frame:
+def _open_frame(image: ImageFile.ImageFile, place: int) -> Embedded:
     """The bytes from the beginning of a frame on; a JPEG decoder stops at its end by itself.
 
     The place that the MP entry states counts; where no JPEG begins there, the sizes of the frames before it.
@@ -106,7 +103,5 @@ def _open_frame(image: ImageFile.ImageFile, place: int) -> _Frame:
     for offset in (stated, summed) if place else (0,):
         start = content.find(_JPEG, max(0, offset - _STRAY), offset + _STRAY)
         if start >= 0:
-            frame = _Frame(content[start:])
-            frame.name = f"{name} (frame {place + 1})"
-            return frame
+            return Embedded(content[start:], f"{name} (frame {place + 1})")
     raise InputError("corrupt", f"{name}: there is no frame {place + 1} where the file says; copy it again")

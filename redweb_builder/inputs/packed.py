@@ -6,15 +6,24 @@ Name tags are those of StereoPhoto Maker, of stereo players and of YouTube and K
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from math import log2, sqrt
 
+import cv2
 import numpy as np
 
 from redweb_builder.inputs.agreement import AGREEMENT, COLOUR_SHIFT, agreement, colour_shift
 from redweb_builder.inputs.layout import Layout, NotPair
+from redweb_builder.inputs.mount import inside_margin, inside_mount
 from redweb_builder.types import Picture
 
 # Photographs have more levels than this; label maps, which repeat and so look like two views, have fewer.
 MIN_LEVELS = 32
+FLAT_SHARE = 0.93  # of a picture in its two commonest tones: above it, a drawing
+MARGIN = 0.1  # by which one layout must agree better than the other
+PANORAMA = 2.5  # width to height
+POLE_SPREAD = 12.0  # grey levels along the first and last row of a sphere, where every column is the same point
+STEEP = 0.4  # steepness of a picture squeezed to half width; see _steepness
 
 _SBS, _OU = "side-by-side", "over-under"
 # Words of the name in their order -> layout, right eye first (None: not stated).
@@ -71,56 +80,117 @@ def named_layout(stem: str) -> Layout | NotPair | None:
     words = name_words(stem)
     if any(word.startswith("anaglyph") for word in words):
         return NotPair("anaglyph", "named an anaglyph: the colours of the eyes are lost")
-    for tag, layout, right_first, half in _all_tags():
-        place = _place(words, tag.split(), last=(tag, layout, right_first) in _LAST_TAGS)
+    for tag, layout, right_first in (*_HALF_TAGS, *_TAGS, *_LAST_TAGS):
+        tag_words = tag.split()
+        if tag_words[0] not in words:
+            continue
+        place = _place(words, tag_words, last=(tag, layout, right_first) in _LAST_TAGS)
         if place is None:
             continue
         order = right_first if right_first is not None else _named_order(words)
-        squeezed = half or _beside(words, place, len(tag.split()), ("half", "h"))
+        half = (tag, layout, right_first) in _HALF_TAGS
+        squeezed = half or _beside(words, place, len(tag_words), ("half", "h"))
         return Layout(f"{layout}-half" if squeezed else layout, f"name tag '{tag}'", bool(order), order is None)
     return None
+
+
+def forced_layout(layout: str, stem: str) -> Layout:
+    """A layout that the person states; the order of the eyes by the words "cross" and "parallel" of the name."""
+    order = _named_order(name_words(stem))
+    return Layout(layout, "--layout", bool(order), guessed=order is None)
 
 
 def seen_layout(picture: Picture, size: tuple[int, int], stem: str) -> Layout | NotPair:
     """The layout that the content shows: halves that agree hold two views of one scene.
 
     picture: HxWx3 uint8 RGB, may be reduced. size: (width, height) of the file. stem: its name without extension,
-    for the words "cross" and "parallel". Always guessed; the score is part of the rule.
+    for the words "cross" and "parallel". Mounts and borders are not looked at. Always guessed; the score is part of the
+    rule.
     """
-    if np.count_nonzero(np.bincount(picture[:, :, 1].ravel(), minlength=256)) < MIN_LEVELS:
-        return NotPair("not-a-photograph", f"fewer than {MIN_LEVELS} levels of brightness: a mask, map or drawing")
-    scores = {layout: agreement(*split(picture, layout)) for layout in (_SBS, _OU)}
+    if is_drawing(picture):
+        return NotPair("not-a-photograph", "a few flat colours: a mask, map or drawing")
+    inner = inside_margin(picture).cut(picture)
+    scores: dict[str, float] = {}
+    eyes: dict[str, Picture] = {}
+    gap = False
+    for layout in (_SBS, _OU):
+        first, second = split(inner, layout)
+        boxes = inside_mount(first, second)
+        gap |= boxes[0].right < first.shape[1] and boxes[1].left > 0 and layout == _SBS
+        scores[layout], eyes[layout] = agreement(boxes[0].cut(first), boxes[1].cut(second)), boxes[0].cut(first)
     layout = max(scores, key=lambda name: scores[name])
     score = scores[layout]
-    if score >= AGREEMENT:
-        order = _named_order(name_words(stem))
-        half = _looks_squeezed(layout, size, stem)
-        words = "content, halves agree" if order is None else "content, halves agree, order from the name"
-        return Layout(f"{layout}-half" if half else layout, f"{words} ({score:.2f})", bool(order), guessed=True)
+    if score < AGREEMENT:
+        return _no_halves(inner, size, scores, gap)
+    if min(scores.values()) > score - MARGIN:
+        told = f"side by side {scores[_SBS]:.2f}, over-under {scores[_OU]:.2f}"
+        return NotPair("ambiguous", f"its halves agree both ways ({told}); give --layout or name the file -sbs or -ab")
+    if is_sphere(eyes[layout]):
+        return NotPair("panorama", "a 360-degree picture an eye: no flat pair can be cut from it")
+    order = _named_order(name_words(stem))
+    half = _looks_squeezed(layout, size, stem, eyes[layout])
+    words = "content, halves agree" if order is None else "content, halves agree, order from the name"
+    return Layout(
+        f"{layout}-half" if half else layout,
+        f"{words} ({score:.2f})",
+        bool(order),
+        guessed=True,
+        order_stated=order is not None,
+    )
+
+
+def is_drawing(picture: Picture) -> bool:
+    """Whether a picture has too few tones for a photograph: a label map, a mask, a flat drawing."""
+    tones = np.sort(np.bincount(picture[:, :, 1].ravel(), minlength=256))[::-1]
+    return bool(np.count_nonzero(tones) < MIN_LEVELS or tones[:2].sum() > FLAT_SHARE * tones.sum())
+
+
+def is_sphere(picture: Picture) -> bool:
+    """Whether a picture is a whole equirectangular sphere: 2 : 1, closed sideways, one colour at each pole."""
+    height, width = picture.shape[:2]
+    if abs(width - 2 * height) > 2:
+        return False
+    small = np.asarray(cv2.resize(picture, (256, 128), interpolation=cv2.INTER_AREA)).astype(np.float32)
+    inside = float(np.abs(np.diff(small, axis=1)).mean())
+    seam = float(np.abs(small[:, 0] - small[:, -1]).mean())
+    poles = max(float(row.std(axis=0).max()) for row in (small[0], small[-1]))
+    return seam <= max(2 * inside, 3.0) and poles <= POLE_SPREAD
+
+
+def round_view(stem: str, size: tuple[int, int], named: Layout | None) -> Layout | NotPair | None:
+    """What a name with 360, 180 or vr says of eyes of exactly 2 : 1 or 1 : 1; None for the rest.
+
+    size: (width, height) of the file. named: what a tag in the name says. Two square eyes of 180 degrees are a VR180
+    pair; whole spheres, and single pictures, are left.
+    """
+    words = set(name_words(stem))
+    if not words & {"360", "180", "vr", "vr180", "vr360", "180x180", "360x180"}:
+        return None
+    layout = named.layout if named else ""
+    eye = size[0] // 2 if layout == _SBS else size[0], size[1] // 2 if layout == _OU else size[1]
+    if eye[0] == 2 * eye[1] or (eye[0] == eye[1] and not named):
+        return NotPair("panorama", "a 360- or 180-degree picture (equirectangular): no flat pair can be cut from it")
+    if eye[0] == eye[1] and named and layout in (_SBS, _OU):
+        return replace(named, layout=f"vr180-{layout}", rule=f"{named.rule}, VR180 by name and shape")
+    return None
+
+
+def _no_halves(picture: Picture, size: tuple[int, int], scores: dict[str, float], gap: bool) -> NotPair:
+    """Why a picture whose halves do not agree is no pair."""
     shifted = colour_shift(picture)
     if shifted >= COLOUR_SHIFT:
         return NotPair("anaglyph", f"red lies beside green and blue in {shifted:.0%} of it: an anaglyph")
+    if gap:
+        return NotPair("collage", f"two different pictures with a gap between them (agreement {scores[_SBS]:.2f})")
+    if is_sphere(picture):
+        return NotPair("panorama", "a 360-degree picture: closed sideways, one colour at each pole")
+    if max(size) >= PANORAMA * min(size):
+        return NotPair("panorama", f"a wide panorama: its halves do not agree ({scores[_SBS]:.2f})")
     return NotPair(
         "single",
         f"a single photograph: its halves do not agree (side by side {scores[_SBS]:.2f}, "
         f"over-under {scores[_OU]:.2f}, {AGREEMENT} needed)",
     )
-
-
-def round_view(stem: str, size: tuple[int, int], layout: str, xmp: bytes) -> NotPair | None:
-    """Says no to 360- and 180-degree pictures, which no flat pair can be cut from; None for the rest.
-
-    Told by the panorama description in the XMP block (Google Photo Sphere XMP, GPano), or by a name with 360, 180
-    or vr together with eyes of exactly 2 : 1 or 1 : 1. size: (width, height) of the file.
-    """
-    width = size[0] // 2 if layout == _SBS else size[0]
-    height = size[1] // 2 if layout == _OU else size[1]
-    named = any(word in ("360", "180", "vr", "vr180", "vr360") for word in name_words(stem))
-    if b"GPano:" in xmp or (named and width in (height, 2 * height)):
-        return NotPair(
-            "panorama", "a 360- or 180-degree picture (equirectangular): flat views must be cut from it first"
-        )
-    return None
 
 
 def split(picture: Picture, layout: str) -> tuple[Picture, Picture]:
@@ -135,11 +205,6 @@ def split(picture: Picture, layout: str) -> tuple[Picture, Picture]:
         half = picture.shape[0] // 2
         return picture[:half], picture[-half:]
     raise ValueError(f"layout {layout!r} does not hold two halves")
-
-
-def _all_tags() -> list[tuple[str, str, bool | None, bool]]:
-    whole = [(*tag, False) for tag in (*_TAGS, *_LAST_TAGS)]
-    return [(*tag, True) for tag in _HALF_TAGS] + whole
 
 
 def _place(words: list[str], tag: list[str], last: bool) -> int | None:
@@ -159,9 +224,23 @@ def _named_order(words: list[str]) -> bool | None:
     return None if crossed == parallel else crossed
 
 
-def _looks_squeezed(layout: str, size: tuple[int, int], stem: str) -> bool:
-    """Half width or height cannot be seen in the content: a name or a telling shape of the whole picture."""
+def _looks_squeezed(layout: str, size: tuple[int, int], stem: str, eye: Picture) -> bool:
+    """Whether the eyes are of half width or height: by a word, a broadcast size, an odd shape, or steep structure."""
     if any(word in ("squeezed", "anamorphic") for word in name_words(stem)):
         return True
     # Over-under of full height is upright or square; each eye of a lying one would be wider than 2 : 1.
-    return size in _BROADCAST or (layout == _OU and size[0] >= 1.2 * size[1])
+    if size in _BROADCAST or (layout == _OU and size[0] >= 1.2 * size[1]):
+        return True
+    return layout == _SBS and eye.shape[1] <= eye.shape[0] and _steepness(eye) >= STEEP
+
+
+def _steepness(picture: Picture) -> float:
+    """How much steeper a picture is across than down: log2 of the ratio of the mean gradients, at 120 000 px.
+
+    Of 900 photographs 95 % lie in -0.55 to 0.31, and squeezed to half width in 0.11 to 0.98.
+    """
+    grey = np.asarray(cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2GRAY))
+    scale = min(1.0, sqrt(120_000 / grey.size))
+    small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA).astype(np.float32)
+    across, down = (float(np.abs(np.diff(small, axis=axis)).mean()) for axis in (1, 0))
+    return log2(max(across, 1e-3) / max(down, 1e-3))

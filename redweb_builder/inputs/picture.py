@@ -8,6 +8,9 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from io import SEEK_END, BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,15 +22,16 @@ from redweb_builder.types import InputError, Picture
 EXTENSIONS = frozenset(
     (
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".jps", ".png", ".pns", ".tif", ".tiff"),
-        *(".bmp", ".gif", ".webp", ".ppm", ".pgm", ".pnm", ".jp2", ".avif"),
+        *(".bmp", ".gif", ".webp", ".ppm", ".pgm", ".pnm", ".jp2", ".avif", ".heic", ".heif", ".hif"),
     )
 )
 MAX_PIXELS = 200_000_000
 MIN_SIDE = 64
+PIXELS_A_BYTE = 500  # no photograph is coded in less; a picture of one colour may be
 TRANSPARENT = (128, 128, 128)
 
 # The decoders that may see a user's file: photographs only (Pillow's EPS reader, for one, starts a program).
-_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000", "AVIF")
+_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000", "AVIF", "HEIF")
 _LOSSLESS = ("PNG", "TIFF", "BMP", "GIF", "PPM")
 _LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
 # What Pillow's decoders raise on broken files.
@@ -58,6 +62,15 @@ class Header:
     size: tuple[int, int]
     orientation: int
     lossless: bool
+
+
+class Embedded(BytesIO):
+    """A picture that lies in another file; `name` makes error messages name that file."""
+
+    def __init__(self, content: bytes, name: str) -> None:
+        """content: the bytes of the picture; name: for people."""
+        super().__init__(content)
+        self.name = name
 
 
 @contextmanager
@@ -108,18 +121,23 @@ def read_picture(
     values, which are depth maps rather than photographs; or a colour space Pillow cannot convert).
     """
     with open_picture(file, min_side) as image:
-        turned = orientation_of(image) if orientation is None else orientation
-        width, height = image.size
-        try:
-            if shrink > 1:
-                image.draft(None, (width // shrink, height // shrink))
-            image.load()
-        except _BROKEN as error:
-            if isinstance(error, OSError) and error.errno is not None:  # the disk, not the file
-                raise InputError("unreadable", f"{_name(image)}: cannot be read ({error.strerror})") from error
-            raise InputError("corrupt", f"{_name(image)}: is broken or cut off ({error}); copy it again") from error
-        upright = image.transpose(_TRANSPOSE[turned]) if turned in _TRANSPOSE else image
-        return _to_rgb(upright, _name(image))
+        return as_rgb(image, shrink, orientation)
+
+
+def as_rgb(image: ImageFile.ImageFile, shrink: int = 1, orientation: int | None = None) -> Picture:
+    """Decode an opened picture (of several, the frame it stands at); see read_picture."""
+    turned = orientation_of(image) if orientation is None else orientation
+    width, height = image.size
+    try:
+        if shrink > 1:
+            image.draft(None, (width // shrink, height // shrink))
+        image.load()
+    except _BROKEN as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the disk, not the file
+            raise InputError("unreadable", f"{_name(image)}: cannot be read ({error.strerror})") from error
+        raise InputError("corrupt", f"{_name(image)}: is broken or cut off ({error}); copy it again") from error
+    upright = image.transpose(_TRANSPOSE[turned]) if turned in _TRANSPOSE else image
+    return _to_rgb(upright, _name(image))
 
 
 def orientation_of(image: Image.Image) -> int:
@@ -148,7 +166,7 @@ def _recognise(file: BinaryIO, min_side: int) -> ImageFile.ImageFile:
         raise InputError("unreadable", f"{name}: cannot be read ({error.strerror})") from error
     if not start:
         raise InputError("empty-file", f"{name}: is an empty file; copy it again")
-    Image.init()
+    _load_formats()
     for format_name in _FORMATS:
         factory, accepts = Image.OPEN.get(format_name, (None, None))
         if factory is None or accepts is None or accepts(start) is not True:
@@ -166,8 +184,24 @@ def _recognise(file: BinaryIO, min_side: int) -> ImageFile.ImageFile:
                 "corrupt", f"{name}: begins like a {format_name} file but is broken ({error}); copy it again"
             ) from error
         _check_size(image.size, name, min_side)
+        _check_honesty(image.size, file, name)
         return image
     raise InputError("not-an-image", f"{name}: is not a picture in a known format ({', '.join(_FORMATS)})")
+
+
+@cache
+def _load_formats() -> None:
+    """Make Pillow know every format of _FORMATS that is installed."""
+    Image.init()
+    if heif_is_readable():
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener()
+
+
+def heif_is_readable() -> bool:
+    """Whether the extra for HEIC files is installed."""
+    return find_spec("pillow_heif") is not None
 
 
 def _check_size(size: tuple[int, int], name: str, min_side: int) -> None:
@@ -179,6 +213,15 @@ def _check_size(size: tuple[int, int], name: str, min_side: int) -> None:
         )
     if min(size) < min_side:
         raise InputError("too-small", f"{name}: {width} x {height} px; every side must be {min_side} px or more")
+
+
+def _check_honesty(size: tuple[int, int], file: BinaryIO, name: str) -> None:
+    """InputError "corrupt" where a few bytes claim many pixels: a decoder would fill them with grey, at length."""
+    place = file.tell()
+    length = file.seek(0, SEEK_END)
+    file.seek(place)
+    if size[0] * size[1] > max(MAX_PIXELS // 20, PIXELS_A_BYTE * length):
+        raise InputError("corrupt", f"{name}: {size[0]} x {size[1]} px in only {length} bytes; copy it again")
 
 
 def _to_rgb(image: Image.Image, name: str) -> Picture:

@@ -1,15 +1,21 @@
-"""A PairSource -> a StereoPair: opened, split, unsqueezed, put in order, brought to one size."""
+"""A PairSource -> a StereoPair: opened, split, freed of mounts, unsqueezed, put in order, brought to one size."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 import cv2
 import numpy as np
 
+from redweb_builder.inputs.films import read_frame
+from redweb_builder.inputs.heic import read_spatial
+from redweb_builder.inputs.mount import Box, inside_margin, inside_mount
 from redweb_builder.inputs.mpo import read_mpo
-from redweb_builder.inputs.packed import split
-from redweb_builder.inputs.picture import MIN_SIDE, read_header, read_picture
+from redweb_builder.inputs.packed import is_sphere, split
+from redweb_builder.inputs.picture import MIN_SIDE, open_picture, read_header, read_picture
+from redweb_builder.inputs.vr180 import Sphere, covered, flat_view, main_xmp, right_eye
 from redweb_builder.types import LAYOUTS, InputError, PairSource, Picture, StereoPair
 
 CROP_SHARE = 0.10
@@ -18,71 +24,170 @@ ASPECT_SHARE = 0.02
 Size = tuple[int, int]
 
 
+@dataclass(frozen=True)
+class _Eyes:
+    """Two eyes as the source has them, its first one first; equal in size.
+
+    size: (width, height) of an eye in the source. scale: px of the source a px of the pictures. boxes: what the
+    pictures are of the source's two pictures, in px of the pictures; None where they are all of them.
+    """
+
+    first: Picture
+    second: Picture
+    size: Size
+    lossless: bool
+    scale: int = 1
+    boxes: tuple[Box, Box] | None = None
+
+
 def read_pair(source: PairSource, max_side: int) -> StereoPair:
     """Read the two eyes of a pair, left and right in order and equal in size.
 
     max_side: px; larger eyes are reduced by one factor for both, by area averaging, until the longer side fits.
-    Half-width and half-height eyes are stretched to their full shape. Eyes whose sides differ by up to 10 % are
-    cropped to the middle, eyes of one shape (2 %) but different scale are reduced to the smaller one.
-    `source_size` is the size of one eye before any reduction, halves unstretched.
-    Raises InputError: as read_picture, "too-small" for an eye under 64 px, "size-mismatch", "not-a-pair";
+    Mounts, borders, bars and round masks are cropped, both eyes to one size. Half-width and half-height eyes are
+    stretched to their full shape. Eyes whose sides differ by up to 10 % are cropped to the middle, eyes of one shape
+    (2 %) but different scale are reduced to the smaller one. Of a VR180 picture the flat view ahead is cut.
+    `source_size` is the size of one eye before any crop or reduction, halves unstretched.
+    Raises InputError: as read_picture, "too-small" for an eye under 64 px, "size-mismatch", "not-a-pair", "panorama";
     ValueError for an unknown layout or a max_side under 64.
     """
     if source.layout not in LAYOUTS:
         raise ValueError(f"{source.key}: unknown layout {source.layout!r}; one of {', '.join(LAYOUTS)}")
     if max_side < MIN_SIDE:
         raise ValueError(f"max_side must be {MIN_SIDE} px or more, got {max_side}")
-    if source.layout == "files":
-        left, right, size, lossless = _read_two_files(source, max_side)
-    else:
-        left, right, size, lossless = _read_one_file(source, max_side)
-    return StereoPair(source.key, left, right, lossless, size, _digest(source))
+    eyes = _reader(source)(source, max_side)
+    if not source.layout.startswith("vr180"):
+        eyes = _without_mount(eyes)
+    full = _full_size(source.layout, (eyes.first.shape[1], eyes.first.shape[0]))
+    target = _fit(full, max_side)
+    if min(target) < MIN_SIDE:
+        raise InputError(
+            "too-small",
+            f"{source.left}: {target[0]} x {target[1]} px to use; every side must keep {MIN_SIDE} px or more",
+        )
+    left, right = _resize(eyes.first, target), _resize(eyes.second, target)
+    if source.right_first:
+        left, right = right, left
+    digest = _digest(source) if source.time is None else sha256(left.tobytes() + right.tobytes()).hexdigest()
+    return StereoPair(source.key, left, right, eyes.lossless, eyes.size, digest, _told(eyes, source.right_first))
 
 
-def _read_two_files(source: PairSource, max_side: int) -> tuple[Picture, Picture, Size, bool]:
+def _reader(source: PairSource) -> Callable[[PairSource, int], _Eyes]:
+    if source.time is not None:
+        return _read_film
+    one_file = {"files": _read_two_files, "mpo": _read_mpo, "spatial": _read_spatial, "vr180": _read_vr180}
+    return one_file.get(source.layout, _read_packed)
+
+
+def _read_two_files(source: PairSource, max_side: int) -> _Eyes:
     headers = read_header(source.left), read_header(source.right)
     sizes = headers[0].size, headers[1].size
     shrink = _shrink(sizes[0], _fit(sizes[0], max_side)) if sizes[0] == sizes[1] else 1
     left, right = read_picture(source.left, shrink=shrink), read_picture(source.right, shrink=shrink)
-    common = sizes[0]
-    if sizes[0] != sizes[1]:
-        left, right = _to_common_size(left, right, source)
-        common = (left.shape[1], left.shape[0])
-    if source.right_first:
-        left, right = right, left
-        sizes = sizes[1], sizes[0]
-    target = _fit(common, max_side)
-    _check_side(target, source)
-    return _resize(left, target), _resize(right, target), sizes[0], headers[0].lossless and headers[1].lossless
+    left, right = _to_common_size(left, right, source)
+    size = sizes[1] if source.right_first else sizes[0]
+    return _Eyes(left, right, size, headers[0].lossless and headers[1].lossless, shrink)
 
 
-def _read_one_file(source: PairSource, max_side: int) -> tuple[Picture, Picture, Size, bool]:
+def _read_mpo(source: PairSource, max_side: int) -> _Eyes:
     header = read_header(source.left)
-    width, height = header.size
-    across, down = source.layout.startswith("side-by-side"), source.layout.startswith("over-under")
-    eye = (width // 2 if across else width, height // 2 if down else height)
+    shrink = _shrink(header.size, _fit(header.size, max_side))
+    first, second = read_mpo(source.left, shrink)
+    if first.shape != second.shape:
+        raise InputError("size-mismatch", f"{source.left}: frames of {first.shape} and {second.shape}")
+    return _Eyes(first, second, header.size, header.lossless, shrink)
+
+
+def _read_spatial(source: PairSource, max_side: int) -> _Eyes:
+    left, right = read_spatial(source.left)
+    size = left.shape[1], left.shape[0]
+    left, right = _to_common_size(left, right, source)
+    return _Eyes(left, right, size, lossless=False)
+
+
+def _read_vr180(source: PairSource, max_side: int) -> _Eyes:
+    with open_picture(source.left) as image:
+        xmp, second = main_xmp(image), right_eye(image, str(source.left))
+    eyes = read_picture(source.left), read_picture(second)
+    size = eyes[0].shape[1], eyes[0].shape[0]
+    left, right = (flat_view(eye, covered(xmp), source.fov) for eye in eyes)
+    left, right = _to_common_size(left, right, source)
+    return _Eyes(left, right, size, lossless=False)
+
+
+def _read_packed(source: PairSource, max_side: int) -> _Eyes:
+    header = read_header(source.left)
+    packing = source.layout.removeprefix("vr180-")
+    eye = _half(header.size, packing)
     if min(eye) < MIN_SIDE:
         raise InputError(
             "too-small", f"{source.left}: {eye[0]} x {eye[1]} px an eye; every side must be {MIN_SIDE} px or more"
         )
-    half = source.layout.endswith("-half")
-    full = (eye[0] * (2 if half and across else 1), eye[1] * (2 if half and down else 1))
-    target = _fit(full, max_side)
-    _check_side(target, source)
-    shrink = _shrink(eye, target)
-    if source.layout == "mpo":
-        first, second = read_mpo(source.left, shrink)
-        if first.shape != second.shape:
-            raise InputError("size-mismatch", f"{source.left}: frames of {first.shape} and {second.shape}")
-    else:
-        first, second = split(read_picture(source.left, shrink=shrink), source.layout)
-    first, second = _resize(first, target), _resize(second, target)
-    left, right = (second, first) if source.right_first else (first, second)
-    return left, right, eye, header.lossless
+    shrink = _shrink(eye, _fit(_full_size(packing, eye), max_side))
+    picture = read_picture(source.left, shrink=shrink)
+    if packing != source.layout:
+        left, right = (flat_view(half, Sphere(), source.fov) for half in split(picture, packing))
+        return _Eyes(left, right, eye, header.lossless)
+    if eye[0] == 2 * eye[1] and is_sphere(split(picture, packing)[0]):
+        raise InputError("panorama", f"{source.left}: a 360-degree picture an eye: no flat pair can be cut from it")
+    return _packed(picture, packing, inside_margin(picture), eye, header.lossless, shrink)
+
+
+def _read_film(source: PairSource, max_side: int) -> _Eyes:
+    time = source.time or 0.0
+    frame = read_frame(source.left, time)
+    if source.layout == "files":
+        frames = frame, read_frame(source.right, time)
+        boxes = tuple(Box(*crop) for crop in source.crops) if source.crops else tuple(map(Box.whole, frames))
+        left, right = _to_common_size(boxes[0].cut(frames[0]), boxes[1].cut(frames[1]), source)
+        return _Eyes(left, right, (frame.shape[1], frame.shape[0]), lossless=False)
+    box = Box(*source.crops[0]) if source.crops else Box.whole(frame)
+    eye = _half((frame.shape[1], frame.shape[0]), source.layout)
+    return _packed(frame, source.layout, box, eye, lossless=False)
+
+
+def _packed(picture: Picture, layout: str, inner: Box, eye: Size, lossless: bool, shrink: int = 1) -> _Eyes:
+    """The halves of what margins leave of a packed picture."""
+    first, second = split(inner.cut(picture), layout)
+    boxes = None
+    if inner != Box.whole(picture):
+        width, height = first.shape[1], first.shape[0]
+        across = layout.startswith("side-by-side")
+        one = Box(inner.left, inner.top, inner.left + width, inner.top + height)
+        boxes = (
+            one,
+            (
+                Box(inner.right - width, inner.top, inner.right, inner.bottom)
+                if across
+                else Box(inner.left, inner.bottom - height, inner.right, inner.bottom)
+            ),
+        )
+    return _Eyes(first, second, eye, lossless, shrink, boxes)
+
+
+def _without_mount(eyes: _Eyes) -> _Eyes:
+    """The eyes without mounts, borders and round masks of their own."""
+    found = inside_mount(eyes.first, eyes.second)
+    if found == (Box.whole(eyes.first), Box.whole(eyes.second)):
+        return eyes
+    first, second = found[0].cut(eyes.first), found[1].cut(eyes.second)
+    boxes = (found[0].within(eyes.boxes[0]), found[1].within(eyes.boxes[1])) if eyes.boxes else found
+    return replace(eyes, first=first, second=second, boxes=boxes)
+
+
+def _told(eyes: _Eyes, right_first: bool) -> str:
+    """What of the source is kept, for the manifest."""
+    if eyes.boxes is None:
+        return ""
+    scale, order = eyes.scale, eyes.boxes[::-1] if right_first else eyes.boxes
+    told = [f"{box.size[0] * scale}x{box.size[1] * scale}+{box.left * scale}+{box.top * scale}" for box in order]
+    return f"left {told[0]}, right {told[1]}"
 
 
 def _to_common_size(left: Picture, right: Picture, source: PairSource) -> tuple[Picture, Picture]:
     """Two eyes of different size, cropped to the middle or scaled to one size; InputError "size-mismatch"."""
+    if left.shape == right.shape:
+        return left, right
     (high_a, wide_a), (high_b, wide_b) = left.shape[:2], right.shape[:2]
     size = min(wide_a, wide_b), min(high_a, high_b)
     if size[0] >= (1 - CROP_SHARE) * max(wide_a, wide_b) and size[1] >= (1 - CROP_SHARE) * max(high_a, high_b):
@@ -101,13 +206,16 @@ def _crop(picture: Picture, size: Size) -> Picture:
     return picture[top : top + size[1], left : left + size[0]]
 
 
-def _check_side(size: Size, source: PairSource) -> None:
-    """InputError "too-small" where the reduction to max_side left a strip."""
-    if min(size) < MIN_SIDE:
-        raise InputError(
-            "too-small",
-            f"{source.left}: {size[0]} x {size[1]} px once reduced; every side must keep {MIN_SIDE} px or more",
-        )
+def _half(size: Size, layout: str) -> Size:
+    """One eye of a packed picture."""
+    return (size[0] // 2, size[1]) if layout.startswith("side-by-side") else (size[0], size[1] // 2)
+
+
+def _full_size(layout: str, eye: Size) -> Size:
+    """An eye's size with half width or height undone."""
+    if not layout.endswith("-half"):
+        return eye
+    return (2 * eye[0], eye[1]) if layout.startswith("side-by-side") else (eye[0], 2 * eye[1])
 
 
 def _fit(size: Size, max_side: int) -> Size:

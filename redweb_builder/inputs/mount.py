@@ -1,0 +1,279 @@
+"""What is not photograph around a photograph: mounts of stereo cards, coloured borders, black bars, gaps, round masks.
+
+Four things tell a margin from a white sky or a black night. It is one colour. Its inner edge is straight, or a rounded
+corner. It comes on two opposite sides. And it lies at the same place in both eyes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from redweb_builder.types import BoolMap, Picture
+
+MIN_DEPTH = 2  # px; a thinner line is what scaling and JPEG leave at an edge
+MAX_DEPTH = 0.4  # of the side
+SMALLEST = 32  # px; nothing is cropped below this
+LINES = 500  # as many are looked at on a side
+RIM = 0.85  # share of the outermost lines that has the margin's colour
+HELD = 0.5  # share of every line of a margin that has its colour; the rest is print
+SLACK = 0.01  # of the side: a margin's edge is so crooked at most
+CORNER_AREA = (0.002, 0.2)  # of the picture
+CORNER_FIT = 0.7  # intersection over union with an ideal rounded corner
+CORNER_LIKENESS = 2.0  # ratio of the legs of two corners that belong together, at most
+STRIP = 0.1  # of the side: what is left of a straight margin beside a rounded corner, at most
+CORNER_TOLERANCE = 24.0  # grey levels
+GRID = 96  # px; round masks are cut on a picture of this size
+
+_SIDES = ("left", "top", "right", "bottom")
+_OPPOSITE = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in px: left and top inside it, right and bottom outside."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @classmethod
+    def whole(cls, picture: Picture) -> Box:
+        """All of a picture."""
+        return cls(0, 0, picture.shape[1], picture.shape[0])
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height)."""
+        return self.right - self.left, self.bottom - self.top
+
+    def cut(self, picture: Picture) -> Picture:
+        """This part of a picture."""
+        return picture[self.top : self.bottom, self.left : self.right]
+
+    def within(self, outer: Box) -> Box:
+        """A box measured in `outer`, in the coordinates that `outer` is measured in."""
+        return Box(outer.left + self.left, outer.top + self.top, outer.left + self.right, outer.top + self.bottom)
+
+    def common(self, other: Box) -> Box:
+        """What two boxes share."""
+        return Box(
+            max(self.left, other.left),
+            max(self.top, other.top),
+            min(self.right, other.right),
+            min(self.bottom, other.bottom),
+        )
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A kind of margin. tolerance: grey levels from its colour; worn: share of the side left out at its outer edge;
+
+    fall: the photograph's share of the colour relative to the margin's, at most; sides: on how many it must be found.
+    """
+
+    tolerance: float
+    worn: float
+    fall: float
+    sides: int
+
+
+DRAWN = _Kind(tolerance=14.0, worn=0.0, fall=0.6, sides=1)
+PAPER = _Kind(tolerance=44.0, worn=0.015, fall=0.75, sides=3)  # the mount of a scanned card
+
+
+@dataclass(frozen=True)
+class _Edge:
+    """The straight inner edge of a margin: its depth in px, its colour."""
+
+    depth: int
+    colour: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class _Corner:
+    """A round corner of a mask, in cells of the GRID: the region outside the photograph, and the legs' lengths."""
+
+    region: BoolMap
+    across: int
+    down: int
+
+    def is_like(self, other: _Corner) -> bool:
+        """Whether two corners are of about one size."""
+        legs = ((self.across, other.across), (self.down, other.down))
+        return all(max(pair) <= CORNER_LIKENESS * min(pair) for pair in legs)
+
+
+def inside_margin(picture: Picture) -> Box:
+    """The part of one picture that straight margins leave; all of it where it has none.
+
+    picture: HxWx3 uint8 RGB. A margin counts where the opposite side has one of the same colour.
+    """
+    return _peel([picture])[0]
+
+
+def inside_mount(first: Picture, second: Picture) -> tuple[Box, Box]:
+    """The photographs of two eyes inside mounts, borders, bars and round masks: a box an eye, equal in size.
+
+    first, second: HxWx3 uint8 RGB, equal in size. Both whole where there is no mount. A margin counts where the
+    opposite side, of the same eye or of the other, has one of the same colour. Rows are the same in both eyes; columns
+    may differ, as a card's two photographs lie at different distances from the middle.
+    """
+    boxes = _peel([first, second])
+    width = min(box.right - box.left for box in boxes)
+    top, bottom = max(box.top for box in boxes), min(box.bottom for box in boxes)
+    one, two = (
+        Box(left, top, left + width, bottom) for left in (box.left + (box.size[0] - width) // 2 for box in boxes)
+    )
+    free = _inside_mask(one.cut(first), two.cut(second))
+    return free.within(one), free.within(two)
+
+
+def _peel(eyes: Sequence[Picture]) -> list[Box]:
+    """Straight margins taken off round by round: a scan's white rim, then the card's mount."""
+    boxes = [Box.whole(eye) for eye in eyes]
+    for _ in range(4):
+        parts = [box.cut(eye) for box, eye in zip(boxes, eyes, strict=True)]
+        inner = [part.within(box) for part, box in zip(_peeled(parts), boxes, strict=True)]
+        if inner == boxes or min(min(box.size) for box in inner) < SMALLEST:
+            break
+        boxes = inner
+    return boxes
+
+
+def _peeled(eyes: Sequence[Picture]) -> list[Box]:
+    """One round: the margins that something on the opposite side supports; a scanned mount only on three sides."""
+    for kind in (DRAWN, PAPER):
+        edges = [{side: _edge(eye, side, kind) for side in _SIDES} for eye in eyes]
+        depths = [
+            {side: edge.depth for side, edge in own.items() if edge and _supported(side, edge, eye, edges)}
+            for eye, own in zip(eyes, edges, strict=True)
+        ]
+        sides = {side for own in depths for side in own}
+        if len(sides) >= kind.sides:
+            return [_left_over(eye, own) for eye, own in zip(eyes, depths, strict=True)]
+    return [Box.whole(eye) for eye in eyes]
+
+
+def _left_over(eye: Picture, depths: Mapping[str, int]) -> Box:
+    left, top, right, bottom = (depths.get(side, 0) for side in _SIDES)
+    return Box(left, top, eye.shape[1] - right, eye.shape[0] - bottom)
+
+
+def _supported(side: str, edge: _Edge, eye: Picture, edges: Sequence[Mapping[str, _Edge | None]]) -> bool:
+    """Whether the opposite side has a margin of this colour too, in either eye, or both its corners the colour."""
+    across = [other[_OPPOSITE[side]] for other in edges]
+    if any(far and np.abs(far.colour - edge.colour).max() <= PAPER.tolerance for far in across):
+        return True
+    corners = _turned(eye, _OPPOSITE[side])[[0, 1, -2, -1], :2].astype(np.float32)
+    return bool(np.abs(corners - edge.colour).max() <= DRAWN.tolerance)
+
+
+def _turned(eye: Picture, side: str) -> Picture:
+    """The picture as seen with one side on the left: columns are counted from that side."""
+    if side in ("top", "bottom"):
+        eye = eye.transpose(1, 0, 2)
+    return eye[:, ::-1] if side in ("right", "bottom") else eye
+
+
+def _edge(eye: Picture, side: str, kind: _Kind) -> _Edge | None:
+    """The straight edge of a one-coloured margin on one side; None where there is none.
+
+    Looked at is the share of each line, parallel to the side, that has the colour of the rim. A margin keeps most of
+    its lines (the rest is print) and the share falls at once where the photograph begins.
+    """
+    lines = _turned(eye, side)
+    rim = round(kind.worn * lines.shape[1])
+    strip = lines[:: max(1, len(lines) // LINES), rim : max(4 * MIN_DEPTH, round(MAX_DEPTH * lines.shape[1]))]
+    colour = np.median(strip[:, :MIN_DEPTH].reshape(-1, 3), axis=0).astype(np.float32)
+    share = (np.abs(strip - colour).max(axis=2) <= kind.tolerance).mean(axis=0)
+    slack = max(2, round(SLACK * lines.shape[1]))
+    ends = np.flatnonzero(share < HELD)
+    if share[0] < RIM or not ends.size or ends[0] < MIN_DEPTH or ends[0] + slack >= share.size:
+        return None
+    end = int(ends[0])
+    before, level = share[max(0, end - slack)], share[end + slack : end + 2 * slack].mean()
+    if level > kind.fall * before:
+        return None
+    settled = np.flatnonzero(share[end : end + slack + 1] <= level + 0.1 * (before - level))
+    return _Edge(rim + end + (int(settled[0]) if settled.size else slack) + 1, colour)
+
+
+def _inside_mask(first: Picture, second: Picture) -> Box:
+    """The largest rectangle inside a round mask (rounded corners, an arched top, an oval) that both eyes have."""
+    height, width = first.shape[:2]
+    small = [np.asarray(cv2.resize(eye, (GRID, GRID), interpolation=cv2.INTER_AREA)) for eye in (first, second)]
+    corners = [[_corner(eye, number) for number in range(4)] for eye in small]
+    masked = np.zeros((GRID, GRID), np.bool_)
+    for number in range(4):
+        one, two, beside = corners[0][number], corners[1][number], corners[0][number ^ 1]
+        if one and two and beside and one.is_like(two) and one.is_like(beside):
+            masked |= one.region | two.region
+    if not masked.any():
+        return Box.whole(first)
+    free = _largest_rectangle(~cv2.dilate(masked.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(np.bool_))
+    return Box(
+        -(-free.left * width // GRID),
+        -(-free.top * height // GRID),
+        free.right * width // GRID,
+        free.bottom * height // GRID,
+    )
+
+
+def _corner(eye: Picture, number: int) -> _Corner | None:
+    """The one-coloured region in a corner (0 top left, 1 top right, 2 bottom left, 3 bottom right) if it is round."""
+    flipped = eye[:: -1 if number >= 2 else 1, :: -1 if number % 2 else 1]
+    smooth = np.ascontiguousarray(flipped)
+    seen = np.zeros((GRID + 2, GRID + 2), np.uint8)
+    reach = (CORNER_TOLERANCE,) * 3
+    flags = 8 | cv2.FLOODFILL_MASK_ONLY | cv2.FLOODFILL_FIXED_RANGE | (1 << 8)
+    cv2.floodFill(smooth, seen, (0, 0), (0, 0, 0), reach, reach, flags)
+    region = seen[1:-1, 1:-1].astype(np.bool_)
+    region[GRID // 2 :] = region[:, GRID // 2 :] = False
+    quarter = region[: GRID // 2, : GRID // 2]
+    top, left = int(quarter.all(axis=1).argmin()), int(quarter.all(axis=0).argmin())
+    round_part = region[top:, left:]
+    share = np.count_nonzero(round_part) / region.size
+    if max(top, left) > STRIP * GRID or not CORNER_AREA[0] <= share <= CORNER_AREA[1]:
+        return None
+    across, down = int(round_part[0].argmin()), int(round_part[:, 0].argmin())
+    if not (across > 0 and down > 0):
+        return None
+    fits = (_overlap(round_part, ideal[: GRID - top, : GRID - left]) for ideal in _ideal_corners(across, down))
+    if max(fits) < CORNER_FIT:
+        return None
+    return _Corner(np.asarray(region[:: -1 if number >= 2 else 1, :: -1 if number % 2 else 1]), across, down)
+
+
+def _ideal_corners(across: int, down: int) -> tuple[BoolMap, BoolMap]:
+    """What a quarter of an ellipse, and half an arch (a parabola), leave free in a corner with such legs."""
+    y, x = np.mgrid[:GRID, :GRID].astype(np.float32) + 0.5
+    u, v = 1 - x / across, 1 - y / down
+    inside = (u > 0) & (v > 0)
+    return inside & (u * u + v * v > 1), inside & (1 - v < u * u)
+
+
+def _overlap(one: BoolMap, two: BoolMap) -> float:
+    union = np.count_nonzero(one | two)
+    return float(np.count_nonzero(one & two)) / union if union else 0.0
+
+
+def _largest_rectangle(free: BoolMap) -> Box:
+    """The largest rectangle of True cells: for every row, how far the columns reach up, and the least of a run."""
+    heights = np.zeros(free.shape[1], np.int64)
+    best, area = Box(0, 0, free.shape[1], free.shape[0]), 0
+    for row in range(free.shape[0]):
+        heights = np.where(free[row], heights + 1, 0)
+        for left in range(free.shape[1]):
+            lowest = np.minimum.accumulate(heights[left:])
+            areas = lowest * np.arange(1, lowest.size + 1)
+            run = int(areas.argmax())
+            if areas[run] > area:
+                area = int(areas[run])
+                best = Box(left, row + 1 - int(lowest[run]), left + run + 1, row + 1)
+    return best

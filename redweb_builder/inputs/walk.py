@@ -1,0 +1,45 @@
+"""The files below a folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from redweb_builder.inputs.picture import EXTENSIONS
+from redweb_builder.store import is_data_set
+from redweb_builder.types import LeftOut
+
+
+def files_below(root: Path, left_out: list[LeftOut]) -> list[Path]:
+    """Every visible file below `root`, sorted; links to folders are entered last, so that real places go first."""
+    files: list[Path] = []
+    entered: set[tuple[int, int]] = set()
+    folders, links = [root], list[Path]()
+    while folders or links:
+        folder = folders.pop() if folders else links.pop(0)
+        try:
+            status = folder.stat()
+            if (status.st_dev, status.st_ino) in entered:
+                continue
+            entered.add((status.st_dev, status.st_ino))
+            if folder != root and is_data_set(folder):
+                continue
+            with os.scandir(folder) as entries:
+                listing = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            left_out.append(LeftOut(folder, "unreadable", f"the folder cannot be read ({error.strerror})"))
+            continue
+        for entry in listing:
+            if entry.name.startswith(".") or entry.name == "__MACOSX":
+                continue
+            path = Path(entry.path)
+            try:
+                if entry.is_dir():
+                    (links if entry.is_symlink() else folders).append(path)
+                elif entry.is_file():
+                    files.append(path)
+                elif entry.is_symlink() and path.suffix.lower() in EXTENSIONS:
+                    left_out.append(LeftOut(path, "unreadable", "a link to a file that is not there"))
+            except OSError as error:
+                left_out.append(LeftOut(path, "unreadable", f"cannot be followed ({error.strerror})"))
+    return sorted(files)

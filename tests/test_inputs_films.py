@@ -1,0 +1,140 @@
+"""Films: layout, bars, the frames that are taken, and one frame read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from test_inputs import over_under, reasons, scene, side_by_side
+
+from redweb_builder.inputs import discover, read_pair
+from redweb_builder.inputs.films import film_bars, film_frames, film_layout
+from redweb_builder.inputs.layout import Layout
+from redweb_builder.inputs.options import InputOptions
+from redweb_builder.types import Picture
+
+av = pytest.importorskip("av", reason="needs the extra: pip install 'redweb-builder[film]'")
+
+FPS = 10
+WIDTH, HEIGHT = 160, 128
+
+
+def write(path: Path, frames: Sequence[Picture], codec: str = "mpeg4", gop: int = 12, **options: Any) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=FPS)
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt, stream.bit_rate, stream.codec_context.gop_size = "yuv420p", 8_000_000, gop
+        stream.options = options.pop("codec_options", {})
+        stream.metadata.update(options)
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def eyes_of(seed: int) -> tuple[Picture, Picture]:
+    """Two views; every seed has its own brightness, so that clips differ."""
+    left, right = scene(seed, WIDTH, HEIGHT)
+    scale = 0.35 + 0.3 * (seed % 3)
+    return (left * scale).astype(np.uint8), (right * scale).astype(np.uint8)
+
+
+def moving(seed: int, seconds: float) -> list[tuple[Picture, Picture]]:
+    left, right = eyes_of(seed)
+    return [(np.roll(left, 3 * n, axis=1), np.roll(right, 3 * n, axis=1)) for n in range(round(FPS * seconds))]
+
+
+def near(one: Picture, two: Picture) -> bool:
+    return float(np.abs(one.astype(int) - two).mean()) < 16
+
+
+@pytest.mark.parametrize("arrange", [side_by_side, over_under])
+@pytest.mark.parametrize("name", ["untold", "tagged"])
+def test_layout_and_frames_of_a_film(tmp_path: Path, arrange: Any, name: str) -> None:
+    eyes = moving(1, 4)
+    stem = name if name == "untold" else ("trip-sbs" if arrange is side_by_side else "trip-tb")
+    write(tmp_path / f"{stem}.mp4", [arrange(*pair) for pair in eyes])
+    found = discover(tmp_path)
+    assert found.left_out == []
+    layout = "side-by-side" if arrange is side_by_side else "over-under"
+    assert {one.layout for one in found.sources} == {layout}
+    assert [one.time for one in found.sources] == [0.0, 1.0, 2.0, 3.0]
+    assert found.sources[2].key.startswith(f"{stem}-c001-t00002.000-")
+    pair = read_pair(found.sources[2], 1000)
+    assert near(pair.left, eyes[20][0])
+    assert near(pair.right, eyes[20][1])
+    assert len(discover(tmp_path, InputOptions(film_rate=2)).sources) == 8
+
+
+@pytest.mark.parametrize(("codec", "gop"), [("mpeg4", 12), ("mpeg4", 600)])
+def test_cuts_and_still_pictures(tmp_path: Path, codec: str, gop: int) -> None:
+    """Three clips; the second one stands still and gives one frame."""
+    still = [eyes_of(2)] * 40
+    frames = [side_by_side(*pair) for pair in (*moving(1, 2.5), *still, *moving(3, 2.5))]
+    taken = film_frames(write(tmp_path / "a.mp4", frames, codec, gop), 1.0)
+    clips = [frame.clip for frame in taken]
+    assert clips == sorted(clips)
+    if gop == 12:  # a film with one key frame is not seen to stand still
+        expected = [(1, 0.0), (1, 1.0), (1, 2.0), (2, 3.0), (3, 7.0), (3, 8.0)]
+        assert [(frame.clip, frame.time) for frame in taken] == expected
+
+
+def test_frames_do_not_straddle_a_cut(tmp_path: Path) -> None:
+    frames = [side_by_side(*pair) for pair in (*moving(1, 1.5), *moving(2, 1.5))]
+    write(tmp_path / "a-lr.mp4", frames)
+    first, second, third = (read_pair(one, 1000) for one in discover(tmp_path).sources)
+    assert near(second.left, frames[10][:, :WIDTH])
+    assert near(third.left, frames[20][:, :WIDTH])
+    assert first.digest != second.digest != third.digest
+
+
+def test_two_films_of_one_eye_each(tmp_path: Path) -> None:
+    eyes = moving(4, 2)
+    write(tmp_path / "walk_L.mp4", [left for left, _ in eyes])
+    write(tmp_path / "walk_R.mp4", [right for _, right in eyes])
+    found = discover(tmp_path)
+    assert found.left_out == []
+    assert [(one.layout, one.time) for one in found.sources] == [("files", 0.0), ("files", 1.0)]
+    pair = read_pair(found.sources[1], 1000)
+    assert near(pair.left, eyes[10][0])
+    assert near(pair.right, eyes[10][1])
+
+
+def test_black_bars_are_told_from_the_whole_film(tmp_path: Path) -> None:
+    """A dark scene in between changes nothing: all frames have one size."""
+    bright = [cv2.copyMakeBorder(side_by_side(*pair), 20, 20, 0, 0, cv2.BORDER_CONSTANT) for pair in moving(5, 3)]
+    dark = [(frame * 0.04).astype(np.uint8) for frame in bright[:10]]
+    file = write(tmp_path / "a-lr.mp4", [np.asarray(frame) for frame in (*bright, *dark)])
+    left, top, right, bottom = film_bars(file)
+    assert (left, right) == (0, 2 * WIDTH)
+    assert 20 <= top <= 23
+    assert HEIGHT + 17 <= bottom <= HEIGHT + 20
+    pairs = [read_pair(one, 1000) for one in discover(tmp_path).sources[:3]]
+    assert {pair.left.shape for pair in pairs} == {(bottom - top, WIDTH, 3)}
+    assert pairs[0].crop == f"left {WIDTH}x{bottom - top}+0+{top}, right {WIDTH}x{bottom - top}+{WIDTH}+{top}"
+
+
+def test_the_container_states_the_layout(tmp_path: Path) -> None:
+    frames = [side_by_side(right, left) for left, right in moving(6, 1)]
+    file = write(tmp_path / "cross.mkv", frames, stereo_mode="right_left")
+    assert film_layout(file) == Layout("side-by-side", "Matroska stereo mode right left", right_first=True)
+    if "libx264" in av.codecs_available:
+        packed = write(tmp_path / "p.mp4", frames, "libx264", codec_options={"x264-params": "frame-packing=3"})
+        assert film_layout(packed) == Layout("side-by-side", "frame packing")
+
+
+def test_films_that_are_no_pair(tmp_path: Path) -> None:
+    write(tmp_path / "single.mp4", [left for left, _ in moving(7, 1)])
+    (tmp_path / "broken.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(300))
+    (tmp_path / "empty.mkv").write_bytes(b"")
+    whole = write(tmp_path / "cut-lr.mkv", [side_by_side(*pair) for pair in moving(8, 2)]).read_bytes()
+    (tmp_path / "cut-lr.mkv").write_bytes(whole[: len(whole) // 2])
+    found = discover(tmp_path)
+    assert reasons(found) == [("broken.mp4", "corrupt"), ("empty.mkv", "corrupt"), ("single.mp4", "single")]
+    assert {one.left.name for one in found.sources} == {"cut-lr.mkv"}
+    for source in found.sources:
+        read_pair(source, 1000)

@@ -1,0 +1,96 @@
+"""Files that lie: every broken file is read or refused with a reason, quickly and without much memory."""
+
+from __future__ import annotations
+
+import struct
+import tracemalloc
+from pathlib import Path
+
+import pytest
+from test_inputs import png, reasons, save_mpo, scene
+
+from benchmarks.fuzz import fuzz, seeds, try_file
+from redweb_builder.inputs import discover, read_pair
+from redweb_builder.types import InputError
+
+
+def test_the_seeds_are_good_files(tmp_path: Path) -> None:
+    for name, content in seeds().items():
+        (tmp_path / name).write_bytes(content)
+        assert try_file(tmp_path / name) == "read", name
+
+
+def test_broken_files_are_refused_and_never_crash(tmp_path: Path) -> None:
+    outcomes = []
+    fuzz(200, tmp_path, lambda outcome, seconds: outcomes.append((outcome, seconds)))
+    assert len(outcomes) >= 150
+    assert {"corrupt", "read"} <= {outcome for outcome, _ in outcomes}
+    assert max(seconds for _, seconds in outcomes) < 5
+
+
+def mpo_with(path: Path, size: int, offset: int) -> None:
+    """An MPO whose second entry has another size and offset than it should."""
+    left, right = scene()
+    save_mpo(path, [left, right], 0x020002)
+    content = path.read_bytes()
+    place = content.index(struct.pack("<I", 0x020002), content.index(struct.pack("<I", 0x020002)) + 4)
+    path.write_bytes(content[: place + 4] + struct.pack("<II", size, offset) + content[place + 12 :])
+
+
+@pytest.mark.parametrize("size", [0, 1, 1 << 30, 0xFFFFFFFF])
+@pytest.mark.parametrize("offset", [0xFFFFFFFF, 0x7FFFFFFF, 12345])
+def test_mpo_entries_that_lie(tmp_path: Path, size: int, offset: int) -> None:
+    """The second frame is found behind the first one all the same."""
+    mpo_with(tmp_path / "a.mpo", size, offset)
+    tracemalloc.start()
+    pair = read_pair(discover(tmp_path).sources[0], 1000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert pair.left.shape == pair.right.shape
+    assert peak < 20_000_000
+
+
+def test_mpo_with_a_truncated_second_frame(tmp_path: Path) -> None:
+    left, right = scene()
+    file = save_mpo(tmp_path / "a.mpo", [left, right], 0x020002)
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) - 800])
+    with pytest.raises(InputError, match=r"a\.mpo \(frame 2\)") as caught:
+        read_pair(discover(tmp_path).sources[0], 1000)
+    assert caught.value.reason == "corrupt"
+
+
+@pytest.mark.parametrize("name", ["a.png", "a_L.png", "a-sbs.png", "a.jps", "a.pns", "a.mpo"])
+def test_50_000_px_a_side_by_any_name(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(png(50_000, 50_000, 8, 2, b"\0"))
+    (tmp_path / "a_R.png").write_bytes(png(50_000, 50_000, 8, 2, b"\0"))
+    tracemalloc.start()
+    found = discover(tmp_path)
+    told = [reason for _, reason in reasons(found)]
+    for source in found.sources:
+        with pytest.raises(InputError) as caught:
+            read_pair(source, 1000)
+        told.append(caught.value.reason)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert set(told) <= {"too-large", "one-eye"}
+    assert "too-large" in told
+    assert peak < 20_000_000
+
+
+def test_a_small_file_that_claims_many_pixels(tmp_path: Path) -> None:
+    """A JPEG decoder fills what is missing with grey: 169 megapixels out of 5 kB."""
+    content = bytearray(seeds()["a.jpg"])
+    frame = content.index(b"\xff\xc0")
+    struct.pack_into(">HH", content, frame + 5, 13_000, 13_000)
+    (tmp_path / "a.jpg").write_bytes(content)
+    assert reasons(discover(tmp_path)) == [("a.jpg", "corrupt")]
+
+
+@pytest.mark.parametrize("length", [0, 2, 0xFFFF])
+def test_segments_with_lying_lengths(tmp_path: Path, length: int) -> None:
+    """A descriptor segment that claims more, or less, than there is."""
+    jpeg = seeds()["a.jpg"]
+    segment = b"\xff\xe3" + struct.pack(">H", length) + b"_JPSJPS_" + bytes(4)
+    (tmp_path / "a.jps").write_bytes(jpeg[:2] + segment + jpeg[2:])
+    assert try_file(tmp_path / "a.jps") in {"read", "corrupt", "single"}

@@ -1,0 +1,81 @@
+"""Spatial photographs: a HEIC file of two pictures and a stereo pair group, made box by box."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_inputs import only, reasons, scene, side_by_side
+
+from redweb_builder.inputs import discover, read_pair
+from redweb_builder.types import Picture
+
+pillow_heif = pytest.importorskip("pillow_heif", reason="needs the extra: pip install 'redweb-builder[heic]'")
+
+
+def heic(path: Path, *pictures: Picture) -> Path:
+    file = pillow_heif.HeifFile()
+    for picture in pictures:
+        file.add_from_pillow(Image.fromarray(picture))
+    file.save(path, quality=95, chroma=444)
+    return path
+
+
+def add_group(path: Path, kind: bytes, entities: tuple[int, ...]) -> None:
+    """Append a grpl box with one entity group to the meta box (ISO/IEC 14496-12, 8.18), and move what lies behind."""
+    content = bytearray(path.read_bytes())
+    group = struct.pack(f">I4sIII{len(entities)}I", 20 + 4 * len(entities), kind, 0, 99, len(entities), *entities)
+    grpl = struct.pack(">I4s", 8 + len(group), b"grpl") + group
+    meta = content.index(b"meta") - 4
+    size = struct.unpack_from(">I", content, meta)[0]
+    iloc = content.index(b"iloc") - 4
+    assert content[iloc + 8] == 0  # version 0
+    assert content[iloc + 12 : iloc + 14] == b"\x44\x40"  # 32-bit offsets, lengths and base offsets
+    items = struct.unpack_from(">H", content, iloc + 14)[0]
+    for item in range(items):
+        place = iloc + 16 + 18 * item + 10  # id, reference, base offset, number of extents (1); offset, length
+        offset = struct.unpack_from(">I", content, place)[0]
+        struct.pack_into(">I", content, place, offset + len(grpl))
+    struct.pack_into(">I", content, meta, size + len(grpl))
+    content[meta + size : meta + size] = grpl
+    path.write_bytes(content)
+
+
+def mean_error(one: Picture, two: Picture) -> float:
+    return float(np.abs(one.astype(int) - two).mean())
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+def test_spatial_photograph(tmp_path: Path, order: tuple[int, int]) -> None:
+    """The first picture of the group is the left one, wherever it lies in the file."""
+    eyes = scene(0, 192, 128)
+    file = heic(tmp_path / "IMG_1.HEIC", *(eyes if order == (1, 2) else eyes[::-1]))
+    add_group(file, b"ster", order)
+    source = only(discover(tmp_path))
+    assert (source.layout, source.right_first, source.guessed) == ("spatial", False, False)
+    pair = read_pair(source, 1000)
+    assert mean_error(pair.left, eyes[0]) < 8 < mean_error(pair.left, eyes[1])
+    assert mean_error(pair.right, eyes[1]) < 8
+
+
+def test_other_heic_files(tmp_path: Path) -> None:
+    left, right = scene(1, 160, 128)
+    heic(tmp_path / "single.heic", left)
+    add_group(heic(tmp_path / "burst.heic", left, right), b"altr", (1, 2))
+    heic(tmp_path / "packed-lr.heic", side_by_side(left, right))
+    broken = heic(tmp_path / "broken.heic", left)
+    broken.write_bytes(broken.read_bytes()[:200])
+    found = discover(tmp_path)
+    assert [one.left.name for one in found.sources] == ["packed-lr.heic"]
+    assert mean_error(read_pair(found.sources[0], 1000).right, right) < 8
+    assert reasons(found) == [("broken.heic", "corrupt"), ("burst.heic", "single"), ("single.heic", "single")]
+
+
+def test_an_eye_a_file(tmp_path: Path) -> None:
+    left, right = scene(2)
+    heic(tmp_path / "a_L.heic", left)
+    heic(tmp_path / "a_R.heic", right)
+    assert mean_error(read_pair(only(discover(tmp_path)), 1000).left, left) < 8
