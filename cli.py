@@ -99,8 +99,10 @@ def build_redweb(
     with console.errors_for_people():
         from redweb_builder.builder import build
         from redweb_builder.config import PRESETS, BuildConfig
+        from redweb_builder.device import keep_freed_memory
         from redweb_builder.inputs.options import InputOptions
 
+        keep_freed_memory()
         config = BuildConfig(
             flow=flow,
             flow_weights=flow_weights,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -29,3 +31,16 @@ def autocast(device: torch.device) -> AbstractContextManager[object]:
 def memory_format(device: torch.device) -> torch.memory_format:
     """channels_last on CUDA, where it is what convolutions want under autocast."""
     return torch.channels_last if device.type == "cuda" else torch.contiguous_format
+
+
+def keep_freed_memory() -> None:
+    """Ask glibc to keep large freed blocks for the next pair, for the life of this process.
+
+    By default every large array goes back to the system and is handed out again page by page, zeroed: a sixth of a
+    build's time on CPU. Elsewhere than on glibc nothing happens.
+    """
+    trim_threshold, mmap_max = -1, -4  # M_TRIM_THRESHOLD, M_MMAP_MAX of malloc.h
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(mmap_max, 0)
+        mallopt(trim_threshold, 2**31 - 1)

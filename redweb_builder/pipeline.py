@@ -21,7 +21,7 @@ from redweb_builder.eyes import eye_order
 from redweb_builder.filters import judge
 from redweb_builder.flow import FlowEstimator, polish
 from redweb_builder.inputs.read import read_pair
-from redweb_builder.match import best_match, match_rows
+from redweb_builder.match import best_match, match_rows, textured_around
 from redweb_builder.measure import measure
 from redweb_builder.quick import quick_look
 from redweb_builder.refine import refine
@@ -105,7 +105,8 @@ def conclude(seen: Seen, models: Models, config: BuildConfig) -> Outcome:
     flow = polish(prepared.pair, seen.flow) if models.flow.coarse else seen.flow
     error = round_trip_error(flow)
     valid = (error <= VALID_PX) & lands_on(flow, prepared.seen)
-    match = best_match(flow, match_rows(prepared.pair, flow, valid), prepared.seen)
+    rows = match_rows(prepared.pair, flow, valid)
+    match = best_match(flow, rows, prepared.seen, textured_around(prepared.pair.left))
     label = refine(prepared.pair.left, match, valid, regions, right_view(flow, VALID_PX))
     measurements = measure(prepared.pair, flow, error, valid, regions, label)
     measurements |= {"eye_order": prepared.eye_order, **prepared.alignment.measurements()}

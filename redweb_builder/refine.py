@@ -23,7 +23,7 @@ WITNESS_SHARE = 0.02  # of a blob of sky must be textured and confirmed to contr
 SPECKLE_SHARE = 2e-4
 SPECKLE_STEP_PX = 1.0
 FIRM_PX = 1.0  # this close to its surface, a disparity is averaged with it
-MEASURED_PX = 1.2  # doubt up to which a pixel counts as measured
+MEASURED_PX = 1.25  # doubt up to which a pixel counts as measured
 FAR_SPREAD = (5, 75)  # percentiles of a far blob's measured disparity that its filled pixels stay between
 
 

@@ -10,7 +10,7 @@ import pytest
 from redweb_builder.confidence import confidence_of, doubt_of
 from redweb_builder.disparity import disparity_of, round_trip_error
 from redweb_builder.flow import Dis
-from redweb_builder.match import CONFIRMED_PX, NOWHERE, Match, best_match, match_rows
+from redweb_builder.match import CONFIRMED_PX, NOWHERE, Match, best_match, match_rows, textured_around
 from redweb_builder.refine import refine
 from redweb_builder.surfaces import right_view
 from redweb_builder.types import FloatMap, Flow, Label, Mask, Regions, StereoPair
@@ -33,7 +33,7 @@ def label_of(scene: Scene) -> tuple[Match, Label]:
     pair = pair_of(scene)
     flow = Dis()([pair])[0]
     valid = round_trip_error(flow) <= 2
-    match = best_match(flow, match_rows(pair, flow, valid), np.ones(valid.shape, bool))
+    match = best_match(flow, match_rows(pair, flow, valid), np.ones(valid.shape, bool), textured_around(scene.left))
     sky = scene.sky.astype(np.float32)
     return match, refine(scene.left, match, valid, Regions(sky, np.zeros_like(sky)), right_view(flow, 2))
 
@@ -65,22 +65,23 @@ def test_the_plainly_closer_round_trip_wins() -> None:
     seen = np.ones((6, 40), bool)
     off = along(-4)
     off.backward[..., 0] = 5  # leads back 1 px beside
-    match = best_match(off, along(-6), seen)
+    match = best_match(off, along(-6), seen, seen)
     inside = np.s_[:, 6:]
     assert np.all(match.disparity[inside] == 6)
     assert np.allclose(match.error[inside], 0)
     assert np.allclose(match.disagreement, 2)
     slightly = along(-4)
     slightly.backward[..., 0] = 4.2
-    assert np.all(best_match(slightly, along(-6), seen).disparity == 4)  # as good: the flow stays
-    assert np.all(best_match(off, along(-NOWHERE), seen).disparity == 4)  # nothing better: the flow, unconfirmed
-    assert not best_match(off, along(-NOWHERE), seen).confirmed.any()
+    assert np.all(best_match(slightly, along(-6), seen, seen).disparity == 4)  # as good: the flow stays
+    assert np.all(best_match(off, along(-NOWHERE), seen, seen).disparity == 4)  # nothing better: the flow, unconfirmed
+    assert not best_match(off, along(-NOWHERE), seen, seen).confirmed.any()
+    assert np.all(best_match(off, along(-6), seen, np.zeros_like(seen)).disparity == 4)  # blank: rows have no say
 
 
 def test_what_alignment_left_blank_confirms_nothing() -> None:
     seen = np.ones((6, 40), bool)
     seen[:, :20] = False
-    match = best_match(along(-4), along(-4), seen)
+    match = best_match(along(-4), along(-4), seen, seen)
     assert not match.confirmed[:, :24].any()
     assert match.confirmed[:, 24:].all()
 
