@@ -20,7 +20,7 @@ ROWS_GAIN_PX = 0.3  # row matching is preferred where its round trip is better t
 RANGE_SHARE, RANGE_PX = 0.1, 3.0  # searched beyond the range of the flow
 BLOCK_PX = 3
 SMOOTH_STEP, SMOOTH_JUMP = 8, 32  # penalties of a step of one px and of any other, for each channel and block pixel
-TEXTURE_WINDOW_PX, TEXTURE_LEVELS = 9, 12  # rows have a say where a window spans more grey levels than this
+TEXTURE_PX = 9  # rows have a say where a window of this size has texture: blank rows agree with what is at their ends
 NOWHERE = 1e4  # px: the flow of a pixel without a match leaves every picture
 
 
@@ -45,7 +45,8 @@ class Match:
 def best_match(flow: Flow, rows: Flow, seen: BoolMap, textured: BoolMap) -> Match:
     """Pixel by pixel the flow's disparity, or that of `rows` where there is texture and it returns plainly closer.
 
-    seen: HxW bool in the right frame, False where alignment left no picture. textured: HxW bool, `textured_around`.
+    seen: HxW bool in the right frame, False where alignment left no picture. textured: HxW bool, `measure.textured` by
+    windows of TEXTURE_PX.
     """
     by_flow, by_rows = (np.where(lands_on(way, seen), round_trip_error(way), np.inf) for way in (flow, rows))
     unsure = (by_flow > CONFIRMED_PX) | (by_flow >= by_rows + ROWS_GAIN_PX)
@@ -87,13 +88,6 @@ def _semi_global(left: Picture, right: Picture, low: int, high: int) -> FloatMap
     found = cv2.medianBlur(matcher.compute(*padded), 3)  # single rows run astray where there is little to see
     disparity = found[:, before:-after].astype(np.float32) / 16
     return np.where(disparity < low, -NOWHERE, disparity).astype(np.float32)
-
-
-def textured_around(view: Picture) -> BoolMap:
-    """HxW bool: there is something to match by; blank rows agree with whatever is at their ends."""
-    grey = cv2.cvtColor(view, cv2.COLOR_RGB2GRAY)
-    window = np.ones((TEXTURE_WINDOW_PX, TEXTURE_WINDOW_PX), np.uint8)
-    return np.asarray(cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, window) > TEXTURE_LEVELS)
 
 
 def _along_row(x: FloatMap) -> FloatMap:

@@ -55,10 +55,10 @@ def texture(picture: Picture) -> float:
     return float(textured(picture).mean())
 
 
-def textured(picture: Picture) -> BoolMap:
-    """HxW bool: pixels whose 5x5 neighbourhood spans more than 12 grey levels."""
+def textured(picture: Picture, window_px: int = 5) -> BoolMap:
+    """HxW bool: pixels whose square neighbourhood spans more than 12 grey levels."""
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    return np.asarray(cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)) > 12)
+    return np.asarray(cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, np.ones((window_px, window_px), np.uint8)) > 12)
 
 
 def agreement(error: FloatMap, sky: BoolMap) -> float:

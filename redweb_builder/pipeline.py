@@ -21,8 +21,8 @@ from redweb_builder.eyes import eye_order
 from redweb_builder.filters import judge
 from redweb_builder.flow import FlowEstimator, polish
 from redweb_builder.inputs.read import read_pair
-from redweb_builder.match import best_match, match_rows, textured_around
-from redweb_builder.measure import measure
+from redweb_builder.match import TEXTURE_PX, best_match, match_rows
+from redweb_builder.measure import measure, textured
 from redweb_builder.quick import quick_look
 from redweb_builder.refine import refine
 from redweb_builder.segment import Segmenter
@@ -106,7 +106,7 @@ def conclude(seen: Seen, models: Models, config: BuildConfig) -> Outcome:
     error = round_trip_error(flow)
     valid = (error <= VALID_PX) & lands_on(flow, prepared.seen)
     rows = match_rows(prepared.pair, flow, valid)
-    match = best_match(flow, rows, prepared.seen, textured_around(prepared.pair.left))
+    match = best_match(flow, rows, prepared.seen, textured(prepared.pair.left, TEXTURE_PX))
     label = refine(prepared.pair.left, match, valid, regions, right_view(flow, VALID_PX))
     measurements = measure(prepared.pair, flow, error, valid, regions, label)
     measurements |= {"eye_order": prepared.eye_order, **prepared.alignment.measurements()}

@@ -10,7 +10,8 @@ import pytest
 from redweb_builder.confidence import confidence_of, doubt_of
 from redweb_builder.disparity import disparity_of, round_trip_error
 from redweb_builder.flow import Dis
-from redweb_builder.match import CONFIRMED_PX, NOWHERE, Match, best_match, match_rows, textured_around
+from redweb_builder.match import CONFIRMED_PX, NOWHERE, TEXTURE_PX, Match, best_match, match_rows
+from redweb_builder.measure import textured
 from redweb_builder.refine import refine
 from redweb_builder.surfaces import right_view
 from redweb_builder.types import FloatMap, Flow, Label, Mask, Regions, StereoPair
@@ -33,7 +34,9 @@ def label_of(scene: Scene) -> tuple[Match, Label]:
     pair = pair_of(scene)
     flow = Dis()([pair])[0]
     valid = round_trip_error(flow) <= 2
-    match = best_match(flow, match_rows(pair, flow, valid), np.ones(valid.shape, bool), textured_around(scene.left))
+    match = best_match(
+        flow, match_rows(pair, flow, valid), np.ones(valid.shape, bool), textured(scene.left, TEXTURE_PX)
+    )
     sky = scene.sky.astype(np.float32)
     return match, refine(scene.left, match, valid, Regions(sky, np.zeros_like(sky)), right_view(flow, 2))
 

@@ -13,9 +13,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from trainer.losses.masked import Scalars, mean_where, safe, share_where
-from trainer.losses.ranking import ranking_terms
-from trainer.pairs import TAU, at, ordinal_relation, random_pairs
+from trainer.losses.masked import Scalars, mean_where, safe
+from trainer.losses.ranking import asked
+from trainer.pairs import TAU, ordinal_relation, random_pairs
 
 DROPPED = 0.25
 
@@ -42,10 +42,7 @@ def improved_ranking_loss(
     tau: float = TAU,
 ) -> tuple[Tensor, Scalars]:
     """The loss over N random pairs a picture; arguments and result as `ranking_loss`."""
-    prediction = safe(prediction)
     pairs = random_pairs(valid, uniform)
     relation = ordinal_relation(pairs, target, sky, noise, tau)
-    difference = at(prediction, pairs.first) - at(prediction, pairs.second)
-    terms = ranking_terms(difference, relation)
-    loss = mean_where(terms, hard_pairs(terms, relation, pairs.used))
-    return loss, {"wrong": share_where(relation * difference <= 0, pairs.used & (relation != 0))}
+    terms, scalars = asked(safe(prediction), pairs, relation)
+    return mean_where(terms, hard_pairs(terms, relation, pairs.used)), scalars

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trainer.losses.masked import Scalars, mean_where, safe, share_where
-from trainer.pairs import TAU, at, ordinal_relation, random_pairs
+from trainer.pairs import TAU, Pairs, at, ordinal_relation, random_pairs
 
 
 def ranking_terms(difference: Tensor, relation: Tensor) -> Tensor:
@@ -40,9 +40,14 @@ def ranking_loss(
     [0, 1), the randomness. Returns the scalar loss, 0 for pictures without a valid pair, and for people `wrong`: the
     share of the unequal pairs that the prediction does not order as the labels do.
     """
-    prediction = safe(prediction)
     pairs = random_pairs(valid, uniform)
     relation = ordinal_relation(pairs, target, sky, noise, tau)
+    terms, scalars = asked(safe(prediction), pairs, relation)
+    return mean_where(terms, pairs.used), scalars
+
+
+def asked(prediction: Tensor, pairs: Pairs, relation: Tensor) -> tuple[Tensor, Scalars]:
+    """phi of each pair, BxN, and `wrong`. prediction: BxHxW. relation: BxN, what the labels say."""
     difference = at(prediction, pairs.first) - at(prediction, pairs.second)
-    loss = mean_where(ranking_terms(difference, relation), pairs.used)
-    return loss, {"wrong": share_where(relation * difference <= 0, pairs.used & (relation != 0))}
+    wrong = share_where(relation * difference <= 0, pairs.used & (relation != 0))
+    return ranking_terms(difference, relation), {"wrong": wrong}

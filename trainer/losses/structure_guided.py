@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from trainer.losses.gradient import gradient_matching
-from trainer.losses.masked import FLATTEST, Scalars, mean_where, normalised, safe, share_where
-from trainer.losses.ranking import ranking_terms
-from trainer.pairs import Pairs, at, edge_pairs, image_gradient, label_gradient, ordinal_relation, random_pairs
+from trainer.losses.masked import FLATTEST, Scalars, mean_where, normalised, safe
+from trainer.losses.ranking import asked
+from trainer.pairs import Pairs, edge_pairs, image_gradient, label_gradient, ordinal_relation, random_pairs
 
 TAU = 0.03
 GRADIENT_WEIGHT = 0.2
@@ -41,14 +41,12 @@ def structure_guided_loss(
     prediction = safe(prediction)
     pairs = structure_guided_pairs(image, target, valid, uniform)
     relation = ordinal_relation(pairs, target, sky, noise, tau)
-    difference = at(prediction, pairs.first) - at(prediction, pairs.second)
-    ranking = mean_where(ranking_terms(difference, relation), pairs.used)
+    terms, scalars = asked(prediction, pairs, relation)
+    ranking = mean_where(terms, pairs.used)
 
     (ours, _), (theirs, scaled) = normalised(prediction, valid, FLATTEST), normalised(target, valid)
     gradient = gradient_matching(ours - theirs, valid & scaled[:, None, None])
-    wrong = share_where(relation * difference <= 0, pairs.used & (relation != 0))
-    parts = {"ranking": ranking.detach(), "gradient": gradient.detach(), "wrong": wrong}
-    return ranking + gradient_weight * gradient, parts
+    return ranking + gradient_weight * gradient, {"ranking": ranking.detach(), "gradient": gradient.detach(), **scalars}
 
 
 def structure_guided_pairs(image: Tensor, target: Tensor, valid: Tensor, uniform: Tensor) -> Pairs:
