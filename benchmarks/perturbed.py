@@ -56,7 +56,9 @@ def _toed_in(width: int, height: int, degrees: float) -> NDArray[np.float64]:
 
 def _moved(right: Picture, matrix: NDArray[np.float64]) -> Picture:
     size = (right.shape[1], right.shape[0])
-    return np.asarray(cv2.warpPerspective(right, matrix, size, flags=cv2.INTER_CUBIC), np.uint8)
+    return np.asarray(
+        cv2.warpPerspective(right, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), np.uint8
+    )
 
 
 @click.command()

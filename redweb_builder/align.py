@@ -2,7 +2,8 @@
 
 Stereo as people take it is not rectified: the right camera sits a little higher, is rolled, zoomed, or toed in. What is
 vertical in the flow tells all of these without calibration (Mallon and Whelan, "Projective rectification from the
-fundamental matrix", 2005, use the same restricted homographies); the horizontal part is left alone, it is the depth.
+fundamental matrix", 2005, use the same restricted homographies). The horizontal part is the depth and says nothing of
+the cameras; it follows from the vertical one, as for a camera that is turned, see `_undoing`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from redweb_builder.types import BoolMap, FloatMap, Picture
 MIN_GAIN_PX = 0.4  # calibrated pairs keep up to half a pixel of vertical error; warping them would harm the depth
 MIN_KEYSTONE_GAIN_PX = 0.2  # of a pair that is known to be off
 MIN_POINTS, MAX_POINTS = 400, 10_000
+NORMAL_LENS = 1.0  # focal length over the picture's diagonal, where a turned camera is assumed; photographs do not tell
 LIMITS = np.array([0.1, 0.1, 0.25, 0.08, 0.08])  # roll, zoom, shift, keystone x, keystone y; larger is not stereo
 ROUNDS = 12
 SIMILARITY, WITH_KEYSTONE = 3, 5
@@ -82,7 +84,7 @@ def estimate_alignment(look: QuickLook, shape: tuple[int, ...]) -> Alignment:
         return Alignment(np.eye(3), before_px=before * scale, after_px=before * scale)
     b, c, t, p, q = (float(value) for value in best)
     return Alignment(
-        homography=_in_pixels(np.array([[1 + c, -b, 0.0], [b, 1 + c, t], [p, q, 1.0]]), shape),
+        homography=_in_pixels(_undoing(best, shape), shape),
         shift_px=t * scale,
         roll_deg=float(np.degrees(b)),
         zoom_percent=100 * c,
@@ -141,6 +143,19 @@ def _fit(points: FloatMap, y_left: FloatMap, free: int) -> NDArray[np.float64]:
         weighted = design * weight[:, None]
         parameters[:free] = np.linalg.solve(weighted.T @ design + damping, weighted.T @ target)
     return parameters
+
+
+def _undoing(parameters: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """The parameters (b, c, t, p, q) as a homography of centred, normalised coordinates, 3x3.
+
+    Keystone p comes of a camera turned by some angle a, p = tan(a) / f. That also widens the picture: by (p f)^2 across
+    and half as much upwards, for q the other way round. The fit saw the upward part, which is in c; the rest, left out,
+    would slant every disparity.
+    """
+    b, c, t, p, q = parameters
+    height, width = shape[:2]
+    focal = NORMAL_LENS * 2 * float(np.hypot(height, width)) / max(height, width)
+    return np.array([[1 + c + (p**2 - q**2) * focal**2 / 2, -b, 0.0], [b, 1 + c, t], [p, q, 1.0]])
 
 
 def _in_pixels(normalised: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:

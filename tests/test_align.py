@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from redweb_builder.align import Alignment, apply_alignment, estimate_alignment
+from redweb_builder.align import Alignment, _undoing, apply_alignment, estimate_alignment
 from redweb_builder.disparity import disparity_of, lands_on, round_trip_error
 from redweb_builder.flow import Dis
 from redweb_builder.quick import quick_look
@@ -99,6 +99,23 @@ def test_planted_misalignment_is_found_and_undone(
     moved = cv2.perspectiveTransform(corners, found.homography @ np.linalg.inv(planted))
     assert np.abs(moved - corners)[..., 1].max() < 0.3
     assert vertical_residual(scene.left, right, found) < 0.3
+
+
+@pytest.mark.parametrize("axis", [(0.0, 1.0), (1.0, 0.0)], ids=["pan", "tilt"])
+def test_of_a_turned_camera_the_horizontal_part_follows_from_the_vertical_one(axis: tuple[float, float]) -> None:
+    height, width = 300, 400
+    focal = 500 / 200  # a normal lens, the diagonal, over half the width
+    camera = np.diag([focal, focal, 1.0])
+    turn, _ = cv2.Rodrigues(np.radians(2.5) * np.array([*axis, 0.0]))
+    undone = camera @ turn @ np.linalg.inv(camera)
+    undone /= undone[2, 2]
+    seen_by_fit = np.array([-undone[1, 0], undone[1, 1] - 1, undone[1, 2], undone[2, 0], undone[2, 1]])
+    seen_by_fit[1] -= seen_by_fit[2] * seen_by_fit[4]  # a vertical shift is free: that of the fit keeps the centre
+    seen_by_fit[2] = 0.0
+    corners = np.array([[[-1.0, -0.75], [1, -0.75], [-1, 0.75], [1, 0.75], [0, 0]]])
+    across = [cv2.perspectiveTransform(corners, h)[0, :, 0] for h in (undone, _undoing(seen_by_fit, (height, width)))]
+    assert np.ptp(across[0] - across[1]) < 2e-4  # but for one shift of all
+    assert np.ptp(across[0] - corners[0, :, 0]) > 2e-3
 
 
 @pytest.mark.parametrize("convergence", [0.0, 8.0])

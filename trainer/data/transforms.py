@@ -26,9 +26,9 @@ def augmentation(size: int) -> v2.Transform:
     unknown = {tv_tensors.Image: 0, tv_tensors.Mask: math.nan}
     return v2.Compose(
         [
-            v2.RandomResizedCrop(size, scale=(0.3, 1.0), ratio=(3 / 4, 4 / 3), antialias=True),
+            v2.RandomResizedCrop(size, scale=(0.5, 1.0), ratio=(3 / 4, 4 / 3), antialias=True),
             v2.RandomHorizontalFlip(),
-            v2.RandomApply([v2.RandomRotation(10, v2.InterpolationMode.BILINEAR, fill=unknown)], p=0.3),
+            v2.RandomApply([v2.RandomRotation(5, v2.InterpolationMode.BILINEAR, fill=unknown)], p=0.3),
             v2.RandomApply([v2.ColorJitter(0.3, 0.3, 0.3, 0.05)], p=0.8),
             v2.RandomGrayscale(0.05),
             v2.RandomApply([v2.GaussianBlur(5, (0.1, 2.0))], p=0.1),
