@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from redweb_builder.disparity import disparity_of, round_trip_error
 from redweb_builder.quick import QuickLook
-from redweb_builder.types import FloatMap, Flow, Picture
+from redweb_builder.types import FloatMap, Flow, PairSource, Picture
 
+SWAPPED = -0.1  # an eye_order below this exchanges eyes whose order the source states; a guessed order is worth 0
 AGREE_PX = 1.0
 STRIP_PX = (3, 0.2)  # shortest strip in px, longest as a share of the width
 BESIDE_PX = 4  # how much of the surface on each side is compared with the strip
@@ -32,6 +33,11 @@ def eye_order(look: QuickLook) -> float:
     for_right, of_right = _strip_votes(mirrored.left, mirrored.flow)
     strips = (for_left + for_right) / (of_left + of_right + DOUBT)
     return strips + LOWER_NEARER_WEIGHT * lower_nearer(look.flow)
+
+
+def is_exchanged(source: PairSource, score: float) -> bool:
+    """Whether an eye order of this score speaks against the order in which a source has its eyes."""
+    return score < (0 if source.guessed and not source.order_stated else SWAPPED)
 
 
 def lower_nearer(flow: Flow) -> float:

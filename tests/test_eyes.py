@@ -7,8 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from redweb_builder.eyes import LOWER_NEARER_WEIGHT, eye_order, lower_nearer
-from redweb_builder.pipeline import SWAPPED
+from redweb_builder.eyes import LOWER_NEARER_WEIGHT, SWAPPED, eye_order, lower_nearer
 from redweb_builder.quick import QuickLook, quick_look
 from redweb_builder.types import Flow, Picture
 from samples.scenes import Kind, Scene
