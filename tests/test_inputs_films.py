@@ -157,3 +157,9 @@ def test_one_eye_order_for_a_whole_film(tmp_path: Path, rendered: Callable[..., 
     prepared = [prepare(source, BuildConfig()) for source in sources]
     assert len(prepared) >= 3
     assert all(isinstance(one, Prepared) and one.exchanged and one.eye_order > 0 for one in prepared)
+
+
+def test_a_named_film_of_broadcast_size_is_squeezed(tmp_path: Path) -> None:
+    frame = np.asarray(cv2.resize(side_by_side(*eyes_of(1)), (1280, 720)))
+    file = write(tmp_path / "Trip.3D.SBS.mkv", [frame] * 2)
+    assert film_layout(file) == Layout("side-by-side-half", "name tag 'sbs', half by frame size", guessed=True)

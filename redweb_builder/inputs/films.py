@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from redweb_builder.inputs.layout import Layout, NotPair
 from redweb_builder.inputs.mount import inside_margin
-from redweb_builder.inputs.packed import named_layout, round_view, seen_layout
+from redweb_builder.inputs.packed import named_layout, on_a_screen, round_view, seen_layout
 from redweb_builder.types import InputError, Picture
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def film_layout(file: Path) -> Layout | NotPair:
             return packed
         if isinstance(named, NotPair):
             return named
-        told = round_view(file.stem, size, named) or named
+        told = round_view(file.stem, size, named) or (named and on_a_screen(named, size))
         if told is not None:
             return told
         frames = list(_spread(container, stream))
