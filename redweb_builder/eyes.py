@@ -18,7 +18,9 @@ from redweb_builder.disparity import disparity_of, round_trip_error
 from redweb_builder.quick import QuickLook
 from redweb_builder.types import FloatMap, Flow, PairSource, Picture
 
-SWAPPED = -0.1  # an eye_order below this exchanges eyes whose order the source states; a guessed order is worth 0
+# An eye_order below these exchanges the eyes: of two files that people named, and of one file in which a camera, a
+# stereo program or a word ("cross", "-rl") states the order. An order that nothing states is worth 0.
+SWAPPED, SWAPPED_INSIDE = -0.1, -0.5
 AGREE_PX = 1.0
 STRIP_PX = (3, 0.2)  # shortest strip in px, longest as a share of the width
 BESIDE_PX = 4  # how much of the surface on each side is compared with the strip
@@ -45,7 +47,9 @@ def eye_order(look: QuickLook) -> float:
 
 def is_exchanged(source: PairSource, score: float) -> bool:
     """Whether an eye order of this score speaks against the order in which a source has its eyes."""
-    return score < (0 if source.guessed and not source.order_stated else SWAPPED)
+    if source.guessed and not source.order_stated:
+        return score < 0
+    return score < (SWAPPED if source.layout == "files" else SWAPPED_INSIDE)
 
 
 def lower_nearer(flow: Flow) -> float:

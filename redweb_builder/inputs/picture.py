@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
-from io import SEEK_END, BufferedReader, BytesIO, FileIO
+from io import SEEK_END, BufferedReader, BytesIO
 from os import fstat
 from pathlib import Path
 from typing import BinaryIO
@@ -82,7 +82,7 @@ class _HonestFile(BufferedReader):
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__(FileIO(path))
+        super().__init__(path.open("rb", buffering=0))
         self._length = fstat(self.fileno()).st_size
 
     def read(self, size: int | None = -1) -> bytes:
