@@ -92,9 +92,10 @@ def build_redweb(
 
     if dry_run:
         with console.errors_for_people():
+            from redweb_builder.dry_run import print_dry_run
             from redweb_builder.inputs.options import InputOptions
 
-            console.print_dry_run(stereo_dir, InputOptions(layout, film_rate, vr_fov))
+            print_dry_run(stereo_dir, InputOptions(layout, film_rate, vr_fov), ask_eyes=eyes == "auto")
         return
     with console.errors_for_people():
         from redweb_builder.builder import build

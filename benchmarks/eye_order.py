@@ -13,11 +13,10 @@ from pathlib import Path
 import click
 import numpy as np
 
-from redweb_builder.engines import one_opencv_thread
-from redweb_builder.eyes import eye_order
+from redweb_builder.dis import one_opencv_thread
+from redweb_builder.eyes import SWAPPED, eye_order
 from redweb_builder.inputs.discover import discover
 from redweb_builder.inputs.read import read_pair
-from redweb_builder.pipeline import SWAPPED
 from redweb_builder.quick import quick_look
 from redweb_builder.types import InputError
 

@@ -27,7 +27,7 @@ from rich.table import Table
 
 from redweb_builder.config import BuildConfig
 from redweb_builder.device import choose_device
-from redweb_builder.engines import one_opencv_thread
+from redweb_builder.dis import one_opencv_thread
 from redweb_builder.filters import checks
 from redweb_builder.flow import load_flow
 from redweb_builder.inputs.discover import discover

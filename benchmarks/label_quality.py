@@ -29,8 +29,8 @@ from rich.table import Table
 from benchmarks.ground_truth import TruthScene, scenes, truth_options
 from redweb_builder.config import BuildConfig
 from redweb_builder.device import choose_device
+from redweb_builder.dis import one_opencv_thread
 from redweb_builder.disparity import disparity_of, round_trip_error
-from redweb_builder.engines import one_opencv_thread
 from redweb_builder.flow import load_flow
 from redweb_builder.pipeline import Models, Outcome, Seen, conclude, prepare, see
 from redweb_builder.segment import load_segmenter

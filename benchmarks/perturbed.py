@@ -25,7 +25,7 @@ from benchmarks.ground_truth import scenes, truth_options
 from benchmarks.label_quality import MAX_SIDE, wkdr
 from redweb_builder.config import BuildConfig
 from redweb_builder.device import choose_device
-from redweb_builder.engines import one_opencv_thread
+from redweb_builder.dis import one_opencv_thread
 from redweb_builder.flow import load_flow
 from redweb_builder.inputs.picture import read_picture
 from redweb_builder.pipeline import Models, Outcome, conclude, prepare, see

@@ -23,7 +23,7 @@ from benchmarks.label_quality import MAX_SIDE, figures, ours
 from redweb_builder import pipeline, refine, surfaces
 from redweb_builder.config import BuildConfig
 from redweb_builder.device import choose_device
-from redweb_builder.engines import one_opencv_thread
+from redweb_builder.dis import one_opencv_thread
 from redweb_builder.flow import load_flow
 from redweb_builder.match import NOWHERE, Match
 from redweb_builder.pipeline import Models, Outcome, conclude, prepare, see

@@ -1,4 +1,4 @@
-"""What a build shows on the screen: progress, summary, the dry run, and errors for people."""
+"""What a build shows on the screen: progress, summary, and errors for people."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from redweb_builder import builder
-    from redweb_builder.inputs.options import InputOptions
-    from redweb_builder.types import PairSource
 
 INTERRUPTED = 130
 NOTHING_KEPT = 3
@@ -136,57 +134,6 @@ def exit_code(summary: builder.Summary) -> int:
     return 0 if summary.kept else NOTHING_KEPT
 
 
-def print_dry_run(stereo_dir: Path, options: InputOptions) -> None:
-    """A table of every pair found, how it would be read, and every file left out, with its reason.
-
-    A film is one line, however many of its frames would be taken.
-    """
-    from redweb_builder.inputs.discover import discover
-
-    found = discover(stereo_dir, options)
-    table = Table("key", "files", "layout", "eyes", "size", "known or guessed", "how", box=None, pad_edge=False)
-    films: dict[tuple[Path, Path], list[PairSource]] = {}
-    for source in found.sources:
-        if source.time is not None:
-            films.setdefault((source.left, source.right), []).append(source)
-            continue
-        table.add_row(*_row(source, stereo_dir, source.key, _size(source.left), source.rule))
-    for frames in films.values():
-        clips = len({frame.rule.split(" at ")[0] for frame in frames})
-        told = f"{frames[0].rule.split('; clip')[0]}; {len(frames)} frames of {clips} clips"
-        table.add_row(*_row(frames[0], stereo_dir, f"{frames[0].key} ...", "film", told))
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=220)
-    console.print(table)
-    for left_out in found.left_out:
-        console.print(
-            f"left out: {escape(_below(left_out.path, stereo_dir))}: {left_out.reason} {escape(left_out.detail)}"
-        )
-    layouts = Counter(source.layout for source in found.sources)
-    told = ", ".join(f"{count} {layout}" for layout, count in layouts.most_common())
-    console.print(f"\n{len(found.sources)} pairs ({told}), {len(found.left_out)} files in no pair")
-
-
-def _row(source: PairSource, stereo_dir: Path, key: str, size: str, how: str) -> list[str]:
-    files = dict.fromkeys((_below(source.left, stereo_dir), _below(source.right, stereo_dir)))
-    eyes = "right first" if source.right_first else "left first"
-    told = "guessed" if source.guessed else "known"
-    return [escape(cell) for cell in (key, "\n".join(files), source.layout, eyes, size, told, how)]
-
-
-def _size(file: Path) -> str:
-    """The size of the file's picture, as displayed; empty where the file cannot be read."""
-    from redweb_builder.inputs.picture import read_header
-    from redweb_builder.types import InputError
-
-    try:
-        width, height = read_header(file).size
-    except InputError:
-        return ""
-    return f"{width}x{height}"
-
-
 def review(dataset: Path, reviewer: str | None, source: Path | None, port: int, browser: bool) -> None:
     """Serve the review page until Ctrl-C."""
     try:
@@ -264,7 +211,3 @@ def export(dataset: Path, form: str, out: Path, keys: Sequence[str]) -> None:
         task = bar.add_task("", total=None)
         done = export_dataset(dataset, form, out, keys, lambda at, total: bar.update(task, completed=at, total=total))
     click.echo(f"{done.samples} samples in {done.out}")
-
-
-def _below(path: Path, folder: Path) -> str:
-    return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)

@@ -7,13 +7,11 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from itertools import chain
 from typing import TypeVar
 
-import cv2
-
 from redweb_builder.config import BuildConfig
+from redweb_builder.dis import one_opencv_thread
 from redweb_builder.pipeline import Models, Outcome, Prepared, Seen, conclude, prepare, see
 from redweb_builder.types import PairSource, Rejection
 
@@ -117,14 +115,3 @@ def failed(source: PairSource, error: Exception) -> Outcome:
     """The outcome of a pair that met an error nobody foresaw: to be told and tried again, not a verdict on the pair."""
     detail = "".join(traceback.format_exception(error))
     return Outcome(source, Rejection(FAILED, type(error).__name__, detail=detail))
-
-
-@contextmanager
-def one_opencv_thread() -> Iterator[None]:
-    """Pairs run side by side; OpenCV's own threads would also make DIS depend on how many cores a machine has."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)

@@ -13,8 +13,9 @@ from typing import Protocol
 import cv2
 import torch
 
+from redweb_builder.dis import dis_estimator, dis_flow
 from redweb_builder.raft import Raft
-from redweb_builder.types import FloatMap, Flow, Picture, StereoPair
+from redweb_builder.types import Flow, Picture, StereoPair
 from redweb_builder.weights import Weights, WeightsUnavailable
 
 
@@ -111,24 +112,10 @@ def polish(pair: StereoPair, flow: Flow) -> Flow:
     A few levels of DIS from the network's flow: the step that buys most after RAFT-small (benchmarks/steps.py).
     """
     left, right = _grey(pair.left), _grey(pair.right)
-    dis = _dis(patch_stride=3, iterations=8)
+    dis = dis_estimator(patch_stride=3, iterations=8)
     dis.setCoarsestScale(3)
     dis.setVariationalRefinementIterations(3)
     return Flow(dis.calc(left, right, flow.forward.copy()), dis.calc(right, left, flow.backward.copy()))
-
-
-def dis_flow(first: Picture, second: Picture, patch_stride: int = 2, iterations: int = 50) -> FloatMap:
-    """DIS flow from one HxW uint8 picture to another: HxWx2 float32 px."""
-    flow: FloatMap = _dis(patch_stride, iterations).calc(first, second, None)
-    return flow
-
-
-def _dis(patch_stride: int, iterations: int) -> cv2.DISOpticalFlow:
-    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    dis.setFinestScale(0)
-    dis.setPatchStride(patch_stride)
-    dis.setGradientDescentIterations(iterations)
-    return dis
 
 
 def _grey(picture: Picture) -> Picture:

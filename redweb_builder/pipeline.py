@@ -17,7 +17,7 @@ import numpy as np
 from redweb_builder.align import Alignment, apply_alignment, estimate_alignment
 from redweb_builder.config import BuildConfig
 from redweb_builder.disparity import lands_on, round_trip_error
-from redweb_builder.eyes import eye_order
+from redweb_builder.eyes import eye_order, is_exchanged
 from redweb_builder.filters import judge
 from redweb_builder.flow import FlowEstimator, polish
 from redweb_builder.inputs.read import read_pair
@@ -30,7 +30,6 @@ from redweb_builder.surfaces import right_view
 from redweb_builder.types import BoolMap, Evidence, Flow, InputError, PairSource, Regions, Rejection, StereoPair
 
 VALID_PX = 2.0
-SWAPPED = -0.1  # an eye_order below this exchanges eyes whose order the source states; a guessed order is worth 0
 
 
 @dataclass(frozen=True)
@@ -83,8 +82,8 @@ def prepare(source: PairSource, config: BuildConfig) -> Prepared | Outcome:
     except InputError as error:
         return Outcome(source, Rejection("read", error.reason, detail=str(error)))
     look = quick_look(pair.left, pair.right)
-    order = eye_order(look)
-    exchanged = config.eyes == "auto" and order < (0 if source.guessed and not source.order_stated else SWAPPED)
+    order = eye_order(look) if source.film_order is None else source.film_order
+    exchanged = config.eyes == "auto" and is_exchanged(source, order)
     if exchanged:
         pair, look, order = replace(pair, left=pair.right, right=pair.left), look.swapped(), -order
     alignment = estimate_alignment(look, pair.left.shape)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import cv2
 
+from redweb_builder.dis import dis_flow
 from redweb_builder.disparity import reversed_flow
-from redweb_builder.flow import dis_flow
 from redweb_builder.types import Flow, Picture
 
 SIDE = 448

@@ -39,6 +39,7 @@ class PairSource:
     order_stated: a word of the name, or the convention of such files, states which eye comes first, though the layout
     is guessed.
     time: seconds; the two files are films, and the pair is their frame at this time.
+    film_order: of a film, what some of its frames together say of the eye order (eyes.py); it holds for all of them.
     crops: of a film, what its black bars leave of the first and the second eye: left, top, right, bottom in px of
     the frame.
     fov: degrees; the horizontal field of view of the flat view to cut from a VR180 picture.
@@ -54,6 +55,7 @@ class PairSource:
     order_stated: bool = False
     time: float | None = None
     crops: tuple[Corners, Corners] | None = None
+    film_order: float | None = None
     fov: float = 90.0
 
 

@@ -66,15 +66,13 @@ def test_dry_run_lists_and_writes_nothing(stereo: Path, tmp_path: Path, monkeypa
     assert result.exit_code == 0
     assert "14 pairs (13 files, 1 side-by-side), 1 files in no pair" in result.output
     table = result.output.splitlines()
-    meadow = next(line for line in table if line.startswith("good-meadow-"))
-    assert "good-meadow_L.png" in meadow
-    assert "files" in meadow
-    assert "left first" in meadow
-    assert any("good-meadow_R.png" in line for line in table)
-    firs = next(line for line in table if line.startswith("good-firs-sbs-"))
-    assert "side-by-side" in firs
-    left_out = next(line for line in table if line.startswith("left out"))
-    assert "widow_L.png: one-eye" in left_out
+    assert table[0].split() == ["file", "form", "eyes", "size", "told", "how,", "or", "why", "not"]
+    meadow = next(line for line in table if line.startswith("good-meadow_L.png + good-meadow_R.png "))
+    assert re.search(r" files +left first +240x176 +known +file names with an eye mark", meadow)
+    firs = next(line for line in table if line.startswith("good-firs-sbs.png"))
+    assert re.search(r" side-by-side +left first \(seen, \d.\d\d\) +480x176 +guessed +name tag 'sbs'", firs)
+    left_out = next(line for line in table if line.startswith("widow_L.png"))
+    assert re.search(r" left out +one-eye: file names with an eye mark", left_out)
     assert not list(tmp_path.iterdir())
 
 
@@ -82,8 +80,17 @@ def test_dry_run_tells_cross_eyed_files(tmp_path: Path, rendered: Render, save: 
     scene = rendered(0)
     save(np.hstack([scene.right, scene.left]), tmp_path / "meadow-rl.png")
     result = run("build-redweb", tmp_path, "--dry-run")
-    line = next(line for line in result.output.splitlines() if line.startswith("meadow-rl-"))
+    line = next(line for line in result.output.splitlines() if line.startswith("meadow-rl.png"))
     assert "right first" in line
+
+
+def test_dry_run_tells_the_order_that_a_build_would_find(
+    tmp_path: Path, rendered: Render, save: Callable[..., Path]
+) -> None:
+    scene = rendered(0)
+    save(np.hstack([scene.right, scene.left]), tmp_path / "meadow-sbs.png")
+    assert "right first (seen, " in run("build-redweb", tmp_path, "--dry-run").output
+    assert "left first  " in run("build-redweb", tmp_path, "--dry-run", "--eyes", "as-is").output
 
 
 def test_dry_run_of_names_with_brackets(tmp_path: Path, rendered: Render, save_pair: SavePair) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from redweb_builder.eyes import LOWER_NEARER_WEIGHT, eye_order, lower_nearer
-from redweb_builder.pipeline import SWAPPED
+from redweb_builder.eyes import LOWER_NEARER_WEIGHT, SWAPPED, eye_order, is_exchanged, lower_nearer
 from redweb_builder.quick import QuickLook, quick_look
-from redweb_builder.types import Flow, Picture
+from redweb_builder.types import Flow, PairSource, Picture
 from samples.scenes import Kind, Scene
 
 Render = Callable[..., Scene]
@@ -74,3 +74,22 @@ def test_the_lower_half_nearer_counts_for_the_order() -> None:
     assert lower_nearer(Flow(flow, -flow)) == pytest.approx(1, abs=0.01)
     upside_down = np.ascontiguousarray(flow[::-1])
     assert lower_nearer(Flow(upside_down, -upside_down)) == pytest.approx(-1, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("layout", "guessed", "order_stated", "at_least"),
+    [
+        ("files", False, False, -0.1),
+        ("side-by-side", False, False, -0.5),
+        ("side-by-side", True, True, -0.5),
+        ("side-by-side", True, False, 0.0),
+        ("files", True, False, 0.0),
+    ],
+)
+def test_the_more_a_source_states_the_more_it_takes(
+    layout: str, guessed: bool, order_stated: bool, at_least: float
+) -> None:
+    """Two files named by people, one file with a stated order, nothing stated."""
+    source = PairSource("a", Path("a"), Path("a"), layout, "", guessed=guessed, order_stated=order_stated)
+    assert is_exchanged(source, at_least - 0.01)
+    assert not is_exchanged(source, at_least)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 from test_inputs import over_under, reasons, scene, side_by_side
 
+from redweb_builder.config import BuildConfig
 from redweb_builder.inputs import discover, read_pair
 from redweb_builder.inputs.films import film_bars, film_frames, film_layout
 from redweb_builder.inputs.layout import Layout
 from redweb_builder.inputs.options import InputOptions
+from redweb_builder.pipeline import Prepared, prepare
 from redweb_builder.types import Picture
+from samples.scenes import Scene
 
 av = pytest.importorskip("av", reason="needs the extra: pip install 'redweb-builder[film]'")
 
@@ -138,3 +141,25 @@ def test_films_that_are_no_pair(tmp_path: Path) -> None:
     assert {one.left.name for one in found.sources} == {"cut-lr.mkv"}
     for source in found.sources:
         read_pair(source, 1000)
+
+
+def test_one_eye_order_for_a_whole_film(tmp_path: Path, rendered: Callable[..., Scene]) -> None:
+    """Frames that say nothing, or the wrong thing, follow the rest of their film."""
+    scene = rendered(3)
+    blank = np.full_like(scene.left, 90)
+    told, untold = side_by_side(scene.right, scene.left), side_by_side(blank, blank)
+    file = write(tmp_path / "trip.mkv", [frame for frame in (told, untold, told) for _ in range(12)], gop=6)
+    sources = discover(tmp_path, InputOptions(layout="side-by-side", film_rate=2)).sources
+    assert file.exists()
+    assert len({source.film_order for source in sources}) == 1
+    assert (sources[0].film_order or 0) < 0
+    assert all(f"film's eye order {source.film_order:+.2f}" in source.rule for source in sources)
+    prepared = [prepare(source, BuildConfig()) for source in sources]
+    assert len(prepared) >= 3
+    assert all(isinstance(one, Prepared) and one.exchanged and one.eye_order > 0 for one in prepared)
+
+
+def test_a_named_film_of_broadcast_size_is_squeezed(tmp_path: Path) -> None:
+    frame = np.asarray(cv2.resize(side_by_side(*eyes_of(1)), (1280, 720)))
+    file = write(tmp_path / "Trip.3D.SBS.mkv", [frame] * 2)
+    assert film_layout(file) == Layout("side-by-side-half", "name tag 'sbs', half by frame size", guessed=True)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from test_inputs import png, reasons, save_mpo, scene
 
-from benchmarks.fuzz import fuzz, seeds, try_file
+from benchmarks.broken_files import seeds
+from benchmarks.fuzz import fuzz, try_file
 from redweb_builder.inputs import discover, read_pair
 from redweb_builder.types import InputError
 
@@ -22,10 +23,10 @@ def test_the_seeds_are_good_files(tmp_path: Path) -> None:
 
 def test_broken_files_are_refused_and_never_crash(tmp_path: Path) -> None:
     outcomes = []
-    fuzz(200, tmp_path, lambda outcome, seconds: outcomes.append((outcome, seconds)))
+    fuzz(200, tmp_path, seeds(), lambda name, outcome, seconds: outcomes.append((name, outcome, seconds)))
     assert len(outcomes) >= 150
-    assert {"corrupt", "read"} <= {outcome for outcome, _ in outcomes}
-    assert max(seconds for _, seconds in outcomes) < 5
+    assert {"corrupt", "read"} <= {outcome for _, outcome, _ in outcomes}
+    assert max(seconds for _, _, seconds in outcomes) < 5
 
 
 def mpo_with(path: Path, size: int, offset: int) -> None:
@@ -80,7 +81,7 @@ def test_50_000_px_a_side_by_any_name(tmp_path: Path, name: str) -> None:
 
 def test_a_small_file_that_claims_many_pixels(tmp_path: Path) -> None:
     """A JPEG decoder fills what is missing with grey: 169 megapixels out of 5 kB."""
-    content = bytearray(seeds()["a.jpg"])
+    content = bytearray(seeds()["seen.jpg"])
     frame = content.index(b"\xff\xc0")
     struct.pack_into(">HH", content, frame + 5, 13_000, 13_000)
     (tmp_path / "a.jpg").write_bytes(content)
@@ -90,7 +91,7 @@ def test_a_small_file_that_claims_many_pixels(tmp_path: Path) -> None:
 @pytest.mark.parametrize("length", [0, 2, 0xFFFF])
 def test_segments_with_lying_lengths(tmp_path: Path, length: int) -> None:
     """A descriptor segment that claims more, or less, than there is."""
-    jpeg = seeds()["a.jpg"]
+    jpeg = seeds()["seen.jpg"]
     segment = b"\xff\xe3" + struct.pack(">H", length) + b"_JPSJPS_" + bytes(4)
     (tmp_path / "a.jps").write_bytes(jpeg[:2] + segment + jpeg[2:])
     assert try_file(tmp_path / "a.jps") in {"read", "corrupt", "single"}

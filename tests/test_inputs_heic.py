@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 from PIL import Image
 from test_inputs import only, reasons, scene, side_by_side
 
+from benchmarks.broken_files import with_entity_group
 from redweb_builder.inputs import discover, read_pair
 from redweb_builder.types import Picture
 
@@ -25,23 +25,7 @@ def heic(path: Path, *pictures: Picture) -> Path:
 
 
 def add_group(path: Path, kind: bytes, entities: tuple[int, ...]) -> None:
-    """Append a grpl box with one entity group to the meta box (ISO/IEC 14496-12, 8.18), and move what lies behind."""
-    content = bytearray(path.read_bytes())
-    group = struct.pack(f">I4sIII{len(entities)}I", 20 + 4 * len(entities), kind, 0, 99, len(entities), *entities)
-    grpl = struct.pack(">I4s", 8 + len(group), b"grpl") + group
-    meta = content.index(b"meta") - 4
-    size = struct.unpack_from(">I", content, meta)[0]
-    iloc = content.index(b"iloc") - 4
-    assert content[iloc + 8] == 0  # version 0
-    assert content[iloc + 12 : iloc + 14] == b"\x44\x40"  # 32-bit offsets, lengths and base offsets
-    items = struct.unpack_from(">H", content, iloc + 14)[0]
-    for item in range(items):
-        place = iloc + 16 + 18 * item + 10  # id, reference, base offset, number of extents (1); offset, length
-        offset = struct.unpack_from(">I", content, place)[0]
-        struct.pack_into(">I", content, place, offset + len(grpl))
-    struct.pack_into(">I", content, meta, size + len(grpl))
-    content[meta + size : meta + size] = grpl
-    path.write_bytes(content)
+    path.write_bytes(with_entity_group(path.read_bytes(), kind, entities))
 
 
 def mean_error(one: Picture, two: Picture) -> float:

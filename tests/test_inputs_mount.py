@@ -117,7 +117,10 @@ def test_eyes_in_two_files_are_cropped_alike(tmp_path: Path) -> None:
 
 def test_two_different_pictures_in_a_frame_are_a_collage(tmp_path: Path) -> None:
     save(framed(plain(5)[0], plain(6)[0], 10, 10, (255, 255, 255)), tmp_path / "collage.png")
-    assert reasons(discover(tmp_path)) == [("collage.png", "collage")]
+    left, right = plain(5)[0], plain(6)[0]
+    save(side_by_side(left, right), tmp_path / "diptych.png")
+    save(np.concatenate([side_by_side(left, right), side_by_side(right, left)]), tmp_path / "four.png")
+    assert set(reasons(discover(tmp_path))) == {(f"{name}.png", "collage") for name in ("collage", "diptych", "four")}
 
 
 def test_wide_panoramas_and_spheres_are_named(tmp_path: Path) -> None:

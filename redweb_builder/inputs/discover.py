@@ -6,13 +6,14 @@ import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from hashlib import blake2b
 from pathlib import Path, PurePath
 from typing import Any
 
 from redweb_builder.inputs import films
 from redweb_builder.inputs.agreement import AGREEMENT, agreement
+from redweb_builder.inputs.film_order import film_order
 from redweb_builder.inputs.folders import TwoFiles, is_ground_truth, pair_files
 from redweb_builder.inputs.layout import Layout, NotPair
 from redweb_builder.inputs.one_file import CONTAINERS, file_layout
@@ -173,10 +174,9 @@ def _film(base: Path, what: TwoFiles | PurePath, options: InputOptions) -> Found
         return
     bars = [films.film_bars(file) for file in files]
     crops = bars[0], bars[-1]
-    for frame in films.film_frames(files[0], options.film_rate):
-        key = _key(base, f"{name} c{frame.clip:03d} t{frame.time:09.3f}", *parts)
-        yield PairSource(
-            key,
+    frames = [
+        PairSource(
+            _key(base, f"{name} c{frame.clip:03d} t{frame.time:09.3f}", *parts),
             files[0],
             files[-1],
             **(_read_as(found) | {"rule": f"{found.rule}; clip {frame.clip} at {frame.time:.3f} s"}),
@@ -184,6 +184,12 @@ def _film(base: Path, what: TwoFiles | PurePath, options: InputOptions) -> Found
             crops=crops,
             fov=options.vr_fov,
         )
+        for frame in films.film_frames(files[0], options.film_rate)
+    ]
+    order = film_order(frames)
+    yield from (
+        replace(frame, film_order=order, rule=f"{frame.rule}, film's eye order {order:+.2f}") for frame in frames
+    )
 
 
 def _read_as(found: Layout) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from redweb_builder.inputs.layout import Layout, NotPair
 from redweb_builder.inputs.mount import inside_margin
-from redweb_builder.inputs.packed import named_layout, round_view, seen_layout
+from redweb_builder.inputs.packed import named_layout, on_a_screen, round_view, seen_layout
 from redweb_builder.types import InputError, Picture
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ JUMP = 27.0  # mean difference in grey levels: above it, two scenes as well
 STILL = 1.5  # mean difference in grey levels: below it, the same picture again
 LOOK_EVERY = 0.5  # s; key frames that follow closer are passed over
 LONGEST_GAP = 12.0  # s between key frames; a cut may hide in a longer one
+LONGEST_FILM = 48 * 3600.0  # s; a longer one lies
 SAMPLES = 5  # frames that tell the layout and the bars
 _THUMB = (64, 36)
 
@@ -87,7 +88,7 @@ def film_layout(file: Path) -> Layout | NotPair:
             return packed
         if isinstance(named, NotPair):
             return named
-        told = round_view(file.stem, size, named) or named
+        told = round_view(file.stem, size, named) or (named and on_a_screen(named, size))
         if told is not None:
             return told
         frames = list(_spread(container, stream))
@@ -150,6 +151,8 @@ def film_frames(file: Path, rate: float) -> list[FilmFrame]:
         for one, two in pairwise(looks):
             if _differ(one, two) or two.time - one.time > LONGEST_GAP:
                 cuts += _cuts_between(container, stream, one.time, two.time)
+        if end - looks[0].time > LONGEST_FILM:
+            raise InputError("corrupt", f"{file}: claims to last {end / 3600:.0f} hours; copy it again")
         if end - looks[-1].time > LONGEST_GAP:
             cuts += _cuts_between(container, stream, looks[-1].time, end)
     looks = sorted({look.time: look for look in (*looks, *cuts)}.values(), key=lambda look: look.time)
@@ -187,7 +190,10 @@ def _opened(file: Path) -> Iterator[tuple[Any, Any]]:
         with av.open(str(file)) as container:
             if not container.streams.video:
                 raise InputError("not-an-image", f"{file}: a film file without pictures")
-            yield container, container.streams.video[0]
+            stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise InputError("unsupported", f"{file}: its pictures are coded in a way that FFmpeg does not know")
+            yield container, stream
     except (av.FFmpegError, UnicodeError, ValueError) as error:
         raise InputError("corrupt", f"{file}: cannot be read as a film ({error}); copy it again") from error
 

@@ -31,7 +31,10 @@ _FOLDER_PAIRS = (
 # Grey copies of the same views (KITTI): not taken where the colour pair is there too.
 _GREY_FOLDERS = {"image_0": ("colored_0", "image_2"), "image_00": ("image_02",)}
 # File names of a scene folder: prefix, the numbers of the two eyes, whether other numbers may lie beside them.
-_SCENE_PAIRS = (("im", 2, 6, True), ("view", 1, 5, True), ("im", 0, 1, False), ("", 0, 1, False))
+_SCENE_PAIRS = (
+    *(("im", 2, 6, True), ("view", 1, 5, True), ("scene1.row3.col", 3, 4, True)),
+    *(("im", 0, 1, False), ("", 0, 1, False)),
+)
 # Further pictures of a scene's two views, in other light (Middlebury 2014 and 2021): im0e1 + im1e1, im1E, im1L.
 _IN_OTHER_LIGHT = re.compile(r"im([01])([a-z]\w*)", re.IGNORECASE)
 # Names that differ in a last 0 and 1: only where no other number is there.
@@ -39,6 +42,14 @@ _ZERO_ONE = re.compile(r"(.*[-_. ])(\d+)")
 
 _WORD = r"(?P<eye>left|right)"
 _LETTER = r"(?P<eye>l|r)"
+_BEFORE, _BEHIND = r"(?<=[-_. (\[])", r"(?=[-_. )\]])"
+# Words for left and right, in their order; besides English, a name must have both to say anything.
+_OTHER_WORDS = (
+    *(("lft", "rgt"), ("links", "rechts"), ("gauche", "droite"), ("izquierda", "derecha"), ("sinistra", "destra")),
+    *(("sx", "dx"), ("esquerda", "direita"), ("лево", "право"), ("левый", "правый"), ("слева", "справа")),
+)
+_OTHER = "|".join(word for words in _OTHER_WORDS for word in words)
+_RIGHT_WORDS = frozenset((*(right for _, right in _OTHER_WORDS), "right", "r", "右", "2"))
 # Folders that hold one eye even where the other eye's folder is missing.
 _LONE_FOLDER = r"((images?|img|cam(era)?|view|eye)[-_. ]?)?(left|right)([-_. ]?(images?|img|cam(era)?|view|eye))?"
 
@@ -46,17 +57,24 @@ _LONE_FOLDER = r"((images?|img|cam(era)?|view|eye)[-_. ]?)?(left|right)([-_. ]?(
 _MARK_PATTERNS: tuple[tuple[str, bool], ...] = (
     (rf"(?i:^{_WORD}$)", True),
     (rf"(?i:^{_LETTER}$)", False),
-    (rf"(?i:(?<=[-_. ]){_WORD}$)", True),
+    (rf"(?i:{_BEFORE}{_WORD}[)\]]?$)", True),
     (rf"(?i:(?<=[-_. ]){_LETTER}$)", True),
+    (rf"(?i:[(\[]{_LETTER}[)\]]$)", True),
     (rf"(?i:^{_WORD}(?=[-_. ]))", True),
     (rf"(?i:^{_LETTER}(?=[-_. ]))", True),
-    (rf"(?i:(?<=[-_. ]){_WORD}(?=[-_. ]))", False),
-    (rf"(?i:^{_WORD}(?=\d))", False),
+    (rf"(?i:{_BEFORE}{_WORD}{_BEHIND})", False),
+    (rf"(?i:^{_WORD}(?=\d|images?|img|cam|eye|view|frames?))", False),
     (rf"(?i:(?<=\d){_WORD}$)", False),
     (r"^(?P<eye>left|right|Left|Right)(?=[A-Z])", False),
     (r"(?<=[-_. ])(?P<eye>left|right)(?=[A-Z])", False),
     (r"(?<=[a-z])(?P<eye>Left|Right)(?![a-z])", False),
     (r"(?<=[a-z\d])(?P<eye>L|R)$", False),
+    (rf"(?i:{_BEFORE}{_LETTER}(?=[-_. ]\d+$))", False),
+    (rf"(?i:^{_LETTER}(?=\d+$))", False),
+    (rf"(?i:(?:^|{_BEFORE})(?P<eye>{_OTHER})(?=$|[-_. )\]]))", False),
+    (r"(?P<eye>左|右)$", False),
+    (r"^(?P<eye>左|右)", False),
+    (r"^I(?P<eye>1|2)(?=_\d+$)", False),  # Karlsruhe and LIBELAS: I1_000000 I2_000000
 )
 _MARKS = tuple((re.compile(pattern), strong) for pattern, strong in _MARK_PATTERNS)
 _TRUTH = re.compile(
@@ -134,7 +152,7 @@ def eye_mark(name: str) -> EyeMark | None:
     for style, (pattern, strong) in enumerate(_MARKS):
         match = pattern.search(name)
         if match:
-            eye = LEFT if match["eye"].lower().startswith("l") else RIGHT
+            eye = RIGHT if match["eye"].lower() in _RIGHT_WORDS else LEFT
             return EyeMark(eye, name[: match.start()] + "*" + name[match.end() :], str(style), strong)
     return None
 
@@ -256,9 +274,11 @@ def _claim_in(file: PurePath, folder: PurePath, mark: EyeMark, eyes: dict[str, s
 
 @lru_cache(maxsize=1024)
 def _folder_mark(name: str) -> EyeMark | None:
+    plain = name.lower()
     for left, right in _FOLDER_PAIRS:
-        if name.lower() in (left, right):
-            return EyeMark(LEFT if name.lower() == left else RIGHT, left, "folder", False)
+        for eye, folder in ((LEFT, left), (RIGHT, right)):
+            if plain == folder or plain.endswith((f"_{folder}", f"-{folder}")):
+                return EyeMark(eye, plain.removesuffix(folder) + left, "folder", False)
     return eye_mark(name)
 
 
@@ -314,7 +334,7 @@ def _zero_one_rule(files: Iterable[PurePath]) -> Callable[[PurePath], _Claim | N
 
 def _number(file: PurePath) -> tuple[str, int | None]:
     """("im", 6) for im6.png; (stem, None) where the stem is no prefix of a scene pair and a plain number."""
-    match = re.fullmatch(r"(im|view|)(0|[1-9]\d?)", file.stem.lower())
+    match = re.fullmatch(r"(im|view|scene1\.row3\.col|)(0|[1-9]\d?)", file.stem.lower())
     return (match[1], int(match[2])) if match else (file.stem, None)
 
 

@@ -13,15 +13,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from redweb_builder.types import BoolMap, Picture
+from redweb_builder.types import BoolMap, FloatMap, Picture
 
 MIN_DEPTH = 2  # px; a thinner line is what scaling and JPEG leave at an edge
 MAX_DEPTH = 0.4  # of the side
 SMALLEST = 32  # px; nothing is cropped below this
 LINES = 500  # as many are looked at on a side
-RIM = 0.85  # share of the outermost lines that has the margin's colour
+RIM = 0.85  # share of the lines of a margin, free of print, that has its colour
 HELD = 0.5  # share of every line of a margin that has its colour; the rest is print
 SLACK = 0.01  # of the side: a margin's edge is so crooked at most
+DRAWN_TOLERANCE, PAPER_TOLERANCE = 14.0, 28.0  # grey levels from a margin's colour
+DRAWN_FALL, PAPER_FALL = 0.6, 0.75  # the photograph's share of the colour relative to the margin's, at most
+SUPPORT = 44.0  # grey levels between margins that face each other
+PAPER_WORN = 0.015  # of the side: so much of a card's outer edge is worn, and so crooked is its inner edge
+PRINT = 0.08  # of the side: as wide as a line of print on a mount is, at most
 CORNER_AREA = (0.002, 0.2)  # of the picture
 CORNER_FIT = 0.7  # intersection over union with an ideal rounded corner
 CORNER_LIKENESS = 2.0  # ratio of the legs of two corners that belong together, at most
@@ -68,23 +73,6 @@ class Box:
             min(self.right, other.right),
             min(self.bottom, other.bottom),
         )
-
-
-@dataclass(frozen=True)
-class _Kind:
-    """A kind of margin. tolerance: grey levels from its colour; worn: share of the side left out at its outer edge;
-
-    fall: the photograph's share of the colour relative to the margin's, at most; sides: on how many it must be found.
-    """
-
-    tolerance: float
-    worn: float
-    fall: float
-    sides: int
-
-
-DRAWN = _Kind(tolerance=14.0, worn=0.0, fall=0.6, sides=1)
-PAPER = _Kind(tolerance=44.0, worn=0.015, fall=0.75, sides=3)  # the mount of a scanned card
 
 
 @dataclass(frozen=True)
@@ -147,17 +135,17 @@ def _peel(eyes: Sequence[Picture]) -> list[Box]:
 
 
 def _peeled(eyes: Sequence[Picture]) -> list[Box]:
-    """One round: the margins that something on the opposite side supports; a scanned mount only on three sides."""
-    for kind in (DRAWN, PAPER):
-        edges = [{side: _edge(eye, side, kind) for side in _SIDES} for eye in eyes]
-        depths = [
-            {side: edge.depth for side, edge in own.items() if edge and _supported(side, edge, eye, edges)}
-            for eye, own in zip(eyes, edges, strict=True)
-        ]
-        sides = {side for own in depths for side in own}
-        if len(sides) >= kind.sides:
-            return [_left_over(eye, own) for eye, own in zip(eyes, depths, strict=True)]
-    return [Box.whole(eye) for eye in eyes]
+    """One round: drawn margins, each of which the opposite side supports; else the mount of a scanned card."""
+    drawn = [{side: _drawn_edge(eye, side) for side in _SIDES} for eye in eyes]
+    depths = [
+        {side: edge.depth for side, edge in own.items() if edge and _supported(side, edge, eye, drawn)}
+        for eye, own in zip(eyes, drawn, strict=True)
+    ]
+    if not any(depths):
+        paper = [{side: _paper_edge(eye, side) for side in _SIDES} for eye in eyes]
+        if _surrounds(paper):
+            depths = [{side: edge.depth for side, edge in own.items() if edge} for own in paper]
+    return [_left_over(eye, own) for eye, own in zip(eyes, depths, strict=True)]
 
 
 def _left_over(eye: Picture, depths: Mapping[str, int]) -> Box:
@@ -168,10 +156,10 @@ def _left_over(eye: Picture, depths: Mapping[str, int]) -> Box:
 def _supported(side: str, edge: _Edge, eye: Picture, edges: Sequence[Mapping[str, _Edge | None]]) -> bool:
     """Whether the opposite side has a margin of this colour too, in either eye, or both its corners the colour."""
     across = [other[_OPPOSITE[side]] for other in edges]
-    if any(far and np.abs(far.colour - edge.colour).max() <= PAPER.tolerance for far in across):
+    if any(far and np.abs(far.colour - edge.colour).max() <= SUPPORT for far in across):
         return True
     corners = _turned(eye, _OPPOSITE[side])[[0, 1, -2, -1], :2].astype(np.float32)
-    return bool(np.abs(corners - edge.colour).max() <= DRAWN.tolerance)
+    return bool(np.abs(corners - edge.colour).max() <= DRAWN_TOLERANCE)
 
 
 def _turned(eye: Picture, side: str) -> Picture:
@@ -181,27 +169,72 @@ def _turned(eye: Picture, side: str) -> Picture:
     return eye[:, ::-1] if side in ("right", "bottom") else eye
 
 
-def _edge(eye: Picture, side: str, kind: _Kind) -> _Edge | None:
-    """The straight edge of a one-coloured margin on one side; None where there is none.
+def _drawn_edge(eye: Picture, side: str) -> _Edge | None:
+    """The straight edge of a margin of one exact colour on one side; None where there is none.
 
     Looked at is the share of each line, parallel to the side, that has the colour of the rim. A margin keeps most of
     its lines (the rest is print) and the share falls at once where the photograph begins.
     """
     lines = _turned(eye, side)
-    rim = round(kind.worn * lines.shape[1])
-    strip = lines[:: max(1, len(lines) // LINES), rim : max(4 * MIN_DEPTH, round(MAX_DEPTH * lines.shape[1]))]
+    strip = lines[:: max(1, len(lines) // LINES), : max(4 * MIN_DEPTH, round(MAX_DEPTH * lines.shape[1]))]
     colour = np.median(strip[:, :MIN_DEPTH].reshape(-1, 3), axis=0).astype(np.float32)
-    share = (np.abs(strip - colour).max(axis=2) <= kind.tolerance).mean(axis=0)
+    # Most pictures have no margin; one line tells it.
+    if _share_of(colour, strip[:, :1], DRAWN_TOLERANCE)[0] < RIM:
+        return None
+    share = _share_of(colour, strip, DRAWN_TOLERANCE)
     slack = max(2, round(SLACK * lines.shape[1]))
     ends = np.flatnonzero(share < HELD)
-    if share[0] < RIM or not ends.size or ends[0] < MIN_DEPTH or ends[0] + slack >= share.size:
+    if not ends.size or ends[0] < MIN_DEPTH or ends[0] + slack >= share.size:
         return None
     end = int(ends[0])
     before, level = share[max(0, end - slack)], share[end + slack : end + 2 * slack].mean()
-    if level > kind.fall * before:
+    if level > DRAWN_FALL * before:
         return None
-    settled = np.flatnonzero(share[end : end + slack + 1] <= level + 0.1 * (before - level))
-    return _Edge(rim + end + (int(settled[0]) if settled.size else slack) + 1, colour)
+    return _Edge(_settled(share, end, before, level, slack), colour)
+
+
+def _paper_edge(eye: Picture, side: str) -> _Edge | None:
+    """The straight edge of a scanned mount on one side: paper that is worn, printed on, and as dark as a photograph.
+
+    The last line free of print is followed by a fall from which the share does not come back, for longer than a line
+    of print is wide.
+    """
+    lines = _turned(eye, side)
+    rim = round(PAPER_WORN * lines.shape[1])
+    strip = lines[:: max(1, len(lines) // LINES), rim : round(MAX_DEPTH * lines.shape[1])]
+    slack, print_width = max(2, round(PAPER_WORN * lines.shape[1])), round(PRINT * lines.shape[1])
+    outer = strip[::4, : 4 * slack]
+    colour = np.median(outer.reshape(-1, 3), axis=0).astype(np.float32)
+    if _share_of(colour, outer, PAPER_TOLERANCE).mean() < HELD:
+        return None
+    share = _share_of(colour, strip, PAPER_TOLERANCE)
+    for end in np.flatnonzero((share[:-1] >= RIM) & (share[1:] < RIM)) + 1:
+        if end + print_width >= share.size or np.mean(share[:end] < HELD) > 0.1:
+            return None
+        before, level = share[max(0, end - slack) : end].max(), share[end + slack : end + 2 * slack].mean()
+        if share[end + slack : end + print_width].max() <= PAPER_FALL * before:
+            return _Edge(rim + _settled(share, int(end), before, level, slack), colour)
+    return None
+
+
+def _surrounds(edges: Sequence[Mapping[str, _Edge | None]]) -> bool:
+    """Whether edges make up the mount of a card: of one colour, on three sides, a side in either eye."""
+    found = [(side, edge.colour) for own in edges for side, edge in own.items() if edge]
+    alike = all(np.abs(one - two).max() <= PAPER_TOLERANCE for _, one in found for _, two in found)
+    return alike and len({side for side, _ in found}) >= 3
+
+
+def _settled(share: FloatMap, end: int, before: float, level: float, slack: int) -> int:
+    """Where the photograph begins behind the fall at `end`: the first line that is at the photograph's level."""
+    there = np.flatnonzero(share[end : end + slack + 1] <= level + 0.1 * (before - level))
+    return end + (int(there[0]) if there.size else slack) + 1
+
+
+def _share_of(colour: NDArray[np.float32], strip: Picture, tolerance: float) -> FloatMap:
+    """The share of every column that lies within the tolerance of a colour."""
+    lowest, highest = np.ceil(colour - tolerance), np.floor(colour + tolerance)
+    alike = cv2.inRange(np.ascontiguousarray(strip), lowest.astype(np.float64), highest.astype(np.float64))
+    return np.asarray(cv2.reduce(alike, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[0] / (255 * len(alike)), np.float32)
 
 
 def _inside_mask(first: Picture, second: Picture) -> Box:

@@ -8,8 +8,8 @@ from PIL import Image, ImageFile
 
 from redweb_builder.inputs.agreement import AGREEMENT, agreement
 from redweb_builder.inputs.layout import Layout, NotPair
-from redweb_builder.inputs.packed import is_drawing
 from redweb_builder.inputs.picture import Embedded, header_of, open_picture, orientation_of, read_picture
+from redweb_builder.inputs.refuse import is_drawing
 from redweb_builder.types import InputError, Picture
 
 _ENTRIES = 0xB002

@@ -12,18 +12,15 @@ from math import log2, sqrt
 import cv2
 import numpy as np
 
-from redweb_builder.inputs.agreement import AGREEMENT, COLOUR_SHIFT, agreement, colour_shift
+from redweb_builder.inputs.agreement import AGREEMENT, agreement
 from redweb_builder.inputs.layout import Layout, NotPair
 from redweb_builder.inputs.mount import inside_margin, inside_mount
+from redweb_builder.inputs.refuse import is_drawing, is_sphere, why_no_pair
 from redweb_builder.types import Picture
 
-# Photographs have more levels than this; label maps, which repeat and so look like two views, have fewer.
-MIN_LEVELS = 32
-FLAT_SHARE = 0.93  # of a picture in its two commonest tones: above it, a drawing
 MARGIN = 0.1  # by which one layout must agree better than the other
-PANORAMA = 2.5  # width to height
-POLE_SPREAD = 12.0  # grey levels along the first and last row of a sphere, where every column is the same point
-STEEP = 0.4  # steepness of a picture squeezed to half width; see _steepness
+WIDEST, NARROWEST = 2.5, 0.7  # width to height of a whole picture: an eye over or beside the other is no view beyond
+STEEP, STEEP_ON_A_SCREEN = 0.4, 0.1  # steepness of a picture squeezed to half width; see _steepness
 
 _SBS, _OU = "side-by-side", "over-under"
 # Words of the name in their order -> layout, right eye first (None: not stated).
@@ -110,10 +107,11 @@ def seen_layout(picture: Picture, size: tuple[int, int], stem: str) -> Layout | 
     if is_drawing(picture):
         return NotPair("not-a-photograph", "a few flat colours: a mask, map or drawing")
     inner = inside_margin(picture).cut(picture)
-    scores: dict[str, float] = {}
+    scores = {_SBS: 0.0, _OU: 0.0}
     eyes: dict[str, Picture] = {}
     gap = False
-    for layout in (_SBS, _OU):
+    shape = size[0] / size[1]
+    for layout in (_SBS,) if shape > WIDEST else (_OU,) if shape < NARROWEST else (_SBS, _OU):
         first, second = split(inner, layout)
         boxes = inside_mount(first, second)
         gap |= boxes[0].right < first.shape[1] and boxes[1].left > 0 and layout == _SBS
@@ -121,7 +119,7 @@ def seen_layout(picture: Picture, size: tuple[int, int], stem: str) -> Layout | 
     layout = max(scores, key=lambda name: scores[name])
     score = scores[layout]
     if score < AGREEMENT:
-        return _no_halves(inner, size, scores, gap)
+        return why_no_pair(inner, size, scores[_SBS], scores[_OU], gap)
     if min(scores.values()) > score - MARGIN:
         told = f"side by side {scores[_SBS]:.2f}, over-under {scores[_OU]:.2f}"
         return NotPair("ambiguous", f"its halves agree both ways ({told}); give --layout or name the file -sbs or -ab")
@@ -139,22 +137,10 @@ def seen_layout(picture: Picture, size: tuple[int, int], stem: str) -> Layout | 
     )
 
 
-def is_drawing(picture: Picture) -> bool:
-    """Whether a picture has too few tones for a photograph: a label map, a mask, a flat drawing."""
-    tones = np.sort(np.bincount(picture[:, :, 1].ravel(), minlength=256))[::-1]
-    return bool(np.count_nonzero(tones) < MIN_LEVELS or tones[:2].sum() > FLAT_SHARE * tones.sum())
-
-
-def is_sphere(picture: Picture) -> bool:
-    """Whether a picture is a whole equirectangular sphere: 2 : 1, closed sideways, one colour at each pole."""
-    height, width = picture.shape[:2]
-    if abs(width - 2 * height) > 2:
-        return False
-    small = np.asarray(cv2.resize(picture, (256, 128), interpolation=cv2.INTER_AREA)).astype(np.float32)
-    inside = float(np.abs(np.diff(small, axis=1)).mean())
-    seam = float(np.abs(small[:, 0] - small[:, -1]).mean())
-    poles = max(float(row.std(axis=0).max()) for row in (small[0], small[-1]))
-    return seam <= max(2 * inside, 3.0) and poles <= POLE_SPREAD
+def on_a_screen(named: Layout, size: tuple[int, int]) -> Layout:
+    """A named layout of a film: whole frames of a broadcast size hold both eyes squeezed to half, said or not."""
+    half = size in _BROADCAST and named.layout in (_SBS, _OU)
+    return replace(named, layout=f"{named.layout}-half", rule=f"{named.rule}, half by frame size") if half else named
 
 
 def round_view(stem: str, size: tuple[int, int], named: Layout | None) -> Layout | NotPair | None:
@@ -173,24 +159,6 @@ def round_view(stem: str, size: tuple[int, int], named: Layout | None) -> Layout
     if eye[0] == eye[1] and named and layout in (_SBS, _OU):
         return replace(named, layout=f"vr180-{layout}", rule=f"{named.rule}, VR180 by name and shape")
     return None
-
-
-def _no_halves(picture: Picture, size: tuple[int, int], scores: dict[str, float], gap: bool) -> NotPair:
-    """Why a picture whose halves do not agree is no pair."""
-    shifted = colour_shift(picture)
-    if shifted >= COLOUR_SHIFT:
-        return NotPair("anaglyph", f"red lies beside green and blue in {shifted:.0%} of it: an anaglyph")
-    if gap:
-        return NotPair("collage", f"two different pictures with a gap between them (agreement {scores[_SBS]:.2f})")
-    if is_sphere(picture):
-        return NotPair("panorama", "a 360-degree picture: closed sideways, one colour at each pole")
-    if max(size) >= PANORAMA * min(size):
-        return NotPair("panorama", f"a wide panorama: its halves do not agree ({scores[_SBS]:.2f})")
-    return NotPair(
-        "single",
-        f"a single photograph: its halves do not agree (side by side {scores[_SBS]:.2f}, "
-        f"over-under {scores[_OU]:.2f}, {AGREEMENT} needed)",
-    )
 
 
 def split(picture: Picture, layout: str) -> tuple[Picture, Picture]:
@@ -231,7 +199,9 @@ def _looks_squeezed(layout: str, size: tuple[int, int], stem: str, eye: Picture)
     # Over-under of full height is upright or square; each eye of a lying one would be wider than 2 : 1.
     if size in _BROADCAST or (layout == _OU and size[0] >= 1.2 * size[1]):
         return True
-    return layout == _SBS and eye.shape[1] <= eye.shape[0] and _steepness(eye) >= STEEP
+    # A whole of 16:9 is a screen's; photographs of 8:9 are rare.
+    steep = STEEP_ON_A_SCREEN if abs(size[0] * 9 / (size[1] * 16) - 1) <= 0.01 else STEEP
+    return layout == _SBS and eye.shape[1] <= eye.shape[0] and _steepness(eye) >= steep
 
 
 def _steepness(picture: Picture) -> float:

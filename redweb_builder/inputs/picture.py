@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
-from io import SEEK_END, BytesIO
+from io import SEEK_END, BufferedReader, BytesIO
+from os import fstat
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,6 +29,7 @@ EXTENSIONS = frozenset(
 MAX_PIXELS = 200_000_000
 MIN_SIDE = 64
 PIXELS_A_BYTE = 500  # no photograph is coded in less; a picture of one colour may be
+MUCH = 1 << 20  # bytes
 TRANSPARENT = (128, 128, 128)
 
 # The decoders that may see a user's file: photographs only (Pillow's EPS reader, for one, starts a program).
@@ -73,6 +75,21 @@ class Embedded(BytesIO):
         self.name = name
 
 
+class _HonestFile(BufferedReader):
+    """A file that is never asked for more bytes than it has.
+
+    A chunk may claim gigabytes, and Python sets memory aside for as much as is asked for.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path.open("rb", buffering=0))
+        self._length = fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1) -> bytes:
+        """As of any file."""
+        return super().read(size if size is None or size < MUCH else min(size, max(0, self._length - self.tell())))
+
+
 @contextmanager
 def open_picture(file: BinaryIO | Path, min_side: int = MIN_SIDE) -> Iterator[ImageFile.ImageFile]:
     """Open a picture without decoding it; the size is checked on the header.
@@ -85,7 +102,7 @@ def open_picture(file: BinaryIO | Path, min_side: int = MIN_SIDE) -> Iterator[Im
         yield _recognise(file, min_side)
         return
     try:
-        handle = file.open("rb")
+        handle = _HonestFile(file)
     except OSError as error:
         raise InputError(
             "unreadable", f"{file}: cannot be opened ({error.strerror}); check that it exists and may be read"
