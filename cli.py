@@ -312,12 +312,13 @@ def evaluate(
         rows, sheets = [], {}
         for path in data:
             with counting(str(path)) as tick:
-                if metric and in_metres(path):
-                    found, sheet = evaluate_metric(metric, path, part, validation, where, limit, tick)
-                else:
-                    found, sheet = evaluation.evaluate(predictors, path, part, validation, limit, tick)
-            rows += found
-            sheets[found[0].data] = sheet
+                metres = bool(metric) and in_metres(path)
+                tables = [evaluate_metric(metric, path, part, validation, where, limit, tick)] if metres else []
+                if len(metric) < len(predictors) or not metres:
+                    tables.append(evaluation.evaluate(predictors, path, part, validation, limit, tick))
+            for found, sheet in tables:
+                rows += found
+                sheets[found[0].data] = sheet
         folder = out or weights_file(checkpoint).parent / "evaluation"
         evaluation.write_report(rows, sheets, folder)
         print_rows(rows)

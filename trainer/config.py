@@ -72,6 +72,13 @@ class TrainConfig:
         ):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} {getattr(self, name)!r}: must be one of {', '.join(allowed)}")
+        own = {"rednet": ("loss", "encoder", "size", "l2_epochs"), "eigen": ("backbone", "joint", "fine_epochs")}
+        foreign = [name for model, names in own.items() if model != self.model for name in names]
+        for name in foreign:
+            if getattr(self, name) != getattr(type(self), name):
+                raise ValueError(f"{name} {getattr(self, name)}: is no setting of model {self.model}")
+        if self.backbone and (self.joint or self.fine_epochs):
+            raise ValueError("joint, fine_epochs: are of the paper's network; one with a backbone has one phase")
         if self.size < 64 or self.size % 32:
             raise ValueError(f"size {self.size}: must be a multiple of 32, at least 64 px")
         for name in ("batch", "accumulate", "epochs", "pairs", "validations"):

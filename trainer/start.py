@@ -93,6 +93,7 @@ def train_metric_depth(
         frames = MetricFrames(source.data, [*source.indices, *held_out], reading)
         sources.append(Source(frames, source.indices, source.weight))
         judged.append((frames, held_out))
+        notes += look_over(frames, source.indices)
     if not any(held_out for _, held_out in judged):
         raise DataError("nothing is held out to validate on: --validation must be above 0")
     draws = Draws(sources, Augmentation(random=config.augment), config.seed)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from redweb_builder.weights import WeightsUnavailable, find_weights
+from redweb_builder.weights import Weights, WeightsUnavailable, find_weights
 from trainer.models.eigen import Coarse
 from trainer.models.encoder_weights import state_of
 
@@ -29,10 +29,7 @@ def imagenet_start(coarse: Coarse, wanted: str = "auto") -> tuple[bool, str]:
     if wanted == "none":
         return False, "coarse convolutions: random weights, as asked"
     try:
-        import torchvision
-
-        url = torchvision.models.get_model_weights("alexnet")["IMAGENET1K_V1"].url
-        found = find_weights(Path(wanted) if wanted != "auto" else None, url)
+        found = alexnet_file(wanted)
     except WeightsUnavailable as error:
         if wanted != "auto":
             raise
@@ -43,6 +40,14 @@ def imagenet_start(coarse: Coarse, wanted: str = "auto") -> tuple[bool, str]:
         )
     taken = _take(coarse, found.path)
     return True, f"coarse convolutions: {found.path.name} of torchvision ({found.origin}): {taken}; the rest is random"
+
+
+def alexnet_file(wanted: str = "auto") -> Weights:
+    """torchvision's AlexNet: the file at a path, or "auto" = of torch.hub's cache or hub. Raises WeightsUnavailable."""
+    import torchvision
+
+    url = torchvision.models.get_model_weights("alexnet")["IMAGENET1K_V1"].url
+    return find_weights(Path(wanted) if wanted != "auto" else None, url)
 
 
 @torch.no_grad()
