@@ -246,9 +246,11 @@ def train(model: str, backbone: str | None, data: tuple[str, ...], out: Path, ov
     with trainer_errors_for_people():
         from dataclasses import replace
 
+        from redweb_builder.device import keep_freed_memory
         from trainer.config import preset
         from trainer.start import train_metric_depth, train_relative_depth, weighted_path
 
+        keep_freed_memory()
         settings = {name: value for name, value in told.items() if value is not None}
         config = replace(preset(model, backbone), **settings)  # type: ignore[arg-type]
         sets = [weighted_path(one) for one in data]

@@ -4,7 +4,8 @@
 
 "bare" is forward, loss, backward and optimiser step on tensors in memory, in the precision and memory format that the
 loop chooses. "loop" is the whole of training on frames on the disk, from its second step on: augmentation, running mean
-of the weights, clipping, logging; the frames are decoded before. Both are taken in turn; the median ratio counts.
+of the weights, clipping, logging; the frames are decoded before. Both are taken in turn; the median ratio counts. With
+OMP_NUM_THREADS=1 on CPU it is processor time, which other work on the machine hardly changes.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from redweb_builder.device import choose_device
+from redweb_builder.device import choose_device, keep_freed_memory
 from trainer.config import TrainConfig, preset
 from trainer.metric_recipe import metric_depth
 from trainer.models.eigen import CROP, MAP
@@ -39,9 +40,9 @@ FRAMES = 40
 @click.option("--batch", default=32, show_default=True)
 @click.option("--steps", default=4, show_default=True, help="Of each phase, a round.")
 @click.option("--rounds", default=3, show_default=True)
-@click.option("--workers", default=0, show_default=True)
-def main(backbone: str | None, batch: int, steps: int, rounds: int, workers: int) -> None:
+def main(backbone: str | None, batch: int, steps: int, rounds: int) -> None:
     """Print the rates of every phase, and their ratio."""
+    keep_freed_memory()
     device = choose_device("auto")
     precision = chosen_precision("auto", device)
     threads = torch.get_num_threads()
@@ -58,7 +59,7 @@ def main(backbone: str | None, batch: int, steps: int, rounds: int, workers: int
             fine_epochs=0 if backbone else -(-steps * batch // frames),
             validation=0.1,
             validations=1,
-            workers=workers,
+            workers=2 if torch.cuda.is_available() else 0,
         )
         for turn in range(rounds):
             bare = {phase.name: seconds for phase, seconds in _bare(config, device, precision)}
@@ -78,7 +79,7 @@ def _bare(config: TrainConfig, device: torch.device, precision: torch.dtype) -> 
     valid = torch.rand(size) > 0.1
     batch = Batch(image, torch.rand(size) + 0.2, valid, torch.zeros(size, dtype=torch.bool), torch.zeros(config.batch))
     batch = batch.to(device)
-    pixels = batch.pixels().contiguous(memory_format=torch.channels_last)
+    pixels = batch.pixels()
     found = []
     for phase in recipe.phases:
         phase.enter(network)
@@ -99,7 +100,7 @@ def _bare(config: TrainConfig, device: torch.device, precision: torch.dtype) -> 
 def _loop(data: Path, config: TrainConfig, out: Path) -> dict[str, float]:
     """Seconds a step of each phase: the median, since the first step and the last have a validation."""
     times: list[tuple[str, float]] = []
-    train_metric_depth([(data, 1.0)], config, out, watch=lambda now: times.append((now.phase, time.perf_counter())))
+    train_metric_depth([(data, 1.0)], config, out, watch=lambda now: times.append((now.phase, _now())))
     steps: dict[str, list[float]] = {}
     for (_, before), (name, after) in pairwise(times[1:]):
         steps.setdefault(name, []).append(after - before)
@@ -119,13 +120,16 @@ def _frames(folder: Path) -> Path:
 
 
 def _seconds(work: Callable[[], None]) -> float:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    started = time.perf_counter()
+    started = _now()
     work()
+    return _now() - started
+
+
+def _now() -> float:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    return time.perf_counter() - started
+        return time.perf_counter()
+    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
 
 
 if __name__ == "__main__":

@@ -126,7 +126,7 @@ def forward_backward(
     scalars: dict[str, Tensor] = {}
     for part in range(config.accumulate):
         batch = next(supply).to(device)
-        image = batch.pixels().contiguous(memory_format=torch.channels_last)
+        image = batch.pixels()
         with ranks.holding_back(run.model, last=part == config.accumulate - 1):
             with autocast(device, precision):
                 prediction = run.model(image)

@@ -83,7 +83,8 @@ class Augmentation(nn.Module):
     def forward(self, image: tv_tensors.Image, label: tv_tensors.Mask) -> tuple[Tensor, tv_tensors.Mask]:
         """3x240x320 uint8, 2x240x320 float32 (inverse depth, sky) -> 3x228x304, 2x228x304."""
         change = drawn() if self.random else Change()
-        frame, maps = (np.ascontiguousarray(part.permute(1, 2, 0).numpy()) for part in (image, label))
+        parts = (part.as_subclass(Tensor).numpy().transpose(1, 2, 0) for part in (image, label))
+        frame, maps = map(np.ascontiguousarray, parts)
         picture, cropped = changed(frame, maps, change)
         cropped[..., 0] *= np.float32(change.scale)
         crop = torch.from_numpy(picture).permute(2, 0, 1)
