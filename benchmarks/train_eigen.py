@@ -2,8 +2,7 @@
 
     python -m benchmarks.train_eigen NYU --out DIR [--alexnet FILE] [--device cpu]
 
-Trains the paper's network in its two phases and the one with EfficientNet-Lite0, each with the settings of
-`train --model eigen`, on the training frames of NYU less those that are held out by scene, and prints the paper's
+Trains the paper's network in its two phases and the one with EfficientNet-Lite0, as `train --model eigen` does, on the training frames of NYU less those that are held out by scene, and prints the paper's
 columns on these. Without --alexnet (torchvision's file) and without a hub, the paper's convolutions start from
 `benchmarks.eigen_start`. Interrupted, it goes on where it stopped. The last weights are judged, not the best ones:
 which are best was seen on the very frames that are judged.
@@ -34,8 +33,18 @@ from trainer.start import train_metric_depth
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 @click.option("--alexnet", type=click.Path(path_type=Path), help="torchvision's weights.")
 @click.option("--device", default="auto", show_default=True)
+@click.option("--epochs", type=int, nargs=3, default=(17, 5, 14), show_default=True, help="Coarse, fine, modern.")
+@click.option("--learning-rate", default=3.0, show_default=True, help="Factor on the paper's rates.")
 @click.option("--part", default="val", show_default=True, help="test = the 654 frames, where they are there.")
-def main(nyu: Path, out: Path, alexnet: Path | None, device: str, part: str) -> None:
+def main(
+    nyu: Path,
+    out: Path,
+    alexnet: Path | None,
+    device: str,
+    epochs: tuple[int, int, int],
+    learning_rate: float,
+    part: str,
+) -> None:
     """Train both, judge both."""
     out.mkdir(parents=True, exist_ok=True)
     try:
@@ -46,9 +55,11 @@ def main(nyu: Path, out: Path, alexnet: Path | None, device: str, part: str) -> 
         start = out / "start.pth"
         if not start.is_file():
             imitate(nyu, start, choose_device(device))
+    coarse, fine, modern = epochs
+    paper = replace(preset("eigen"), epochs=coarse, fine_epochs=fine, learning_rate=learning_rate)
     runs = {
-        "eigen": replace(preset("eigen"), encoder_weights=str(start), device=device, workers=0),
-        "modern": replace(preset("eigen", LITE0), device=device, workers=0),
+        "eigen": replace(paper, encoder_weights=str(start), device=device, workers=0),
+        "modern": replace(preset("eigen", LITE0), epochs=modern, device=device, workers=0),
     }
     for name, config in runs.items():
         with TrainDisplay() as display:

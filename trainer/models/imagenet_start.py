@@ -39,7 +39,7 @@ def imagenet_start(coarse: Coarse, wanted: str = "auto") -> tuple[bool, str]:
             "torchvision's AlexNet with --encoder-weights FILE."
         )
     taken = _take(coarse, found.path)
-    return True, f"coarse convolutions: {found.path.name} of torchvision ({found.origin}): {taken}; the rest is random"
+    return True, f"coarse convolutions: {found.path.name} ({found.origin}): {taken}; the rest is random"
 
 
 def alexnet_file(wanted: str = "auto") -> Weights:
