@@ -2,10 +2,11 @@
 
     python -m benchmarks.train_eigen NYU --out DIR [--alexnet FILE] [--device cpu]
 
-Trains the paper's network in its two phases and the one with EfficientNet-Lite0, as `train --model eigen` does, on the training frames of NYU less those that are held out by scene, and prints the paper's
-columns on these. Without --alexnet (torchvision's file) and without a hub, the paper's convolutions start from
-`benchmarks.eigen_start`. Interrupted, it goes on where it stopped. The last weights are judged, not the best ones:
-which are best was seen on the very frames that are judged.
+Trains the paper's network in its two phases and the one with EfficientNet-Lite0, as `train --model eigen` does, on the
+training frames of NYU less those that are held out by scene, and prints the paper's columns on these. Without --alexnet
+(torchvision's file) and without a hub, the paper's convolutions start from `benchmarks.eigen_start`. Interrupted, it
+goes on where it stopped. The last weights are judged, not the best ones: which are best was seen on the very frames
+that are judged.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def main(
     paper = replace(preset("eigen"), epochs=coarse, fine_epochs=fine, learning_rate=learning_rate)
     runs = {
         "eigen": replace(paper, encoder_weights=str(start), device=device, workers=0),
-        "modern": replace(preset("eigen", LITE0), epochs=modern, device=device, workers=0),
+        "modern": replace(preset("eigen", LITE0), epochs=modern, device=device, workers=0, precision="float32"),
     }
     for name, config in runs.items():
         with TrainDisplay() as display:
