@@ -191,12 +191,21 @@ def refilter(dataset: Path, settings: tuple[str, ...], dry_run: bool) -> None:
 
 @main.command("train")
 @click.option(
+    "--model",
+    type=click.Choice(["rednet", "eigen"]),
+    default="rednet",
+    show_default=True,
+    help="rednet = relative depth (Xian et al. 2018); eigen = depth in metres (Eigen et al. 2014), coarse then fine.",
+)
+@click.option("--backbone", help="eigen: this encoder in place of the paper's network, such as resnet50 or tu-NAME.")
+@click.option("--joint", is_flag=True, help="eigen: coarse and fine at once.")
+@click.option(
     "--data",
     multiple=True,
     default=("redweb",),
     show_default=True,
     metavar="PATH[=WEIGHT]",
-    help="Data set, repeatable: a built set, ReDWeb_V1, HRWSI, NYU frames; weight = how often an epoch.",
+    help="Data set, repeatable: a built set, ReDWeb_V1, HRWSI, NYU Depth v2; weight = how often an epoch.",
 )
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/last"), show_default=True)
 @click.option(
@@ -208,11 +217,17 @@ def refilter(dataset: Path, settings: tuple[str, ...], dry_run: bool) -> None:
 @click.option("--encoder", default="resnet50", show_default=True, help="Of segmentation-models-pytorch; tu-NAME: timm.")
 @click.option("--encoder-weights", default="auto", show_default=True, metavar="auto|none|FILE", help="ImageNet start.")
 @click.option("--size", default=384, show_default=True, help="Side of the training crops, px.")
-@click.option("--batch", default=8, show_default=True, help="Pictures an optimiser step, over all processes.")
+@click.option("--batch", type=int, help="Pictures an optimiser step, over all processes.  [default: 8; eigen 32]")
 @click.option("--accumulate", default=1, show_default=True, help="Parts a batch is computed in, to save memory.")
-@click.option("--epochs", default=30, show_default=True)
+@click.option("--epochs", type=int, help="Of eigen: of the coarse phase.  [default: 30; eigen 40]")
+@click.option("--fine-epochs", type=int, help="eigen: of the fine phase, after that.  [default: 15]")
 @click.option("--l2-epochs", default=0, show_default=True, help="Of L2 warm-up first, for random weights.")
-@click.option("--learning-rate", default=1e-4, show_default=True, help="Of new layers; the encoder has a tenth.")
+@click.option(
+    "--learning-rate",
+    type=float,
+    help="Of new layers, the encoder has a tenth; of eigen without backbone: a factor on the paper's rates.  "
+    "[default: 1e-4; eigen 1; with backbone 1e-3]",
+)
 @click.option("--schedule", type=click.Choice(["cosine", "step"]), default="cosine", show_default=True)
 @click.option("--validation", default=0.1, show_default=True, help="Share held out where a set has no split.")
 @click.option("--freeze-batchnorm", is_flag=True, help="Leave the encoder's batch norms as pretrained.")
@@ -221,25 +236,33 @@ def refilter(dataset: Path, settings: tuple[str, ...], dry_run: bool) -> None:
 @click.option("--workers", type=int, help="Processes that read pictures.  [default: up to 4]")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--overwrite", is_flag=True, help="Replace the run in --out.")
-def train(data: tuple[str, ...], out: Path, overwrite: bool, workers: int | None, **settings: object) -> None:
-    """Train a relative-depth network, by default on ./redweb, what build-redweb makes.
+def train(model: str, backbone: str | None, data: tuple[str, ...], out: Path, overwrite: bool, **told: object) -> None:
+    """Train a network: of relative depth, by default on ./redweb, what build-redweb makes; or of depth in metres.
 
     Interrupted, it goes on where it stopped when the same command is given again. Several GPUs or machines: start it
     with torchrun.
     """
-    from trainer.console import TrainDisplay, print_training, trainer_errors_for_people
+    from trainer.console import TrainDisplay, counting, print_training, trainer_errors_for_people
 
     with trainer_errors_for_people():
-        from trainer.config import TrainConfig
-        from trainer.start import train_relative_depth, weighted_path
+        from dataclasses import replace
 
-        if workers is not None:
-            settings["workers"] = workers
-        config = TrainConfig(**settings)  # type: ignore[arg-type]
+        from redweb_builder.device import keep_freed_memory
+        from trainer.config import preset
+        from trainer.start import train_metric_depth, train_relative_depth, weighted_path
+
+        keep_freed_memory()
+        settings = {name: value for name, value in told.items() if value is not None}
+        config = replace(preset(model, backbone), **settings)  # type: ignore[arg-type]
+        sets = [weighted_path(one) for one in data]
         with TrainDisplay() as display:
-            summary = train_relative_depth(
-                [weighted_path(told) for told in data], config, out, overwrite=overwrite, watch=display.show
-            )
+            if model == "eigen":
+                with counting("reading the frames") as tick:
+                    summary = train_metric_depth(
+                        sets, config, out, overwrite=overwrite, watch=display.show, reading=tick
+                    )
+            else:
+                summary = train_relative_depth(sets, config, out, overwrite=overwrite, watch=display.show)
         if summary.leads:
             print_training(summary)
 
@@ -273,22 +296,32 @@ def evaluate(
     out: Path | None,
     device: str,
 ) -> None:
-    """The field's figures for CHECKPOINT on data with known depth, beside the prior that the lower point is nearer."""
+    """The field's figures for CHECKPOINT on data with known depth, beside the prior that the lower point is nearer.
+
+    A network of metric depth, on a set in metres, gets the columns of Eigen et al. 2014 beside the paper's own rows and
+    the mean depth.
+    """
     from trainer.console import counting, print_rows, trainer_errors_for_people
 
     with trainer_errors_for_people():
         from redweb_builder.device import choose_device
         from trainer import evaluate as evaluation
         from trainer.checkpoint import weights_file
+        from trainer.evaluate_metric import evaluate_metric, in_metres, metric_networks
 
         where = choose_device(device)
         predictors = {str(path): evaluation.predictor(path, where) for path in (checkpoint, *against)}
+        metric = metric_networks((checkpoint, *against), where)
         rows, sheets = [], {}
         for path in data:
             with counting(str(path)) as tick:
-                found, sheet = evaluation.evaluate(predictors, path, part, validation, limit, tick)
-            rows += found
-            sheets[found[0].data] = sheet
+                metres = bool(metric) and in_metres(path)
+                tables = [evaluate_metric(metric, path, part, validation, where, limit, tick)] if metres else []
+                if len(metric) < len(predictors) or not metres:
+                    tables.append(evaluation.evaluate(predictors, path, part, validation, limit, tick))
+            for found, sheet in tables:
+                rows += found
+                sheets[found[0].data] = sheet
         folder = out or weights_file(checkpoint).parent / "evaluation"
         evaluation.write_report(rows, sheets, folder)
         print_rows(rows)
@@ -302,7 +335,10 @@ def evaluate(
 @click.option("--side-by-side", is_flag=True, help="The photograph left of the coloured depth.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 def predict(checkpoint: Path, source: Path, out: Path, side_by_side: bool, device: str) -> None:
-    """Relative depth of a photograph, a folder of them, or a film: 16-bit PNG (bright = near) and a coloured one."""
+    """Depth of a photograph, a folder of them, or a film: a 16-bit PNG and a coloured one.
+
+    Relative depth: 65535 = nearest. A network of metric depth: millimetres.
+    """
     from trainer.console import trainer_errors_for_people
 
     with trainer_errors_for_people():
@@ -315,6 +351,20 @@ def predict(checkpoint: Path, source: Path, out: Path, side_by_side: bool, devic
         size = int(read_header(weights_file(checkpoint)).get("size", 384))
         for written in predict_files(network, source, out, size, where, side_by_side):
             click.echo(f"{written.depth}  {written.colour}")
+
+
+@main.command("convert-nyu")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+def convert_nyu(source: Path, out: Path) -> None:
+    """Write NYU Depth v2 in any form as OUT/rgb/*.png, OUT/depth/*.png (16 bit, millimetres) and OUT/split.csv."""
+    from trainer.console import counting, trainer_errors_for_people
+
+    with trainer_errors_for_people():
+        from trainer.data.nyu_convert import convert_nyu
+
+        with counting(str(source)) as tick:
+            click.echo(f"{out}: {convert_nyu(source, out, tick)} frames")
 
 
 @main.command("export")

@@ -34,7 +34,7 @@ def memory_format(device: torch.device) -> torch.memory_format:
 
 
 def keep_freed_memory() -> None:
-    """Ask glibc to keep large freed blocks for the next pair, for the life of this process.
+    """Ask glibc to keep large freed blocks for the next pair or training step, for the life of this process.
 
     By default every large array goes back to the system and is handed out again page by page, zeroed: a sixth of a
     build's time on CPU. Elsewhere than on glibc nothing happens.

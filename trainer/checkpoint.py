@@ -21,6 +21,8 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from redweb_builder.store import write_atomic
+from trainer.models.eigen import EigenConfig, MetricNetwork
+from trainer.models.eigen import build as build_metric
 from trainer.models.rednet import RedNet, RedNetConfig
 
 FORMAT = "redweb-trainer/1"
@@ -41,16 +43,22 @@ def save_network(file: Path, network: nn.Module, model: Mapping[str, Any], more:
     write_atomic(file, save(tensors, header))
 
 
-def load_network(path: str | Path, device: str | torch.device = "cpu") -> RedNet:
+def load_network(path: str | Path, device: str | torch.device = "cpu") -> RedNet | MetricNetwork:
     """The network of a checkpoint, ready to predict: Bx3xHxW RGB in [0, 1] -> BxHxW, larger = nearer.
 
-    path: a .safetensors file, or the folder of a run (its best weights, else its last). Raises CheckpointError.
+    Networks of metric depth (`MetricNetwork`) take 304x228 pixels and give log metres. path: a .safetensors file, or
+    the folder of a run (its best weights, else its last). Raises CheckpointError.
     """
     file = weights_file(Path(path))
     header = read_header(file)
-    if header["model"].get("name") != "rednet":
-        raise CheckpointError(f"{file}: this version knows no network {header['model'].get('name')!r}")
-    network = RedNet(RedNetConfig(**{key: value for key, value in header["model"].items() if key != "name"}))
+    name, settings = header["model"].get("name"), {k: v for k, v in header["model"].items() if k != "name"}
+    network: RedNet | MetricNetwork
+    if name == "rednet":
+        network = RedNet(RedNetConfig(**settings))
+    elif name == "eigen":
+        network = build_metric(EigenConfig(**settings))
+    else:
+        raise CheckpointError(f"{file}: this version knows no network {name!r}")
     with safe_open(file, "pt") as opened:
         network.load_state_dict({name: opened.get_tensor(name) for name in opened.keys()})  # noqa: SIM118
     return network.eval().to(device)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 LOSS_NAMES = ("ranking", "improved-ranking", "structure-guided", "ssi", "ssi-trimmed", "l2")
+MODELS = ("rednet", "eigen")
 SCHEDULES = ("cosine", "step")
 PRECISIONS = ("auto", "float32", "bf16", "fp16")
 DEVICES = ("auto", "cpu", "cuda")
@@ -18,6 +19,9 @@ FREE_TO_CHANGE = ("device", "workers", "precision")  # where a run goes on, not 
 class TrainConfig:
     """What a training run does.
 
+    model: "rednet" = relative depth (Xian et al. 2018), "eigen" = metric depth (Eigen et al. 2014), which has a size
+    and a loss of its own. backbone, joint, fine_epochs: of eigen, see metric_recipe.py; there epochs are those of the
+    coarse phase, and learning_rate is a factor on the paper's rates.
     loss, encoder, channels, encoder_weights: see losses/, models/rednet.py, models/encoder_weights.py.
     size: side of the square training crops, px, a multiple of 32.
     batch: pictures an optimiser step, over all processes and all `accumulate` parts of it.
@@ -29,6 +33,10 @@ class TrainConfig:
     the same on any number of processes. pairs: a picture and step. validation: share held out where a set has no split.
     """
 
+    model: str = "rednet"
+    backbone: str | None = None
+    joint: bool = False
+    fine_epochs: int = 0
     loss: str = "ranking"
     encoder: str = "resnet50"
     encoder_weights: str = "auto"
@@ -56,6 +64,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         """Raise ValueError, with what is allowed, on a setting out of range."""
         for name, allowed in (
+            ("model", MODELS),
             ("loss", LOSS_NAMES),
             ("schedule", SCHEDULES),
             ("precision", PRECISIONS),
@@ -63,12 +72,19 @@ class TrainConfig:
         ):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} {getattr(self, name)!r}: must be one of {', '.join(allowed)}")
+        own = {"rednet": ("loss", "encoder", "size", "l2_epochs"), "eigen": ("backbone", "joint", "fine_epochs")}
+        foreign = [name for model, names in own.items() if model != self.model for name in names]
+        for name in foreign:
+            if getattr(self, name) != getattr(type(self), name):
+                raise ValueError(f"{name} {getattr(self, name)}: is no setting of model {self.model}")
+        if self.backbone and (self.joint or self.fine_epochs):
+            raise ValueError("joint, fine_epochs: are of the paper's network; one with a backbone has one phase")
         if self.size < 64 or self.size % 32:
             raise ValueError(f"size {self.size}: must be a multiple of 32, at least 64 px")
         for name in ("batch", "accumulate", "epochs", "pairs", "validations"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)}: must be at least 1")
-        for name in ("l2_epochs", "weight_decay", "workers", "seed"):
+        for name in ("l2_epochs", "fine_epochs", "weight_decay", "workers", "seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} {getattr(self, name)}: must not be negative")
         for name in ("learning_rate", "clip"):
@@ -83,3 +99,16 @@ class TrainConfig:
         """What a resumed run must share with the one it goes on with, as plain data."""
         settings = {name: value for name, value in asdict(self).items() if name not in FREE_TO_CHANGE}
         return dict(json.loads(json.dumps(settings)))
+
+
+def preset(model: str, backbone: str | None = None) -> TrainConfig:
+    """Where the settings of a model start from. Raises ValueError for an unknown model.
+
+    Those of "eigen" fit the 795 labelled frames of NYU Depth v2, with which the README's figures were made. The paper's
+    2 million samples coarse and 1.5 million fine, from 120,000 frames, are 17 and 13 epochs of those.
+    """
+    if model != "eigen":
+        return TrainConfig(model=model, backbone=backbone)
+    if backbone:
+        return TrainConfig(model=model, backbone=backbone, channels=32, batch=8, epochs=14, learning_rate=1e-3)
+    return TrainConfig(model=model, batch=32, epochs=40, fine_epochs=15, learning_rate=1.0)

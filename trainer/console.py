@@ -21,6 +21,7 @@ from trainer.progress import Progress, Summary, Verdict
 
 PLAIN_EVERY_S = 20.0
 SHOWN_VERDICTS = 12
+PERCENT = ("WKDR", "WHDR", "balanced", "equal", "unequal", "F1", "inverted")
 
 
 @contextmanager
@@ -77,7 +78,7 @@ class TrainDisplay:
         elif progress.verdict or progress.step == progress.steps or time.monotonic() - self._told > PLAIN_EVERY_S:
             self._told = time.monotonic()
             figures = progress.verdict.figures if progress.verdict else {}
-            told = "  ".join(f"{name} {value:.2f} %" for name, value in figures.items())
+            told = "  ".join(f"{name} {_number(value, name)}" for name, value in figures.items())
             self._console.print(f"{self._line(progress)}  {told}", soft_wrap=True)
 
     def _line(self, progress: Progress) -> str:
@@ -91,11 +92,9 @@ class TrainDisplay:
 
     def _table(self) -> Table:
         names = list(dict.fromkeys(name for _, verdict in self._verdicts for name in verdict.figures))
-        table = Table(
-            "step", *(f"{name} %" for name in names), box=None, title="validation (running mean of the weights)"
-        )
+        table = Table("step", *names, box=None, title="validation (running mean of the weights)")
         for step, verdict in self._verdicts[-SHOWN_VERDICTS:]:
-            table.add_row(str(step), *(f"{verdict.figures.get(name, math.nan):.2f}" for name in names))
+            table.add_row(str(step), *(_number(verdict.figures.get(name, math.nan), name) for name in names))
         return table
 
 
@@ -103,7 +102,8 @@ def print_training(summary: Summary) -> None:
     """What came out, where it lies, what to do next."""
     console = Console(highlight=False, soft_wrap=True)
     out = escape(str(summary.out))
-    best = f", best WKDR {summary.best:.2f} %" if math.isfinite(summary.best) else ""
+    name = next(iter(summary.figures), "")
+    best = f", best {name} {_number(summary.best, name)}" if math.isfinite(summary.best) else ""
     console.print(f"\n[bold]{summary.steps} steps[/] in {summary.seconds / 60:.1f} min{best}")
     if summary.skipped:
         console.print(f"[yellow]{summary.skipped} steps were skipped: their loss or gradient was not a number[/]")
@@ -130,7 +130,7 @@ def print_rows(rows: Sequence[Row]) -> None:
 def _number(value: float, column: str) -> str:
     if math.isnan(value):
         return "-"
-    return f"{value:.3f}" if column.startswith(("AbsRel", "RMSE")) else f"{value:.2f}"
+    return f"{value:.2f}" if column.startswith(PERCENT) or value > 1 else f"{value:.3f}"
 
 
 @contextmanager

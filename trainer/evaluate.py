@@ -18,6 +18,7 @@ from redweb_builder.store import write_atomic
 from redweb_builder.types import FloatMap, Picture
 from trainer.checkpoint import load_network, read_header, weights_file
 from trainer.data.diw import Judgement, read_diw
+from trainer.data.nyu_files import is_list
 from trainer.data.pictures import read_rgb
 from trainer.data.sets import DepthSet, open_data, samples_of
 from trainer.metrics import (
@@ -59,7 +60,7 @@ def prior(image: Picture) -> FloatMap:
 
 
 def predictor(path: Path, device: torch.device) -> Predict:
-    """A checkpoint as a function of a photograph. Raises CheckpointError."""
+    """A checkpoint as a function of a photograph, larger = nearer. Raises CheckpointError."""
     network = load_network(path, device).to(memory_format=torch.channels_last)
     size = int(read_header(weights_file(path)).get("size", 384))
     return lambda image: predict_depth(network, image, size, device)
@@ -79,14 +80,14 @@ def evaluate(
     Raises DataError.
     """
     everyone = {**predictors, PRIOR: prior}
-    if path.suffix.lower() == ".csv":
-        judgements = _thinned(read_diw(path), limit)
+    if path.suffix.lower() == ".csv" and not is_list(path):
+        judgements = thinned(read_diw(path), limit)
         return _on_diw(everyone, path, judgements, watch)
     data = open_data(path)
-    indices = _thinned(samples_of(data, part, share), limit)
+    indices = thinned(samples_of(data, part, share), limit)
     collected: dict[str, list[SampleFigures]] = {name: [] for name in everyone}
     strips = []
-    shown = set(_thinned(indices, SHEET_ROWS))
+    shown = set(thinned(indices, SHEET_ROWS))
     for done, index in enumerate(indices):
         sample = data[index]
         maps = {name: predict(sample.image) for name, predict in everyone.items()}
@@ -178,7 +179,8 @@ def _on_diw(
     )
 
 
-def _thinned(items: Sequence[T], limit: int | None) -> list[T]:
+def thinned(items: Sequence[T], limit: int | None) -> list[T]:
+    """At most `limit` of the items, evenly chosen."""
     if limit is None or len(items) <= limit:
         return list(items)
     return [items[int(at)] for at in np.linspace(0, len(items) - 1, limit)]
@@ -192,7 +194,7 @@ def judge_on(validation: Sequence[tuple[DepthSet, Sequence[int]]], size: int, mo
 
     The samples are read once and kept, since they are asked for again and again.
     """
-    kept = [(data, [data[index] for index in _thinned(indices, most)]) for data, indices in validation if indices]
+    kept = [(data, [data[index] for index in thinned(indices, most)]) for data, indices in validation if indices]
 
     def judge(network: nn.Module, device: torch.device) -> Verdict:
         network.eval()

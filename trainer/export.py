@@ -1,6 +1,7 @@
 """A checkpoint as one file for use elsewhere, checked against the network it came from.
 
 Every format takes Bx3xHxW float32 RGB in [0, 1] and gives BxHxW relative depth, larger = nearer; sides of any size.
+Networks of metric depth take 304x228 (width x height) and give log metres.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from torch import Tensor, nn
 
 from redweb_builder.store import write_atomic
 from trainer.checkpoint import CheckpointError, load_network, read_header, save_network, weights_file
+from trainer.models.eigen import CROP, MetricNetwork
 
 FORMATS = ("onnx", "torchscript", "safetensors")
 ENDINGS = {"onnx": ".onnx", "torchscript": ".pt", "safetensors": ".safetensors"}
-CHECKED_SIZES = ((2, 160, 224), (1, 96, 131))  # batch, height, width; none is the size it was traced at
+TRACED = (2, 192, 256)  # batch, height, width
+CHECKED_SIZES = ((2, 160, 224), (1, 96, 131))  # none is the size it was traced at
 TOLERANCE = 1e-3  # of the spread of the depth
 
 
@@ -75,16 +78,21 @@ def _write_onnx(network: nn.Module, file: Path) -> None:
     missing = [name for name in ("onnx", "onnxruntime") if find_spec(name) is None]
     if missing:
         raise ExportError(f"ONNX needs {' and '.join(missing)}: pip install 'redweb-builder[export]'")
-    axes = {0: "batch", 2: "height", 3: "width"}
+    axes = {
+        "image": {0: "batch", 2: "height", 3: "width"},
+        "depth": {0: "batch", 1: "height", 2: "width"},
+    }
+    if isinstance(network, MetricNetwork):
+        axes = {"image": {0: "batch"}, "depth": {0: "batch"}}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
             network,
-            (torch.rand(2, 3, 192, 256),),
+            (_traced(network),),
             str(file),
             input_names=["image"],
             output_names=["depth"],
-            dynamic_axes={"image": axes, "depth": {0: "batch", 1: "height", 2: "width"}},
+            dynamic_axes=axes,
             opset_version=17,
             dynamo=False,
         )
@@ -93,14 +101,20 @@ def _write_onnx(network: nn.Module, file: Path) -> None:
 def _write_torchscript(network: nn.Module, file: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of sizes that a trace might fix: _compare sees that it did not
-        traced = torch.jit.trace(network, torch.rand(2, 3, 192, 256))  # type: ignore[no-untyped-call]
+        traced = torch.jit.trace(network, _traced(network))  # type: ignore[no-untyped-call]
         traced.save(str(file))
+
+
+def _traced(network: nn.Module) -> Tensor:
+    batch, height, width = (2, *CROP) if isinstance(network, MetricNetwork) else TRACED
+    return torch.rand(batch, 3, height, width)
 
 
 @torch.inference_mode()
 def _compare(network: nn.Module, exported: nn.Module, target: Path) -> None:
     generator = torch.Generator().manual_seed(0)
-    for batch, height, width in CHECKED_SIZES:
+    sizes = ((3, *CROP), (1, *CROP)) if isinstance(network, MetricNetwork) else CHECKED_SIZES
+    for batch, height, width in sizes:
         image = torch.rand(batch, 3, height, width, generator=generator)
         ours, theirs = network(image), exported(image)
         if theirs.shape != ours.shape:

@@ -72,7 +72,7 @@ def train(
         own = own_draws(range(run.step * config.batch, steps * config.batch), config.batch, ranks)
         supply = batches(draws, own, share, config.workers, pin=device.type == "cuda")
         curve = Curve(out, run.step) if ranks.leads else None
-        about = (*notes, *recipe.notes, *run_notes(config, ranks, device, precision, run.step, steps))
+        about = (*notes, *recipe.notes, *run_notes(config, recipe.sees, ranks, device, precision, run.step, steps))
         watch(Progress(run.step, steps, recipe.phases[0].name, skipped=run.skipped, notes=about))
         started = saved = time.perf_counter()
         resumed = run.step
@@ -80,7 +80,7 @@ def train(
         for phase, begin, end in zip(recipe.phases, [0, *ends[:-1]], ends, strict=True):
             if run.step >= end:
                 continue
-            optimiser = phase.optimiser(run.network)
+            optimiser = run.enter(phase, anew=run.step == begin)
             full_rates = [group["lr"] for group in optimiser.param_groups]
             if run.step > begin:
                 run.resume(optimiser)
@@ -126,7 +126,7 @@ def forward_backward(
     scalars: dict[str, Tensor] = {}
     for part in range(config.accumulate):
         batch = next(supply).to(device)
-        image = batch.pixels().contiguous(memory_format=torch.channels_last)
+        image = batch.pixels()
         with ranks.holding_back(run.model, last=part == config.accumulate - 1):
             with autocast(device, precision):
                 prediction = run.model(image)
@@ -162,12 +162,12 @@ def pair_numbers(config: TrainConfig, step: int, ranks: Ranks) -> Tensor:
 
 
 def run_notes(
-    config: TrainConfig, ranks: Ranks, device: torch.device, precision: torch.dtype, step: int, steps: int
+    config: TrainConfig, sees: str, ranks: Ranks, device: torch.device, precision: torch.dtype, step: int, steps: int
 ) -> list[str]:
     """What people should know before the first step."""
     processes = f", {ranks.world} processes" if ranks.world > 1 else ""
     kind = str(precision).removeprefix("torch.")
-    notes = [f"{steps} steps of {config.batch} pictures, {config.size} px, on {device}{processes} in {kind}"]
+    notes = [f"{steps} steps of {config.batch} pictures, {sees}, on {device}{processes} in {kind}"]
     if 0 < step < steps:
         notes.append(f"going on after step {step}")
     elif step >= steps:

@@ -6,6 +6,7 @@ is truth. A figure that a picture gives no ground for is NaN (a flat wall has no
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -159,6 +160,36 @@ def affine_depth(
         inverted=scale < 0,
     )
     return figures, aligned.astype(np.float32)
+
+
+# ---- metres -----------------------------------------------------------------------------------------------------
+
+PAPER_COLUMNS = ("d1", "d2", "d3", "AbsRel", "SqRel", "RMSE", "RMSElog", "SI")
+
+
+def depth_sums(prediction: FloatMap, truth: FloatMap, valid: BoolMap) -> Values:
+    """What one picture gives to `depth_figures`: 9 float64 sums over its valid pixels.
+
+    prediction, truth: HxW metres, positive where valid.
+    """
+    ours, theirs = prediction[valid].astype(np.float64), truth[valid].astype(np.float64)
+    ratio = np.maximum(ours / theirs, theirs / ours)
+    apart, d = ours - theirs, np.log(ours) - np.log(theirs)
+    terms = [ratio < 1.25, ratio < 1.25**2, ratio < 1.25**3, np.abs(apart) / theirs, apart**2 / theirs, apart**2, d**2]
+    centred = d - d.mean() if d.size else d
+    return np.array([*(np.sum(term, dtype=np.float64) for term in terms), np.sum(centred**2), d.size])
+
+
+def depth_figures(sums: Sequence[Values]) -> dict[str, float]:
+    """The columns of Eigen et al. 2014, table 1, over all pixels T of all pictures as its formulas say; d1-3 as shares.
+
+    SI is the RMSE of log depth after each picture's own best factor. (Later work often averages RMSE over pictures
+    instead, which gives smaller figures.) NaN without a pixel.
+    """
+    total = np.sum(sums, axis=0)
+    means = total[:-1] / total[-1] if total[-1] else np.full(8, np.nan)
+    means[5:] = np.sqrt(means[5:])
+    return dict(zip(PAPER_COLUMNS, means.tolist(), strict=True))
 
 
 # ---- borders ----------------------------------------------------------------------------------------------------

@@ -11,16 +11,19 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from redweb_builder.inspect.colour import disparity_picture
 from redweb_builder.store import write_atomic
 from redweb_builder.types import FloatMap, Picture
+from trainer.data.eigen_transforms import Change, changed
 from trainer.data.pictures import ENDINGS, read_rgb
 from trainer.data.transforms import as_input
+from trainer.models.eigen import CROP, FRAME, MetricNetwork
 from trainer.types import DataError
 
 FILMS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
+NEAREST, FARTHEST = 0.01, 65.0  # m that a metric network may say: what 16-bit millimetres hold
 SHOWN = (1.0, 99.0)  # percentiles at the ends of the colours
 
 
@@ -29,12 +32,51 @@ def predict_depth(network: nn.Module, image: Picture, size: int, device: torch.d
     """Relative depth of one photograph: HxWx3 uint8 RGB -> HxW float32, larger = nearer, no unit.
 
     network: in eval mode. size: the side of the crops that it was trained on; the picture is predicted at about that
-    many pixels, in its own shape, and brought back to its own size.
+    many pixels, in its own shape, and brought back to its own size. A metric network gives inverse depth, 1/m.
     """
+    if isinstance(network, MetricNetwork):
+        metres = list(predict_metres(network, image, device).values())[-1]
+        return np.float32(1) / metres
     depth = network(as_input(image, size).to(device).contiguous(memory_format=torch.channels_last))
     full = F.interpolate(depth[:, None].float(), size=image.shape[:2], mode="bilinear", align_corners=False)
     result: FloatMap = full[0, 0].cpu().numpy()
     return result
+
+
+@torch.inference_mode()
+def predict_metres(network: MetricNetwork, image: Picture, device: torch.device) -> dict[str, FloatMap]:
+    """Depth of one photograph by each stage of a metric network: HxWx3 uint8 RGB -> HxW float32, metres.
+
+    network: in eval mode. It sees the middle 304x228 of the picture at 320x240; its cells are filled 4x, and what lies
+    outside of them takes the nearest value (Eigen et al. 2014). A picture of other proportions is squeezed. Depths stay
+    within NEAREST and FARTHEST, so that their inverse and logarithm exist.
+    """
+    crop, _ = changed(as_frame(image), np.zeros((*FRAME, 1), np.float32), Change())
+    pixels = (torch.from_numpy(crop).permute(2, 0, 1)[None].float() / 255).to(device)
+    logs = network.maps(pixels.contiguous(memory_format=torch.channels_last))
+    return {name: filled(_metres(one[0]), image.shape[:2]) for name, one in logs.items()}
+
+
+def as_frame(image: Picture) -> Picture:
+    """A photograph at 320x240: by direct subsampling where it is a whole multiple of that, as in training."""
+    every = image.shape[0] // FRAME[0]
+    if image.shape[:2] == (every * FRAME[0], every * FRAME[1]):
+        return np.ascontiguousarray(image[every - 1 :: every, every - 1 :: every])
+    return np.asarray(cv2.resize(image, FRAME[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _metres(logs: Tensor) -> FloatMap:
+    metres: FloatMap = logs.float().exp().clamp(NEAREST, FARTHEST).cpu().numpy()
+    return metres
+
+
+def filled(depth: FloatMap, shape: tuple[int, ...]) -> FloatMap:
+    """The map of the middle of a frame, 55x74 or 228x304, as one of the whole picture of this shape (HxW)."""
+    every = CROP[0] // depth.shape[0]
+    cells = depth.repeat(every, axis=0).repeat(every, axis=1)
+    rows, columns = ((full - part) // 2 for full, part in zip(FRAME, cells.shape, strict=True))
+    frame = np.pad(cells, ((rows, rows), (columns, columns)), mode="edge")
+    return np.asarray(cv2.resize(frame, shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 @dataclass(frozen=True)
@@ -51,8 +93,8 @@ def predict_files(
 ) -> Iterator[Written]:
     """Predict a picture, every picture below a folder, or every frame of a film; write into `out`, one at a time.
 
-    Writes NAME.png, 16 bit, 0 = farthest and 65535 = nearest of the picture, and NAME_colour.png, bright = near; with
-    `beside` the photograph stands left of the colours. Raises DataError.
+    Writes NAME.png, 16 bit, 0 = farthest and 65535 = nearest of the picture, or millimetres of a metric network; and
+    NAME_colour.png, bright = near; with `beside` the photograph stands left of the colours. Raises DataError.
     """
     out.mkdir(parents=True, exist_ok=True)
     for name, image in _pictures(source):
@@ -61,7 +103,7 @@ def predict_files(
         colour = disparity_picture(depth, float(low), max(float(high), float(low) + 1e-6))
         files = out / f"{name}.png", out / f"{name}_colour.png"
         files[0].parent.mkdir(parents=True, exist_ok=True)
-        _write(files[0], stretched(depth))
+        _write(files[0], millimetres(depth) if isinstance(network, MetricNetwork) else stretched(depth))
         _write(files[1], cv2.cvtColor(np.hstack([image, colour]) if beside else colour, cv2.COLOR_RGB2BGR))
         yield Written(name, *files)
 
@@ -70,6 +112,11 @@ def stretched(depth: FloatMap) -> np.ndarray[tuple[int, ...], np.dtype[np.uint16
     """Relative depth as 16 bits: the farthest pixel 0, the nearest 65535; a flat map is 0."""
     low, high = float(depth.min()), float(depth.max())
     return np.rint((depth.astype(np.float64) - low) * (65535 / max(high - low, 1e-12))).astype(np.uint16)
+
+
+def millimetres(inverse: FloatMap) -> np.ndarray[tuple[int, ...], np.dtype[np.uint16]]:
+    """Inverse depth in 1/m as 16-bit millimetres."""
+    return np.rint(1000 / inverse).clip(0, 65535).astype(np.uint16)
 
 
 def _pictures(source: Path) -> Iterator[tuple[str, Picture]]:

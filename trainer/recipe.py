@@ -28,7 +28,7 @@ class Phase:
     """A stretch of training with one loss and one optimiser.
 
     optimiser: made anew for the phase, over the parameters that it trains. rate: (step, steps) of the phase -> factor
-    on the learning rates.
+    on the learning rates. enter: makes the network ready for the phase, such as freezing a part of it.
     """
 
     name: str
@@ -36,15 +36,20 @@ class Phase:
     loss: Loss
     optimiser: Callable[[nn.Module], Optimizer]
     rate: Callable[[int, int], float]
+    enter: Callable[[nn.Module], None] = lambda network: None
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """network: (Bx3xHxW in [0, 1]) -> BxHxW. model: its name and config, for checkpoints. notes: for people."""
+    """network: (Bx3xHxW in [0, 1]) -> BxHxW. model: its name and config, for checkpoints.
+
+    sees: the size of its crops, for people, as are the notes.
+    """
 
     network: nn.Module
     model: dict[str, Any]
     phases: tuple[Phase, ...]
+    sees: str
     notes: tuple[str, ...] = ()
 
 
@@ -64,11 +69,11 @@ def relative_depth(config: TrainConfig) -> Recipe:
         ]
         return AdamW(groups, weight_decay=config.weight_decay)
 
-    rate = {"cosine": cosine, "step": staircase}[config.schedule]
+    rate = RATES[config.schedule]
     main = Phase(config.loss, config.epochs, LOSSES[config.loss], optimiser, rate)
     warm_up = Phase("l2 warm-up", config.l2_epochs, LOSSES["l2"], optimiser, constant)
     phases = (warm_up, main) if config.l2_epochs else (main,)
-    return Recipe(network, {"name": "rednet", **asdict(model)}, phases, (told,))
+    return Recipe(network, {"name": "rednet", **asdict(model)}, phases, f"{config.size} px", (told,))
 
 
 def constant(step: int, steps: int) -> float:
@@ -84,3 +89,6 @@ def cosine(step: int, steps: int) -> float:
 def staircase(step: int, steps: int) -> float:
     """Warm-up, then 1, a tenth from the half on, a hundredth in the last quarter."""
     return constant(step, steps) * (0.1 ** (int(step >= steps / 2) + int(step >= 3 * steps / 4)))
+
+
+RATES = {"cosine": cosine, "step": staircase}

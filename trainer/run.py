@@ -15,7 +15,7 @@ from torch.optim.swa_utils import AveragedModel
 from trainer.checkpoint import load_state, open_run, save_network, save_state
 from trainer.config import TrainConfig
 from trainer.distributed import Ranks
-from trainer.recipe import Recipe
+from trainer.recipe import Phase, Recipe
 
 
 class Run:
@@ -53,7 +53,19 @@ class Run:
             self.scaler.load_state_dict(self._state["scaler"])
             self.step, self.skipped, self.bad, self.best = self._state["counters"]
             self.figures = self._state["figures"]
-        self.model = ranks.wrapped(self.network, device)
+        self.device = device
+
+    def enter(self, phase: Phase, anew: bool) -> Optimizer:
+        """Make network and optimiser ready for a phase: at its start, or (not anew) where it was interrupted in it.
+
+        The best weights are those of the latest phase, as each goes on from the one before.
+        """
+        phase.enter(self.network)
+        self.model = self.ranks.wrapped(self.network, self.device)
+        optimiser = phase.optimiser(self.network)
+        if anew:
+            self.best = math.inf
+        return optimiser
 
     def resume(self, optimiser: Optimizer) -> None:
         """Give an optimiser the state that it was interrupted in; once, as later phases start afresh."""

@@ -5,15 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+import torch
+from torch import Tensor
+
+from redweb_builder.types import FloatMap, Picture
 from trainer.config import TrainConfig
 from trainer.data.draws import Draws, Source
-from trainer.data.sets import look_over, open_data, split
+from trainer.data.eigen_transforms import Augmentation, Change, changed
+from trainer.data.metric_frames import MetricFrames
+from trainer.data.sets import DepthSet, look_over, open_data, split
 from trainer.data.transforms import augmentation, squeezed
-from trainer.evaluate import judge_on
+from trainer.evaluate import judge_on, thinned
+from trainer.evaluate_metric import judge_metric
 from trainer.loop import train
+from trainer.metric_recipe import metric_depth
+from trainer.models.eigen import MAP, TARGET
 from trainer.progress import Progress, Summary
 from trainer.recipe import relative_depth
-from trainer.types import DataError
+from trainer.types import DataError, DepthSample
 
 
 def weighted_path(told: str) -> tuple[Path, float]:
@@ -43,6 +53,80 @@ def train_relative_depth(
     A share of each set is held out, by the set's own split or by whole groups, and validated on. Raises DataError,
     ValueError, WeightsUnavailable, CheckpointError, TrainingError.
     """
+    sources, validation, notes = opened_sets(data, config)
+    for source in sources:
+        notes += look_over(source.data, source.indices)
+    draws = Draws(sources, augmentation(config.size) if config.augment else squeezed(config.size), config.seed)
+    if not any(held_out for _, held_out in validation):
+        notes.append("nothing is held out: validation is on the training pictures themselves, and says little")
+        validation = [(source.data, list(source.indices)) for source in sources]
+    return train(
+        relative_depth(config),
+        draws,
+        judge_on(validation, config.size),
+        config,
+        out,
+        identity=identity_of(data, sources),
+        notes=notes,
+        overwrite=overwrite,
+        watch=watch,
+    )
+
+
+def train_metric_depth(
+    data: Sequence[tuple[Path, float]],
+    config: TrainConfig,
+    out: Path,
+    *,
+    overwrite: bool = False,
+    watch: Callable[[Progress], None] = lambda _: None,
+    reading: Callable[[int, int], None] = lambda done, of: None,
+) -> Summary:
+    """Train Eigen et al. 2014's network, or the one with a backbone, on one or several sets with depth in metres.
+
+    Frames are read once, before the first step. reading: (frames read, of all of a set). For the rest see
+    `train_relative_depth`.
+    """
+    opened, validation, notes = opened_sets(data, config)
+    sources, judged = [], []
+    for source, (_, held_out) in zip(opened, validation, strict=True):
+        frames = MetricFrames(source.data, [*source.indices, *held_out], reading)
+        sources.append(Source(frames, source.indices, source.weight))
+        judged.append((frames, held_out))
+        notes += look_over(frames, source.indices)
+    if not any(held_out for _, held_out in judged):
+        raise DataError("nothing is held out to validate on: --validation must be above 0")
+    draws = Draws(sources, Augmentation(random=config.augment), config.seed)
+    return train(
+        metric_depth(config, mean_log_depth(sources)),
+        draws,
+        judge_metric(judged),
+        config,
+        out,
+        identity=identity_of(data, sources),
+        notes=notes,
+        overwrite=overwrite,
+        watch=watch,
+    )
+
+
+def mean_log_depth(sources: Sequence[Source], most: int = 2000) -> Tensor:
+    """Mean log depth over (evenly chosen) training frames at every cell of the centre crop: 55x74 log metres."""
+    total, count = np.zeros(MAP), np.zeros(MAP)
+    for source in sources:
+        for index in thinned(source.indices, most):
+            _, crop = changed(*_labelled(source.data[index]), Change())
+            logs = -np.log(crop[..., 0][TARGET])
+            total += np.nan_to_num(logs)
+            count += np.isfinite(logs)
+    overall = total.sum() / max(count.sum(), 1)
+    return torch.from_numpy(np.where(count > 0, total / np.maximum(count, 1), overall)).float()
+
+
+def opened_sets(
+    data: Sequence[tuple[Path, float]], config: TrainConfig
+) -> tuple[list[Source], list[tuple[DepthSet, list[int]]], list[str]]:
+    """What to train on, what is held out of each, and what to tell people. Raises DataError."""
     sources, validation, notes = [], [], []
     for path, weight in data:
         opened = open_data(path)
@@ -53,22 +137,14 @@ def train_relative_depth(
         validation.append((opened, held_out))
         told = f", weight {weight:g}" if weight != 1 else ""
         notes.append(f"{path}: {type(opened).__name__}, {len(training)} to train on, {len(held_out)} held out{told}")
-        notes += look_over(opened, training)
-    draws = Draws(sources, augmentation(config.size) if config.augment else squeezed(config.size), config.seed)
-    if not any(held_out for _, held_out in validation):
-        notes.append("nothing is held out: validation is on the training pictures themselves, and says little")
-        validation = [(source.data, source.indices) for source in sources]  # type: ignore[misc]
-    identity: dict[str, object] = {
-        "data": [[str(path), weight, len(source.indices)] for (path, weight), source in zip(data, sources, strict=True)]
-    }
-    return train(
-        relative_depth(config),
-        draws,
-        judge_on(validation, config.size),
-        config,
-        out,
-        identity=identity,
-        notes=notes,
-        overwrite=overwrite,
-        watch=watch,
-    )
+    return sources, validation, notes
+
+
+def identity_of(data: Sequence[tuple[Path, float]], sources: Sequence[Source]) -> dict[str, object]:
+    """The data of a run, for its run.json."""
+    rows = [[str(path), weight, len(source.indices)] for (path, weight), source in zip(data, sources, strict=True)]
+    return {"data": rows}
+
+
+def _labelled(sample: DepthSample) -> tuple[Picture, FloatMap]:
+    return sample.image, np.ascontiguousarray(sample.disparity[..., None])

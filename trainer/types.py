@@ -58,8 +58,8 @@ class Batch:
         return self._each(Tensor.pin_memory)
 
     def pixels(self) -> Tensor:
-        """The pictures as a network takes them: Bx3xHxW float32 RGB in [0, 1]."""
-        return self.image.float() / 255
+        """The pictures as a network takes them: Bx3xHxW float32 RGB in [0, 1], channels last."""
+        return self.image.to(torch.float32, memory_format=torch.channels_last).div_(255)
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
         return Batch(**{field.name: change(getattr(self, field.name)) for field in fields(self)})

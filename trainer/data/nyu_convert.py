@@ -1,0 +1,53 @@
+"""Any form of NYU Depth v2 -> folders of files that everybody reads: rgb/KEY.png, depth/KEY.png, split.csv."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from redweb_builder.store import write_atomic
+from trainer.data.nyu_files import SPLIT
+from trainer.data.sets import open_data
+from trainer.types import DataError
+
+
+def convert_nyu(source: Path, out: Path, watch: Callable[[int, int], None] = lambda done, of: None) -> int:
+    """Write every frame of a set in metres: PNG, and 16-bit PNG in millimetres with 0 = unknown. Returns how many.
+
+    Frames that are there already are left as they are, so an interrupted conversion goes on. split.csv, with part
+    ("train" or "test") and scene, is written last. Raises DataError.
+    """
+    data = open_data(source)
+    if not data.metric or data.unit != "m":
+        raise DataError(f"{source}: its labels are not in metres")
+    for folder in ("rgb", "depth"):
+        (out / folder).mkdir(parents=True, exist_ok=True)
+    for index in range(len(data)):
+        name = f"{_flat(data.key(index))}.png"
+        if not (out / "depth" / name).is_file():
+            sample = data[index]
+            millimetres = np.nan_to_num(np.rint(1000 / sample.disparity).clip(0, 65535)).astype(np.uint16)
+            _write(out / "rgb" / name, cv2.cvtColor(sample.image, cv2.COLOR_RGB2BGR))
+            _write(out / "depth" / name, millimetres)
+        watch(index + 1, len(data))
+    table = io.StringIO()
+    rows = csv.writer(table, lineterminator="\n")
+    rows.writerow(("key", "part", "scene"))
+    rows.writerows((_flat(data.key(i)), data.part(i) or "train", data.group(i)) for i in range(len(data)))
+    write_atomic(out / SPLIT, table.getvalue().encode())
+    return len(data)
+
+
+def _flat(key: str) -> str:
+    return key.replace("/", "_")
+
+
+def _write(file: Path, picture: np.ndarray[tuple[int, ...], np.dtype[np.integer]]) -> None:
+    done, content = cv2.imencode(".png", picture)
+    assert done
+    write_atomic(file, content.tobytes())

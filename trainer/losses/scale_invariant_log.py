@@ -1,0 +1,34 @@
+"""The scale-invariant loss of Eigen, Puhrsch & Fergus, NIPS 2014, equation 4.
+
+    d_i = log y_i - log y*_i
+    L   = 1/n sum d_i^2 - lambda/n^2 (sum d_i)^2          lambda = 0.5, n valid pixels of a picture
+
+With lambda 1 it is the variance of d, blind to one factor on all depths of a picture; with lambda 0 plain L2.
+
+The authors' code, as the seed article prints it, divides once for the whole batch:
+(sum_b n_b sum d^2 - lambda sum_b (sum d)^2) / sum_b n_b^2. That is the mean of the L above with weights n_b^2, and the
+same where all pictures have as many valid pixels. Here every picture counts alike, as in the other losses.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from trainer.losses.masked import Scalars, safe
+
+BALANCE = 0.5
+
+
+def scale_invariant_log_loss(
+    prediction: Tensor, target: Tensor, valid: Tensor, balance: float = BALANCE
+) -> tuple[Tensor, Scalars]:
+    """The loss, mean over the pictures; one without valid pixels counts 0.
+
+    prediction, target: Bxhxw log depth, target finite where valid. valid: Bxhxw bool. balance: lambda.
+    """
+    d = torch.where(valid, safe(prediction) - torch.where(valid, target, 0), 0).flatten(1)
+    n = valid.flatten(1).sum(dim=1).clamp(min=1)
+    squares, total = d.square().sum(dim=1) / n, d.sum(dim=1) / n
+    rmse = squares.detach().mean().sqrt()
+    return (squares - balance * total.square()).mean(), {"RMSElog": rmse}
