@@ -342,6 +342,10 @@ def test_ground_truth_names() -> None:
         ("a-abq", "over-under-half", False, False),
         ("a-baq", "over-under-half", True, False),
         ("a_hou", "over-under-half", False, True),
+        ("a_L_R", "side-by-side", False, False),
+        ("a R-L", "side-by-side", True, False),
+        ("a_sbs_rl", "side-by-side", True, False),
+        ("a_halfsbs", "side-by-side-half", False, True),
     ],
 )
 def test_named_layouts(tmp_path: Path, stem: str, layout: str, right_first: bool, guessed: bool) -> None:

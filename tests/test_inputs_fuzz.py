@@ -7,9 +7,10 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from test_inputs import png, reasons, save_mpo, scene
 
-from benchmarks.broken_files import seeds
+from benchmarks.broken_files import encoded, seeds
 from benchmarks.fuzz import fuzz, try_file
 from redweb_builder.inputs import discover, read_pair
 from redweb_builder.types import InputError
@@ -23,8 +24,8 @@ def test_the_seeds_are_good_files(tmp_path: Path) -> None:
 
 def test_broken_files_are_refused_and_never_crash(tmp_path: Path) -> None:
     outcomes = []
-    fuzz(200, tmp_path, seeds(), lambda name, outcome, seconds: outcomes.append((name, outcome, seconds)))
-    assert len(outcomes) >= 150
+    fuzz(100, tmp_path, seeds(), lambda name, outcome, seconds: outcomes.append((name, outcome, seconds)))
+    assert len(outcomes) >= 70
     assert {"corrupt", "read"} <= {outcome for _, outcome, _ in outcomes}
     assert max(seconds for _, _, seconds in outcomes) < 5
 
@@ -95,3 +96,50 @@ def test_segments_with_lying_lengths(tmp_path: Path, length: int) -> None:
     segment = b"\xff\xe3" + struct.pack(">H", length) + b"_JPSJPS_" + bytes(4)
     (tmp_path / "a.jps").write_bytes(jpeg[:2] + segment + jpeg[2:])
     assert try_file(tmp_path / "a.jps") in {"read", "corrupt", "single"}
+
+
+@pytest.mark.parametrize("claim", [1 << 30, 0x7FFFFFFF, 0xFFFFFFFF])
+@pytest.mark.parametrize("kind", [b"IDAT", b"iCCP", b"eXIf", b"zTXt"])
+def test_a_chunk_that_claims_gigabytes(tmp_path: Path, kind: bytes, claim: int) -> None:
+    """In the place of the pixels, and behind them: as much is read as there is, and no more set aside."""
+    good = seeds()["pair.pns"]
+    pixels, head = good.index(b"IDAT") - 4, struct.pack(">I", claim) + kind
+    files = good[:pixels] + head + good[pixels + 8 :], good[:-12] + head + b"abc", good[:pixels] + head
+    tracemalloc.start()
+    for number, content in enumerate(files):
+        (tmp_path / f"{number}.pns").write_bytes(content)
+        assert try_file(tmp_path / f"{number}.pns") in {"corrupt", "read"}
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20_000_000
+
+
+def claiming_50_000(kind: str) -> bytes:
+    """A good small file whose header says 50 000 x 50 000 px, by the specification of its format."""
+    good = bytearray(encoded(Image.new("RGB", (96, 72), (90, 60, 30)), kind))
+    if kind == "JPEG":  # frame header: length, precision, height, width
+        struct.pack_into(">HH", good, good.index(b"\xff\xc0") + 5, 50_000, 50_000)
+    elif kind == "GIF":  # logical screen
+        struct.pack_into("<HH", good, 6, 50_000, 50_000)
+    elif kind == "BMP":  # BITMAPINFOHEADER
+        struct.pack_into("<ii", good, 18, 50_000, 50_000)
+    elif kind == "TIFF":  # first directory: tags 256 and 257
+        directory = struct.unpack_from("<I", good, 4)[0]
+        for entry in range(directory + 2, directory + 26, 12):
+            assert struct.unpack_from("<H", good, entry)[0] in (256, 257)
+            struct.pack_into("<HII", good, entry + 2, 4, 1, 50_000)
+    elif kind == "PPM":
+        good[:] = good.replace(b"96 72", b"50000 50000")
+    return bytes(good)
+
+
+@pytest.mark.parametrize(
+    ("kind", "extension"), [("JPEG", "jpg"), ("GIF", "gif"), ("BMP", "bmp"), ("TIFF", "tif"), ("PPM", "ppm")]
+)
+def test_50_000_px_a_side_in_every_format(tmp_path: Path, kind: str, extension: str) -> None:
+    (tmp_path / f"a.{extension}").write_bytes(claiming_50_000(kind))
+    tracemalloc.start()
+    assert reasons(discover(tmp_path)) == [(f"a.{extension}", "too-large")]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20_000_000

@@ -9,11 +9,13 @@ import imagehash
 import numpy as np
 import pytest
 from PIL import Image
-from test_inputs import only, reasons, save, scene, side_by_side
+from test_inputs import only, reasons, save, save_mpo, scene, side_by_side
 
+from redweb_builder.config import Thresholds
 from redweb_builder.inputs import discover, read_pair
 from redweb_builder.inputs.mount import Box, inside_margin, inside_mount
 from redweb_builder.types import InputError, Picture
+from redweb_builder.verdicts import mark_duplicates
 
 WIDTH, HEIGHT = 320, 240
 CARD = (196, 92, 44)
@@ -139,6 +141,34 @@ def test_wide_panoramas_and_spheres_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="360-degree") as caught:
         read_pair(only(discover(named)), 1000)
     assert caught.value.reason == "panorama"
+
+
+def test_one_pair_in_five_forms_is_kept_once(tmp_path: Path) -> None:
+    """MPO, side by side, cross-eyed, over-under and half width, in other sizes: one left view, so duplicates."""
+    left, right = plain(7)
+    small = [
+        np.asarray(cv2.resize(eye, (WIDTH * 3 // 4, HEIGHT * 3 // 4), interpolation=cv2.INTER_AREA))
+        for eye in (left, right)
+    ]
+    halves = [np.asarray(cv2.resize(eye, (WIDTH // 2, HEIGHT), interpolation=cv2.INTER_AREA)) for eye in (left, right)]
+    save_mpo(tmp_path / "a.mpo", [left, right], 0x020002)
+    save(side_by_side(*small), tmp_path / "b-lr.jpg", quality=60)
+    save(side_by_side(right, left), tmp_path / "c-rl.png")
+    save(np.concatenate(small), tmp_path / "d-ab.jpg")
+    save(side_by_side(*halves), tmp_path / "e-lrq.jpg")
+    save(side_by_side(*plain(8)), tmp_path / "other-lr.png")
+    rows = [
+        {
+            "key": source.key[0],
+            "status": "kept",
+            "quality": 1.0,
+            "perceptual_hash": str(imagehash.phash(Image.fromarray(read_pair(source, 768).left))),
+        }
+        for source in discover(tmp_path).sources
+    ]
+    mark_duplicates(rows, Thresholds().duplicate_bits)
+    assert [row["key"] for row in rows if row["status"] == "kept"] == ["a", "o"]
+    assert len(rows) == 6
 
 
 def test_scaled_and_reencoded_copies_are_near_duplicates(tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ _SBS, _OU = "side-by-side", "over-under"
 _TAGS: tuple[tuple[str, str, bool | None], ...] = (
     ("left right", _SBS, False),
     ("right left", _SBS, True),
+    ("leftright", _SBS, False),
+    ("rightleft", _SBS, True),
     ("side by side", _SBS, None),
     ("sidebyside", _SBS, None),
     ("sbs", _SBS, None),
@@ -40,6 +42,8 @@ _TAGS: tuple[tuple[str, str, bool | None], ...] = (
 )
 _HALF_TAGS = (
     ("hsbs", _SBS, None),
+    ("halfsbs", _SBS, None),
+    ("halfou", _OU, None),
     ("hou", _OU, None),
     ("htab", _OU, None),
     ("lrq", _SBS, False),
@@ -51,6 +55,8 @@ _HALF_TAGS = (
 _LAST_TAGS = (
     ("lr", _SBS, False),
     ("rl", _SBS, True),
+    ("l r", _SBS, False),
+    ("r l", _SBS, True),
     ("ab", _OU, False),
     ("ba", _OU, True),
     ("tb", _OU, False),
@@ -85,6 +91,8 @@ def named_layout(stem: str) -> Layout | NotPair | None:
         if place is None:
             continue
         order = right_first if right_first is not None else _named_order(words)
+        if order is None and layout == _SBS and ("lr" in words) != ("rl" in words):
+            order = "rl" in words
         half = (tag, layout, right_first) in _HALF_TAGS
         squeezed = half or _beside(words, place, len(tag_words), ("half", "h"))
         return Layout(f"{layout}-half" if squeezed else layout, f"name tag '{tag}'", bool(order), order is None)

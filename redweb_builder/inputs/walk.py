@@ -22,10 +22,10 @@ def files_below(root: Path, left_out: list[LeftOut]) -> list[Path]:
             if (status.st_dev, status.st_ino) in entered:
                 continue
             entered.add((status.st_dev, status.st_ino))
-            if folder != root and is_data_set(folder):
-                continue
             with os.scandir(folder) as entries:
                 listing = sorted(entries, key=lambda entry: entry.name)
+            if folder != root and any(entry.name == "build.json" for entry in listing) and is_data_set(folder):
+                continue
         except OSError as error:
             left_out.append(LeftOut(folder, "unreadable", f"the folder cannot be read ({error.strerror})"))
             continue
