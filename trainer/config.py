@@ -56,7 +56,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         """Raise ValueError, with what is allowed, on a setting out of range."""
         for name, allowed in (
-            ("loss", LOSS_NAMES),
+            ("loss", (*LOSS_NAMES, "cross-entropy")),  # the last is train-segmenter's
             ("schedule", SCHEDULES),
             ("precision", PRECISIONS),
             ("device", DEVICES),
