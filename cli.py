@@ -34,7 +34,7 @@ def main() -> None:
     default="auto",
     show_default=True,
     metavar="auto|builtin|none|HUB_ID",
-    help="Sky and far field; auto = an ADE20K network from the hub where it can be had, else the built-in detector.",
+    help="Sky and far field; auto = an ADE20K network from the hub where it can be had, else the built-in network.",
 )
 @click.option("--segmenter-weights", type=click.Path(path_type=Path), help="Folder of a saved smp network (ADE20K).")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
@@ -265,6 +265,58 @@ def train(model: str, backbone: str | None, data: tuple[str, ...], out: Path, ov
                 summary = train_relative_depth(sets, config, out, overwrite=overwrite, watch=display.show)
         if summary.leads:
             print_training(summary)
+
+
+@main.command("train-segmenter")
+@click.option(
+    "--data",
+    multiple=True,
+    required=True,
+    metavar="KIND:FOLDER[=WEIGHT]",
+    help="Repeatable; KIND is camvid, masks, stereo, photographs or no-sky (docs/segmenter.md).",
+)
+@click.option("--teacher", type=click.Path(path_type=Path, exists=True), help="Python file of an ADE20K network.")
+@click.option("--teacher-weights", type=click.Path(path_type=Path, exists=True), help="Its weights.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/segmenter"), show_default=True)
+@click.option("--fold", type=click.IntRange(0, 2), help="Third kept back to validate on.  [default: train on all]")
+@click.option("--epochs", default=16, show_default=True)
+@click.option("--size", default=192, show_default=True, help="Side of the training crops, px.")
+@click.option("--batch", default=8, show_default=True, help="Pictures an optimiser step.")
+@click.option("--learning-rate", default=7e-4, show_default=True, help="Of new layers; the encoder has a fifth.")
+@click.option("--encoder-weights", default="auto", show_default=True, metavar="auto|none|FILE", help="ImageNet start.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--workers", default=0, show_default=True, help="Processes that read pictures.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--overwrite", is_flag=True, help="Replace the run in --out.")
+def train_segmenter(
+    data: tuple[str, ...],
+    teacher: Path | None,
+    teacher_weights: Path | None,
+    out: Path,
+    fold: int | None,
+    overwrite: bool,
+    **settings: object,
+) -> None:
+    """Train the network of the built-in segmenter: sky and far field.
+
+    Writes OUT/segmenter.safetensors and its checksum, the two files that the package ships. Interrupted, it goes on
+    where it stopped when the same command is given again.
+    """
+    from trainer.console import TrainDisplay, counting, trainer_errors_for_people
+
+    with trainer_errors_for_people():
+        from trainer.config import TrainConfig
+        from trainer.segmenter import train as segmenter
+
+        if (teacher is None) != (teacher_weights is None):
+            raise click.ClickException("--teacher and --teacher-weights belong together: give both or none")
+        config = TrainConfig(**settings, **segmenter.FIXED)  # type: ignore[arg-type]
+        taught = (teacher, teacher_weights) if teacher and teacher_weights else None
+        with counting("pictures prepared") as tick:
+            sets = segmenter.prepared([segmenter.told_set(one) for one in data], taught, fold, out, tick)
+        with TrainDisplay() as display:
+            segmenter.train_segmenter(sets, config, out, overwrite=overwrite, watch=display.show)
+    click.echo(f"{out / segmenter.SHIPPED} and its checksum: copy both into redweb_builder/ to ship them")
 
 
 @main.command("evaluate")

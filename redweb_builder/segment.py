@@ -12,9 +12,11 @@ import kornia
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 
-from redweb_builder import builtin_sky
 from redweb_builder.device import autocast
+from redweb_builder.sky_network import SKY_BIAS, SkyNetwork, input_size
 from redweb_builder.types import FloatMap, Picture, Regions
 from redweb_builder.weights import HUB_TIMEOUT_S, Weights, WeightsUnavailable, sha256_of
 
@@ -23,6 +25,7 @@ DEFAULT_HUB_MODEL = "smp-hub/upernet-convnext-tiny"
 ADE20K_CLASSES = 150
 ADE20K_SKY = [2]
 ADE20K_FAR = [16, 21, 26, 48, 60, 68, 128]  # mountain, water, sea, skyscraper, river, hill, lake
+SHIPPED = Path(__file__).with_name("segmenter.safetensors")  # and .sha256 beside it; `train-segmenter` makes both
 NETWORK_SIDE = 512
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet
 
@@ -48,13 +51,13 @@ class Segmenter(Protocol):
 def load_segmenter(choice: str, weights: Path | None, device: torch.device) -> tuple[Segmenter, str]:
     """The segmenter of "auto", "builtin", "none" or a Hugging Face id, and a sentence for people about the choice.
 
-    "auto" is DEFAULT_HUB_MODEL if it can be had (path, cache, hub), else the built-in. Raises WeightsUnavailable for
-    an explicit choice that cannot be had.
+    "auto" is DEFAULT_HUB_MODEL if it can be had (path, cache, hub), else the built-in network. Raises
+    WeightsUnavailable for an explicit choice that cannot be had, and for a damaged installation.
     """
     if choice == "none":
         return NoRegions(), "no segmentation: sky and far field stay as the flow left them"
     if choice == "builtin":
-        return BuiltinSegmenter(), "built-in sky detector (no weights)"
+        return BuiltinSegmenter(device), "built-in segmentation network (comes with the program)"
     model = DEFAULT_HUB_MODEL if choice == "auto" else choice
     try:
         network = SmpSegmenter(model, weights, device)
@@ -62,7 +65,7 @@ def load_segmenter(choice: str, weights: Path | None, device: torch.device) -> t
     except WeightsUnavailable as problem:
         if choice != "auto" or weights is not None:
             raise
-        return BuiltinSegmenter(), f"built-in sky detector (default: no segmentation network could be had; {problem})"
+        return BuiltinSegmenter(device), f"built-in segmentation network (default: no other could be had; {problem})"
 
 
 class NoRegions:
@@ -77,15 +80,57 @@ class NoRegions:
 
 
 class BuiltinSegmenter:
-    """Sky from colour and what the top border reaches without crossing an edge (builtin_sky.py); no weights."""
+    """The small network that comes with the program (sky_network.py; docs/segmenter.md is its model card)."""
 
     name = "builtin"
-    weights: Weights | None = None
+
+    def __init__(self, device: torch.device, file: Path = SHIPPED) -> None:
+        """file: weights as `train-segmenter` writes them, their checksum beside them. Raises WeightsUnavailable."""
+        self.weights: Weights | None = Weights(file, "package", _checked(file))
+        self.device = device
+        network = SkyNetwork()
+        try:
+            network.load_state_dict(load_file(file))
+        except (RuntimeError, SafetensorError) as error:
+            raise WeightsUnavailable(f"{file} is not of this version's network: {error}") from error
+        self.network = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def __call__(self, pictures: Sequence[Picture]) -> list[Regions]:
-        """Regions of each picture; edges follow the photograph."""
+        """Regions of each picture; edges follow the photograph.
+
+        On a GPU pictures of one shape go together. On CPU each goes alone, so that a result does not depend on the
+        rest of the batch; together they would be no faster.
+        """
+        sizes = [input_size(*picture.shape[:2]) for picture in pictures]
+        maps: dict[int, tuple[FloatMap, FloatMap]] = {}
+        for size in dict.fromkeys(sizes):
+            same = [index for index, own in enumerate(sizes) if own == size]
+            for part in [same] if self.device.type == "cuda" else [[index] for index in same]:
+                small = [cv2.resize(pictures[index], size[::-1], interpolation=cv2.INTER_AREA) for index in part]
+                maps |= dict(zip(part, self._sky_and_far(np.stack(small)), strict=True))
         with ThreadPoolExecutor() as pool:
-            return list(pool.map(lambda picture: snapped(picture, *builtin_sky.sky_and_far(picture)), pictures))
+            return list(pool.map(lambda index: snapped(pictures[index], *maps[index]), range(len(pictures))))
+
+    @torch.inference_mode()
+    def _sky_and_far(self, pictures: Picture) -> list[tuple[FloatMap, FloatMap]]:
+        """BxHxWx3 uint8 -> of each picture the probabilities of sky and of far field, HxW float32."""
+        tensor = torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2)  # a view in channels_last
+        with autocast(self.device):
+            logits = self.network(tensor.float() / 255).float()
+        logits[:, 0] += SKY_BIAS
+        sky, far, _ = F.softmax(logits, 1).cpu().numpy().transpose(1, 0, 2, 3)
+        return list(zip(sky, far, strict=True))
+
+
+def _checked(file: Path) -> str:
+    """The SHA-256 of a file, which must be the one beside it. Raises WeightsUnavailable."""
+    told = file.with_name(f"{file.name}.sha256")
+    if not file.is_file() or not told.is_file():
+        raise WeightsUnavailable(f"{file} or its .sha256 is missing: install redweb-builder anew")
+    found = sha256_of(file)
+    if told.read_text().split()[:1] != [found]:
+        raise WeightsUnavailable(f"{file} is damaged: its SHA-256 is not the one in {told.name}. Install it anew")
+    return found
 
 
 class SmpSegmenter:
@@ -169,7 +214,7 @@ def snapped(picture: Picture, sky: FloatMap, far: FloatMap) -> Regions:
     maps = np.stack([cv2.resize(m, (width, height), interpolation=cv2.INTER_LINEAR) for m in (sky, far)])
     if not maps.any():
         return Regions(*maps.astype(np.float32))
-    guide = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+    guide = torch.tensor(picture).permute(2, 0, 1)[None].float() / 255
     radius = max(4, round(max(height, width) / 64))
     soft = kornia.filters.guided_blur(guide, torch.from_numpy(maps)[None].float(), 2 * radius + 1, 1e-4, subsample=4)
     sky, far = soft[0].clamp(0, 1).numpy()

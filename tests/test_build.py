@@ -712,7 +712,7 @@ def test_auto_without_weights_is_told_in_the_record(few: Path, tmp_path: Path, m
     for told in (record["flow"], notes[0]):
         assert "no RAFT weights could be had" in told
     for told in (record["segmentation"], notes[1]):
-        assert "no segmentation network could be had" in told
+        assert "no other could be had" in told
 
 
 def test_outcomes_are_what_the_engine_says_they_are(own: Path) -> None:

@@ -1,4 +1,4 @@
-"""Sky and far field: the built-in detector, networks loaded from a folder, and what happens without one."""
+"""Sky and far field: the built-in network, networks loaded from a folder, and what happens without one."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ import json
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
-from shutil import copytree
+from shutil import copy, copytree
 from typing import Any
 
 import numpy as np
 import pytest
 import segmentation_models_pytorch as smp
 import torch
+from safetensors.torch import save
 
 from redweb_builder.segment import (
     ADE20K_CLASSES,
     ADE20K_FAR,
     ADE20K_SKY,
+    SHIPPED,
     BuiltinSegmenter,
     NoRegions,
     SmpSegmenter,
@@ -40,10 +42,15 @@ def overlap(one: BoolMap, other: BoolMap) -> float:
 # --- built-in ----------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def builtin() -> BuiltinSegmenter:
+    return BuiltinSegmenter(CPU)
+
+
 @pytest.mark.parametrize("seed", [0, 2, 4, 6])
-def test_builtin_finds_the_sky(rendered: Render, seed: int) -> None:
+def test_builtin_finds_the_sky(builtin: BuiltinSegmenter, rendered: Render, seed: int) -> None:
     scene = rendered(seed)
-    regions = BuiltinSegmenter()([scene.left])[0]
+    regions = builtin([scene.left])[0]
     assert regions.sky.shape == regions.far.shape == scene.sky.shape
     assert regions.sky.dtype == regions.far.dtype == np.float32
     assert regions.sky.min() >= 0
@@ -53,25 +60,43 @@ def test_builtin_finds_the_sky(rendered: Render, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_builtin_finds_no_sky_indoors(rendered: Render, seed: int) -> None:
-    regions = BuiltinSegmenter()([rendered(seed, "indoor").left])[0]
+def test_builtin_finds_no_sky_indoors(builtin: BuiltinSegmenter, rendered: Render, seed: int) -> None:
+    regions = builtin([rendered(seed, "indoor").left])[0]
     assert (regions.sky > 0.5).mean() < 0.01
 
 
-@pytest.mark.parametrize("seed", [0, 3, 5])
-def test_builtin_finds_no_sky_where_a_slope_closes_the_view(rendered: Render, seed: int) -> None:
-    scene = rendered(seed, sky=False)
-    assert not scene.sky.any()
-    assert (BuiltinSegmenter()([scene.left])[0].sky > 0.5).mean() < 0.02
-
-
-def test_builtin_takes_each_picture_by_itself(rendered: Render) -> None:
+def test_builtin_takes_each_picture_by_itself(builtin: BuiltinSegmenter, rendered: Render) -> None:
     pictures = [rendered(0).left, rendered(0, "indoor").left, rendered(4, height=188).left]
-    for picture, regions in zip(pictures, BuiltinSegmenter()(pictures), strict=True):
+    for picture, regions in zip(pictures, builtin(pictures), strict=True):
         assert regions.sky.shape == picture.shape[:2]
-        alone = BuiltinSegmenter()([picture])[0]
+        alone = builtin([picture])[0]
         assert np.array_equal(regions.sky, alone.sky)
         assert np.array_equal(regions.far, alone.far)
+
+
+def test_what_is_shipped_is_small_and_is_what_was_trained(tmp_path: Path) -> None:
+    assert SHIPPED.stat().st_size <= 8e6
+    found = BuiltinSegmenter(CPU).weights
+    assert found is not None
+    assert (found.origin, found.sha256) == ("package", sha256(SHIPPED.read_bytes()).hexdigest())
+    damaged = tmp_path / SHIPPED.name
+    with pytest.raises(WeightsUnavailable, match="missing"):
+        BuiltinSegmenter(CPU, damaged)
+    content = bytearray(SHIPPED.read_bytes())
+    content[-1] ^= 1
+    damaged.write_bytes(content)
+    copy(SHIPPED.with_name(f"{SHIPPED.name}.sha256"), tmp_path)
+    with pytest.raises(WeightsUnavailable, match=r"segmenter\.safetensors is damaged"):
+        BuiltinSegmenter(CPU, damaged)
+
+
+def test_weights_that_are_no_network_are_named(tmp_path: Path) -> None:
+    for number, content in enumerate((b"words instead of weights", save({"a": torch.zeros(2)}))):
+        file = tmp_path / f"{number}.safetensors"
+        file.write_bytes(content)
+        file.with_name(f"{file.name}.sha256").write_text(sha256(content).hexdigest())
+        with pytest.raises(WeightsUnavailable, match=rf"{number}\.safetensors is not of this version's network"):
+            BuiltinSegmenter(CPU, file)
 
 
 def test_none_finds_nothing(rendered: Render) -> None:
@@ -227,9 +252,9 @@ def test_another_number_of_classes_is_refused(tmp_path: Path, classes: int) -> N
 def test_auto_offline_is_the_builtin_and_says_so() -> None:
     segmenter, told = load_segmenter("auto", None, CPU)
     assert isinstance(segmenter, BuiltinSegmenter)
-    assert segmenter.weights is None
+    assert segmenter.weights is not None
     assert "built-in" in told
-    assert "no segmentation network could be had" in told
+    assert "no other could be had" in told
     assert "smp-hub/upernet-convnext-tiny" in told
 
 

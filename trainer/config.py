@@ -65,7 +65,7 @@ class TrainConfig:
         """Raise ValueError, with what is allowed, on a setting out of range."""
         for name, allowed in (
             ("model", MODELS),
-            ("loss", LOSS_NAMES),
+            ("loss", (*LOSS_NAMES, "cross-entropy")),  # the last is train-segmenter's
             ("schedule", SCHEDULES),
             ("precision", PRECISIONS),
             ("device", DEVICES),

@@ -29,7 +29,7 @@ from trainer.precision import autocast, chosen_precision
 from trainer.progress import Judge, Progress, Summary, Watch, silent
 from trainer.recipe import Recipe
 from trainer.run import Run
-from trainer.types import Batch
+from trainer.types import Pictures
 
 PATIENCE = 5  # bad steps in a row before a run stops
 SAVE_EVERY_S = 300.0
@@ -116,7 +116,7 @@ def train(
 
 
 def forward_backward(
-    run: Run, loss_of: Loss, supply: Iterator[Batch], share: int, device: torch.device, precision: torch.dtype
+    run: Run, loss_of: Loss, supply: Iterator[Pictures], share: int, device: torch.device, precision: torch.dtype
 ) -> tuple[float, dict[str, float]]:
     """Gradients of one global batch, in `accumulate` parts. Returns the loss, mean over all processes, and scalars."""
     config, ranks = run.config, run.ranks

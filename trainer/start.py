@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -110,7 +111,7 @@ def train_metric_depth(
     )
 
 
-def mean_log_depth(sources: Sequence[Source], most: int = 2000) -> Tensor:
+def mean_log_depth(sources: Sequence[Source[MetricFrames]], most: int = 2000) -> Tensor:
     """Mean log depth over (evenly chosen) training frames at every cell of the centre crop: 55x74 log metres."""
     total, count = np.zeros(MAP), np.zeros(MAP)
     for source in sources:
@@ -125,7 +126,7 @@ def mean_log_depth(sources: Sequence[Source], most: int = 2000) -> Tensor:
 
 def opened_sets(
     data: Sequence[tuple[Path, float]], config: TrainConfig
-) -> tuple[list[Source], list[tuple[DepthSet, list[int]]], list[str]]:
+) -> tuple[list[Source[DepthSet]], list[tuple[DepthSet, list[int]]], list[str]]:
     """What to train on, what is held out of each, and what to tell people. Raises DataError."""
     sources, validation, notes = [], [], []
     for path, weight in data:
@@ -140,7 +141,7 @@ def opened_sets(
     return sources, validation, notes
 
 
-def identity_of(data: Sequence[tuple[Path, float]], sources: Sequence[Source]) -> dict[str, object]:
+def identity_of(data: Sequence[tuple[Path, float]], sources: Sequence[Source[Any]]) -> dict[str, object]:
     """The data of a run, for its run.json."""
     rows = [[str(path), weight, len(source.indices)] for (path, weight), source in zip(data, sources, strict=True)]
     return {"data": rows}

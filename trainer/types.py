@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from redweb_builder.types import BoolMap, FloatMap, Picture
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # of typing itself only from Python 3.11 on
 
 
 class DataError(Exception):
@@ -36,24 +40,19 @@ class DepthSample:
 
 
 @dataclass(frozen=True)
-class Batch:
-    """B samples of one size, as the loop sees them.
+class Pictures:
+    """B pictures of one size, as the loop sees them; what they are labelled with is a subclass's.
 
-    image: Bx3xHxW uint8 RGB. disparity: BxHxW float32, finite: 0 where unknown. valid: BxHxW bool, where it is known.
-    sky: BxHxW bool, a subset of valid. noise: B float32, see DepthSample.
+    image: Bx3xHxW uint8 RGB.
     """
 
     image: Tensor
-    disparity: Tensor
-    valid: Tensor
-    sky: Tensor
-    noise: Tensor
 
-    def to(self, device: torch.device) -> Batch:
+    def to(self, device: torch.device) -> Self:
         """The same on a device."""
         return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
-    def pin_memory(self) -> Batch:
+    def pin_memory(self) -> Self:
         """The same in page-locked memory, which CUDA copies from without waiting."""
         return self._each(Tensor.pin_memory)
 
@@ -61,5 +60,30 @@ class Batch:
         """The pictures as a network takes them: Bx3xHxW float32 RGB in [0, 1], channels last."""
         return self.image.to(torch.float32, memory_format=torch.channels_last).div_(255)
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        return Batch(**{field.name: change(getattr(self, field.name)) for field in fields(self)})
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        return type(self)(**{field.name: change(getattr(self, field.name)) for field in fields(self)})
+
+
+@dataclass(frozen=True)
+class Batch(Pictures):
+    """Pictures with relative depth.
+
+    disparity: BxHxW float32, finite: 0 where unknown. valid: BxHxW bool, where it is known.
+    sky: BxHxW bool, a subset of valid. noise: B float32, see DepthSample.
+    """
+
+    disparity: Tensor
+    valid: Tensor
+    sky: Tensor
+    noise: Tensor
+
+
+@dataclass(frozen=True)
+class RegionBatch(Pictures):
+    """Pictures with sky and far field.
+
+    regions: Bx3xHxW float32, the shares of sky, far and rest, summing to 1. known: BxHxW float32, 1 where they are.
+    """
+
+    regions: Tensor
+    known: Tensor

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -16,18 +17,27 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from trainer.data.sets import DepthSet
 from trainer.data.transforms import transformed
-from trainer.types import Batch, DataError
+from trainer.types import Batch, DataError, Pictures
 
-Item = Batch | DataError
+Item = Pictures | DataError
+
+
+class Samples(Protocol):
+    """Anything with numbered samples: a DepthSet, a RegionSet."""
+
+    def __getitem__(self, index: int) -> Any:
+        """Read one sample. Raises DataError, which names the file."""
+
+
+S = TypeVar("S", bound=Samples)
 
 
 @dataclass(frozen=True)
-class Source:
+class Source(Generic[S]):
     """Some samples of a set, and how often each is drawn an epoch: 1 = once, 0.5 = every other one, 3 = three times."""
 
-    data: DepthSet
+    data: S
     indices: Sequence[int]
     weight: float = 1.0
 
@@ -35,7 +45,7 @@ class Source:
 class Draws(Dataset[Item]):
     """draws[n]: the n-th draw as a Batch of one, for n = 0, 1, 2, ... without end."""
 
-    def __init__(self, sources: Sequence[Source], transform: v2.Transform, seed: int) -> None:
+    def __init__(self, sources: Sequence[Source[Any]], transform: v2.Transform, seed: int) -> None:
         """Raises DataError where there is nothing to draw."""
         self.sources, self.transform, self.seed = sources, transform, seed
         self._counts = [round(source.weight * len(source.indices)) for source in sources]
@@ -54,8 +64,11 @@ class Draws(Dataset[Item]):
             return error
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(np.random.SeedSequence((self.seed, n)).generate_state(1, np.uint64)[0]))
-            parts = transformed(sample, self.transform)
-        image, disparity, valid, sky = (part[None] for part in parts)
+            return self.drawn(sample)
+
+    def drawn(self, sample: Any) -> Pictures:
+        """A sample, augmented, as a batch of one; torch's generator is seeded for it."""
+        image, disparity, valid, sky = (part[None] for part in transformed(sample, self.transform))
         return Batch(image, disparity, valid, sky, torch.tensor([sample.noise]))
 
     def _epoch_order(self, epoch: int) -> NDArray[np.int64]:
@@ -75,11 +88,12 @@ def joined(items: Sequence[Item]) -> Item:
     for item in items:
         if isinstance(item, DataError):
             return item
-    batches = [item for item in items if isinstance(item, Batch)]
-    return Batch(**{field.name: torch.cat([getattr(one, field.name) for one in batches]) for field in fields(Batch)})
+    batches = [item for item in items if isinstance(item, Pictures)]
+    kind = type(batches[0])
+    return kind(**{field.name: torch.cat([getattr(one, field.name) for one in batches]) for field in fields(kind)})
 
 
-def batches(draws: Draws, numbers: Sequence[int], batch: int, workers: int, pin: bool) -> Iterator[Batch]:
+def batches(draws: Draws, numbers: Sequence[int], batch: int, workers: int, pin: bool) -> Iterator[Pictures]:
     """The given draws, in order, `batch` at a time, read ahead by worker processes. Raises DataError."""
     loader = DataLoader(
         draws,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor
 
@@ -15,7 +16,7 @@ from trainer.losses.structure_guided import COLUMNS, structure_guided_loss
 from trainer.types import Batch
 
 # (prediction BxHxW, batch, uniform BxNx7 in [0, 1): the randomness for N pairs) -> (loss, scalars for people)
-Loss = Callable[[Tensor, Batch, Tensor], tuple[Tensor, Scalars]]
+Loss = Callable[[Tensor, Any, Tensor], tuple[Tensor, Scalars]]  # of a network's answer, its kind of batch, randomness
 RANDOM_COLUMNS = COLUMNS
 
 

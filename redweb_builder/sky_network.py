@@ -1,0 +1,57 @@
+"""The network of the built-in segmenter: a small feature pyramid that tells sky and far field from the rest.
+
+EfficientNet-Lite0 (Tan and Le 2019; timm's port) under the decoder of Kirillov et al. CVPR 2019, "Panoptic Feature
+Pyramid Networks", both as segmentation-models-pytorch makes them. docs/segmenter.md is its model card.
+"""
+
+from __future__ import annotations
+
+import segmentation_models_pytorch as smp
+import torch
+from torch import Tensor, nn
+
+ENCODER = "tu-tf_efficientnet_lite0"
+DECODER_CHANNELS = 64
+CLASSES = ("sky", "far", "rest")
+STRIDE = 32  # sides of its input are multiples of this
+SIDE = 352  # longer side at which it sees pictures, px
+SKY_BIAS = 0.4  # added to the logit of sky at run time: the best threshold on the training pictures becomes 0.5
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet, which the encoder was trained on
+
+
+class SkyNetwork(nn.Module):
+    """Bx3xHxW RGB in [0, 1], sides multiples of 32 -> Bx3xHxW logits of CLASSES.
+
+    The pictures are normalised inside, so that whoever holds the weights needs to know nothing else.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self) -> None:
+        """Random weights."""
+        super().__init__()
+        channels = {"decoder_pyramid_channels": DECODER_CHANNELS, "decoder_segmentation_channels": DECODER_CHANNELS}
+        self.network = smp.FPN(ENCODER, encoder_weights=None, classes=len(CLASSES), **channels)
+        for name, value in (("mean", MEAN), ("std", STD)):
+            self.register_buffer(name, torch.tensor(value).view(1, 3, 1, 1), persistent=False)
+
+    def train(self, mode: bool = True) -> SkyNetwork:
+        """As usual, but the encoder's batch norms keep to their pretrained statistics: the batches are small."""
+        super().train(mode)
+        for part in self.network.encoder.modules():
+            if isinstance(part, nn.modules.batchnorm._BatchNorm):
+                part.eval()
+        return self
+
+    def forward(self, image: Tensor) -> Tensor:
+        """See the class."""
+        logits: Tensor = self.network((image - self.mean) / self.std)
+        return logits
+
+
+def input_size(height: int, width: int) -> tuple[int, int]:
+    """Height and width at which the network sees a picture: longer side SIDE, sides multiples of STRIDE."""
+    shrink = SIDE / max(height, width)
+    fitted = (max(STRIDE, round(side * shrink / STRIDE) * STRIDE) for side in (height, width))
+    return next(fitted), next(fitted)

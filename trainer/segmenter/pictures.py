@@ -1,0 +1,254 @@
+"""Pictures with known sky and far field, from labels, from facts, or from a teacher; read once, kept small.
+
+Labels by people win over the teacher. A prepared picture is one .npz: `image` HxWx3 uint8 RGB and `regions` HxWx3
+uint8, the shares of sky, far and rest in 1/255, all 0 where nothing is known.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from redweb_builder.inputs.discover import discover
+from redweb_builder.inputs.folders import is_ground_truth
+from redweb_builder.inputs.picture import EXTENSIONS, read_picture
+from redweb_builder.inputs.read import read_pair
+from redweb_builder.store import write_atomic
+from redweb_builder.types import BoolMap, FloatMap, InputError, Picture
+from trainer.data.nyu import NyuFrames
+from trainer.data.pictures import by_stem, read_grey, read_rgb, same_size
+from trainer.segmenter.teacher import Teacher, skyline
+from trainer.types import DataError
+
+SIDE = 480  # longer side of what is kept, px
+FOLDS = 3
+CAMVID_SKY, CAMVID_TALL, CAMVID_GROUND, CAMVID_UNKNOWN = 0, (1, 5), (3, 4), 11
+Shares = BoolMap | FloatMap  # HxW in [0, 1]
+KINDS = ("camvid", "masks", "stereo", "photographs", "no-sky")
+
+
+@dataclass(frozen=True)
+class RegionSample:
+    """A picture and its regions, see the module."""
+
+    key: str
+    image: Picture
+    regions: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A picture that can be read. group: what stays on one side of a split. read: does it, and labels it."""
+
+    key: str
+    group: str
+    read: Callable[[], RegionSample]
+
+
+class RegionSet:
+    """The prepared pictures of one folder. kept_back: of each, whether a fold keeps it from training."""
+
+    def __init__(self, name: str, files: Sequence[Path], kept_back: Sequence[bool]) -> None:
+        """files: as `prepare` wrote them."""
+        self.name, self.files = name, list(files)
+        self.training = [index for index, kept in enumerate(kept_back) if not kept]
+        self.held_out = [index for index, kept in enumerate(kept_back) if kept]
+
+    def __len__(self) -> int:
+        """Number of pictures."""
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> RegionSample:
+        """Read one. Raises DataError."""
+        file = self.files[index]
+        try:
+            with np.load(file) as arrays:
+                return RegionSample(file.stem, arrays["image"], arrays["regions"])
+        except (OSError, ValueError, KeyError, BadZipFile) as error:
+            raise DataError(f"{file}: is damaged ({error}); delete it, it is then prepared anew") from error
+
+
+def find(kind: str, folder: Path, teacher: Teacher | None) -> list[Found]:
+    """The pictures of a folder, of one of KINDS. Raises DataError where there are none, or no teacher they need."""
+    if kind not in KINDS:
+        raise DataError(f"{kind!r} is no kind of pictures: one of {', '.join(KINDS)}")
+    if not folder.is_dir():
+        raise DataError(f"there is no folder {folder}")
+    if kind in ("stereo", "photographs"):
+        if teacher is None:
+            raise DataError(f"{folder} has no labels: give --teacher and --teacher-weights, or leave {kind} out")
+        readers = stereo(folder, teacher) if kind == "stereo" else photographs(folder, teacher)
+    elif kind == "masks":
+        readers = masks(folder, teacher)
+    else:
+        readers = camvid(folder) if kind == "camvid" else no_sky(folder)
+    found = list(readers)
+    if not found:
+        raise DataError(f"{folder}: no pictures of kind {kind} are in it")
+    return found
+
+
+def camvid(folder: Path) -> Iterator[Found]:
+    """SegNet's CamVid: train/, trainannot/, val/, valannot/; a drive is a group. No teacher has a say."""
+    for part in ("train", "val"):
+        labels = by_stem(folder / f"{part}annot") if (folder / f"{part}annot").is_dir() else {}
+        for key in labels:
+            picture, label = folder / part / f"{key}.jpg", labels[key]
+
+            def read(key: str = key, picture: Path = picture, label: Path = label) -> RegionSample:
+                image, classes = read_rgb(picture), read_grey(label)
+                same_size(image, classes, label)
+                sky = classes == CAMVID_SKY
+                far = skyline(sky, np.isin(classes, CAMVID_TALL), np.isin(classes, CAMVID_GROUND))
+                return sample(key, image, sky, far, classes != CAMVID_UNKNOWN)
+
+            yield Found(key, key.split("_")[0], read)
+
+
+def masks(folder: Path, teacher: Teacher | None) -> Iterator[Found]:
+    """NAME.jpg (or .png) and NAME_sky.png, white = sky; what else is far, a teacher may say."""
+    files = by_stem(folder)
+    for key, picture in files.items():
+        if f"{key}_sky" not in files:
+            continue
+
+        def read(key: str = key, picture: Path = picture) -> RegionSample:
+            image, sky = read_rgb(picture), read_rgb(files[f"{key}_sky"])[..., 0] > 127
+            same_size(image, sky, files[f"{key}_sky"])
+            far = teacher(image)[1] * ~sky if teacher else np.zeros(sky.shape, np.float32)
+            return sample(key, image, sky, far, np.ones(sky.shape, bool))
+
+        yield Found(key, key, read)
+
+
+def no_sky(folder: Path) -> Iterator[Found]:
+    """Indoors: whatever a window shows, it is no sky. NYU frames without their white border, in groups of scenes."""
+    if (folder / "frames.csv").is_file():
+        frames = NyuFrames(folder)
+        for index in range(len(frames)):
+
+            def read_frame(index: int = index) -> RegionSample:
+                one = frames[index]
+                nothing = np.zeros(one.disparity.shape, bool)
+                return sample(one.key, one.image, nothing, nothing, np.isfinite(one.disparity))
+
+            yield Found(frames.key(index), frames.group(index), read_frame)
+        return
+    for key, file in picture_files(folder):
+
+        def read(key: str = key, file: Path = file) -> RegionSample:
+            image = read_picture(file)
+            nothing = np.zeros(image.shape[:2], bool)
+            return sample(key, image, nothing, nothing, np.ones(image.shape[:2], bool))
+
+        yield Found(key, key, read)
+
+
+def stereo(folder: Path, teacher: Teacher) -> Iterator[Found]:
+    """Both eyes of every pair that the builder finds."""
+    for source in discover(folder).sources:
+        for eye in ("left", "right"):
+
+            def read(key: str = f"{source.key}-{eye}", source: object = source, eye: str = eye) -> RegionSample:
+                image: Picture = getattr(read_pair(source, SIDE), eye)  # type: ignore[arg-type]
+                return taught(key, image, teacher)
+
+            yield Found(f"{source.key}-{eye}", source.key, read)
+
+
+def photographs(folder: Path, teacher: Teacher) -> Iterator[Found]:
+    """Every picture file below a folder."""
+    for key, file in picture_files(folder):
+
+        def read(key: str = key, file: Path = file) -> RegionSample:
+            return taught(key, read_picture(file), teacher)
+
+        yield Found(key, key, read)
+
+
+def picture_files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Key and file of every picture below a folder that is no ground truth."""
+    for file in sorted(folder.rglob("*")):
+        inside = file.relative_to(folder)
+        if file.suffix.lower() in EXTENSIONS and not is_ground_truth(inside):
+            yield "-".join(inside.with_suffix("").parts), file
+
+
+def taught(key: str, image: Picture, teacher: Teacher) -> RegionSample:
+    """A picture as the teacher sees it."""
+    small = shrunk(image)
+    sky, far = teacher(small)
+    return sample(key, small, sky, far, np.ones(sky.shape, bool))
+
+
+def sample(key: str, image: Picture, sky: Shares, far: Shares, known: BoolMap) -> RegionSample:
+    """HxWx3 uint8 and HxW shares, brought to SIDE."""
+    small = shrunk(image)
+    size = (small.shape[1], small.shape[0])
+    shares = np.stack([sky, far, np.float32(1) - sky - far], -1).clip(0, 1) * known[..., None]
+    shares = cv2.resize(shares.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    sure = cv2.resize(known.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.999
+    regions = np.round(255 * shares).astype(np.uint8) * sure[..., None]
+    return RegionSample(key, small, regions)
+
+
+def shrunk(image: Picture) -> Picture:
+    """The longer side at most SIDE."""
+    shrink = SIDE / max(image.shape[:2])
+    if shrink >= 1:
+        return image
+    height, width = (max(1, round(side * shrink)) for side in image.shape[:2])
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def in_fold(found: Sequence[Found], fold: int | None) -> list[bool]:
+    """Of each picture, whether a fold keeps it back: whole groups, dealt out in the order of a hash of their names."""
+    groups = sorted({one.group for one in found}, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+    part = {name: number % FOLDS for number, name in enumerate(groups)}
+    return [part[one.group] == fold for one in found]
+
+
+def prepare(
+    kind: str,
+    folder: Path,
+    teacher: Teacher | None,
+    cache: Path,
+    fold: int | None,
+    tick: Callable[[int, int], None],
+) -> tuple[RegionSet, list[str]]:
+    """Read every picture of a folder into `cache` unless it is there already.
+
+    fold: the part kept from training, 0 to FOLDS - 1, or None. What only the teacher has labelled is never kept back,
+    as it proves nothing. tick: (done, of). Returns the set, and a sentence for each picture that could not be read.
+    Raises DataError.
+    """
+    found = find(kind, folder, teacher)
+    home = cache / f"{kind}-{folder.resolve().name}-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]}"
+    home.mkdir(parents=True, exist_ok=True)
+    taught_only = kind in ("stereo", "photographs")
+    files, kept_back, problems = [], [], []
+    for number, (one, kept) in enumerate(zip(found, in_fold(found, fold), strict=True), 1):
+        file = home / f"{one.key}.npz"
+        if not file.is_file():
+            try:
+                made = one.read()
+            except (InputError, DataError) as error:
+                problems.append(f"left out: {error}")
+                continue
+            buffer = io.BytesIO()
+            np.savez(buffer, image=made.image, regions=made.regions)
+            write_atomic(file, buffer.getvalue())
+        files.append(file)
+        kept_back.append(kept and not taught_only)
+        tick(number, len(found))
+    if not files:
+        raise DataError(f"{folder}: none of its {len(found)} pictures can be read ({problems[0]})")
+    return RegionSet(f"{kind} {folder.name}", files, kept_back), problems

@@ -1,0 +1,190 @@
+"""From folders of pictures to the network that the package ships: what `python cli.py train-segmenter` does."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+
+from redweb_builder.sky_network import CLASSES, ENCODER, SkyNetwork, input_size
+from redweb_builder.store import write_atomic
+from trainer.config import TrainConfig
+from trainer.data.draws import Draws, Source
+from trainer.loop import train
+from trainer.losses.masked import Scalars, mean_where
+from trainer.models.encoder_weights import load_encoder_weights
+from trainer.progress import Judge, Summary, Verdict, Watch, silent
+from trainer.recipe import ENCODER_RATE, Phase, Recipe, cosine
+from trainer.segmenter.augment import augmented, geometry
+from trainer.segmenter.pictures import KINDS, RegionSet, prepare
+from trainer.segmenter.teacher import Teacher
+from trainer.start import weighted_path
+from trainer.types import RegionBatch
+
+FROZEN = ("conv_stem", "blocks.0.", "blocks.1.")  # edges and textures are what they were, and cost the most to train
+SHIPPED = "segmenter.safetensors"
+FIXED = {
+    "loss": "cross-entropy",
+    "encoder": ENCODER,
+    "ema": 0.998,
+    "pairs": 1,
+    "validations": 5,
+    "precision": "float32",
+}
+JUDGED = 40  # pictures of a set at most
+
+
+class RegionDraws(Draws):
+    """Draws of pictures with regions."""
+
+    def drawn(self, sample: Any) -> RegionBatch:
+        """Augmented, a batch of one."""
+        return augmented(sample, self.transform)
+
+
+def cross_entropy(logits: Tensor, batch: RegionBatch, _: Tensor) -> tuple[Tensor, Scalars]:
+    """Against the shares of sky, far and rest, where they are known."""
+    loss = -(batch.regions * F.log_softmax(logits, 1)).sum(1)
+    return mean_where(loss, batch.known > 0), {}
+
+
+def sky_and_far(config: TrainConfig) -> Recipe:
+    """The recipe: all of the network but the encoder's first stages, with the encoder at a slower rate."""
+    torch.manual_seed(config.seed)
+    network = SkyNetwork()
+    told = load_encoder_weights(network.network.encoder, ENCODER, config.encoder_weights)
+    for name, parameter in network.network.encoder.named_parameters():
+        parameter.requires_grad_(not any(part in name for part in FROZEN))
+
+    def optimiser(network: nn.Module) -> Optimizer:
+        assert isinstance(network, SkyNetwork)
+        encoder = [p for p in network.network.encoder.parameters() if p.requires_grad]
+        own = {id(p) for p in network.network.encoder.parameters()}
+        rest = [p for p in network.parameters() if id(p) not in own]
+        groups = [
+            {"params": encoder, "lr": 2 * ENCODER_RATE * config.learning_rate},
+            {"params": rest, "lr": config.learning_rate},
+        ]
+        return AdamW(groups, weight_decay=config.weight_decay)
+
+    phase = Phase("sky and far", config.epochs, cross_entropy, optimiser, cosine)
+    return Recipe(
+        network, {"name": "sky", "classes": CLASSES, "encoder": ENCODER}, (phase,), f"{config.size} px", (told,)
+    )
+
+
+def judge_on(sets: Sequence[RegionSet]) -> Judge:
+    """Sky as found by the bare network, in percent: IoU where pictures have sky, share of the pixels where none has."""
+
+    @torch.inference_mode()
+    def judge(network: nn.Module, device: torch.device) -> Verdict:
+        network.eval()
+        figures: dict[str, float] = {}
+        for one in sets:
+            both = either = pixels = 0
+            for index in one.held_out[:: -(-len(one.held_out) // JUDGED)]:
+                sample = one[index]
+                size = input_size(*sample.image.shape[:2])
+                small = cv2.resize(sample.image, size[::-1], interpolation=cv2.INTER_AREA)
+                tensor = torch.from_numpy(small).permute(2, 0, 1)[None].to(device).float() / 255
+                sky = network(tensor.contiguous(memory_format=torch.channels_last)).softmax(1)[0, 0].cpu().numpy()
+                found = cv2.resize(sky, sample.image.shape[1::-1]) > 0.5
+                known, truth = sample.regions.any(-1), sample.regions[..., 0] > 127
+                both += int((found & truth & known).sum())
+                either += int(((found | truth) & known).sum())
+                pixels += int(known.sum())
+            none = one.name.startswith("no-sky")
+            figures[one.name] = 100 * either / max(pixels, 1) if none else 100 * (1 - both / max(either, 1))
+        wrong = float(np.mean(list(figures.values()))) if figures else float("nan")
+        return Verdict({"wrong": wrong, **figures} if figures else {})
+
+    return judge
+
+
+def told_set(told: str) -> tuple[str, Path, float]:
+    """ "KIND:FOLDER[=WEIGHT]" -> kind, folder and weight. Raises ValueError."""
+    kind, colon, path = told.partition(":")
+    if not colon:
+        raise ValueError(f"--data {told}: give KIND:FOLDER, KIND being one of {', '.join(KINDS)}")
+    return (kind, *weighted_path(path))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Sets to draw from, and notes for people. identity: what makes a run on them this run."""
+
+    sources: list[Source[RegionSet]]
+    judged: list[RegionSet]
+    notes: list[str]
+    identity: dict[str, object]
+
+
+def prepared(
+    data: Sequence[tuple[str, Path, float]],
+    teacher: tuple[Path, Path] | None,
+    fold: int | None,
+    out: Path,
+    tick: Callable[[int, int], None] = lambda *_: None,
+) -> Prepared:
+    """Read and label all pictures into OUT/pictures, once.
+
+    data: kind, folder and weight (how often an epoch) of each set. teacher: its code and its weights. fold: the third
+    kept back to validate on, or None to train on everything. Raises DataError.
+    """
+    taught = Teacher(*teacher) if teacher else None
+    sources, judged, notes = [], [], []
+    for kind, folder, weight in data:
+        pictures, problems = prepare(kind, folder, taught, out / "pictures", fold, tick)
+        sources.append(Source(pictures, pictures.training, weight))
+        judged += [pictures] if pictures.held_out else []
+        notes.append(f"{folder}: {len(pictures.training)} to train on, {len(pictures.held_out)} held out, x{weight:g}")
+        notes += problems
+    identity: dict[str, object] = {
+        "data": [[kind, str(folder), weight] for kind, folder, weight in data],
+        "fold": fold,
+        "teacher": hashlib.sha256(teacher[1].read_bytes()).hexdigest() if teacher else None,
+    }
+    return Prepared(sources, judged, notes, identity)
+
+
+def train_segmenter(
+    data: Prepared, config: TrainConfig, out: Path, *, overwrite: bool = False, watch: Watch = silent
+) -> Summary:
+    """Train, or go on, and write what can be shipped: OUT/segmenter.safetensors and its checksum.
+
+    Raises DataError, ValueError, WeightsUnavailable, CheckpointError, TrainingError.
+    """
+    summary = train(
+        sky_and_far(config),
+        RegionDraws(data.sources, geometry(config.size), config.seed),
+        judge_on(data.judged),
+        config,
+        out,
+        identity=data.identity,
+        notes=data.notes,
+        overwrite=overwrite,
+        watch=watch,
+    )
+    if summary.leads:
+        ship(out / "last.safetensors", out)
+    return summary
+
+
+def ship(checkpoint: Path, folder: Path) -> None:
+    """Write a checkpoint's weights as fp16, and their SHA-256 as sha256sum prints it, beside each other."""
+    weights = load_file(checkpoint)
+    tensors = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
+    content = save(tensors)
+    write_atomic(folder / SHIPPED, content)
+    line = f"{hashlib.sha256(content).hexdigest()}  {SHIPPED}\n"
+    write_atomic(folder / f"{SHIPPED}.sha256", line.encode())
