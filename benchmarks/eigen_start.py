@@ -36,6 +36,7 @@ from trainer.start import mean_log_depth, opened_sets
 BATCH = 16
 STEPS = 360
 CROPS = 4  # of every frame, for the full layers
+RIDGE = 4.0
 RATE = 1e-3
 
 
@@ -112,8 +113,8 @@ def imitate(nyu: Path, out: Path, where: torch.device, steps: int = STEPS) -> No
 def settle(coarse: Coarse, features: Tensor, residuals: Tensor) -> None:
     """Give the full layers a start in closed form, where SGD would need many steps to get to.
 
-    The first: its random weights on standardised features. The second: the least squares of what dropout will make of
-    the first's output (half of it dropped adds its diagonal to the normal equations).
+    The first: its random weights on standardised features. The second: the least squares of the first's output, with
+    the diagonal of the normal equations added as a ridge: once is what dropout of one half amounts to.
 
     features: Nx12288 float32. residuals: Nx4070, log depth less the mean map, 0 where unknown.
     """
@@ -128,7 +129,7 @@ def settle(coarse: Coarse, features: Tensor, residuals: Tensor) -> None:
     hidden = (said / scale).relu_()
     middle, level = hidden.mean(dim=0), residuals.mean(dim=0)
     squares = hidden.T @ hidden
-    normal = squares - len(hidden) * torch.outer(middle, middle) + torch.diag(squares.diagonal())
+    normal = squares - len(hidden) * torch.outer(middle, middle) + RIDGE * torch.diag(squares.diagonal())
     wanted = hidden.T @ residuals - len(hidden) * torch.outer(middle, level)
     last.weight.copy_(torch.cholesky_solve(wanted, torch.linalg.cholesky(normal)).T)
     last.bias.copy_(level - last.weight @ middle)
