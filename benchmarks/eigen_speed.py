@@ -5,7 +5,7 @@
 "bare" is forward, loss, backward and optimiser step on tensors in memory, in the precision and memory format that the
 loop chooses. "loop" is the whole of training on frames on the disk, from its second step on: augmentation, running mean
 of the weights, clipping, logging; the frames are decoded before. Both are taken in turn; the median ratio counts. With
-OMP_NUM_THREADS=1 on CPU it is processor time, which other work on the machine hardly changes.
+OMP_NUM_THREADS=1 on CPU it is processor time of the training process, which other work on the machine hardly changes.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ FRAMES = 40
 @click.option("--batch", default=32, show_default=True)
 @click.option("--steps", default=4, show_default=True, help="Of each phase, a round.")
 @click.option("--rounds", default=3, show_default=True)
-def main(backbone: str | None, batch: int, steps: int, rounds: int) -> None:
+@click.option("--workers", default=1, show_default=True, help="0 = augment in the process that trains.")
+def main(backbone: str | None, batch: int, steps: int, rounds: int, workers: int) -> None:
     """Print the rates of every phase, and their ratio."""
     keep_freed_memory()
     device = choose_device("auto")
@@ -59,7 +60,7 @@ def main(backbone: str | None, batch: int, steps: int, rounds: int) -> None:
             fine_epochs=0 if backbone else -(-steps * batch // frames),
             validation=0.1,
             validations=1,
-            workers=2 if torch.cuda.is_available() else 0,
+            workers=workers,
         )
         for turn in range(rounds):
             bare = {phase.name: seconds for phase, seconds in _bare(config, device, precision)}

@@ -34,8 +34,8 @@ from trainer.start import train_metric_depth
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 @click.option("--alexnet", type=click.Path(path_type=Path), help="torchvision's weights.")
 @click.option("--device", default="auto", show_default=True)
-@click.option("--epochs", type=int, nargs=3, default=(17, 5, 14), show_default=True, help="Coarse, fine, modern.")
-@click.option("--learning-rate", default=3.0, show_default=True, help="Factor on the paper's rates.")
+@click.option("--epochs", type=int, nargs=3, default=(1, 1, 14), show_default=True, help="Coarse, fine, modern.")
+@click.option("--learning-rate", default=0.1, show_default=True, help="Factor on the paper's rates.")
 @click.option("--part", default="val", show_default=True, help="test = the 654 frames, where they are there.")
 def main(
     nyu: Path,

@@ -111,4 +111,4 @@ def preset(model: str, backbone: str | None = None) -> TrainConfig:
         return TrainConfig(model=model, backbone=backbone)
     if backbone:
         return TrainConfig(model=model, backbone=backbone, channels=32, batch=8, epochs=14, learning_rate=1e-3)
-    return TrainConfig(model=model, batch=32, epochs=40, fine_epochs=15, learning_rate=1.0)
+    return TrainConfig(model=model, batch=32, epochs=40, fine_epochs=15, learning_rate=1.0, validations=6)

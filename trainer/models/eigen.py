@@ -139,12 +139,16 @@ class Coarse(nn.Module):
         """The five that start from ImageNet where its weights can be had."""
         return self.conv1, self.conv2, self.conv3, self.conv4, self.conv5
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """See the class."""
+    def features(self, pixels: Tensor) -> Tensor:
+        """What the convolutions see, before their last pool: Bx256x13x18."""
         x = self.pool1(F.relu(self.conv1(pixels)))
         x = self.pool2(F.relu(self.conv2(x)))
         x = F.relu(self.conv4(F.relu(self.conv3(x))))
-        x = self.pool5(F.relu(self.conv5(x)))
+        return F.relu(self.conv5(x))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """See the class."""
+        x = self.pool5(self.features(pixels))
         x = self.dropout(F.relu(self.full6(x.flatten(1))))
         depth: Tensor = self.full7(x)
         return depth.view(-1, *MAP)
