@@ -57,8 +57,10 @@ def sky_area(left: Picture, raw: FloatMap, valid: BoolMap, regions: Regions) -> 
     """
     sky: BoolMap = regions.sky > SKY
     ground = valid & ~sky
-    if not sky.any() or not ground.any():
+    if not sky.any():
         return sky
+    if not ground.any():
+        return np.zeros_like(sky)  # sky from border to border is a blank picture, which the filters are to judge
     middle = np.percentile(raw[ground], 60)
     inner = cv2.erode(sky.astype(np.uint8), np.ones((SKY_RIM_PX, SKY_RIM_PX), np.uint8)) > 0
     witness = inner & valid & textured(left)
