@@ -32,6 +32,7 @@ from trainer.models.rednet import IMAGENET_MEAN, IMAGENET_STD
 from trainer.precision import autocast, chosen_precision
 from trainer.recipe import cosine
 from trainer.start import mean_log_depth, opened_sets
+from trainer.types import Batch
 
 BATCH = 16
 STEPS = 360
@@ -141,6 +142,7 @@ def _seen(coarse: Coarse, draws: Draws, mean_map: Tensor, where: torch.device) -
     network = Eigen().to(where)
     features, residuals = [], []
     for batch in batches(draws, range(CROPS * draws.epoch_length), BATCH, 0, pin=False):
+        assert isinstance(batch, Batch)
         pixels = network.normalised(batch.to(where).pixels())
         features.append(coarse.pool5(coarse.features(pixels)).flatten(1))
         disparity, valid = batch.disparity[TARGET], batch.valid[TARGET]

@@ -19,7 +19,7 @@ from redweb_builder.types import BoolMap, FloatMap, Label, Mask, Picture, Region
 SKY, FAR = 0.5, 0.5
 MIN_SKY_SHARE = 5e-4  # smaller blobs of sky are windows and lamps
 SKY_RIM_PX = 15  # this near its border, what is confirmed in the sky may belong to the border
-WITNESS_SHARE = 0.02  # of a blob of sky must be textured and confirmed to contradict it
+MOSTLY = 1 / 3  # of a blob of sky; contradicted in more of it, it is none
 SPECKLE_SHARE = 2e-4
 SPECKLE_STEP_PX = 1.0
 FIRM_PX = 1.0  # this close to its surface, a disparity is averaged with it
@@ -50,10 +50,11 @@ def refine(left: Picture, match: Match, valid: BoolMap, regions: Regions, right:
 
 
 def sky_area(left: Picture, raw: FloatMap, valid: BoolMap, regions: Regions) -> BoolMap:
-    """HxW bool: sky by the photograph, dropped blob by blob where it is tiny or the two views contradict it.
+    """HxW bool: sky by the photograph, dropped where it is tiny or the two views contradict it.
 
-    A blob whose disparities are mostly nearer than most of the scene is a ceiling or a wall. Only texture well inside
-    the blob may say so: flow in blank sky is borrowed from the branches and roofs around it.
+    What is nearer than most of the scene is a ceiling, a wall or a tree; a blob that is so for more than a third is no
+    sky at all. Only texture well inside the blob may say so: flow in blank sky is borrowed from the branches and roofs
+    around it.
     """
     sky: BoolMap = regions.sky > SKY
     ground = valid & ~sky
@@ -62,15 +63,15 @@ def sky_area(left: Picture, raw: FloatMap, valid: BoolMap, regions: Regions) -> 
     if not ground.any():
         return np.zeros_like(sky)  # sky from border to border is a blank picture, which the filters are to judge
     middle = np.percentile(raw[ground], 60)
-    inner = cv2.erode(sky.astype(np.uint8), np.ones((SKY_RIM_PX, SKY_RIM_PX), np.uint8)) > 0
-    witness = inner & valid & textured(left)
+    rim = np.ones((SKY_RIM_PX, SKY_RIM_PX), np.uint8)
+    inner = cv2.erode(sky.astype(np.uint8), rim) > 0
+    nearer = cv2.dilate((inner & valid & textured(left) & (raw > middle)).astype(np.uint8), rim) > 0
     count, blobs, stats, _ = cv2.connectedComponentsWithStats(sky.astype(np.uint8))
     for blob in range(1, count):
         inside = blobs == blob
         area = stats[blob, cv2.CC_STAT_AREA]
-        told = raw[inside & witness]
-        if area < MIN_SKY_SHARE * raw.size or (told.size > WITNESS_SHARE * area and np.median(told) > middle):
-            sky = sky & ~inside
+        wrong = inside & nearer
+        sky = sky & ~(inside if area < MIN_SKY_SHARE * raw.size or wrong.sum() > MOSTLY * area else wrong)
     return sky
 
 
