@@ -181,3 +181,10 @@ def test_scaled_and_reencoded_copies_are_near_duplicates(tmp_path: Path) -> None
         hashes.append((imagehash.phash(Image.fromarray(left)), imagehash.phash(Image.open(copy))))
     assert all(one - two <= 4 for one, two in hashes)
     assert hashes[0][0] - hashes[1][0] > 4
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 400), (400, 1), (3, 3), (40, 2)])
+def test_a_picture_that_is_hardly_one_has_no_mount(shape: tuple[int, int]) -> None:
+    blank = np.full((*shape, 3), 20, np.uint8)
+    assert inside_margin(blank) == Box.whole(blank)
+    assert inside_mount(blank, blank) == (Box.whole(blank), Box.whole(blank))

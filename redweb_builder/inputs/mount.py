@@ -125,6 +125,8 @@ def inside_mount(first: Picture, second: Picture) -> tuple[Box, Box]:
 def _peel(eyes: Sequence[Picture]) -> list[Box]:
     """Straight margins taken off round by round: a scan's white rim, then the card's mount."""
     boxes = [Box.whole(eye) for eye in eyes]
+    if min(min(box.size) for box in boxes) < SMALLEST:
+        return boxes
     for _ in range(4):
         parts = [box.cut(eye) for box, eye in zip(boxes, eyes, strict=True)]
         inner = [part.within(box) for part, box in zip(_peeled(parts), boxes, strict=True)]
