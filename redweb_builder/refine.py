@@ -20,6 +20,9 @@ SKY, FAR = 0.5, 0.5
 MIN_SKY_SHARE = 5e-4  # smaller blobs of sky are windows and lamps
 SKY_RIM_PX = 15  # this near its border, what is confirmed in the sky may belong to the border
 MOSTLY = 1 / 3  # of a blob of sky; contradicted in more of it, it is none
+WELL_MATCHED = 0.15  # of a blob's inside: texture of a painted sky, more than the borrowed specks of a blank one
+FARTHEST = 20  # percentile of the ground's disparity: clouds are not nearer
+AMONG = 0.03  # of the ground's range of disparity, added to that; half a pixel at least
 SPECKLE_SHARE = 2e-4
 SPECKLE_STEP_PX = 1.0
 FIRM_PX = 1.0  # this close to its surface, a disparity is averaged with it
@@ -53,8 +56,8 @@ def sky_area(left: Picture, raw: FloatMap, valid: BoolMap, regions: Regions) -> 
     """HxW bool: sky by the photograph, dropped where it is tiny or the two views contradict it.
 
     What is nearer than most of the scene is a ceiling, a wall or a tree; a blob that is so for more than a third is no
-    sky at all. Only texture well inside the blob may say so: flow in blank sky is borrowed from the branches and roofs
-    around it.
+    sky at all. Nor is one, like the sky on a poster, that is well matched and not among the farthest. Only texture
+    well inside the blob may say so: flow in blank sky is borrowed from the branches and roofs around it.
     """
     sky: BoolMap = regions.sky > SKY
     ground = valid & ~sky
@@ -62,16 +65,21 @@ def sky_area(left: Picture, raw: FloatMap, valid: BoolMap, regions: Regions) -> 
         return sky
     if not ground.any():
         return np.zeros_like(sky)  # sky from border to border is a blank picture, which the filters are to judge
-    middle = np.percentile(raw[ground], 60)
+    least, farthest, middle, most = np.percentile(raw[ground], (1, FARTHEST, 60, 99))
+    among = farthest + max(0.5, AMONG * (most - least))
     rim = np.ones((SKY_RIM_PX, SKY_RIM_PX), np.uint8)
     inner = cv2.erode(sky.astype(np.uint8), rim) > 0
-    nearer = cv2.dilate((inner & valid & textured(left) & (raw > middle)).astype(np.uint8), rim) > 0
+    matched = inner & valid & textured(left)
+    nearer = cv2.dilate((matched & (raw > middle)).astype(np.uint8), rim) > 0
     count, blobs, stats, _ = cv2.connectedComponentsWithStats(sky.astype(np.uint8))
     for blob in range(1, count):
         inside = blobs == blob
         area = stats[blob, cv2.CC_STAT_AREA]
         wrong = inside & nearer
-        sky = sky & ~(inside if area < MIN_SKY_SHARE * raw.size or wrong.sum() > MOSTLY * area else wrong)
+        seen = raw[inside & matched]
+        painted = len(seen) > WELL_MATCHED * (inside & inner).sum() and np.median(seen) > among
+        none = area < MIN_SKY_SHARE * raw.size or wrong.sum() > MOSTLY * area or painted
+        sky = sky & ~(inside if none else wrong)
     return sky
 
 

@@ -1,0 +1,49 @@
+"""Sky by the photograph against what the two views say of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from redweb_builder.refine import sky_area
+from redweb_builder.types import BoolMap, FloatMap, Picture, Regions
+
+GROUND_FAR, GROUND_NEAR = 4.0, 20.0
+
+
+def scene(sky_disparity: float, texture: float) -> tuple[Picture, FloatMap, BoolMap, Regions]:
+    """A ground that comes nearer row by row under a sky of one disparity, a share of which has texture."""
+    generator = np.random.default_rng(0)
+    left = np.full((120, 160, 3), 200, np.uint8)
+    columns = round(160 * texture)
+    left[:, :columns] = generator.integers(0, 256, (120, columns, 1), np.uint8)
+    disparity = np.repeat(np.linspace(GROUND_FAR, GROUND_NEAR, 120, dtype=np.float32)[:, None], 160, 1)
+    disparity[:50] = sky_disparity
+    sky = np.zeros((120, 160), np.float32)
+    sky[:50] = 1
+    return left, disparity, np.ones(sky.shape, bool), Regions(sky, np.zeros_like(sky))
+
+
+@pytest.mark.parametrize(
+    ("sky_disparity", "texture", "kept"),
+    [
+        (2.0, 1.0, 1.0),  # clouds, matched and farthest
+        (14.0, 1.0, 0.0),  # a poster of a sky, in the middle of the scene but not nearer than most of it
+        (14.0, 0.0, 1.0),  # a blank sky: its disparity is borrowed
+        (14.0, 0.1, 1.0),  # a few specks prove nothing
+        (30.0, 1.0, 0.0),  # a ceiling
+    ],
+)
+def test_texture_that_is_matched_tells_a_painted_sky(sky_disparity: float, texture: float, kept: float) -> None:
+    sky = sky_area(*scene(sky_disparity, texture))
+    assert sky[:50].mean() == kept
+    assert not sky[50:].any()
+
+
+def test_only_the_contradicted_part_of_a_sky_is_taken_out() -> None:
+    left, disparity, valid, regions = scene(2.0, 1.0)
+    disparity[:50, 60:80] = 30  # a tree that passed for sky
+    sky = sky_area(left, disparity, valid, regions)
+    assert not sky[10:40, 60:80].any()
+    assert sky[:50, :40].all()
+    assert sky[:50, 100:].all()
