@@ -6,6 +6,8 @@ the right view shows is FILLED; what no surface reaches stays UNKNOWN.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +48,7 @@ def refine(left: Picture, match: Match, valid: BoolMap, regions: Regions, right:
     firm = np.where(off <= FIRM_PX, (match.disparity + surface) / 2, match.disparity)
     disparity = np.where(confirmed, firm, surface).astype(np.float32)
     doubt = doubt_of(match, surface)
-    measured = (doubt <= MEASURED_PX) & np.isfinite(disparity)
+    measured = (doubt <= MEASURED_PX) & np.isfinite(disparity) & np.isfinite(match.error)  # it must be in both views
     disparity = calm_far_field(disparity, measured, regions.far > FAR)
     confidence = np.where(sky, np.round(255 * regions.sky), confidence_of(doubt)).astype(np.uint8)
     return assemble(disparity, measured, sky, confidence)
@@ -71,16 +73,23 @@ def sky_area(left: Picture, raw: FloatMap, valid: BoolMap, regions: Regions) -> 
     inner = cv2.erode(sky.astype(np.uint8), rim) > 0
     matched = inner & valid & textured(left)
     nearer = cv2.dilate((matched & (raw > middle)).astype(np.uint8), rim) > 0
-    count, blobs, stats, _ = cv2.connectedComponentsWithStats(sky.astype(np.uint8))
+    left_of_it = sky.copy()
+    for window, inside in blobs(sky):
+        wrong = inside & nearer[window]
+        seen = raw[window][inside & matched[window]]
+        painted = len(seen) > WELL_MATCHED * (inside & inner[window]).sum() and np.median(seen) > among
+        none = inside.sum() < MIN_SKY_SHARE * raw.size or wrong.sum() > MOSTLY * inside.sum() or painted
+        left_of_it[window] &= ~(inside if none else wrong)
+    return left_of_it
+
+
+def blobs(mask: BoolMap) -> Iterator[tuple[tuple[slice, slice], BoolMap]]:
+    """Each connected part of a mask: the window around it, and where it is in that. Foliage has thousands."""
+    count, numbers, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     for blob in range(1, count):
-        inside = blobs == blob
-        area = stats[blob, cv2.CC_STAT_AREA]
-        wrong = inside & nearer
-        seen = raw[inside & matched]
-        painted = len(seen) > WELL_MATCHED * (inside & inner).sum() and np.median(seen) > among
-        none = area < MIN_SKY_SHARE * raw.size or wrong.sum() > MOSTLY * area or painted
-        sky = sky & ~(inside if none else wrong)
-    return sky
+        x, y, width, height = (int(value) for value in stats[blob, :4])
+        window = (slice(y, y + height), slice(x, x + width))
+        yield window, numbers[window] == blob
 
 
 def without_speckles(raw: FloatMap, valid: BoolMap) -> BoolMap:
@@ -96,12 +105,11 @@ def calm_far_field(disparity: FloatMap, measured: BoolMap, far: BoolMap) -> Floa
     if not filled.any():
         return disparity
     calmed = disparity.copy()
-    count, blobs = cv2.connectedComponents(far.astype(np.uint8))
-    for blob in range(1, count):
-        inside = blobs == blob
-        values = disparity[inside & measured]
+    for window, inside in blobs(far):
+        values = disparity[window][inside & measured[window]]
         if values.size > 50:
-            calmed[inside & filled] = np.clip(disparity[inside & filled], *np.percentile(values, FAR_SPREAD))
+            guessed = inside & filled[window]
+            calmed[window][guessed] = np.clip(disparity[window][guessed], *np.percentile(values, FAR_SPREAD))
     return calmed
 
 
