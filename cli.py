@@ -197,7 +197,10 @@ def refilter(dataset: Path, settings: tuple[str, ...], dry_run: bool) -> None:
     show_default=True,
     help="rednet = relative depth (Xian et al. 2018); eigen = depth in metres (Eigen et al. 2014), coarse then fine.",
 )
-@click.option("--backbone", help="eigen: this encoder in place of the paper's network, such as resnet50 or tu-NAME.")
+@click.option(
+    "--backbone",
+    help="eigen: this encoder in place of the paper's network, such as resnet50 or tu-NAME; then batch 8, 14 epochs.",
+)
 @click.option("--joint", is_flag=True, help="eigen: coarse and fine at once.")
 @click.option(
     "--data",
@@ -332,8 +335,8 @@ def train_segmenter(
     show_default=True,
     help="auto = the set's own test or validation part, else all of it; val = also what training held out.",
 )
-@click.option("--validation", default=0.1, show_default=True, help="Share that training held out, for --part val.")
-@click.option("--limit", type=int, help="At most so many pictures of each set.")
+@click.option("--validation", type=float, help="Share that training held out, for --part val.  [default: CHECKPOINT's]")
+@click.option("--limit", type=click.IntRange(1), help="At most so many pictures of each set.")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="For JSON and picture sheets.  [default: beside CHECKPOINT]"
 )
@@ -343,7 +346,7 @@ def evaluate(
     data: tuple[Path, ...],
     against: tuple[Path, ...],
     part: str,
-    validation: float,
+    validation: float | None,
     limit: int | None,
     out: Path | None,
     device: str,
@@ -358,22 +361,22 @@ def evaluate(
     with trainer_errors_for_people():
         from redweb_builder.device import choose_device
         from trainer import evaluate as evaluation
-        from trainer.checkpoint import weights_file
+        from trainer.checkpoint import read_header, weights_file
         from trainer.evaluate_metric import evaluate_metric, in_metres, metric_networks
 
         where = choose_device(device)
         predictors = {str(path): evaluation.predictor(path, where) for path in (checkpoint, *against)}
         metric = metric_networks((checkpoint, *against), where)
-        rows, sheets = [], {}
+        share = read_header(weights_file(checkpoint)).get("validation", 0.1) if validation is None else validation
+        tables = []
         for path in data:
             with counting(str(path)) as tick:
                 metres = bool(metric) and in_metres(path)
-                tables = [evaluate_metric(metric, path, part, validation, where, limit, tick)] if metres else []
+                if metres:
+                    tables.append(evaluate_metric(metric, path, part, share, where, limit, tick))
                 if len(metric) < len(predictors) or not metres:
-                    tables.append(evaluation.evaluate(predictors, path, part, validation, limit, tick))
-            for found, sheet in tables:
-                rows += found
-                sheets[found[0].data] = sheet
+                    tables.append(evaluation.evaluate(predictors, path, part, share, limit, tick))
+        rows, sheets = evaluation.gathered(tables)
         folder = out or weights_file(checkpoint).parent / "evaluation"
         evaluation.write_report(rows, sheets, folder)
         print_rows(rows)
@@ -397,12 +400,20 @@ def predict(checkpoint: Path, source: Path, out: Path, side_by_side: bool, devic
         from redweb_builder.device import choose_device
         from trainer.checkpoint import load_network, read_header, weights_file
         from trainer.predict import predict_files
+        from trainer.types import DataError
 
         where = choose_device(device)
         network = load_network(checkpoint, where)
         size = int(read_header(weights_file(checkpoint)).get("size", 384))
+        unread = 0
         for written in predict_files(network, source, out, size, where, side_by_side):
-            click.echo(f"{written.depth}  {written.colour}")
+            if isinstance(written, DataError):
+                click.echo(str(written), err=True)
+                unread += 1
+            else:
+                click.echo(f"{written.depth}  {written.colour}")
+        if unread:
+            raise DataError(f"{unread} files could not be read; the others are done")
 
 
 @main.command("convert-nyu")

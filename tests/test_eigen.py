@@ -417,6 +417,28 @@ def test_joint_training_has_one_phase_and_moves_both(nyu: Path, tmp_path: Path, 
         assert not torch.equal(start[name], end[name]), name
 
 
+@pytest.mark.parametrize("joint", [False, True])
+def test_a_bad_first_step_of_a_phase_costs_one_step(
+    joint: bool, nyu: Path, tmp_path: Path, narrow: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the phase nor the next step's gradients are lost with it."""
+    config = replace(SETTINGS, joint=joint, epochs=1, fine_epochs=0 if joint else 1)
+    bad = 1 if joint else 3  # the first of the fine phase; before it, the last of the coarse one
+    calls = [0]
+
+    def poisoned(z: Any, batch: Any, uniform: Any) -> Any:
+        calls[0] += 1
+        loss, scalars = scale_invariant_log(z, batch, uniform)
+        return (loss * torch.nan if calls[0] in (bad - 1, bad) else loss), scalars
+
+    monkeypatch.setattr("trainer.metric_recipe.scale_invariant_log", poisoned)
+    summary = train_metric_depth([(nyu, 1.0)], config, tmp_path)
+    assert summary.skipped == (1 if joint else 2)
+    network = load_network(tmp_path / "last.safetensors")
+    assert isinstance(network, Eigen)
+    assert list(network.maps(torch.rand(1, 3, 228, 304))) == ["coarse", "coarse + fine"]
+
+
 def test_frames_are_decoded_once(nyu: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from trainer.data import nyu_files
 

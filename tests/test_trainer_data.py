@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -234,6 +235,13 @@ def test_a_draw_depends_on_its_number_alone() -> None:
         assert torch.equal(one.image, back[n].image)  # type: ignore[union-attr]
         assert torch.equal(one.disparity, back[n].disparity)  # type: ignore[union-attr]
     assert not torch.equal(forth[0].image, forth[6].image)  # type: ignore[union-attr]
+
+
+def test_draws_can_be_sent_to_worker_processes() -> None:
+    """As they are where workers are spawned, not forked."""
+    draws = Draws([Source(Given([RAMP] * 4), range(4))], augmentation(64), seed=1)
+    first = draws[2]
+    assert torch.equal(pickle.loads(pickle.dumps(draws))[2].image, first.image)  # type: ignore[union-attr]
 
 
 # ---- transforms -------------------------------------------------------------------------------------------------

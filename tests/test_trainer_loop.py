@@ -19,11 +19,13 @@ from click.testing import CliRunner
 from PIL import Image
 
 from cli import main
-from trainer.checkpoint import CheckpointError, load_network
+from trainer.checkpoint import CheckpointError, load_network, load_state
 from trainer.config import TrainConfig
+from trainer.distributed import synchronised
 from trainer.loop import TrainingError
+from trainer.models.rednet import RedNet, RedNetConfig
 from trainer.progress import Progress
-from trainer.recipe import constant, cosine, staircase
+from trainer.recipe import constant, cosine, relative_depth, staircase
 from trainer.start import train_relative_depth, weighted_path
 
 SETTINGS = TrainConfig(
@@ -158,6 +160,39 @@ def test_a_step_that_is_not_a_number_is_skipped_and_several_stop_the_run(
     calls[0], bad_steps = 0, set(range(2, 99))
     with pytest.raises(TrainingError, match=r"5 steps in a row.*--learning-rate"):
         run(data, tmp_path / "all")
+
+
+def test_two_sets_of_one_name_are_judged_apart(data: Path, tmp_path: Path) -> None:
+    (tmp_path / data.name).symlink_to(data)
+    seen: list[Progress] = []
+    sets = [(data, 1.0), (tmp_path / data.name, 1.0)]
+    train_relative_depth(sets, replace(SETTINGS, epochs=1), tmp_path / "out", watch=seen.append)
+    figures = next(one.verdict for one in reversed(seen) if one.verdict).figures
+    assert list(figures) == ["WKDR", f"WKDR {data.name}", f"WKDR {data.name}-2"]
+
+
+def test_norms_keep_their_activations_over_several_gpus() -> None:
+    """timm's norms hold the activation that follows them."""
+    network = RedNet(RedNetConfig("tu-tf_efficientnet_lite0", 8)).eval()
+    image = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        before = network(image)
+        torch.testing.assert_close(synchronised(network).eval()(image), before)
+    assert any(isinstance(part, torch.nn.SyncBatchNorm) for part in network.modules())
+
+
+def test_a_run_goes_on_in_fp16_where_it_began_without(whole: Path) -> None:
+    """The state of a run without a loss scale has none to give."""
+    state = load_state(whole)
+    assert state is not None
+    assert state["scaler"] == {}
+    with pytest.raises(RuntimeError, match="empty"):
+        torch.amp.GradScaler("cpu").load_state_dict(state["scaler"])  # why Run asks first
+
+
+def test_an_encoder_that_does_not_take_the_crops_is_a_sentence() -> None:
+    with pytest.raises(ValueError, match="encoder tu-swin_tiny_patch4_window7_224 does not work on 64 px crops"):
+        relative_depth(replace(SETTINGS, encoder="tu-swin_tiny_patch4_window7_224"))
 
 
 def test_the_l2_warm_up_is_a_phase_before(data: Path, tmp_path: Path) -> None:

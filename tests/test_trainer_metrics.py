@@ -37,6 +37,21 @@ def test_the_ratio_decides_what_is_equal() -> None:
     assert not ordinal(two, two, np.ones_like(two, bool), ratio=False, noise=0.0096).relation.any()
 
 
+def test_sky_is_farther_than_the_farthest_ground_and_equal_to_itself() -> None:
+    """However little their labels differ; as in training."""
+    truth = np.tile(np.linspace(0, 10, 40, dtype=np.float32), (20, 1))
+    truth[:10] = 0
+    sky = np.zeros(truth.shape, bool)
+    sky[:10] = True
+    right, wrong = np.where(sky, -1, truth), np.where(sky, 0.05, truth)  # the second: over the farthest column
+    for prediction, least in ((right, 0.0), (wrong, 0.005)):
+        asked = ordinal(prediction, truth, ~np.isnan(truth), ratio=False, sky=sky)
+        assert wkdr_unequal(asked) >= least
+        assert least or wkdr_unequal(asked) == 0
+    ignorant = ordinal(wrong, truth, ~np.isnan(truth), ratio=False)
+    assert (ignorant.relation != 0).mean() < (asked.relation != 0).mean()
+
+
 def test_wkdr_parts_and_their_balance() -> None:
     truth = np.where(np.arange(30) < 15, 1.0, 2.0)[None].repeat(10, 0).astype(np.float32)
     wobble = truth + 0.1 * np.random.default_rng(1).normal(size=truth.shape).astype(np.float32)

@@ -16,7 +16,7 @@ from trainer.checkpoint import CheckpointError, load_network, read_header, save_
 from trainer.export import OnnxNetwork, export_checkpoint
 from trainer.models.encoder_weights import load_encoder_weights
 from trainer.models.rednet import RedNet, RedNetConfig, ResidualConvUnit
-from trainer.predict import predict_depth, predict_files, stretched
+from trainer.predict import Written, predict_depth, predict_files, stretched
 from trainer.types import DataError
 
 SMALL = RedNetConfig("resnet18", 8)
@@ -153,21 +153,32 @@ def test_every_export_equals_the_network_at_other_sizes(network: RedNet, checkpo
 def test_pictures_folders_and_films_are_predicted_at_their_own_size(network: RedNet, tmp_path: Path) -> None:
     import cv2
 
-    picture = np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)
+    picture = np.random.default_rng(0).integers(0, 256, (66, 90, 3), np.uint8)
     (tmp_path / "in" / "deep").mkdir(parents=True)
     Image.fromarray(picture).save(tmp_path / "in" / "deep" / "a.png")
-    film = cv2.VideoWriter(str(tmp_path / "f.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 5, (70, 50))
+    film = cv2.VideoWriter(str(tmp_path / "f.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 5, (90, 66))
     for _ in range(3):
         film.write(picture)
     film.release()
     done = list(predict_files(network, tmp_path / "in", tmp_path / "out", 64, CPU, beside=True))
-    assert [one.source for one in done] == ["deep/a"]
+    assert [one.source for one in done if isinstance(one, Written)] == ["deep/a"]
+    assert isinstance(done[0], Written)
     with Image.open(done[0].depth) as depth, Image.open(done[0].colour) as colour:
         values = np.asarray(depth)
-        assert (values.shape, values.min(), values.max()) == ((50, 70), 0, 65535)
-        assert colour.size == (140, 50)
+        assert (values.shape, values.min(), values.max()) == ((66, 90), 0, 65535)
+        assert colour.size == (180, 66)
     np.testing.assert_array_equal(values, stretched(predict_depth(network, picture, 64, CPU)))
     assert len(list(predict_files(network, tmp_path / "f.avi", tmp_path / "film", 64, CPU))) == 3
+    turned = Image.Exif()
+    turned[0x0112] = 6  # a phone held upright
+    Image.fromarray(picture).save(tmp_path / "in" / "phone.jpg", exif=turned)
+    (tmp_path / "in" / "broken.jpg").write_bytes(b"no picture")
+    again = list(predict_files(network, tmp_path / "in", tmp_path / "in" / "depth", 64, CPU))
+    assert [isinstance(one, Written) for one in again] == [False, True, True]
+    assert "broken.jpg" in str(again[0])
+    with Image.open(tmp_path / "in" / "depth" / "phone.png") as upright:
+        assert upright.size == (66, 90)
+    assert len(list(predict_files(network, tmp_path / "in", tmp_path / "in" / "depth", 64, CPU))) == 3
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no pictures"):
         list(predict_files(network, tmp_path / "empty", tmp_path, 64, CPU))

@@ -59,8 +59,11 @@ def load_network(path: str | Path, device: str | torch.device = "cpu") -> RedNet
         network = build_metric(EigenConfig(**settings))
     else:
         raise CheckpointError(f"{file}: this version knows no network {name!r}")
-    with safe_open(file, "pt") as opened:
-        network.load_state_dict({name: opened.get_tensor(name) for name in opened.keys()})  # noqa: SIM118
+    try:
+        with safe_open(file, "pt") as opened:
+            network.load_state_dict({name: opened.get_tensor(name) for name in opened.keys()})  # noqa: SIM118
+    except RuntimeError as error:
+        raise CheckpointError(f"{file}: its weights are not those of this version's network ({error})") from error
     return network.eval().to(device)
 
 

@@ -25,7 +25,7 @@ class TrainConfig:
     loss, encoder, channels, encoder_weights: see losses/, models/rednet.py, models/encoder_weights.py.
     size: side of the square training crops, px, a multiple of 32.
     batch: pictures an optimiser step, over all processes and all `accumulate` parts of it.
-    epochs: each sample once an epoch (times its set's weight); l2_epochs: of L2 warm-up before that.
+    epochs: of as many whole batches as the samples, times their sets' weights, fill. l2_epochs: of L2 warm-up before.
     learning_rate: of the new layers; the pretrained encoder gets a tenth. clip: largest gradient norm.
     schedule: "cosine" to 0, or "step": a tenth from the half on, a hundredth in the last quarter; both after a warm-up
     over the first 3 %. ema: decay of the running mean of the weights that is validated and kept.

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import click
+import torch
 from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
@@ -16,6 +17,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from redweb_builder.console import errors_for_people
+from trainer.checkpoint import weights_file
 from trainer.evaluate import Row
 from trainer.progress import Progress, Summary, Verdict
 
@@ -37,6 +39,9 @@ def trainer_errors_for_people() -> Iterator[None]:
             yield
         except (CheckpointError, DataError, ExportError, TrainingError) as error:
             raise click.ClickException(str(error)) from error
+        except torch.OutOfMemoryError as error:
+            told = "the device has too little memory: take a smaller --batch or --size, or a larger --accumulate"
+            raise click.ClickException(told) from error
 
 
 class TrainDisplay:
@@ -107,7 +112,9 @@ def print_training(summary: Summary) -> None:
     console.print(f"\n[bold]{summary.steps} steps[/] in {summary.seconds / 60:.1f} min{best}")
     if summary.skipped:
         console.print(f"[yellow]{summary.skipped} steps were skipped: their loss or gradient was not a number[/]")
-    console.print(f"  weights: {out}/best.safetensors   curve: {out}/log.jsonl, tensorboard --logdir {out}")
+    console.print(
+        f"  weights: {escape(str(weights_file(summary.out)))}   curve: {out}/log.jsonl, tensorboard --logdir {out}"
+    )
     console.print(f"  next:    python cli.py predict {out} PHOTOGRAPH    python cli.py evaluate {out} --on DATA")
 
 
@@ -125,6 +132,10 @@ def print_rows(rows: Sequence[Row]) -> None:
         console.print(table)
         console.print()
     console.print("WKDR, WHDR, balanced, equal, unequal, d1, F1, inverted in percent; higher is better for d1 and F1.")
+    console.print(
+        "In tables of metric depth d1 to d3 are shares, as in the paper. A set without a test or validation part"
+    )
+    console.print("of its own is judged whole; if it was trained on, --part val takes what training held out.")
 
 
 def _number(value: float, column: str) -> str:

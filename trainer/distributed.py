@@ -6,11 +6,15 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
+from timm import layers as timm_layers
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,14 @@ class Ranks:
             dist.all_reduce(value)
         return float(value) / self.world
 
+    def told(self, value: T) -> T:
+        """What the leading process holds, on all of them: any picklable value."""
+        if self.world == 1:
+            return value
+        held = [value]
+        dist.broadcast_object_list(held, src=0)
+        return held[0]
+
     def wait(self) -> None:
         """Until every process is here."""
         if self.world > 1:
@@ -50,12 +62,19 @@ class Ranks:
         if self.world == 1:
             return network
         if device.type == "cuda":
-            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
-        return DistributedDataParallel(network, device_ids=[device.index] if device.type == "cuda" else None)
+            network = synchronised(network)
+        own = [device.index] if device.type == "cuda" else None
+        return DistributedDataParallel(network, own, find_unused_parameters=True)  # some encoders have a spare head
 
     def holding_back(self, model: nn.Module, last: bool) -> AbstractContextManager[object]:
         """While gradients are accumulated they are exchanged once, with the last part."""
         return nullcontext() if last or self.world == 1 else model.no_sync()  # type: ignore[operator]
+
+
+def synchronised(network: nn.Module) -> nn.Module:
+    """Its batch norms over all processes. torch's own conversion would drop the activations that timm's norms hold."""
+    converted: nn.Module = timm_layers.convert_sync_batchnorm(network)  # type: ignore[attr-defined,no-untyped-call]
+    return converted
 
 
 @contextmanager

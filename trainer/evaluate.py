@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -114,7 +114,7 @@ class SampleFigures:
 def sample_figures(depth: FloatMap, sample: DepthSample, data: DepthSet) -> SampleFigures:
     """Figures of one prediction. Metric sets have AbsRel, d1 and F1; others, whose labels have no zero, do not."""
     valid = np.isfinite(sample.disparity) & data.judged(sample.disparity.shape)
-    pairs = ordinal(depth, sample.disparity, valid, ratio=data.metric, noise=sample.noise)
+    pairs = ordinal(depth, sample.disparity, valid, ratio=data.metric, noise=sample.noise, sky=sample.sky)
     scale, shift = align(depth, sample.disparity, valid)
     if not data.metric:
         error = (scale * depth + shift - sample.disparity)[valid]
@@ -179,6 +179,21 @@ def _on_diw(
     )
 
 
+def gathered(tables: Sequence[tuple[list[Row], Picture]]) -> tuple[list[Row], dict[str, Picture]]:
+    """The rows of several sets, and their sheets by name; sets of one name are told apart."""
+    names = apart([rows[0].data for rows, _ in tables])
+    rows = [replace(row, data=name) for name, (found, _) in zip(names, tables, strict=True) for row in found]
+    return rows, {name: picture for name, (_, picture) in zip(names, tables, strict=True)}
+
+
+def apart(names: Sequence[str]) -> list[str]:
+    """Names of sets, the second one of a name with -2 behind it, and so on: two folders may both be called redweb."""
+    return [
+        name if names[:at].count(name) == 0 else f"{name}-{names[: at + 1].count(name)}"
+        for at, name in enumerate(names)
+    ]
+
+
 def thinned(items: Sequence[T], limit: int | None) -> list[T]:
     """At most `limit` of the items, evenly chosen."""
     if limit is None or len(items) <= limit:
@@ -199,16 +214,16 @@ def judge_on(validation: Sequence[tuple[DepthSet, Sequence[int]]], size: int, mo
     def judge(network: nn.Module, device: torch.device) -> Verdict:
         network.eval()
         figures, strips = {}, []
-        for data, samples in kept:
+        for name, (data, samples) in zip(apart([data.name for data, _ in kept]), kept, strict=True):
             rates = []
             for at, sample in enumerate(samples):
                 depth = predict_depth(network, sample.image, size, device)
                 valid = np.isfinite(sample.disparity) & data.judged(sample.disparity.shape)
-                pairs = ordinal(depth, sample.disparity, valid, ratio=data.metric, noise=sample.noise)
+                pairs = ordinal(depth, sample.disparity, valid, ratio=data.metric, noise=sample.noise, sky=sample.sky)
                 rates.append((wkdr_unequal(pairs),))
                 if at < max(1, SHEET_ROWS // len(kept)):
                     strips.append(strip(sample, [depth]))
-            figures[f"WKDR {data.name}"] = 100 * float(_means(rates)[0])
+            figures[f"WKDR {name}"] = 100 * float(_means(rates)[0])
         if not figures:
             return Verdict({})
         mean = float(np.nanmean(list(figures.values())))

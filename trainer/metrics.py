@@ -48,6 +48,7 @@ def ordinal(
     *,
     ratio: bool,
     noise: float = 0.0,
+    sky: BoolMap | None = None,
     pairs: int = PAIRS,
     tau: float = TAU,
     seed: int = 0,
@@ -56,7 +57,7 @@ def ordinal(
 
     ratio: the truth's zero is infinity, and a pair is unequal where the ratio exceeds 1 + tau (Chen et al. 2016);
     otherwise (affine labels) where the difference exceeds pairs.ordinal_step: tau of the robust range, or twice the
-    labels' noise.
+    labels' noise. sky: HxW bool, then, as in training: equal to itself, and farther than all else.
     """
     where = np.flatnonzero(valid)
     if where.size < 2:
@@ -66,11 +67,17 @@ def ordinal(
     if ratio:
         unequal = np.maximum(a, b) > (1 + tau) * np.minimum(a, b)
     else:
-        low, high = np.quantile(truth[valid], (0.02, 0.98))
+        above = np.zeros(truth.shape, bool) if sky is None else sky
+        ground = truth[valid & ~above]
+        low, high = np.quantile(ground, (0.02, 0.98)) if ground.size else (0.0, 0.0)
         unequal = np.abs(a - b) > max(tau * float(high - low), 2 * noise)
+        a_sky, b_sky = above.ravel()[first], above.ravel()[second]
+        a, b = np.where(a_sky, -np.inf, a), np.where(b_sky, -np.inf, b)
+        unequal = np.where(a_sky | b_sky, a_sky != b_sky, unequal)
     flat = prediction.ravel().astype(np.float64)
     spread = float(flat[where].std()) or 1.0
-    return Ordinal((np.sign(a - b) * unequal).astype(np.int8), (flat[first] - flat[second]) / spread)
+    relation = np.where(unequal, np.where(a > b, 1, -1), 0)
+    return Ordinal(relation.astype(np.int8), (flat[first] - flat[second]) / spread)
 
 
 def wkdr_unequal(ordinal: Ordinal) -> float:

@@ -16,7 +16,10 @@ def chosen_precision(wanted: str, device: torch.device) -> torch.dtype:
         raise ValueError("--precision fp16 needs a CUDA device; take bf16 or float32")
     if wanted != "auto":
         return {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[wanted]
-    fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_avx512_bf16_supported()
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        fast = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()  # nothing public tells
     return torch.bfloat16 if fast else torch.float32
 
 

@@ -13,11 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from redweb_builder.inputs.picture import EXTENSIONS, read_picture
 from redweb_builder.inspect.colour import disparity_picture
 from redweb_builder.store import write_atomic
-from redweb_builder.types import FloatMap, Picture
+from redweb_builder.types import FloatMap, InputError, Picture
 from trainer.data.eigen_transforms import Change, changed
-from trainer.data.pictures import ENDINGS, read_rgb
 from trainer.data.transforms import as_input
 from trainer.models.eigen import CROP, FRAME, MetricNetwork
 from trainer.types import DataError
@@ -90,14 +90,18 @@ class Written:
 
 def predict_files(
     network: nn.Module, source: Path, out: Path, size: int, device: torch.device, beside: bool = False
-) -> Iterator[Written]:
+) -> Iterator[Written | DataError]:
     """Predict a picture, every picture below a folder, or every frame of a film; write into `out`, one at a time.
 
     Writes NAME.png, 16 bit, 0 = farthest and 65535 = nearest of the picture, or millimetres of a metric network; and
-    NAME_colour.png, bright = near; with `beside` the photograph stands left of the colours. Raises DataError.
+    NAME_colour.png, bright = near; with `beside` the photograph stands left of the colours. Photographs are upright, as
+    their EXIF says. A file of a folder that cannot be read is handed out as its error. Raises DataError otherwise.
     """
     out.mkdir(parents=True, exist_ok=True)
-    for name, image in _pictures(source):
+    for name, image in _pictures(source, out):
+        if isinstance(image, DataError):
+            yield image
+            continue
         depth = predict_depth(network, image, size, device)
         low, high = np.percentile(depth, SHOWN)
         colour = disparity_picture(depth, float(low), max(float(high), float(low) + 1e-6))
@@ -119,22 +123,39 @@ def millimetres(inverse: FloatMap) -> np.ndarray[tuple[int, ...], np.dtype[np.ui
     return np.rint(1000 / inverse).clip(0, 65535).astype(np.uint16)
 
 
-def _pictures(source: Path) -> Iterator[tuple[str, Picture]]:
-    """Name and picture of everything in a source."""
+def _pictures(source: Path, out: Path) -> Iterator[tuple[str, Picture | DataError]]:
+    """Name and picture of everything in a source but what lies in `out`: earlier results are no photographs."""
     if source.is_dir():
-        files = sorted(file for file in source.rglob("*") if file.suffix.lower() in ENDINGS)
+        own = out.resolve()
+        files = sorted(file for file in source.rglob("*") if file.suffix.lower() in EXTENSIONS)
+        files = [file for file in files if own not in file.resolve().parents or own == source.resolve()]
         if not files:
-            raise DataError(f"{source}: there are no pictures ({', '.join(ENDINGS)}) below it")
+            raise DataError(f"{source}: there are no pictures ({', '.join(sorted(EXTENSIONS))}) below it")
         stems = Counter(file.with_suffix("") for file in files)
         for file in files:
             alone = stems[file.with_suffix("")] == 1  # a.jpg and a.png would write the same file
-            yield (file.with_suffix("") if alone else file).relative_to(source).as_posix(), read_rgb(file)
+            yield (file.with_suffix("") if alone else file).relative_to(source).as_posix(), _or_error(file)
     elif source.suffix.lower() in FILMS:
         yield from _frames(source)
     elif source.is_file():
-        yield source.stem, read_rgb(source)
+        yield source.stem, _upright(source)
     else:
         raise DataError(f"there is no picture, folder or film at {source}")
+
+
+def _upright(file: Path) -> Picture:
+    """A photograph as people see it. Raises DataError."""
+    try:
+        return read_picture(file)
+    except InputError as error:
+        raise DataError(str(error)) from error
+
+
+def _or_error(file: Path) -> Picture | DataError:
+    try:
+        return _upright(file)
+    except DataError as error:
+        return error
 
 
 def _frames(source: Path) -> Iterator[tuple[str, Picture]]:

@@ -60,6 +60,7 @@ def relative_depth(config: TrainConfig) -> Recipe:
     network = RedNet(model)
     told = load_encoder_weights(network.encoder, config.encoder, config.encoder_weights)
     network.batchnorm_frozen = config.freeze_batchnorm
+    _try_out(network, config)
 
     def optimiser(network: nn.Module) -> Optimizer:
         assert isinstance(network, RedNet)
@@ -74,6 +75,15 @@ def relative_depth(config: TrainConfig) -> Recipe:
     warm_up = Phase("l2 warm-up", config.l2_epochs, LOSSES["l2"], optimiser, constant)
     phases = (warm_up, main) if config.l2_epochs else (main,)
     return Recipe(network, {"name": "rednet", **asdict(model)}, phases, f"{config.size} px", (told,))
+
+
+@torch.no_grad()
+def _try_out(network: nn.Module, config: TrainConfig) -> None:
+    """One pass, as some encoders take only pictures of certain sizes. Raises ValueError."""
+    try:
+        network.eval()(torch.zeros(1, 3, config.size, config.size))
+    except Exception as error:  # whatever somebody's encoder raises
+        raise ValueError(f"encoder {config.encoder} does not work on {config.size} px crops: {error}") from error
 
 
 def constant(step: int, steps: int) -> float:

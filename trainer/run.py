@@ -17,6 +17,8 @@ from trainer.config import TrainConfig
 from trainer.distributed import Ranks
 from trainer.recipe import Phase, Recipe
 
+LEAST_SCALE = 128.0  # of an fp16 loss; overflows at a smaller one are no search any more
+
 
 class Run:
     """Everything that changes while training, and how it gets to the disk and back.
@@ -46,11 +48,12 @@ class Run:
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision is torch.float16)
         self.step, self.skipped, self.bad, self.best = 0, 0, 0, math.inf
         self.figures: dict[str, float] = {}
-        self._state = load_state(out)
+        self._state = ranks.told(load_state(out) if ranks.leads else None)  # other machines may not see the folder
         if self._state is not None:
             self.network.load_state_dict(self._state["network"])
             self.average.load_state_dict(self._state["average"])
-            self.scaler.load_state_dict(self._state["scaler"])
+            if self._state["scaler"]:  # empty where the run was not in fp16 so far
+                self.scaler.load_state_dict(self._state["scaler"])
             self.step, self.skipped, self.bad, self.best = self._state["counters"]
             self.figures = self._state["figures"]
         self.device = device
@@ -60,7 +63,9 @@ class Run:
 
         The best weights are those of the latest phase, as each goes on from the one before.
         """
-        phase.enter(self.network)
+        for network in (self.network, self.average.module):
+            phase.enter(network)
+        self.network.zero_grad(set_to_none=True)  # what this phase leaves alone must not be clipped with the rest
         self.model = self.ranks.wrapped(self.network, self.device)
         optimiser = phase.optimiser(self.network)
         if anew:
@@ -77,7 +82,8 @@ class Run:
         """Clip, step, average; or, where loss or gradient is not a number, leave everything as it was.
 
         loss: the mean over all processes, whose gradients are averaged too, so that all of them decide alike.
-        Returns the norm of the gradient before it was clipped.
+        Returns the norm of the gradient before it was clipped. fp16 finds its loss scale by overflowing: steps lost so
+        are skipped, and not counted as bad while there is scale to give.
         """
         self.scaler.unscale_(optimiser)
         norm = float(nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip))
@@ -86,7 +92,8 @@ class Run:
             self.average.update_parameters(self.network)
             self.bad = 0
         else:
-            self.skipped, self.bad = self.skipped + 1, self.bad + 1
+            searching = self.scaler.is_enabled() and math.isfinite(loss) and self.scaler.get_scale() > LEAST_SCALE
+            self.skipped, self.bad = self.skipped + 1, self.bad + (not searching)
             self._restore_buffers()
         self.scaler.update()
         self.step += 1
@@ -117,6 +124,7 @@ class Run:
 
     def _save_weights(self, name: str) -> None:
         about = {"size": self.config.size, "loss": self.config.loss, "step": self.step, "figures": self.figures}
+        about["validation"] = self.config.validation
         save_network(self.out / name, self.average.module, self.recipe.model, about)
 
     @torch.no_grad()

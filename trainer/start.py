@@ -18,7 +18,7 @@ from trainer.data.metric_frames import MetricFrames
 from trainer.data.sets import DepthSet, look_over, open_data, split
 from trainer.data.transforms import augmentation, squeezed
 from trainer.evaluate import judge_on, thinned
-from trainer.evaluate_metric import judge_metric
+from trainer.evaluate_metric import MOST_JUDGED, judge_metric
 from trainer.loop import train
 from trainer.metric_recipe import metric_depth
 from trainer.models.eigen import MAP, TARGET
@@ -91,7 +91,7 @@ def train_metric_depth(
     opened, validation, notes = opened_sets(data, config)
     sources, judged = [], []
     for source, (_, held_out) in zip(opened, validation, strict=True):
-        frames = MetricFrames(source.data, [*source.indices, *held_out], reading)
+        frames = MetricFrames(source.data, [*thinned(held_out, MOST_JUDGED), *source.indices], reading)
         sources.append(Source(frames, source.indices, source.weight))
         judged.append((frames, held_out))
         notes += look_over(frames, source.indices)

@@ -27,8 +27,8 @@ def read_diw(file: Path) -> list[Judgement]:
     """Every judgement of a CSV such as DIW_test.csv. Raises DataError, with the line, where it is not of that form."""
     with file.open(newline="") as lines:
         rows = [row for row in csv.reader(lines) if row]
-    if len(rows) % 2:
-        raise DataError(f"{file}: has an odd number of lines; DIW has two a photograph: the path, and the point pair")
+    if not rows or len(rows) % 2:
+        raise DataError(f"{file}: has {len(rows)} lines; DIW has two a photograph: the path, and the point pair")
     judgements = []
     for at in range(0, len(rows), 2):
         path, pair = rows[at][0], rows[at + 1]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from functools import lru_cache
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -52,7 +51,7 @@ class Draws(Dataset[Item]):
         self.epoch_length = sum(self._counts)
         if not self.epoch_length:
             raise DataError("there is nothing to train on: every set is empty or has a weight near 0")
-        self._order = lru_cache(maxsize=2)(self._epoch_order)
+        self._orders: dict[int, NDArray[np.int64]] = {}
 
     def __getitem__(self, n: int) -> Item:
         """A fault is handed out as a value: an exception would reach people through a worker's traceback."""
@@ -70,6 +69,13 @@ class Draws(Dataset[Item]):
         """A sample, augmented, as a batch of one; torch's generator is seeded for it."""
         image, disparity, valid, sky = (part[None] for part in transformed(sample, self.transform))
         return Batch(image, disparity, valid, sky, torch.tensor([sample.noise]))
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        """Of this epoch; the last two are kept. A plain dict, so that draws can be sent to worker processes."""
+        if epoch not in self._orders:
+            latest = dict(list(self._orders.items())[-1:])
+            self._orders = latest | {epoch: self._epoch_order(epoch)}
+        return self._orders[epoch]
 
     def _epoch_order(self, epoch: int) -> NDArray[np.int64]:
         """One epoch: (set, index) rows, shuffled, every sample `weight` times (a fraction: some of them once more)."""

@@ -98,7 +98,7 @@ def subsampled(window: tuple[slice, slice], shape: tuple[int, int]) -> BoolMap:
     """A window of the full frame as a mask of a frame of this size: the full one, or every second pixel from 1."""
     full = np.zeros(FULL, bool)
     full[window] = True
-    every = FULL[0] // shape[0]
+    every = max(1, FULL[0] // max(1, shape[0]))
     if shape != (FULL[0] // every, FULL[1] // every):
         raise DataError(f"NYU frames are 640x480 or 320x240, not {shape[1]}x{shape[0]}")
     return full[every - 1 :: every, every - 1 :: every]

@@ -35,7 +35,7 @@ METRE_ENDINGS = (".npy", ".tif", ".tiff")
 
 @dataclass(frozen=True)
 class Files:
-    """One frame on the disk. part: "test" or None."""
+    """One frame on the disk. part: "test", "val" or None."""
 
     key: str
     rgb: Path
@@ -67,7 +67,7 @@ class FrameFiles(Nyu):
         return self._files[index].scene
 
     def part(self, index: int) -> str | None:
-        """Test frames stay apart; validation is left to us."""
+        """Test and validation frames that split.csv names; what it calls train is free to be held out."""
         return self._files[index].part
 
     def __getitem__(self, index: int) -> DepthSample:
@@ -94,7 +94,7 @@ class RgbDepth(FrameFiles):
         files = []
         for stem in matched(pictures, depths, folder):
             part, scene = told.get(stem, ("", stem))
-            files.append(Files(stem, pictures[stem], depths[stem], scene, "test" if part == "test" else None))
+            files.append(Files(stem, pictures[stem], depths[stem], scene, part if part in ("test", "val") else None))
         super().__init__(folder.resolve().name, files)
 
 

@@ -11,6 +11,8 @@ from PIL import Image
 from redweb_builder.types import Picture
 from trainer.types import DataError
 
+# What Pillow raises for files that are broken, or would fill the memory.
+BROKEN = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 ENDINGS = (".jpg", ".jpeg", ".png")
 
 
@@ -19,7 +21,7 @@ def read_rgb(file: Path) -> Picture:
     try:
         with Image.open(file) as image:
             return np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError) as error:
+    except BROKEN as error:
         raise DataError(f"{file}: cannot be read as a picture ({error})") from error
 
 
@@ -28,7 +30,7 @@ def read_grey(file: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
     try:
         with Image.open(file) as image:
             values = np.asarray(image)
-    except (OSError, SyntaxError) as error:
+    except BROKEN as error:
         raise DataError(f"{file}: cannot be read as a picture ({error})") from error
     values = values if values.ndim == 2 else values[..., 0]
     if values.dtype == np.uint8:
