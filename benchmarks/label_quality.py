@@ -27,6 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.ground_truth import TruthScene, scenes, truth_options
+from benchmarks.segmentation import TeacherSegmenter
 from redweb_builder.config import BuildConfig
 from redweb_builder.device import choose_device
 from redweb_builder.dis import one_opencv_thread
@@ -182,11 +183,22 @@ def label_scene(scene: TruthScene, models: Models, config: BuildConfig) -> dict[
 
 @click.command()
 @truth_options
-def main(root: Path, flow: str, flow_weights: Path | None, every: int) -> None:
+@click.option(
+    "--teacher", type=click.Path(path_type=Path, exists=True), help="Use it in the built-in segmenter's place."
+)
+@click.option("--teacher-weights", type=click.Path(path_type=Path, exists=True), help="Its weights.")
+def main(
+    root: Path, flow: str, flow_weights: Path | None, every: int, teacher: Path | None, teacher_weights: Path | None
+) -> None:
     """Print the table of label quality over the scenes below ROOT."""
     config = BuildConfig(max_side=MAX_SIDE, eyes="as-is")
     device = choose_device("auto")
-    models = Models(load_flow(flow, flow_weights, device)[0], load_segmenter("builtin", None, device)[0])
+    segmenter = (
+        TeacherSegmenter(teacher, teacher_weights)
+        if teacher and teacher_weights
+        else load_segmenter("builtin", None, device)[0]
+    )
+    models = Models(load_flow(flow, flow_weights, device)[0], segmenter)
     rows: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
     with one_opencv_thread():
         for index, scene in enumerate(list(scenes(root))[::every]):

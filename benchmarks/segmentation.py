@@ -23,10 +23,27 @@ from rich.table import Table
 from redweb_builder.device import choose_device
 from redweb_builder.segment import load_segmenter, snapped
 from redweb_builder.types import BoolMap, Picture, Regions
+from redweb_builder.weights import Weights
 from trainer.segmenter.pictures import Found, RegionSample, find, in_fold
 from trainer.segmenter.teacher import Teacher
 
 Judged = Callable[[Sequence[Picture]], list[Regions]]
+
+
+class TeacherSegmenter:
+    """The teacher as the builder takes segmenters: its edges snapped as the others' are."""
+
+    name = "teacher"
+    weights: Weights | None = None
+
+    def __init__(self, code: Path, weights: Path) -> None:
+        """See Teacher."""
+        self.teacher = Teacher(code, weights)
+
+    def __call__(self, pictures: Sequence[Picture]) -> list[Regions]:
+        """Regions of each picture."""
+        taught = map(self.teacher, pictures)
+        return [snapped(picture, told.sky, told.far) for picture, told in zip(pictures, taught, strict=True)]
 
 
 @click.command()
@@ -41,7 +58,7 @@ def main(
 ) -> None:
     segmenters: dict[str, Judged] = {"builtin": load_segmenter("builtin", None, choose_device("auto"))[0]}
     if teacher and teacher_weights:
-        segmenters["teacher"] = _as_segmenter(Teacher(teacher, teacher_weights))
+        segmenters["teacher"] = TeacherSegmenter(teacher, teacher_weights)
     sets = {
         "CamVid": kept_back("camvid", root / "camvid", fold),
         "ADE": kept_back("masks", root / "sky_ade20k" / "train", fold),
@@ -118,11 +135,6 @@ def speed(judged: Judged, rounds: int = 3) -> tuple[float, float]:
             snapped(picture, *maps)
         edges.append(time.perf_counter() - started)
     return 125 * (min(whole[1:]) - min(edges[1:])), 125 * min(edges[1:])
-
-
-def _as_segmenter(teacher: Teacher) -> Judged:
-    """The teacher, its edges snapped as the others' are."""
-    return lambda pictures: [snapped(picture, *teacher(picture)) for picture in pictures]
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from redweb_builder.device import autocast
-from redweb_builder.sky_network import SKY_BIAS, SkyNetwork, input_size
+from redweb_builder.sky_network import SKY_BIAS, SkyNetwork, input_size, sky_far_rest
 from redweb_builder.types import FloatMap, Picture, Regions
 from redweb_builder.weights import HUB_TIMEOUT_S, Weights, WeightsUnavailable, sha256_of
 
@@ -118,7 +118,7 @@ class BuiltinSegmenter:
         with autocast(self.device):
             logits = self.network(tensor.float() / 255).float()
         logits[:, 0] += SKY_BIAS
-        sky, far, _ = F.softmax(logits, 1).cpu().numpy().transpose(1, 0, 2, 3)
+        sky, far, _ = sky_far_rest(logits).cpu().numpy().transpose(1, 0, 2, 3)
         return list(zip(sky, far, strict=True))
 
 

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 ENCODER = "tu-tf_efficientnet_lite0"
 DECODER_CHANNELS = 64
-CLASSES = ("sky", "far", "rest")
+THINGS = ("building", "plant", "ground", "wall", "ceiling", "floor", "opening", "object")
+CLASSES = ("sky", "far", *THINGS)  # what the rest is, it learns so that it knows what a place looks like
 STRIDE = 32  # sides of its input are multiples of this
 SIDE = 352  # longer side at which it sees pictures, px
 SKY_BIAS = 0.4  # added to the logit of sky at run time: the best threshold on the training pictures becomes 0.5
@@ -20,9 +21,10 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet, which the 
 
 
 class SkyNetwork(nn.Module):
-    """Bx3xHxW RGB in [0, 1], sides multiples of 32 -> Bx3xHxW logits of CLASSES.
+    """Bx3xHxW RGB in [0, 1], sides multiples of 32 -> Bx10xHxW logits of CLASSES.
 
-    The pictures are normalised inside, so that whoever holds the weights needs to know nothing else.
+    The pictures are normalised inside, so that whoever holds the weights needs to know nothing else. The mean of the
+    deepest features joins them everywhere (Liu et al. 2015, "ParseNet"): a ceiling tells that a bright wall is no sky.
     """
 
     mean: Tensor
@@ -33,6 +35,10 @@ class SkyNetwork(nn.Module):
         super().__init__()
         channels = {"decoder_pyramid_channels": DECODER_CHANNELS, "decoder_segmentation_channels": DECODER_CHANNELS}
         self.network = smp.FPN(ENCODER, encoder_weights=None, classes=len(CLASSES), **channels)
+        deepest = self.network.encoder.out_channels[-1]
+        self.context = nn.Conv2d(deepest, deepest, 1)
+        nn.init.zeros_(self.context.weight)
+        nn.init.zeros_(self.context.bias)  # type: ignore[arg-type]
         for name, value in (("mean", MEAN), ("std", STD)):
             self.register_buffer(name, torch.tensor(value).view(1, 3, 1, 1), persistent=False)
 
@@ -46,8 +52,16 @@ class SkyNetwork(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """See the class."""
-        logits: Tensor = self.network((image - self.mean) / self.std)
+        features = list(self.network.encoder((image - self.mean) / self.std))
+        features[-1] = features[-1] + self.context(features[-1].mean((2, 3), keepdim=True))
+        logits: Tensor = self.network.segmentation_head(self.network.decoder(features))
         return logits
+
+
+def sky_far_rest(logits: Tensor) -> Tensor:
+    """BxCxHxW logits of CLASSES -> Bx3xHxW probabilities that sum to 1."""
+    sky, far, *things = logits.softmax(1).unbind(1)
+    return torch.stack([sky, far, torch.stack(things).sum(0)], 1)
 
 
 def input_size(height: int, width: int) -> tuple[int, int]:

@@ -15,10 +15,11 @@ from safetensors.torch import load_file
 
 from cli import main
 from redweb_builder.segment import BuiltinSegmenter
+from redweb_builder.sky_network import CLASSES, THINGS
 from trainer.segmenter.augment import augmented, geometry
 from trainer.segmenter.pictures import FOLDS, RegionSample, find, in_fold, prepare
 from trainer.segmenter.teacher import Teacher, skyline
-from trainer.segmenter.train import cross_entropy, told_set
+from trainer.segmenter.train import THINGS_SHARE, cross_entropy, told_set
 from trainer.types import DataError, RegionBatch
 
 CPU = torch.device("cpu")
@@ -107,16 +108,19 @@ def test_picture_and_regions_move_together_whatever_else_changes() -> None:
     """Sky is white and the ground black: over all changes the brighter side of a picture stays the sky's."""
     image, regions = np.zeros((80, 100, 3), np.uint8), np.zeros((80, 100, 3), np.uint8)
     image[:40], regions[:40, :, 0], regions[40:, :, 2] = 255, 255, 255
+    things = np.full((80, 100), 4, np.uint8)
     brighter = compared = 0
     for seed in range(60):
         torch.manual_seed(seed)
-        batch = augmented(RegionSample("a", image, regions), geometry(64))
+        batch = augmented(RegionSample("a", image, regions, things), geometry(64))
         assert batch.image.shape == (1, 3, 64, 64)
         assert batch.image.dtype == torch.uint8
         known = batch.known[0] > 0
         assert torch.allclose(batch.regions[0].sum(0)[known], torch.ones(()), atol=1e-4)
         assert not batch.regions[0].sum(0)[~known].any()
         light = batch.image[0].float().mean(0)
+        assert (batch.things[0][~known] == -1).all()
+        assert bool(torch.isin(batch.things, torch.tensor([-1, 4])).all())
         sky, rest = (batch.regions[0, index] > 0.9 for index in (0, 2))
         if sky.sum() > 200 and rest.sum() > 200:
             compared += 1
@@ -126,14 +130,25 @@ def test_picture_and_regions_move_together_whatever_else_changes() -> None:
 
 
 def test_the_loss_looks_only_where_something_is_known() -> None:
+    """Sky above, unknown below; then the rest above, half of which is said to be a ceiling."""
     regions = torch.zeros(1, 3, 4, 4)
     regions[:, 0] = 1
     known = torch.zeros(1, 4, 4)
     known[:, :2] = 1
-    batch = RegionBatch(torch.zeros(1, 3, 4, 4, dtype=torch.uint8), regions * known[:, None], known)
-    logits = torch.zeros(1, 3, 4, 4)
-    assert cross_entropy(logits, batch, logits)[0].item() == pytest.approx(np.log(3), abs=1e-5)
+    things = torch.full((1, 4, 4), -1)
+    picture = torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
+    batch = RegionBatch(picture, regions * known[:, None], known, things)
+    logits = torch.zeros(1, len(CLASSES), 4, 4)
+    assert cross_entropy(logits, batch, logits)[0].item() == pytest.approx(np.log(len(CLASSES)), abs=1e-5)
     logits[:, 0, :2], logits[:, 1, 2:] = 50, 50
+    assert cross_entropy(logits, batch, logits)[0].item() == pytest.approx(0, abs=1e-5)
+
+    things[:, :2, :2] = THINGS.index("ceiling")
+    batch = RegionBatch(picture, regions.flip(1) * known[:, None], known, things)
+    logits = torch.zeros(1, len(CLASSES), 4, 4)
+    rest, what = np.log(len(CLASSES) / len(THINGS)), np.log(len(THINGS))
+    assert cross_entropy(logits, batch, logits)[0].item() == pytest.approx(rest + THINGS_SHARE * what, abs=1e-5)
+    logits[:, CLASSES.index("ceiling")] = 50
     assert cross_entropy(logits, batch, logits)[0].item() == pytest.approx(0, abs=1e-5)
 
 

@@ -83,7 +83,9 @@ class RegionBatch(Pictures):
     """Pictures with sky and far field.
 
     regions: Bx3xHxW float32, the shares of sky, far and rest, summing to 1. known: BxHxW float32, 1 where they are.
+    things: BxHxW int64, what the rest is, as an index of sky_network.THINGS; -1 where nobody said.
     """
 
     regions: Tensor
     known: Tensor
+    things: Tensor

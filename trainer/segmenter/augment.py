@@ -1,19 +1,21 @@
 """Photographs made to look like others: old cameras, night, paper, other skies.
 
 Everything draws from torch's generator. Pictures are 3xHxW float32 in [0, 1], regions 3xHxW float32: sky, far, rest.
+Things are HxW int64, -1 where nobody said what the rest is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from trainer.segmenter.pictures import RegionSample
+from trainer.segmenter.pictures import NOBODY_SAID, RegionSample
 from trainer.types import RegionBatch
 
 SEPIA = (1.0, 0.87, 0.67)
@@ -29,25 +31,28 @@ def geometry(size: int) -> v2.Transform:
     return v2.Compose([v2.RandomChoice([anywhere, whole], p=[0.8, 0.2]), turned, v2.RandomHorizontalFlip()])
 
 
-def augmented(sample: RegionSample, move: v2.Transform) -> RegionBatch:
-    """A sample, cropped and changed, as a batch of one."""
+def augmented(sample: RegionSample, move: v2.Transform, other_sky: Tensor | None = None) -> RegionBatch:
+    """A sample, cropped and changed, as a batch of one. other_sky: 3xhxw, of a photograph, in place of its own."""
     image = tv_tensors.Image(torch.from_numpy(sample.image).permute(2, 0, 1))
     label = tv_tensors.Image(torch.from_numpy(sample.regions).permute(2, 0, 1))
-    image, label = move(image, label)
+    things = tv_tensors.Mask(torch.from_numpy(sample.things)[None])
+    image, label, things = move(image, label, things)
     picture, regions = (part.as_subclass(Tensor).float() / 255 for part in (image, label))
     known = regions.sum(0) > 0.98
     regions = torch.where(known, regions / regions.sum(0).clamp(min=1e-3), 0)
-    if chance(0.25) and float(regions[0].mean()) > 0.02 and bool(known.all()):
-        picture = with_sky(picture, regions[0])
+    kinds = things.as_subclass(Tensor)[0].long()
+    kinds = torch.where(kinds == NOBODY_SAID, -1, kinds)
+    if chance(0.4) and float(regions[0].mean()) > 0.02 and bool(known.all()):
+        picture = with_sky(picture, regions[0], other_sky)
     for likely, change in CHANGES:
         if chance(likely):
             picture = change(picture).clamp(0, 1)
     if chance(0.06):
-        picture, regions, known = mounted(picture, regions, known)
+        picture, regions, known, kinds = mounted(picture, regions, known, kinds)
     image = (255 * picture).round().to(torch.uint8)
     if chance(0.35):
         image = v2.functional.jpeg(image, int(between(25, 95)))
-    return RegionBatch(image[None], (regions * known)[None], known[None].float())
+    return RegionBatch(image[None], (regions * known)[None], known[None].float(), torch.where(known, kinds, -1)[None])
 
 
 def chance(likely: float) -> bool:
@@ -71,9 +76,30 @@ def clouds(height: int, width: int, finest: int) -> Tensor:
     return noise[0, 0] / 1.5
 
 
-def with_sky(picture: Tensor, sky: Tensor) -> Tensor:
-    """Another sky: any two colours from top to horizon, and clouds; clear, overcast, dusk, night or bleached."""
-    height, width = sky.shape
+def with_sky(picture: Tensor, sky: Tensor, photographed: Tensor | None) -> Tensor:
+    """Another sky: a photographed one stretched to fit, where there is one, or a painted one."""
+    if photographed is not None:
+        new = F.interpolate(photographed[None], sky.shape, mode="bilinear", antialias=True)[0]
+        return picture + (new - picture) * sky
+    new, light = painted_sky(*sky.shape)
+    return picture * light + (new - picture * light) * sky
+
+
+def sky_of(sample: RegionSample) -> Tensor | None:
+    """The upper part of a picture that is nothing but sky, 3xhxw, if a fifth of its height is."""
+    clear = (sample.regions[..., 0] > 250).mean(1) > 0.98
+    rows = len(clear) if clear.all() else int(np.argmin(clear))
+    if rows < len(clear) / 5:
+        return None
+    top = rows // 2 if rows > len(clear) / 3 and chance(0.5) else 0  # low clouds as often as high ones
+    return torch.from_numpy(sample.image[top:rows]).permute(2, 0, 1).float() / 255
+
+
+def painted_sky(height: int, width: int) -> tuple[Tensor, float]:
+    """3xHxW, any two colours from top to horizon and clouds, and the light it leaves to the ground.
+
+    Clear, overcast, dusk, night or bleached.
+    """
     kind = int(torch.randint(5, ()))
     blue, grey, glow = torch.tensor([0.3, 0.5, 0.85]), torch.full((3,), between(0.45, 1.0)), torch.rand(3)
     glow = glow.sort(descending=True).values  # red over green over blue
@@ -85,9 +111,7 @@ def with_sky(picture: Tensor, sky: Tensor) -> Tensor:
     new = top[:, None, None] + (low - top)[:, None, None] * ramp.clamp(0, 1)
     cover = (clouds(height, width, 32) + between(-1.5, 0.7)).clamp(0, 1) * between(0, 1)
     white = torch.full((3, 1, 1), between(0.5, 1.0)) if kind != 3 else new * 1.5
-    new = new + (white - new) * cover
-    ground = picture * (0.4 if kind == 3 else 1)
-    return ground + (new - ground) * sky
+    return new + (white - new) * cover, 0.4 if kind == 3 else 1.0
 
 
 def grey(picture: Tensor) -> Tensor:
@@ -153,7 +177,7 @@ def vignette(picture: Tensor) -> Tensor:
     return picture * (1 - between(0.1, 0.5) * (x**2 + y**2) / 2)
 
 
-def mounted(picture: Tensor, regions: Tensor, known: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def mounted(picture: Tensor, regions: Tensor, known: Tensor, things: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """On the card of an old stereograph: paper around it, which is not sky."""
     side = picture.shape[1]
     inner = round(side * between(0.7, 0.95))
@@ -166,7 +190,9 @@ def mounted(picture: Tensor, regions: Tensor, known: Tensor) -> tuple[Tensor, Te
     card[(slice(None), *window)] = _resized(picture, inner)
     around[(slice(None), *window)] = _resized(regions, inner)
     inside[window] = _resized(known[None].float(), inner)[0] > 0.99
-    return card.clamp(0, 1), around, inside
+    outside = torch.full((side, side), -1)
+    outside[window] = F.interpolate(things[None, None].float(), (inner, inner))[0, 0].long()
+    return card.clamp(0, 1), around, inside, outside
 
 
 def _resized(maps: Tensor, side: int) -> Tensor:

@@ -1,7 +1,8 @@
 """Pictures with known sky and far field, from labels, from facts, or from a teacher; read once, kept small.
 
-Labels by people win over the teacher. A prepared picture is one .npz: `image` HxWx3 uint8 RGB and `regions` HxWx3
-uint8, the shares of sky, far and rest in 1/255, all 0 where nothing is known.
+Labels by people win over the teacher. A prepared picture is one .npz: `image` HxWx3 uint8 RGB, `regions` HxWx3
+uint8, the shares of sky, far and rest in 1/255, all 0 where nothing is known, and `things` HxW uint8, the index in
+sky_network.THINGS of what the rest is, NOBODY_SAID where there is no teacher.
 """
 
 from __future__ import annotations
@@ -31,17 +32,19 @@ from trainer.types import DataError
 SIDE = 480  # longer side of what is kept, px
 FOLDS = 3
 CAMVID_SKY, CAMVID_TALL, CAMVID_GROUND, CAMVID_UNKNOWN = 0, (1, 5), (3, 4), 11
+NOBODY_SAID = 255
 Shares = BoolMap | FloatMap  # HxW in [0, 1]
 KINDS = ("camvid", "masks", "stereo", "photographs", "no-sky")
 
 
 @dataclass(frozen=True)
 class RegionSample:
-    """A picture and its regions, see the module."""
+    """A picture, its regions and things, see the module."""
 
     key: str
     image: Picture
     regions: NDArray[np.uint8]
+    things: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ class RegionSet:
         file = self.files[index]
         try:
             with np.load(file) as arrays:
-                return RegionSample(file.stem, arrays["image"], arrays["regions"])
+                return RegionSample(file.stem, arrays["image"], arrays["regions"], arrays["things"])
         except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise DataError(f"{file}: is damaged ({error}); delete it, it is then prepared anew") from error
 
@@ -89,15 +92,15 @@ def find(kind: str, folder: Path, teacher: Teacher | None) -> list[Found]:
     elif kind == "masks":
         readers = masks(folder, teacher)
     else:
-        readers = camvid(folder) if kind == "camvid" else no_sky(folder)
+        readers = camvid(folder, teacher) if kind == "camvid" else no_sky(folder, teacher)
     found = list(readers)
     if not found:
         raise DataError(f"{folder}: no pictures of kind {kind} are in it")
     return found
 
 
-def camvid(folder: Path) -> Iterator[Found]:
-    """SegNet's CamVid: train/, trainannot/, val/, valannot/; a drive is a group. No teacher has a say."""
+def camvid(folder: Path, teacher: Teacher | None) -> Iterator[Found]:
+    """SegNet's CamVid: train/, trainannot/, val/, valannot/; a drive is a group."""
     for part in ("train", "val"):
         labels = by_stem(folder / f"{part}annot") if (folder / f"{part}annot").is_dir() else {}
         for key in labels:
@@ -108,7 +111,7 @@ def camvid(folder: Path) -> Iterator[Found]:
                 same_size(image, classes, label)
                 sky = classes == CAMVID_SKY
                 far = skyline(sky, np.isin(classes, CAMVID_TALL), np.isin(classes, CAMVID_GROUND))
-                return sample(key, image, sky, far, classes != CAMVID_UNKNOWN)
+                return sample(key, image, sky, far, classes != CAMVID_UNKNOWN, _things(image, teacher))
 
             yield Found(key, key.split("_")[0], read)
 
@@ -123,13 +126,14 @@ def masks(folder: Path, teacher: Teacher | None) -> Iterator[Found]:
         def read(key: str = key, picture: Path = picture) -> RegionSample:
             image, sky = read_rgb(picture), read_rgb(files[f"{key}_sky"])[..., 0] > 127
             same_size(image, sky, files[f"{key}_sky"])
-            far = teacher(image)[1] * ~sky if teacher else np.zeros(sky.shape, np.float32)
-            return sample(key, image, sky, far, np.ones(sky.shape, bool))
+            told = teacher(image) if teacher else None
+            far = told.far * ~sky if told else np.zeros(sky.shape, np.float32)
+            return sample(key, image, sky, far, np.ones(sky.shape, bool), told.things if told else None)
 
         yield Found(key, key, read)
 
 
-def no_sky(folder: Path) -> Iterator[Found]:
+def no_sky(folder: Path, teacher: Teacher | None) -> Iterator[Found]:
     """Indoors: whatever a window shows, it is no sky. NYU frames without their white border, in groups of scenes."""
     if (folder / "frames.csv").is_file():
         frames = NyuFrames(folder)
@@ -138,7 +142,9 @@ def no_sky(folder: Path) -> Iterator[Found]:
             def read_frame(index: int = index) -> RegionSample:
                 one = frames[index]
                 nothing = np.zeros(one.disparity.shape, bool)
-                return sample(one.key, one.image, nothing, nothing, np.isfinite(one.disparity))
+                return sample(
+                    one.key, one.image, nothing, nothing, np.isfinite(one.disparity), _things(one.image, teacher)
+                )
 
             yield Found(frames.key(index), frames.group(index), read_frame)
         return
@@ -147,7 +153,8 @@ def no_sky(folder: Path) -> Iterator[Found]:
         def read(key: str = key, file: Path = file) -> RegionSample:
             image = read_picture(file)
             nothing = np.zeros(image.shape[:2], bool)
-            return sample(key, image, nothing, nothing, np.ones(image.shape[:2], bool))
+            known = np.ones(image.shape[:2], bool)
+            return sample(key, image, nothing, nothing, known, _things(image, teacher))
 
         yield Found(key, key, read)
 
@@ -185,19 +192,26 @@ def picture_files(folder: Path) -> Iterator[tuple[str, Path]]:
 def taught(key: str, image: Picture, teacher: Teacher) -> RegionSample:
     """A picture as the teacher sees it."""
     small = shrunk(image)
-    sky, far = teacher(small)
-    return sample(key, small, sky, far, np.ones(sky.shape, bool))
+    told = teacher(small)
+    return sample(key, small, told.sky, told.far, np.ones(small.shape[:2], bool), told.things)
 
 
-def sample(key: str, image: Picture, sky: Shares, far: Shares, known: BoolMap) -> RegionSample:
-    """HxWx3 uint8 and HxW shares, brought to SIDE."""
+def _things(image: Picture, teacher: Teacher | None) -> NDArray[np.uint8] | None:
+    return teacher(image).things if teacher else None
+
+
+def sample(
+    key: str, image: Picture, sky: Shares, far: Shares, known: BoolMap, things: NDArray[np.uint8] | None
+) -> RegionSample:
+    """HxWx3 uint8, HxW shares and HxW things, where anybody said, brought to SIDE."""
     small = shrunk(image)
     size = (small.shape[1], small.shape[0])
     shares = np.stack([sky, far, np.float32(1) - sky - far], -1).clip(0, 1) * known[..., None]
     shares = cv2.resize(shares.astype(np.float32), size, interpolation=cv2.INTER_AREA)
     sure = cv2.resize(known.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.999
     regions = np.round(255 * shares).astype(np.uint8) * sure[..., None]
-    return RegionSample(key, small, regions)
+    said = np.full(size[::-1], NOBODY_SAID, np.uint8) if things is None else things
+    return RegionSample(key, small, regions, cv2.resize(said, size, interpolation=cv2.INTER_NEAREST))
 
 
 def shrunk(image: Picture) -> Picture:
@@ -244,7 +258,7 @@ def prepare(
                 problems.append(f"left out: {error}")
                 continue
             buffer = io.BytesIO()
-            np.savez(buffer, image=made.image, regions=made.regions)
+            np.savez(buffer, image=made.image, regions=made.regions, things=made.things)
             write_atomic(file, buffer.getvalue())
         files.append(file)
         kept_back.append(kept and not taught_only)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,35 @@ from numpy.typing import NDArray
 from torch import nn
 
 from redweb_builder.segment import ADE20K_FAR, ADE20K_SKY
+from redweb_builder.sky_network import THINGS
 from redweb_builder.types import BoolMap, FloatMap, Picture
 from trainer.types import DataError
 
 SIDE = 513  # longer side at which it looks, 8k + 1
 TALL = [2, 5, 26]  # building, tree, house; its classes are ADE20K's from 1 on, 0 = other
 GROUND = [4, 7, 10, 12, 14, 17, 22, 27, 30, 47, 53, 55, 61, 69, 129]  # floor, road, grass ... water, field, hill, lake
+ADE20K_THINGS = {  # in the numbers of ADE20K, from 0 on; what is not here is an object
+    "building": (1, 25, 79, 84),
+    "plant": (4, 17, 66, 72),
+    "ground": (6, 9, 11, 13, 29, 34, 46, 52, 54, 91, 94),
+    "wall": (0,),
+    "ceiling": (5,),
+    "floor": (3, 28),
+    "opening": (8, 14, 18, 22, 27, 58, 63),
+}
 SKYLINE = 1 / 16  # of the picture's height
+
+
+@dataclass(frozen=True)
+class Taught:
+    """Of a picture. sky, far: HxW float32 probability. things: HxW uint8, what a pixel is most likely if it is neither.
+
+    things are indices of sky_network.THINGS.
+    """
+
+    sky: FloatMap
+    far: FloatMap
+    things: NDArray[np.uint8]
 
 
 class Teacher:
@@ -40,15 +63,16 @@ class Teacher:
             raise DataError(f"{code} with {weights} cannot be loaded as a teacher: {error}") from error
         self.network = network.eval()
 
-    def __call__(self, picture: Picture) -> tuple[FloatMap, FloatMap]:
-        """HxWx3 uint8 -> probability of sky and of far field, HxW float32; a mean over the picture and its mirror."""
+    def __call__(self, picture: Picture) -> Taught:
+        """HxWx3 uint8 -> what is sky, far field and the rest; a mean over the picture and its mirror."""
         probabilities = self.classes(picture)
         groups = ([1 + index for index in ADE20K_SKY], [1 + index for index in ADE20K_FAR], TALL, GROUND)
         size = (picture.shape[1], picture.shape[0])
         sky, far, tall, ground = (cv2.resize(probabilities[classes].sum(0), size) for classes in groups)
         thin = skyline(sky > 0.5, tall > 0.5, ground > 0.5)
         far = np.where(thin, np.maximum(far, 1 - sky), far)
-        return sky.clip(0, 1), np.minimum(far, 1 - sky).clip(0, 1)
+        things = cv2.resize(_things(probabilities), size, interpolation=cv2.INTER_NEAREST)
+        return Taught(sky.clip(0, 1), np.minimum(far, 1 - sky).clip(0, 1), np.asarray(things, np.uint8))
 
     @torch.inference_mode()
     def classes(self, picture: Picture) -> NDArray[np.float32]:
@@ -60,6 +84,15 @@ class Teacher:
         both = self.network(torch.cat([tensor, tensor.flip(3)]), full=False).softmax(1)
         mean: NDArray[np.float32] = ((both[0] + both[1].flip(2)) / 2).numpy()
         return mean
+
+
+def _things(probabilities: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """151xHxW -> HxW: the most likely of THINGS."""
+    named = [[1 + index for index in ADE20K_THINGS[name]] for name in THINGS[:-1]]
+    no_thing = {1 + index for index in (*ADE20K_SKY, *ADE20K_FAR)}
+    other = [index for index in range(len(probabilities)) if index not in no_thing.union(*named)]
+    sums = [probabilities[classes].sum(0) for classes in (*named, other)]
+    return np.asarray(np.argmax(sums, 0), np.uint8)
 
 
 def skyline(sky: BoolMap, tall: BoolMap, ground: BoolMap) -> BoolMap:

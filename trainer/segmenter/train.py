@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
-from redweb_builder.sky_network import CLASSES, ENCODER, SkyNetwork, input_size
+from redweb_builder.sky_network import CLASSES, ENCODER, SkyNetwork, input_size, sky_far_rest
 from redweb_builder.store import write_atomic
 from trainer.config import TrainConfig
 from trainer.data.draws import Draws, Source
@@ -25,7 +25,7 @@ from trainer.losses.masked import Scalars, mean_where
 from trainer.models.encoder_weights import load_encoder_weights
 from trainer.progress import Judge, Summary, Verdict, Watch, silent
 from trainer.recipe import ENCODER_RATE, Phase, Recipe, cosine
-from trainer.segmenter.augment import augmented, geometry
+from trainer.segmenter.augment import augmented, geometry, sky_of
 from trainer.segmenter.pictures import KINDS, RegionSet, prepare
 from trainer.segmenter.teacher import Teacher
 from trainer.start import weighted_path
@@ -41,6 +41,7 @@ FIXED = {
     "validations": 5,
     "precision": "float32",
 }
+THINGS_SHARE = 0.5  # of the loss: what the rest is matters less than that it is the rest
 JUDGED = 40  # pictures of a set at most
 
 
@@ -49,13 +50,23 @@ class RegionDraws(Draws):
 
     def drawn(self, sample: Any) -> RegionBatch:
         """Augmented, a batch of one."""
-        return augmented(sample, self.transform)
+        return augmented(sample, self.transform, self._another_sky())
+
+    def _another_sky(self) -> Tensor | None:
+        """Of any of the pictures trained on; none where that has too little."""
+        source = self.sources[int(torch.randint(len(self.sources), ()))]
+        return sky_of(source.data[source.indices[int(torch.randint(len(source.indices), ()))]])
 
 
 def cross_entropy(logits: Tensor, batch: RegionBatch, _: Tensor) -> tuple[Tensor, Scalars]:
-    """Against the shares of sky, far and rest, where they are known."""
-    loss = -(batch.regions * F.log_softmax(logits, 1)).sum(1)
-    return mean_where(loss, batch.known > 0), {}
+    """Against the shares of sky, far and rest, where they are known, and within the rest against what it is."""
+    told = F.log_softmax(logits, 1)
+    rest = told[:, 2:].logsumexp(1)
+    three = torch.stack([told[:, 0], told[:, 1], rest], 1)
+    regions = mean_where(-(batch.regions * three).sum(1), batch.known > 0)
+    said = batch.things >= 0
+    things = F.nll_loss(told[:, 2:] - rest[:, None], batch.things.clamp(min=0), reduction="none")
+    return regions + THINGS_SHARE * mean_where(things * batch.regions[:, 2], said), {}
 
 
 def sky_and_far(config: TrainConfig) -> Recipe:
@@ -97,7 +108,8 @@ def judge_on(sets: Sequence[RegionSet]) -> Judge:
                 size = input_size(*sample.image.shape[:2])
                 small = cv2.resize(sample.image, size[::-1], interpolation=cv2.INTER_AREA)
                 tensor = torch.from_numpy(small).permute(2, 0, 1)[None].to(device).float() / 255
-                sky = network(tensor.contiguous(memory_format=torch.channels_last)).softmax(1)[0, 0].cpu().numpy()
+                logits = network(tensor.contiguous(memory_format=torch.channels_last))
+                sky = sky_far_rest(logits)[0, 0].cpu().numpy()
                 found = cv2.resize(sky, sample.image.shape[1::-1]) > 0.5
                 known, truth = sample.regions.any(-1), sample.regions[..., 0] > 127
                 both += int((found & truth & known).sum())
