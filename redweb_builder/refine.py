@@ -28,7 +28,7 @@ AMONG = 0.03  # of the ground's range of disparity, added to that; half a pixel 
 SPECKLE_SHARE = 2e-4
 SPECKLE_STEP_PX = 1.0
 FIRM_PX = 1.0  # this close to its surface, a disparity is averaged with it
-MEASURED_PX = 1.25  # doubt up to which a pixel counts as measured
+MEASURED_PX = 1.3  # doubt up to which a pixel counts as measured
 FAR_SPREAD = (5, 75)  # percentiles of a far blob's measured disparity that its filled pixels stay between
 
 
