@@ -18,6 +18,7 @@ from redweb_builder.decisions import (
     append_decisions,
     decide,
     is_disputed,
+    not_undone,
     parse_decisions,
     standing,
     verdict_of,
@@ -87,14 +88,10 @@ class Session:
 
     def undo(self) -> dict[str, Any] | None:
         """Take back this reviewer's latest decision; what stands about that sample now, None where there is none."""
-        mine = [
-            by_reviewer[self.reviewer]
-            for by_reviewer in standing(self._decided()).values()
-            if self.reviewer in by_reviewer
-        ]
+        mine = [one for one in not_undone(self._decided()) if one.reviewer == self.reviewer]
         if not mine:
             return None
-        last = max(mine, key=lambda one: one.time)
+        last = mine[-1]
         append_decisions(self.folder, [decide(last.key, "undo", self.reviewer, undoes=last.id)])
         return self._now(last.key)
 
