@@ -27,8 +27,8 @@ from redweb_builder.export.points import ply, points_of
 from redweb_builder.filters import checks
 from redweb_builder.inspect.table import table
 from redweb_builder.inspect.wording import PEOPLE_SAY
-from redweb_builder.review.pictures import CACHE, Cache, label_of, photo_of, render, source_folder
-from redweb_builder.store import StoreError, home_of
+from redweb_builder.review.pictures import CACHE, Cache, label_of, render, source_folder
+from redweb_builder.store import StoreError, home_of, image_of
 from redweb_builder.types import Mask
 from redweb_builder.verdicts import thresholds_of
 
@@ -105,7 +105,7 @@ class Session:
     def points(self, key: str) -> bytes:
         """The sample's point cloud, a PLY file. Raises StoreError."""
         label = label_of(self.folder, self._row(key)["key"])
-        with Image.open(photo_of(self.folder, key)) as image:
+        with Image.open(image_of(self.folder, key)) as image:
             return ply(points_of(np.asarray(image.convert("RGB")), label.disparity, label.mask))
 
     def order(self, key: str, one: tuple[int, int], other: tuple[int, int]) -> dict[str, Any]:
