@@ -257,12 +257,15 @@ class Store:
         return there.get("finished") is False and there.get("identity") == self.identity
 
     def _clear(self) -> None:
-        """Remove the data set and nothing else that somebody may have put beside it; first what says it is done."""
+        """Remove the data set and nothing else that somebody may have put beside it; first what says it is done.
+
+        build.json stays until it is replaced: at every moment the folder is known for a data set of ours.
+        """
         self._remove("journal.jsonl", "manifest.parquet", "grid.png", "report.html", "errors.log")
         for folder in (*FOLDERS, "rejected", "previews", ".review"):
             if (self.out / folder).is_dir() and not (self.out / folder).is_symlink():
                 shutil.rmtree(self.out / folder)
-        self._remove("build.json")
+        self._write_build({"finished": False})
 
     def _remove(self, *names: str) -> None:
         for name in names:
