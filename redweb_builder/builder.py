@@ -120,7 +120,7 @@ def build(
         store.finish(
             rows,
             {
-                "finished": True,
+                "finished": not failures,  # else --overwrite, given again, would replace what it should complete
                 "versions": _versions(),
                 "device": str(device),
                 "flow": flow_told,
