@@ -120,7 +120,7 @@ def build(
         store.finish(
             rows,
             {
-                "finished": True,
+                "finished": not failures,  # else --overwrite, given again, would replace what it should complete
                 "versions": _versions(),
                 "device": str(device),
                 "flow": flow_told,
@@ -234,7 +234,7 @@ def _settled(store: Store, found: Discovery, config: BuildConfig, stereo_dir: Pa
 
 
 def _fingerprint(sources: Sequence[PairSource]) -> str:
-    """SHA-256 over the keys, which hold each file's path below the input folder and its size."""
+    """SHA-256 over the keys, which hold each file's path below the input folder, size and a sample."""
     return hashlib.sha256("\n".join(source.key for source in sources).encode()).hexdigest()
 
 

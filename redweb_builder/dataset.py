@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from redweb_builder.decisions import FILE, as_decided, read_decisions
-from redweb_builder.store import StoreError, home_of, read_label
+from redweb_builder.store import StoreError, home_of, image_of, read_label
 from redweb_builder.types import FloatMap, Picture
 
 
@@ -78,9 +78,8 @@ class Dataset:
         return self._records[key]
 
     def image_path(self, key: str) -> Path:
-        """The picture file of a key."""
-        png = home_of(self.folder, key) / "Imgs" / f"{key}.png"
-        return png if png.exists() else png.with_name(f"{key}.jpg")
+        """The picture file of a key. Raises StoreError where there is none, or a link leads out of the data set."""
+        return image_of(self.folder, key)
 
 
 def open_dataset(folder: str | os.PathLike[str]) -> Dataset:

@@ -104,14 +104,23 @@ def merge_decisions(folder: Path, files: Sequence[Path]) -> int:
     return len(new)
 
 
-def standing(decisions: Iterable[Decision]) -> dict[str, dict[str, Decision]]:
-    """key -> reviewer -> the latest decision of theirs that was not undone, in order of time."""
+def not_undone(decisions: Iterable[Decision]) -> list[Decision]:
+    """What was decided and not taken back by the one who decided it, in order of time; the undos are not among it."""
     made = sorted(decisions, key=lambda one: one.time)
     undone = {(one.undoes, one.reviewer) for one in made if one.undoes}
+    return [one for one in made if one.decision != "undo" and (one.id, one.reviewer) not in undone]
+
+
+def standing(decisions: Iterable[Decision]) -> dict[str, dict[str, Decision]]:
+    """key -> reviewer -> their latest verdict that was not undone, else their skip, in order of time.
+
+    A skip passes a sample by: it takes back no verdict.
+    """
     stands: dict[str, dict[str, Decision]] = {}
-    for one in made:
-        if one.decision != "undo" and (one.id, one.reviewer) not in undone:
-            by_reviewer = stands.setdefault(one.key, {})
+    for one in not_undone(decisions):
+        by_reviewer = stands.setdefault(one.key, {})
+        before = by_reviewer.get(one.reviewer)
+        if one.decision in VERDICTS or before is None or before.decision not in VERDICTS:
             by_reviewer.pop(one.reviewer, None)  # so that the latest comes last
             by_reviewer[one.reviewer] = one
     return stands

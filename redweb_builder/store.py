@@ -83,15 +83,18 @@ def png_of_label(label: Label) -> bytes:
 
 
 def read_label(home: Path, key: str) -> Label:
-    """The label of a key below `home`. Raises StoreError where a file is missing, damaged or of another format."""
+    """The label of a key below `home`.
+
+    Raises StoreError where a file is missing, damaged, of another format, or a link that leads out of `home`.
+    """
     rd = home / "RDs" / f"{key}.png"
     try:
-        with Image.open(rd) as image:
+        with Image.open(inside(home, rd)) as image:
             text = dict(image.text)  # type: ignore[attr-defined]
             values = np.asarray(image, np.uint16)
-        with Image.open(home / "masks" / rd.name) as image:
+        with Image.open(inside(home, home / "masks" / rd.name)) as image:
             mask = np.asarray(image, np.uint8)
-        with Image.open(home / "confidence" / rd.name) as image:
+        with Image.open(inside(home, home / "confidence" / rd.name)) as image:
             confidence = np.asarray(image, np.uint8)
     except OSError as error:
         raise StoreError(f"{rd.name}: cannot be read ({error})") from error
@@ -254,12 +257,15 @@ class Store:
         return there.get("finished") is False and there.get("identity") == self.identity
 
     def _clear(self) -> None:
-        """Remove the data set and nothing else that somebody may have put beside it; first what says it is done."""
+        """Remove the data set and nothing else that somebody may have put beside it; first what says it is done.
+
+        build.json stays until it is replaced: at every moment the folder is known for a data set of ours.
+        """
         self._remove("journal.jsonl", "manifest.parquet", "grid.png", "report.html", "errors.log")
         for folder in (*FOLDERS, "rejected", "previews", ".review"):
             if (self.out / folder).is_dir() and not (self.out / folder).is_symlink():
                 shutil.rmtree(self.out / folder)
-        self._remove("build.json")
+        self._write_build({"finished": False})
 
     def _remove(self, *names: str) -> None:
         for name in names:
@@ -292,6 +298,22 @@ def home_of(out: Path, key: str) -> Path:
             if label.is_file() and label.resolve().is_relative_to(out.resolve()):
                 return home
     raise StoreError(f"{out} has no label of {key!r}")
+
+
+def image_of(out: Path, key: str) -> Path:
+    """The stored left view of a labelled pair. Raises StoreError as home_of does."""
+    png = home_of(out, key) / "Imgs" / f"{key}.png"
+    return inside(out, png if png.exists() else png.with_name(f"{key}.jpg"))
+
+
+def inside(folder: Path, file: Path) -> Path:
+    """`file`, checked to be one and to lie below `folder`, wherever links lead: a data set may come from anywhere.
+
+    Raises StoreError.
+    """
+    if not file.is_file() or not file.resolve().is_relative_to(folder.resolve()):
+        raise StoreError(f"{folder} has no {file.name} in {file.parent.name}")
+    return file
 
 
 def read_build(out: Path) -> dict[str, Any]:

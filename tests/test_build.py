@@ -663,6 +663,23 @@ def test_an_unforeseen_error_costs_one_pair_and_is_tried_again(
     assert_same(snapshot(out), undisturbed)
 
 
+def test_overwrite_given_again_after_a_failure_tries_only_what_failed(
+    few: Path, tmp_path: Path, remembered: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, plain, done = tmp_path / "out", vars(engines_module)["conclude"], list[str]()
+
+    def faulty(seen: Any, *rest: Any) -> Any:
+        done.append(seen.prepared.source.key[0])
+        if seen.prepared.source.key.startswith("b-") and done.count("b") == 1:
+            raise ZeroDivisionError("once")
+        return plain(seen, *rest)
+
+    monkeypatch.setattr(engines_module, "conclude", faulty)
+    assert build(few, out, quick(), overwrite=True).kept == 2
+    assert build(few, out, quick(), overwrite=True).kept == 3
+    assert sorted(done) == ["a", "b", "b", "c"]
+
+
 @pytest.mark.parametrize("at", [1, 2, 4, 6, 9, 16, 17, 18, 19])
 def test_no_space_left(
     few: Path, undisturbed: dict[str, bytes], tmp_path: Path, remembered: None, snapshot: Snapshot, at: int

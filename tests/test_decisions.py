@@ -22,6 +22,7 @@ from redweb_builder.decisions import (
     FILE,
     Decision,
     append_decisions,
+    as_decided,
     decide,
     is_disputed,
     merge_decisions,
@@ -63,6 +64,16 @@ def test_the_latest_verdict_counts_and_disagreement_shows() -> None:
     settled = standing([*made, at("5", "a", "reject", "ana")])["a"]
     assert not is_disputed(settled)
     assert verdict_of(standing([at("1", "b", "skip", "ana")])["b"]) is None
+
+
+def test_a_skip_takes_back_no_verdict() -> None:
+    rejected, skipped = at("1", "a", "reject", "ana", "wrong-sky"), at("2", "a", "skip", "ana")
+    assert standing([rejected, skipped])["a"]["ana"] == rejected
+    assert standing([skipped, at("3", "a", "accept", "ana")])["a"]["ana"].decision == "accept"
+    assert as_decided([{"key": "a", "status": "kept", "reason": None, "width": 9}], [rejected, skipped])[0] == {
+        "key": "a", "status": "rejected", "stage": "review", "reason": "wrong-sky", "value": None, "threshold": None,
+        "detail": "reject by ana, 1", "width": 9,
+    }  # fmt: skip
 
 
 def test_undo_brings_back_what_stood_before_and_is_ones_own() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -231,6 +232,41 @@ def test_an_interrupted_export_leaves_nothing(decided: Path, tmp_path: Path) -> 
     with pytest.raises(KeyboardInterrupt):
         export_dataset(decided, "redweb-v1", tmp_path / "out", watch=interrupt)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_named_like_a_part_is_not_ours_to_remove(decided: Path, dataset: Dataset, tmp_path: Path) -> None:
+    mine = tmp_path / "out.part" / "mine.txt"
+    mine.parent.mkdir()
+    mine.write_text("x")
+    export_dataset(decided, "redweb-v1", tmp_path / "out", dataset.keys[:1])
+    assert mine.read_text() == "x"
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["out", "out.part"]
+    assert (tmp_path / "out").stat().st_mode == mine.parent.stat().st_mode  # others may read it as far as any folder
+
+
+def test_a_key_named_twice_is_written_once(decided: Path, dataset: Dataset, tmp_path: Path) -> None:
+    keys = [dataset.keys[1], dataset.keys[0], dataset.keys[1]]
+    assert export_dataset(decided, "webdataset", tmp_path / "out", keys).samples == 2
+    with tarfile.open(tmp_path / "out" / "data-000000.tar") as tar:
+        assert len(set(tar.getnames())) == len(tar.getnames())
+
+
+@pytest.mark.parametrize(
+    ("form", "kind"), [*((form, "Imgs") for form in sorted(WRITERS)), ("webdataset", "masks"), ("ply", "confidence")]
+)
+def test_a_link_cannot_lead_an_export_out_of_the_set(decided: Path, tmp_path: Path, form: str, kind: str) -> None:
+    """A set from elsewhere must not carry this machine's files into what is given to others."""
+    folder = shutil.copytree(decided, tmp_path / "set")
+    key = open_dataset(folder).keys[0]
+    file = next((folder / kind).glob(f"{key}.*"))
+    (tmp_path / "private").write_bytes(file.read_bytes())
+    file.unlink()
+    file.symlink_to(tmp_path / "private")
+    with pytest.raises(StoreError, match=f"has no {file.name} in {kind}"):
+        export_dataset(folder, form, tmp_path / "out", [key])
+    with pytest.raises(StoreError):
+        open_dataset(folder)[key]
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_cannot_be_exported_is_told(decided: Path, tmp_path: Path, built: Any) -> None:

@@ -831,6 +831,19 @@ def test_keys_are_safe_unique_and_stable(tmp_path: Path) -> None:
     assert len(set(keys) & {source.key for source in discover(tmp_path).sources}) == 3
 
 
+@pytest.mark.parametrize("ending", ["ppm", "bmp", "tif"])
+def test_uncompressed_pictures_of_one_name_and_size_have_keys_of_their_own(tmp_path: Path, ending: str) -> None:
+    """Benchmarks name every scene's views alike: "cones" and "teddy" are not one pair."""
+    for number, place in enumerate(("cones", "teddy", "cones copied")):
+        for eye, view in zip(("im2", "im6"), scene(number % 2), strict=True):
+            save(view, tmp_path / place / f"{eye}.{ending}")
+    files = [tmp_path / place / f"im2.{ending}" for place in ("cones", "teddy")]
+    assert files[0].stat().st_size == files[1].stat().st_size
+    cones, teddy, copied = (only(discover(tmp_path / place)).key for place in ("cones", "teddy", "cones copied"))
+    assert cones != teddy
+    assert cones == copied
+
+
 def test_unread_formats_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.jxl").write_bytes(b"jxl")
     found = discover(tmp_path)

@@ -249,6 +249,13 @@ def test_decisions_are_kept_undone_and_found_again(desk: Desk) -> None:
     assert len(read_decisions(desk.folder / FILE)[0]) == 6  # nothing was taken out of the file
 
 
+def test_a_skip_leaves_the_verdict_and_is_what_undo_takes_back_first(desk: Desk) -> None:
+    desk.decide("good-hut", "reject", "wrong-sky")
+    assert desk.decide("good-hut", "skip").json["now"]["verdict"] == "reject"
+    undone = [desk.client.post("/api/undo", json={}, headers={"Origin": HERE}).json["now"] for _ in range(2)]
+    assert [one["verdict"] for one in undone] == ["reject", None]
+
+
 def test_reviewers_see_each_other_and_undo_their_own(desk: Desk) -> None:
     eve = enter(desk.folder, "eve")
     desk.decide("good-hut", "accept")

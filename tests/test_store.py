@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -449,6 +450,26 @@ def test_overwrite_replaces_a_data_set(tmp_path: Path) -> None:
     assert not list((out / "rejected" / "RDs").iterdir())
     assert not (out / "manifest.parquet").exists()
     assert json.loads((out / "build.json").read_text())["identity"]["max_side"] == 512
+
+
+def test_an_overwrite_that_fails_on_the_way_can_be_given_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, new = tmp_path / "set", {**IDENTITY, "max_side": 512}
+    fill(out)
+    (out / "decisions.jsonl").write_text("")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            Store(out, new, overwrite=True)
+    with pytest.raises(StoreError, match="other settings"):
+        Store(out, new)
+    with Store(out, new, overwrite=True) as store:
+        assert not store.records
+    with Store(out, new):
+        pass
 
 
 def test_overwrite_does_not_follow_links(tmp_path: Path) -> None:

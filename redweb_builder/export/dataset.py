@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from redweb_builder.dataset import Dataset
 from redweb_builder.export.huggingface import write_huggingface
@@ -47,21 +47,19 @@ def export_dataset(
     dataset = Dataset(folder)
     if missing := [key for key in keys if key not in dataset.keys]:
         raise StoreError(f"{folder} keeps no {', '.join(missing)}; a rejected sample is rescued by `review`")
-    chosen = list(keys or dataset.keys)
+    chosen = list(dict.fromkeys(keys)) or dataset.keys
     if not chosen:
         raise StoreError(f"{folder} keeps no sample: there is nothing to export")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise StoreError(f"{out} exists and is not an empty folder: choose another --out")
-    part = out.with_name(f"{out.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
+    target = out.absolute()  # "." has no name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=target.parent, prefix=f"{target.name}.part-") as beside:
+        part = Path(beside) / target.name
+        part.mkdir()
         for done, _ in enumerate(WRITERS[form](dataset, chosen, part), 1):
             watch(done, len(chosen))
         with suppress(FileNotFoundError):
-            out.rmdir()
-        part.rename(out)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
+            target.rmdir()
+        part.rename(target)
     return Exported(out, len(chosen))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from redweb_builder.dataset import Dataset
-from redweb_builder.store import home_of
+from redweb_builder.store import home_of, inside
 
 MAPS = {"rd": "RDs", "mask": "masks", "confidence": "confidence"}  # a folder that a data set does not have is left out
 
 
 def maps_of(dataset: Dataset, key: str) -> dict[str, bytes]:
-    """PNG files of a sample by name: rd (16 bit, scale and offset in its text), mask, confidence where there is one."""
+    """PNG files of a sample by name: rd (16 bit, scale and offset in its text), mask, confidence where there is one.
+
+    Raises StoreError where one is missing, or a link leads out of the data set.
+    """
     files = {name: home_of(dataset.folder, key) / folder / f"{key}.png" for name, folder in MAPS.items()}
-    return {name: file.read_bytes() for name, file in files.items() if name in ("rd", "mask") or file.exists()}
+    there = {name: file for name, file in files.items() if name in ("rd", "mask") or file.exists()}
+    return {name: inside(dataset.folder, file).read_bytes() for name, file in there.items()}

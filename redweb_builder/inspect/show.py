@@ -13,7 +13,7 @@ from PIL import Image
 
 from redweb_builder.decisions import FILE, as_decided, read_decisions
 from redweb_builder.inspect.grid import Row, choose, grid
-from redweb_builder.store import StoreError, write_atomic
+from redweb_builder.store import StoreError, inside, write_atomic
 from redweb_builder.types import Picture
 
 
@@ -48,8 +48,9 @@ def _row(dataset: Path, record: dict[str, Any]) -> Row:
 
 
 def _preview(dataset: Path, key: str) -> Picture | None:
-    file = dataset / "previews" / f"{key}.jpg"
-    if not file.exists():
+    try:
+        file = inside(dataset, dataset / "previews" / f"{key}.jpg")
+    except StoreError:
         return None
     with Image.open(file) as image:
         return np.asarray(image.convert("RGB"))

@@ -17,7 +17,7 @@ from redweb_builder.inputs.read import read_pair
 from redweb_builder.inspect.colour import disparity_picture, mask_picture
 from redweb_builder.inspect.strip import colour_scale
 from redweb_builder.manifest import source_of
-from redweb_builder.store import StoreError, home_of, read_build, read_label
+from redweb_builder.store import StoreError, home_of, inside, read_build, read_label
 from redweb_builder.types import FloatMap, InputError, Label, Mask, Picture
 
 CACHE = ".review"
@@ -80,23 +80,10 @@ def label_of(folder: Path, key: str) -> Label:
     return read_label(home_of(folder, key), key)
 
 
-def photo_of(folder: Path, key: str) -> Path:
-    """The stored left view. Raises StoreError."""
-    png = home_of(folder, key) / "Imgs" / f"{key}.png"
-    return _inside(folder, png if png.exists() else png.with_name(f"{key}.jpg"))
-
-
 def preview_of(folder: Path, key: str) -> Path:
     """The strip that the build left. Raises StoreError."""
     home_of(folder, key)
-    return _inside(folder, folder / "previews" / f"{key}.jpg")
-
-
-def _inside(folder: Path, file: Path) -> Path:
-    found = file.resolve()
-    if not found.is_file() or not found.is_relative_to(folder.resolve()):
-        raise StoreError(f"{folder} has no {file.name} in {file.parent.name}")
-    return found
+    return inside(folder, folder / "previews" / f"{key}.jpg")
 
 
 def source_folder(folder: Path, stated: Path | None = None) -> Path | None:

@@ -21,9 +21,9 @@ from jinja2 import ChoiceLoader, PackageLoader
 from waitress.server import create_server
 
 from redweb_builder import __version__
-from redweb_builder.review.pictures import KINDS, photo_of, preview_of
+from redweb_builder.review.pictures import KINDS, preview_of
 from redweb_builder.review.session import Session
-from redweb_builder.store import StoreError
+from redweb_builder.store import StoreError, image_of
 
 LOOPBACK = "127.0.0.1"
 THREADS = 8
@@ -124,11 +124,11 @@ def _pages(app: Flask, session: Session) -> None:
 
     @app.get("/photo/<key>")
     def photo(key: str) -> Response:
-        return send_file(photo_of(session.folder, key), conditional=True, max_age=0)
+        return send_file(image_of(session.folder, key).resolve(), conditional=True, max_age=0)
 
     @app.get("/preview/<key>")
     def preview(key: str) -> Response:
-        return send_file(preview_of(session.folder, key), conditional=True, max_age=0)
+        return send_file(preview_of(session.folder, key).resolve(), conditional=True, max_age=0)
 
     @app.get("/picture/<kind>/<key>")
     def picture(kind: str, key: str) -> Response:

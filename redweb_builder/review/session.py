@@ -18,6 +18,7 @@ from redweb_builder.decisions import (
     append_decisions,
     decide,
     is_disputed,
+    not_undone,
     parse_decisions,
     standing,
     verdict_of,
@@ -26,8 +27,8 @@ from redweb_builder.export.points import ply, points_of
 from redweb_builder.filters import checks
 from redweb_builder.inspect.table import table
 from redweb_builder.inspect.wording import PEOPLE_SAY
-from redweb_builder.review.pictures import CACHE, Cache, label_of, photo_of, render, source_folder
-from redweb_builder.store import StoreError, home_of
+from redweb_builder.review.pictures import CACHE, Cache, label_of, render, source_folder
+from redweb_builder.store import StoreError, home_of, image_of
 from redweb_builder.types import Mask
 from redweb_builder.verdicts import thresholds_of
 
@@ -87,14 +88,10 @@ class Session:
 
     def undo(self) -> dict[str, Any] | None:
         """Take back this reviewer's latest decision; what stands about that sample now, None where there is none."""
-        mine = [
-            by_reviewer[self.reviewer]
-            for by_reviewer in standing(self._decided()).values()
-            if self.reviewer in by_reviewer
-        ]
+        mine = [one for one in not_undone(self._decided()) if one.reviewer == self.reviewer]
         if not mine:
             return None
-        last = max(mine, key=lambda one: one.time)
+        last = mine[-1]
         append_decisions(self.folder, [decide(last.key, "undo", self.reviewer, undoes=last.id)])
         return self._now(last.key)
 
@@ -108,7 +105,7 @@ class Session:
     def points(self, key: str) -> bytes:
         """The sample's point cloud, a PLY file. Raises StoreError."""
         label = label_of(self.folder, self._row(key)["key"])
-        with Image.open(photo_of(self.folder, key)) as image:
+        with Image.open(image_of(self.folder, key)) as image:
             return ply(points_of(np.asarray(image.convert("RGB")), label.disparity, label.mask))
 
     def order(self, key: str, one: tuple[int, int], other: tuple[int, int]) -> dict[str, Any]:
