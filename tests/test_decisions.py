@@ -288,7 +288,13 @@ def test_refilter_command(folder: Path, snapshot: Snapshot) -> None:
     assert shown.exit_code == 0, shown.output
     assert "kept -> not-stereo" in shown.output
     assert snapshot(folder) == before
-    mistakes = {"min_beauty=1": "the thresholds are", "min_agreement=x": "needs a number", "max_vertical=-1": "not be"}
+    mistakes = {
+        "max_vertical=inf": "finite",
+        "min_texture=nan": "finite",
+        "min_beauty=1": "the thresholds are",
+        "min_agreement=x": "needs a number",
+        "max_vertical=-1": "not be",
+    }
     for setting, told in mistakes.items():
         wrong = CliRunner().invoke(main, ["refilter", str(folder), "--set", setting])
         assert wrong.exit_code == 1
