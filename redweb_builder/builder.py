@@ -9,7 +9,7 @@ import platform
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from redweb_builder.pipeline import Models, Outcome
 from redweb_builder.segment import load_segmenter
 from redweb_builder.store import FORMAT, Store, StoreError
 from redweb_builder.types import PairSource
-from redweb_builder.verdicts import judged
+from redweb_builder.verdicts import judged, thresholds_of
 
 METHOD = 4  # raised when the method changes what a label is: two methods are never mixed in one folder
 GRID_ROWS = 40
@@ -96,6 +96,11 @@ def build(
     models = Models(flow, segmenter)
     progress = Progress(total=len(sources), notes=[f"flow: {flow_told}", f"segmentation: {segmenter_told}"])
     with Store(out, identity(config, models), overwrite) as store:
+        limits = thresholds_of(out)
+        refiltered = {"thresholds": asdict(limits)} if limits != config.thresholds else {}
+        if refiltered:
+            config = replace(config, thresholds=limits)
+            progress.notes.append(f"filters: the limits that `refilter` gave {out}, not those of this command")
         done_before = [store.records[source.key] for source in sources if source.key in store.records]
         progress.resumed = progress.done = len(done_before)
         progress.counts.update(record["status"] for record in done_before)
@@ -121,6 +126,7 @@ def build(
             rows,
             {
                 "finished": not failures,  # else --overwrite, given again, would replace what it should complete
+                **refiltered,
                 "versions": _versions(),
                 "device": str(device),
                 "flow": flow_told,

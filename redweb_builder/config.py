@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
+from math import isfinite
 from pathlib import Path
 
 from redweb_builder.inputs.options import InputOptions
@@ -32,6 +33,10 @@ class Thresholds:
         """Raise ValueError on a limit that no measurement can meet or miss."""
         for limit in fields(self):
             value = getattr(self, limit.name)
+            if value is not None and not isfinite(value):
+                raise ValueError(
+                    f"threshold {limit.name} = {value}: must be a finite number; None (off) switches it off"
+                )
             if value is not None and value < 0 and limit.name != "min_eye_order":
                 raise ValueError(f"threshold {limit.name} = {value}: must not be negative")
 

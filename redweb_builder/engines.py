@@ -88,7 +88,8 @@ def _see(batch: Sequence[Prepared], models: Models) -> list[Seen | Outcome]:
     except Exception as error:  # one pair's trouble must not cost its batch, nor the build
         if len(batch) == 1:
             return [failed(batch[0].source, error)]
-        return [one for prepared in batch for one in _see([prepared], models)]
+    # Only now: the error held the frames, and so the memory, of the batch that failed.
+    return [one for prepared in batch for one in _see([prepared], models)]
 
 
 def _prepared(read: Sequence[Prepared | Outcome]) -> list[Prepared]:

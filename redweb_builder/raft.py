@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -20,6 +22,7 @@ from redweb_builder.weights import Weights, WeightsUnavailable, find_weights
 UPDATES = 12
 MIN_SIDE = 128
 BATCH_PIXELS = 768 * 768  # of the pictures that `batch` is meant for; larger ones come in smaller batches
+MAX_PIXELS = 1280 * 960  # the network sees larger pictures reduced: its memory, 4 GB here, grows with pixels squared
 
 
 class Raft:
@@ -50,17 +53,18 @@ class Raft:
         self.network = for_both_directions(network).eval().to(device, memory_format=memory_format(device))
 
     def __call__(self, pairs: Sequence[StereoPair]) -> list[Flow]:
-        """Flow of each pair, in order; pairs of one padded shape share a batch."""
+        """Flow of each pair, in order; pairs of one padded shape share a batch. Above MAX_PIXELS it is enlarged."""
+        reduced = [_reduced(pair) for pair in pairs]
         by_shape = defaultdict(list)
-        for index, pair in enumerate(pairs):
+        for index, pair in enumerate(reduced):
             by_shape[_padded_shape(pair.left.shape)].append(index)
         flows: dict[int, Flow] = {}
         for shape, indices in by_shape.items():
-            room = max(1, self.batch * BATCH_PIXELS // (shape[0] * shape[1]))
+            room = _room(self.batch, shape[0] * shape[1])
             for start in range(0, len(indices), room):
                 part = indices[start : start + room]
-                flows.update(zip(part, self._run([pairs[i] for i in part], shape), strict=True))
-        return [flows[i] for i in range(len(pairs))]
+                flows.update(zip(part, self._run([reduced[i] for i in part], shape), strict=True))
+        return [_enlarged(flows[i], pair.left.shape) for i, pair in enumerate(pairs)]
 
     @torch.inference_mode()
     def _run(self, pairs: list[StereoPair], shape: tuple[int, int]) -> list[Flow]:
@@ -90,7 +94,8 @@ def for_both_directions(network: optical_flow.RAFT) -> optical_flow.RAFT:
     """
     blocks = network.corr_block
     network.feature_encoder = EncodeOnce(network.feature_encoder)
-    network.corr_block = PooledCorrelation(num_levels=blocks.num_levels, radius=blocks.radius)
+    pooled = network.corr_block = PooledCorrelation(num_levels=blocks.num_levels, radius=blocks.radius)
+    network.register_forward_hook(lambda *_: pooled.corr_pyramid.clear(), always_call=True)  # most of the memory
     return network
 
 
@@ -125,6 +130,32 @@ class PooledCorrelation(CorrBlock):  # type: ignore[misc]  # torchvision is unty
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _room(batch: int, pixels: int) -> int:
+    """How many pairs of so many pixels go together: pictures take memory by pixels, correlation by pixels squared."""
+    share = BATCH_PIXELS / pixels
+    return max(1, int(batch * min(share, share**2)))
+
+
+def _reduced(pair: StereoPair) -> StereoPair:
+    """The pair, of at most MAX_PIXELS a view."""
+    height, width = pair.left.shape[:2]
+    scale = (MAX_PIXELS / (height * width)) ** 0.5
+    if scale >= 1:
+        return pair
+    size = int(width * scale), int(height * scale)
+    left, right = (cv2.resize(view, size, interpolation=cv2.INTER_AREA) for view in (pair.left, pair.right))
+    return replace(pair, left=left, right=right)
+
+
+def _enlarged(flow: Flow, shape: tuple[int, ...]) -> Flow:
+    """The flow of a reduced pair in px of the whole one, HxW of `shape`."""
+    height, width = flow.forward.shape[:2]
+    if (height, width) == shape[:2]:
+        return flow
+    factor = np.array([shape[1] / width, shape[0] / height], np.float32)
+    return Flow(*(cv2.resize(one, shape[1::-1]) * factor for one in (flow.forward, flow.backward)))
 
 
 def _padded_shape(shape: tuple[int, ...]) -> tuple[int, int]:

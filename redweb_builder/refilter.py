@@ -93,8 +93,9 @@ def refilter(folder: Path, limits: Mapping[str, float | None]) -> Plan:
         plan = plan_refilter(folder, limits)
         sides = {side: [row["key"] for row in plan.rows if row["status"] == side] for side in ("kept", "rejected")}
         store.settle(sides["kept"], sides["rejected"])
-        store.identity["thresholds"] = asdict(plan.thresholds)
-        more = {name: value for name, value in build.items() if name not in ("format", "identity")}
+        more = {name: value for name, value in build.items() if name not in ("format", "identity", "thresholds")}
+        if asdict(plan.thresholds) != store.identity.get("thresholds"):
+            more["thresholds"] = asdict(plan.thresholds)  # beside the build's own, so that the build can go on
         counts = {side: len(keys) for side, keys in sides.items()}
         store.finish(plan.rows, more | {"counts": {**build.get("counts", {}), **counts}})
     write_grid(folder, rows=GRID_ROWS)

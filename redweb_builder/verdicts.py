@@ -18,10 +18,14 @@ JUDGED = (None, "filter", "duplicate")  # the stages that thresholds decide; wha
 
 
 def thresholds_of(folder: Path) -> Thresholds:
-    """The limits that a data set was last judged by. Raises StoreError where build.json names none."""
+    """The limits of a data set: those of its last refilter, else those it was built with.
+
+    Raises StoreError where build.json names none.
+    """
+    build = read_build(folder)
     try:
-        return Thresholds(**read_build(folder)["identity"]["thresholds"])
-    except (KeyError, TypeError) as error:
+        return Thresholds(**(build.get("thresholds") or build["identity"]["thresholds"]))
+    except (KeyError, TypeError, ValueError) as error:
         raise StoreError(f"{folder / 'build.json'} names no thresholds that this version knows ({error})") from error
 
 

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import struct
+import weakref
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import fields
@@ -762,6 +763,21 @@ def test_a_failing_network_call_costs_only_the_pair_that_fails(
     assert summary.kept == 2
     assert [key.rsplit("-", 1)[0] for key in summary.failed] == ["b"]
     assert "out of memory" in (tmp_path / "out" / "errors.log").read_text()
+
+
+def test_what_a_failed_batch_held_is_free_before_its_pairs_are_tried_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[weakref.ref[Any]] = []
+
+    def full(batch: Any, models: Any) -> Any:
+        if len(batch) == 1:
+            return [held[0]() is None]
+        tensors = {1, 2, 3}
+        held.append(weakref.ref(tensors))
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(engines_module, "see", full)
+    see_pairs: Any = vars(engines_module)["_see"]
+    assert see_pairs(["one", "other"], None) == [True, True]
 
 
 def test_an_unreadable_file_is_tried_again(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

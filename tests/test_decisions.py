@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from click.testing import CliRunner
 
 from cli import main
 from redweb_builder import BuildConfig, build, open_dataset
+from redweb_builder.config import PRESETS
 from redweb_builder.decisions import (
     FILE,
     Decision,
@@ -228,7 +229,7 @@ def test_refilter_moves_pairs_there_and_back(built: Any, folder: Path, snapshot:
     assert (folder / "rejected" / "RDs" / f"{poorest}.png").read_bytes() == before[f"RDs/{poorest}.png"]
     np.testing.assert_array_equal(dataset.rejected[poorest].image, open_dataset(built.out)[poorest].image)
     told = json.loads((folder / "build.json").read_text())
-    assert told["identity"]["thresholds"]["min_agreement"] == limit
+    assert told["thresholds"]["min_agreement"] == limit
     assert told["counts"]["kept"] == len(dataset)
     refilter(folder, {"min_agreement": 0.6})
     assert snapshot(folder) == before
@@ -267,10 +268,18 @@ def test_an_interrupted_refilter_can_be_read_and_finished(folder: Path, monkeypa
     assert len(open_dataset(folder)) == 0
 
 
-def test_the_command_that_built_it_does_not_undo_a_refilter(built: Any, folder: Path) -> None:
+def test_the_command_that_built_it_goes_on_and_does_not_undo_a_refilter(built: Any, folder: Path) -> None:
     refilter(folder, {"min_agreement": 1.0})
-    with pytest.raises(StoreError, match=r"thresholds\.min_agreement: 1\.0 there, 0\.6 now"):
-        build(built.source, folder, BuildConfig(flow="dis", segmenter="builtin", device="cpu"))
+    (folder / "journal.jsonl").write_text((folder / "journal.jsonl").read_text().rsplit("\n", 2)[0] + "\n")  # one to do
+    notes: list[str] = []
+    config = BuildConfig(flow="dis", segmenter="builtin", device="cpu")
+    assert build(built.source, folder, config, watch=lambda progress: notes.extend(progress.notes)).kept == 0
+    assert any("refilter" in note for note in notes)
+    assert len(open_dataset(folder)) == 0
+    refilter(folder, {"min_agreement": 0.6})
+    assert open_dataset(folder).keys == open_dataset(built.out).keys
+    with pytest.raises(StoreError, match=r"thresholds\.min_range_px: 2\.5 there, 10\.0 now"):
+        build(built.source, folder, replace(config, thresholds=PRESETS["midas"]))
 
 
 def test_refilter_command(folder: Path, snapshot: Snapshot) -> None:
@@ -279,7 +288,13 @@ def test_refilter_command(folder: Path, snapshot: Snapshot) -> None:
     assert shown.exit_code == 0, shown.output
     assert "kept -> not-stereo" in shown.output
     assert snapshot(folder) == before
-    mistakes = {"min_beauty=1": "the thresholds are", "min_agreement=x": "needs a number", "max_vertical=-1": "not be"}
+    mistakes = {
+        "max_vertical=inf": "finite",
+        "min_texture=nan": "finite",
+        "min_beauty=1": "the thresholds are",
+        "min_agreement=x": "needs a number",
+        "max_vertical=-1": "not be",
+    }
     for setting, told in mistakes.items():
         wrong = CliRunner().invoke(main, ["refilter", str(folder), "--set", setting])
         assert wrong.exit_code == 1

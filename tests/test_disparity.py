@@ -286,6 +286,45 @@ def test_raft_padding_is_cut_off_where_it_was_put(raft: Raft) -> None:
         assert np.allclose(flow.backward, pair.right[..., :2] / 127.5 - 1, atol=1e-6)
 
 
+def test_raft_sees_a_large_picture_reduced_and_its_flow_is_scaled_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that always answers (3, -1) px: the answer in px of the large picture is as much longer."""
+    seen: list[tuple[int, ...]] = []
+
+    class Constant(torch.nn.Module):
+        def forward(self, first: torch.Tensor, second: torch.Tensor, num_flow_updates: int) -> list[torch.Tensor]:
+            seen.append(tuple(first.shape))
+            return [torch.tensor([3.0, -1.0])[None, :, None, None].expand(len(first), 2, *first.shape[2:])]
+
+    monkeypatch.setattr(raft_module, "MAX_PIXELS", 200 * 150)
+    constant = object.__new__(Raft)
+    constant.device, constant.batch, constant.network = CPU, 1, Constant()
+    large, small = constant([noise_pair(400, 300, 1), noise_pair(200, 150, 2)])
+    assert seen == [(4, 3, 152, 200)]  # one batch: reduced, they are of one shape
+    assert (large.forward.shape, small.forward.shape) == ((300, 400, 2), (150, 200, 2))
+    for flow, expected in ((large, [6, -2]), (small, [3, -1])):
+        assert np.allclose(flow.forward, expected)
+        assert np.allclose(flow.backward, expected)
+        assert flow.forward.dtype == np.float32
+
+
+def test_raft_batches_shrink_with_the_square_of_the_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(raft_module, "BATCH_PIXELS", 100)
+    assert [raft_module._room(8, pixels) for pixels in (50, 100, 200, 400)] == [16, 8, 2, 1]
+
+
+def test_raft_keeps_no_memory_between_calls(raft: Raft, monkeypatch: pytest.MonkeyPatch) -> None:
+    raft([noise_pair(128, 128, 1)])
+    assert raft.network.corr_block.corr_pyramid == []
+
+    def exhausted(*_: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(raft.network.update_block, "forward", exhausted)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        raft([noise_pair(128, 128, 1)])
+    assert raft.network.corr_block.corr_pyramid == []
+
+
 def test_a_wrong_weight_file_is_named(small_weights: Path, tmp_path: Path) -> None:
     words, other, missing = tmp_path / "words.pth", tmp_path / "other.pth", tmp_path / "missing.pth"
     words.write_text("no weights at all")
