@@ -142,7 +142,7 @@ def review(dataset: Path, reviewer: str | None, source: Path | None, port: int, 
         raise ValueError(f"the review page needs {error.name}: pip install 'redweb-builder[review]'") from error
     from redweb_builder.review.session import Session
 
-    session = Session(dataset, reviewer or getpass.getuser(), source)
+    session = Session(dataset, reviewer or _user_name(), source)
     if session.source is None:
         click.echo(
             "The stereo photographs are not where they were: no right eye, no flicker. --source names their folder."
@@ -155,6 +155,13 @@ def review(dataset: Path, reviewer: str | None, source: Path | None, port: int, 
 
     serve(session, port, tell)
     click.echo(f"\nDecisions are in {dataset / 'decisions.jsonl'}; `cli.py decisions {dataset}` counts them.")
+
+
+def _user_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError) as error:  # a container that knows no name for the user's number
+        raise ValueError("this machine has no name for you: give one by --reviewer") from error
 
 
 def print_decisions(dataset: Path, files: Sequence[Path]) -> None:

@@ -56,9 +56,12 @@ def load_flow(choice: str, weights: Path | None, device: torch.device) -> tuple[
     """The flow estimator of a config.FLOW_CHOICES name, and a sentence for people about how it was chosen.
 
     "auto" is raft-large if its weights can be had, else raft-small if its can, else DIS; a weight file given with
-    "auto" is loaded as whichever RAFT it fits. Raises WeightsUnavailable for an explicit choice.
+    "auto" is loaded as whichever RAFT it fits. Raises WeightsUnavailable for an explicit choice, ValueError
+    for weights of a choice that has none.
     """
     if choice == "dis":
+        if weights is not None:
+            raise ValueError(f"flow dis needs no weights: leave out {weights}, or name the RAFT that it belongs to")
         return Dis(), "DIS optical flow (OpenCV, built in, no weights)"
     if choice != "auto":
         raft = Raft(choice, weights, device)

@@ -52,8 +52,11 @@ def load_segmenter(choice: str, weights: Path | None, device: torch.device) -> t
     """The segmenter of "auto", "builtin", "none" or a Hugging Face id, and a sentence for people about the choice.
 
     "auto" is DEFAULT_HUB_MODEL if it can be had (path, cache, hub), else the built-in network. Raises
-    WeightsUnavailable for an explicit choice that cannot be had, and for a damaged installation.
+    WeightsUnavailable for an explicit choice that cannot be had, and for a damaged installation; ValueError
+    for weights with a choice that takes none.
     """
+    if choice in ("none", "builtin") and weights is not None:
+        raise ValueError(f"segmenter {choice} takes no weights: leave out {weights}, or name the network it belongs to")
     if choice == "none":
         return NoRegions(), "no segmentation: sky and far field stay as the flow left them"
     if choice == "builtin":

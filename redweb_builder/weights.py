@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
+from uuid import uuid4
 
 HUB_TIMEOUT_S = 10
 
@@ -50,19 +51,21 @@ def find_weights(path: Path | None, url: str) -> Weights:
         return Weights(cached, "cache", sha256_of(cached))
     try:
         _download(url, cached)
-    except (OSError, urllib.error.URLError) as error:
+    except (OSError, HTTPException) as error:  # the latter where something else than the hub answers
         raise WeightsUnavailable(f"{cached.name} is not in {cached.parent} and the hub gave none ({error})") from error
     return Weights(cached, "hub", sha256_of(cached))
 
 
 def _download(url: str, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_suffix(".part")
-    with urllib.request.urlopen(url, timeout=HUB_TIMEOUT_S) as response, part.open("wb") as file:
-        while block := response.read(1 << 20):
-            file.write(block)
-    expected = target.stem.rsplit("-", 1)[-1]
-    if not sha256_of(part).startswith(expected):
-        part.unlink()
-        raise OSError(f"the download of {target.name} does not match its checksum {expected}")
-    part.replace(target)
+    part = target.with_name(f"{target.name}.{uuid4().hex}.part")  # its own: others may fetch the same file now
+    try:
+        with urllib.request.urlopen(url, timeout=HUB_TIMEOUT_S) as response, part.open("wb") as file:
+            while block := response.read(1 << 20):
+                file.write(block)
+        expected = target.stem.rsplit("-", 1)[-1]
+        if not sha256_of(part).startswith(expected):
+            raise OSError(f"the download of {target.name} does not match its checksum {expected}")
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)

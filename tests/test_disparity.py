@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import urllib.request
 from collections.abc import Callable
 from hashlib import sha256
@@ -17,6 +18,7 @@ from redweb_builder import raft as raft_module
 from redweb_builder.disparity import disparity_of, lands_inside, lands_on, round_trip_error
 from redweb_builder.flow import Dis, load_flow
 from redweb_builder.raft import Raft, for_both_directions
+from redweb_builder.segment import load_segmenter
 from redweb_builder.types import Flow, Picture, StereoPair
 from redweb_builder.weights import WeightsUnavailable, find_weights
 from samples.scenes import Kind, Scene
@@ -386,6 +388,28 @@ def test_a_download_is_checked_against_the_name(hub: Path, tmp_path: Path) -> No
     assert [file.name for file in hub.iterdir()] == [good.name]
 
 
+def test_an_answer_that_is_no_http_is_no_weights(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as that of a captive portal: "auto" falls back, and a name is told that it cannot be had."""
+
+    def garbage(url: str, timeout: float) -> None:
+        raise http.client.BadStatusLine("<html>")
+
+    monkeypatch.setattr(urllib.request, "urlopen", garbage)
+    estimator, told = load_flow("auto", None, CPU)
+    assert estimator.name == "dis"
+    assert "<html>" in told
+    with pytest.raises(WeightsUnavailable, match="html"):
+        load_flow("raft-small", None, CPU)
+
+
+def test_weights_for_what_takes_none_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"dis needs no weights.*net\.pth"):
+        load_flow("dis", tmp_path / "net.pth", CPU)
+    for choice in ("none", "builtin"):
+        with pytest.raises(ValueError, match=rf"{choice} takes no weights.*net"):
+            load_segmenter(choice, tmp_path / "net", CPU)
+
+
 def test_a_download_that_breaks_off_leaves_nothing_usable(
     hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -410,7 +434,7 @@ def test_a_download_that_breaks_off_leaves_nothing_usable(
     monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: Broken())
     with pytest.raises(WeightsUnavailable, match="the line went dead"):
         find_weights(None, f"https://example.org/{name}")
-    assert not (hub / name).exists()
+    assert not list(hub.iterdir())
     (tmp_path / name).write_bytes(whole)
     monkeypatch.undo()
     monkeypatch.setattr(torch.hub, "_hub_dir", str(hub.parent))

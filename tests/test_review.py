@@ -256,6 +256,16 @@ def test_a_skip_leaves_the_verdict_and_is_what_undo_takes_back_first(desk: Desk)
     assert [one["verdict"] for one in undone] == ["reject", None]
 
 
+def test_a_machine_without_a_user_name_asks_for_one(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown() -> str:
+        raise KeyError("getpwuid(): uid not found: 54321")
+
+    monkeypatch.setattr("getpass.getuser", unknown)
+    told = CliRunner().invoke(main, ["review", str(desk.folder), "--no-browser"])
+    assert told.exit_code == 1
+    assert "--reviewer" in told.output
+
+
 def test_reviewers_see_each_other_and_undo_their_own(desk: Desk) -> None:
     eve = enter(desk.folder, "eve")
     desk.decide("good-hut", "accept")
