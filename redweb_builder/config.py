@@ -25,7 +25,7 @@ class Thresholds:
     max_exposure: float | None = 1.0
     min_sharpness: float | None = 0.35
     max_sky_order: float | None = 0.7
-    max_far_order: float | None = 0.8
+    max_far_order: float | None = 0.95  # posters of mountains pass for far field; swapped eyes rank higher
     min_eye_order: float | None = -0.1
     duplicate_bits: float | None = 4
 
