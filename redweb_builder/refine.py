@@ -73,14 +73,14 @@ def sky_area(left: Picture, raw: FloatMap, valid: BoolMap, regions: Regions) -> 
     inner = cv2.erode(sky.astype(np.uint8), rim) > 0
     matched = inner & valid & textured(left)
     nearer = cv2.dilate((matched & (raw > middle)).astype(np.uint8), rim) > 0
-    left_of_it = sky.copy()
+    remaining = sky.copy()
     for window, inside in blobs(sky):
         wrong = inside & nearer[window]
         seen = raw[window][inside & matched[window]]
         painted = len(seen) > WELL_MATCHED * (inside & inner[window]).sum() and np.median(seen) > among
         none = inside.sum() < MIN_SKY_SHARE * raw.size or wrong.sum() > MOSTLY * inside.sum() or painted
-        left_of_it[window] &= ~(inside if none else wrong)
-    return left_of_it
+        remaining[window] &= ~(inside if none else wrong)
+    return remaining
 
 
 def blobs(mask: BoolMap) -> Iterator[tuple[tuple[slice, slice], BoolMap]]:

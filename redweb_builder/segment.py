@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from redweb_builder.device import autocast
-from redweb_builder.sky_network import SKY_BIAS, SkyNetwork, input_size, sky_far_rest
+from redweb_builder.sky_network import MEAN, SKY_BIAS, STD, SkyNetwork, input_size, sky_far_rest
 from redweb_builder.types import FloatMap, Picture, Regions
 from redweb_builder.weights import HUB_TIMEOUT_S, Weights, WeightsUnavailable, sha256_of
 
@@ -27,7 +27,6 @@ ADE20K_SKY = [2]
 ADE20K_FAR = [16, 21, 26, 48, 60, 68, 128]  # mountain, water, sea, skyscraper, river, hill, lake
 SHIPPED = Path(__file__).with_name("segmenter.safetensors")  # and .sha256 beside it; `train-segmenter` makes both
 NETWORK_SIDE = 512
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet
 
 
 class Segmenter(Protocol):

@@ -22,7 +22,6 @@ from trainer.predict import filled, predict_metres
 from trainer.progress import Judge, Verdict
 from trainer.types import DepthSample
 
-MOST_JUDGED = 654  # frames of a validation while training; so many does NYU Depth v2 test on
 MEAN = "mean of the training depths"
 PAPER = {
     "the paper, coarse (120,000 frames; on 654)": (0.618, 0.891, 0.969, 0.228, 0.223, 0.871, 0.283, 0.221),
@@ -85,7 +84,7 @@ def evaluate_metric(
 
 def judge_metric(validation: Sequence[tuple[DepthSet, Sequence[int]]]) -> Judge:
     """A validation for the loop: the final map's AbsRel, which decides, d1, RMSE in metres, and those of log depth."""
-    everyone = thinned([(data, index) for data, indices in validation for index in indices], MOST_JUDGED)
+    everyone = [(data, index) for data, indices in validation for index in indices]
 
     def judge(network: nn.Module, device: torch.device) -> Verdict:
         assert isinstance(network, MetricNetwork)

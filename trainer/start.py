@@ -18,13 +18,15 @@ from trainer.data.metric_frames import MetricFrames
 from trainer.data.sets import DepthSet, look_over, open_data, split
 from trainer.data.transforms import augmentation, squeezed
 from trainer.evaluate import judge_on, thinned
-from trainer.evaluate_metric import MOST_JUDGED, judge_metric
+from trainer.evaluate_metric import judge_metric
 from trainer.loop import train
 from trainer.metric_recipe import metric_depth
 from trainer.models.eigen import MAP, TARGET
 from trainer.progress import Progress, Summary
 from trainer.recipe import relative_depth
 from trainer.types import DataError, DepthSample
+
+MOST_JUDGED = 654  # frames of a set in a validation while training; so many does NYU Depth v2 test on
 
 
 def weighted_path(told: str) -> tuple[Path, float]:
@@ -91,11 +93,12 @@ def train_metric_depth(
     opened, validation, notes = opened_sets(data, config)
     sources, judged = [], []
     for source, (_, held_out) in zip(opened, validation, strict=True):
-        frames = MetricFrames(source.data, [*thinned(held_out, MOST_JUDGED), *source.indices], reading)
+        shown = thinned(held_out, MOST_JUDGED)
+        frames = MetricFrames(source.data, [*shown, *source.indices], reading)
         sources.append(Source(frames, source.indices, source.weight))
-        judged.append((frames, held_out))
+        judged.append((frames, shown))
         notes += look_over(frames, source.indices)
-    if not any(held_out for _, held_out in judged):
+    if not any(shown for _, shown in judged):
         raise DataError("nothing is held out to validate on: --validation must be above 0")
     draws = Draws(sources, Augmentation(random=config.augment), config.seed)
     return train(
