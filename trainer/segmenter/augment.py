@@ -31,8 +31,10 @@ def geometry(size: int) -> v2.Transform:
     return v2.Compose([v2.RandomChoice([anywhere, whole], p=[0.8, 0.2]), turned, v2.RandomHorizontalFlip()])
 
 
-def augmented(sample: RegionSample, move: v2.Transform, other_sky: Tensor | None = None) -> RegionBatch:
-    """A sample, cropped and changed, as a batch of one. other_sky: 3xhxw, of a photograph, in place of its own."""
+def augmented(
+    sample: RegionSample, move: v2.Transform, other_sky: Callable[[], Tensor | None] = lambda: None
+) -> RegionBatch:
+    """A sample, cropped and changed, as a batch of one. other_sky: gives 3xhxw, of a photograph, for its own."""
     image = tv_tensors.Image(torch.from_numpy(sample.image).permute(2, 0, 1))
     label = tv_tensors.Image(torch.from_numpy(sample.regions).permute(2, 0, 1))
     things = tv_tensors.Mask(torch.from_numpy(sample.things)[None])
@@ -43,7 +45,7 @@ def augmented(sample: RegionSample, move: v2.Transform, other_sky: Tensor | None
     kinds = things.as_subclass(Tensor)[0].long()
     kinds = torch.where(kinds == NOBODY_SAID, -1, kinds)
     if chance(0.4) and float(regions[0].mean()) > 0.02 and bool(known.all()):
-        picture = with_sky(picture, regions[0], other_sky)
+        picture = with_sky(picture, regions[0], other_sky())
     for likely, change in CHANGES:
         if chance(likely):
             picture = change(picture).clamp(0, 1)
