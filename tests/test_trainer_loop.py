@@ -35,7 +35,7 @@ SETTINGS = TrainConfig(
     size=64,
     batch=4,
     epochs=3,
-    learning_rate=1e-3,
+    learning_rate=1e-2,
     freeze_batchnorm=True,
     pairs=300,
     validations=3,
@@ -81,7 +81,7 @@ def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_learns_and_leaves_what_it_promises(whole: Path, data: Path) -> None:
     losses, wkdr = curve(whole), curve(whole, "validation", "WKDR")
     assert len(losses) == 6  # 10 pictures to train on, 2 steps an epoch
-    assert losses[-1] < 0.95 * losses[0]
+    assert losses[-1] < 0.8 * losses[0]
     assert wkdr[-1] < wkdr[0]
     assert {"best.safetensors", "last.safetensors", "state.pt", "run.json"} <= {file.name for file in whole.iterdir()}
     assert any(file.name.startswith("events.out.tfevents") for file in whole.iterdir())

@@ -42,6 +42,23 @@ def test_any_size_comes_out_at_its_own_size(network: RedNet, size: tuple[int, in
         assert network(torch.rand(2, 3, *size)).shape == (2, *size)
 
 
+def test_encoders_that_take_only_whole_strides_get_them_and_the_rest_of_a_picture_is_not_touched() -> None:
+    torch.manual_seed(0)
+    hrnet = RedNet(RedNetConfig("tu-hrnet_w18_small")).eval()  # raises at sizes that are no multiples of 32
+    picture = torch.rand(1, 3, 97, 131)
+    grown = torch.nn.functional.pad(picture, (0, 29, 0, 31), mode="replicate")
+    with torch.no_grad():
+        assert torch.equal(hrnet(picture), hrnet(grown)[:, :97, :131])
+
+
+@pytest.mark.parametrize("encoder", ["resnet50", "tu-tf_efficientnet_lite0"])
+def test_the_first_map_is_near_zero(encoder: str) -> None:
+    """Far from the labels' 0 to 1, the first steps of regression would crush the features, and they stay crushed."""
+    torch.manual_seed(0)
+    with torch.no_grad():
+        assert float(RedNet(RedNetConfig(encoder))(torch.rand(2, 3, 64, 64)).abs().max()) < 1
+
+
 def test_the_papers_network_has_the_papers_widths() -> None:
     with torch.device("meta"):
         decoder = RedNet(RedNetConfig()).decoder

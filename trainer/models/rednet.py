@@ -22,6 +22,7 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 CHANNELS = 256
 LIGHT_CHANNELS = 64
+STRIDE = 32  # of the coarsest features; many encoders (hrnet and others) take nothing but multiples of it
 SMALL_ENCODER = 10_000_000  # parameters; below it the paper's decoder would be larger than the encoder
 
 
@@ -72,13 +73,15 @@ class RedNet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """See the class."""
-        features = self.encoder((image - self.mean) / self.std)
-        depth: Tensor = self.decoder(features[-4:], image.shape[-2:])
-        return depth[:, 0]
+        height, width = image.shape[-2:]
+        missing = (0, -width % STRIDE, 0, -height % STRIDE)
+        pixels = F.pad((image - self.mean) / self.std, missing, mode="replicate")
+        depth: Tensor = self.decoder(self.encoder(pixels)[-4:])
+        return depth[:, 0, :height, :width]
 
 
 class Decoder(nn.Module):
-    """Four feature maps, finest first -> Bx1xHxW."""
+    """Four feature maps at 1/4 to 1/32, finest first -> Bx1xHxW."""
 
     def __init__(self, encoder_channels: list[int], channels: int) -> None:
         """encoder_channels: of the four maps, finest first."""
@@ -87,20 +90,18 @@ class Decoder(nn.Module):
         self.fusions = nn.ModuleList(Fusion(channels, joins=not last) for last in (False, False, False, True))
         self.output = AdaptiveOutput(channels)
 
-    def forward(self, features: list[Tensor], size: torch.Size) -> Tensor:
-        """Size: (H, W) of the picture."""
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """See the class."""
         skips = [transition(feature) for transition, feature in zip(self.transitions, features, strict=True)]
-        half = torch.Size([(side + 1) // 2 for side in size])
-        sizes = [half, *(skip.shape[-2:] for skip in skips[:-1])]
         depth = skips[-1]
         for level in (3, 2, 1, 0):
-            depth = self.fusions[level](depth, skips[level], sizes[level])
-        output: Tensor = self.output(depth, size)
+            depth = self.fusions[level](depth, skips[level])
+        output: Tensor = self.output(depth)
         return output
 
 
 class Fusion(nn.Module):
-    """Add the features of this level, refine, go to the next finer size (x2 where the picture's sides allow)."""
+    """Add the features of this level, refine, go to the next finer size."""
 
     def __init__(self, channels: int, joins: bool) -> None:
         """Joins: False for the coarsest level, which has nothing to add to."""
@@ -108,11 +109,11 @@ class Fusion(nn.Module):
         self.skip_unit = ResidualConvUnit(channels) if joins else None
         self.unit = ResidualConvUnit(channels)
 
-    def forward(self, depth: Tensor, skip: Tensor, size: torch.Size) -> Tensor:
-        """depth, skip: BxCxhxw. size: (h, w) to go to."""
+    def forward(self, depth: Tensor, skip: Tensor) -> Tensor:
+        """depth, skip: BxCxhxw -> BxCx2hx2w."""
         if self.skip_unit is not None:
             depth = depth + self.skip_unit(skip)
-        return F.interpolate(self.unit(depth), size=size, mode="bilinear", align_corners=False)
+        return doubled(self.unit(depth))
 
 
 class ResidualConvUnit(nn.Module):
@@ -131,14 +132,21 @@ class ResidualConvUnit(nn.Module):
 
 
 class AdaptiveOutput(nn.Module):
-    """3x3 to half the channels, 3x3 to one, up to the picture's size."""
+    """3x3 to half the channels, 3x3 to one, x2."""
 
     def __init__(self, channels: int) -> None:
-        """Channels: 256 -> 128 -> 1 in the paper."""
+        """Channels: 256 -> 128 -> 1 in the paper. Starts near 0, or regression begins by crushing all features."""
         super().__init__()
         self.reduce = nn.Conv2d(channels, channels // 2, 3, padding=1)
         self.depth = nn.Conv2d(channels // 2, 1, 3, padding=1)
+        nn.init.normal_(self.depth.weight, std=0.001)
+        nn.init.zeros_(self.depth.bias)  # type: ignore[arg-type]
 
-    def forward(self, x: Tensor, size: torch.Size) -> Tensor:
-        """BxCxhxw -> Bx1xHxW."""
-        return F.interpolate(self.depth(F.relu(self.reduce(x))), size=size, mode="bilinear", align_corners=False)
+    def forward(self, x: Tensor) -> Tensor:
+        """BxCxhxw -> Bx1x2hx2w."""
+        return doubled(self.depth(F.relu(self.reduce(x))))
+
+
+def doubled(x: Tensor) -> Tensor:
+    """BxCxhxw -> BxCx2hx2w."""
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
