@@ -31,10 +31,8 @@ def geometry(size: int) -> v2.Transform:
     return v2.Compose([v2.RandomChoice([anywhere, whole], p=[0.8, 0.2]), turned, v2.RandomHorizontalFlip()])
 
 
-def augmented(
-    sample: RegionSample, move: v2.Transform, other_sky: Callable[[], Tensor | None] = lambda: None
-) -> RegionBatch:
-    """A sample, cropped and changed, as a batch of one. other_sky: gives 3xhxw, of a photograph, for its own."""
+def augmented(sample: RegionSample, move: v2.Transform, other_sky: Tensor | None = None) -> RegionBatch:
+    """A sample, cropped and changed, as a batch of one. other_sky: 3xhxw, of a photograph, in place of its own."""
     image = tv_tensors.Image(torch.from_numpy(sample.image).permute(2, 0, 1))
     label = tv_tensors.Image(torch.from_numpy(sample.regions).permute(2, 0, 1))
     things = tv_tensors.Mask(torch.from_numpy(sample.things)[None])
@@ -43,9 +41,9 @@ def augmented(
     known = regions.sum(0) > 0.98
     regions = torch.where(known, regions / regions.sum(0).clamp(min=1e-3), 0)
     kinds = things.as_subclass(Tensor)[0].long()
-    kinds = torch.where(kinds == NOBODY_SAID, -1, kinds)
+    kinds = torch.where((kinds == NOBODY_SAID) | ~known, -1, kinds)
     if chance(0.4) and float(regions[0].mean()) > 0.02 and bool(known.all()):
-        picture = with_sky(picture, regions[0], other_sky())
+        picture = with_sky(picture, regions[0], other_sky)
     for likely, change in CHANGES:
         if chance(likely):
             picture = change(picture).clamp(0, 1)
@@ -54,7 +52,7 @@ def augmented(
     image = (255 * picture).round().to(torch.uint8)
     if chance(0.35):
         image = v2.functional.jpeg(image, int(between(25, 95)))
-    return RegionBatch(image[None], (regions * known)[None], known[None].float(), torch.where(known, kinds, -1)[None])
+    return RegionBatch(image[None], (regions * known)[None], known[None].float(), kinds[None])
 
 
 def chance(likely: float) -> bool:

@@ -50,7 +50,7 @@ class RegionDraws(Draws):
 
     def drawn(self, sample: Any) -> RegionBatch:
         """Augmented, a batch of one."""
-        return augmented(sample, self.transform, self._another_sky)
+        return augmented(sample, self.transform, self._another_sky())
 
     def _another_sky(self) -> Tensor | None:
         """Of any of the pictures trained on; none where that has too little."""
