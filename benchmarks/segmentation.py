@@ -60,10 +60,10 @@ def main(
     if teacher and teacher_weights:
         segmenters["teacher"] = TeacherSegmenter(teacher, teacher_weights)
     sets = {
-        "CamVid": kept_back("camvid", root / "camvid", fold),
-        "ADE": kept_back("masks", root / "sky_ade20k" / "train", fold),
+        "CamVid": dealt("camvid", root / "camvid", fold),
+        "ADE": dealt("masks", root / "sky_ade20k" / "train", fold),
     }
-    indoors = kept_back("no-sky", nyu, fold)[::every] if nyu else []
+    indoors = dealt("no-sky", nyu, fold)[::every] if nyu else []
     columns = [f"{name} ({len(found)})" for name, found in sets.items()]
     table = Table(
         "sky IoU",
@@ -82,10 +82,12 @@ def main(
     Console(width=140).print(table)
 
 
-def kept_back(kind: str, folder: Path, fold: int | None) -> list[Found]:
-    """What a fold keeps back of a folder; everything of it where none is asked for."""
+def dealt(kind: str, folder: Path, fold: int | None, kept_back: bool = True) -> list[Found]:
+    """What a fold keeps back of a folder, or what it trains on; everything of it where no fold is asked for."""
     found = find(kind, folder, None)
-    return found if fold is None else [one for one, kept in zip(found, in_fold(found, fold), strict=True) if kept]
+    if fold is None:
+        return found
+    return [one for one, kept in zip(found, in_fold(found, fold), strict=True) if kept == kept_back]
 
 
 def iou(judged: Judged, found: Sequence[Found], grey: bool) -> float:

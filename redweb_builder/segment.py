@@ -86,10 +86,13 @@ class BuiltinSegmenter:
 
     name = "builtin"
 
-    def __init__(self, device: torch.device, file: Path = SHIPPED) -> None:
-        """file: weights as `train-segmenter` writes them, their checksum beside them. Raises WeightsUnavailable."""
+    def __init__(self, device: torch.device, file: Path = SHIPPED, sky_bias: float = SKY_BIAS) -> None:
+        """file: weights as `train-segmenter` writes them, their checksum beside them. sky_bias: added to sky's logit.
+
+        Raises WeightsUnavailable.
+        """
         self.weights: Weights | None = Weights(file, "package", _checked(file))
-        self.device = device
+        self.device, self.sky_bias = device, sky_bias
         network = SkyNetwork()
         try:
             network.load_state_dict(load_file(file))
@@ -119,7 +122,7 @@ class BuiltinSegmenter:
         tensor = torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2)  # a view in channels_last
         with autocast(self.device):
             logits = self.network(tensor.float() / 255).float()
-        logits[:, 0] += SKY_BIAS
+        logits[:, 0] += self.sky_bias
         sky, far, _ = sky_far_rest(logits).cpu().numpy().transpose(1, 0, 2, 3)
         return list(zip(sky, far, strict=True))
 
