@@ -16,7 +16,7 @@ THINGS = ("building", "plant", "ground", "wall", "ceiling", "floor", "opening", 
 CLASSES = ("sky", "far", *THINGS)  # what the rest is, it learns so that it knows what a place looks like
 STRIDE = 32  # sides of its input are multiples of this
 SIDE = 352  # longer side at which it sees pictures, px
-SKY_BIAS = 0.6  # added to the logit of sky at run time: of false sky the two views may dispose, missed sky stays lost
+SKY_BIAS = 0.6  # added to the logit of sky at run time; benchmarks.sky_bias asks the pictures trained on for it
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet, which the encoder was trained on
 
 
