@@ -25,6 +25,7 @@ MOSTLY = 1 / 3  # of a blob of sky; contradicted in more of it, it is none
 WELL_MATCHED = 0.15  # of a blob's inside: texture of a painted sky, more than the borrowed specks of a blank one
 FARTHEST = 20  # percentile of the ground's disparity: clouds are not nearer
 AMONG = 0.03  # of the ground's range of disparity, added to that; half a pixel at least
+ONE_SURFACE = 0.1  # of that range: the middle half of what is matched on a poster; what a sky borrows is scattered
 SPECKLE_SHARE = 2e-4
 SPECKLE_STEP_PX = 1.0
 FIRM_PX = 1.0  # this close to its surface, a disparity is averaged with it
@@ -58,8 +59,8 @@ def sky_area(left: Picture, raw: FloatMap, valid: BoolMap, regions: Regions) -> 
     """HxW bool: sky by the photograph, dropped where it is tiny or the two views contradict it.
 
     What is nearer than most of the scene is a ceiling, a wall or a tree; a blob that is so for more than a third is no
-    sky at all. Nor is one, like the sky on a poster, that is well matched and not among the farthest. Only texture
-    well inside the blob may say so: flow in blank sky is borrowed from the branches and roofs around it.
+    sky at all. Nor is one, like the sky on a poster, that is well matched as one surface, not among the farthest. Only
+    texture well inside the blob may say so: flow in blank sky is borrowed from the branches and roofs around it.
     """
     sky: BoolMap = regions.sky > SKY
     ground = valid & ~sky
@@ -77,10 +78,16 @@ def sky_area(left: Picture, raw: FloatMap, valid: BoolMap, regions: Regions) -> 
     for window, inside in blobs(sky):
         wrong = inside & nearer[window]
         seen = raw[window][inside & matched[window]]
-        painted = len(seen) > WELL_MATCHED * (inside & inner[window]).sum() and np.median(seen) > among
+        painted = len(seen) > WELL_MATCHED * (inside & inner[window]).sum() and _one_surface(seen, among, most - least)
         none = inside.sum() < MIN_SKY_SHARE * raw.size or wrong.sum() > MOSTLY * inside.sum() or painted
         remaining[window] &= ~(inside if none else wrong)
     return remaining
+
+
+def _one_surface(seen: FloatMap, among: float, span: float) -> bool:
+    """Whether disparities lie together, and nearer than `among`. span: the range of the ground's."""
+    low, middle, high = np.percentile(seen, (25, 50, 75))
+    return bool(middle > among and high - low <= ONE_SURFACE * span)
 
 
 def blobs(mask: BoolMap) -> Iterator[tuple[tuple[slice, slice], BoolMap]]:

@@ -40,6 +40,12 @@ def test_texture_that_is_matched_tells_a_painted_sky(sky_disparity: float, textu
     assert not sky[50:].any()
 
 
+def test_what_a_sky_borrows_from_here_and_there_is_no_poster() -> None:
+    left, disparity, valid, regions = scene(14.0, 1.0)
+    disparity[:50] = np.tile(np.array([2, 2, 14, 14, 14], np.float32), 32)
+    assert sky_area(left, disparity, valid, regions)[:50].all()
+
+
 def test_only_the_contradicted_part_of_a_sky_is_taken_out() -> None:
     left, disparity, valid, regions = scene(2.0, 1.0)
     disparity[:50, 60:80] = 30  # a tree that passed for sky
