@@ -20,7 +20,7 @@ from redweb_builder.types import BoolMap, FloatMap, Label, Mask, Picture, Region
 
 SKY, FAR = 0.5, 0.5
 MIN_SKY_SHARE = 5e-4  # smaller blobs of sky are windows and lamps
-SKY_RIM_PX = 15  # this near its border, what is confirmed in the sky may belong to the border
+SKY_RIM = 0.02  # of the longer side: this near its border, what is confirmed in the sky may belong to the border
 MOSTLY = 1 / 3  # of a blob of sky; contradicted in more of it, it is none
 WELL_MATCHED = 0.15  # of a blob's inside: texture of a painted sky, more than the borrowed specks of a blank one
 FARTHEST = 20  # percentile of the ground's disparity: clouds are not nearer
@@ -70,7 +70,7 @@ def sky_area(left: Picture, raw: FloatMap, valid: BoolMap, regions: Regions) -> 
         return np.zeros_like(sky)  # sky from border to border is a blank picture, which the filters are to judge
     least, farthest, middle, most = np.percentile(raw[ground], (1, FARTHEST, 60, 99))
     among = farthest + max(0.5, AMONG * (most - least))
-    rim = np.ones((SKY_RIM_PX, SKY_RIM_PX), np.uint8)
+    rim = np.ones((max(3, round(SKY_RIM * max(sky.shape))),) * 2, np.uint8)
     inner = cv2.erode(sky.astype(np.uint8), rim) > 0
     matched = inner & valid & textured(left)
     nearer = cv2.dilate((matched & (raw > middle)).astype(np.uint8), rim) > 0

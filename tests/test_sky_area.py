@@ -53,3 +53,12 @@ def test_only_the_contradicted_part_of_a_sky_is_taken_out() -> None:
     assert not sky[10:40, 60:80].any()
     assert sky[:50, :40].all()
     assert sky[:50, 100:].all()
+
+
+def test_what_is_cut_around_a_tree_does_not_depend_on_the_pictures_size() -> None:
+    left, disparity, valid, regions = scene(2.0, 1.0)
+    disparity[:50, 60:80] = 30
+    large = [np.repeat(np.repeat(part, 3, 0), 3, 1) for part in (left, disparity, valid, regions.sky, regions.far)]
+    once = sky_area(left, disparity, valid, regions)
+    thrice = sky_area(large[0], large[1], large[2], Regions(large[3], large[4]))
+    assert thrice.mean() == pytest.approx(once.mean(), abs=0.01)
