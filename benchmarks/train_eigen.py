@@ -4,9 +4,8 @@
 
 Trains the paper's network in its two phases and the one with EfficientNet-Lite0, as `train --model eigen` does, on the
 training frames of NYU less those that are held out by scene, and prints the paper's columns on these. Without --alexnet
-(torchvision's file) and without a hub, the paper's convolutions start from `benchmarks.eigen_start`. Interrupted, it
-goes on where it stopped. The last weights are judged, not the best ones: which are best was seen on the very frames
-that are judged.
+(torchvision's file) ImageNet's start is looked for as `train` does. Interrupted, it goes on where it stopped. The last
+weights are judged, not the best ones: which are best was seen on the very frames that are judged.
 """
 
 from __future__ import annotations
@@ -17,30 +16,27 @@ from pathlib import Path
 import click
 import torch
 
-from benchmarks.eigen_start import imitate
 from redweb_builder.device import choose_device
-from redweb_builder.weights import WeightsUnavailable
 from trainer.config import preset
 from trainer.console import TrainDisplay, print_rows
 from trainer.evaluate import write_report
 from trainer.evaluate_metric import evaluate_metric, metric_networks
 from trainer.models.encoder_weights import LITE0
-from trainer.models.imagenet_start import alexnet_file
 from trainer.start import train_metric_depth
 
 
 @click.command()
 @click.argument("nyu", type=click.Path(path_type=Path, exists=True))
 @click.option("--out", type=click.Path(path_type=Path), required=True)
-@click.option("--alexnet", type=click.Path(path_type=Path), help="torchvision's weights.")
+@click.option("--alexnet", default="auto", show_default=True, help="torchvision's weights, or none.")
 @click.option("--device", default="auto", show_default=True)
-@click.option("--epochs", type=int, nargs=3, default=(1, 1, 14), show_default=True, help="Coarse, fine, modern.")
-@click.option("--learning-rate", default=0.1, show_default=True, help="Factor on the paper's rates.")
+@click.option("--epochs", type=int, nargs=3, default=(40, 15, 14), show_default=True, help="Coarse, fine, modern.")
+@click.option("--learning-rate", default=1.0, show_default=True, help="Factor on the paper's rates.")
 @click.option("--part", default="val", show_default=True, help="test = the 654 frames, where they are there.")
 def main(
     nyu: Path,
     out: Path,
-    alexnet: Path | None,
+    alexnet: str,
     device: str,
     epochs: tuple[int, int, int],
     learning_rate: float,
@@ -48,18 +44,10 @@ def main(
 ) -> None:
     """Train both, judge both."""
     out.mkdir(parents=True, exist_ok=True)
-    try:
-        start = alexnet_file(str(alexnet) if alexnet else "auto").path
-    except WeightsUnavailable as error:
-        if alexnet:
-            raise click.ClickException(str(error)) from error
-        start = out / "start.pth"
-        if not start.is_file():
-            imitate(nyu, start, choose_device(device))
     coarse, fine, modern = epochs
     paper = replace(preset("eigen"), epochs=coarse, fine_epochs=fine, learning_rate=learning_rate)
     runs = {
-        "eigen": replace(paper, encoder_weights=str(start), device=device, workers=0),
+        "eigen": replace(paper, encoder_weights=alexnet, device=device, workers=0),
         "modern": replace(preset("eigen", LITE0), epochs=modern, device=device, workers=0, precision="float32"),
     }
     for name, config in runs.items():
