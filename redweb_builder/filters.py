@@ -20,9 +20,12 @@ class Check:
     at_least: bool
 
     def slack(self, value: float) -> float:
-        """Distance to the limit relative to the limit: negative = fails."""
+        """Distance to the limit relative to the larger of both: negative = fails.
+
+        So that half of what is needed and twice what is allowed are as far off, and checks can be compared.
+        """
         distance = value - self.limit if self.at_least else self.limit - value
-        return distance / max(abs(self.limit), 1e-9)
+        return distance / max(abs(self.limit), abs(value), 1e-9)
 
 
 def checks(thresholds: Thresholds) -> list[Check]:

@@ -13,6 +13,7 @@ from redweb_builder.disparity import disparity_of, sample
 from redweb_builder.types import BoolMap, FloatMap, Flow, Label, Mask, Picture, Regions, StereoPair
 
 TOLERANCE_PX = 2.0
+TEXTURED_PX = 5  # window
 MIN_SHARE = 0.005  # a region smaller than this share of the picture is no ground for a measurement
 
 
@@ -55,7 +56,7 @@ def texture(picture: Picture) -> float:
     return float(textured(picture).mean())
 
 
-def textured(picture: Picture, window_px: int = 5) -> BoolMap:
+def textured(picture: Picture, window_px: int = TEXTURED_PX) -> BoolMap:
     """HxW bool: pixels whose square neighbourhood spans more than 12 grey levels."""
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     return np.asarray(cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, np.ones((window_px, window_px), np.uint8)) > 12)

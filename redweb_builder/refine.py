@@ -14,13 +14,18 @@ from numpy.typing import NDArray
 
 from redweb_builder.confidence import confidence_of, doubt_of
 from redweb_builder.match import Match
-from redweb_builder.measure import textured
+from redweb_builder.measure import TEXTURED_PX, textured
 from redweb_builder.surfaces import RightView, surface_disparity
 from redweb_builder.types import BoolMap, FloatMap, Label, Mask, Picture, Regions
 
 SKY, FAR = 0.5, 0.5
 MIN_SKY_SHARE = 5e-4  # smaller blobs of sky are windows and lamps
 SKY_RIM = 0.02  # of the longer side: this near its border, what is confirmed in the sky may belong to the border
+AROUND = 0.15  # of the longer side: window of the sky that a pixel is compared with
+MIN_AROUND = 0.02  # of that window, to know its colour
+DEVIATION = (5.0, 20.0)  # of a clear sky (noise and JPEG) and of a cloudy one, CIELAB in 8 bits
+ALIKE = 2.0  # such deviations from its mean colour
+STARK = 60.0  # CIELAB distance from that mean: branches, wires and poles before a sky, no cloud and no lamp
 MOSTLY = 1 / 3  # of a blob of sky; contradicted in more of it, it is none
 WELL_MATCHED = 0.15  # of a blob's inside: texture of a painted sky, more than the borrowed specks of a blank one
 FARTHEST = 20  # percentile of the ground's disparity: clouds are not nearer
@@ -60,7 +65,9 @@ def sky_area(left: Picture, raw: FloatMap, valid: BoolMap, regions: Regions) -> 
 
     What is nearer than most of the scene is a ceiling, a wall or a tree; a blob that is so for more than a third is no
     sky at all. Nor is one, like the sky on a poster, that is well matched as one surface, not among the farthest. Only
-    texture well inside the blob may say so: flow in blank sky is borrowed from the branches and roofs around it.
+    texture well inside the blob may say so: flow in blank sky is borrowed from the branches and roofs around it. Of
+    less than a third, what has the colour of the sky around stays sky: it is seen between branches. And what stands
+    out starkly from a sky, as they do, speaks for itself alone, not against the blob.
     """
     sky: BoolMap = regions.sky > SKY
     ground = valid & ~sky
@@ -70,18 +77,44 @@ def sky_area(left: Picture, raw: FloatMap, valid: BoolMap, regions: Regions) -> 
         return np.zeros_like(sky)  # sky from border to border is a blank picture, which the filters are to judge
     least, farthest, middle, most = np.percentile(raw[ground], (1, FARTHEST, 60, 99))
     among = farthest + max(0.5, AMONG * (most - least))
-    rim = np.ones((max(3, round(SKY_RIM * max(sky.shape))),) * 2, np.uint8)
-    inner = cv2.erode(sky.astype(np.uint8), rim) > 0
+    rim = max(3, round(SKY_RIM * max(sky.shape)))
+    inner = ~_grown(~sky, rim)
     matched = inner & valid & textured(left)
-    nearer = cv2.dilate((matched & (raw > middle)).astype(np.uint8), rim) > 0
+    nearer = _grown(matched & (raw > middle), rim)
+    alike, stark = beside_sky(left, sky & ~nearer)
+    own = matched & ~_grown(stark, TEXTURED_PX + 2)  # its edge is a blend of both
+    against = _grown(own & (raw > middle), rim)
     remaining = sky.copy()
     for window, inside in blobs(sky):
-        wrong = inside & nearer[window]
-        seen = raw[window][inside & matched[window]]
+        seen = raw[window][inside & own[window]]
         painted = len(seen) > WELL_MATCHED * (inside & inner[window]).sum() and _one_surface(seen, among, most - least)
-        none = inside.sum() < MIN_SKY_SHARE * raw.size or wrong.sum() > MOSTLY * inside.sum() or painted
-        remaining[window] &= ~(inside if none else wrong)
+        mostly = (inside & against[window]).sum() > MOSTLY * inside.sum()
+        none = inside.sum() < MIN_SKY_SHARE * raw.size or mostly or painted
+        remaining[window] &= ~(inside if none else inside & nearer[window] & ~alike[window])
     return remaining
+
+
+def beside_sky(left: Picture, sky: BoolMap) -> tuple[BoolMap, BoolMap]:
+    """HxW bool each: what has the colour of the `sky` around it, and what stands out from it starkly.
+
+    Alike is measured in standard deviations of that sky: more passes among clouds than in a clear one. Where there is
+    hardly any sky around, nothing is either.
+    """
+    side = max(3, round(AROUND * max(sky.shape)))
+    lab = cv2.cvtColor(left, cv2.COLOR_RGB2LAB).astype(np.float32)
+    share = cv2.blur(sky.astype(np.float32), (side, side))
+    known = np.maximum(share, MIN_AROUND)[..., None]
+    mean = cv2.blur(lab * sky[..., None], (side, side)) / known
+    variance = cv2.blur(lab**2 * sky[..., None], (side, side)) / known - mean**2
+    squares = (lab - mean) ** 2
+    deviations = (squares / np.clip(variance, *np.square(DEVIATION))).sum(-1)
+    there = share >= MIN_AROUND
+    return there & (deviations <= ALIKE**2), there & (squares.sum(-1) > STARK**2)
+
+
+def _grown(mask: BoolMap, side: int) -> BoolMap:
+    """What lies within a square of `side` px around a pixel of the mask."""
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), np.ones((side, side), np.uint8)) > 0)
 
 
 def _one_surface(seen: FloatMap, among: float, span: float) -> bool:

@@ -16,7 +16,7 @@ def scene(sky_disparity: float, texture: float) -> tuple[Picture, FloatMap, Bool
     generator = np.random.default_rng(0)
     left = np.full((120, 160, 3), 200, np.uint8)
     columns = round(160 * texture)
-    left[:, :columns] = generator.integers(0, 256, (120, columns, 1), np.uint8)
+    left[:, :columns] = generator.integers(110, 200, (120, columns, 1), np.uint8)
     disparity = np.repeat(np.linspace(GROUND_FAR, GROUND_NEAR, 120, dtype=np.float32)[:, None], 160, 1)
     disparity[:50] = sky_disparity
     sky = np.zeros((120, 160), np.float32)
@@ -49,6 +49,7 @@ def test_what_a_sky_borrows_from_here_and_there_is_no_poster() -> None:
 def test_only_the_contradicted_part_of_a_sky_is_taken_out() -> None:
     left, disparity, valid, regions = scene(2.0, 1.0)
     disparity[:50, 60:80] = 30  # a tree that passed for sky
+    left[:50, 60:80] //= 3
     sky = sky_area(left, disparity, valid, regions)
     assert not sky[10:40, 60:80].any()
     assert sky[:50, :40].all()
@@ -58,7 +59,18 @@ def test_only_the_contradicted_part_of_a_sky_is_taken_out() -> None:
 def test_what_is_cut_around_a_tree_does_not_depend_on_the_pictures_size() -> None:
     left, disparity, valid, regions = scene(2.0, 1.0)
     disparity[:50, 60:80] = 30
+    left[:50, 60:80] //= 3
     large = [np.repeat(np.repeat(part, 3, 0), 3, 1) for part in (left, disparity, valid, regions.sky, regions.far)]
     once = sky_area(left, disparity, valid, regions)
     thrice = sky_area(large[0], large[1], large[2], Regions(large[3], large[4]))
     assert thrice.mean() == pytest.approx(once.mean(), abs=0.01)
+
+
+def test_sky_that_shows_between_branches_stays_sky() -> None:
+    left, disparity, valid, regions = scene(2.0, 0.0)
+    left[:50] = (120, 160, 220)
+    left[:50, 60:80:4] = left[:50, 61:80:4] = (60, 45, 40)
+    disparity[:50, 60:80] = 30  # as flow has it: that of the branches, between them too
+    sky = sky_area(left, disparity, valid, regions)
+    branches = (left[..., 2] < 100)[:50]
+    np.testing.assert_array_equal(sky[10:40], ~branches[10:40])
