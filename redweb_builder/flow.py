@@ -13,7 +13,7 @@ from typing import Protocol
 import cv2
 import torch
 
-from redweb_builder.dis import dis_estimator, dis_flow
+from redweb_builder.dis import Displacement, dis_estimator, dis_flow, displacement, surer
 from redweb_builder.raft import Raft
 from redweb_builder.types import Flow, Picture, StereoPair
 from redweb_builder.weights import Weights, WeightsUnavailable
@@ -104,9 +104,22 @@ class Dis:
     def __call__(self, pairs: Sequence[StereoPair]) -> list[Flow]:
         """Flow of each pair, in order."""
         grey = [(_grey(pair.left), _grey(pair.right)) for pair in pairs]
-        forward = [self._pool.submit(dis_flow, left, right) for left, right in grey]
-        backward = [self._pool.submit(dis_flow, right, left) for left, right in grey]
-        return [Flow(f.result(), b.result()) for f, b in zip(forward, backward, strict=True)]
+        flows = self._both_ways(grey, [(0, 0)] * len(grey))
+        far = {index: start for index, views in enumerate(grey) if (start := displacement(*views))}
+        again = self._both_ways([grey[index] for index in far], list(far.values()))
+        for index, flow in zip(far, again, strict=True):
+            flows[index] = surer(flows[index], flow)
+        return flows
+
+    def _both_ways(self, grey: Sequence[tuple[Picture, Picture]], starts: Sequence[Displacement]) -> list[Flow]:
+        started = [
+            (
+                self._pool.submit(dis_flow, left, right, start=(x, y)),
+                self._pool.submit(dis_flow, right, left, start=(-x, -y)),
+            )
+            for (left, right), (x, y) in zip(grey, starts, strict=True)
+        ]
+        return [Flow(forward.result(), backward.result()) for forward, backward in started]
 
 
 def polish(pair: StereoPair, flow: Flow) -> Flow:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import cv2
 
-from redweb_builder.dis import dis_flow
+from redweb_builder.dis import Displacement, dis_flow, displacement, surer
 from redweb_builder.disparity import reversed_flow
 from redweb_builder.types import Flow, Picture
 
@@ -36,5 +36,12 @@ def quick_look(left: Picture, right: Picture) -> QuickLook:
     size = (max(16, round(width * shrink)), max(16, round(height * shrink)))
     small = [cv2.resize(view, size, interpolation=cv2.INTER_AREA) for view in (left, right)]
     one, other = (cv2.cvtColor(view, cv2.COLOR_RGB2GRAY) for view in small)
-    flow = Flow(*(dis_flow(*views, PATCH_STRIDE, ITERATIONS) for views in ((one, other), (other, one))))
+    flow = _both_ways(one, other, (0, 0))
+    if start := displacement(one, other):
+        flow = surer(flow, _both_ways(one, other, start))
     return QuickLook(small[0], small[1], flow, shrink)
+
+
+def _both_ways(left: Picture, right: Picture, start: Displacement) -> Flow:
+    forward = dis_flow(left, right, PATCH_STRIDE, ITERATIONS, start)
+    return Flow(forward, dis_flow(right, left, PATCH_STRIDE, ITERATIONS, (-start[0], -start[1])))

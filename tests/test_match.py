@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 import pytest
 
 from redweb_builder.confidence import confidence_of, doubt_of
+from redweb_builder.dis import displacement
 from redweb_builder.disparity import disparity_of, round_trip_error
 from redweb_builder.flow import Dis
 from redweb_builder.match import CONFIRMED_PX, NOWHERE, TEXTURE_PX, Match, best_match, match_rows
 from redweb_builder.measure import textured
+from redweb_builder.quick import quick_look
 from redweb_builder.refine import refine
 from redweb_builder.surfaces import right_view
 from redweb_builder.types import FloatMap, Flow, Label, Mask, Regions, StereoPair
@@ -55,6 +58,29 @@ def test_rows_give_the_known_disparity_of_both_signs(rendered: Render, convergen
     assert np.all(rows.forward[..., 1] == 0)
     backward = np.abs(rows.backward[..., 0] - scene.right_disparity)
     assert np.median(backward[round_trip_error(Flow(rows.backward, rows.forward)) <= CONFIRMED_PX]) < 0.2
+
+
+@pytest.mark.parametrize("share", [-0.25, 0.25])
+def test_views_that_lie_far_beside_each_other_are_matched(rendered: Render, share: float) -> None:
+    """As of cameras turned inwards or outwards."""
+    width = rendered(3).left.shape[1]
+    scene = rendered(3, convergence=share * width)
+    found = displacement(*(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY) for view in (scene.left, scene.right)))
+    assert found is not None
+    assert abs(found[0] + np.median(scene.disparity)) < 0.05 * width
+    assert abs(found[1]) < 0.02 * width
+    for flow in (Dis()([pair_of(scene)])[0], quick_look(scene.left, scene.right).flow):
+        confirmed = round_trip_error(flow) < 1
+        assert confirmed[~scene.occluded & ~scene.sky].mean() > 0.8
+        error = np.abs(disparity_of(flow) - scene.disparity)[confirmed & ~scene.occluded & ~scene.sky]
+        assert np.median(error) < 0.3
+
+
+def test_ordinary_pairs_are_not_displaced(rendered: Render) -> None:
+    scene = rendered(3)
+    assert displacement(*(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY) for view in (scene.left, scene.right))) is None
+    blank = np.full((60, 80), 128, np.uint8)
+    assert displacement(blank, blank) is None
 
 
 def test_without_any_valid_flow_no_row_is_matched(rendered: Render) -> None:

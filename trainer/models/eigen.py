@@ -37,6 +37,7 @@ CELL = 4  # px of the crop a cell of the map
 LOST = 4  # px of the crop at each side for which no cell is left: (228 - 4 * 55) / 2 = (304 - 4 * 74) / 2
 TARGET = np.s_[..., LOST + 1 : -LOST : CELL, LOST + 1 : -LOST : CELL]  # [1::4, 1::4] of what cells cover
 HIDDEN = 4096
+SMALL = 0.01  # deviation of random weights
 COARSE, FINE, JOINT = 0, 1, 2
 
 
@@ -158,14 +159,17 @@ class Fine(nn.Module):
     """Bx3x228x304 normalised and the coarse map Bx55x74 -> Bx55x74 log metres."""
 
     def __init__(self) -> None:
-        """Starts as passing the coarse map on: one channel carries it, one its negative, as both must pass a ReLU."""
+        """Starts as passing the coarse map on: one channel carries it, one its negative, as both must pass a ReLU.
+
+        The rest is small, as in Krizhevsky et al. 2012: from He's start the paper's rates overshoot at once.
+        """
         super().__init__()
         self.conv1, self.pool1 = nn.Conv2d(3, 63, 9, stride=2), nn.MaxPool2d(3, 2, ceil_mode=True)
         self.conv2 = nn.Conv2d(64, 64, 5, padding=2)
         self.conv3 = nn.Conv2d(64, 1, 5, padding=2)
-        _he_start((self.conv1, self.conv2))
-        nn.init.zeros_(self.conv3.weight)
-        nn.init.zeros_(self.conv3.bias)  # type: ignore[arg-type]
+        for layer, std in ((self.conv1, SMALL), (self.conv2, SMALL), (self.conv3, 0.0)):
+            nn.init.normal_(layer.weight, std=std)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
         with torch.no_grad():
             for channel, sign in ((0, 1.0), (1, -1.0)):
                 self.conv2.weight[channel] = 0
