@@ -44,7 +44,10 @@ def perturbations(width: int, height: int) -> dict[str, NDArray[np.float64]]:
         "shift, roll, zoom": cv2.getRotationMatrix2D(middle, -1, 0.98) + np.array([[0, 0, 0], [0, 0, 8.0]]),
     }
     matrices = {name: np.vstack([matrix, [0, 0, 1]]) for name, matrix in affine.items()}
-    return {"as it is": np.eye(3), **matrices, "toed in 2.5 deg (keystone)": _toed_in(width, height, 2.5)}
+    turned = {
+        f"toed {way} 2.5 deg (keystone)": _toed_in(width, height, turn) for way, turn in (("in", 2.5), ("out", -2.5))
+    }
+    return {"as it is": np.eye(3), **matrices, **turned}
 
 
 def _toed_in(width: int, height: int, degrees: float) -> NDArray[np.float64]:
