@@ -62,7 +62,10 @@ class Draws(Dataset[Item]):
         except DataError as error:
             return error
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(np.random.SeedSequence((self.seed, n)).generate_state(1, np.uint64)[0]))
+            # Not torch.manual_seed: before CUDA is in use that keeps a note of every call for ever
+            torch.default_generator.manual_seed(
+                int(np.random.SeedSequence((self.seed, n)).generate_state(1, np.uint64)[0])
+            )
             return self.drawn(sample)
 
     def drawn(self, sample: Any) -> Pictures:
