@@ -25,7 +25,8 @@ AROUND = 0.15  # of the longer side: window of the sky that a pixel is compared 
 MIN_AROUND = 0.02  # of that window, to know its colour
 DEVIATION = (5.0, 20.0)  # of a clear sky (noise and JPEG) and of a cloudy one, CIELAB in 8 bits
 ALIKE = 2.0  # such deviations from its mean colour
-STARK = 60.0  # CIELAB distance from that mean: branches, wires and poles before a sky, no cloud and no lamp
+STARK = 60.0  # CIELAB distance from that mean at which what is darker is a branch, a wire or a pole before the sky
+SURE = 0.9  # of sky; where the network is surer, what is dark may be a cloud
 MOSTLY = 1 / 3  # of a blob of sky; contradicted in more of it, it is none
 WELL_MATCHED = 0.15  # of a blob's inside: texture of a painted sky, more than the borrowed specks of a blank one
 FARTHEST = 20  # percentile of the ground's disparity: clouds are not nearer
@@ -66,8 +67,8 @@ def sky_area(left: Picture, raw: FloatMap, valid: BoolMap, regions: Regions) -> 
     What is nearer than most of the scene is a ceiling, a wall or a tree; a blob that is so for more than a third is no
     sky at all. Nor is one, like the sky on a poster, that is well matched as one surface, not among the farthest. Only
     texture well inside the blob may say so: flow in blank sky is borrowed from the branches and roofs around it. Of
-    less than a third, what has the colour of the sky around stays sky: it is seen between branches. And what stands
-    out starkly from a sky, as they do, speaks for itself alone, not against the blob.
+    less than a third, what has the colour of the sky around stays sky: it is seen between branches. These, starkly
+    darker than the sky, speak for themselves alone, not against the blob; and they are none, matched or not.
     """
     sky: BoolMap = regions.sky > SKY
     ground = valid & ~sky
@@ -91,11 +92,11 @@ def sky_area(left: Picture, raw: FloatMap, valid: BoolMap, regions: Regions) -> 
         mostly = (inside & against[window]).sum() > MOSTLY * inside.sum()
         none = inside.sum() < MIN_SKY_SHARE * raw.size or mostly or painted
         remaining[window] &= ~(inside if none else inside & nearer[window] & ~alike[window])
-    return remaining
+    return remaining & ~(stark & (regions.sky < SURE))
 
 
 def beside_sky(left: Picture, sky: BoolMap) -> tuple[BoolMap, BoolMap]:
-    """HxW bool each: what has the colour of the `sky` around it, and what stands out from it starkly.
+    """HxW bool each: what has the colour of the `sky` around it, and what is starkly darker.
 
     Alike is measured in standard deviations of that sky: more passes among clouds than in a clear one. Where there is
     hardly any sky around, nothing is either.
@@ -109,7 +110,8 @@ def beside_sky(left: Picture, sky: BoolMap) -> tuple[BoolMap, BoolMap]:
     squares = (lab - mean) ** 2
     deviations = (squares / np.clip(variance, *np.square(DEVIATION))).sum(-1)
     there = share >= MIN_AROUND
-    return there & (deviations <= ALIKE**2), there & (squares.sum(-1) > STARK**2)
+    darker = lab[..., 0] < mean[..., 0]
+    return there & (deviations <= ALIKE**2), there & darker & (squares.sum(-1) > STARK**2)
 
 
 def _grown(mask: BoolMap, side: int) -> BoolMap:

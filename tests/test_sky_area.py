@@ -74,3 +74,16 @@ def test_sky_that_shows_between_branches_stays_sky() -> None:
     sky = sky_area(left, disparity, valid, regions)
     branches = (left[..., 2] < 100)[:50]
     np.testing.assert_array_equal(sky[10:40], ~branches[10:40])
+
+
+@pytest.mark.parametrize(("probability", "kept"), [(0.8, False), (0.95, True)])
+def test_a_dark_pole_is_no_sky_unless_the_network_is_sure(probability: float, kept: bool) -> None:
+    left, disparity, valid, regions = scene(2.0, 0.0)
+    left[:50] = (120, 160, 220)
+    left[:50, 60:63] = (60, 45, 40)
+    valid[:50] = False  # nobody has matched it
+    regions.sky[:50, 60:63] = probability
+    sky = sky_area(left, disparity, valid, regions)
+    assert sky[:50, 60:63].all() == sky[:50, 60:63].any() == kept
+    assert sky[:50, :60].all()
+    assert sky[:50, 63:].all()
