@@ -46,9 +46,9 @@ def displacement(left: Picture, right: Picture) -> Displacement | None:
     width and more. Edges of both views, by direction and not by strength, are laid over one another in every position.
     """
     shrink = COARSE_PX / max(left.shape)
-    one, other = (_directions(cv2.resize(view, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA))
-                  for view in (left, right))  # fmt: skip
-    height, width = one.shape[:2]
+    height, width = (max(1, round(side * shrink)) for side in left.shape)
+    small = (cv2.resize(view, (width, height), interpolation=cv2.INTER_AREA) for view in (left, right))
+    one, other = (_directions(view) for view in small)
     up, across = round(MOST_UP * height), round(MOST_ACROSS * width)
     around = cv2.copyMakeBorder(other, up, up, across, across, cv2.BORDER_CONSTANT)
     alike = sum(cv2.matchTemplate(around[..., axis], one[..., axis], cv2.TM_CCORR) for axis in (0, 1))
