@@ -27,7 +27,7 @@ from redweb_builder.builder import Progress, Summary
 from redweb_builder.config import PRESETS
 from redweb_builder.console import NOTHING_KEPT, exit_code
 from redweb_builder.dataset import Dataset
-from redweb_builder.filters import checks, judge, margin
+from redweb_builder.filters import Check, checks, judge, margin
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.manifest import SCHEMA
 from redweb_builder.pipeline import Outcome, Prepared, prepare, see
@@ -449,6 +449,14 @@ def test_every_limit_judges_its_measurement() -> None:
         assert judge(worse, PRESETS["none"]) is None
     assert margin(fine, Thresholds()) < 1e-3
     assert margin(fine, PRESETS["none"]) == float("inf")
+
+
+def test_checks_of_either_kind_are_as_far_off_alike() -> None:
+    needed, allowed = Check("a", "x", 2.0, at_least=True), Check("b", "y", 2.0, at_least=False)
+    assert needed.slack(1.0) == allowed.slack(4.0) == -0.5
+    assert needed.slack(4.0) == allowed.slack(1.0) == 0.5
+    assert needed.slack(0.0) == -1
+    assert -1 <= allowed.slack(1e9) < -0.99
 
 
 def test_published_presets() -> None:
