@@ -67,7 +67,7 @@ def _paper_phases(config: TrainConfig, convolutions: float) -> tuple[Phase, ...]
         def made(network: nn.Module) -> Optimizer:
             assert isinstance(network, Eigen)
             groups = [group for part in parts for group in part(network)]
-            return SGD([group for group in groups if group["params"]], momentum=MOMENTUM)
+            return SGD([group for group in groups if group["params"]], momentum=MOMENTUM, fused=True)
 
         return made
 
