@@ -2,8 +2,9 @@
 
     python -m benchmarks.perturbed GT_ROOT [--flow dis] [--every 1]
 
-The right view of pairs with ground truth is shifted, rolled, zoomed and turned inwards; printed is WKDR of what is
-measured and of everything, beside that of the pair as it is, their ratio, and what alignment reports.
+The right view of pairs with ground truth is shifted, rolled, zoomed and turned in and out. Printed is, for every set
+and for all pairs, WKDR of what is measured and of everything, beside that of the pair as it is, their ratio, and what
+alignment reports.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from redweb_builder.inputs.picture import read_picture
 from redweb_builder.pipeline import Models, Outcome, conclude, prepare, see
 from redweb_builder.segment import load_segmenter
 from redweb_builder.types import Mask, Picture
+
+Rows = dict[str, list[tuple[float, float, float]]]  # by perturbation: WKDR measured, everything, vertical px left
 
 
 def perturbations(width: int, height: int) -> dict[str, NDArray[np.float64]]:
@@ -71,7 +74,7 @@ def main(root: Path, flow: str, flow_weights: Path | None, every: int) -> None:
     config = BuildConfig(max_side=MAX_SIDE, eyes="as-is")
     device = choose_device("auto")
     models = Models(load_flow(flow, flow_weights, device)[0], load_segmenter("none", None, device)[0])
-    rows: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
+    tables: dict[str, Rows] = defaultdict(lambda: defaultdict(list))
     with one_opencv_thread(), tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "right.png"
         for index, scene in enumerate(list(scenes(root))[::every]):
@@ -93,9 +96,16 @@ def main(root: Path, flow: str, flow_weights: Path | None, every: int) -> None:
                     )
                     for kinds in ((Mask.MEASURED,), (Mask.MEASURED, Mask.FILLED))
                 ]
-                rows[name].append((values[0], values[1], prepared.alignment.after_px))
+                for group in (scene.group, "all"):
+                    tables[group][name].append((values[0], values[1], prepared.alignment.after_px))
+    for group, rows in tables.items():
+        show(group, rows)
+
+
+def show(group: str, rows: Rows) -> None:
+    """One table: means over a group's scenes, by perturbation."""
     plain = np.nanmean(rows["as it is"], 0)
-    table = Table("right view", "WKDR measured", "ratio", "WKDR everything", "ratio", "vertical left, px")
+    table = Table(f"{group}: right view", "WKDR measured", "ratio", "WKDR everything", "ratio", "vertical left, px")
     for name, found in rows.items():
         mean = np.nanmean(found, 0)
         cells = (mean[0], mean[0] / plain[0], mean[1], mean[1] / plain[1], mean[2])
