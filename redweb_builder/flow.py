@@ -86,9 +86,10 @@ def _told(weights: Weights) -> str:
 class Dis:
     """DIS optical flow (Kroeger et al., ECCV 2016) of OpenCV, at full resolution: the default that needs no weights.
 
-    The finest scale and a patch stride of 2, beyond the "medium" preset, for edges and small disparities. OpenCV splits
-    DIS by its thread count and the split shows in the result, so the caller keeps OpenCV at one thread (engines.py) and
-    the directions and pairs run side by side here.
+    Views that lie far apart are also matched from where they meet (`displacement`). The finest scale and a patch stride
+    of 2, beyond the "medium" preset, are for edges and small disparities. OpenCV splits DIS by its thread count and the
+    split shows in the result, so the caller keeps OpenCV at one thread (engines.py) and the directions and pairs run
+    side by side here.
     """
 
     name = "dis"
