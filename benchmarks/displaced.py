@@ -17,12 +17,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from redweb_builder.dis import dis_flow, one_opencv_thread
-from redweb_builder.disparity import round_trip_error
+from redweb_builder.dis import confirmed_share, one_opencv_thread
 from redweb_builder.inputs.discover import discover
 from redweb_builder.inputs.read import read_pair
-from redweb_builder.quick import ITERATIONS, PATCH_STRIDE, SIDE, quick_look
-from redweb_builder.types import Flow, InputError, Picture
+from redweb_builder.quick import SIDE, both_ways, quick_look
+from redweb_builder.types import InputError, Picture
 
 SHARES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 
@@ -46,9 +45,8 @@ def main(roots: tuple[Path, ...], every: int) -> None:
                     right = moved_aside(pair.right, side * round(share * pair.right.shape[1]))
                     look = quick_look(pair.left, right)
                     one, other = (cv2.cvtColor(view, cv2.COLOR_RGB2GRAY) for view in (look.left, look.right))
-                    forward = dis_flow(one, other, PATCH_STRIDE, ITERATIONS)
-                    backward = dis_flow(other, one, PATCH_STRIDE, ITERATIONS)
-                    found[share].append((_confirmed(Flow(forward, backward)), _confirmed(look.flow)))
+                    from_nothing = both_ways(one, other, (0, 0))
+                    found[share].append((confirmed_share(from_nothing), confirmed_share(look.flow)))
     table = Table(f"{pairs} pairs, displaced by", "from nothing, %", "as built, %", box=None)
     for share, values in found.items():
         table.add_row(f"{100 * share:.0f} % of the width", *(f"{100 * value:.1f}" for value in np.mean(values, 0)))
@@ -60,10 +58,6 @@ def moved_aside(view: Picture, by: int) -> Picture:
     matrix = np.array([[1, 0, by], [0, 1, 0]], np.float32)
     size = (view.shape[1], view.shape[0])
     return np.asarray(cv2.warpAffine(view, matrix, size, borderMode=cv2.BORDER_REPLICATE), np.uint8)
-
-
-def _confirmed(flow: Flow) -> float:
-    return float((round_trip_error(flow) < 1).mean())
 
 
 if __name__ == "__main__":

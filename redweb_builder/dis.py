@@ -63,8 +63,12 @@ def displacement(left: Picture, right: Picture) -> Displacement | None:
 
 def surer(flow: Flow, other: Flow) -> Flow:
     """The second flow of a pair where it leads back to where it came from at plainly more pixels, else the first."""
-    first, second = (float((round_trip_error(one) < CONFIRMED_PX).mean()) for one in (flow, other))
-    return other if second > first + GAIN else flow
+    return other if confirmed_share(other) > confirmed_share(flow) + GAIN else flow
+
+
+def confirmed_share(flow: Flow) -> float:
+    """Share of the left view's pixels that the flow leads back to within CONFIRMED_PX of where they were."""
+    return float((round_trip_error(flow) < CONFIRMED_PX).mean())
 
 
 def _directions(grey: Picture) -> FloatMap:

@@ -36,12 +36,13 @@ def quick_look(left: Picture, right: Picture) -> QuickLook:
     size = (max(16, round(width * shrink)), max(16, round(height * shrink)))
     small = [cv2.resize(view, size, interpolation=cv2.INTER_AREA) for view in (left, right)]
     one, other = (cv2.cvtColor(view, cv2.COLOR_RGB2GRAY) for view in small)
-    flow = _both_ways(one, other, (0, 0))
+    flow = both_ways(one, other, (0, 0))
     if start := displacement(one, other):
-        flow = surer(flow, _both_ways(one, other, start))
+        flow = surer(flow, both_ways(one, other, start))
     return QuickLook(small[0], small[1], flow, shrink)
 
 
-def _both_ways(left: Picture, right: Picture, start: Displacement) -> Flow:
+def both_ways(left: Picture, right: Picture, start: Displacement) -> Flow:
+    """A quick flow between two HxW uint8 views in both directions, begun at a displacement of the right one."""
     forward = dis_flow(left, right, PATCH_STRIDE, ITERATIONS, start)
     return Flow(forward, dis_flow(right, left, PATCH_STRIDE, ITERATIONS, (-start[0], -start[1])))
