@@ -35,7 +35,7 @@ ONE_SURFACE = 0.1  # of that range: the middle half of what is matched on a post
 SPECKLE_SHARE = 2e-4
 SPECKLE_STEP_PX = 1.0
 FIRM_PX = 1.0  # this close to its surface, a disparity is averaged with it
-MEASURED_PX = 1.3  # doubt up to which a pixel counts as measured
+MEASURED_PX = 1.6  # doubt up to which a pixel counts as measured
 FAR_SPREAD = (5, 75)  # percentiles of a far blob's measured disparity that its filled pixels stay between
 
 
@@ -54,7 +54,7 @@ def refine(left: Picture, match: Match, valid: BoolMap, regions: Regions, right:
     off = np.abs(surface - match.disparity)
     firm = np.where(off <= FIRM_PX, (match.disparity + surface) / 2, match.disparity)
     disparity = np.where(confirmed, firm, surface).astype(np.float32)
-    doubt = doubt_of(match, surface)
+    doubt = doubt_of(left, match, surface)
     measured = (doubt <= MEASURED_PX) & np.isfinite(disparity) & np.isfinite(match.error)  # it must be in both views
     disparity = calm_far_field(disparity, measured, regions.far > FAR)
     confidence = np.where(sky, np.round(255 * regions.sky), confidence_of(doubt)).astype(np.uint8)
