@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from redweb_builder.align import Alignment, _undoing, apply_alignment, estimate_alignment
 from redweb_builder.disparity import disparity_of, lands_on, round_trip_error
 from redweb_builder.flow import Dis
-from redweb_builder.quick import quick_look
-from redweb_builder.types import Picture, StereoPair
+from redweb_builder.quick import QuickLook, quick_look
+from redweb_builder.types import Flow, Picture, StereoPair
 from samples.scenes import Kind, Scene
 
 Render = Callable[..., Scene]
@@ -128,6 +128,26 @@ def test_a_rectified_pair_is_left_untouched(rendered: Render, seed: int, kind: K
     right, seen = apply_alignment(scene.right, found)
     assert right is scene.right
     assert seen.all()
+
+
+def looked(shift: float, saddle: float) -> QuickLook:
+    """A look at views 448 px wide with a vertical error in px: the same everywhere, and of the form x y, at corners."""
+    noise = np.random.default_rng(0).integers(0, 256, (300, 448, 3), dtype=np.uint8)
+    x, y = np.meshgrid(np.linspace(-1, 1, 448), np.linspace(-1, 1, 300))
+    there = shift + saddle * x * y
+    back = shift + saddle * x * (y - there / 150)
+    forward, backward = (np.stack([0 * x, way], -1).astype(np.float32) for way in (there, -back))
+    return QuickLook(noise, noise, Flow(forward, backward), 1.0)
+
+
+def test_what_calibrated_rigs_keep_is_left_alone() -> None:
+    """Less than 0.3 px in all, and of a keystone what is less than 3e-4 of the picture (0.13 px) beyond the rest."""
+    assert estimate_alignment(looked(0.25, 0.0), (300, 448)).is_identity
+    assert np.isclose(estimate_alignment(looked(0.35, 0.0), (300, 448)).shift_px, -0.35, atol=0.01)
+    own, turned = (estimate_alignment(looked(2.0, saddle), (300, 448)) for saddle in (0.4, 2.0))
+    assert np.isclose(own.shift_px, -2, atol=0.05)
+    assert own.keystone == 0
+    assert np.isclose(turned.keystone, 2 / 150, rtol=0.1)
 
 
 def test_depth_is_the_same_after_a_misalignment_was_undone(rendered: Render) -> None:
