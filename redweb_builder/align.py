@@ -19,7 +19,7 @@ from redweb_builder.quick import QuickLook
 from redweb_builder.types import BoolMap, FloatMap, Picture
 
 MIN_GAIN_PX = 0.3  # calibrated pairs keep such vertical errors; warping them would harm the depth
-MIN_GAIN = 3e-4  # of the longer side: a rig's own distortion has the form of a keystone, and grows with the picture
+MIN_KEYSTONE_GAIN = 2.5e-4  # of the longer side: a rig's own distortion has the form of a keystone, and grows like one
 MIN_POINTS, MAX_POINTS = 400, 10_000
 NORMAL_LENS = 1.0  # focal length over the picture's diagonal, where a turned camera is assumed; photographs do not tell
 LIMITS = np.array([0.1, 0.1, 0.25, 0.08, 0.08])  # roll, zoom, shift, keystone x, keystone y; larger is not stereo
@@ -72,16 +72,15 @@ def estimate_alignment(look: QuickLook, shape: tuple[int, ...]) -> Alignment:
     if len(points) < MIN_POINTS:
         return Alignment(np.eye(3))
     before = float(np.median(np.abs(vertical)))
-    best, after = np.zeros(5), before
-    least = MIN_GAIN * max(shape[:2])
+    best, after, left_over = np.zeros(5), before, before
     # Keystone bends the horizontal axis too, so it must earn its place beyond shift, roll and zoom.
-    for free in (SIMILARITY, WITH_KEYSTONE):
+    for free, least in ((SIMILARITY, MIN_GAIN_PX), (WITH_KEYSTONE, MIN_KEYSTONE_GAIN * max(shape[:2]))):
         parameters = _fit(points, points[:, 1] + vertical, free)
         residual = float(np.median(np.abs(vertical - _model(parameters, points) + points[:, 1])))
-        earned = (before - residual) * scale >= MIN_GAIN_PX and (after - residual) * scale >= least
-        if earned and np.all(np.abs(parameters) <= LIMITS):
+        if (left_over - residual) * scale >= least and np.all(np.abs(parameters) <= LIMITS):
             best, after = parameters, residual
-    if after == before:
+        left_over = residual
+    if not best.any():
         return Alignment(np.eye(3), before_px=before * scale, after_px=before * scale)
     b, c, t, p, q = (float(value) for value in best)
     return Alignment(

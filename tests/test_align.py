@@ -141,10 +141,11 @@ def looked(shift: float, saddle: float) -> QuickLook:
 
 
 def test_what_calibrated_rigs_keep_is_left_alone() -> None:
-    """Less than 0.3 px in all, and of a keystone what is less than 3e-4 of the picture (0.13 px) beyond the rest."""
+    """Less than 0.3 px, and of a keystone what gains less than 2.5e-4 of the picture (0.11 px) beyond the rest."""
     assert estimate_alignment(looked(0.25, 0.0), (300, 448)).is_identity
     assert np.isclose(estimate_alignment(looked(0.35, 0.0), (300, 448)).shift_px, -0.35, atol=0.01)
-    own, turned = (estimate_alignment(looked(2.0, saddle), (300, 448)) for saddle in (0.4, 2.0))
+    assert estimate_alignment(looked(0.0, 0.5), (300, 448)).is_identity
+    own, turned = (estimate_alignment(looked(2.0, saddle), (300, 448)) for saddle in (0.5, 2.0))
     assert np.isclose(own.shift_px, -2, atol=0.05)
     assert own.keystone == 0
     assert np.isclose(turned.keystone, 2 / 150, rtol=0.1)
