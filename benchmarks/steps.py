@@ -28,6 +28,7 @@ from redweb_builder.flow import load_flow
 from redweb_builder.match import NOWHERE, Match
 from redweb_builder.pipeline import Models, Outcome, conclude, prepare, see
 from redweb_builder.segment import load_segmenter
+from redweb_builder.surfaces import RightView
 from redweb_builder.types import BoolMap, FloatMap, Flow, Mask, Picture, StereoPair
 
 
@@ -46,9 +47,9 @@ class Change:
             yield
 
 
-def row_fill(left: Picture, raw: FloatMap, confirmed: BoolMap, ground: BoolMap, right: object) -> FloatMap:
+def row_fill(superpixels: object, raw: FloatMap, confirmed: BoolMap, ground: BoolMap, right: object) -> FloatMap:
     """The usual way: the farther of the nearest confirmed disparities in the row (Hirschmueller 2008, section 2.6)."""
-    del left, ground, right
+    del superpixels, ground, right
     columns = np.broadcast_to(np.arange(raw.shape[1]), raw.shape)
     before = np.maximum.accumulate(np.where(confirmed, columns, -1), 1)
     after = np.minimum.accumulate(np.where(confirmed, columns, raw.shape[1])[:, ::-1], 1)[:, ::-1]
@@ -56,6 +57,14 @@ def row_fill(left: Picture, raw: FloatMap, confirmed: BoolMap, ground: BoolMap, 
     rows = np.arange(len(raw))[:, None]
     filled = np.minimum(padded[rows, before + 1], padded[rows, after + 1])
     return np.where(confirmed, raw, np.where(np.isfinite(filled), filled, np.nan)).astype(np.float32)
+
+
+def one_surface(
+    left: Picture, match: Match, confirmed: BoolMap, ground: BoolMap, right: RightView
+) -> tuple[FloatMap, FloatMap]:
+    """What is in doubt shapes surfaces too."""
+    surface = surfaces.surface_disparity(surfaces.cut(left), match.disparity, confirmed, ground, right)
+    return surface, confidence.doubt_of(left, match, surface)
 
 
 def no_rows(pair: StereoPair, flow: Flow, valid: BoolMap) -> Flow:
@@ -80,6 +89,7 @@ def changes(flow: object) -> dict[str, Change]:
         "edges raise no doubt": Change(confidence, "edges", lambda left, surface: 1.0),
         "no averaging with the surface": Change(refine, "FIRM_PX", -1.0),
         "row-wise background fill, no surfaces": Change(refine, "surface_disparity", row_fill),
+        "surfaces of all that is confirmed": Change(refine, "surface_and_doubt", one_surface),
         "no veto of the right view": Change(surfaces, "MAX_FORBIDDEN", np.inf),
         "no firming by neighbours": Change(surfaces, "FIRMING_ROUNDS", 0),
     }

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from redweb_builder.confidence import confidence_of, doubt_of
 from redweb_builder.match import Match
 from redweb_builder.measure import TEXTURED_PX, textured
-from redweb_builder.surfaces import RightView, surface_disparity
+from redweb_builder.surfaces import RightView, cut, surface_disparity
 from redweb_builder.types import BoolMap, FloatMap, Label, Mask, Picture, Regions
 
 SKY, FAR = 0.5, 0.5
@@ -50,15 +50,31 @@ def refine(left: Picture, match: Match, valid: BoolMap, regions: Regions, right:
     if not confirmed.any():
         nothing = np.zeros(sky.shape, np.uint8)
         return Label(np.full(sky.shape, np.nan, np.float32), nothing, nothing)
-    surface = surface_disparity(left, match.disparity, confirmed, ~sky, right)
+    surface, doubt = surface_and_doubt(left, match, confirmed, ~sky, right)
     off = np.abs(surface - match.disparity)
     firm = np.where(off <= FIRM_PX, (match.disparity + surface) / 2, match.disparity)
     disparity = np.where(confirmed, firm, surface).astype(np.float32)
-    doubt = doubt_of(left, match, surface)
     measured = (doubt <= MEASURED_PX) & np.isfinite(disparity) & np.isfinite(match.error)  # it must be in both views
     disparity = calm_far_field(disparity, measured, regions.far > FAR)
     confidence = np.where(sky, np.round(255 * regions.sky), confidence_of(doubt)).astype(np.uint8)
     return assemble(disparity, measured, sky, confidence)
+
+
+def surface_and_doubt(
+    left: Picture, match: Match, confirmed: BoolMap, ground: BoolMap, right: RightView
+) -> tuple[FloatMap, FloatMap]:
+    """HxW float32 px each: the surface that a pixel lies on, NaN for none, and the doubt about the pixel's match.
+
+    What a first surface puts in doubt gives no shape to the second: halos around things are confirmed by both views,
+    and would spread into what is occluded behind them.
+    """
+    superpixels = cut(left)
+    first = surface_disparity(superpixels, match.disparity, confirmed, ground, right)
+    doubt = doubt_of(left, match, first)
+    second = surface_disparity(superpixels, match.disparity, confirmed & (doubt <= MEASURED_PX), ground, right)
+    if np.isnan(second).all():
+        return first, doubt
+    return second, doubt_of(left, match, second)
 
 
 def sky_area(left: Picture, raw: FloatMap, valid: BoolMap, regions: Regions) -> BoolMap:

@@ -64,13 +64,14 @@ def right_view(flow: Flow, tolerance_px: float) -> RightView:
     return RightView(np.ascontiguousarray(flow.backward[..., 0]), confirmed)
 
 
-def surface_disparity(left: Picture, raw: FloatMap, confirmed: BoolMap, ground: BoolMap, right: RightView) -> FloatMap:
+def surface_disparity(
+    superpixels: Superpixels, raw: FloatMap, confirmed: BoolMap, ground: BoolMap, right: RightView
+) -> FloatMap:
     """HxW float32: the disparity of each pixel's surface, NaN where no surface reaches.
 
-    left: HxWx3 uint8. raw: HxW disparity px. confirmed: HxW, where raw is trusted. ground: HxW, what planes may spread
-    over (not sky).
+    superpixels: of the left view. raw: HxW disparity px. confirmed: HxW, where raw is trusted. ground: HxW, what planes
+    may spread over (not sky).
     """
-    superpixels = cut(left)
     moments = _robust_moments(superpixels.labels, superpixels.count, raw, confirmed)
     measured = moments[:, 0] >= np.maximum(MIN_PIXELS, MIN_SHARE * superpixels.area / THIN**2)
     if not measured.any():
