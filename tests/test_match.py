@@ -15,8 +15,8 @@ from redweb_builder.flow import Dis
 from redweb_builder.match import CONFIRMED_PX, NOWHERE, TEXTURE_PX, Match, best_match, match_rows
 from redweb_builder.measure import textured
 from redweb_builder.quick import quick_look
-from redweb_builder.refine import refine
-from redweb_builder.surfaces import right_view
+from redweb_builder.refine import refine, surface_and_doubt
+from redweb_builder.surfaces import RightView, right_view
 from redweb_builder.types import FloatMap, Flow, Label, Mask, Regions, StereoPair
 from samples.scenes import Kind, Scene
 
@@ -196,3 +196,21 @@ def test_what_one_eye_sees_alone_is_filled_and_not_measured(rendered: Render) ->
     measured = label.mask == Mask.MEASURED
     assert measured[scene.occluded].mean() < 0.25
     assert measured[~scene.occluded].mean() > 0.8
+
+
+def test_what_is_in_doubt_shapes_no_surface() -> None:
+    """A halo that both views confirm, but flow and rows do not agree on, stays out of the hidden strip beside it."""
+    columns = np.arange(144)
+    picture = np.where(columns < 48, 60, 140).astype(np.uint8)[None, :, None]
+    left = np.broadcast_to(picture, (96, 144, 3)).copy()
+    object_, halo, hidden = columns < 48, (columns >= 48) & (columns < 60), (columns >= 60) & (columns < 72)
+    rows = [
+        np.where(object_ | halo, 15.0, 5.0),
+        np.where(hidden, np.inf, np.where(halo, 0.69, 0.0)),
+        np.where(halo | hidden, NOWHERE, 0.0),
+    ]
+    match = Match(*(np.broadcast_to(row.astype(np.float32), (96, 144)).copy() for row in rows))
+    nothing = RightView(np.zeros((96, 144), np.float32), np.zeros((96, 144), bool))
+    surface, _ = surface_and_doubt(left, match, match.confirmed, np.ones((96, 144), bool), nothing)
+    assert np.abs(surface[:, hidden] - 5).max() < 0.5
+    assert np.abs(surface[:, columns < 36] - 15).max() < 0.5
