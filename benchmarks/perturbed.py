@@ -6,7 +6,7 @@ The right view of pairs with ground truth is shifted, rolled, zoomed and turned 
 and for all pairs, WKDR of what is measured and of everything, beside that of the pair as it is, their ratio, and what
 alignment reports. Rectified pairs are not without vertical error (every frame of KITTI 2012 has one of the form x y,
 nearly half as large as what turning makes): it adds to the perturbation or takes away from it. With --settled it is
-taken out before, so that the perturbation is all there is to undo.
+taken out before, so that the perturbation is all there is to undo; "as it is" is then the pair without it.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ from redweb_builder.dis import one_opencv_thread
 from redweb_builder.flow import load_flow
 from redweb_builder.match import NOWHERE, Match
 from redweb_builder.pipeline import Models, Outcome, conclude, prepare, see
+from redweb_builder.refine import surface_and_doubt
 from redweb_builder.segment import load_segmenter
 from redweb_builder.surfaces import RightView
 from redweb_builder.types import BoolMap, FloatMap, Flow, Mask, Picture, StereoPair
@@ -64,7 +65,7 @@ def one_surface(
 ) -> tuple[FloatMap, FloatMap]:
     """What is in doubt shapes surfaces too."""
     surface = surfaces.surface_disparity(surfaces.cut(left), match.disparity, confirmed, ground, right)
-    return surface, confidence.doubt_of(left, match, surface)
+    return surface, confidence.doubt_of(left, match, surface, ground)
 
 
 def no_rows(pair: StereoPair, flow: Flow, valid: BoolMap) -> Flow:
@@ -73,10 +74,12 @@ def no_rows(pair: StereoPair, flow: Flow, valid: BoolMap) -> Flow:
     return Flow(np.full_like(flow.forward, NOWHERE), np.full_like(flow.backward, NOWHERE))
 
 
-def round_trip_alone(left: Picture, match: Match, surface: FloatMap) -> FloatMap:
-    """What the published rules go by, at half their tolerance."""
-    del left, surface
-    return refine.MEASURED_PX * match.error
+def round_trip_alone(
+    left: Picture, match: Match, confirmed: BoolMap, ground: BoolMap, right: RightView
+) -> tuple[FloatMap, FloatMap]:
+    """What the published rules go by, at half their tolerance; surfaces stay as they are."""
+    surface, _ = surface_and_doubt(left, match, confirmed, ground, right)
+    return surface, refine.MEASURED_PX * match.error
 
 
 def changes(flow: object) -> dict[str, Change]:
@@ -85,8 +88,8 @@ def changes(flow: object) -> dict[str, Change]:
         "everything in": Change(refine, "FIRM_PX", refine.FIRM_PX),
         "no speckle filter": Change(refine, "without_speckles", lambda raw, valid: valid),
         "no matching along rows": Change(pipeline, "match_rows", no_rows),
-        "measured by the round trip alone (1 px)": Change(refine, "doubt_of", round_trip_alone),
-        "edges raise no doubt": Change(confidence, "edges", lambda left, surface: 1.0),
+        "measured by the round trip alone (1 px)": Change(refine, "surface_and_doubt", round_trip_alone),
+        "edges raise no doubt": Change(confidence, "edges", lambda *_: 1.0),
         "no averaging with the surface": Change(refine, "FIRM_PX", -1.0),
         "row-wise background fill, no surfaces": Change(refine, "surface_disparity", row_fill),
         "surfaces of all that is confirmed": Change(refine, "surface_and_doubt", one_surface),

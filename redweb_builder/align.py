@@ -18,7 +18,9 @@ from redweb_builder.disparity import round_trip_error
 from redweb_builder.quick import QuickLook
 from redweb_builder.types import BoolMap, FloatMap, Picture
 
-MIN_GAIN_PX = 0.3  # calibrated pairs keep such vertical errors; warping them would harm the depth
+MIN_GAIN_PX = (
+    0.3  # of shift, roll and zoom: calibrated pairs keep such vertical errors; warping them would harm the depth
+)
 MIN_KEYSTONE_GAIN = 2.5e-4  # of the longer side: a rig's own distortion has the form of a keystone, and grows like one
 MIN_POINTS, MAX_POINTS = 400, 10_000
 NORMAL_LENS = 1.0  # focal length over the picture's diagonal, where a turned camera is assumed; photographs do not tell
@@ -66,7 +68,9 @@ def estimate_alignment(look: QuickLook, shape: tuple[int, ...]) -> Alignment:
 
     shape: of the full-size views. Points are pixels that the quick flow confirms in both directions; the model
     y_left = (b u + (1 + c) v + t) / (p u + q v + 1) in centred, normalised right-view coordinates (u, v) is fitted
-    by iteratively reweighted least squares (Tukey), so that a wrong tenth of the flow does not move it.
+    by iteratively reweighted least squares (Tukey), so that a wrong tenth of the flow does not move it. Shift, roll
+    and zoom are undone where they make the median error smaller by MIN_GAIN_PX, keystone where it does so by
+    MIN_KEYSTONE_GAIN beyond these.
     """
     points, vertical, scale = _confirmed_points(look)
     if len(points) < MIN_POINTS:
@@ -79,7 +83,7 @@ def estimate_alignment(look: QuickLook, shape: tuple[int, ...]) -> Alignment:
         residual = float(np.median(np.abs(vertical - _model(parameters, points) + points[:, 1])))
         if (left_over - residual) * scale >= least and np.all(np.abs(parameters) <= LIMITS):
             best, after = parameters, residual
-        left_over = residual
+        left_over = min(left_over, residual)
     if not best.any():
         return Alignment(np.eye(3), before_px=before * scale, after_px=before * scale)
     b, c, t, p, q = (float(value) for value in best)

@@ -33,7 +33,7 @@ from redweb_builder.store import FORMAT, Store, StoreError
 from redweb_builder.types import PairSource
 from redweb_builder.verdicts import judged, thresholds_of
 
-METHOD = 7  # raised when the method changes what a label is: two methods are never mixed in one folder
+METHOD = 8  # raised when the method changes what a label is: two methods are never mixed in one folder
 GRID_ROWS = 40
 
 

@@ -13,41 +13,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redweb_builder.match import Match
-from redweb_builder.types import FloatMap, Picture
+from redweb_builder.types import BoolMap, FloatMap, Picture
 
 AROUND_PX = 7
 LEAST_PX, MOST_PX = 0.05, 10.0  # errors are told apart between these
 CONTRAST_WINDOW_PX, CONTRAST = 21, 0.25  # doubt grows with this power of the contrast in such a window
+MIN_CONTRAST = 12  # grey levels; less is noise
 STEP_WINDOW_PX, STEP = 5, 0.2  # and with this power of the surface's step
-NO_STEP_PX = 0.5  # added to it; steps are told apart from here on
+NO_STEP_PX = 0.5  # smaller ones are no edges
+TYPICAL = 0.65  # of what the witnesses tell is the typical error, by the benchmark's truth
 NO_VALUE = 1e6  # beyond every disparity
 REFERENCE_PX = 768  # longer side of the picture whose pixels doubt is given in
 GROWTH = 0.6  # errors grow with this power of a picture's size, by the benchmark: matching is finer on large ones
 
 
-def doubt_of(left: Picture, match: Match, surface: FloatMap) -> FloatMap:
+def doubt_of(left: Picture, match: Match, surface: FloatMap, ground: BoolMap) -> FloatMap:
     """HxW float32, the typical error that the witnesses tell of, in px of a picture REFERENCE_PX long.
 
-    left: HxWx3 uint8. surface: HxW float32 px, NaN where there is none.
+    left: HxWx3 uint8. surface: HxW float32 px, NaN where there is none. ground: HxW bool, what is not sky.
     """
     errors = [_error(error) for error in (match.error, surface - match.disparity, match.disagreement)]
     witnesses = [*errors, *(_around(error) for error in errors)]
     mean = np.exp(np.mean([np.log(error + LEAST_PX) for error in witnesses], 0))
-    return np.asarray(mean * edges(left, surface) * (REFERENCE_PX / max(surface.shape)) ** GROWTH, np.float32)
+    scale = TYPICAL * (REFERENCE_PX / max(surface.shape)) ** GROWTH
+    return np.asarray(scale * mean * edges(left, surface, ground), np.float32)
 
 
-def edges(left: Picture, surface: FloatMap) -> FloatMap:
-    """HxW float32: by how much an edge nearby, in the photograph or of the surface, raises doubt.
+def edges(left: Picture, surface: FloatMap, ground: BoolMap) -> FloatMap:
+    """HxW float32, 1 or more: by how much an edge nearby, in the photograph or of the surface, raises doubt.
 
-    Contrast is relative to the picture's own, so that exposure and haze do not count, and where there is little of it
-    doubt is no smaller: a blank area borrows the disparity of what is beside it. The exponents order the pixels best by
-    the benchmark, with both flows and on both sets.
+    Contrast is relative to that of the picture's ground, so that exposure and haze do not count, and where there is
+    little of it doubt is no smaller: a blank area borrows the disparity of what is beside it. The exponents order the
+    pixels best by the benchmark, with both flows and on both sets.
     """
     grey = cv2.cvtColor(left, cv2.COLOR_RGB2GRAY)
-    contrast = 1 + _range(grey.astype(np.float32), CONTRAST_WINDOW_PX)
+    contrast = _range(grey.astype(np.float32), CONTRAST_WINDOW_PX)
+    usual = max(MIN_CONTRAST, float(np.median(contrast[ground])) if ground.any() else 0.0)
     step = np.clip(_range(surface, STEP_WINDOW_PX), 0, MOST_PX)
-    above = np.maximum(contrast / np.median(contrast), 1)
-    return np.asarray(above**CONTRAST * (NO_STEP_PX + step) ** STEP, np.float32)
+    return np.asarray(np.maximum(contrast / usual, 1) ** CONTRAST * (1 + step / NO_STEP_PX) ** STEP, np.float32)
 
 
 def confidence_of(doubt: FloatMap) -> NDArray[np.uint8]:

@@ -35,7 +35,7 @@ ONE_SURFACE = 0.1  # of that range: the middle half of what is matched on a post
 SPECKLE_SHARE = 2e-4
 SPECKLE_STEP_PX = 1.0
 FIRM_PX = 1.0  # this close to its surface, a disparity is averaged with it
-MEASURED_PX = 1.6  # doubt up to which a pixel counts as measured
+MEASURED_PX = 1.2  # doubt up to which a pixel counts as measured, and shapes the surface around it
 FAR_SPREAD = (5, 75)  # percentiles of a far blob's measured disparity that its filled pixels stay between
 
 
@@ -70,11 +70,11 @@ def surface_and_doubt(
     """
     superpixels = cut(left)
     first = surface_disparity(superpixels, match.disparity, confirmed, ground, right)
-    doubt = doubt_of(left, match, first)
+    doubt = doubt_of(left, match, first, ground)
     second = surface_disparity(superpixels, match.disparity, confirmed & (doubt <= MEASURED_PX), ground, right)
     if np.isnan(second).all():
         return first, doubt
-    return second, doubt_of(left, match, second)
+    return second, doubt_of(left, match, second, ground)
 
 
 def sky_area(left: Picture, raw: FloatMap, valid: BoolMap, regions: Regions) -> BoolMap:

@@ -130,14 +130,22 @@ def test_a_rectified_pair_is_left_untouched(rendered: Render, seed: int, kind: K
     assert seen.all()
 
 
-def looked(shift: float, saddle: float) -> QuickLook:
-    """A look at views 448 px wide with a vertical error in px: the same everywhere, and of the form x y, at corners."""
-    noise = np.random.default_rng(0).integers(0, 256, (300, 448, 3), dtype=np.uint8)
+def looked(shift: float, saddle: float, block: float = 0.0) -> QuickLook:
+    """A look at views 448 px wide whose vertical error, px, is even, of the form x y (at corners), and a block's."""
+    generator = np.random.default_rng(0)
+    noise = generator.integers(0, 256, (300, 448, 3), dtype=np.uint8)
     x, y = np.meshgrid(np.linspace(-1, 1, 448), np.linspace(-1, 1, 300))
-    there = shift + saddle * x * y
+    there = shift + saddle * x * y + (generator.normal(0, 0.05, x.shape) if block else 0)
     back = shift + saddle * x * (y - there / 150)
+    for way in (there, back):
+        way[50:250, 70:380] += block
     forward, backward = (np.stack([0 * x, way], -1).astype(np.float32) for way in (there, -back))
     return QuickLook(noise, noise, Flow(forward, backward), 1.0)
+
+
+def test_no_correction_makes_a_pair_worse() -> None:
+    found = estimate_alignment(looked(0.0, 0.0, 0.6), (300, 448))
+    assert found.after_px <= found.before_px
 
 
 def test_what_calibrated_rigs_keep_is_left_alone() -> None:
@@ -145,6 +153,7 @@ def test_what_calibrated_rigs_keep_is_left_alone() -> None:
     assert estimate_alignment(looked(0.25, 0.0), (300, 448)).is_identity
     assert np.isclose(estimate_alignment(looked(0.35, 0.0), (300, 448)).shift_px, -0.35, atol=0.01)
     assert estimate_alignment(looked(0.0, 0.5), (300, 448)).is_identity
+    assert not estimate_alignment(looked(0.0, 0.7), (300, 448)).is_identity  # 0.13 px
     own, turned = (estimate_alignment(looked(2.0, saddle), (300, 448)) for saddle in (0.5, 2.0))
     assert np.isclose(own.shift_px, -2, atol=0.05)
     assert own.keystone == 0

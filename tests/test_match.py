@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from redweb_builder.confidence import confidence_of, doubt_of, edges
+from redweb_builder.confidence import LEAST_PX, TYPICAL, confidence_of, doubt_of, edges
 from redweb_builder.dis import displacement
 from redweb_builder.disparity import disparity_of, round_trip_error
 from redweb_builder.flow import Dis
@@ -121,48 +121,61 @@ def flat(error: float, disagreement: float, side: int = 20) -> Match:
 
 
 BLANK = np.full((20, 768, 3), 128, np.uint8)
-NO_STEP = 0.5**0.2
+ALL = np.ones((40, 768), bool)
+SURE = TYPICAL * LEAST_PX
 
 
 def test_doubt_is_the_geometric_mean_of_the_witnesses() -> None:
     surface = np.full((20, 768), 7.0, np.float32)
-    assert np.allclose(doubt_of(BLANK, flat(0, 0), surface), 0.05 * NO_STEP, atol=1e-6)
+    assert np.allclose(doubt_of(BLANK, flat(0, 0), surface, ALL[:20]), SURE, atol=1e-6)
     three = 0.8 * 2.0 * 1.0
-    assert np.allclose(doubt_of(BLANK, flat(0.75, 0.95), surface + 1.95), three ** (1 / 3) * NO_STEP, atol=1e-5)
+    found = doubt_of(BLANK, flat(0.75, 0.95), surface + 1.95, ALL[:20])
+    assert np.allclose(found, TYPICAL * three ** (1 / 3), atol=1e-5)
     unknown: FloatMap = np.full_like(surface, np.nan)
-    assert np.allclose(doubt_of(BLANK, flat(np.inf, NOWHERE), unknown), 10.05 * NO_STEP, atol=1e-3)
+    assert np.allclose(doubt_of(BLANK, flat(np.inf, NOWHERE), unknown, ALL[:20]), TYPICAL * 10.05, atol=1e-3)
     half = Match(*(part[:, :384] for part in (surface, surface * 0, surface * 0)))
-    assert np.allclose(doubt_of(BLANK[:, :384], half, surface[:, :384]), 0.05 * NO_STEP * 2**0.6, atol=1e-6)
+    assert np.allclose(doubt_of(BLANK[:, :384], half, surface[:, :384], ALL[:20, :384]), SURE * 2**0.6, atol=1e-6)
 
 
 def test_a_bad_round_trip_is_held_against_its_neighbours() -> None:
     surface = np.full((20, 768), 7.0, np.float32)
     match = flat(0, 0)
     match.error[10, 100] = 4.9
-    doubt = doubt_of(BLANK, match, surface)
+    doubt = doubt_of(BLANK, match, surface, ALL[:20])
     assert doubt[10, 100] > doubt[10, 103] > doubt[10, 104]
-    assert np.isclose(doubt[10, 104], 0.05 * NO_STEP)
+    assert np.isclose(doubt[10, 104], SURE)
 
 
-def test_doubt_grows_near_edges_of_the_photograph_and_of_the_surface() -> None:
+def test_doubt_grows_near_edges_of_the_surface() -> None:
     surface = np.full((40, 768), 7.0, np.float32)
     surface[:, 384:] = 12.5
-    step = edges(np.full((40, 768, 3), 128, np.uint8), surface)
-    assert np.allclose(step[:, 382:386], 6**0.2)  # 5.5 px, 2 px to either side
-    assert np.allclose(np.delete(step, range(382, 386), 1), NO_STEP)
+    blank = np.full((40, 768, 3), 128, np.uint8)
+    step = edges(blank, surface, ALL)
+    assert np.allclose(step[:, 382:386], 12**0.2)  # 5.5 px, 2 px to either side
+    assert np.allclose(np.delete(step, range(382, 386), 1), 1)
+    surface[:, 100:300] = np.nan  # where no surface is known there is no step to it
+    assert np.allclose(edges(blank, surface, ALL)[:, 90:310], 1)
+
+
+def test_doubt_grows_near_edges_of_the_photograph() -> None:
+    surface = np.full((40, 768), 7.0, np.float32)
     left = np.full((40, 768, 3), 100, np.uint8)
     left[:, 384:] = 180
-    contrast = edges(left, np.full_like(surface, 7)) / NO_STEP
-    assert np.allclose(contrast[:, 374:394], 81**0.25)
-    assert np.allclose(np.delete(contrast, range(374, 394), 1), 1)
+    near = np.s_[:, 374:394]
+    assert np.allclose(edges(left, surface, ALL)[near], (80 / 12) ** 0.25)
+    assert np.allclose(np.delete(edges(left, surface, ALL), range(374, 394), 1), 1)
     quiet = np.full_like(left, 100)
     quiet[:, ::2] = 140
     quiet[:, 300:400] = 100
-    assert np.allclose(edges(quiet, np.full_like(surface, 7)), NO_STEP)  # a blank part is no surer than the rest
-    noisy = np.random.default_rng(0).integers(0, 40, (40, 768, 3)).astype(np.uint8)
-    assert np.allclose(edges(noisy, surface), edges(noisy + 200, surface))  # as bright as it may be
-    surface[:, 100:300] = np.nan  # where no surface is known there is no step to it
-    assert np.allclose(edges(BLANK[:1].repeat(40, 0), surface)[:, 90:310], NO_STEP)
+    assert np.allclose(edges(quiet, surface, ALL), 1)  # a blank part is no surer than the rest
+    texture = np.random.default_rng(0).integers(0, 40, (40, 768, 3)).astype(np.uint8)
+    texture[:, 500] *= 3
+    assert edges(texture, surface, ALL).max() > 1.2
+    assert np.allclose(edges(texture, surface, ALL), edges(texture * 2, surface, ALL), rtol=0.02)  # exposure
+    sky = ALL.copy()
+    sky[:, :600] = False  # a blank sky is not what the ground's contrast is compared with
+    texture[:, :600] = 200
+    assert edges(texture, surface, sky)[:, 620:].max() < 1.2 < edges(texture, surface, ALL)[:, 620:].max()
 
 
 def test_confidence_falls_with_doubt() -> None:
