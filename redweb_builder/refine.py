@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from redweb_builder.confidence import confidence_of, doubt_of
 from redweb_builder.match import Match
 from redweb_builder.measure import TEXTURED_PX, textured
-from redweb_builder.surfaces import RightView, cut, surface_disparity
+from redweb_builder.surfaces import RightView, cut, own_surface, surface_disparity
 from redweb_builder.types import BoolMap, FloatMap, Label, Mask, Picture, Regions
 
 SKY, FAR = 0.5, 0.5
@@ -65,16 +65,16 @@ def surface_and_doubt(
 ) -> tuple[FloatMap, FloatMap]:
     """HxW float32 px each: the surface that a pixel lies on, NaN for none, and the doubt about the pixel's match.
 
-    What a first surface puts in doubt gives no shape to the second: halos around things are confirmed by both views,
-    and would spread into what is occluded behind them.
+    What is in doubt gives surfaces no shape: halos around things are confirmed by both views, and would spread into
+    what is occluded behind them.
     """
     superpixels = cut(left)
-    first = surface_disparity(superpixels, match.disparity, confirmed, ground, right)
-    doubt = doubt_of(left, match, first, ground)
-    second = surface_disparity(superpixels, match.disparity, confirmed & (doubt <= MEASURED_PX), ground, right)
-    if np.isnan(second).all():
-        return first, doubt
-    return second, doubt_of(left, match, second, ground)
+    own = own_surface(superpixels, match.disparity, confirmed)
+    sure = confirmed & (doubt_of(left, match, own, ground) <= MEASURED_PX)
+    surface = surface_disparity(superpixels, match.disparity, sure, ground, right)
+    if np.isnan(surface).all():
+        surface = surface_disparity(superpixels, match.disparity, confirmed, ground, right)
+    return surface, doubt_of(left, match, surface, ground)
 
 
 def sky_area(left: Picture, raw: FloatMap, valid: BoolMap, regions: Regions) -> BoolMap:

@@ -72,11 +72,9 @@ def surface_disparity(
     superpixels: of the left view. raw: HxW disparity px. confirmed: HxW, where raw is trusted. ground: HxW, what planes
     may spread over (not sky).
     """
-    moments = _robust_moments(superpixels.labels, superpixels.count, raw, confirmed)
-    measured = moments[:, 0] >= np.maximum(MIN_PIXELS, MIN_SHARE * superpixels.area / THIN**2)
+    planes, measured = _fitted(superpixels, raw, confirmed)
     if not measured.any():
         return np.full(raw.shape, np.nan, np.float32)
-    planes = _firmed(superpixels, np.where(measured[:, None], moments, 0.0), measured)
     origin = _spread(superpixels, planes, measured, ground, right)
     here = np.arange(superpixels.count)
     disparity = _evaluate(_carried(planes, superpixels.centre, np.maximum(origin, 0), here), superpixels.labels)
@@ -84,6 +82,14 @@ def surface_disparity(
     spare = OVERSHOOT * (high - low)
     disparity = np.clip(disparity, low - spare, high + spare)
     disparity[(origin < 0)[superpixels.labels]] = np.nan
+    return disparity.astype(np.float32)
+
+
+def own_surface(superpixels: Superpixels, raw: FloatMap, confirmed: BoolMap) -> FloatMap:
+    """HxW float32: the plane of each pixel's own superpixel, NaN where that has too few confirmed pixels."""
+    planes, measured = _fitted(superpixels, raw, confirmed)
+    disparity = _evaluate(planes, superpixels.labels)
+    disparity[~measured[superpixels.labels]] = np.nan
     return disparity.astype(np.float32)
 
 
@@ -118,6 +124,13 @@ def _neighbours(labels: Labels, count: int) -> tuple[NDArray[np.intp], NDArray[n
     low, high = np.minimum(first, second), np.maximum(first, second)
     border = np.zeros(0, np.int64) if count < 2 else np.unique((low * count + high)[low != high])
     return (border // count).astype(np.intp), (border % count).astype(np.intp)
+
+
+def _fitted(superpixels: Superpixels, raw: FloatMap, confirmed: BoolMap) -> tuple[Array, BoolMap]:
+    """count x 3 planes of the superpixels, firmed, and which of them have enough confirmed pixels to count."""
+    moments = _robust_moments(superpixels.labels, superpixels.count, raw, confirmed)
+    measured = moments[:, 0] >= np.maximum(MIN_PIXELS, MIN_SHARE * superpixels.area / THIN**2)
+    return _firmed(superpixels, np.where(measured[:, None], moments, 0.0), measured), measured
 
 
 def _robust_moments(labels: Labels, count: int, raw: FloatMap, confirmed: BoolMap) -> Array:
@@ -212,15 +225,17 @@ def _spread(
     """
     on_ground = np.bincount(superpixels.labels.ravel(), ground.ravel(), superpixels.count) > 0.3 * superpixels.area
     open_to_spread = on_ground & ~measured
-    ways: list[list[tuple[int, float]]] = [[] for _ in range(superpixels.count)]
-    costs = _colour_distance(superpixels) + STEP_COST
-    for one, other, cost in zip(*(part.tolist() for part in superpixels.neighbours), costs.tolist(), strict=True):
-        ways[one].append((other, cost))
-        ways[other].append((one, cost))
+    i, j = superpixels.neighbours
+    start, end, costs = np.concatenate([i, j]), np.concatenate([j, i]), np.tile(_colour_distance(superpixels), 2)
+    order = np.argsort(start, kind="stable")
+    start, end, costs = start[order], end[order], costs[order] + STEP_COST
+    first = np.searchsorted(start, np.arange(superpixels.count + 1)).tolist()  # of each superpixel's ways
+    ends, steps = end.tolist(), costs.tolist()
     forbidden = _Forbidden(superpixels, planes, right)
     origin = np.where(measured, np.arange(superpixels.count), -1).astype(np.intp)
     refused: dict[int, int] = {}
-    queue = [(cost, to, s) for s in np.flatnonzero(measured).tolist() for to, cost in ways[s] if open_to_spread[to]]
+    leaving = measured[start] & open_to_spread[end]
+    queue = list(zip(costs[leaving].tolist(), end[leaving].tolist(), start[leaving].tolist(), strict=True))
     heapq.heapify(queue)
     tried: set[tuple[int, int]] = set()
     while queue:
@@ -233,7 +248,7 @@ def _spread(
                 refused[here] = source
             continue
         origin[here] = source
-        for to, more in ways[here]:
+        for to, more in zip(ends[first[here] : first[here + 1]], steps[first[here] : first[here + 1]], strict=True):
             if origin[to] < 0 and open_to_spread[to] and cost + more <= MAX_WAY:
                 heapq.heappush(queue, (cost + more, to, source))
     for here, source in refused.items():
