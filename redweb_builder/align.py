@@ -18,9 +18,7 @@ from redweb_builder.disparity import round_trip_error
 from redweb_builder.quick import QuickLook
 from redweb_builder.types import BoolMap, FloatMap, Picture
 
-MIN_GAIN_PX = (
-    0.3  # of shift, roll and zoom: calibrated pairs keep such vertical errors; warping them would harm the depth
-)
+MIN_GAIN_PX = 0.3  # of shift, roll and zoom; calibrated pairs keep such errors, and warping them would harm the depth
 MIN_KEYSTONE_GAIN = 2.5e-4  # of the longer side: a rig's own distortion has the form of a keystone, and grows like one
 MIN_POINTS, MAX_POINTS = 400, 10_000
 NORMAL_LENS = 1.0  # focal length over the picture's diagonal, where a turned camera is assumed; photographs do not tell

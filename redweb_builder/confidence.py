@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redweb_builder.match import Match
+from redweb_builder.measure import TEXTURE_LEVELS, contrast
 from redweb_builder.types import BoolMap, FloatMap, Picture
 
 AROUND_PX = 7
 LEAST_PX, MOST_PX = 0.05, 10.0  # errors are told apart between these
 CONTRAST_WINDOW_PX, CONTRAST = 21, 0.25  # doubt grows with this power of the contrast in such a window
-MIN_CONTRAST = 12  # grey levels; less is noise
 STEP_WINDOW_PX, STEP = 5, 0.2  # and with this power of the surface's step
 NO_STEP_PX = 0.5  # smaller ones are no edges
 TYPICAL = 0.65  # of what the witnesses tell is the typical error, by the benchmark's truth
@@ -46,11 +46,10 @@ def edges(left: Picture, surface: FloatMap, ground: BoolMap) -> FloatMap:
     little of it doubt is no smaller: a blank area borrows the disparity of what is beside it. The exponents order the
     pixels best by the benchmark, with both flows and on both sets.
     """
-    grey = cv2.cvtColor(left, cv2.COLOR_RGB2GRAY)
-    contrast = _range(grey.astype(np.float32), CONTRAST_WINDOW_PX)
-    usual = max(MIN_CONTRAST, float(np.median(contrast[ground])) if ground.any() else 0.0)
+    spread = contrast(left, CONTRAST_WINDOW_PX).astype(np.float32)
+    usual = max(TEXTURE_LEVELS, float(np.median(spread[ground])) if ground.any() else 0.0)
     step = np.clip(_range(surface, STEP_WINDOW_PX), 0, MOST_PX)
-    return np.asarray(np.maximum(contrast / usual, 1) ** CONTRAST * (1 + step / NO_STEP_PX) ** STEP, np.float32)
+    return np.asarray(np.maximum(spread / usual, 1) ** CONTRAST * (1 + step / NO_STEP_PX) ** STEP, np.float32)
 
 
 def confidence_of(doubt: FloatMap) -> NDArray[np.uint8]:

@@ -194,7 +194,7 @@ def test_confidence_orders_pixels_by_their_true_error(rendered: Render, seed: in
     wrong = np.abs(label.disparity - scene.disparity) > 1
     measured, ground = label.mask == Mask.MEASURED, ~scene.sky & (label.mask != Mask.UNKNOWN)
     surest = ground & (label.confidence >= np.median(label.confidence[ground]))
-    assert wrong[surest].mean() < 0.4 * wrong[measured].mean()
+    assert wrong[surest].mean() < 0.3 * wrong[measured].mean()
     assert wrong[measured].mean() < 0.7 * wrong[ground].mean()  # nine in ten are measured: not much is left out
     seen_twice = np.isfinite(match.error)
     assert seen_twice[measured].all()
