@@ -97,7 +97,7 @@ def build_redweb(
 
             print_dry_run(stereo_dir, InputOptions(layout, film_rate, vr_fov), ask_eyes=eyes == "auto")
         return
-    with console.errors_for_people():
+    with console.errors_for_people(), console.BuildDisplay() as display:
         from redweb_builder.builder import build
         from redweb_builder.config import PRESETS, BuildConfig
         from redweb_builder.device import keep_freed_memory
@@ -116,9 +116,8 @@ def build_redweb(
             thresholds=PRESETS[preset],
             inputs=InputOptions(layout, film_rate, vr_fov),
         )
-        with console.BuildDisplay() as display:
-            summary = build(stereo_dir, out, config, overwrite=overwrite, watch=display.show)
-        console.print_summary(summary)
+        summary = build(stereo_dir, out, config, overwrite=overwrite, watch=display.show)
+    console.print_summary(summary)
     sys.exit(console.exit_code(summary))
 
 

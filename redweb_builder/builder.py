@@ -9,7 +9,7 @@ import platform
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,39 +28,28 @@ from redweb_builder.inspect.show import write_grid
 from redweb_builder.inspect.strip import strip
 from redweb_builder.manifest import columns_of
 from redweb_builder.pipeline import Models, Outcome
+from redweb_builder.progress import Progress
 from redweb_builder.segment import load_segmenter
 from redweb_builder.store import FORMAT, Store, StoreError
 from redweb_builder.types import PairSource
-from redweb_builder.verdicts import judged, thresholds_of
+from redweb_builder.verdicts import DUPLICATE, judged, thresholds_of
 
 METHOD = 8  # raised when the method changes what a label is: two methods are never mixed in one folder
 GRID_ROWS = 40
 
 
-@dataclass
-class Progress:
-    """What a caller may show of a build. total: pairs to do; done: finished; resumed: of those, in earlier runs."""
-
-    total: int = 0
-    done: int = 0
-    resumed: int = 0
-    counts: Counter[str] = field(default_factory=Counter)
-    notes: list[str] = field(default_factory=list)
-    started: float = field(default_factory=time.monotonic)
-
-    @property
-    def rate(self) -> float:
-        """Pairs a second in this run; 0 before the first."""
-        return (self.done - self.resumed) / max(time.monotonic() - self.started, 1e-9)
-
-
 @dataclass(frozen=True)
 class Summary:
-    """How a build ended. reasons: rejections by reason. left_out: files of the input that are in no pair, by reason."""
+    """How a build ended.
+
+    kept, rejected: pairs. duplicates: of the rejected, those that pass every filter and look like a better kept pair.
+    reasons: rejections by reason. left_out: files of the input that are in no pair, by reason.
+    """
 
     out: Path
     kept: int
     rejected: int
+    duplicates: int
     reasons: dict[str, int]
     left_out: dict[str, int]
     failed: list[str]
@@ -86,42 +75,37 @@ def build(
     started = time.monotonic()
     config = config or BuildConfig()
     stereo_dir, out = Path(stereo_dir), Path(out)
-    found = discover(stereo_dir, config.inputs)
+    progress = Progress(watch)
+    progress.enter("finding pairs")
+    found = discover(stereo_dir, config.inputs, progress.at)
     sources = found.sources[: config.limit]
     if not sources:
         raise StoreError(_nothing_found(stereo_dir, found))
+    progress.enter("loading the networks")
     device = choose_device(config.device)
     flow, flow_told = load_flow(config.flow, config.flow_weights, device)
     segmenter, segmenter_told = load_segmenter(config.segmenter, config.segmenter_weights, device)
     models = Models(flow, segmenter)
-    progress = Progress(total=len(sources), notes=[f"flow: {flow_told}", f"segmentation: {segmenter_told}"])
+    progress.notes += [f"flow: {flow_told}", f"segmentation: {segmenter_told}"]
     with Store(out, identity(config, models), overwrite) as store:
         limits = thresholds_of(out)
         refiltered = {"thresholds": asdict(limits)} if limits != config.thresholds else {}
         if refiltered:
             config = replace(config, thresholds=limits)
             progress.notes.append(f"filters: the limits that `refilter` gave {out}, not those of this command")
-        done_before = [store.records[source.key] for source in sources if source.key in store.records]
-        progress.resumed = progress.done = len(done_before)
-        progress.counts.update(record["status"] for record in done_before)
-        watch(progress)
+        recorded = [store.records[source.key] for source in sources if source.key in store.records]
+        progress.start(len(sources), Counter(record["status"] for record in recorded))
 
-        def finish(outcome: Outcome) -> dict[str, Any]:
-            return _finish(outcome, store, config, models, stereo_dir)
-
-        failures: list[dict[str, Any]] = []
-        for record in run_local(sources, models, config, store.records.__contains__, finish):
-            if record["stage"] == FAILED:
-                failures.append(record)
-                progress.counts[FAILED] += 1
-            else:
-                store.record(record)
-                progress.counts[record["status"]] += 1
-            progress.done += 1
-            watch(progress)
+        failures = _label_pairs(sources, models, config, store, stereo_dir, progress)
         store.write_errors(failures)
+        progress.enter("comparing pictures for duplicates")
         rows = _settled(store, found, config, stereo_dir)
         counts = Counter(row["status"] for row in rows)
+        duplicates = sum(row["reason"] == DUPLICATE for row in rows)
+        progress.counts = Counter(
+            kept=counts["kept"], rejected=counts["rejected"] - duplicates, duplicate=duplicates, failed=len(failures)
+        )
+        progress.enter("writing the manifest")
         store.finish(
             rows,
             {
@@ -138,12 +122,14 @@ def build(
                 "seconds_of_this_run": round(time.monotonic() - started, 1),
             },
         )
+        progress.enter("drawing the grid and the report")
         write_grid(out, rows=GRID_ROWS)
         write_report(out)
     return Summary(
         out=out,
         kept=counts["kept"],
         rejected=counts["rejected"],
+        duplicates=duplicates,
         reasons=dict(Counter(row["reason"] for row in rows if row["status"] == "rejected").most_common()),
         left_out=dict(Counter(row["reason"] for row in rows if row["status"] == "left-out").most_common()),
         failed=[record["key"] for record in failures],
@@ -151,6 +137,37 @@ def build(
         segmenter=segmenter.name,
         seconds=time.monotonic() - started,
     )
+
+
+def _label_pairs(
+    sources: Sequence[PairSource],
+    models: Models,
+    config: BuildConfig,
+    store: Store,
+    stereo_dir: Path,
+    progress: Progress,
+) -> list[dict[str, Any]]:
+    """Take every pair that is not recorded through the pipeline; return the records of those that failed.
+
+    Raises KeyboardInterrupt with a sentence on what is recorded.
+    """
+
+    def finish(outcome: Outcome) -> dict[str, Any]:
+        return _finish(outcome, store, config, models, stereo_dir)
+
+    failures: list[dict[str, Any]] = []
+    try:
+        for record in run_local(sources, models, config, store.records.__contains__, finish, progress.step):
+            if record["stage"] == FAILED:
+                failures.append(record)
+            else:
+                store.record(record)
+            progress.end(record["key"], FAILED if record["stage"] == FAILED else record["status"])
+    except KeyboardInterrupt:
+        recorded = sum(source.key in store.records for source in sources)
+        done = f"{recorded} of {len(sources)} pairs are recorded"
+        raise KeyboardInterrupt(f"{done}. Nothing is lost: the same command goes on from here.") from None
+    return failures
 
 
 def identity(config: BuildConfig, models: Models) -> dict[str, Any]:

@@ -8,21 +8,24 @@ import webbrowser
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+
+from redweb_builder.progress import PAIRS, Progress
+from redweb_builder.status_line import StatusLine
 
 if TYPE_CHECKING:
     from redweb_builder import builder
 
 INTERRUPTED = 130
+GOES_ON = "The same command goes on from here."
 NOTHING_KEPT = 3
-PLAIN_EVERY = 25  # pairs between two lines where the output is no terminal
 
 
 @contextmanager
@@ -33,8 +36,8 @@ def errors_for_people() -> Iterator[None]:
 
     try:
         yield
-    except KeyboardInterrupt:
-        click.echo("\nInterrupted. Nothing is lost: the same command goes on from here.", err=True)
+    except KeyboardInterrupt as interrupt:  # whoever raises it on may say what is done already
+        click.echo(f"\nInterrupted. {interrupt or GOES_ON}", err=True)
         raise SystemExit(INTERRUPTED) from None
     except (StoreError, WeightsUnavailable, FileNotFoundError, NotADirectoryError, ValueError) as error:
         raise click.ClickException(str(error)) from error
@@ -47,63 +50,56 @@ def errors_for_people() -> Iterator[None]:
 
 
 class BuildDisplay:
-    """A progress bar with rate and counts on a terminal, a line now and then elsewhere. Use as a context manager."""
+    """What a build says while it runs: its stage from the first second, then pair by pair. Use as a context manager."""
 
     def __init__(self) -> None:
-        """Prepare; nothing is drawn until show()."""
-        self._console = Console(stderr=True)
-        columns = (
-            TextColumn("pairs"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TextColumn("[green]{task.fields[kept]} kept[/] [yellow]{task.fields[rejected]} rejected[/]"),
-            TimeRemainingColumn(),
-        )
-        self._bar = Progress(*columns, console=self._console, disable=not self._console.is_terminal)
-        self._task: TaskID | None = None
+        """Prepare; nothing is drawn before the first stage."""
+        self._status = StatusLine()
+        self._notes = 0
+        self._stage = ""
 
     def __enter__(self) -> BuildDisplay:
-        """Return self."""
+        """Say that the program is being loaded, which takes a few seconds."""
+        self._status.stage("loading the program")
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave the bar as it stands."""
-        self._bar.stop()
+        """Take the live lines away."""
+        self._status.__exit__()
 
-    def show(self, progress: builder.Progress) -> None:
+    def show(self, progress: Progress) -> None:
         """Show the state of a build."""
-        if self._task is None:
-            for note in progress.notes:
-                self._console.print(escape(note), highlight=False, soft_wrap=True)
-            if progress.resumed:
-                self._console.print(f"going on: {progress.resumed} of {progress.total} pairs are done already")
-            self._bar.start()
-            self._task = self._bar.add_task("", total=progress.total)
-            self._update(progress)
-            return
-        self._update(progress)
-        last = progress.done == progress.total
-        if self._bar.disable and (last or (progress.done - progress.resumed) % PLAIN_EVERY == 0):
-            self._console.print(
-                f"{progress.done} of {progress.total} pairs, {_rate(progress)}, "
-                f"{progress.counts['kept']} kept, {progress.counts['rejected']} rejected",
-                highlight=False,
-            )
+        if progress.stage != self._stage:
+            self._stage = progress.stage
+            self._begin(progress)
+        if progress.total and progress.stage == PAIRS:
+            title = f"{progress.done} of {progress.total} pairs{_rate(progress)}"
+            detail = ", ".join(filter(None, (_counts(progress), progress.item)))
+            last = progress.done == progress.total
+            self._status.show(title, detail, progress.position, progress.total, last=last)
+        else:
+            self._status.show(progress.stage, progress.item)
 
-    def _update(self, progress: builder.Progress) -> None:
-        if self._task is not None:
-            self._bar.update(
-                self._task,
-                completed=progress.done,
-                rate=_rate(progress),
-                kept=progress.counts["kept"],
-                rejected=progress.counts["rejected"],
-            )
+    def _begin(self, progress: Progress) -> None:
+        for note in progress.notes[self._notes :]:
+            self._status.console.print(escape(note), soft_wrap=True)
+        self._notes = len(progress.notes)
+        if progress.stage != PAIRS:
+            self._status.stage(progress.stage)
+        elif progress.resumed:
+            self._status.console.print(f"going on: {progress.resumed} of {progress.total} pairs are done already")
 
 
-def _rate(progress: builder.Progress) -> str:
-    return f"{progress.rate:.2f} pairs/s" if progress.rate else ""
+def _rate(progress: Progress) -> str:
+    left = progress.seconds_left
+    if left is None:
+        return ""
+    return f", {progress.rate:.2f} pairs/s, {timedelta(seconds=round(left))} left"
+
+
+def _counts(progress: Progress) -> str:
+    counts = progress.counts
+    return ", ".join(f"{counts[status]} {status}" for status in ("kept", "rejected", "failed") if counts[status])
 
 
 def print_summary(summary: builder.Summary) -> None:
@@ -111,6 +107,11 @@ def print_summary(summary: builder.Summary) -> None:
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"\n[bold]{summary.kept} kept[/], {summary.rejected} rejected in {summary.seconds:.0f} s", end="")
     console.print(f"  (flow {summary.flow}, segmentation {summary.segmenter})")
+    if summary.duplicates:
+        console.print(
+            f"  duplicates: {summary.kept + summary.duplicates} pairs passed the filters; {summary.duplicates} of them "
+            "look like a better one and were rejected"
+        )
     for title, reasons in (("rejected", summary.reasons), ("files in no pair", summary.left_out)):
         if reasons:
             told = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
@@ -213,8 +214,10 @@ def export(dataset: Path, form: str, out: Path, keys: Sequence[str]) -> None:
     """Write a data set in another form, with a progress bar."""
     from redweb_builder.export.dataset import export_dataset
 
-    bar = Progress(TextColumn("samples"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with bar:
-        task = bar.add_task("", total=None)
-        done = export_dataset(dataset, form, out, keys, lambda at, total: bar.update(task, completed=at, total=total))
+    with StatusLine() as status:
+
+        def watch(at: int, total: int) -> None:
+            status.show(f"{at} of {total} samples", done=at, total=total, last=at == total)
+
+        done = export_dataset(dataset, form, out, keys, watch)
     click.echo(f"{done.samples} samples in {done.out}")

@@ -13,6 +13,7 @@ from typing import TypeVar
 from redweb_builder.config import BuildConfig
 from redweb_builder.dis import one_opencv_thread
 from redweb_builder.pipeline import Models, Outcome, Prepared, Seen, conclude, prepare, see
+from redweb_builder.progress import LABELLING, MATCHING, READING
 from redweb_builder.types import PairSource, Rejection
 
 Done = TypeVar("Done")
@@ -26,8 +27,11 @@ def run_local(
     config: BuildConfig,
     is_done: Callable[[str], bool],
     finish: Callable[[Outcome], Done],
+    on_step: Callable[[str, str], None] = lambda key, step: None,
 ) -> Iterator[Done]:
     """Take every source that is not done through the pipeline; yield what `finish` makes of each outcome, in order.
+
+    on_step: called, from any thread, with the key of a pair that is not done and the step that it begins.
 
     Work goes in turns of a few batches. Threads read and align the next turn, and conclude and `finish` the last one,
     while this thread runs the networks on the turn between (NumPy and OpenCV release the interpreter); where the
@@ -45,17 +49,35 @@ def run_local(
     turns = [batches[start : start + length] for start in range(0, len(batches), length)]
     with one_opencv_thread(), ThreadPoolExecutor(workers, "pair") as pool:
 
+        def begin(key: str, step: str) -> None:
+            if not is_done(key):
+                on_step(key, step)
+
+        def read(source: PairSource) -> Prepared | Outcome:
+            begin(source.key, READING)
+            return _prepare(source, config)
+
+        def match(batch: Sequence[Prepared | Outcome]) -> list[Seen | Outcome]:
+            readable = [item for item in batch if isinstance(item, Prepared)]
+            for prepared in readable:
+                begin(prepared.source.key, MATCHING)
+            return _see(readable, models) if readable else []
+
+        def label(seen: Seen) -> Done:
+            begin(seen.prepared.source.key, LABELLING)
+            return _conclude(seen, models, config, finish)
+
         def ahead(turn: int) -> list[list[Future[Prepared | Outcome]]]:
             coming = turns[turn] if turn < len(turns) else []
-            return [[pool.submit(_prepare, source, config) for source in batch] for batch in coming]
+            return [[pool.submit(read, source) for source in batch] for batch in coming]
 
-        def behind(read: Sequence[Prepared | Outcome], seen: Sequence[Seen | Outcome]) -> list[Future[Done]]:
-            ended = [item for item in (*read, *seen) if isinstance(item, Outcome)]
+        def behind(batch: Sequence[Prepared | Outcome], seen: Sequence[Seen | Outcome]) -> list[Future[Done]]:
+            ended = [item for item in (*batch, *seen) if isinstance(item, Outcome)]
             unread = [outcome for outcome in ended if not is_done(outcome.source.key)]
             labelled = [item for item in seen if isinstance(item, Seen) and not is_done(item.prepared.source.key)]
             return [
                 *(pool.submit(finish, outcome) for outcome in unread),
-                *(pool.submit(_conclude, item, models, config, finish) for item in labelled),
+                *(pool.submit(label, item) for item in labelled),
             ]
 
         try:
@@ -63,17 +85,18 @@ def run_local(
             for turn in range(len(turns)):
                 ready = [[future.result() for future in batch] for batch in coming]
                 if models.flow.fills_cpu:
-                    read = list(chain.from_iterable(ready))
-                    ending.extend(behind(read, _see(_prepared(read), models)))
+                    matched = [(batch, match(batch)) for batch in ready]
+                    ending.extend(chain.from_iterable(behind(batch, seen) for batch, seen in matched))
                     coming = ahead(turn + 1)
-                    wait(ending)
+                    while ending:
+                        yield ending.popleft().result()
                     wait(list(chain.from_iterable(coming)))
                 else:
                     coming = ahead(turn + 1)
-                    for read in ready:
-                        ending.extend(behind(read, _see(_prepared(read), models)))
-                while ending and (ending[0].done() or len(ending) > 2 * length * size):
-                    yield ending.popleft().result()
+                    for batch in ready:
+                        ending.extend(behind(batch, match(batch)))
+                        while ending and (ending[0].done() or len(ending) > 2 * length * size):
+                            yield ending.popleft().result()
             while ending:
                 yield ending.popleft().result()
         except BaseException:
@@ -90,10 +113,6 @@ def _see(batch: Sequence[Prepared], models: Models) -> list[Seen | Outcome]:
             return [failed(batch[0].source, error)]
     # Only now: the error held the frames, and so the memory, of the batch that failed.
     return [one for prepared in batch for one in _see([prepared], models)]
-
-
-def _prepared(read: Sequence[Prepared | Outcome]) -> list[Prepared]:
-    return [item for item in read if isinstance(item, Prepared)]
 
 
 def _prepare(source: PairSource, config: BuildConfig) -> Prepared | Outcome:

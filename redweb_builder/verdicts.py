@@ -14,7 +14,8 @@ from redweb_builder.filters import judge, margin
 from redweb_builder.manifest import MEASUREMENTS
 from redweb_builder.store import StoreError, read_build
 
-JUDGED = (None, "filter", "duplicate")  # the stages that thresholds decide; what could not be read or labelled stays
+DUPLICATE = "duplicate"
+JUDGED = (None, "filter", DUPLICATE)  # the stages that thresholds decide; what could not be read or labelled stays
 
 
 def thresholds_of(folder: Path) -> Thresholds:
@@ -69,8 +70,8 @@ def mark_duplicates(rows: Sequence[dict[str, Any]], bits: float | None) -> None:
             twin = kept[alive[int(distances.argmin())]]["key"]
             row |= {
                 "status": "rejected",
-                "stage": "duplicate",
-                "reason": "duplicate",
+                "stage": DUPLICATE,
+                "reason": DUPLICATE,
                 "value": float(distances.min()),
                 "threshold": float(bits),
                 "detail": f"looks like {twin}",

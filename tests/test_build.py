@@ -8,6 +8,7 @@ import os
 import struct
 import weakref
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from hashlib import sha256
@@ -23,7 +24,7 @@ from PIL import Image
 from redweb_builder import BuildConfig, Thresholds, build, open_dataset
 from redweb_builder import engines as engines_module
 from redweb_builder import pipeline as pipeline_module
-from redweb_builder.builder import Progress, Summary
+from redweb_builder.builder import Summary
 from redweb_builder.config import PRESETS
 from redweb_builder.console import NOTHING_KEPT, exit_code
 from redweb_builder.dataset import Dataset
@@ -31,6 +32,7 @@ from redweb_builder.filters import Check, checks, judge, margin
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.manifest import SCHEMA
 from redweb_builder.pipeline import Outcome, Prepared, prepare, see
+from redweb_builder.progress import PAIRS, Progress
 from redweb_builder.store import StoreError
 from redweb_builder.types import InputError, Mask, PairSource, Picture
 from redweb_builder.verdicts import mark_duplicates
@@ -235,8 +237,8 @@ def test_summary(built: Any) -> None:
     }  # fmt: skip
     assert summary.left_out == {"one-eye": 1}
     assert exit_code(summary) == 0
-    assert exit_code(Summary(built.out, 0, 3, {}, {}, [], "dis", "none", 1.0)) == NOTHING_KEPT == 3
-    assert exit_code(Summary(built.out, 5, 3, {}, {}, ["one"], "dis", "none", 1.0)) == 1
+    assert exit_code(Summary(built.out, 0, 3, 0, {}, {}, [], "dis", "none", 1.0)) == NOTHING_KEPT == 3
+    assert exit_code(Summary(built.out, 5, 3, 0, {}, {}, ["one"], "dis", "none", 1.0)) == 1
 
 
 def test_dataset_of_a_build(built: Any) -> None:
@@ -717,15 +719,25 @@ def test_no_space_left(
 @pytest.mark.usefixtures("remembered")
 def test_progress_is_told_pair_by_pair(few: Path, tmp_path: Path) -> None:
     seen: list[tuple[int, int, int]] = []
+    stages: dict[str, list[str]] = {}
     notes: list[str] = []
 
     def watch(progress: Progress) -> None:
-        seen.append((progress.done, progress.total, progress.counts["kept"]))
+        stages.setdefault(progress.stage, []).append(progress.item)
         notes[:] = progress.notes
+        if progress.stage == PAIRS:
+            seen.append((progress.done, progress.total, progress.counts["kept"]))
+            assert progress.done <= progress.position <= progress.total
 
     build(few, tmp_path / "out", quick(), watch=watch)
-    assert seen == [(0, 3, 0), (1, 3, 1), (2, 3, 2), (3, 3, 3)]
+    assert list(dict.fromkeys(seen)) == [(0, 3, 0), (1, 3, 1), (2, 3, 2), (3, 3, 3)]
     assert any("DIS" in note for note in notes)
+    assert list(stages) == [
+        "finding pairs", "loading the networks", PAIRS, "comparing pictures for duplicates", "writing the manifest",
+        "drawing the grid and the report",
+    ]  # fmt: skip
+    steps = Counter(item.split()[0] for item in dict.fromkeys(stages[PAIRS]) if item)
+    assert steps == {"reading": 3, "matching": 3, "labelling": 3}
 
 
 def test_auto_without_weights_is_told_in_the_record(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -828,8 +840,12 @@ def test_overwrite_given_again_after_an_interrupt_goes_on(few: Path, tmp_path: P
     build(few, out, quick())
     seen = []
 
+    def note(progress: Any) -> None:
+        if progress.stage == PAIRS:
+            seen.append(progress.done)
+
     def stop(progress: Any) -> None:
-        seen.append(progress.done)
+        note(progress)
         if progress.done == 2:
             raise KeyboardInterrupt
 
@@ -837,5 +853,5 @@ def test_overwrite_given_again_after_an_interrupt_goes_on(few: Path, tmp_path: P
         build(few, out, quick(), overwrite=True, watch=stop)
     assert seen[0] == 0
     seen.clear()
-    assert build(few, out, quick(), overwrite=True, watch=lambda progress: seen.append(progress.done)).kept == 3
+    assert build(few, out, quick(), overwrite=True, watch=note).kept == 3
     assert seen[0] == 2

@@ -12,11 +12,10 @@ import torch
 from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-from rich.progress import Progress as Bar
 from rich.table import Table
 
 from redweb_builder.console import errors_for_people
+from redweb_builder.status_line import StatusLine
 from trainer.checkpoint import weights_file
 from trainer.evaluate import Row
 from trainer.progress import Progress, Summary, Verdict
@@ -50,6 +49,7 @@ class TrainDisplay:
     def __init__(self) -> None:
         """Prepare; nothing is drawn until show()."""
         self._console = Console(stderr=True, highlight=False)
+        self._is_live = self._console.is_terminal and not self._console.is_dumb_terminal
         self._live = Live(console=self._console, refresh_per_second=4)
         self._verdicts: list[tuple[int, Verdict]] = []
         self._loss: float | None = None
@@ -76,7 +76,7 @@ class TrainDisplay:
             self._loss = loss if self._loss is None else 0.95 * self._loss + 0.05 * loss
         if progress.verdict:
             self._verdicts.append((progress.step, progress.verdict))
-        if self._console.is_terminal:
+        if self._is_live:
             if not self._live.is_started:
                 self._live.start()
             self._live.update(Group(self._table(), self._line(progress)))
@@ -129,7 +129,14 @@ def print_rows(rows: Sequence[Row]) -> None:
         table = Table("", *columns, title=f"{name}: {own[0].samples} pictures", title_justify="left", box=None)
         for row in own:
             table.add_row(row.predictor, *(_number(row.figures[column], column) for column in columns))
-        console.print(table)
+        wanted = console.measure(table, options=console.options.update(max_width=1000)).maximum
+        if wanted <= console.width:
+            console.print(table)
+        else:  # a table too wide for the terminal would lose its figures
+            console.print(table.title)
+            for row in own:
+                figures = [f"{column} {_number(row.figures[column], column)}" for column in columns]
+                console.print(f"[bold]{escape(row.predictor)}[/]\n  {', '.join(figures)}")
         console.print()
     console.print("WKDR, WHDR, balanced, equal, unequal, d1, F1, inverted in percent; higher is better for d1 and F1.")
     console.print(
@@ -145,10 +152,8 @@ def _number(value: float, column: str) -> str:
 
 
 @contextmanager
-def counting(told: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on a terminal, as a function to be called with (done, of)."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Bar(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(escape(told))
-        yield lambda done, of: bar.update(task, completed=done, total=of)
+def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show how far something is, as a function to be called with (done, of)."""
+    with StatusLine() as status:
+        status.stage(what)
+        yield lambda done, of: status.show(f"{done} of {of}", what, done, of, last=done == of)

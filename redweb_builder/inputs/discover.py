@@ -39,7 +39,9 @@ class Discovery:
     left_out: list[LeftOut]
 
 
-def discover(root: Path, options: InputOptions | None = None) -> Discovery:
+def discover(
+    root: Path, options: InputOptions | None = None, watch: Callable[[PurePath], None] = lambda file: None
+) -> Discovery:
     """Find every stereo pair in a file or below a folder.
 
     root: a folder, or one file that holds both eyes. Symbolic links are followed, but no folder is entered twice.
@@ -47,7 +49,7 @@ def discover(root: Path, options: InputOptions | None = None) -> Discovery:
     mask*, ...) are passed over silently; every other picture or film is part of a pair or is listed in `left_out` with
     a reason: "one-eye", "ambiguous", "other-view", "grey-copy", "single", "not-a-photograph", "anaglyph", "interlaced",
     "panorama", "collage", "unsupported", or one of open_picture's. A picture is opened only where no name rule explains
-    it; of a film the key frames are looked at.
+    it; of a film the key frames are looked at. watch: called with each file, relative to `root`, before it is asked.
     Raises FileNotFoundError when there is nothing at `root`.
     """
     if not root.exists():
@@ -72,8 +74,8 @@ def discover(root: Path, options: InputOptions | None = None) -> Discovery:
             pictures.append(relative)
     sources: list[PairSource] = []
     for one in (
-        *_found(base, pictures, containers, options, _picture),
-        *_found(base, moving, [], options, _film),
+        *_found(base, pictures, containers, options, _picture, watch),
+        *_found(base, moving, [], options, _film, watch),
     ):
         if isinstance(one, PairSource):
             sources.append(one)
@@ -99,12 +101,14 @@ def _found(
     containers: list[PurePath],
     options: InputOptions,
     make: Callable[[Path, TwoFiles | PurePath, InputOptions], Found],
+    watch: Callable[[PurePath], None],
 ) -> Found:
     """Pictures, or films: two files that belong together, and single files that hold both eyes."""
     alone = [*containers, *files]
     if options.layout == "auto":
         pairs, unpaired, unexplained = pair_files(files)
         for pair in pairs:
+            watch(pair.left)
             yield from _guarded(base, pair, options, make)
         alone = [*containers, *unexplained]
         for one in unpaired:
@@ -113,6 +117,7 @@ def _found(
             else:
                 yield LeftOut(base / one.file, one.reason, one.detail)
     for file in alone:
+        watch(file)
         yield from _guarded(base, file, options, make)
 
 

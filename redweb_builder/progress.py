@@ -1,0 +1,83 @@
+"""Where a build is: told stage by stage and pair by pair to whoever watches."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from threading import RLock
+
+PAIRS = "pairs"  # the stage in which pairs are worked on
+# The steps of a pair, in order, and the part of its work that is done when each begins.
+READING, MATCHING, LABELLING = "reading", "matching", "labelling"
+DONE_BEFORE = {READING: 0.0, MATCHING: 0.2, LABELLING: 0.75}
+
+
+class Progress:
+    """The state of a build. Several threads report to it; `watch` is called after every change, one call at a time.
+
+    stage: what the build is doing, in words. item: the file or pair that it is at. total: pairs to do. done: pairs
+    recorded, `resumed` of them by earlier runs. counts: recorded pairs by status ("kept", "rejected", "failed") and,
+    after they are compared, "duplicate". notes: sentences for people, in order.
+    """
+
+    def __init__(self, watch: Callable[[Progress], None] = lambda progress: None) -> None:
+        """watch: called with this object whenever something has changed."""
+        self.stage = ""
+        self.item = ""
+        self.total = self.done = self.resumed = 0
+        self.counts: Counter[str] = Counter()
+        self.notes: list[str] = []
+        self._watch = watch
+        self._lock = RLock()
+        self._started = time.monotonic()
+        self._begun: dict[str, float] = {}  # pairs in work -> the part of each that is done
+
+    def enter(self, stage: str) -> None:
+        """Begin a stage."""
+        with self._lock:
+            self.stage, self.item = stage, ""
+            self._watch(self)
+
+    def at(self, item: object) -> None:
+        """Name the file that the stage is at."""
+        with self._lock:
+            self.item = str(item)
+            self._watch(self)
+
+    def start(self, total: int, recorded: Counter[str]) -> None:
+        """Begin with the pairs, some of which earlier runs have recorded."""
+        with self._lock:
+            self.total, self.counts = total, recorded
+            self.done = self.resumed = recorded.total()
+            self._started = time.monotonic()
+            self.enter(PAIRS)
+
+    def step(self, key: str, step: str) -> None:
+        """A pair begins one of its steps."""
+        with self._lock:
+            self._begun[key] = DONE_BEFORE[step]
+            self.at(f"{step} {key}")
+
+    def end(self, key: str, status: str) -> None:
+        """A pair is recorded."""
+        with self._lock:
+            self._begun.pop(key, None)
+            self.counts[status] += 1
+            self.done += 1
+            self._watch(self)
+
+    @property
+    def position(self) -> float:
+        """Pairs done, those in work counted by the part of them that is done."""
+        return min(self.done + sum(self._begun.values()), float(self.total))
+
+    @property
+    def rate(self) -> float:
+        """Pairs a second in this run; 0 before the first step is done."""
+        return (self.position - self.resumed) / max(time.monotonic() - self._started, 1e-9)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At this rate; None while there is none to go by."""
+        return (self.total - self.position) / self.rate if self.rate > 0 else None

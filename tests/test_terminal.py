@@ -1,0 +1,288 @@
+"""Every command under a real pseudo-terminal: what is left on the screen of people, at several sizes and settings.
+
+Output that is captured takes other ways through rich than a terminal does: no bar, no live table. So the commands run
+here with their file descriptors on a pseudo-terminal, and an emulator tells what its screen shows at the end.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyte
+import pytest
+
+from cli import main
+
+QUICK = ("--flow", "dis", "--segmenter", "builtin", "--device", "cpu")
+SIZES = [(80, 24), (200, 50), (40, 24)]
+
+
+@dataclass
+class Shown:
+    """What a terminal got. lines: its history and its screen at the end, at full width, without empty ones."""
+
+    status: int
+    raw: str
+    lines: list[str]
+
+    @property
+    def text(self) -> str:
+        """The lines as one, so that what the terminal has folded is whole again."""
+        return " ".join("".join(self.lines).split())
+
+
+class Terminal:
+    """A pseudo-terminal of one size; `command` is given the file descriptor of its inner end."""
+
+    def __init__(self, columns: int, rows: int) -> None:
+        self.columns, self.rows = columns, rows
+        self._outer, self.inner = pty.openpty()
+        fcntl.ioctl(self.inner, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self._bytes: list[bytes] = []
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        while True:
+            try:
+                part = os.read(self._outer, 65536)
+            except OSError:  # Linux's word for the end of a pseudo-terminal
+                return
+            self._bytes.append(part)
+
+    def written(self) -> str:
+        """All so far."""
+        return b"".join(self._bytes).decode()
+
+    def close(self, status: int) -> Shown:
+        """What was shown, once nobody writes any more."""
+        os.close(self.inner)
+        self._reader.join(timeout=20)
+        os.close(self._outer)
+        screen = pyte.HistoryScreen(self.columns, self.rows, history=5000, ratio=0.5)
+        pyte.Stream(screen).feed(self.written())
+        past = ["".join(line[x].data for x in range(self.columns)) for line in screen.history.top]
+        return Shown(status, self.written(), [line for line in (*past, *screen.display) if line.strip()])
+
+
+@contextmanager
+def standard_streams(inner: int) -> Iterator[None]:
+    """File descriptors 0 to 2, and Python's streams, on a terminal: rich asks both."""
+    kept, streams = [os.dup(number) for number in range(3)], (sys.stdin, sys.stdout, sys.stderr)
+    for number in range(3):
+        os.dup2(inner, number)
+    sys.stdin = os.fdopen(os.dup(inner), "r")
+    sys.stdout, sys.stderr = (os.fdopen(os.dup(inner), "w", buffering=1) for _ in range(2))
+    try:
+        yield
+    finally:
+        for opened in (sys.stdin, sys.stdout, sys.stderr):
+            opened.close()
+        sys.stdin, sys.stdout, sys.stderr = streams
+        for number, before in enumerate(kept):
+            os.dup2(before, number)
+            os.close(before)
+
+
+def start(command: list[str], folder: Path, terminal: Terminal) -> subprocess.Popen[bytes]:
+    """Another process on the terminal."""
+    environment = os.environ | {"TERM": "xterm"}
+    inner = terminal.inner
+    return subprocess.Popen(command, cwd=folder, env=environment, stdin=inner, stdout=inner, stderr=inner)
+
+
+Run = Callable[..., Shown]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> Run:
+    """run(*arguments, size, **environment): a command, in this process, on a terminal of its own."""
+
+    def command(*arguments: object, size: tuple[int, int] = (80, 24), **environment: str) -> Shown:
+        with capfd.disabled(), monkeypatch.context() as patch:
+            for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+                patch.delenv(name, raising=False)
+            for name, value in ({"TERM": "xterm-256color"} | environment).items():
+                patch.setenv(name, value)
+            terminal = Terminal(*size)
+            status = 0
+            with standard_streams(terminal.inner):
+                try:
+                    main([str(part) for part in arguments], prog_name="cli.py")
+                except SystemExit as end:
+                    status = int(end.code or 0)
+            shown = terminal.close(status)
+        assert "Traceback" not in shown.raw
+        return shown
+
+    return command
+
+
+def check_screen(shown: Shown, size: tuple[int, int]) -> None:
+    """Nothing that was live is left; what is wider than the screen would leave traces."""
+    assert not any("━" in line or "loading the program" in line for line in shown.lines), shown.lines
+    assert len(shown.lines) < size[1]
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory, rendered: Any, save_pair: Any) -> Path:
+    """Three pairs, two of them of one view, with names that rich could take for markup, or a terminal for too long."""
+    folder = tmp_path_factory.mktemp("few")
+    for name, seed in (("[red]meadow" + "-long" * 16, 0), ("hut", 4), ("hut again", 4)):
+        save_pair(folder, name, rendered(seed).left, rendered(seed).right)
+    return folder
+
+
+@pytest.mark.usefixtures("remembered")
+@pytest.mark.parametrize("size", SIZES)
+def test_a_build_tells_each_pair_and_leaves_a_clean_screen(
+    run: Run, few: Path, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    shown = run("build-redweb", few, "--out", tmp_path / "out", *QUICK, size=size)
+    assert shown.status == 0
+    check_screen(shown, size)
+    assert "2 kept, 1 rejected in " in shown.text
+    assert "3 pairs passed the filters; 1 of them look like a better one" in shown.text
+    for stage in ("loading the program", "finding pairs", "loading the networks"):
+        assert stage in shown.raw
+
+
+@pytest.mark.usefixtures("remembered")
+@pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {"NO_COLOR": "1"}])
+def test_a_build_where_the_terminal_can_do_less(
+    run: Run, few: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    shown = run("build-redweb", few, "--out", tmp_path / "out", *QUICK, **environment)
+    assert shown.status == 0
+    assert "2 kept, 1 rejected in " in shown.text
+    if environment == {"TERM": "dumb"}:
+        assert "\x1b" not in shown.raw
+        assert "3 of 3 pairs, " in shown.text
+    else:
+        check_screen(shown, (80, 24))
+        assert not re.search(r"\x1b\[(3|4|9)\d(;\d+)*m", shown.raw)  # no colour, neither of the letters nor behind
+
+
+def test_the_first_command_of_the_readme(project: Path, python: str, few: Path, tmp_path: Path) -> None:
+    """As people start it: another process, from its first second on."""
+    terminal = Terminal(80, 24)
+    command = [python, "cli.py", "build-redweb", str(few), "--out", str(tmp_path / "out"), *QUICK]
+    status = start(command, project, terminal).wait()
+    shown = terminal.close(status)
+    assert status == 0
+    check_screen(shown, (80, 24))
+    assert "2 kept, 1 rejected" in shown.text
+    assert re.search(r" [012] of 3 pairs, \d\.\d\d pairs/s, 0:00:\d\d left", shown.raw)
+    for step in ("reading", "matching", "labelling"):
+        assert re.search(rf"{step} \S*(hut|meadow)", shown.raw)
+    assert (tmp_path / "out" / "grid.png").is_file()
+
+
+def test_ctrl_c_says_how_many_pairs_are_recorded(
+    project: Path, python: str, rendered: Any, save_pair: Any, tmp_path: Path
+) -> None:
+    for seed in range(12):
+        save_pair(tmp_path / "in", f"scene {seed}", rendered(seed % 8).left, rendered(seed % 8).right)
+    terminal = Terminal(80, 24)
+    command = [python, "cli.py", "build-redweb", str(tmp_path / "in"), "--out", str(tmp_path / "out"), *QUICK]
+    build = start(command, project, terminal)
+    journal = tmp_path / "out" / "journal.jsonl"
+    while build.poll() is None and not (journal.exists() and journal.read_bytes().count(b"\n")):
+        time.sleep(0.01)
+    build.send_signal(signal.SIGINT)
+    shown = terminal.close(build.wait(timeout=60))
+    assert build.returncode == 130
+    recorded = journal.read_bytes().count(b"\n")
+    assert 0 < recorded < 12
+    told = re.search(r"Interrupted\. (\d+) of 12 pairs are recorded\. Nothing is lost", shown.text)
+    assert told
+    assert int(told[1]) in (recorded - 1, recorded)  # the signal may fall between the line and its count
+    check_screen(shown, (80, 24))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_commands_on_a_data_set(run: Run, built: Any, tmp_path: Path, size: tuple[int, int]) -> None:
+    copy = shutil.copytree(built.out, tmp_path / "copy")
+    exported = run("export", copy, "--format", "redweb-v1", "--out", tmp_path / "v1", size=size)
+    assert exported.status == 0
+    check_screen(exported, size)
+    assert f"{built.summary.kept} samples in " in exported.text
+    changed = run("refilter", copy, "--set", "max_vertical=off", size=size)
+    assert changed.status == 0
+    assert "Done. The filters keep " in changed.text
+    listed = run("build-redweb", built.source, "--dry-run", size=size)
+    assert listed.status == 0
+    assert "14 pairs" in listed.text
+    assert not any("looking at" in line for line in listed.lines)
+    for command in (("grid", copy), ("report", copy), ("decisions", copy)):
+        assert run(*command, size=size).status == 0
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_training_and_what_follows_it(run: Run, built: Any, tmp_path: Path, size: tuple[int, int]) -> None:
+    out = tmp_path / "run"
+    small = "--encoder tu-mobilenetv3_small_050 --encoder-weights none --size 64 --batch 2 --epochs 2 --workers 0"
+    trained = run("train", "--data", built.out, "--out", out, "--device", "cpu", *small.split(), size=size)
+    assert trained.status == 0
+    steps = re.search(r"step (\d+) of (\d+), loss \d", trained.text)
+    assert steps
+    assert steps[1] == steps[2]
+    assert "best WKDR" in trained.text
+    judged = run("evaluate", out, "--on", built.out, "--device", "cpu", size=size)
+    assert judged.status == 0
+    assert "lower is nearer" in judged.text
+    photograph = next((built.out / "Imgs").iterdir())
+    predicted = run("predict", out, photograph, "--out", tmp_path / "depth", size=size)
+    assert predicted.status == 0
+    assert f"{photograph.stem}_colour.png" in predicted.text
+    for shown in (judged, predicted):
+        check_screen(shown, size)
+
+
+def test_the_segmenter_is_trained_and_frames_are_converted(run: Run, save: Any, tmp_path: Path) -> None:
+    masks, frames = tmp_path / "masks", tmp_path / "nyu"
+    for number in range(3):
+        picture = np.full((48, 64, 3), (70, 50, 30), np.uint8)
+        picture[: 10 + 4 * number] = (90, 140, 220)
+        save(picture, masks / f"{number}.png")
+        save(np.uint8(255 * (picture[..., 2] > 100)), masks / f"{number}_sky.png")
+        save(np.zeros((240, 320, 3), np.uint8), frames / "rgb" / f"{number}.png")
+        save(np.full((240, 320), 2000, np.uint16), frames / "depth" / f"{number}.png")
+    options = "--encoder-weights none --size 64 --batch 4 --epochs 1 --device cpu"
+    trained = run("train-segmenter", "--data", f"masks:{masks}=2", "--out", tmp_path / "run", *options.split())
+    assert trained.status == 0
+    assert "copy both into" in trained.text
+    converted = run("convert-nyu", frames, tmp_path / "converted")
+    assert converted.status == 0
+    assert "3 frames" in converted.text
+    check_screen(converted, (80, 24))
+
+
+def test_the_review_page_is_started_and_ended(project: Path, python: str, built: Any) -> None:
+    terminal = Terminal(80, 24)
+    command = [python, "cli.py", "review", str(built.out), "--no-browser", "--reviewer", "me"]
+    server = start(command, project, terminal)
+    while server.poll() is None and "http://127.0.0.1" not in terminal.written():
+        time.sleep(0.05)
+    server.send_signal(signal.SIGINT)
+    shown = terminal.close(server.wait(timeout=60))
+    assert server.returncode == 0
+    assert "me reviews " in shown.text
+    assert "decisions.jsonl" in shown.text
