@@ -88,20 +88,19 @@ def build_redweb(
     Finds pairs in folders, side-by-side files, 3D containers and films; writes pictures, 16-bit relative depth, masks,
     a manifest and grid.png. Interrupted, it goes on where it stopped when the same command is given again.
     """
-    from redweb_builder import console
+    from redweb_builder.commands import console
 
     if dry_run:
         with console.errors_for_people():
-            from redweb_builder.dry_run import print_dry_run
-            from redweb_builder.inputs.options import InputOptions
+            from redweb_builder.commands.dry_run import print_dry_run
+            from redweb_builder.config import InputOptions
 
             print_dry_run(stereo_dir, InputOptions(layout, film_rate, vr_fov), ask_eyes=eyes == "auto")
         return
     with console.errors_for_people(), console.BuildDisplay() as display:
         from redweb_builder.builder import build
-        from redweb_builder.config import PRESETS, BuildConfig
+        from redweb_builder.config import PRESETS, BuildConfig, InputOptions
         from redweb_builder.device import keep_freed_memory
-        from redweb_builder.inputs.options import InputOptions
 
         keep_freed_memory()
         config = BuildConfig(
@@ -128,7 +127,7 @@ def build_redweb(
 @click.option("--to", type=click.Path(path_type=Path), help="Picture to write; default DATASET/grid.png.")
 def grid(dataset: Path, keys: tuple[str, ...], rows: int, to: Path | None) -> None:
     """Draw DATASET's inspection grid anew: flow against refined depth, kept and rejected."""
-    from redweb_builder import console
+    from redweb_builder.commands import console
 
     with console.errors_for_people():
         from redweb_builder.inspect.show import write_grid
@@ -140,7 +139,7 @@ def grid(dataset: Path, keys: tuple[str, ...], rows: int, to: Path | None) -> No
 @click.argument("dataset", type=click.Path(path_type=Path))
 def report(dataset: Path) -> None:
     """Draw DATASET's report.html anew, with what people have decided since."""
-    from redweb_builder import console
+    from redweb_builder.commands import console
 
     with console.errors_for_people():
         from redweb_builder.inspect.report import write_report
@@ -159,7 +158,7 @@ def review(dataset: Path, reviewer: str | None, source: Path | None, port: int, 
 
     The page is served to this machine only. Decisions go to DATASET/decisions.jsonl as they are made.
     """
-    from redweb_builder import console
+    from redweb_builder.commands import console
 
     with console.errors_for_people():
         console.review(dataset, reviewer, source, port, not no_browser)
@@ -170,7 +169,7 @@ def review(dataset: Path, reviewer: str | None, source: Path | None, port: int, 
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 def decisions(dataset: Path, files: tuple[Path, ...]) -> None:
     """Tell what people decided about DATASET; merge other reviewers' decisions.jsonl FILES into it first."""
-    from redweb_builder import console
+    from redweb_builder.commands import console
 
     with console.errors_for_people():
         console.print_decisions(dataset, files)
@@ -182,7 +181,7 @@ def decisions(dataset: Path, files: tuple[Path, ...]) -> None:
 @click.option("--dry-run", is_flag=True, help="Show what would change, then stop.")
 def refilter(dataset: Path, settings: tuple[str, ...], dry_run: bool) -> None:
     """Apply other thresholds to DATASET's stored measurements; no network runs, nothing is deleted."""
-    from redweb_builder import console
+    from redweb_builder.commands import console
 
     with console.errors_for_people():
         console.refilter(dataset, settings, dry_run)
@@ -318,7 +317,7 @@ def train_segmenter(
             sets = segmenter.prepared([segmenter.told_set(one) for one in data], taught, fold, out, tick)
         with TrainDisplay() as display:
             segmenter.train_segmenter(sets, config, out, overwrite=overwrite, watch=display.show)
-    click.echo(f"{out / segmenter.SHIPPED} and its checksum: copy both into redweb_builder/ to ship them")
+    click.echo(f"{out / segmenter.SHIPPED} and its checksum: copy both into redweb_builder/segmentation/ to ship them")
 
 
 @main.command("evaluate")
@@ -453,7 +452,7 @@ def export(path: Path, form: str, out: Path | None, keys: tuple[str, ...]) -> No
 
             click.echo(export_checkpoint(path, form, out))
         return
-    from redweb_builder import console
+    from redweb_builder.commands import console
 
     with console.errors_for_people():
         console.export(path, form, out or path.with_name(f"{path.resolve().name}-{form}"), keys)

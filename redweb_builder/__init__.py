@@ -8,12 +8,12 @@ if TYPE_CHECKING:
     from redweb_builder.builder import build as build
     from redweb_builder.config import BuildConfig as BuildConfig
     from redweb_builder.config import Thresholds as Thresholds
-    from redweb_builder.dataset import open_dataset as open_dataset
+    from redweb_builder.dataset.reader import open_dataset as open_dataset
 
 __version__ = "0.1.0"
 __all__ = ["BuildConfig", "Thresholds", "build", "open_dataset"]
 
-_HOME = {"build": "builder", "BuildConfig": "config", "Thresholds": "config", "open_dataset": "dataset"}
+_HOME = {"build": "builder", "BuildConfig": "config", "Thresholds": "config", "open_dataset": "dataset.reader"}
 
 
 def __getattr__(name: str) -> Any:

@@ -18,21 +18,21 @@ import imagehash
 from PIL import Image
 
 from redweb_builder.config import BuildConfig
+from redweb_builder.dataset.manifest import columns_of
+from redweb_builder.dataset.verdicts import DUPLICATE, judged, thresholds_of
+from redweb_builder.dataset.writer import FORMAT, Store, StoreError
 from redweb_builder.device import choose_device
 from redweb_builder.engines import FAILED, run_local
-from redweb_builder.filters import margin, quality
-from redweb_builder.flow import load_flow
+from redweb_builder.filters.checks import margin, quality
 from redweb_builder.inputs.discover import Discovery, discover
 from redweb_builder.inspect.report import write_report
 from redweb_builder.inspect.show import write_grid
 from redweb_builder.inspect.strip import strip
-from redweb_builder.manifest import columns_of
+from redweb_builder.matching.flow import load_flow
 from redweb_builder.pipeline import Models, Outcome
 from redweb_builder.progress import Progress
-from redweb_builder.segment import load_segmenter
-from redweb_builder.store import FORMAT, Store, StoreError
+from redweb_builder.segmentation.segmenters import load_segmenter
 from redweb_builder.types import PairSource
-from redweb_builder.verdicts import DUPLICATE, judged, thresholds_of
 
 METHOD = 8  # raised when the method changes what a label is: two methods are never mixed in one folder
 GRID_ROWS = 40

@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass, field, fields
 from math import isfinite
 from pathlib import Path
 
-from redweb_builder.inputs.options import InputOptions
+from redweb_builder.types import PACKED
 
 FLOW_CHOICES = ("auto", "raft-large", "raft-small", "dis")
 EYES = ("auto", "as-is")
 DEVICES = ("auto", "cpu", "cuda")
+LAYOUT_CHOICES = ("auto", *PACKED)
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,29 @@ PRESETS = {
     "vdw": Thresholds(**{**_ALL_OFF, "max_vertical": 0.10, "min_range_px": 15.0, "min_agreement": 0.7}),
     "none": Thresholds(**_ALL_OFF),
 }
+
+
+@dataclass(frozen=True)
+class InputOptions:
+    """How files are read. All of it shapes the data set.
+
+    layout: "auto", or how every file of the pile holds its two eyes, whatever its name and content say.
+    film_rate: frames a second that are taken from a film.
+    vr_fov: horizontal field of view, degrees, of the views that are cut from VR180 pictures.
+    """
+
+    layout: str = "auto"
+    film_rate: float = 1.0
+    vr_fov: float = 90.0
+
+    def __post_init__(self) -> None:
+        """Raise ValueError, with what is allowed, on a setting out of range."""
+        if self.layout not in LAYOUT_CHOICES:
+            raise ValueError(f"layout {self.layout!r}: must be one of {', '.join(LAYOUT_CHOICES)}")
+        if not 0 < self.film_rate <= 60:
+            raise ValueError(f"film_rate {self.film_rate}: must be over 0 and at most 60 frames a second")
+        if not 30 <= self.vr_fov <= 120:
+            raise ValueError(f"vr_fov {self.vr_fov}: must be from 30 to 120 degrees")
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from redweb_builder.config import Thresholds
-from redweb_builder.dataset import read_manifest
-from redweb_builder.decisions import FILE, read_decisions, standing, verdict_of
+from redweb_builder.dataset.decisions import FILE, read_decisions, standing, verdict_of
+from redweb_builder.dataset.reader import read_manifest
+from redweb_builder.dataset.verdicts import judged, thresholds_of
+from redweb_builder.dataset.writer import Store, read_build
 from redweb_builder.inspect.report import write_report
 from redweb_builder.inspect.show import write_grid
-from redweb_builder.store import Store, read_build
-from redweb_builder.verdicts import judged, thresholds_of
 
 OFF = ("off", "none")
 GRID_ROWS = 40

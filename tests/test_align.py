@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from redweb_builder.align import Alignment, _undoing, apply_alignment, estimate_alignment
-from redweb_builder.disparity import disparity_of, lands_on, round_trip_error
-from redweb_builder.flow import Dis
-from redweb_builder.quick import QuickLook, quick_look
+from redweb_builder.matching.consistency import disparity_of, lands_on, round_trip_error
+from redweb_builder.matching.flow import Dis
+from redweb_builder.rectification.alignment import Alignment, _undoing, apply_alignment, estimate_alignment
+from redweb_builder.rectification.quick_flow import QuickLook, quick_look
 from redweb_builder.types import Flow, Picture, StereoPair
 from samples.scenes import Kind, Scene
 

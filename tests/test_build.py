@@ -25,17 +25,17 @@ from redweb_builder import BuildConfig, Thresholds, build, open_dataset
 from redweb_builder import engines as engines_module
 from redweb_builder import pipeline as pipeline_module
 from redweb_builder.builder import Summary
+from redweb_builder.commands.console import NOTHING_KEPT, exit_code
 from redweb_builder.config import PRESETS
-from redweb_builder.console import NOTHING_KEPT, exit_code
-from redweb_builder.dataset import Dataset
-from redweb_builder.filters import Check, checks, judge, margin
+from redweb_builder.dataset.manifest import SCHEMA
+from redweb_builder.dataset.reader import Dataset
+from redweb_builder.dataset.verdicts import mark_duplicates
+from redweb_builder.dataset.writer import StoreError
+from redweb_builder.filters.checks import Check, checks, judge, margin
 from redweb_builder.inputs.read import read_pair
-from redweb_builder.manifest import SCHEMA
 from redweb_builder.pipeline import Outcome, Prepared, prepare, see
 from redweb_builder.progress import PAIRS, Progress
-from redweb_builder.store import StoreError
 from redweb_builder.types import InputError, Mask, PairSource, Picture
-from redweb_builder.verdicts import mark_duplicates
 from samples.scenes import Scene
 
 Render = Callable[..., Scene]

@@ -19,7 +19,7 @@ from PIL import Image
 from cli import main
 from redweb_builder import __version__
 from redweb_builder import builder as builder_module
-from redweb_builder.store import Store, StoreError
+from redweb_builder.dataset.writer import Store, StoreError
 from samples.scenes import Scene
 
 Render = Callable[..., Scene]

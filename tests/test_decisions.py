@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from cli import main
 from redweb_builder import BuildConfig, build, open_dataset
 from redweb_builder.config import PRESETS
-from redweb_builder.decisions import (
+from redweb_builder.dataset.decisions import (
     FILE,
     Decision,
     append_decisions,
@@ -31,8 +31,8 @@ from redweb_builder.decisions import (
     standing,
     verdict_of,
 )
+from redweb_builder.dataset.writer import Store, StoreError
 from redweb_builder.refilter import parse_limits, plan_refilter, refilter
-from redweb_builder.store import Store, StoreError
 
 Snapshot = Callable[[Path], dict[str, bytes]]
 
@@ -118,7 +118,7 @@ def test_a_torn_line_costs_itself_only(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from redweb_builder.decisions import append_decisions, decide
+from redweb_builder.dataset.decisions import append_decisions, decide
 for number in range(int(sys.argv[3])):
     one = decide(f"key {number}", "accept", sys.argv[2])
     append_decisions(Path(sys.argv[1]), [one])
@@ -148,7 +148,7 @@ def test_two_reviewers_and_a_kill_lose_nothing(tmp_path: Path, python: str, proj
 FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
-from redweb_builder.decisions import append_decisions, decide
+from redweb_builder.dataset.decisions import append_decisions, decide
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 folder = Path(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))

@@ -19,13 +19,13 @@ from PIL import Image
 
 from cli import main
 from redweb_builder import open_dataset
-from redweb_builder.dataset import Dataset
-from redweb_builder.decisions import append_decisions, decide
+from redweb_builder.dataset.decisions import append_decisions, decide
+from redweb_builder.dataset.reader import Dataset
+from redweb_builder.dataset.writer import StoreError
 from redweb_builder.export import huggingface, webdataset
 from redweb_builder.export.dataset import WRITERS, export_dataset
 from redweb_builder.export.points import FARTHEST, VIEW_DEGREES, points_of
 from redweb_builder.export.redweb_v1 import to_8_bit
-from redweb_builder.store import StoreError
 from redweb_builder.types import Mask
 
 Snapshot = Callable[[Path], dict[str, bytes]]

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from redweb_builder.eyes import LOWER_NEARER_WEIGHT, SWAPPED, eye_order, is_exchanged, lower_nearer
-from redweb_builder.quick import QuickLook, quick_look
+from redweb_builder.rectification.eye_order import LOWER_NEARER_WEIGHT, SWAPPED, eye_order, is_exchanged, lower_nearer
+from redweb_builder.rectification.quick_flow import QuickLook, quick_look
 from redweb_builder.types import Flow, PairSource, Picture
 from samples.scenes import Kind, Scene
 

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from redweb_builder.config import InputOptions
 from redweb_builder.inputs import Discovery, discover, read_pair, read_picture
-from redweb_builder.inputs.folders import eye_mark, is_ground_truth
-from redweb_builder.inputs.options import InputOptions
-from redweb_builder.inputs.packed import named_layout
+from redweb_builder.inputs.formats.folders import eye_mark, is_ground_truth
+from redweb_builder.inputs.formats.packed import named_layout
 from redweb_builder.types import InputError, PairSource, Picture
 
 WIDTH, HEIGHT = 160, 120
@@ -852,7 +852,7 @@ def test_unread_formats_are_named(tmp_path: Path) -> None:
 
 
 def test_missing_extras_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("picture", "films"):
+    for module in ("picture", "formats.films"):
         monkeypatch.setattr(f"redweb_builder.inputs.{module}.find_spec", lambda name: None)
     (tmp_path / "a.heic").write_bytes(b"ftypheic")
     (tmp_path / "b.mp4").write_bytes(b"ftypisom")

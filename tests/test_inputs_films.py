@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 from test_inputs import over_under, reasons, scene, side_by_side
 
-from redweb_builder.config import BuildConfig
+from redweb_builder.config import BuildConfig, InputOptions
 from redweb_builder.inputs import discover, read_pair
-from redweb_builder.inputs.films import film_bars, film_frames, film_layout
+from redweb_builder.inputs.formats.films import film_bars, film_frames, film_layout
 from redweb_builder.inputs.layout import Layout
-from redweb_builder.inputs.options import InputOptions
 from redweb_builder.pipeline import Prepared, prepare
 from redweb_builder.types import Picture
 from samples.scenes import Scene

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from test_inputs import png, reasons, save_mpo, scene
 
-from benchmarks.broken_files import encoded, seeds
-from benchmarks.fuzz import fuzz, try_file
+from benchmarks.robustness.broken_files import encoded, seeds
+from benchmarks.robustness.fuzz import fuzz, try_file
 from redweb_builder.inputs import discover, read_pair
 from redweb_builder.types import InputError
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from test_inputs import only, reasons, scene, side_by_side
 
-from benchmarks.broken_files import with_entity_group
+from benchmarks.robustness.broken_files import with_entity_group
 from redweb_builder.inputs import discover, read_pair
 from redweb_builder.types import Picture
 

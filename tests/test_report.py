@@ -20,12 +20,12 @@ import pytest
 from PIL import Image
 
 from redweb_builder import open_dataset
-from redweb_builder.decisions import append_decisions, decide
-from redweb_builder.filters import Check
+from redweb_builder.dataset.decisions import append_decisions, decide
+from redweb_builder.dataset.manifest import SCHEMA
+from redweb_builder.filters.checks import Check
 from redweb_builder.inspect.histogram import HEIGHT, WIDTH, histogram
 from redweb_builder.inspect.report import funnel, write_report
 from redweb_builder.inspect.table import is_borderline
-from redweb_builder.manifest import SCHEMA
 
 HOSTILE = '<img src=x onerror="window.hit=1">\'&amp;</script><script>window.hit=1</script>/../../ключ %2e'
 

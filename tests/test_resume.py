@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from redweb_builder import BuildConfig, build, open_dataset
-from redweb_builder import store as store_module
+from redweb_builder.dataset import writer as store_module
 from samples.scenes import Scene
 
 Render = Callable[..., Scene]

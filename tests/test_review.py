@@ -24,9 +24,9 @@ from PIL import Image
 
 from cli import main
 from redweb_builder import open_dataset
-from redweb_builder.decisions import FILE, append_decisions, decide, read_decisions
+from redweb_builder.dataset.decisions import FILE, append_decisions, decide, read_decisions
+from redweb_builder.dataset.manifest import SCHEMA
 from redweb_builder.inputs.read import read_pair
-from redweb_builder.manifest import SCHEMA
 from redweb_builder.review.pictures import Cache
 from redweb_builder.review.session import Session
 from redweb_builder.types import Mask, PairSource

@@ -15,7 +15,7 @@ import segmentation_models_pytorch as smp
 import torch
 from safetensors.torch import save
 
-from redweb_builder.segment import (
+from redweb_builder.segmentation.segmenters import (
     ADE20K_CLASSES,
     ADE20K_FAR,
     ADE20K_SKY,

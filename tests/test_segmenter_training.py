@@ -14,8 +14,8 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from cli import main
-from redweb_builder.segment import BuiltinSegmenter
-from redweb_builder.sky_network import CLASSES, THINGS
+from redweb_builder.segmentation.segmenters import BuiltinSegmenter
+from redweb_builder.segmentation.sky_network import CLASSES, THINGS
 from trainer.segmenter.augment import augmented, geometry
 from trainer.segmenter.pictures import FOLDS, RegionSample, find, in_fold, prepare
 from trainer.segmenter.teacher import Teacher, skyline

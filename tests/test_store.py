@@ -21,9 +21,9 @@ from filelock import FileLock
 from numpy.typing import NDArray
 from PIL import Image
 
-from redweb_builder.dataset import open_dataset
-from redweb_builder.manifest import SCHEMA, columns_of, source_of
-from redweb_builder.store import (
+from redweb_builder.dataset.manifest import SCHEMA, columns_of, source_of
+from redweb_builder.dataset.reader import open_dataset
+from redweb_builder.dataset.writer import (
     FARTHEST,
     FORMAT,
     SKY_VALUE,

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
-from redweb_builder.store import png_of_label
+from redweb_builder.dataset.writer import png_of_label
 from redweb_builder.types import Label, Mask
 from trainer.data.diw import read_diw
 from trainer.data.draws import Draws, Source, batches

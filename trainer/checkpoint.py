@@ -20,7 +20,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from redweb_builder.store import write_atomic
+from redweb_builder.dataset.writer import write_atomic
 from trainer.models.eigen import EigenConfig, MetricNetwork
 from trainer.models.eigen import build as build_metric
 from trainer.models.rednet import RedNet, RedNetConfig

@@ -14,8 +14,8 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from redweb_builder.console import errors_for_people
-from redweb_builder.status_line import StatusLine
+from redweb_builder.commands.console import errors_for_people
+from redweb_builder.commands.status_line import StatusLine
 from trainer.checkpoint import weights_file
 from trainer.evaluate import Row
 from trainer.progress import Progress, Summary, Verdict

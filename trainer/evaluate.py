@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from redweb_builder.dataset.writer import write_atomic
 from redweb_builder.inspect.colour import disparity_picture
-from redweb_builder.store import write_atomic
 from redweb_builder.types import FloatMap, Picture
 from trainer.checkpoint import load_network, read_header, weights_file
 from trainer.data.diw import Judgement, read_diw

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from redweb_builder.store import write_atomic
+from redweb_builder.dataset.writer import write_atomic
 from trainer.checkpoint import CheckpointError, load_network, read_header, save_network, weights_file
 from trainer.models.eigen import CROP, MetricNetwork
 

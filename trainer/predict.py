@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from redweb_builder.dataset.writer import write_atomic
 from redweb_builder.inputs.picture import EXTENSIONS, read_picture
 from redweb_builder.inspect.colour import disparity_picture
-from redweb_builder.store import write_atomic
 from redweb_builder.types import FloatMap, InputError, Picture
 from trainer.data.eigen_transforms import Change, changed
 from trainer.data.transforms import as_input

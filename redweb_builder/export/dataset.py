@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from redweb_builder.dataset import Dataset
+from redweb_builder.dataset.reader import Dataset
+from redweb_builder.dataset.writer import StoreError
 from redweb_builder.export.huggingface import write_huggingface
 from redweb_builder.export.points import write_points
 from redweb_builder.export.redweb_v1 import write_redweb_v1
 from redweb_builder.export.webdataset import write_webdataset
-from redweb_builder.store import StoreError
 
 # format -> (write(dataset, keys, folder), which passes each key on as it is done)
 WRITERS: dict[str, Callable[[Dataset, Sequence[str], Path], Iterable[str]]] = {

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from redweb_builder.dataset import Dataset
+from redweb_builder.dataset.reader import Dataset
 from redweb_builder.types import FloatMap, Mask, Picture
 
 FARTHEST = 4.0

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from redweb_builder.dataset import Dataset
-from redweb_builder.store import FARTHEST, SKY_VALUE, home_of
+from redweb_builder.dataset.reader import Dataset
+from redweb_builder.dataset.writer import FARTHEST, SKY_VALUE, home_of
 
 FARTHEST_8, SKY_8 = 254, 255
 JPEG_QUALITY = 95

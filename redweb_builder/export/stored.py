@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from redweb_builder.dataset import Dataset
-from redweb_builder.store import home_of, inside
+from redweb_builder.dataset.reader import Dataset
+from redweb_builder.dataset.writer import home_of, inside
 
 MAPS = {"rd": "RDs", "mask": "masks", "confidence": "confidence"}  # a folder that a data set does not have is left out
 

@@ -12,7 +12,7 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from redweb_builder.dataset import Dataset
+from redweb_builder.dataset.reader import Dataset
 from redweb_builder.export.stored import maps_of
 
 SHARD = 500  # samples, some 500 MB at 768 px

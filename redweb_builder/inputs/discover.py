@@ -11,16 +11,16 @@ from hashlib import blake2b
 from pathlib import Path, PurePath
 from typing import Any
 
-from redweb_builder.inputs import films
-from redweb_builder.inputs.agreement import AGREEMENT, agreement
-from redweb_builder.inputs.film_order import film_order
-from redweb_builder.inputs.folders import TwoFiles, is_ground_truth, pair_files
+from redweb_builder.config import InputOptions
+from redweb_builder.inputs.content.agreement import AGREEMENT, agreement
+from redweb_builder.inputs.formats import films
+from redweb_builder.inputs.formats.folders import TwoFiles, is_ground_truth, pair_files
+from redweb_builder.inputs.formats.one_file import CONTAINERS, file_layout
+from redweb_builder.inputs.formats.packed import forced_layout, named_layout
 from redweb_builder.inputs.layout import Layout, NotPair
-from redweb_builder.inputs.one_file import CONTAINERS, file_layout
-from redweb_builder.inputs.options import InputOptions
-from redweb_builder.inputs.packed import forced_layout, named_layout
 from redweb_builder.inputs.picture import EXTENSIONS, heif_is_readable, read_picture
 from redweb_builder.inputs.walk import files_below
+from redweb_builder.rectification.film_order import film_order
 from redweb_builder.types import InputError, LeftOut, PairSource
 
 _HEIC = (".heic", ".heif", ".hif")

@@ -9,14 +9,14 @@ from hashlib import sha256
 import cv2
 import numpy as np
 
-from redweb_builder.inputs.films import read_frame
-from redweb_builder.inputs.heic import read_spatial
-from redweb_builder.inputs.mount import Box, inside_margin, inside_mount
-from redweb_builder.inputs.mpo import read_mpo
-from redweb_builder.inputs.packed import split
+from redweb_builder.inputs.content.mount import Box, inside_margin, inside_mount
+from redweb_builder.inputs.content.refuse import is_sphere
+from redweb_builder.inputs.formats.films import read_frame
+from redweb_builder.inputs.formats.heic import read_spatial
+from redweb_builder.inputs.formats.mpo import read_mpo
+from redweb_builder.inputs.formats.packed import split
+from redweb_builder.inputs.formats.vr180 import Sphere, covered, flat_view, main_xmp, right_eye
 from redweb_builder.inputs.picture import MIN_SIDE, open_picture, read_header, read_picture
-from redweb_builder.inputs.refuse import is_sphere
-from redweb_builder.inputs.vr180 import Sphere, covered, flat_view, main_xmp, right_eye
 from redweb_builder.types import LAYOUTS, InputError, PairSource, Picture, StereoPair
 
 CROP_SHARE = 0.10

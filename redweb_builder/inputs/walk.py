@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from redweb_builder.dataset.writer import is_data_set
 from redweb_builder.inputs.picture import EXTENSIONS
-from redweb_builder.store import is_data_set
 from redweb_builder.types import LeftOut
 
 

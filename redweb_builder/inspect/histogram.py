@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from redweb_builder.filters import Check
+from redweb_builder.filters.checks import Check
 from redweb_builder.inspect.wording import told_limit, told_value, wording
 
 BINS = 32

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
-from redweb_builder.decisions import FILE, as_decided, read_decisions
+from redweb_builder.dataset.decisions import FILE, as_decided, read_decisions
+from redweb_builder.dataset.writer import StoreError, inside, write_atomic
 from redweb_builder.inspect.grid import Row, choose, grid
-from redweb_builder.store import StoreError, inside, write_atomic
 from redweb_builder.types import Picture
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from redweb_builder.filters import Check
+from redweb_builder.dataset.manifest import MEASUREMENTS
+from redweb_builder.filters.checks import Check
 from redweb_builder.inspect.strip import CELL_HEIGHT, CELL_WIDTH, COLUMNS, GAP
 from redweb_builder.inspect.wording import REASONS, told_limit, wording
-from redweb_builder.manifest import MEASUREMENTS
 
 BORDERLINE = 0.1  # a pair this near to a limit, relative to it, is worth a look whichever side it is on
 NUMBERS = ("quality", "margin", *MEASUREMENTS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from redweb_builder.filters import Check
+from redweb_builder.filters.checks import Check
 
 
 @dataclass(frozen=True)

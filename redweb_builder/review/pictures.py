@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from redweb_builder.dataset.manifest import source_of
+from redweb_builder.dataset.writer import StoreError, home_of, inside, read_build, read_label
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.inspect.colour import disparity_picture, mask_picture
 from redweb_builder.inspect.strip import colour_scale
-from redweb_builder.manifest import source_of
-from redweb_builder.store import StoreError, home_of, inside, read_build, read_label
 from redweb_builder.types import FloatMap, InputError, Label, Mask, Picture
 
 CACHE = ".review"
@@ -111,8 +111,11 @@ def right_view(folder: Path, row: Mapping[str, Any], source: Path | None) -> Pic
     left, right = (pair.right, pair.left) if row["eyes_exchanged"] else (pair.left, pair.right)
     if not row["aligned"]:
         return right
-    from redweb_builder.align import apply_alignment, estimate_alignment  # here: it loads PyTorch, by way of the flow
-    from redweb_builder.quick import quick_look
+    from redweb_builder.rectification.alignment import (  # here: it loads PyTorch, by way of the flow
+        apply_alignment,
+        estimate_alignment,
+    )
+    from redweb_builder.rectification.quick_flow import quick_look
 
     return apply_alignment(right, estimate_alignment(quick_look(left, right), left.shape))[0]
 

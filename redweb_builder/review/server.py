@@ -21,9 +21,9 @@ from jinja2 import ChoiceLoader, PackageLoader
 from waitress.server import create_server
 
 from redweb_builder import __version__
+from redweb_builder.dataset.writer import StoreError, image_of
 from redweb_builder.review.pictures import KINDS, preview_of
 from redweb_builder.review.session import Session
-from redweb_builder.store import StoreError, image_of
 
 LOOPBACK = "127.0.0.1"
 THREADS = 8

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from redweb_builder.dataset import read_manifest
-from redweb_builder.decisions import (
+from redweb_builder.dataset.decisions import (
     FILE,
     Decision,
     append_decisions,
@@ -23,14 +22,15 @@ from redweb_builder.decisions import (
     standing,
     verdict_of,
 )
+from redweb_builder.dataset.reader import read_manifest
+from redweb_builder.dataset.verdicts import thresholds_of
+from redweb_builder.dataset.writer import StoreError, home_of, image_of
 from redweb_builder.export.points import ply, points_of
-from redweb_builder.filters import checks
+from redweb_builder.filters.checks import checks
 from redweb_builder.inspect.table import table
 from redweb_builder.inspect.wording import PEOPLE_SAY
 from redweb_builder.review.pictures import CACHE, Cache, label_of, render, source_folder
-from redweb_builder.store import StoreError, home_of, image_of
 from redweb_builder.types import Mask
-from redweb_builder.verdicts import thresholds_of
 
 LABELS_IN_MEMORY = 4
 BASIS = {

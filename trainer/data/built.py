@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from redweb_builder.dataset import open_dataset
-from redweb_builder.store import StoreError
+from redweb_builder.dataset.reader import open_dataset
+from redweb_builder.dataset.writer import StoreError
 from redweb_builder.types import Mask
 from trainer.data.sets import Layout
 from trainer.types import DataError, DepthSample

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from redweb_builder.store import write_atomic
+from redweb_builder.dataset.writer import write_atomic
 from trainer.data.nyu_files import SPLIT
 from trainer.data.sets import open_data
 from trainer.types import DataError

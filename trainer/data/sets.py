@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from redweb_builder.store import StoreError, is_data_set
+from redweb_builder.dataset.writer import StoreError, is_data_set
 from redweb_builder.types import BoolMap
 from trainer.types import DataError, DepthSample
 

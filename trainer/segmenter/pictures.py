@@ -18,11 +18,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from redweb_builder.dataset.writer import write_atomic
 from redweb_builder.inputs.discover import discover
-from redweb_builder.inputs.folders import is_ground_truth
+from redweb_builder.inputs.formats.folders import is_ground_truth
 from redweb_builder.inputs.picture import EXTENSIONS, read_picture
 from redweb_builder.inputs.read import read_pair
-from redweb_builder.store import write_atomic
 from redweb_builder.types import BoolMap, FloatMap, InputError, Picture
 from trainer.data.nyu import NyuFrames
 from trainer.data.pictures import by_stem, read_grey, read_rgb, same_size

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from redweb_builder.segment import ADE20K_FAR, ADE20K_SKY
-from redweb_builder.sky_network import THINGS
+from redweb_builder.segmentation.segmenters import ADE20K_FAR, ADE20K_SKY
+from redweb_builder.segmentation.sky_network import THINGS
 from redweb_builder.types import BoolMap, FloatMap, Picture
 from trainer.types import DataError
 

@@ -16,8 +16,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
-from redweb_builder.sky_network import CLASSES, ENCODER, SkyNetwork, input_size, sky_far_rest
-from redweb_builder.store import write_atomic
+from redweb_builder.dataset.writer import write_atomic
+from redweb_builder.segmentation.sky_network import CLASSES, ENCODER, SkyNetwork, input_size, sky_far_rest
 from trainer.config import TrainConfig
 from trainer.data.draws import Draws, Source
 from trainer.loop import train

@@ -1,0 +1,1 @@
+"""How good labels, eye order, alignment and filters are."""

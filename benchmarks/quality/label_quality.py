@@ -1,0 +1,222 @@
+"""How close labels are to ground truth, beside the published recipes over the same flow network.
+
+    python -m benchmarks.quality.label_quality GT_ROOT [--flow dis|raft-small|raft-large] [--flow-weights PATH]
+
+GT_ROOT holds a folder a set and in it a folder a scene (benchmarks/ground_truth.py). Figures are means over scenes:
+coverage = share of the pixels with truth that carry a label; WKDR = share of 100,000 random pixel pairs with a true
+ratio of disparities above 1.02 that the label orders wrongly, a tie being wrong (Chen et al. 2016, tau = 0.02);
+far = the same among pixels with a true disparity under 10 px; bad-2 = share of labelled pixels off by more than 2 px
+after a least-squares scale and shift a picture; boundary F1 after Depth Pro (Bochkovskii et al. 2024), neighbour ratio
+1.25 for 1.05..1.25 on disparity; s = seconds a pair for what follows the flow.
+"every" = WKDR with every pixel asked, an unlabelled one being wrong.
+
+The second table is the risk-coverage curve: the figures of the pixels whose stored confidence is at least so much.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.quality.ground_truth import TruthScene, scenes, truth_options
+from benchmarks.quality.segmentation import TeacherSegmenter
+from redweb_builder.config import BuildConfig
+from redweb_builder.device import choose_device
+from redweb_builder.matching.consistency import disparity_of, round_trip_error
+from redweb_builder.matching.dis import one_opencv_thread
+from redweb_builder.matching.flow import load_flow
+from redweb_builder.pipeline import Models, Outcome, Seen, conclude, prepare, see
+from redweb_builder.segmentation.segmenters import load_segmenter
+from redweb_builder.types import BoolMap, FloatMap, Mask
+
+PAIRS = 100_000
+TAU = 0.02
+BAD_PX = 2.0
+FAR_PX = 10.0
+CURVE = (220, 200, 180, 160, 140, 120, 100, 80, 60, 40, 1)  # least confidence, of 255
+MAX_SIDE = 4096  # labels are judged at the truth's own resolution
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """disparity: HxW float32, larger = nearer. labelled: HxW bool. seconds: spent after the flow."""
+
+    disparity: FloatMap
+    labelled: BoolMap
+    seconds: float
+
+
+def raw_flow(seen: Seen) -> Labelling:
+    """Every pixel's flow as it is."""
+    disparity = disparity_of(seen.flow)
+    return Labelling(disparity, np.ones(disparity.shape, bool), 0.0)
+
+
+def midas_rule(seen: Seen) -> Labelling:
+    """3D Movies (Ranftl et al. 2019): forward-backward difference up to 2 px, a match outside being unknown."""
+    return Labelling(disparity_of(seen.flow), round_trip_error(seen.flow) <= 2, 0.0)
+
+
+def vdw_rule(seen: Seen) -> Labelling:
+    """VDW (Wang et al. 2023): forward-backward difference up to 0.01 of the magnitudes + 0.5 px."""
+    magnitude = np.hypot(*np.moveaxis(seen.flow.forward, -1, 0))
+    allowed = 0.01 * 2 * magnitude + 0.5
+    return Labelling(disparity_of(seen.flow), round_trip_error(seen.flow) <= allowed, 0.0)
+
+
+def ours(*values: Mask) -> Callable[[Outcome, float], Labelling]:
+    """Our label, where its mask is one of `values`."""
+
+    def labelling(outcome: Outcome, seconds: float) -> Labelling:
+        assert outcome.evidence is not None
+        label = outcome.evidence.label
+        return Labelling(label.disparity, np.isin(label.mask, values), seconds)
+
+    return labelling
+
+
+def sure(least: int) -> Callable[[Outcome], Labelling]:
+    """Our label beside the sky, where its confidence is at least so much."""
+
+    def labelling(outcome: Outcome) -> Labelling:
+        assert outcome.evidence is not None
+        label = outcome.evidence.label
+        return Labelling(label.disparity, (label.confidence >= least) & (label.mask != Mask.SKY), 0.0)
+
+    return labelling
+
+
+def figures(labelling: Labelling, truth: FloatMap, seed: int) -> dict[str, float]:
+    """The table's columns for one scene."""
+    has_truth = np.isfinite(truth)
+    labelled = labelling.labelled & has_truth & np.isfinite(labelling.disparity)
+    filled = np.where(labelled, labelling.disparity, np.nan)
+    return {
+        "coverage": 100 * labelled.sum() / has_truth.sum(),
+        "WKDR": wkdr(filled, truth, labelled, np.random.default_rng(seed)),
+        "every": wkdr(filled, truth, has_truth, np.random.default_rng(seed)),
+        "far": wkdr(filled, truth, labelled & (truth < FAR_PX), np.random.default_rng(seed)),
+        "bad-2": bad_after_fit(filled, truth, labelled),
+        "edge F1": boundary_f1(filled, truth),
+        "s": labelling.seconds,
+    }
+
+
+def wkdr(label: FloatMap, truth: FloatMap, where: BoolMap, generator: np.random.Generator) -> float:
+    """Percent of random pairs within `where`, truly unequal by more than TAU, that the label does not order right."""
+    pixels = np.flatnonzero(where)
+    if len(pixels) < 2:
+        return float("nan")
+    one, other = generator.choice(pixels, PAIRS), generator.choice(pixels, PAIRS)
+    true_one, true_other = truth.ravel()[one], truth.ravel()[other]
+    order = np.where(true_one > (1 + TAU) * true_other, 1, np.where(true_other > (1 + TAU) * true_one, -1, 0))
+    asked = order != 0
+    if not asked.any():
+        return float("nan")
+    told = np.sign(label.ravel()[one].astype(np.float64) - label.ravel()[other])
+    return 100 * float((told[asked] != order[asked]).mean())
+
+
+def bad_after_fit(label: FloatMap, truth: FloatMap, where: BoolMap) -> float:
+    """Percent of pixels more than BAD_PX off after the best scale and shift, fitted robustly (3 reweighted rounds)."""
+    x, y = label[where].astype(np.float64), truth[where].astype(np.float64)
+    if len(x) < 10:
+        return float("nan")
+    weight = np.ones_like(x)
+    for _ in range(4):
+        scale, shift = np.polyfit(x, y, 1, w=np.sqrt(weight))
+        weight = 1 / (1 + (scale * x + shift - y) ** 2)
+    return 100 * float((np.abs(scale * x + shift - y) > BAD_PX).mean())
+
+
+def boundary_f1(label: FloatMap, truth: FloatMap) -> float:
+    """Weighted F1 of depth boundaries between neighbours over the ratio thresholds 1.05 .. 1.25 (Depth Pro, sec. 4)."""
+    thresholds = np.linspace(1.05, 1.25, 10)
+    scores = []
+    for threshold in thresholds:
+        hit, told, true = 0, 0, 0
+        for axis in (0, 1):
+            a, b = _boundaries(label, axis, threshold), _boundaries(truth, axis, threshold)
+            known = b[1]
+            for side in (0, 1):
+                hit += int((a[0] == b[0])[known & (b[0] == side * 2 - 1)].sum())
+                told += int((known & (a[0] == side * 2 - 1)).sum())
+                true += int((known & (b[0] == side * 2 - 1)).sum())
+        scores.append(2 * hit / max(told + true, 1))
+    return float(100 * np.average(scores, weights=thresholds))
+
+
+def _boundaries(disparity: FloatMap, axis: int, threshold: float) -> tuple[FloatMap, BoolMap]:
+    """Sign of each neighbour step whose ratio exceeds the threshold, and where both neighbours are known."""
+    one, other = (np.delete(disparity, at, axis) for at in (-1, 0))
+    with np.errstate(invalid="ignore"):
+        sign = np.where(one > threshold * other, 1, np.where(other > threshold * one, -1, 0))
+    return sign.astype(np.float32), np.isfinite(one) & np.isfinite(other)
+
+
+def label_scene(scene: TruthScene, models: Models, config: BuildConfig) -> dict[str, Labelling]:
+    """Every row of the table for one scene."""
+    prepared = prepare(scene.source, config)
+    if isinstance(prepared, Outcome):
+        raise SystemExit(f"{scene.source.key}: {prepared.rejection}")
+    seen = see([prepared], models)[0]
+    started = time.perf_counter()
+    outcome = conclude(seen, models, config)
+    seconds = time.perf_counter() - started
+    return {
+        "raw flow": raw_flow(seen),
+        "MiDaS 3D Movies rule": midas_rule(seen),
+        "VDW rule": vdw_rule(seen),
+        "ours, measured": ours(Mask.MEASURED)(outcome, seconds),
+        "ours, everything": ours(Mask.MEASURED, Mask.FILLED)(outcome, seconds),
+        **{f"confidence {least}": sure(least)(outcome) for least in CURVE},
+    }
+
+
+@click.command()
+@truth_options
+@click.option(
+    "--teacher", type=click.Path(path_type=Path, exists=True), help="Use it in the built-in segmenter's place."
+)
+@click.option("--teacher-weights", type=click.Path(path_type=Path, exists=True), help="Its weights.")
+def main(
+    root: Path, flow: str, flow_weights: Path | None, every: int, teacher: Path | None, teacher_weights: Path | None
+) -> None:
+    """Print the table of label quality over the scenes below ROOT."""
+    config = BuildConfig(max_side=MAX_SIDE, eyes="as-is")
+    device = choose_device("auto")
+    segmenter = (
+        TeacherSegmenter(teacher, teacher_weights)
+        if teacher and teacher_weights
+        else load_segmenter("builtin", None, device)[0]
+    )
+    models = Models(load_flow(flow, flow_weights, device)[0], segmenter)
+    rows: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
+    with one_opencv_thread():
+        for index, scene in enumerate(list(scenes(root))[::every]):
+            for name, labelling in label_scene(scene, models, config).items():
+                rows[scene.group, name].append(figures(labelling, scene.disparity, index))
+    labels = {key: found for key, found in rows.items() if not key[1].startswith("confidence")}
+    curve = {key: found for key, found in rows.items() if key not in labels}
+    _print(labels, f"labels from {models.flow.name}", ["coverage", "WKDR", "every", "far", "bad-2", "edge F1", "s"])
+    _print(curve, f"at least, from {models.flow.name}", ["coverage", "WKDR", "bad-2"])
+
+
+def _print(rows: dict[tuple[str, str], list[dict[str, float]]], what: str, columns: list[str]) -> None:
+    table = Table("set", "scenes", what, *columns)
+    for (group, name), found in sorted(rows.items(), key=lambda item: item[0][0]):
+        means = [np.nanmean([row[column] for row in found]) for column in columns]
+        table.add_row(group, str(len(found)), name, *(f"{mean:.2f}" for mean in means))
+    Console(width=120).print(table)
+
+
+if __name__ == "__main__":
+    main()

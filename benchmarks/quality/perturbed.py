@@ -1,0 +1,138 @@
+"""Does alignment undo what hand-held cameras do?
+
+    python -m benchmarks.quality.perturbed GT_ROOT [--flow dis] [--every 1] [--settled]
+
+The right view of pairs with ground truth is shifted, rolled, zoomed and turned in and out. Printed is, for every set
+and for all pairs, WKDR of what is measured and of everything, beside that of the pair as it is, their ratio, and what
+alignment reports. Rectified pairs are not without vertical error (every frame of KITTI 2012 has one of the form x y,
+nearly half as large as what turning makes): it adds to the perturbation or takes away from it. With --settled it is
+taken out before, so that the perturbation is all there is to undo; "as it is" is then the pair without it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.quality.ground_truth import scenes, truth_options
+from benchmarks.quality.label_quality import MAX_SIDE, wkdr
+from redweb_builder.config import BuildConfig
+from redweb_builder.device import choose_device
+from redweb_builder.inputs.picture import read_picture
+from redweb_builder.matching.dis import one_opencv_thread
+from redweb_builder.matching.flow import load_flow
+from redweb_builder.pipeline import Models, Outcome, conclude, prepare, see
+from redweb_builder.rectification.alignment import WITH_KEYSTONE, _confirmed_points, _fit
+from redweb_builder.rectification.quick_flow import quick_look
+from redweb_builder.segmentation.segmenters import load_segmenter
+from redweb_builder.types import Mask, Picture
+
+Rows = dict[str, list[tuple[float, float, float]]]  # by perturbation: WKDR measured, everything, vertical px left
+
+
+def perturbations(width: int, height: int) -> dict[str, NDArray[np.float64]]:
+    """Homographies of the right view by name."""
+    middle = (width / 2, height / 2)
+    affine = {
+        "shift 5 px": np.array([[1.0, 0, 0], [0, 1, 5]]),
+        "shift 20 px": np.array([[1.0, 0, 0], [0, 1, 20]]),
+        "roll 2 deg": cv2.getRotationMatrix2D(middle, 2, 1),
+        "zoom 3 %": cv2.getRotationMatrix2D(middle, 0, 1.03),
+        "shift, roll, zoom": cv2.getRotationMatrix2D(middle, -1, 0.98) + np.array([[0, 0, 0], [0, 0, 8.0]]),
+    }
+    matrices = {name: np.vstack([matrix, [0, 0, 1]]) for name, matrix in affine.items()}
+    turned = {
+        f"toed {way} 2.5 deg (keystone)": _toed_in(width, height, turn) for way, turn in (("in", 2.5), ("out", -2.5))
+    }
+    return {"as it is": np.eye(3), **matrices, **turned}
+
+
+def _toed_in(width: int, height: int, degrees: float) -> NDArray[np.float64]:
+    """What turning a camera about its vertical axis does to the picture, at a focal length of 1.2 widths."""
+    camera = np.array([[1.2 * width, 0, width / 2], [0, 1.2 * width, height / 2], [0, 0, 1]])
+    turn, _ = cv2.Rodrigues(np.array([0, np.radians(degrees), 0]))
+    return np.asarray(camera @ turn @ np.linalg.inv(camera))
+
+
+def _moved(right: Picture, matrix: NDArray[np.float64]) -> Picture:
+    size = (right.shape[1], right.shape[0])
+    return np.asarray(
+        cv2.warpPerspective(right, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), np.uint8
+    )
+
+
+def settled(left: Picture, right: Picture) -> Picture:
+    """The right view without the vertical error that its rig left, moved up and down only: the truth stays true."""
+    points, vertical, _ = _confirmed_points(quick_look(left, right))
+    b, c, t, p, q = _fit(points, points[:, 1] + vertical, WITH_KEYSTONE)
+    height, width = right.shape[:2]
+    half = max(height, width) / 2
+    y, x = np.indices((height, width), np.float32)
+    u, v = (x - (width - 1) / 2) / half, (y - (height - 1) / 2) / half
+    comes_from = (v * (p * u + 1) - b * u - t) / (1 + c - q * v)
+    rows = (comes_from * half + (height - 1) / 2).astype(np.float32)
+    moved = cv2.remap(right, x, rows, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(moved, np.uint8)
+
+
+@click.command()
+@truth_options
+@click.option("--settled", "settle", is_flag=True, help="Take out the rig's own vertical error first.")
+def main(root: Path, flow: str, flow_weights: Path | None, every: int, settle: bool) -> None:
+    """Print WKDR with and without perturbation over the scenes below ROOT."""
+    config = BuildConfig(max_side=MAX_SIDE, eyes="as-is")
+    device = choose_device("auto")
+    models = Models(load_flow(flow, flow_weights, device)[0], load_segmenter("none", None, device)[0])
+    tables: dict[str, Rows] = defaultdict(lambda: defaultdict(list))
+    with one_opencv_thread(), tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "right.png"
+        for index, scene in enumerate(list(scenes(root))[::every]):
+            right = read_picture(scene.source.right)
+            if settle:
+                right = settled(read_picture(scene.source.left), right)
+            for name, matrix in perturbations(right.shape[1], right.shape[0]).items():
+                Image.fromarray(_moved(right, matrix)).save(file, compress_level=1)
+                prepared = prepare(replace(scene.source, right=file), config)
+                if isinstance(prepared, Outcome):
+                    raise SystemExit(f"{scene.source.key}: {prepared.rejection}")
+                outcome = conclude(see([prepared], models)[0], models, config)
+                assert outcome.evidence is not None
+                label, truth = outcome.evidence.label, scene.disparity
+                values = [
+                    wkdr(
+                        label.disparity,
+                        truth,
+                        np.isfinite(truth) & np.isin(label.mask, kinds),
+                        np.random.default_rng(index),
+                    )
+                    for kinds in ((Mask.MEASURED,), (Mask.MEASURED, Mask.FILLED))
+                ]
+                for group in (scene.group, "all"):
+                    tables[group][name].append((values[0], values[1], prepared.alignment.after_px))
+    for group, rows in tables.items():
+        show(group, rows)
+
+
+def show(group: str, rows: Rows) -> None:
+    """One table: means over a group's scenes, by perturbation."""
+    plain = np.nanmean(rows["as it is"], 0)
+    table = Table(f"{group}: right view", "WKDR measured", "ratio", "WKDR everything", "ratio", "vertical left, px")
+    for name, found in rows.items():
+        mean = np.nanmean(found, 0)
+        cells = (mean[0], mean[0] / plain[0], mean[1], mean[1] / plain[1], mean[2])
+        table.add_row(name, *(f"{cell:.2f}" for cell in cells))
+    Console(width=110).print(table)
+
+
+if __name__ == "__main__":
+    main()

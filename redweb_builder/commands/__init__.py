@@ -1,0 +1,1 @@
+"""What people type and see: the commands, their progress, summaries and errors."""

@@ -1,0 +1,223 @@
+"""What a build shows on the screen: progress, summary, and errors for people."""
+
+from __future__ import annotations
+
+import errno
+import getpass
+import webbrowser
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from redweb_builder.commands.status_line import StatusLine
+from redweb_builder.progress import PAIRS, Progress
+
+if TYPE_CHECKING:
+    from redweb_builder import builder
+
+INTERRUPTED = 130
+GOES_ON = "The same command goes on from here."
+NOTHING_KEPT = 3
+
+
+@contextmanager
+def errors_for_people() -> Iterator[None]:
+    """Foreseen errors become one line and exit status 1, an interrupt status 130; neither shows a traceback."""
+    from redweb_builder.dataset.writer import StoreError
+    from redweb_builder.weights import WeightsUnavailable
+
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:  # whoever raises it on may say what is done already
+        click.echo(f"\nInterrupted. {interrupt or GOES_ON}", err=True)
+        raise SystemExit(INTERRUPTED) from None
+    except (StoreError, WeightsUnavailable, FileNotFoundError, NotADirectoryError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            told = "no space left on the disk; free some and give the same command again: it goes on from here"
+        else:
+            told = f"{error.strerror or error}: {error.filename or ''}"
+        raise click.ClickException(told) from error
+
+
+class BuildDisplay:
+    """What a build says while it runs: its stage from the first second, then pair by pair. Use as a context manager."""
+
+    def __init__(self) -> None:
+        """Prepare; nothing is drawn before the first stage."""
+        self._status = StatusLine()
+        self._notes = 0
+        self._stage = ""
+
+    def __enter__(self) -> BuildDisplay:
+        """Say that the program is being loaded, which takes a few seconds."""
+        self._status.stage("loading the program")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Take the live lines away."""
+        self._status.__exit__()
+
+    def show(self, progress: Progress) -> None:
+        """Show the state of a build."""
+        if progress.stage != self._stage:
+            self._stage = progress.stage
+            self._begin(progress)
+        if progress.total and progress.stage == PAIRS:
+            title = f"{progress.done} of {progress.total} pairs{_rate(progress)}"
+            detail = ", ".join(filter(None, (_counts(progress), progress.item)))
+            last = progress.done == progress.total
+            self._status.show(title, detail, progress.position, progress.total, last=last)
+        else:
+            self._status.show(progress.stage, progress.item)
+
+    def _begin(self, progress: Progress) -> None:
+        for note in progress.notes[self._notes :]:
+            self._status.console.print(escape(note), soft_wrap=True)
+        self._notes = len(progress.notes)
+        if progress.stage != PAIRS:
+            self._status.stage(progress.stage)
+        elif progress.resumed:
+            self._status.console.print(f"going on: {progress.resumed} of {progress.total} pairs are done already")
+
+
+def _rate(progress: Progress) -> str:
+    left = progress.seconds_left
+    if left is None:
+        return ""
+    return f", {progress.rate:.2f} pairs/s, {timedelta(seconds=round(left))} left"
+
+
+def _counts(progress: Progress) -> str:
+    counts = progress.counts
+    return ", ".join(f"{counts[status]} {status}" for status in ("kept", "rejected", "failed") if counts[status])
+
+
+def print_summary(summary: builder.Summary) -> None:
+    """What came out, what did not and why, where it lies, what to do next."""
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"\n[bold]{summary.kept} kept[/], {summary.rejected} rejected in {summary.seconds:.0f} s", end="")
+    console.print(f"  (flow {summary.flow}, segmentation {summary.segmenter})")
+    if summary.duplicates:
+        console.print(
+            f"  duplicates: {summary.kept + summary.duplicates} pairs passed the filters; {summary.duplicates} of them "
+            "look like a better one and were rejected"
+        )
+    for title, reasons in (("rejected", summary.reasons), ("files in no pair", summary.left_out)):
+        if reasons:
+            told = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+            console.print(f"  {title}: {escape(told)}")
+    out = escape(str(summary.out))
+    console.print(f"  data set: {out}   every pair with its measurements: {out}/manifest.parquet")
+    console.print(f"  look at:  {out}/report.html (or {out}/grid.png)   decide: cli.py review {out}")
+    if summary.failed:
+        console.print(
+            f"[red]{len(summary.failed)} pairs met an unforeseen error[/]: see {out}/errors.log; "
+            "the same command tries them again"
+        )
+    if not summary.kept and not summary.failed:
+        console.print("[yellow]Nothing was kept.[/] The grid shows why; `--preset none` keeps every labelled pair.")
+
+
+def exit_code(summary: builder.Summary) -> int:
+    """0: something was kept and nothing failed; 1: pairs failed; 3: nothing was kept."""
+    if summary.failed:
+        return 1
+    return 0 if summary.kept else NOTHING_KEPT
+
+
+def review(dataset: Path, reviewer: str | None, source: Path | None, port: int, browser: bool) -> None:
+    """Serve the review page until Ctrl-C."""
+    try:
+        from redweb_builder.review.server import serve
+    except ModuleNotFoundError as error:
+        raise ValueError(f"the review page needs {error.name}: pip install 'redweb-builder[review]'") from error
+    from redweb_builder.review.session import Session
+
+    session = Session(dataset, reviewer or _user_name(), source)
+    if session.source is None:
+        click.echo(
+            "The stereo photographs are not where they were: no right eye, no flicker. --source names their folder."
+        )
+
+    def tell(address: str) -> None:
+        click.echo(f"{session.reviewer} reviews {dataset}; Ctrl-C ends it, nothing is lost\n{address}")
+        if browser:
+            webbrowser.open(address)
+
+    serve(session, port, tell)
+    click.echo(f"\nDecisions are in {dataset / 'decisions.jsonl'}; `cli.py decisions {dataset}` counts them.")
+
+
+def _user_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError) as error:  # a container that knows no name for the user's number
+        raise ValueError("this machine has no name for you: give one by --reviewer") from error
+
+
+def print_decisions(dataset: Path, files: Sequence[Path]) -> None:
+    """Merge files of other reviewers, then tell who decided what and where they differ."""
+    from redweb_builder.dataset import decisions
+    from redweb_builder.dataset.reader import read_manifest
+
+    keys = {key for key in read_manifest(dataset)["key"].to_pylist() if key is not None}
+    if files:
+        click.echo(f"{decisions.merge_decisions(dataset, files)} new lines merged")
+    made, damaged = decisions.read_decisions(dataset / decisions.FILE)
+    stands = {key: by_reviewer for key, by_reviewer in decisions.standing(made).items() if key in keys}
+    table = Table("reviewer", *decisions.DECISIONS[:3], box=None, pad_edge=False)
+    counts = Counter((who, one.decision) for by_reviewer in stands.values() for who, one in by_reviewer.items())
+    for reviewer in sorted({who for who, _ in counts}):
+        table.add_row(escape(reviewer), *(str(counts[reviewer, decision]) for decision in decisions.DECISIONS[:3]))
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(table)
+    disputed = sorted(key for key, by_reviewer in stands.items() if decisions.is_disputed(by_reviewer))
+    console.print(f"{len(stands)} of {len(keys)} pairs decided, {len(disputed)} disputed: the latest verdict counts")
+    for key in disputed:
+        said = ", ".join(f"{who} {one.decision}" for who, one in stands[key].items())
+        console.print(f"  {escape(key)}: {escape(said)}")
+    if damaged:
+        console.print(f"{damaged} lines are damaged (torn by a crash, or edited) and are passed over")
+
+
+def refilter(dataset: Path, settings: Sequence[str], dry_run: bool) -> None:
+    """Show what other thresholds change, then change it."""
+    from redweb_builder import refilter as refiltering
+
+    limits = refiltering.parse_limits(settings)
+    plan = refiltering.plan_refilter(dataset, limits)
+    table = Table("change", "pairs", "for example", box=None, pad_edge=False)
+    for (before, after), count in Counter((one.before, one.after) for one in plan.changes).most_common():
+        example = next(one.key for one in plan.changes if (one.before, one.after) == (before, after))
+        table.add_row(f"{escape(before)} -> {escape(after)}", str(count), escape(example))
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(table if plan.changes else "No pair changes.")
+    decided = sum(one.decided for one in plan.changes)
+    if decided:
+        console.print(f"{decided} of these were decided by people and stay as decided")
+    if not dry_run:
+        refiltering.refilter(dataset, limits)
+        console.print(f"Done. The filters keep {plan.kept} pairs; see {escape(str(dataset))}/report.html")
+
+
+def export(dataset: Path, form: str, out: Path, keys: Sequence[str]) -> None:
+    """Write a data set in another form, with a progress bar."""
+    from redweb_builder.export.dataset import export_dataset
+
+    with StatusLine() as status:
+
+        def watch(at: int, total: int) -> None:
+            status.show(f"{at} of {total} samples", done=at, total=total, last=at == total)
+
+        done = export_dataset(dataset, form, out, keys, watch)
+    click.echo(f"{done.samples} samples in {done.out}")

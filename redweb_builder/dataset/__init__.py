@@ -1,0 +1,1 @@
+"""The data set on disk: written, read, judged as a whole, decided upon."""

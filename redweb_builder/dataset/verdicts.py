@@ -1,0 +1,80 @@
+"""Measurements of a whole set -> the verdict on each of its pairs; needs no picture and no network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from redweb_builder.config import Thresholds
+from redweb_builder.dataset.manifest import MEASUREMENTS
+from redweb_builder.dataset.writer import StoreError, read_build
+from redweb_builder.filters.checks import judge, margin
+
+DUPLICATE = "duplicate"
+JUDGED = (None, "filter", DUPLICATE)  # the stages that thresholds decide; what could not be read or labelled stays
+
+
+def thresholds_of(folder: Path) -> Thresholds:
+    """The limits of a data set: those of its last refilter, else those it was built with.
+
+    Raises StoreError where build.json names none.
+    """
+    build = read_build(folder)
+    try:
+        return Thresholds(**(build.get("thresholds") or build["identity"]["thresholds"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"{folder / 'build.json'} names no thresholds that this version knows ({error})") from error
+
+
+def judged(rows: Iterable[dict[str, Any]], thresholds: Thresholds) -> list[dict[str, Any]]:
+    """Copies of the manifest's rows with the verdicts of these thresholds, duplicates rejected."""
+    new = [_judged(row, thresholds) if row["stage"] in JUDGED and row["key"] else dict(row) for row in rows]
+    mark_duplicates(new, thresholds.duplicate_bits)
+    return new
+
+
+def _judged(row: dict[str, Any], thresholds: Thresholds) -> dict[str, Any]:
+    measurements = {name: math.nan if row.get(name) is None else float(row[name]) for name in MEASUREMENTS}
+    rejection = judge(measurements, thresholds)
+    distance = margin(measurements, thresholds)
+    return row | {
+        "status": "rejected" if rejection else "kept",
+        "stage": rejection.stage if rejection else None,
+        "reason": rejection.reason if rejection else None,
+        "value": rejection.value if rejection else None,
+        "threshold": rejection.threshold if rejection else None,
+        "detail": rejection.detail if rejection else None,
+        "margin": float(f"{distance:.9g}") if math.isfinite(distance) else None,
+    }
+
+
+def mark_duplicates(rows: Sequence[dict[str, Any]], bits: float | None) -> None:
+    """Reject every kept row whose left view looks like an earlier kept one's, in place.
+
+    The 64-bit perceptual hashes (imagehash.phash) of a pair of duplicates differ in at most `bits` bits. The better of
+    the two by quality is kept, the earlier key at a tie.
+    """
+    if bits is None:
+        return
+    kept = [row for row in rows if row["status"] == "kept"]
+    kept.sort(key=lambda row: (-(row["quality"] or 0), row["key"]))
+    hashes = np.array([int(row["perceptual_hash"], 16) for row in kept], np.uint64)
+    alive: list[int] = []
+    for index, row in enumerate(kept):
+        distances = np.bitwise_count(hashes[alive] ^ hashes[index])
+        if len(alive) and distances.min() <= bits:
+            twin = kept[alive[int(distances.argmin())]]["key"]
+            row |= {
+                "status": "rejected",
+                "stage": DUPLICATE,
+                "reason": DUPLICATE,
+                "value": float(distances.min()),
+                "threshold": float(bits),
+                "detail": f"looks like {twin}",
+            }
+        else:
+            alive.append(index)

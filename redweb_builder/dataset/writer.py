@@ -1,0 +1,347 @@
+"""The data set on disk: codec, atomic writes, journal, resume, manifest.
+
+OUT/Imgs/<key>.jpg|png        left view
+OUT/RDs/<key>.png             16 bit, 0 = nearest, 65535 = sky; disparity_px = offset + scale x value
+OUT/masks/<key>.png           8 bit: 0 unknown, 1 measured, 2 sky, 3 filled by refinement
+OUT/confidence/<key>.png      8 bit: 255 = sure, 0 = unknown
+OUT/rejected/                 the same four folders for pairs that got as far as a label and were not kept
+OUT/previews/<key>.jpg        the inspection strip of every labelled pair
+OUT/journal.jsonl             one line a finished pair, appended as it is finished: what resume goes by
+OUT/manifest.parquet          the journal, settled and in order of key; written when a build ends
+OUT/report.html               the inspection report; grid.png the same in one picture
+OUT/decisions.jsonl           what people decided (decisions.py); no build touches it
+OUT/build.json                settings, versions, weights, input fingerprint, counts, times
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from redweb_builder.dataset.manifest import SCHEMA
+from redweb_builder.types import FloatMap, Label, Mask, Picture
+
+FORMAT = "redweb-builder/1"
+POLARITY = "0 = nearest, 65535 = sky"
+SKY_VALUE = 65535
+FARTHEST = 65534  # the farthest value that is not sky
+FOLDERS = ("Imgs", "RDs", "masks", "confidence")
+RETRIED = ("unreadable",)  # a disk that was away is no verdict: the next build tries these again
+
+
+class StoreError(Exception):
+    """The output folder cannot be used as asked; str() says why and what to do."""
+
+
+# ---- codec ------------------------------------------------------------------------------------------------------
+
+
+def encode(label: Label) -> tuple[NDArray[np.uint16], float, float]:
+    """Label -> (HxW uint16 values, scale, offset) with disparity_px = offset + scale * value.
+
+    The nearest labelled pixel is 0 and the farthest that is not sky 65534; sky and unknown pixels are 65535, told apart
+    by the mask. scale is negative. The rounding error is at most half of -scale.
+    """
+    finite = label.disparity[(label.mask == Mask.MEASURED) | (label.mask == Mask.FILLED)].astype(np.float64)
+    nearest, farthest = (float(finite.max()), float(finite.min())) if finite.size else (0.0, 0.0)
+    scale = min((farthest - nearest) / FARTHEST, -1e-9)
+    values = np.round((label.disparity.astype(np.float64) - nearest) / scale)
+    values = np.where(np.isfinite(values), np.clip(values, 0, FARTHEST), SKY_VALUE)
+    values[(label.mask == Mask.SKY) | (label.mask == Mask.UNKNOWN)] = SKY_VALUE
+    return values.astype(np.uint16), scale, nearest
+
+
+def decode(values: NDArray[np.uint16], mask: NDArray[np.uint8], scale: float, offset: float) -> FloatMap:
+    """The inverse of encode: HxW float32 px, NaN where the mask is UNKNOWN; sky is one step beyond the farthest."""
+    disparity = (offset + scale * values.astype(np.float64)).astype(np.float32)
+    disparity[mask == Mask.UNKNOWN] = np.nan
+    return disparity
+
+
+def png_of_label(label: Label) -> bytes:
+    """RDs/<key>.png: 16-bit grey PNG with format, polarity, scale and offset as text."""
+    values, scale, offset = encode(label)
+    text = PngInfo()
+    text.add_text("format", FORMAT)
+    text.add_text("polarity", POLARITY)
+    text.add_text("scale", repr(scale))
+    text.add_text("offset", repr(offset))
+    return _saved(Image.fromarray(values), "PNG", pnginfo=text, compress_level=3)
+
+
+def read_label(home: Path, key: str) -> Label:
+    """The label of a key below `home`.
+
+    Raises StoreError where a file is missing, damaged, of another format, or a link that leads out of `home`.
+    """
+    rd = home / "RDs" / f"{key}.png"
+    try:
+        with Image.open(inside(home, rd)) as image:
+            text = dict(image.text)  # type: ignore[attr-defined]
+            values = np.asarray(image, np.uint16)
+        with Image.open(inside(home, home / "masks" / rd.name)) as image:
+            mask = np.asarray(image, np.uint8)
+        with Image.open(inside(home, home / "confidence" / rd.name)) as image:
+            confidence = np.asarray(image, np.uint8)
+    except OSError as error:
+        raise StoreError(f"{rd.name}: cannot be read ({error})") from error
+    if text.get("format") != FORMAT:
+        raise StoreError(f"{rd}: its format is {text.get('format')!r}, this version reads {FORMAT!r}")
+    for name, beside in (("mask", mask), ("confidence", confidence)):
+        if values.shape != beside.shape:
+            raise StoreError(f"{rd}: its size {values.shape} is not that of its {name}, {beside.shape}")
+    return Label(decode(values, mask, float(text["scale"]), float(text["offset"])), mask, confidence)
+
+
+def label_text(png: bytes) -> tuple[float, float]:
+    """(scale, offset) that stand in the bytes of RDs/<key>.png; disparity_px = offset + scale x value."""
+    with Image.open(io.BytesIO(png)) as image:
+        return float(image.text["scale"]), float(image.text["offset"])  # type: ignore[attr-defined]
+
+
+def _saved(image: Image.Image, form: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """All of the file or none of it, also after a crash: written to .part, flushed to the disk, renamed."""
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+
+
+# ---- one data set folder ----------------------------------------------------------------------------------------
+
+
+class Store:
+    """An output folder, opened for one build at a time. Use as a context manager."""
+
+    def __init__(self, out: Path, identity: Mapping[str, Any], overwrite: bool = False) -> None:
+        """Create the folder, or go on with what it holds if it was built the same way.
+
+        identity: what decides the labels (settings, networks, checksums); a folder built with another one is refused.
+        overwrite: remove an existing data set first; a folder that is not a data set is never touched.
+        Raises StoreError.
+        """
+        self.out = out
+        self.identity = json.loads(json.dumps(identity))
+        _check_is_ours(out)
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"cannot create {out}: {error.strerror}") from error
+        self._lock = FileLock(out / ".lock")
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise StoreError(f"another build is writing to {out}: wait for it or choose another --out") from error
+        try:
+            if overwrite and not self._is_own_unfinished():
+                self._clear()
+            self._refuse_other_identity()
+            for folder in FOLDERS:
+                (out / folder).mkdir(exist_ok=True)
+                (out / "rejected" / folder).mkdir(parents=True, exist_ok=True)
+            (out / "previews").mkdir(exist_ok=True)
+            journal = {record["key"]: record for record in _read_journal(out / "journal.jsonl")}
+            self.records = {key: record for key, record in journal.items() if record.get("reason") not in RETRIED}
+            self._journal = (out / "journal.jsonl").open("a", encoding="utf-8")
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def __enter__(self) -> Store:
+        """Return self."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the journal and let others in."""
+        self._journal.close()
+        self._lock.release()
+
+    def write_label(self, key: str, picture: Picture, lossless: bool, label: Label, strip: Picture, kept: bool) -> None:
+        """Write the files of a labelled pair; not yet recorded as done."""
+        home = self._home(kept)
+        for stray in self._possible_files(key, not kept):  # a verdict never recorded may have been the other one
+            stray.unlink(missing_ok=True)
+        image = Image.fromarray(picture)
+        if lossless:
+            write_atomic(home / "Imgs" / f"{key}.png", _saved(image, "PNG", compress_level=3))
+        else:
+            write_atomic(home / "Imgs" / f"{key}.jpg", _saved(image, "JPEG", quality=95, subsampling=0))
+        write_atomic(home / "RDs" / f"{key}.png", png_of_label(label))
+        for folder, values in (("masks", label.mask), ("confidence", label.confidence)):
+            write_atomic(home / folder / f"{key}.png", _saved(Image.fromarray(values), "PNG", compress_level=3))
+        preview = _saved(Image.fromarray(strip), "JPEG", quality=90, subsampling=0)
+        write_atomic(self.out / "previews" / f"{key}.jpg", preview)
+
+    def record(self, record: dict[str, Any]) -> None:
+        """Record a pair as done; its files, if any, are written already."""
+        self._journal.write(json.dumps(record, ensure_ascii=False) + "\n")
+        self._journal.flush()
+        os.fsync(self._journal.fileno())
+        self.records[record["key"]] = record
+
+    def write_errors(self, failures: Sequence[Mapping[str, Any]]) -> None:
+        """errors.log: the tracebacks of this run's pairs that met an unforeseen error; removed when there are none."""
+        file = self.out / "errors.log"
+        if failures:
+            write_atomic(file, "\n".join(f"{one['key']}\n{one['detail']}" for one in failures).encode())
+        else:
+            file.unlink(missing_ok=True)
+
+    def settle(self, kept: Iterable[str], rejected: Iterable[str]) -> None:
+        """Move the files of each key to where its final status puts them. Harmless to repeat."""
+        for keys, to in ((kept, True), (rejected, False)):
+            for key in keys:
+                for stray in self._possible_files(key, not to):
+                    if stray.exists():
+                        stray.replace(self._home(to) / stray.parent.name / stray.name)
+
+    def finish(self, rows: list[dict[str, Any]], build: Mapping[str, Any]) -> None:
+        """Write manifest.parquet (rows as they are given, columns of manifest.SCHEMA) and build.json."""
+        buffer = io.BytesIO()
+        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), buffer)
+        write_atomic(self.out / "manifest.parquet", buffer.getvalue())
+        self._write_build(build)
+
+    def _write_build(self, more: Mapping[str, Any]) -> None:
+        content = {"format": FORMAT, "identity": self.identity, **more}
+        write_atomic(self.out / "build.json", (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+
+    def _possible_files(self, key: str, kept: bool) -> list[Path]:
+        """Where the files of a labelled pair may lie, there or not."""
+        home = self._home(kept)
+        return [home / folder / f"{key}{ending}" for folder in FOLDERS for ending in (".png", ".jpg")]
+
+    def _home(self, kept: bool) -> Path:
+        return self.out if kept else self.out / "rejected"
+
+    def _refuse_other_identity(self) -> None:
+        build = read_build(self.out)
+        if not build:
+            self._write_build({"finished": False})
+            return
+        there = build.get("identity", {})
+        if there != self.identity:
+            raise StoreError(
+                f"{self.out} was built with other settings ({_difference(there, self.identity)}). "
+                "Choose another --out, repeat the earlier settings, or replace the data set with --overwrite."
+            )
+
+    def _is_own_unfinished(self) -> bool:
+        """An interrupted build of the same kind: the same command, --overwrite in it, goes on with it."""
+        there = read_build(self.out)
+        return there.get("finished") is False and there.get("identity") == self.identity
+
+    def _clear(self) -> None:
+        """Remove the data set and nothing else that somebody may have put beside it; first what says it is done.
+
+        build.json stays until it is replaced: at every moment the folder is known for a data set of ours.
+        """
+        self._remove("journal.jsonl", "manifest.parquet", "grid.png", "report.html", "errors.log")
+        for folder in (*FOLDERS, "rejected", "previews", ".review"):
+            if (self.out / folder).is_dir() and not (self.out / folder).is_symlink():
+                shutil.rmtree(self.out / folder)
+        self._write_build({"finished": False})
+
+    def _remove(self, *names: str) -> None:
+        for name in names:
+            (self.out / name).unlink(missing_ok=True)
+            (self.out / f"{name}.part").unlink(missing_ok=True)
+
+
+def _check_is_ours(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise StoreError(f"{out} is a file: choose another --out")
+    if out.is_dir() and not is_data_set(out) and {entry.name for entry in out.iterdir()} - {".lock", "build.json.part"}:
+        raise StoreError(f"{out} is not empty and not a data set of this program: choose another --out")
+
+
+def is_data_set(out: Path) -> bool:
+    """Whether `out` holds a data set of this program, finished or not: others write a build.json too."""
+    return str(read_build(out).get("format")).startswith(FORMAT.split("/")[0])
+
+
+def home_of(out: Path, key: str) -> Path:
+    """The folder, OUT or OUT/rejected, below which the files of a labelled pair lie now.
+
+    Asked of the files, since a verdict that changes moves them. Raises StoreError where there are none, or where the
+    key or a link would lead out of the data set: a manifest may come from anywhere.
+    """
+    name = f"{key}.png"
+    if Path(name).name == name and "\\" not in key and "\0" not in key:
+        for home in (out, out / "rejected"):
+            label = home / "RDs" / name
+            if label.is_file() and label.resolve().is_relative_to(out.resolve()):
+                return home
+    raise StoreError(f"{out} has no label of {key!r}")
+
+
+def image_of(out: Path, key: str) -> Path:
+    """The stored left view of a labelled pair. Raises StoreError as home_of does."""
+    png = home_of(out, key) / "Imgs" / f"{key}.png"
+    return inside(out, png if png.exists() else png.with_name(f"{key}.jpg"))
+
+
+def inside(folder: Path, file: Path) -> Path:
+    """`file`, checked to be one and to lie below `folder`, wherever links lead: a data set may come from anywhere.
+
+    Raises StoreError.
+    """
+    if not file.is_file() or not file.resolve().is_relative_to(folder.resolve()):
+        raise StoreError(f"{folder} has no {file.name} in {file.parent.name}")
+    return file
+
+
+def read_build(out: Path) -> dict[str, Any]:
+    """build.json, empty where there is none or it is none of ours."""
+    try:
+        build = json.loads((out / "build.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return build if isinstance(build, dict) else {}
+
+
+def _difference(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> str:
+    parts = []
+    for name in sorted(set(there) | set(here)):
+        before, now = there.get(name), here.get(name)
+        if isinstance(before, dict) and isinstance(now, dict):
+            parts.append(_difference(before, now, f"{prefix}{name}."))
+        elif before != now:
+            parts.append(f"{prefix}{name}: {before} there, {now} now")
+    return ", ".join(part for part in parts if part)
+
+
+def _read_journal(file: Path) -> list[dict[str, Any]]:
+    """Every whole line; a last line torn by a crash is cut off, so that its pair is done again."""
+    if not file.exists():
+        return []
+    content = file.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    if len(whole) < len(content):
+        write_atomic(file, whole)
+    return [json.loads(line) for line in whole.split(b"\n") if line]

@@ -1,0 +1,1 @@
+"""Measurements of a pair, and the checks that judge them."""

@@ -1,0 +1,1 @@
+"""What a picture's content says of its form: one scene or two, mounts, drawings."""

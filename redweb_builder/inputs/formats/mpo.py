@@ -1,0 +1,107 @@
+"""MPO: several JPEG pictures in one file (CIPA DC-007, Multi-Picture Format, 2009)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image, ImageFile
+
+from redweb_builder.inputs.content.agreement import AGREEMENT, agreement
+from redweb_builder.inputs.content.refuse import is_drawing
+from redweb_builder.inputs.layout import Layout, NotPair
+from redweb_builder.inputs.picture import Embedded, header_of, open_picture, orientation_of, read_picture
+from redweb_builder.types import InputError, Picture
+
+_ENTRIES = 0xB002
+_UNSTATED = ("Undefined", "Baseline MP Primary Image")
+_JPEG = b"\xff\xd8\xff"
+_MP_HEADER = b"MPF\0"
+# How far from its stated place a frame may begin, in bytes.
+_STRAY = 16
+
+
+def mpo_layout(image: ImageFile.ImageFile) -> Layout | NotPair | None:
+    """Whether an opened picture is a stereo MPO; None when it is not, so that its first frame is looked at alone.
+
+    Two frames of type "Disparity" and of equal size are a pair, left first (DC-007 numbers viewpoints from the
+    left). Two equal frames of no stated type, as Pillow writes them, are taken for one when their contents agree
+    (guessed). Phones put previews, bursts and gain maps of other sizes or types into MPO files: no pair.
+    Raises InputError "corrupt" when the second frame cannot be opened.
+    """
+    places = _eye_frames(image)
+    if places is None:
+        return None
+    first, second = (_open_frame(image, place) for place in places)
+    with open_picture(first, min_side=1) as one, open_picture(second, min_side=1) as two:
+        sizes = header_of(one).size, header_of(two).size
+    if sizes[0] != sizes[1]:
+        return None
+    shrink = 8 if min(sizes[0]) >= 1024 else 1
+    first.seek(0)
+    left = read_picture(first, shrink=shrink, min_side=1)
+    if is_drawing(left):
+        return NotPair("not-a-photograph", "MPO of a few flat colours: a drawing")
+    if "Disparity" in _frame_types(image)[places[0]]:
+        return Layout("mpo", "MPO, disparity frames")
+    second.seek(0)
+    score = agreement(left, read_picture(second, shrink=shrink, min_side=1))
+    if score < AGREEMENT:
+        return None
+    return Layout("mpo", f"MPO, two frames of no stated type that agree ({score:.2f})", guessed=True)
+
+
+def read_mpo(path: Path, shrink: int = 1) -> tuple[Picture, Picture]:
+    """The first and second eye of an MPO file, each HxWx3 uint8 RGB.
+
+    shrink: as in read_picture. The rotation of the first frame holds for both where the second states none.
+    Raises InputError as read_picture, and "not-a-pair" when the file holds no two eyes.
+    """
+    with open_picture(path) as image:
+        places = _eye_frames(image)
+        if places is None:
+            raise InputError("not-a-pair", f"{path}: holds no two frames for two eyes")
+        turned = orientation_of(image)
+        first, second = (_open_frame(image, place) for place in places)
+    with open_picture(second) as frame:
+        own = orientation_of(frame)
+    second.seek(0)
+    return (
+        read_picture(first, shrink=shrink, orientation=turned),
+        read_picture(second, shrink=shrink, orientation=own if own != 1 else turned),
+    )
+
+
+def _frame_types(image: Image.Image) -> list[str]:
+    """The MP types of the frames; none for a file that is no MPO."""
+    info = getattr(image, "mpinfo", None) or {}
+    return [str(entry["Attribute"]["MPType"]) for entry in info.get(_ENTRIES, [])]
+
+
+def _eye_frames(image: Image.Image) -> tuple[int, int] | None:
+    """The numbers of the two frames for the two eyes, left first, by their types."""
+    types = _frame_types(image)
+    disparity = [place for place, kind in enumerate(types) if "Disparity" in kind]
+    if len(disparity) >= 2:
+        return disparity[0], disparity[1]
+    return (0, 1) if len(types) == 2 and all(kind in _UNSTATED for kind in types) else None
+
+
+def _open_frame(image: ImageFile.ImageFile, place: int) -> Embedded:
+    """The bytes from the beginning of a frame on; a JPEG decoder stops at its end by itself.
+
+    The place that the MP entry states counts; where no JPEG begins there, the sizes of the frames before it.
+    """
+    name = str(image.filename)
+    file = image.fp
+    if file is None:
+        raise ValueError(f"{name}: closed before its frames were read")
+    file.seek(0)
+    content = file.read()
+    entries = getattr(image, "mpinfo")[_ENTRIES]  # noqa: B009
+    stated = content.find(_MP_HEADER) + len(_MP_HEADER) + int(entries[place]["DataOffset"])
+    summed = sum(int(entry["Size"]) for entry in entries[:place])
+    for offset in (stated, summed) if place else (0,):
+        start = content.find(_JPEG, max(0, offset - _STRAY), offset + _STRAY)
+        if start >= 0:
+            return Embedded(content[start:], f"{name} (frame {place + 1})")
+    raise InputError("corrupt", f"{name}: there is no frame {place + 1} where the file says; copy it again")

@@ -1,0 +1,45 @@
+"""One picture file that may hold both eyes -> its layout, or why it holds none."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from redweb_builder.inputs.formats.heic import spatial_layout
+from redweb_builder.inputs.formats.jps import jps_layout
+from redweb_builder.inputs.formats.mpo import mpo_layout
+from redweb_builder.inputs.formats.packed import named_layout, round_view, seen_layout
+from redweb_builder.inputs.formats.vr180 import vr180_layout
+from redweb_builder.inputs.layout import Layout, NotPair
+from redweb_builder.inputs.picture import header_of, open_picture, read_picture
+
+# Files that hold both eyes whatever their name says.
+CONTAINERS = (".mpo", ".jps", ".pns")
+# The content is judged on a picture whose longer side is at least this.
+_JUDGE_SIDE = 700
+
+
+def file_layout(file: Path) -> Layout | NotPair:
+    """How one file holds two eyes: by its headers where it is a container, by its name, by its content.
+
+    A name alone is believed without a look into the file, but not where it speaks of spheres. Raises InputError as
+    read_picture does.
+    """
+    named = named_layout(file.stem)
+    if isinstance(named, NotPair):
+        return named
+    plain_name = named is not None and not re.search(r"360|180|vr", file.stem.lower())
+    if named is not None and plain_name and file.suffix.lower() not in CONTAINERS:
+        return named
+    with open_picture(file) as image:
+        header = header_of(image)
+        stated = vr180_layout(image) or spatial_layout(image) or mpo_layout(image) or jps_layout(image, file.suffix)
+    if stated is not None and not (named is not None and isinstance(stated, Layout) and stated.guessed):
+        return stated
+    whole_sphere = round_view(file.stem, header.size, named)
+    if whole_sphere is not None:
+        return whole_sphere
+    if named is not None:
+        return named
+    shrink = next((by for by in (8, 4, 2) if max(header.size) >= by * _JUDGE_SIDE), 1)
+    return seen_layout(read_picture(file, shrink=shrink), header.size, file.stem)

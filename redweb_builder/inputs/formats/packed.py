@@ -1,0 +1,224 @@
+"""Both eyes in one plain picture: side by side or one over the other, told by the name or by the content.
+
+Name tags are those of StereoPhoto Maker, of stereo players and of YouTube and Kodi (-lr, -rl, _sbs, -hsbs, _hou, ...).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from math import log2, sqrt
+
+import cv2
+import numpy as np
+
+from redweb_builder.inputs.content.agreement import AGREEMENT, agreement
+from redweb_builder.inputs.content.mount import inside_margin, inside_mount
+from redweb_builder.inputs.content.refuse import is_drawing, is_sphere, why_no_pair
+from redweb_builder.inputs.layout import Layout, NotPair
+from redweb_builder.types import Picture
+
+MARGIN = 0.1  # by which one layout must agree better than the other
+WIDEST, NARROWEST = 2.5, 0.7  # width to height of a whole picture: an eye over or beside the other is no view beyond
+STEEP, STEEP_ON_A_SCREEN = 0.4, 0.1  # steepness of a picture squeezed to half width; see _steepness
+
+_SBS, _OU = "side-by-side", "over-under"
+# Words of the name in their order -> layout, right eye first (None: not stated).
+_TAGS: tuple[tuple[str, str, bool | None], ...] = (
+    ("left right", _SBS, False),
+    ("right left", _SBS, True),
+    ("leftright", _SBS, False),
+    ("rightleft", _SBS, True),
+    ("side by side", _SBS, None),
+    ("sidebyside", _SBS, None),
+    ("sbs", _SBS, None),
+    ("fsbs", _SBS, None),
+    ("over under", _OU, None),
+    ("overunder", _OU, None),
+    ("top bottom", _OU, None),
+    ("topbottom", _OU, None),
+    ("bottom top", _OU, True),
+    ("under over", _OU, True),
+)
+_HALF_TAGS = (
+    ("hsbs", _SBS, None),
+    ("halfsbs", _SBS, None),
+    ("halfou", _OU, None),
+    ("hou", _OU, None),
+    ("htab", _OU, None),
+    ("lrq", _SBS, False),
+    ("rlq", _SBS, True),
+    ("abq", _OU, False),
+    ("baq", _OU, True),
+)
+# Short words that mean something only at the end of a name.
+_LAST_TAGS = (
+    ("lr", _SBS, False),
+    ("rl", _SBS, True),
+    ("l r", _SBS, False),
+    ("r l", _SBS, True),
+    ("ab", _OU, False),
+    ("ba", _OU, True),
+    ("tb", _OU, False),
+    ("bt", _OU, True),
+    ("ou", _OU, None),
+    ("tab", _OU, None),
+)
+_CROSSED = ("cross", "crossed", "crosseye", "crosseyed", "crossview", "xeyed")
+# Whole frames in which broadcast 3D squeezes both eyes (HDMI 1.4a, frame-compatible structures).
+_BROADCAST = ((1280, 720), (1920, 1080), (3840, 2160))
+
+
+def name_words(stem: str) -> list[str]:
+    """The words of a file name without extension, lower case, split at everything but letters and digits."""
+    return [word for word in re.split(r"[\W_]+", stem.lower()) if word]
+
+
+def named_layout(stem: str) -> Layout | NotPair | None:
+    """The layout that a file name states; None when it states none. Nothing is opened.
+
+    stem: the name without extension. Where the tag does not tell the order, "cross" and "parallel" do;
+    else the left eye is taken to come first, or to lie on top (guessed).
+    """
+    words = name_words(stem)
+    if any(word.startswith("anaglyph") for word in words):
+        return NotPair("anaglyph", "named an anaglyph: the colours of the eyes are lost")
+    for tag, layout, right_first in (*_HALF_TAGS, *_TAGS, *_LAST_TAGS):
+        tag_words = tag.split()
+        if tag_words[0] not in words:
+            continue
+        place = _place(words, tag_words, last=(tag, layout, right_first) in _LAST_TAGS)
+        if place is None:
+            continue
+        order = right_first if right_first is not None else _named_order(words)
+        if order is None and layout == _SBS and ("lr" in words) != ("rl" in words):
+            order = "rl" in words
+        half = (tag, layout, right_first) in _HALF_TAGS
+        squeezed = half or _beside(words, place, len(tag_words), ("half", "h"))
+        return Layout(f"{layout}-half" if squeezed else layout, f"name tag '{tag}'", bool(order), order is None)
+    return None
+
+
+def forced_layout(layout: str, stem: str) -> Layout:
+    """A layout that the person states; the order of the eyes by the words "cross" and "parallel" of the name."""
+    order = _named_order(name_words(stem))
+    return Layout(layout, "--layout", bool(order), guessed=order is None)
+
+
+def seen_layout(picture: Picture, size: tuple[int, int], stem: str) -> Layout | NotPair:
+    """The layout that the content shows: halves that agree hold two views of one scene.
+
+    picture: HxWx3 uint8 RGB, may be reduced. size: (width, height) of the file. stem: its name without extension,
+    for the words "cross" and "parallel". Mounts and borders are not looked at. Always guessed; the score is part of the
+    rule.
+    """
+    if is_drawing(picture):
+        return NotPair("not-a-photograph", "a few flat colours: a mask, map or drawing")
+    inner = inside_margin(picture).cut(picture)
+    scores = {_SBS: 0.0, _OU: 0.0}
+    eyes: dict[str, Picture] = {}
+    gap = False
+    shape = size[0] / size[1]
+    for layout in (_SBS,) if shape > WIDEST else (_OU,) if shape < NARROWEST else (_SBS, _OU):
+        first, second = split(inner, layout)
+        boxes = inside_mount(first, second)
+        gap |= boxes[0].right < first.shape[1] and boxes[1].left > 0 and layout == _SBS
+        scores[layout], eyes[layout] = agreement(boxes[0].cut(first), boxes[1].cut(second)), boxes[0].cut(first)
+    layout = max(scores, key=lambda name: scores[name])
+    score = scores[layout]
+    if score < AGREEMENT:
+        return why_no_pair(inner, size, scores[_SBS], scores[_OU], gap)
+    if min(scores.values()) > score - MARGIN:
+        told = f"side by side {scores[_SBS]:.2f}, over-under {scores[_OU]:.2f}"
+        return NotPair("ambiguous", f"its halves agree both ways ({told}); give --layout or name the file -sbs or -ab")
+    if is_sphere(eyes[layout]):
+        return NotPair("panorama", "a 360-degree picture an eye: no flat pair can be cut from it")
+    order = _named_order(name_words(stem))
+    half = _looks_squeezed(layout, size, stem, eyes[layout])
+    words = "content, halves agree" if order is None else "content, halves agree, order from the name"
+    return Layout(
+        f"{layout}-half" if half else layout,
+        f"{words} ({score:.2f})",
+        bool(order),
+        guessed=True,
+        order_stated=order is not None,
+    )
+
+
+def on_a_screen(named: Layout, size: tuple[int, int]) -> Layout:
+    """A named layout of a film: whole frames of a broadcast size hold both eyes squeezed to half, said or not."""
+    half = size in _BROADCAST and named.layout in (_SBS, _OU)
+    return replace(named, layout=f"{named.layout}-half", rule=f"{named.rule}, half by frame size") if half else named
+
+
+def round_view(stem: str, size: tuple[int, int], named: Layout | None) -> Layout | NotPair | None:
+    """What a name with 360, 180 or vr says of eyes of exactly 2 : 1 or 1 : 1; None for the rest.
+
+    size: (width, height) of the file. named: what a tag in the name says. Two square eyes of 180 degrees are a VR180
+    pair; whole spheres, and single pictures, are left.
+    """
+    words = set(name_words(stem))
+    if not words & {"360", "180", "vr", "vr180", "vr360", "180x180", "360x180"}:
+        return None
+    layout = named.layout if named else ""
+    eye = size[0] // 2 if layout == _SBS else size[0], size[1] // 2 if layout == _OU else size[1]
+    if eye[0] == 2 * eye[1] or (eye[0] == eye[1] and not named):
+        return NotPair("panorama", "a 360- or 180-degree picture (equirectangular): no flat pair can be cut from it")
+    if eye[0] == eye[1] and named and layout in (_SBS, _OU):
+        return replace(named, layout=f"vr180-{layout}", rule=f"{named.rule}, VR180 by name and shape")
+    return None
+
+
+def split(picture: Picture, layout: str) -> tuple[Picture, Picture]:
+    """The first and the second half, as views: left and right, or top and bottom.
+
+    The middle column or row of an odd picture is dropped. Raises ValueError for a layout that is not split.
+    """
+    if layout.startswith(_SBS):
+        half = picture.shape[1] // 2
+        return picture[:, :half], picture[:, -half:]
+    if layout.startswith(_OU):
+        half = picture.shape[0] // 2
+        return picture[:half], picture[-half:]
+    raise ValueError(f"layout {layout!r} does not hold two halves")
+
+
+def _place(words: list[str], tag: list[str], last: bool) -> int | None:
+    starts = [len(words) - len(tag)] if last else range(len(words) - len(tag) + 1)
+    # A name that is nothing but the tag ("ab.jpg") says nothing when the tag is a short one.
+    return next((start for start in starts if start >= int(last) and words[start : start + len(tag)] == tag), None)
+
+
+def _beside(words: list[str], place: int, length: int, wanted: tuple[str, ...]) -> bool:
+    return any(word in wanted for word in (*words[max(0, place - 1) : place], *words[place + length :][:1]))
+
+
+def _named_order(words: list[str]) -> bool | None:
+    """True: right eye first, False: left eye first, None: the name does not say."""
+    crossed = any(word in _CROSSED for word in words)
+    parallel = "parallel" in words
+    return None if crossed == parallel else crossed
+
+
+def _looks_squeezed(layout: str, size: tuple[int, int], stem: str, eye: Picture) -> bool:
+    """Whether the eyes are of half width or height: by a word, a broadcast size, an odd shape, or steep structure."""
+    if any(word in ("squeezed", "anamorphic") for word in name_words(stem)):
+        return True
+    # Over-under of full height is upright or square; each eye of a lying one would be wider than 2 : 1.
+    if size in _BROADCAST or (layout == _OU and size[0] >= 1.2 * size[1]):
+        return True
+    # A whole of 16:9 is a screen's; photographs of 8:9 are rare.
+    steep = STEEP_ON_A_SCREEN if abs(size[0] * 9 / (size[1] * 16) - 1) <= 0.01 else STEEP
+    return layout == _SBS and eye.shape[1] <= eye.shape[0] and _steepness(eye) >= steep
+
+
+def _steepness(picture: Picture) -> float:
+    """How much steeper a picture is across than down: log2 of the ratio of the mean gradients, at 120 000 px.
+
+    Of 900 photographs 95 % lie in -0.55 to 0.31, and squeezed to half width in 0.11 to 0.98.
+    """
+    grey = np.asarray(cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2GRAY))
+    scale = min(1.0, sqrt(120_000 / grey.size))
+    small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA).astype(np.float32)
+    across, down = (float(np.abs(np.diff(small, axis=axis)).mean()) for axis in (1, 0))
+    return log2(max(across, 1e-3) / max(down, 1e-3))

@@ -1,0 +1,1 @@
+"""From matches to the refined label: sky, superpixel planes, uncertainty."""

@@ -1,0 +1,291 @@
+"""Small planar surfaces of the left view, and how a surface nobody measured gets its depth from its neighbours.
+
+The photograph is cut into superpixels; those with enough confirmed pixels get a plane of disparity, which neighbours of
+like colour and continuous depth firm up. The planes then spread into superpixels without measurement, along the
+cheapest way in colour (a shortest-path tree), except where the right view forbids it: a left pixel with the disparity
+of the plane would land on something that is farther, so the right eye would see it, and it does not.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from redweb_builder.matching.consistency import reversed_flow, round_trip_error
+from redweb_builder.types import BoolMap, FloatMap, Flow, Picture
+
+STEP_PX = 12  # distance between superpixel seeds
+INLIER_PX = 1.5  # a confirmed pixel farther from its superpixel's plane does not shape it
+THIN = 2
+MIN_PIXELS, MIN_SHARE = 3, 0.15  # confirmed pixels, thinned, that a superpixel needs to count as measured
+SLOPE_DAMPING = 75.0  # px^2 x px: keeps the slope of small superpixels near zero
+SAME_SURFACE_PX = 1.0  # neighbouring planes that predict each other to within this are one surface
+SAME_COLOUR = 12.0  # CIELAB distance at which a neighbour's say falls to 1/e
+FIRMING_ROUNDS = 4
+STEP_COST = 3.0  # CIELAB distance that one more superpixel on the way is worth
+HIDDEN_PX = 1.5  # a surface this much nearer than what the right view shows at its place would be seen
+MAX_FORBIDDEN = 0.3  # share of a superpixel that may contradict the right view
+REACH_PX = 20.0  # a plane keeps its slope this far from where it was measured, then its level
+MAX_WAY = 150.0  # CIELAB distance plus steps after which a pixel's depth stays unknown
+OVERSHOOT = 0.15  # planes may leave the measured range by this share of it
+
+Array = NDArray[np.float64]
+Labels = NDArray[np.int32]
+Index = NDArray[np.intp] | np.intp
+
+
+@dataclass(frozen=True)
+class RightView:
+    """What the right view is known to show: disparity HxW (right frame, larger = nearer) where `confirmed`."""
+
+    disparity: FloatMap
+    confirmed: BoolMap
+
+
+@dataclass(frozen=True)
+class Superpixels:
+    """labels: HxW, 0..count-1. colour: count x 3 CIELAB. neighbours: pairs (i, j), i < j, that share a border."""
+
+    labels: Labels
+    count: int
+    colour: Array
+    centre: Array
+    area: Array
+    neighbours: tuple[NDArray[np.intp], NDArray[np.intp]]
+
+
+def right_view(flow: Flow, tolerance_px: float) -> RightView:
+    """The right view's disparity by the backward flow, trusted where it leads back to within `tolerance_px`."""
+    confirmed = round_trip_error(reversed_flow(flow)) <= tolerance_px
+    return RightView(np.ascontiguousarray(flow.backward[..., 0]), confirmed)
+
+
+def surface_disparity(
+    superpixels: Superpixels, raw: FloatMap, confirmed: BoolMap, ground: BoolMap, right: RightView
+) -> FloatMap:
+    """HxW float32: the disparity of each pixel's surface, NaN where no surface reaches.
+
+    superpixels: of the left view. raw: HxW disparity px. confirmed: HxW, where raw is trusted. ground: HxW, what planes
+    may spread over (not sky).
+    """
+    planes, measured = _fitted(superpixels, raw, confirmed)
+    if not measured.any():
+        return np.full(raw.shape, np.nan, np.float32)
+    origin = _spread(superpixels, planes, measured, ground, right)
+    here = np.arange(superpixels.count)
+    disparity = _evaluate(_carried(planes, superpixels.centre, np.maximum(origin, 0), here), superpixels.labels)
+    low, high = np.percentile(raw[confirmed], (0.5, 99.5))
+    spare = OVERSHOOT * (high - low)
+    disparity = np.clip(disparity, low - spare, high + spare)
+    disparity[(origin < 0)[superpixels.labels]] = np.nan
+    return disparity.astype(np.float32)
+
+
+def own_surface(superpixels: Superpixels, raw: FloatMap, confirmed: BoolMap) -> FloatMap:
+    """HxW float32: the plane of each pixel's own superpixel, NaN where that has too few confirmed pixels."""
+    planes, measured = _fitted(superpixels, raw, confirmed)
+    disparity = _evaluate(planes, superpixels.labels)
+    disparity[~measured[superpixels.labels]] = np.nan
+    return disparity.astype(np.float32)
+
+
+def cut(left: Picture) -> Superpixels:
+    """Compact superpixels: OpenCV's watershed from a grid of seeds STEP_PX apart on the smoothed photograph."""
+    height, width = left.shape[:2]
+    rows, columns = (np.arange(STEP_PX // 2, side, STEP_PX) for side in (height, width))
+    count = len(rows) * len(columns)
+    markers = np.zeros((height, width), np.int32)
+    markers[np.ix_(rows, columns)] = np.arange(1, count + 1).reshape(len(rows), len(columns))
+    cv2.watershed(cv2.GaussianBlur(left, (0, 0), 1.0), markers)
+    labels = _without_lines(markers) - 1
+    area = np.maximum(np.bincount(labels.ravel(), minlength=count), 1).astype(np.float64)
+    lab = cv2.cvtColor(left, cv2.COLOR_RGB2LAB)
+    y, x = np.indices(labels.shape, np.float32)
+    means = [np.bincount(labels.ravel(), channel.ravel(), count) / area for channel in (*cv2.split(lab), x, y)]
+    return Superpixels(labels, count, np.stack(means[:3], 1), np.stack(means[3:], 1), area, _neighbours(labels, count))
+
+
+def _without_lines(markers: Labels) -> Labels:
+    """Give the pixels on watershed lines (-1) to a superpixel beside them."""
+    labels = np.maximum(markers, 0)
+    for _ in range(3):
+        grown = cv2.dilate(labels.astype(np.float32), np.ones((3, 3), np.uint8)).astype(np.int32)
+        labels = np.where(labels > 0, labels, grown)
+    return np.maximum(labels, 1)
+
+
+def _neighbours(labels: Labels, count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    first = np.concatenate([labels[:, :-1].ravel(), labels[:-1].ravel()]).astype(np.int64)
+    second = np.concatenate([labels[:, 1:].ravel(), labels[1:].ravel()]).astype(np.int64)
+    low, high = np.minimum(first, second), np.maximum(first, second)
+    border = np.zeros(0, np.int64) if count < 2 else np.unique((low * count + high)[low != high])
+    return (border // count).astype(np.intp), (border % count).astype(np.intp)
+
+
+def _fitted(superpixels: Superpixels, raw: FloatMap, confirmed: BoolMap) -> tuple[Array, BoolMap]:
+    """count x 3 planes of the superpixels, firmed, and which of them have enough confirmed pixels to count."""
+    moments = _robust_moments(superpixels.labels, superpixels.count, raw, confirmed)
+    measured = moments[:, 0] >= np.maximum(MIN_PIXELS, MIN_SHARE * superpixels.area / THIN**2)
+    return _firmed(superpixels, np.where(measured[:, None], moments, 0.0), measured), measured
+
+
+def _robust_moments(labels: Labels, count: int, raw: FloatMap, confirmed: BoolMap) -> Array:
+    """Moments of the confirmed pixels of each superpixel, those off its plane left out after a first fit, twice.
+
+    A plane of three parameters does not need every pixel: every THIN-th row and column will do.
+    """
+    labels, raw, confirmed = labels[::THIN, ::THIN], raw[::THIN, ::THIN], confirmed[::THIN, ::THIN]
+    moments = _moments(labels, count, raw, confirmed)
+    for _ in range(2):
+        off = np.abs(_evaluate(_planes(moments), labels, THIN) - raw)
+        moments = _moments(labels, count, raw, confirmed & (off < INLIER_PX))
+    return moments
+
+
+def _moments(labels: Labels, count: int, raw: FloatMap, where: BoolMap) -> Array:
+    """count x 9: sums of 1, x, y, d, xx, xy, yy, xd, yd; they add up over superpixels."""
+    y, x = (part.astype(np.float64) * THIN for part in np.nonzero(where))
+    d = raw[where].astype(np.float64)
+    parts = (np.ones_like(x), x, y, d, x * x, x * y, y * y, x * d, y * d)
+    return np.stack([np.bincount(labels[where], part, count) for part in parts], 1)
+
+
+def _planes(moments: Array) -> Array:
+    """count x 3: (a, b, c) of d = a + b x + c y by damped least squares; zero where there is nothing to fit."""
+    n = np.maximum(moments[:, 0], 1e-6)
+    x, y, d, xx, xy, yy, xd, yd = (moments[:, k] / n for k in range(1, 9))
+    damping = SLOPE_DAMPING / n
+    var_x, cov, var_y = xx - x * x + damping, xy - x * y, yy - y * y + damping
+    slope_x, slope_y = xd - x * d, yd - y * d
+    determinant = np.maximum(var_x * var_y - cov * cov, 1e-6)
+    b = (slope_x * var_y - slope_y * cov) / determinant
+    c = (slope_y * var_x - slope_x * cov) / determinant
+    return np.stack([d - b * x - c * y, b, c], 1)
+
+
+def _evaluate(planes: Array, labels: Labels, pitch: int = 1) -> Array:
+    """HxW: each pixel's superpixel's plane at that pixel; `pitch`: px between the rows and columns of `labels`."""
+    height, width = labels.shape
+    a, b, c = (planes[:, k][labels] for k in range(3))
+    value: Array = a + b * pitch * np.arange(width) + c * pitch * np.arange(height)[:, None]
+    return value
+
+
+def _firmed(superpixels: Superpixels, moments: Array, measured: BoolMap) -> Array:
+    """Planes after neighbours on the same surface have added their moments, FIRMING_ROUNDS times."""
+    i, j = superpixels.neighbours
+    weight = np.exp(-_colour_distance(superpixels) / SAME_COLOUR)
+    planes = _planes(moments)
+    for _ in range(FIRMING_ROUNDS):
+        apart = np.maximum(_step(planes, superpixels.centre, i, j), _step(planes, superpixels.centre, j, i))
+        together = np.where((apart < SAME_SURFACE_PX) & measured[i] & measured[j], weight, 0.0)[:, None]
+        firmer = moments.copy()
+        np.add.at(firmer, i, together * moments[j])
+        np.add.at(firmer, j, together * moments[i])
+        moments = firmer
+        planes = _planes(moments)
+    return planes
+
+
+def _step(planes: Array, centre: Array, one: NDArray[np.intp], other: NDArray[np.intp]) -> Array:
+    """How far the plane of `one` misses that of `other` at the other's centre, px."""
+    x, y = centre[other].T
+    difference = planes[one] - planes[other]
+    step: Array = np.abs(difference[:, 0] + difference[:, 1] * x + difference[:, 2] * y)
+    return step
+
+
+def _colour_distance(superpixels: Superpixels) -> Array:
+    i, j = superpixels.neighbours
+    distance: Array = np.linalg.norm(superpixels.colour[i] - superpixels.colour[j], axis=1)
+    return distance
+
+
+def _carried(planes: Array, centre: Array, source: Index, here: Index) -> Array:
+    """The planes of `source` as they arrive at `here`: a slope is not believed farther than REACH_PX from home."""
+    way = centre[here] - centre[source]
+    length = np.maximum(np.linalg.norm(way, axis=-1, keepdims=True), 1e-6)
+    unbelieved = way * np.maximum(1 - REACH_PX / length, 0)
+    carried = planes[source].copy()
+    carried[..., 0] -= (carried[..., 1:] * unbelieved).sum(-1)
+    return carried
+
+
+def _spread(
+    superpixels: Superpixels, planes: Array, measured: BoolMap, ground: BoolMap, right: RightView
+) -> NDArray[np.intp]:
+    """Which superpixel's plane each superpixel takes, -1 for none.
+
+    Dijkstra's algorithm from all measured superpixels at once. A plane that the right view forbids somewhere stops
+    there; if every plane that arrives is forbidden, the farthest of them is taken.
+    """
+    on_ground = np.bincount(superpixels.labels.ravel(), ground.ravel(), superpixels.count) > 0.3 * superpixels.area
+    open_to_spread = on_ground & ~measured
+    i, j = superpixels.neighbours
+    start, end, costs = np.concatenate([i, j]), np.concatenate([j, i]), np.tile(_colour_distance(superpixels), 2)
+    order = np.argsort(start, kind="stable")
+    start, end, costs = start[order], end[order], costs[order] + STEP_COST
+    first = np.searchsorted(start, np.arange(superpixels.count + 1)).tolist()  # of each superpixel's ways
+    ends, steps = end.tolist(), costs.tolist()
+    forbidden = _Forbidden(superpixels, planes, right)
+    origin = np.where(measured, np.arange(superpixels.count), -1).astype(np.intp)
+    refused: dict[int, int] = {}
+    leaving = measured[start] & open_to_spread[end]
+    queue = list(zip(costs[leaving].tolist(), end[leaving].tolist(), start[leaving].tolist(), strict=True))
+    heapq.heapify(queue)
+    tried: set[tuple[int, int]] = set()
+    while queue:
+        cost, here, source = heapq.heappop(queue)
+        if origin[here] >= 0 or (here, source) in tried:
+            continue
+        tried.add((here, source))
+        if forbidden.share(here, source) > MAX_FORBIDDEN:
+            if here not in refused or forbidden.at(here, source) < forbidden.at(here, refused[here]):
+                refused[here] = source
+            continue
+        origin[here] = source
+        for to, more in zip(ends[first[here] : first[here + 1]], steps[first[here] : first[here + 1]], strict=True):
+            if origin[to] < 0 and open_to_spread[to] and cost + more <= MAX_WAY:
+                heapq.heappush(queue, (cost + more, to, source))
+    for here, source in refused.items():
+        if origin[here] < 0:
+            origin[here] = source
+    return origin
+
+
+class _Forbidden:
+    """Asks the right view whether a superpixel can lie on a plane."""
+
+    def __init__(self, superpixels: Superpixels, planes: Array, right: RightView) -> None:
+        flat = superpixels.labels.ravel()
+        self._pixels = np.argsort(flat, kind="stable")
+        self._start = np.concatenate([[0], np.cumsum(np.bincount(flat, minlength=superpixels.count))])
+        self._width = superpixels.labels.shape[1]
+        self._superpixels, self._planes, self._right = superpixels, planes, right
+
+    def at(self, here: int, source: int) -> float:
+        """Disparity of the source's plane at the centre of `here`."""
+        x, y = self._superpixels.centre[here]
+        a, b, c = self._plane(here, source)
+        return float(a + b * x + c * y)
+
+    def share(self, here: int, source: int) -> float:
+        """Share of the pixels of `here` that, on the source's plane, would hide what the right view shows."""
+        pixels = self._pixels[self._start[here] : self._start[here + 1]]
+        if not len(pixels):
+            return 0.0
+        y, x = np.divmod(pixels, self._width)
+        a, b, c = self._plane(here, source)
+        disparity = a + b * x + c * y
+        seen_at = np.rint(x - disparity).astype(np.intp)
+        inside = (seen_at >= 0) & (seen_at < self._width)
+        at = (y[inside], seen_at[inside])
+        nearer = self._right.confirmed[at] & (disparity[inside] > self._right.disparity[at] + HIDDEN_PX)
+        return float(nearer.sum()) / len(pixels)
+
+    def _plane(self, here: int, source: int) -> Array:
+        return _carried(self._planes, self._superpixels.centre, np.intp(source), np.intp(here))

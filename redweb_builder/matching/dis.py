@@ -1,0 +1,96 @@
+"""DIS flow (Kroeger et al. 2016) as OpenCV has it, without a network: also for what must start at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import cv2
+import numpy as np
+
+from redweb_builder.matching.consistency import round_trip_error
+from redweb_builder.types import FloatMap, Flow, Picture
+
+FAR_APART = 0.04  # of the width: views displaced by more are also matched from there, since DIS starts from nothing
+COARSE_PX = 112  # longer side of the pictures that the displacement is looked for in
+MOST_ACROSS, MOST_UP = 0.4, 0.1  # of width and height
+FAINT = 10.0  # grey levels: gradients below have less and less of a say
+MIN_EDGES = 10.0  # pixels of one direction in both; blank pictures have no place
+CONFIRMED_PX = 1.0
+GAIN = 0.02  # of all pixels
+
+Displacement = tuple[int, int]
+
+
+def dis_flow(
+    first: Picture, second: Picture, patch_stride: int = 2, iterations: int = 50, start: Displacement = (0, 0)
+) -> FloatMap:
+    """DIS flow from one HxW uint8 picture to another: HxWx2 float32 px. start: what the search begins at, whole px.
+
+    The second picture is moved by it: a flow to begin with, which OpenCV takes too, is a candidate at every scale and
+    makes a worse flow than none.
+    """
+    x, y = start
+    if x or y:
+        back = np.array([[1, 0, -x], [0, 1, -y]], np.float32)
+        size = (second.shape[1], second.shape[0])
+        second = np.asarray(cv2.warpAffine(second, back, size, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+    flow: FloatMap = dis_estimator(patch_stride, iterations).calc(first, second, None)
+    return flow + np.asarray(start, np.float32)
+
+
+def displacement(left: Picture, right: Picture) -> Displacement | None:
+    """By how much the right view, as a whole, lies beside the left one, px; None where it is too little to matter.
+
+    left, right: HxW uint8. Cameras turned outwards or inwards, or cropped apart, move everything by a tenth of the
+    width and more. Edges of both views, by direction and not by strength, are laid over one another in every position.
+    """
+    shrink = COARSE_PX / max(left.shape)
+    height, width = (max(1, round(side * shrink)) for side in left.shape)
+    small = (cv2.resize(view, (width, height), interpolation=cv2.INTER_AREA) for view in (left, right))
+    one, other = (_directions(view) for view in small)
+    up, across = round(MOST_UP * height), round(MOST_ACROSS * width)
+    around = cv2.copyMakeBorder(other, up, up, across, across, cv2.BORDER_CONSTANT)
+    alike = sum(cv2.matchTemplate(around[..., axis], one[..., axis], cv2.TM_CCORR) for axis in (0, 1))
+    x, y = np.arange(-across, across + 1), np.arange(-up, up + 1)[:, None]
+    overlap = (width - np.abs(x)) * (height - np.abs(y))
+    row, column = np.unravel_index(np.argmax(alike / np.sqrt(overlap)), overlap.shape)  # what chance gives grows so
+    if alike[row, column] < MIN_EDGES:
+        return None
+    found = round(x[column] / shrink), round(y[row, 0] / shrink)
+    return found if np.hypot(*found) > FAR_APART * left.shape[1] else None
+
+
+def surer(flow: Flow, other: Flow) -> Flow:
+    """The second flow of a pair where it leads back to where it came from at plainly more pixels, else the first."""
+    return other if confirmed_share(other) > confirmed_share(flow) + GAIN else flow
+
+
+def confirmed_share(flow: Flow) -> float:
+    """Share of the left view's pixels that the flow leads back to within CONFIRMED_PX of where they were."""
+    return float((round_trip_error(flow) < CONFIRMED_PX).mean())
+
+
+def _directions(grey: Picture) -> FloatMap:
+    gradient = np.stack([cv2.Sobel(grey, cv2.CV_32F, *axis) for axis in ((1, 0), (0, 1))], -1)
+    return np.asarray(gradient / (np.linalg.norm(gradient, axis=-1, keepdims=True) + FAINT), np.float32)
+
+
+@contextmanager
+def one_opencv_thread() -> Iterator[None]:
+    """Pairs run side by side; OpenCV's own threads would also make DIS depend on how many cores a machine has."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+def dis_estimator(patch_stride: int, iterations: int) -> cv2.DISOpticalFlow:
+    """OpenCV's estimator at full resolution."""
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    dis.setFinestScale(0)
+    dis.setPatchStride(patch_stride)
+    dis.setGradientDescentIterations(iterations)
+    return dis

@@ -1,0 +1,1 @@
+"""Sky and far field of a photograph."""

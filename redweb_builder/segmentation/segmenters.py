@@ -1,0 +1,226 @@
+"""Photograph -> probability of sky and of far-capable background (mountains, water, skyline)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import kornia
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from redweb_builder.device import autocast
+from redweb_builder.segmentation.sky_network import MEAN, SKY_BIAS, STD, SkyNetwork, input_size, sky_far_rest
+from redweb_builder.types import FloatMap, Picture, Regions
+from redweb_builder.weights import HUB_TIMEOUT_S, Weights, WeightsUnavailable, sha256_of
+
+# ConvNeXt UPerNet on ADE20K, converted from OpenMMLab's (MIT); smp's SegFormer encoders carry a non-commercial licence.
+DEFAULT_HUB_MODEL = "smp-hub/upernet-convnext-tiny"
+ADE20K_CLASSES = 150
+ADE20K_SKY = [2]
+ADE20K_FAR = [16, 21, 26, 48, 60, 68, 128]  # mountain, water, sea, skyscraper, river, hill, lake
+SHIPPED = Path(__file__).with_name("segmenter.safetensors")  # and .sha256 beside it; `train-segmenter` makes both
+NETWORK_SIDE = 512
+
+
+class Segmenter(Protocol):
+    """Pictures of any sizes in, Regions of the same sizes out, in order."""
+
+    @property
+    def name(self) -> str:
+        """What the manifest calls it."""
+        ...
+
+    @property
+    def weights(self) -> Weights | None:
+        """The weight file, if it needs one."""
+        ...
+
+    def __call__(self, pictures: Sequence[Picture]) -> list[Regions]:
+        """Regions of each picture."""
+        ...
+
+
+def load_segmenter(choice: str, weights: Path | None, device: torch.device) -> tuple[Segmenter, str]:
+    """The segmenter of "auto", "builtin", "none" or a Hugging Face id, and a sentence for people about the choice.
+
+    "auto" is DEFAULT_HUB_MODEL if it can be had (path, cache, hub), else the built-in network. Raises
+    WeightsUnavailable for an explicit choice that cannot be had, and for a damaged installation; ValueError
+    for weights with a choice that takes none.
+    """
+    if choice in ("none", "builtin") and weights is not None:
+        raise ValueError(f"segmenter {choice} takes no weights: leave out {weights}, or name the network it belongs to")
+    if choice == "none":
+        return NoRegions(), "no segmentation: sky and far field stay as the flow left them"
+    if choice == "builtin":
+        return BuiltinSegmenter(device), "built-in segmentation network (comes with the program)"
+    model = DEFAULT_HUB_MODEL if choice == "auto" else choice
+    try:
+        network = SmpSegmenter(model, weights, device)
+        return network, f"{network.name} (from {network.weights.path.parent})"
+    except WeightsUnavailable as problem:
+        if choice != "auto" or weights is not None:
+            raise
+        return BuiltinSegmenter(device), f"built-in segmentation network (default: no other could be had; {problem})"
+
+
+class NoRegions:
+    """No sky and no far field anywhere."""
+
+    name = "none"
+    weights: Weights | None = None
+
+    def __call__(self, pictures: Sequence[Picture]) -> list[Regions]:
+        """All-zero Regions."""
+        return [Regions(*np.zeros((2, *picture.shape[:2]), np.float32)) for picture in pictures]
+
+
+class BuiltinSegmenter:
+    """The small network that comes with the program (sky_network.py; docs/segmenter.md is its model card)."""
+
+    name = "builtin"
+
+    def __init__(self, device: torch.device, file: Path = SHIPPED, sky_bias: float = SKY_BIAS) -> None:
+        """file: weights as `train-segmenter` writes them, their checksum beside them. sky_bias: added to sky's logit.
+
+        Raises WeightsUnavailable.
+        """
+        self.weights: Weights | None = Weights(file, "package", _checked(file))
+        self.device, self.sky_bias = device, sky_bias
+        network = SkyNetwork()
+        try:
+            network.load_state_dict(load_file(file))
+        except (RuntimeError, SafetensorError) as error:
+            raise WeightsUnavailable(f"{file} is not of this version's network: {error}") from error
+        self.network = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def __call__(self, pictures: Sequence[Picture]) -> list[Regions]:
+        """Regions of each picture; edges follow the photograph.
+
+        On a GPU pictures of one shape go together. On CPU each goes alone, so that a result does not depend on the
+        rest of the batch; together they would be no faster.
+        """
+        sizes = [input_size(*picture.shape[:2]) for picture in pictures]
+        maps: dict[int, tuple[FloatMap, FloatMap]] = {}
+        for size in dict.fromkeys(sizes):
+            same = [index for index, own in enumerate(sizes) if own == size]
+            for part in [same] if self.device.type == "cuda" else [[index] for index in same]:
+                small = [cv2.resize(pictures[index], size[::-1], interpolation=cv2.INTER_AREA) for index in part]
+                maps |= dict(zip(part, self._sky_and_far(np.stack(small)), strict=True))
+        with ThreadPoolExecutor() as pool:
+            return list(pool.map(lambda index: snapped(pictures[index], *maps[index]), range(len(pictures))))
+
+    @torch.inference_mode()
+    def _sky_and_far(self, pictures: Picture) -> list[tuple[FloatMap, FloatMap]]:
+        """BxHxWx3 uint8 -> of each picture the probabilities of sky and of far field, HxW float32."""
+        tensor = torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2)  # a view in channels_last
+        with autocast(self.device):
+            logits = self.network(tensor.float() / 255).float()
+        logits[:, 0] += self.sky_bias
+        sky, far, _ = sky_far_rest(logits).cpu().numpy().transpose(1, 0, 2, 3)
+        return list(zip(sky, far, strict=True))
+
+
+def _checked(file: Path) -> str:
+    """The SHA-256 of a file, which must be the one beside it. Raises WeightsUnavailable."""
+    told = file.with_name(f"{file.name}.sha256")
+    if not file.is_file() or not told.is_file():
+        raise WeightsUnavailable(f"{file} or its .sha256 is missing: install redweb-builder anew")
+    found = sha256_of(file)
+    if told.read_text().split()[:1] != [found]:
+        raise WeightsUnavailable(f"{file} is damaged: its SHA-256 is not the one in {told.name}. Install it anew")
+    return found
+
+
+class SmpSegmenter:
+    """A segmentation-models-pytorch network with the 150 ADE20K classes, saved by its `save_pretrained`."""
+
+    def __init__(self, model: str, weights: Path | None, device: torch.device) -> None:
+        """model: Hugging Face id. weights: folder with config.json and model.safetensors (or that file).
+
+        Raises WeightsUnavailable.
+        """
+        import segmentation_models_pytorch as smp
+
+        folder, origin = _model_folder(model, weights)
+        file = folder / "model.safetensors"
+        self.name = model if weights is None else folder.name
+        self.weights: Weights = Weights(file, origin, sha256_of(file))
+        self.device = device
+        try:
+            network: Any = smp.from_pretrained(str(folder), encoder_weights=None)
+        except Exception as error:  # whatever a wrong or damaged file makes the loader raise
+            raise WeightsUnavailable(f"{folder} cannot be loaded as a segmentation network: {error}") from error
+        self.network = network.eval().to(device)
+        if self._probabilities(np.zeros((1, 64, 64, 3), np.uint8)).shape[1] != ADE20K_CLASSES:
+            raise WeightsUnavailable(f"{folder} is not an ADE20K network: it must have {ADE20K_CLASSES} classes")
+
+    def __call__(self, pictures: Sequence[Picture]) -> list[Regions]:
+        """Regions of each picture; the network sees it at 512 px, edges follow the photograph."""
+        return [self._regions(picture) for picture in pictures]
+
+    def _regions(self, picture: Picture) -> Regions:
+        height, width = picture.shape[:2]
+        shrink = NETWORK_SIDE / max(height, width)
+        size = (max(32, round(width * shrink / 32) * 32), max(32, round(height * shrink / 32) * 32))
+        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if shrink < 1 else cv2.INTER_LINEAR)
+        probabilities = self._probabilities(small[None])[0]
+        sky, far = (probabilities[classes].sum(0).cpu().numpy() for classes in (ADE20K_SKY, ADE20K_FAR))
+        return snapped(picture, sky, far)
+
+    @torch.inference_mode()
+    def _probabilities(self, pictures: Picture) -> torch.Tensor:
+        """BxHxWx3 uint8 -> Bx150xHxW float32, summing to 1 over the classes."""
+        tensor = torch.from_numpy(pictures).permute(0, 3, 1, 2).to(self.device).float() / 255
+        tensor = (tensor - tensor.new_tensor(MEAN)[:, None, None]) / tensor.new_tensor(STD)[:, None, None]
+        with autocast(self.device):
+            logits = self.network(tensor)
+        return F.softmax(logits.float(), 1)
+
+
+def _model_folder(model: str, weights: Path | None) -> tuple[Path, str]:
+    """The folder that holds config.json and model.safetensors, and where it came from."""
+    if weights is not None:
+        folder = weights.parent if weights.is_file() else weights
+        missing = [name for name in ("config.json", "model.safetensors") if not (folder / name).is_file()]
+        if missing:
+            raise WeightsUnavailable(f"{folder} lacks {' and '.join(missing)} of a saved segmentation network")
+        return folder, "path"
+    from huggingface_hub import snapshot_download
+
+    wanted = ["config.json", "model.safetensors"]
+    for origin, offline in (("cache", True), ("hub", False)):
+        try:
+            found = Path(
+                snapshot_download(model, allow_patterns=wanted, local_files_only=offline, etag_timeout=HUB_TIMEOUT_S)
+            )
+        except Exception as error:  # the hub client raises a dozen unrelated types for "cannot be had"
+            problem = error
+            continue
+        if all((found / name).is_file() for name in wanted):
+            return found, origin
+        problem = FileNotFoundError(f"{model} has no {' or '.join(wanted)}")
+    reason = (str(problem).splitlines() or [type(problem).__name__])[0]
+    raise WeightsUnavailable(f"{model} is not in the hub's cache and the hub gave none: {reason}")
+
+
+def snapped(picture: Picture, sky: FloatMap, far: FloatMap) -> Regions:
+    """Small probability maps -> Regions at the picture's size whose edges follow the photograph.
+
+    Fast guided filter (He and Sun, 2015) of kornia with the photograph as guide.
+    """
+    height, width = picture.shape[:2]
+    maps = np.stack([cv2.resize(m, (width, height), interpolation=cv2.INTER_LINEAR) for m in (sky, far)])
+    if not maps.any():
+        return Regions(*maps.astype(np.float32))
+    guide = torch.tensor(picture).permute(2, 0, 1)[None].float() / 255
+    radius = max(4, round(max(height, width) / 64))
+    soft = kornia.filters.guided_blur(guide, torch.from_numpy(maps)[None].float(), 2 * radius + 1, 1e-4, subsample=4)
+    sky, far = soft[0].clamp(0, 1).numpy()
+    return Regions(sky, np.minimum(far, 1 - sky))
