@@ -245,14 +245,14 @@ def train(model: str, backbone: str | None, data: tuple[str, ...], out: Path, ov
     Interrupted, it goes on where it stopped when the same command is given again. Several GPUs or machines: start it
     with torchrun.
     """
-    from trainer.console import TrainDisplay, counting, print_training, trainer_errors_for_people
+    from trainer.commands.console import TrainDisplay, counting, print_training, trainer_errors_for_people
 
     with trainer_errors_for_people():
         from dataclasses import replace
 
         from redweb_builder.device import keep_freed_memory
-        from trainer.config import preset
-        from trainer.start import train_metric_depth, train_relative_depth, weighted_path
+        from trainer.config import preset, weighted_path
+        from trainer.train import train_metric_depth, train_relative_depth
 
         keep_freed_memory()
         settings = {name: value for name, value in told.items() if value is not None}
@@ -305,7 +305,7 @@ def train_segmenter(
     Writes OUT/segmenter.safetensors and its checksum, the two files that the package ships. Interrupted, it goes on
     where it stopped when the same command is given again.
     """
-    from trainer.console import TrainDisplay, counting, trainer_errors_for_people
+    from trainer.commands.console import TrainDisplay, counting, trainer_errors_for_people
 
     with trainer_errors_for_people():
         from trainer.config import TrainConfig
@@ -356,13 +356,13 @@ def evaluate(
     A network of metric depth, on a set in metres, gets the columns of Eigen et al. 2014 beside the paper's own rows and
     the mean depth.
     """
-    from trainer.console import counting, print_rows, trainer_errors_for_people
+    from trainer.commands.console import counting, print_rows, trainer_errors_for_people
 
     with trainer_errors_for_people():
         from redweb_builder.device import choose_device
-        from trainer import evaluate as evaluation
         from trainer.checkpoint import read_header, weights_file
-        from trainer.evaluate_metric import evaluate_metric, in_metres, metric_networks
+        from trainer.evaluation import evaluate as evaluation
+        from trainer.evaluation.evaluate_metric import evaluate_metric, in_metres, metric_networks
 
         where = choose_device(device)
         predictors = {str(path): evaluation.predictor(path, where) for path in (checkpoint, *against)}
@@ -394,7 +394,7 @@ def predict(checkpoint: Path, source: Path, out: Path, side_by_side: bool, devic
 
     Relative depth: 65535 = nearest. A network of metric depth: millimetres.
     """
-    from trainer.console import trainer_errors_for_people
+    from trainer.commands.console import trainer_errors_for_people
 
     with trainer_errors_for_people():
         from redweb_builder.device import choose_device
@@ -421,7 +421,7 @@ def predict(checkpoint: Path, source: Path, out: Path, side_by_side: bool, devic
 @click.argument("out", type=click.Path(path_type=Path))
 def convert_nyu(source: Path, out: Path) -> None:
     """Write NYU Depth v2 in any form as OUT/rgb/*.png, OUT/depth/*.png (16 bit, millimetres) and OUT/split.csv."""
-    from trainer.console import counting, trainer_errors_for_people
+    from trainer.commands.console import counting, trainer_errors_for_people
 
     with trainer_errors_for_people():
         from trainer.data.nyu_convert import convert_nyu
@@ -447,7 +447,7 @@ def export(path: Path, form: str, out: Path | None, keys: tuple[str, ...]) -> No
     A data set goes out as people left it; a network is checked against what was written.
     """
     if form in ("onnx", "torchscript", "safetensors"):
-        from trainer.console import trainer_errors_for_people
+        from trainer.commands.console import trainer_errors_for_people
 
         with trainer_errors_for_people():
             from trainer.export import export_checkpoint

@@ -17,12 +17,12 @@ import click
 import torch
 
 from redweb_builder.device import choose_device
+from trainer.commands.console import TrainDisplay, print_rows
 from trainer.config import preset
-from trainer.console import TrainDisplay, print_rows
-from trainer.evaluate import write_report
-from trainer.evaluate_metric import evaluate_metric, metric_networks
+from trainer.evaluation.evaluate import write_report
+from trainer.evaluation.evaluate_metric import evaluate_metric, metric_networks
 from trainer.models.encoder_weights import LITE0
-from trainer.start import train_metric_depth
+from trainer.train import train_metric_depth
 
 
 @click.command()

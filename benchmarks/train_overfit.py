@@ -23,13 +23,13 @@ import numpy as np
 
 from samples.scenes import Kind, render
 from trainer.config import LOSS_NAMES, TrainConfig
+from trainer.data.depth_set import Layout
 from trainer.data.draws import Draws, Source
-from trainer.data.sets import Layout
 from trainer.data.transforms import squeezed
-from trainer.evaluate import judge_on
-from trainer.loop import train
+from trainer.evaluation.validation import judge_on
 from trainer.progress import Progress
-from trainer.recipe import relative_depth
+from trainer.training.loop import train
+from trainer.training.recipe import relative_depth
 from trainer.types import DepthSample
 
 KINDS: tuple[Kind, ...] = ("outdoor", "indoor")

@@ -23,10 +23,10 @@ from rich.table import Table
 from benchmarks.ground_truth import family
 from redweb_builder.builder import build
 from redweb_builder.config import BuildConfig
+from trainer.commands.console import TrainDisplay
 from trainer.config import LOSS_NAMES, TrainConfig
-from trainer.console import TrainDisplay
-from trainer.evaluate import Row, evaluate, predictor
-from trainer.start import train_relative_depth
+from trainer.evaluation.evaluate import Row, evaluate, predictor
+from trainer.train import train_relative_depth
 
 ROUNDS = 3
 

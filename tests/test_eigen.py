@@ -24,16 +24,17 @@ from trainer.config import preset
 from trainer.data.eigen_transforms import Augmentation, Change, changed, drawn
 from trainer.data.pictures import read_rgb
 from trainer.data.transforms import transformed
+from trainer.eigen_geometry import MAP, TARGET
+from trainer.evaluation.metrics import depth_figures, depth_sums
 from trainer.export import export_checkpoint
 from trainer.losses.scale_invariant_log import scale_invariant_log_loss
-from trainer.metric_recipe import metric_depth, scale_invariant_log
-from trainer.metrics import depth_figures, depth_sums
 from trainer.models import eigen
-from trainer.models.eigen import COARSE, FINE, MAP, TARGET, Coarse, Eigen
+from trainer.models.eigen import COARSE, FINE, Coarse, Eigen
 from trainer.models.imagenet_start import imagenet_start
 from trainer.predict import as_frame, filled, predict_metres
 from trainer.progress import Progress
-from trainer.start import train_metric_depth
+from trainer.train import train_metric_depth
+from trainer.training.metric_recipe import metric_depth, scale_invariant_log
 from trainer.types import Batch, DepthSample
 
 CPU = torch.device("cpu")
@@ -219,7 +220,7 @@ def test_the_rates_are_the_papers(monkeypatch: pytest.MonkeyPatch, narrow: None)
     config = replace(preset("eigen"), learning_rate=1.0)
 
     def rates(found: bool) -> list[list[float]]:
-        monkeypatch.setattr("trainer.metric_recipe.imagenet_start", lambda *_: (found, ""))
+        monkeypatch.setattr("trainer.training.metric_recipe.imagenet_start", lambda *_: (found, ""))
         recipe = metric_depth(config, torch.zeros(MAP))
         made = []
         for phase in recipe.phases:
@@ -493,7 +494,7 @@ def test_a_bad_first_step_of_a_phase_costs_one_step(
         loss, scalars = scale_invariant_log(z, batch, uniform)
         return (loss * torch.nan if calls[0] in (bad - 1, bad) else loss), scalars
 
-    monkeypatch.setattr("trainer.metric_recipe.scale_invariant_log", poisoned)
+    monkeypatch.setattr("trainer.training.metric_recipe.scale_invariant_log", poisoned)
     summary = train_metric_depth([(nyu, 1.0)], config, tmp_path)
     assert summary.skipped == (1 if joint else 2)
     network = load_network(tmp_path / "last.safetensors")
@@ -502,7 +503,7 @@ def test_a_bad_first_step_of_a_phase_costs_one_step(
 
 
 def test_frames_are_decoded_once(nyu: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from trainer.data import nyu_files
+    from trainer.data.readers import nyu_files
 
     read: list[str] = []
 

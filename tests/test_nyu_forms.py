@@ -15,8 +15,9 @@ from scipy.io import savemat
 
 from cli import main
 from trainer.data.nyu_convert import convert_nyu
-from trainer.data.nyu_files import is_list, read_metres
-from trainer.data.sets import open_data, split
+from trainer.data.open import open_data
+from trainer.data.readers.nyu_files import is_list, read_metres
+from trainer.data.splits import split
 from trainer.types import DataError
 
 Save = Callable[..., Path]

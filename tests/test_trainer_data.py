@@ -17,10 +17,13 @@ from torchvision.transforms import v2
 
 from redweb_builder.store import png_of_label
 from redweb_builder.types import Label, Mask
-from trainer.data.diw import read_diw
+from trainer.data.depth_set import Layout
 from trainer.data.draws import Draws, Source, batches
-from trainer.data.sets import Layout, look_over, open_data, samples_of, split
+from trainer.data.open import open_data
+from trainer.data.readers.diw import read_diw
+from trainer.data.splits import samples_of, split
 from trainer.data.transforms import augmentation, fitting_size, squeezed, transformed
+from trainer.evaluation.sanity import look_over
 from trainer.types import DataError, DepthSample
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)

@@ -20,13 +20,13 @@ from PIL import Image
 
 from cli import main
 from trainer.checkpoint import CheckpointError, load_network, load_state
-from trainer.config import TrainConfig
-from trainer.distributed import synchronised
-from trainer.loop import TrainingError
+from trainer.config import TrainConfig, weighted_path
 from trainer.models.rednet import RedNet, RedNetConfig
 from trainer.progress import Progress
-from trainer.recipe import constant, cosine, relative_depth, staircase
-from trainer.start import train_relative_depth, weighted_path
+from trainer.train import train_relative_depth
+from trainer.training.distributed import synchronised
+from trainer.training.loop import TrainingError
+from trainer.training.recipe import constant, cosine, relative_depth, staircase
 
 SETTINGS = TrainConfig(
     encoder="tu-mobilenetv3_small_050",

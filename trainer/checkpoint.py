@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from safetensors import safe_open
 from safetensors.torch import save
-from torch import Tensor, nn
+from torch import nn
 
 from redweb_builder.store import write_atomic
 from trainer.models.eigen import EigenConfig, MetricNetwork
@@ -127,8 +127,3 @@ def open_run(out: Path, identity: Mapping[str, Any], overwrite: bool) -> None:
                 "replace it with --overwrite."
             )
     write_atomic(file, (json.dumps(ours, indent=2) + "\n").encode())
-
-
-def plain(tensors: Mapping[str, Tensor]) -> dict[str, float]:
-    """Scalars of a loss as numbers."""
-    return {name: float(value) for name, value in tensors.items()}

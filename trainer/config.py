@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 LOSS_NAMES = ("ranking", "improved-ranking", "structure-guided", "ssi", "ssi-trimmed", "l2")
@@ -20,8 +21,8 @@ class TrainConfig:
     """What a training run does.
 
     model: "rednet" = relative depth (Xian et al. 2018), "eigen" = metric depth (Eigen et al. 2014), which has a size
-    and a loss of its own. backbone, joint, fine_epochs: of eigen, see metric_recipe.py; there epochs are those of the
-    coarse phase, and learning_rate is a factor on the paper's rates.
+    and a loss of its own. backbone, joint, fine_epochs: of eigen, see training/metric_recipe.py; there epochs are those
+    of the coarse phase, and learning_rate is a factor on the paper's rates.
     loss, encoder, channels, encoder_weights: see losses/, models/rednet.py, models/encoder_weights.py.
     size: side of the square training crops, px, a multiple of 32.
     batch: pictures an optimiser step, over all processes and all `accumulate` parts of it.
@@ -112,3 +113,17 @@ def preset(model: str, backbone: str | None = None) -> TrainConfig:
     if backbone:
         return TrainConfig(model=model, backbone=backbone, channels=32, batch=8, epochs=14, learning_rate=1e-3)
     return TrainConfig(model=model, batch=32, epochs=40, fine_epochs=15, learning_rate=1.0, validations=6)
+
+
+def weighted_path(told: str) -> tuple[Path, float]:
+    """ "PATH" or "PATH=WEIGHT" -> path and weight (1 without one). Raises ValueError for a weight that is none."""
+    path, equals, weight = told.rpartition("=")
+    if not equals or Path(told).exists():
+        return Path(told), 1.0
+    try:
+        value = float(weight)
+    except ValueError as error:
+        raise ValueError(f"--data {told}: the weight after = must be a number") from error
+    if not value > 0:
+        raise ValueError(f"--data {told}: the weight must be above 0")
+    return Path(path), value

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from redweb_builder.store import write_atomic
 from trainer.checkpoint import CheckpointError, load_network, read_header, save_network, weights_file
-from trainer.models.eigen import CROP, MetricNetwork
+from trainer.eigen_geometry import CROP
+from trainer.models.eigen import MetricNetwork
 
 FORMATS = ("onnx", "torchscript", "safetensors")
 ENDINGS = {"onnx": ".onnx", "torchscript": ".pt", "safetensors": ".safetensors"}

@@ -19,7 +19,8 @@ from redweb_builder.store import write_atomic
 from redweb_builder.types import FloatMap, InputError, Picture
 from trainer.data.eigen_transforms import Change, changed
 from trainer.data.transforms import as_input
-from trainer.models.eigen import CROP, FRAME, MetricNetwork
+from trainer.eigen_geometry import CROP, FRAME
+from trainer.models.eigen import MetricNetwork
 from trainer.types import DataError
 
 FILMS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")

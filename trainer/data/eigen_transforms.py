@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torchvision import tv_tensors
 
 from redweb_builder.types import FloatMap, Picture
-from trainer.models.eigen import CROP, FRAME
+from trainer.eigen_geometry import CROP, FRAME
 
 LARGEST = 1.5
 STEEPEST = 5.0  # degrees

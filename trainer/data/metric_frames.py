@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from redweb_builder.types import BoolMap
-from trainer.data.sets import DepthSet, Layout
-from trainer.models.eigen import FRAME
+from trainer.data.depth_set import DepthSet, Layout
+from trainer.eigen_geometry import FRAME
 from trainer.types import DataError, DepthSample
 
 MEMORY = 4 << 30  # bytes of frames that are kept; further ones are read each time that they are asked for

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from redweb_builder.store import write_atomic
-from trainer.data.nyu_files import SPLIT
-from trainer.data.sets import open_data
+from trainer.data.open import open_data
+from trainer.data.readers.nyu_files import SPLIT
 from trainer.types import DataError
 
 

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from trainer.losses.masked import Scalars, mean_where, safe
+from trainer.losses.pairs import TAU, ordinal_relation, random_pairs
 from trainer.losses.ranking import asked
-from trainer.pairs import TAU, ordinal_relation, random_pairs
 
 DROPPED = 0.25
 

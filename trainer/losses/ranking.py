@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trainer.losses.masked import Scalars, mean_where, safe, share_where
-from trainer.pairs import TAU, Pairs, at, ordinal_relation, random_pairs
+from trainer.losses.pairs import TAU, Pairs, at, ordinal_relation, random_pairs
 
 
 def ranking_terms(difference: Tensor, relation: Tensor) -> Tensor:

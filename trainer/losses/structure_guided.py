@@ -13,8 +13,8 @@ from torch import Tensor
 
 from trainer.losses.gradient import gradient_matching
 from trainer.losses.masked import FLATTEST, Scalars, mean_where, normalised, safe
+from trainer.losses.pairs import Pairs, edge_pairs, image_gradient, label_gradient, ordinal_relation, random_pairs
 from trainer.losses.ranking import asked
-from trainer.pairs import Pairs, edge_pairs, image_gradient, label_gradient, ordinal_relation, random_pairs
 
 TAU = 0.03
 GRADIENT_WEIGHT = 0.2

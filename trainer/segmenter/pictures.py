@@ -24,8 +24,8 @@ from redweb_builder.inputs.picture import EXTENSIONS, read_picture
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.store import write_atomic
 from redweb_builder.types import BoolMap, FloatMap, InputError, Picture
-from trainer.data.nyu import NyuFrames
 from trainer.data.pictures import by_stem, read_grey, read_rgb, same_size
+from trainer.data.readers.nyu import NyuFrames
 from trainer.segmenter.teacher import Teacher, skyline
 from trainer.types import DataError
 

@@ -18,17 +18,16 @@ from torch.optim import AdamW, Optimizer
 
 from redweb_builder.sky_network import CLASSES, ENCODER, SkyNetwork, input_size, sky_far_rest
 from redweb_builder.store import write_atomic
-from trainer.config import TrainConfig
+from trainer.config import TrainConfig, weighted_path
 from trainer.data.draws import Draws, Source
-from trainer.loop import train
 from trainer.losses.masked import Scalars, mean_where
 from trainer.models.encoder_weights import load_encoder_weights
 from trainer.progress import Judge, Summary, Verdict, Watch, silent
-from trainer.recipe import ENCODER_RATE, Phase, Recipe, cosine
 from trainer.segmenter.augment import augmented, geometry, sky_of
 from trainer.segmenter.pictures import KINDS, RegionSet, prepare
 from trainer.segmenter.teacher import Teacher
-from trainer.start import weighted_path
+from trainer.training.loop import train
+from trainer.training.recipe import ENCODER_RATE, Phase, Recipe, cosine
 from trainer.types import RegionBatch
 
 FROZEN = ("conv_stem", "blocks.0.", "blocks.1.")  # edges and textures are what they were, and cost the most to train

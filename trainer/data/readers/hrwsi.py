@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from trainer.data.depth_set import Layout
 from trainer.data.pictures import by_stem, matched, read_grey, read_rgb, same_size
-from trainer.data.sets import Layout
 from trainer.types import DataError, DepthSample
 
 

@@ -11,17 +11,17 @@ from typing import TypeVar
 import cv2
 import numpy as np
 import torch
-from torch import nn
 
-from redweb_builder.inspect.colour import disparity_picture
 from redweb_builder.store import write_atomic
 from redweb_builder.types import FloatMap, Picture
 from trainer.checkpoint import load_network, read_header, weights_file
-from trainer.data.diw import Judgement, read_diw
-from trainer.data.nyu_files import is_list
+from trainer.data.depth_set import DepthSet
+from trainer.data.open import open_data
 from trainer.data.pictures import read_rgb
-from trainer.data.sets import DepthSet, open_data, samples_of
-from trainer.metrics import (
+from trainer.data.readers.diw import Judgement, read_diw
+from trainer.data.readers.nyu_files import is_list
+from trainer.data.splits import samples_of, thinned
+from trainer.evaluation.metrics import (
     Ordinal,
     affine_depth,
     align,
@@ -33,15 +33,13 @@ from trainer.metrics import (
     wkdr_at,
     wkdr_unequal,
 )
+from trainer.evaluation.sheets import SHEET_ROWS, sheet, strip
 from trainer.predict import predict_depth
-from trainer.progress import Judge, Verdict
 from trainer.types import DataError, DepthSample
 
 T = TypeVar("T")
 Predict = Callable[[Picture], FloatMap]
 PRIOR = "lower is nearer"
-SHEET_ROWS = 8
-SHEET_HEIGHT = 180
 
 
 @dataclass(frozen=True)
@@ -76,8 +74,8 @@ def evaluate(
 ) -> tuple[list[Row], Picture]:
     """Every predictor, and the prior, on a data set or a DIW CSV. Returns the rows and a sheet of pictures.
 
-    part, share: see data.sets.samples_of. limit: at most so many samples, evenly chosen. watch: (samples done, of all).
-    Raises DataError.
+    part, share: see data.splits.samples_of. limit: at most so many samples, evenly chosen.
+    watch: (samples done, of all). Raises DataError.
     """
     everyone = {**predictors, PRIOR: prior}
     if path.suffix.lower() == ".csv" and not is_list(path):
@@ -136,15 +134,15 @@ def summed(found: Sequence[SampleFigures], data: DepthSet) -> dict[str, float]:
     """Means over samples. WKDR counts unequal pairs at threshold 0; "balanced" is Chen et al. 2016's with its parts."""
     pairs = [one.pairs for one in found]
     threshold = balanced_threshold(pairs)
-    balanced = 100 * _means([wkdr_at(one, threshold) for one in pairs])
-    figures = {"WKDR": 100 * float(_means([(wkdr_unequal(one),) for one in pairs])[0])}
+    balanced = 100 * column_means([wkdr_at(one, threshold) for one in pairs])
+    figures = {"WKDR": 100 * float(column_means([(wkdr_unequal(one),) for one in pairs])[0])}
     figures |= dict(zip(("balanced", "equal", "unequal"), balanced.tolist(), strict=True))
     names = found[0].figures
-    means = _means([tuple(one.figures.values()) for one in found])
+    means = column_means([tuple(one.figures.values()) for one in found])
     return figures | dict(zip(names, means.tolist(), strict=True))
 
 
-def _means(rows: Sequence[tuple[float, ...]]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def column_means(rows: Sequence[tuple[float, ...]]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     """Column means without the NaN; NaN for a column of nothing else."""
     table = np.asarray(rows, np.float64)
     counted = ~np.isnan(table)
@@ -194,67 +192,7 @@ def apart(names: Sequence[str]) -> list[str]:
     ]
 
 
-def thinned(items: Sequence[T], limit: int | None) -> list[T]:
-    """At most `limit` of the items, evenly chosen."""
-    if limit is None or len(items) <= limit:
-        return list(items)
-    return [items[int(at)] for at in np.linspace(0, len(items) - 1, limit)]
-
-
-# ---- while training ---------------------------------------------------------------------------------------------
-
-
-def judge_on(validation: Sequence[tuple[DepthSet, Sequence[int]]], size: int, most: int = 64) -> Judge:
-    """A validation for the loop: mean WKDR over the sets, then each set's, on at most `most` samples of each.
-
-    The samples are read once and kept, since they are asked for again and again.
-    """
-    kept = [(data, [data[index] for index in thinned(indices, most)]) for data, indices in validation if indices]
-
-    def judge(network: nn.Module, device: torch.device) -> Verdict:
-        network.eval()
-        figures, strips = {}, []
-        for name, (data, samples) in zip(apart([data.name for data, _ in kept]), kept, strict=True):
-            rates = []
-            for at, sample in enumerate(samples):
-                depth = predict_depth(network, sample.image, size, device)
-                valid = np.isfinite(sample.disparity) & data.judged(sample.disparity.shape)
-                pairs = ordinal(depth, sample.disparity, valid, ratio=data.metric, noise=sample.noise, sky=sample.sky)
-                rates.append((wkdr_unequal(pairs),))
-                if at < max(1, SHEET_ROWS // len(kept)):
-                    strips.append(strip(sample, [depth]))
-            figures[f"WKDR {name}"] = 100 * float(_means(rates)[0])
-        if not figures:
-            return Verdict({})
-        mean = float(np.nanmean(list(figures.values())))
-        return Verdict({"WKDR": mean} | (figures if len(figures) > 1 else {}), sheet(strips))
-
-    return judge
-
-
 # ---- output -----------------------------------------------------------------------------------------------------
-
-
-def strip(sample: DepthSample, maps: Sequence[FloatMap]) -> Picture:
-    """Photograph, label, predictions side by side, of one height; each map in colours of its own range."""
-    parts = [sample.image, *(_coloured(one) for one in (sample.disparity, *maps))]
-    width = max(1, round(SHEET_HEIGHT * sample.image.shape[1] / sample.image.shape[0]))
-    return np.hstack([cv2.resize(part, (width, SHEET_HEIGHT), interpolation=cv2.INTER_AREA) for part in parts])
-
-
-def sheet(strips: Sequence[Picture]) -> Picture:
-    """Strips below one another, on dark ground; an empty picture of nothing."""
-    if not strips:
-        return np.zeros((1, 1, 3), np.uint8)
-    width = max(one.shape[1] for one in strips)
-    padded = [np.pad(one, ((0, 4), (0, width - one.shape[1]), (0, 0)), constant_values=30) for one in strips]
-    return np.vstack(padded)
-
-
-def _coloured(values: FloatMap) -> Picture:
-    known = values[np.isfinite(values)]
-    low, high = np.percentile(known, (1, 99)) if known.size else (0.0, 1.0)
-    return disparity_picture(values, float(low), max(float(high), float(low) + 1e-6))
 
 
 def write_report(rows: Sequence[Row], sheets: dict[str, Picture], out: Path) -> None:

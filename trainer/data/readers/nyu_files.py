@@ -17,8 +17,8 @@ import numpy as np
 from PIL import Image
 
 from redweb_builder.types import FloatMap
-from trainer.data.nyu import Nyu, inverse
 from trainer.data.pictures import by_stem, matched, read_grey, read_rgb, same_size
+from trainer.data.readers.nyu import Nyu, inverse
 from trainer.types import DataError, DepthSample
 
 LISTS = (

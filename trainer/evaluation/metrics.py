@@ -56,8 +56,8 @@ def ordinal(
     """Draw pairs of valid pixels and compare what truth and prediction say of them.
 
     ratio: the truth's zero is infinity, and a pair is unequal where the ratio exceeds 1 + tau (Chen et al. 2016);
-    otherwise (affine labels) where the difference exceeds pairs.ordinal_step: tau of the robust range, or twice the
-    labels' noise. sky: HxW bool, then, as in training: equal to itself, and farther than all else.
+    otherwise (affine labels) where the difference exceeds losses.pairs.ordinal_step: tau of the robust range, or
+    twice the labels' noise. sky: HxW bool, then, as in training: equal to itself, and farther than all else.
     """
     where = np.flatnonzero(valid)
     if where.size < 2:

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from redweb_builder.console import errors_for_people
 from trainer.checkpoint import weights_file
-from trainer.evaluate import Row
+from trainer.evaluation.evaluate import Row
 from trainer.progress import Progress, Summary, Verdict
 
 PLAIN_EVERY_S = 20.0
@@ -31,7 +31,7 @@ def trainer_errors_for_people() -> Iterator[None]:
     """The trainer's foreseen errors become one line and exit status 1, as the builder's do."""
     from trainer.checkpoint import CheckpointError
     from trainer.export import ExportError
-    from trainer.loop import TrainingError
+    from trainer.training.loop import TrainingError
     from trainer.types import DataError
 
     with errors_for_people():

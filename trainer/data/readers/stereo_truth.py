@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 
 from redweb_builder.types import FloatMap
+from trainer.data.depth_set import Layout
 from trainer.data.pictures import read_rgb, same_size
-from trainer.data.sets import Layout
 from trainer.types import DataError, DepthSample
 
 

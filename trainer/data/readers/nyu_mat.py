@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer.data.nyu import FULL, INSIDE, Nyu, inverse, subsampled
+from trainer.data.readers.nyu import FULL, INSIDE, Nyu, inverse, subsampled
 from trainer.types import DataError, DepthSample
 
 MAT = "nyu_depth_v2_labeled.mat"

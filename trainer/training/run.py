@@ -14,8 +14,8 @@ from torch.optim.swa_utils import AveragedModel
 
 from trainer.checkpoint import load_state, open_run, save_network, save_state
 from trainer.config import TrainConfig
-from trainer.distributed import Ranks
-from trainer.recipe import Phase, Recipe
+from trainer.training.distributed import Ranks
+from trainer.training.recipe import Phase, Recipe
 
 LEAST_SCALE = 128.0  # of an fp16 loss; overflows at a smaller one are no search any more
 

@@ -12,35 +12,23 @@ from torch import Tensor
 
 from redweb_builder.types import FloatMap, Picture
 from trainer.config import TrainConfig
+from trainer.data.depth_set import DepthSet
 from trainer.data.draws import Draws, Source
 from trainer.data.eigen_transforms import Augmentation, Change, changed
 from trainer.data.metric_frames import MetricFrames
-from trainer.data.sets import DepthSet, look_over, open_data, split
+from trainer.data.open import open_data
+from trainer.data.splits import split, thinned
 from trainer.data.transforms import augmentation, squeezed
-from trainer.evaluate import judge_on, thinned
-from trainer.evaluate_metric import judge_metric
-from trainer.loop import train
-from trainer.metric_recipe import metric_depth
-from trainer.models.eigen import MAP, TARGET
+from trainer.eigen_geometry import MAP, TARGET
+from trainer.evaluation.sanity import look_over
+from trainer.evaluation.validation import judge_metric, judge_on
 from trainer.progress import Progress, Summary
-from trainer.recipe import relative_depth
+from trainer.training.loop import train
+from trainer.training.metric_recipe import metric_depth
+from trainer.training.recipe import relative_depth
 from trainer.types import DataError, DepthSample
 
 MOST_JUDGED = 654  # frames of a set in a validation while training; so many does NYU Depth v2 test on
-
-
-def weighted_path(told: str) -> tuple[Path, float]:
-    """ "PATH" or "PATH=WEIGHT" -> path and weight (1 without one). Raises ValueError for a weight that is none."""
-    path, equals, weight = told.rpartition("=")
-    if not equals or Path(told).exists():
-        return Path(told), 1.0
-    try:
-        value = float(weight)
-    except ValueError as error:
-        raise ValueError(f"--data {told}: the weight after = must be a number") from error
-    if not value > 0:
-        raise ValueError(f"--data {told}: the weight must be above 0")
-    return Path(path), value
 
 
 def train_relative_depth(

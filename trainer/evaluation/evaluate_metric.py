@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
-from torch import nn
 
-from redweb_builder.inspect.colour import disparity_picture
 from redweb_builder.types import FloatMap, Picture
 from trainer.checkpoint import load_network
-from trainer.data.nyu_files import is_list
-from trainer.data.sets import DepthSet, open_data, samples_of
-from trainer.evaluate import SHEET_HEIGHT, SHEET_ROWS, Row, sheet, thinned
-from trainer.metrics import depth_figures, depth_sums
+from trainer.data.depth_set import DepthSet
+from trainer.data.open import open_data
+from trainer.data.readers.nyu_files import is_list
+from trainer.data.splits import samples_of, thinned
+from trainer.evaluation.evaluate import Row
+from trainer.evaluation.metrics import depth_figures, depth_sums
+from trainer.evaluation.sheets import SHEET_ROWS, metric_strip, sheet
 from trainer.models.eigen import MetricNetwork
 from trainer.predict import filled, predict_metres
-from trainer.progress import Judge, Verdict
 from trainer.types import DepthSample
 
 MEAN = "mean of the training depths"
@@ -54,7 +53,7 @@ def evaluate_metric(
 ) -> tuple[list[Row], Picture]:
     """Every stage of every network, and the mean depth of the first one's training, on a set with depth in metres.
 
-    networks: by name, on the device, in eval mode. part, share: see data.sets.samples_of; "auto" is the test part or
+    networks: by name, on the device, in eval mode. part, share: see data.splits.samples_of; "auto" is the test part or
     else what training held out: never frames trained on. Judged where the set says, at its own size. The paper's own
     rows come last. Returns the rows and a sheet of pictures. Raises DataError.
     """
@@ -82,26 +81,6 @@ def evaluate_metric(
     return rows, sheet(strips)
 
 
-def judge_metric(validation: Sequence[tuple[DepthSet, Sequence[int]]]) -> Judge:
-    """A validation for the loop: the final map's AbsRel, which decides, d1, RMSE in metres, and those of log depth."""
-    everyone = [(data, index) for data, indices in validation for index in indices]
-
-    def judge(network: nn.Module, device: torch.device) -> Verdict:
-        assert isinstance(network, MetricNetwork)
-        network.eval()
-        sums, strips, shown = [], [], thinned(range(len(everyone)), SHEET_ROWS)
-        for at, (data, index) in enumerate(everyone):
-            sample = data[index]
-            maps = list(predict_metres(network, sample.image, device).values())
-            sums.append(sums_of(maps[-1], sample, data))
-            if at in shown:
-                strips.append(metric_strip(sample, maps))
-        figures = depth_figures(sums)
-        return Verdict({name: figures[name] for name in ("AbsRel", "d1", "RMSE", "RMSElog", "SI")}, sheet(strips))
-
-    return judge
-
-
 def mean_metres(network: MetricNetwork, sample: DepthSample) -> FloatMap:
     """The prediction that looks at nothing: the mean log depth of the training frames, place by place."""
     return filled(network.mean_map.exp().cpu().numpy(), sample.disparity.shape)
@@ -112,13 +91,3 @@ def sums_of(depth: FloatMap, sample: DepthSample, data: DepthSet) -> np.ndarray[
     known = np.isfinite(sample.disparity)
     truth = np.asarray(1 / np.where(known, sample.disparity, 1), np.float32)
     return depth_sums(depth, truth, known & data.judged(truth.shape))
-
-
-def metric_strip(sample: DepthSample, maps: Sequence[FloatMap]) -> Picture:
-    """Input, predictions, truth side by side as in the paper's figure 4; one colour scale, log depth, bright = near."""
-    logs = [np.log(sample.disparity), *(-np.log(one) for one in maps)]
-    low, high = np.nanpercentile(logs[0], (1, 99))
-    coloured = [disparity_picture(one, float(low), max(float(high), float(low) + 1e-3)) for one in (*logs[1:], logs[0])]
-    width = round(SHEET_HEIGHT * sample.image.shape[1] / sample.image.shape[0])
-    shrink = [cv2.resize(one, (width, SHEET_HEIGHT), interpolation=cv2.INTER_AREA) for one in (sample.image, *coloured)]
-    return np.hstack(shrink)

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from redweb_builder.types import BoolMap, FloatMap
+from trainer.data.depth_set import Layout
 from trainer.data.pictures import read_grey, read_rgb, same_size
-from trainer.data.sets import Layout
 from trainer.types import DataError, DepthSample
 
 FULL = (480, 640)

@@ -16,12 +16,13 @@ from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from trainer.config import TrainConfig
+from trainer.eigen_geometry import MAP, TARGET
 from trainer.losses.masked import Scalars
 from trainer.losses.scale_invariant_log import scale_invariant_log_loss
-from trainer.models.eigen import COARSE, FINE, JOINT, MAP, TARGET, BackboneDepth, Eigen, EigenConfig, build
+from trainer.models.eigen import COARSE, FINE, JOINT, BackboneDepth, Eigen, EigenConfig, build
 from trainer.models.encoder_weights import load_encoder_weights
 from trainer.models.imagenet_start import imagenet_start
-from trainer.recipe import ENCODER_RATE, RATES, Phase, Recipe
+from trainer.training.recipe import ENCODER_RATE, RATES, Phase, Recipe
 from trainer.types import Batch
 
 MOMENTUM = 0.9

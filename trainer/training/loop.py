@@ -11,7 +11,7 @@ trains on the same global batches.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 
@@ -19,16 +19,15 @@ import torch
 from torch import Tensor
 
 from redweb_builder.device import choose_device
-from trainer.checkpoint import plain
 from trainer.config import TrainConfig
-from trainer.curve import Curve
 from trainer.data.draws import Draws, batches
-from trainer.distributed import Ranks, joined_ranks
 from trainer.losses import RANDOM_COLUMNS, Loss
-from trainer.precision import autocast, chosen_precision
 from trainer.progress import Judge, Progress, Summary, Watch, silent
-from trainer.recipe import Recipe
-from trainer.run import Run
+from trainer.training.curve import Curve
+from trainer.training.distributed import Ranks, joined_ranks
+from trainer.training.precision import autocast, chosen_precision
+from trainer.training.recipe import Recipe
+from trainer.training.run import Run
 from trainer.types import Pictures
 
 PATIENCE = 5  # bad steps in a row before a run stops
@@ -184,3 +183,8 @@ def gone_bad(step: int, config: TrainConfig) -> str:
         f"skipped, the weights are as before. Try a lower --learning-rate (now {config.learning_rate:g}), or "
         f"--precision float32 (now {config.precision})."
     )
+
+
+def plain(tensors: Mapping[str, Tensor]) -> dict[str, float]:
+    """Scalars of a loss as numbers."""
+    return {name: float(value) for name, value in tensors.items()}

@@ -7,7 +7,7 @@ from pathlib import Path
 from redweb_builder.dataset import open_dataset
 from redweb_builder.store import StoreError
 from redweb_builder.types import Mask
-from trainer.data.sets import Layout
+from trainer.data.depth_set import Layout
 from trainer.types import DataError, DepthSample
 
 NOISE_PX = 0.25  # what a flow may be off on a surface that it did match

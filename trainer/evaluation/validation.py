@@ -1,0 +1,67 @@
+"""Validation while training: figures of a network on what was held out, and a sheet of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from trainer.data.depth_set import DepthSet
+from trainer.data.splits import thinned
+from trainer.evaluation.evaluate import apart, column_means
+from trainer.evaluation.evaluate_metric import sums_of
+from trainer.evaluation.metrics import depth_figures, ordinal, wkdr_unequal
+from trainer.evaluation.sheets import SHEET_ROWS, metric_strip, sheet, strip
+from trainer.models.eigen import MetricNetwork
+from trainer.predict import predict_depth, predict_metres
+from trainer.progress import Judge, Verdict
+
+
+def judge_on(validation: Sequence[tuple[DepthSet, Sequence[int]]], size: int, most: int = 64) -> Judge:
+    """A validation for the loop: mean WKDR over the sets, then each set's, on at most `most` samples of each.
+
+    The samples are read once and kept, since they are asked for again and again.
+    """
+    kept = [(data, [data[index] for index in thinned(indices, most)]) for data, indices in validation if indices]
+
+    def judge(network: nn.Module, device: torch.device) -> Verdict:
+        network.eval()
+        figures, strips = {}, []
+        for name, (data, samples) in zip(apart([data.name for data, _ in kept]), kept, strict=True):
+            rates = []
+            for at, sample in enumerate(samples):
+                depth = predict_depth(network, sample.image, size, device)
+                valid = np.isfinite(sample.disparity) & data.judged(sample.disparity.shape)
+                pairs = ordinal(depth, sample.disparity, valid, ratio=data.metric, noise=sample.noise, sky=sample.sky)
+                rates.append((wkdr_unequal(pairs),))
+                if at < max(1, SHEET_ROWS // len(kept)):
+                    strips.append(strip(sample, [depth]))
+            figures[f"WKDR {name}"] = 100 * float(column_means(rates)[0])
+        if not figures:
+            return Verdict({})
+        mean = float(np.nanmean(list(figures.values())))
+        return Verdict({"WKDR": mean} | (figures if len(figures) > 1 else {}), sheet(strips))
+
+    return judge
+
+
+def judge_metric(validation: Sequence[tuple[DepthSet, Sequence[int]]]) -> Judge:
+    """A validation for the loop: the final map's AbsRel, which decides, d1, RMSE in metres, and those of log depth."""
+    everyone = [(data, index) for data, indices in validation for index in indices]
+
+    def judge(network: nn.Module, device: torch.device) -> Verdict:
+        assert isinstance(network, MetricNetwork)
+        network.eval()
+        sums, strips, shown = [], [], thinned(range(len(everyone)), SHEET_ROWS)
+        for at, (data, index) in enumerate(everyone):
+            sample = data[index]
+            maps = list(predict_metres(network, sample.image, device).values())
+            sums.append(sums_of(maps[-1], sample, data))
+            if at in shown:
+                strips.append(metric_strip(sample, maps))
+        figures = depth_figures(sums)
+        return Verdict({name: figures[name] for name in ("AbsRel", "d1", "RMSE", "RMSElog", "SI")}, sheet(strips))
+
+    return judge
