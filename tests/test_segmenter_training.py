@@ -16,8 +16,9 @@ from safetensors.torch import load_file
 from cli import main
 from redweb_builder.segment import BuiltinSegmenter
 from redweb_builder.sky_network import CLASSES, THINGS
+from trainer.config import FOLDS
 from trainer.segmenter.augment import augmented, geometry
-from trainer.segmenter.pictures import FOLDS, RegionSample, find, in_fold, prepare
+from trainer.segmenter.pictures import RegionSample, find, in_fold, prepare
 from trainer.segmenter.teacher import Teacher, skyline
 from trainer.segmenter.train import THINGS_SHARE, cross_entropy, told_set
 from trainer.types import DataError, RegionBatch

@@ -8,11 +8,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from redweb_builder.config import DEVICES
+
 LOSS_NAMES = ("ranking", "improved-ranking", "structure-guided", "ssi", "ssi-trimmed", "l2")
 MODELS = ("rednet", "eigen")
 SCHEDULES = ("cosine", "step")
 PRECISIONS = ("auto", "float32", "bf16", "fp16")
-DEVICES = ("auto", "cpu", "cuda")
+PARTS = ("auto", "all", "train", "val", "test")  # of a data set, see data/splits.py
+NETWORK_FORMATS = ("onnx", "torchscript", "safetensors")  # that a checkpoint is exported to
+REGION_KINDS = ("camvid", "masks", "stereo", "photographs", "no-sky")  # pictures for the segmenter
+FOLDS = 3  # parts of the segmenter's pictures, each of which may be kept back to validate on
+STRIDE = 32  # of the encoders; sizes are multiples of it, so that every x2 is exact
 FREE_TO_CHANGE = ("device", "workers", "precision")  # where a run goes on, not what it is
 
 
@@ -80,8 +86,8 @@ class TrainConfig:
                 raise ValueError(f"{name} {getattr(self, name)}: is no setting of model {self.model}")
         if self.backbone and (self.joint or self.fine_epochs):
             raise ValueError("joint, fine_epochs: are of the paper's network; one with a backbone has one phase")
-        if self.size < 64 or self.size % 32:
-            raise ValueError(f"size {self.size}: must be a multiple of 32, at least 64 px")
+        if self.size < 64 or self.size % STRIDE:
+            raise ValueError(f"size {self.size}: must be a multiple of {STRIDE}, at least 64 px")
         for name in ("batch", "accumulate", "epochs", "pairs", "validations"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)}: must be at least 1")
@@ -113,6 +119,20 @@ def preset(model: str, backbone: str | None = None) -> TrainConfig:
     if backbone:
         return TrainConfig(model=model, backbone=backbone, channels=32, batch=8, epochs=14, learning_rate=1e-3)
     return TrainConfig(model=model, batch=32, epochs=40, fine_epochs=15, learning_rate=1.0, validations=6)
+
+
+# What train-segmenter starts from; its encoder is the shipped network's (segmenter/train.py).
+SEGMENTER = TrainConfig(
+    loss="cross-entropy",
+    size=192,
+    epochs=16,
+    learning_rate=7e-4,
+    ema=0.998,
+    pairs=1,
+    validations=5,
+    precision="float32",
+    workers=0,
+)
 
 
 def weighted_path(told: str) -> tuple[Path, float]:

@@ -16,9 +16,8 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
 from redweb_builder.types import Picture
+from trainer.config import STRIDE
 from trainer.types import DepthSample
-
-STRIDE = 32  # of the encoders; sizes are multiples of it, so that every x2 is exact
 
 
 def augmentation(size: int) -> v2.Transform:

@@ -18,11 +18,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from trainer.config import STRIDE
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 CHANNELS = 256
 LIGHT_CHANNELS = 64
-STRIDE = 32  # of the coarsest features; many encoders (hrnet and others) take nothing but multiples of it
 SMALL_ENCODER = 10_000_000  # parameters; below it the paper's decoder would be larger than the encoder
 
 
@@ -74,6 +75,7 @@ class RedNet(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """See the class."""
         height, width = image.shape[-2:]
+        # Many encoders (hrnet and others) take nothing but multiples of the stride.
         missing = (0, -width % STRIDE, 0, -height % STRIDE)
         pixels = F.pad((image - self.mean) / self.std, missing, mode="replicate")
         depth: Tensor = self.decoder(self.encoder(pixels)[-4:])

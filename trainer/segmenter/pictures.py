@@ -24,17 +24,16 @@ from redweb_builder.inputs.picture import EXTENSIONS, read_picture
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.store import write_atomic
 from redweb_builder.types import BoolMap, FloatMap, InputError, Picture
+from trainer.config import FOLDS, REGION_KINDS
 from trainer.data.pictures import by_stem, read_grey, read_rgb, same_size
 from trainer.data.readers.nyu import NyuFrames
 from trainer.segmenter.teacher import Teacher, skyline
 from trainer.types import DataError
 
 SIDE = 480  # longer side of what is kept, px
-FOLDS = 3
 CAMVID_SKY, CAMVID_TALL, CAMVID_GROUND, CAMVID_UNKNOWN = 0, (1, 5), (3, 4), 11
 NOBODY_SAID = 255
 Shares = BoolMap | FloatMap  # HxW in [0, 1]
-KINDS = ("camvid", "masks", "stereo", "photographs", "no-sky")
 
 
 @dataclass(frozen=True)
@@ -80,9 +79,13 @@ class RegionSet:
 
 
 def find(kind: str, folder: Path, teacher: Teacher | None) -> list[Found]:
-    """The pictures of a folder, of one of KINDS. Raises DataError where there are none, or no teacher they need."""
-    if kind not in KINDS:
-        raise DataError(f"{kind!r} is no kind of pictures: one of {', '.join(KINDS)}")
+    """The pictures of a folder.
+
+    kind: one of REGION_KINDS. teacher: labels what has no labels of its own. Raises DataError where there are no
+    pictures, or no teacher that they need.
+    """
+    if kind not in REGION_KINDS:
+        raise DataError(f"{kind!r} is no kind of pictures: one of {', '.join(REGION_KINDS)}")
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}")
     if kind in ("stereo", "photographs"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,13 @@ from torch.optim import AdamW, Optimizer
 
 from redweb_builder.sky_network import CLASSES, ENCODER, SkyNetwork, input_size, sky_far_rest
 from redweb_builder.store import write_atomic
-from trainer.config import TrainConfig, weighted_path
+from trainer.config import REGION_KINDS, SEGMENTER, TrainConfig, weighted_path
 from trainer.data.draws import Draws, Source
 from trainer.losses.masked import Scalars, mean_where
 from trainer.models.encoder_weights import load_encoder_weights
 from trainer.progress import Judge, Summary, Verdict, Watch, silent
 from trainer.segmenter.augment import augmented, geometry, sky_of
-from trainer.segmenter.pictures import KINDS, RegionSet, prepare
+from trainer.segmenter.pictures import RegionSet, prepare
 from trainer.segmenter.teacher import Teacher
 from trainer.training.loop import train
 from trainer.training.recipe import ENCODER_RATE, Phase, Recipe, cosine
@@ -32,14 +32,6 @@ from trainer.types import RegionBatch
 
 FROZEN = ("conv_stem", "blocks.0.", "blocks.1.")  # edges and textures are what they were, and cost the most to train
 SHIPPED = "segmenter.safetensors"
-FIXED = {
-    "loss": "cross-entropy",
-    "encoder": ENCODER,
-    "ema": 0.998,
-    "pairs": 1,
-    "validations": 5,
-    "precision": "float32",
-}
 THINGS_SHARE = 0.5  # of the loss: what the rest is matters less than that it is the rest
 JUDGED = 40  # pictures of a set at most
 
@@ -66,6 +58,11 @@ def cross_entropy(logits: Tensor, batch: RegionBatch, _: Tensor) -> tuple[Tensor
     said = batch.things >= 0
     things = F.nll_loss(told[:, 2:] - rest[:, None], batch.things.clamp(min=0), reduction="none")
     return regions + THINGS_SHARE * mean_where(things * batch.regions[:, 2], said), {}
+
+
+def segmenter_config(**settings: Any) -> TrainConfig:
+    """The settings of a run. settings: of TrainConfig, in place of those of SEGMENTER. Raises ValueError."""
+    return replace(SEGMENTER, encoder=ENCODER, **settings)
 
 
 def sky_and_far(config: TrainConfig) -> Recipe:
@@ -126,7 +123,7 @@ def told_set(told: str) -> tuple[str, Path, float]:
     """ "KIND:FOLDER[=WEIGHT]" -> kind, folder and weight. Raises ValueError."""
     kind, colon, path = told.partition(":")
     if not colon:
-        raise ValueError(f"--data {told}: give KIND:FOLDER, KIND being one of {', '.join(KINDS)}")
+        raise ValueError(f"--data {told}: give KIND:FOLDER, KIND being one of {', '.join(REGION_KINDS)}")
     return (kind, *weighted_path(path))
 
 
