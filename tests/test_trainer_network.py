@@ -186,6 +186,8 @@ def test_pictures_folders_and_films_are_predicted_at_their_own_size(network: Red
         assert colour.size == (180, 66)
     np.testing.assert_array_equal(values, stretched(predict_depth(network, picture, 64, CPU)))
     assert len(list(predict_files(network, tmp_path / "f.avi", tmp_path / "film", 64, CPU))) == 3
+    camcorder = (tmp_path / "f.avi").rename(tmp_path / "f.MTS")  # an ending that the builder knows
+    assert len(list(predict_files(network, camcorder, tmp_path / "film", 64, CPU))) == 3
     turned = Image.Exif()
     turned[0x0112] = 6  # a phone held upright
     Image.fromarray(picture).save(tmp_path / "in" / "phone.jpg", exif=turned)

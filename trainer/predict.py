@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,19 +13,66 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from redweb_builder.inputs import films
 from redweb_builder.inputs.picture import EXTENSIONS, read_picture
 from redweb_builder.inspect.colour import disparity_picture
 from redweb_builder.store import write_atomic
 from redweb_builder.types import FloatMap, InputError, Picture
+from trainer.checkpoint import load_network, read_header, weights_file
+from trainer.config import TrainConfig
 from trainer.data.eigen_transforms import Change, changed
 from trainer.data.transforms import as_input
 from trainer.eigen_geometry import CROP, FRAME
 from trainer.models.eigen import MetricNetwork
+from trainer.models.rednet import RedNet
 from trainer.types import DataError
 
-FILMS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
 NEAREST, FARTHEST = 0.01, 65.0  # m that a metric network may say: what 16-bit millimetres hold
 SHOWN = (1.0, 99.0)  # percentiles at the ends of the colours
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A loaded checkpoint as a function of a photograph.
+
+    name: for tables. network: in eval mode, on `device`. size: side of the crops that it was trained on, px.
+    validation: the fraction that its training held out where a set has no split.
+    """
+
+    name: str
+    network: RedNet | MetricNetwork
+    size: int
+    validation: float
+    device: torch.device
+
+    def __call__(self, image: Picture) -> FloatMap:
+        """See `predict_depth`."""
+        return predict_depth(self.network, image, self.size, self.device)
+
+
+def load_predictors(paths: Sequence[Path], device: torch.device) -> list[Predictor]:
+    """Load every checkpoint once, for many photographs: networks of relative depth in channels_last, as in training.
+
+    paths: .safetensors files, or folders of runs; one that stands twice is loaded once. Raises CheckpointError.
+    """
+    predictors = [load_predictor(path, device) for path in dict.fromkeys(paths)]
+    for predictor in predictors:
+        if isinstance(predictor.network, RedNet):
+            predictor.network.to(memory_format=torch.channels_last)
+    return predictors
+
+
+def load_predictor(path: Path, device: torch.device) -> Predictor:
+    """Load a checkpoint, named after its path: a .safetensors file, or the folder of a run. Raises CheckpointError."""
+    network, header = load_network(path, device), read_header(weights_file(path))
+    size, validation = header.get("size", TrainConfig.size), header.get("validation", TrainConfig.validation)
+    return Predictor(str(path), network, int(size), float(validation), device)
+
+
+def metric_networks(predictors: Sequence[Predictor]) -> dict[str, MetricNetwork]:
+    """The networks of metric depth among some predictors, by name."""
+    every = {predictor.name: predictor.network for predictor in predictors}
+    return {name: network for name, network in every.items() if isinstance(network, MetricNetwork)}
 
 
 @torch.inference_mode()
@@ -136,7 +183,7 @@ def _pictures(source: Path, out: Path) -> Iterator[tuple[str, Picture | DataErro
         for file in files:
             alone = stems[file.with_suffix("")] == 1  # a.jpg and a.png would write the same file
             yield (file.with_suffix("") if alone else file).relative_to(source).as_posix(), _or_error(file)
-    elif source.suffix.lower() in FILMS:
+    elif source.suffix.lower() in films.EXTENSIONS:
         yield from _frames(source)
     elif source.is_file():
         yield source.stem, _upright(source)

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from redweb_builder.console import errors_for_people
 from trainer.checkpoint import weights_file
-from trainer.evaluation.evaluate import Row
+from trainer.evaluation.results import ResultRow
 from trainer.progress import Progress, Summary, Verdict
 
 PLAIN_EVERY_S = 20.0
@@ -118,7 +118,7 @@ def print_training(summary: Summary) -> None:
     console.print(f"  next:    python cli.py predict {out} PHOTOGRAPH    python cli.py evaluate {out} --on DATA")
 
 
-def print_rows(rows: Sequence[Row]) -> None:
+def print_rows(rows: Sequence[ResultRow]) -> None:
     """A table a set."""
     console = Console(highlight=False)
     if not console.is_terminal:

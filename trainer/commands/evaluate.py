@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from redweb_builder.commands import options
-from trainer.config import PARTS, TrainConfig
+from trainer.config import PARTS
 
 
 @click.command("evaluate")
@@ -43,26 +43,17 @@ def evaluate(
 
     with trainer_errors_for_people():
         from redweb_builder.device import choose_device
-        from trainer.checkpoint import read_header, weights_file
-        from trainer.evaluation import evaluate as evaluation
-        from trainer.evaluation.evaluate_metric import evaluate_metric, in_metres, metric_networks
+        from trainer.checkpoint import weights_file
+        from trainer.data.splits import Selection
+        from trainer.evaluation.evaluate import evaluate_all
+        from trainer.evaluation.results import merge_tables, write_report
+        from trainer.predict import load_predictors
 
-        where = choose_device(device)
-        predictors = {str(path): evaluation.predictor(path, where) for path in (checkpoint, *against)}
-        metric = metric_networks((checkpoint, *against), where)
-        header = read_header(weights_file(checkpoint))
-        share = header.get("validation", TrainConfig.validation) if validation is None else validation
-        tables = []
-        for path in data:
-            with counting(str(path)) as tick:
-                metres = bool(metric) and in_metres(path)
-                if metres:
-                    tables.append(evaluate_metric(metric, path, part, share, where, limit, tick))
-                if len(metric) < len(predictors) or not metres:
-                    tables.append(evaluation.evaluate(predictors, path, part, share, limit, tick))
-        rows, sheets = evaluation.gathered(tables)
+        predictors = load_predictors((checkpoint, *against), choose_device(device))
+        selection = Selection(part, predictors[0].validation if validation is None else validation, limit)
+        rows, sheets = merge_tables(evaluate_all(predictors, data, selection, counting))
         folder = out or weights_file(checkpoint).parent / "evaluation"
-        evaluation.write_report(rows, sheets, folder)
+        write_report(rows, sheets, folder)
         print_rows(rows)
         click.echo(f"{folder}/evaluation.json and {len(sheets)} picture sheets")
 
@@ -82,15 +73,12 @@ def predict(checkpoint: Path, source: Path, out: Path, side_by_side: bool, devic
 
     with trainer_errors_for_people():
         from redweb_builder.device import choose_device
-        from trainer.checkpoint import load_network, read_header, weights_file
-        from trainer.predict import predict_files
+        from trainer.predict import load_predictor, predict_files
         from trainer.types import DataError
 
-        where = choose_device(device)
-        network = load_network(checkpoint, where)
-        size = int(read_header(weights_file(checkpoint)).get("size", TrainConfig.size))
+        predictor = load_predictor(checkpoint, choose_device(device))
         unread = 0
-        for written in predict_files(network, source, out, size, where, side_by_side):
+        for written in predict_files(predictor.network, source, out, predictor.size, predictor.device, side_by_side):
             if isinstance(written, DataError):
                 click.echo(str(written), err=True)
                 unread += 1

@@ -65,3 +65,8 @@ class Layout:
     def judged(self, shape: tuple[int, int]) -> BoolMap:
         """Everywhere."""
         return np.ones(shape, bool)
+
+
+def in_metres(data: DepthSet) -> bool:
+    """Whether the labels of a set are depth in metres (1 / disparity)."""
+    return data.metric and data.unit == "m"

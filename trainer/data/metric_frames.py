@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from redweb_builder.types import BoolMap
-from trainer.data.depth_set import DepthSet, Layout
+from trainer.data.depth_set import DepthSet, Layout, in_metres
 from trainer.eigen_geometry import FRAME
 from trainer.types import DataError, DepthSample
 
@@ -28,7 +28,7 @@ class MetricFrames(Layout):
 
         Raises DataError: for a set that has no metres, and for what its reader raises.
         """
-        if not data.metric or data.unit != "m":
+        if not in_metres(data):
             raise DataError(
                 f"{data.name}: its labels are not in metres, which metric depth needs. Take NYU Depth v2 in one of its "
                 "forms, or train relative depth: --model rednet"

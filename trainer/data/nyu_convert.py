@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from redweb_builder.store import write_atomic
+from trainer.data.depth_set import in_metres
 from trainer.data.open import open_data
 from trainer.data.readers.nyu_files import SPLIT
 from trainer.types import DataError
@@ -23,7 +24,7 @@ def convert_nyu(source: Path, out: Path, watch: Callable[[int, int], None] = lam
     ("train" or "test") and scene, is written last. Raises DataError.
     """
     data = open_data(source)
-    if not data.metric or data.unit != "m":
+    if not in_metres(data):
         raise DataError(f"{source}: its labels are not in metres")
     for folder in ("rgb", "depth"):
         (out / folder).mkdir(parents=True, exist_ok=True)

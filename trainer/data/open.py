@@ -9,7 +9,7 @@ from trainer.data.depth_set import DepthSet
 from trainer.data.readers.built import Built
 from trainer.data.readers.hrwsi import Hrwsi
 from trainer.data.readers.nyu import NyuFrames
-from trainer.data.readers.nyu_files import RgbDepth, list_files, lists_of
+from trainer.data.readers.nyu_files import RgbDepth, is_list, list_files, lists_of
 from trainer.data.readers.nyu_mat import MAT, NyuMat
 from trainer.data.readers.redweb_v1 import RedwebV1
 from trainer.data.readers.stereo_truth import StereoTruth
@@ -50,3 +50,8 @@ def open_data(path: Path) -> DepthSet:
         "of DenseDepth or BTS; frames.csv rgb/ depth_u8_framemax/), stereo with ground "
         "truth (*/left.* */disp_left.* */meta.json)"
     )
+
+
+def is_diw(path: Path) -> bool:
+    """Whether a file is a CSV of Depth in the Wild: point pairs, which are no DepthSet. See readers/diw.py."""
+    return path.suffix.lower() == ".csv" and not is_list(path)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 
+from trainer.config import PARTS, TrainConfig
 from trainer.data.depth_set import DepthSet
 from trainer.types import DataError
 
@@ -53,6 +55,22 @@ def samples_of(data: DepthSet, part: str, share: float) -> list[int]:
     if not choices[part]:
         raise DataError(f"{data.name}: it has no samples of part {part!r}")
     return choices[part]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which samples of a set are evaluated.
+
+    part, validation: see `samples_of`. limit: at most so many samples, evenly chosen; None = all.
+    """
+
+    part: str = PARTS[0]
+    validation: float = TrainConfig.validation
+    limit: int | None = None
+
+    def indices(self, data: DepthSet) -> list[int]:
+        """The samples of a set. Raises DataError where there are none."""
+        return thinned(samples_of(data, self.part, self.validation), self.limit)
 
 
 def thinned(items: Sequence[T], limit: int | None) -> list[T]:

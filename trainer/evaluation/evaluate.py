@@ -1,101 +1,137 @@
-"""The field's figures for networks and for the prior, on any data set, as table, JSON and picture sheet."""
+"""The field's figures for networks and for the prior, on any data set."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
-import cv2
 import numpy as np
-import torch
 
-from redweb_builder.store import write_atomic
 from redweb_builder.types import FloatMap, Picture
-from trainer.checkpoint import load_network, read_header, weights_file
-from trainer.data.depth_set import DepthSet
-from trainer.data.open import open_data
+from trainer.data.depth_set import DepthSet, in_metres
+from trainer.data.open import is_diw, open_data
 from trainer.data.pictures import read_rgb
-from trainer.data.readers.diw import Judgement, read_diw
-from trainer.data.readers.nyu_files import is_list
-from trainer.data.splits import samples_of, thinned
+from trainer.data.readers.diw import read_diw
+from trainer.data.splits import Selection, thinned
+from trainer.evaluation.evaluate_metric import evaluate_metric
 from trainer.evaluation.metrics import (
     Ordinal,
     affine_depth,
     align,
     balanced_threshold,
     boundary_f1,
+    column_means,
     lower_is_nearer,
     ordinal,
     whdr_wrong,
     wkdr_at,
     wkdr_unequal,
 )
+from trainer.evaluation.results import ResultRow, Table
 from trainer.evaluation.sheets import SHEET_ROWS, sheet, strip
-from trainer.predict import predict_depth
+from trainer.predict import Predictor, metric_networks
 from trainer.types import DataError, DepthSample
 
-T = TypeVar("T")
 Predict = Callable[[Picture], FloatMap]
+Watch = Callable[[int, int], None]
 PRIOR = "lower is nearer"
 
 
-@dataclass(frozen=True)
-class Row:
-    """One predictor on one set. figures: rates in percent, lower better but for d1 and F1; NaN = no ground for it."""
-
-    data: str
-    predictor: str
-    samples: int
-    figures: dict[str, float]
+def unwatched(done: int, of: int) -> None:
+    """Show nothing."""
 
 
-def prior(image: Picture) -> FloatMap:
-    """The prediction that looks at nothing: the lower of two points is nearer."""
-    return lower_is_nearer(*image.shape[:2])
+def uncounted(name: str) -> AbstractContextManager[Watch]:
+    """Show nothing of a set."""
+    return nullcontext(unwatched)
 
 
-def predictor(path: Path, device: torch.device) -> Predict:
-    """A checkpoint as a function of a photograph, larger = nearer. Raises CheckpointError."""
-    network = load_network(path, device).to(memory_format=torch.channels_last)
-    size = int(read_header(weights_file(path)).get("size", 384))
-    return lambda image: predict_depth(network, image, size, device)
+def evaluate_all(
+    predictors: Sequence[Predictor],
+    paths: Sequence[Path],
+    selection: Selection,
+    counting: Callable[[str], AbstractContextManager[Watch]] = uncounted,
+) -> list[Table]:
+    """The tables of all sets, each set opened once: of metric depth where a set and a network have it, of order else.
+
+    paths: data sets or CSV files of DIW. counting: (name of a set) -> context of a function to call with (samples done,
+    of all). Raises DataError.
+    """
+    tables: list[Table] = []
+    for path in paths:
+        with counting(str(path)) as watch:
+            tables += _evaluate_path(predictors, path, selection, watch)
+    return tables
+
+
+def _evaluate_path(predictors: Sequence[Predictor], path: Path, selection: Selection, watch: Watch) -> Iterator[Table]:
+    every = {predictor.name: predictor for predictor in predictors}
+    if is_diw(path):
+        yield evaluate_diw(every, path, selection.limit, watch)
+        return
+    data = open_data(path)
+    metric = metric_networks(predictors) if in_metres(data) else {}
+    if metric:
+        yield evaluate_metric(metric, data, selection, watch)
+    if len(metric) < len(every):
+        yield evaluate(every, data, selection, watch)
 
 
 def evaluate(
-    predictors: dict[str, Predict],
-    path: Path,
-    part: str,
-    share: float,
-    limit: int | None = None,
-    watch: Callable[[int, int], None] = lambda done, of: None,
-) -> tuple[list[Row], Picture]:
-    """Every predictor, and the prior, on a data set or a DIW CSV. Returns the rows and a sheet of pictures.
+    predictors: Mapping[str, Predict], data: DepthSet, selection: Selection, watch: Watch = unwatched
+) -> Table:
+    """Ordinal and aligned figures of every predictor, and of the prior, on a data set.
 
-    part, share: see data.splits.samples_of. limit: at most so many samples, evenly chosen.
-    watch: (samples done, of all). Raises DataError.
+    predictors: by name, functions of a photograph (HxWx3 uint8 RGB) that give HxW float32, larger = nearer.
+    selection: the samples to look at. watch: (samples done, of all). Raises DataError.
     """
     everyone = {**predictors, PRIOR: prior}
-    if path.suffix.lower() == ".csv" and not is_list(path):
-        judgements = thinned(read_diw(path), limit)
-        return _on_diw(everyone, path, judgements, watch)
-    data = open_data(path)
-    indices = thinned(samples_of(data, part, share), limit)
+    indices = selection.indices(data)
     collected: dict[str, list[SampleFigures]] = {name: [] for name in everyone}
     strips = []
     shown = set(thinned(indices, SHEET_ROWS))
-    for done, index in enumerate(indices):
+    for done, index in enumerate(indices, 1):
         sample = data[index]
         maps = {name: predict(sample.image) for name, predict in everyone.items()}
         for name, depth in maps.items():
             collected[name].append(sample_figures(depth, sample, data))
         if index in shown:
             strips.append(strip(sample, [maps[name] for name in predictors]))
-        watch(done + 1, len(indices))
-    rows = [Row(data.name, name, len(found), summed(found, data)) for name, found in collected.items()]
+        watch(done, len(indices))
+    rows = [ResultRow(data.name, name, len(own), summed(own, data)) for name, own in collected.items()]
     return rows, sheet(strips)
+
+
+def evaluate_diw(predictors: Mapping[str, Predict], path: Path, limit: int | None, watch: Watch = unwatched) -> Table:
+    """WHDR of every predictor, and of the prior, on Depth in the Wild. path: its CSV. The rest as `evaluate`."""
+    everyone = {**predictors, PRIOR: prior}
+    judgements = thinned(read_diw(path), limit)
+    wrong = dict.fromkeys(everyone, 0)
+    strips = []
+    for done, judgement in enumerate(judgements):
+        image = read_rgb(judgement.image)
+        if max(judgement.first[0], judgement.second[0]) >= image.shape[0] or (
+            max(judgement.first[1], judgement.second[1]) >= image.shape[1]
+        ):
+            raise DataError(f"{path}: a point of {judgement.image.name} lies outside it: is the order y, x?")
+        maps = {name: predict(image) for name, predict in everyone.items()}
+        for name, depth in maps.items():
+            wrong[name] += whdr_wrong(depth, judgement.first, judgement.second, judgement.farther)
+        if done < SHEET_ROWS:
+            unlabelled = np.full(image.shape[:2], np.nan, np.float32)
+            sample = DepthSample("", image, unlabelled, np.zeros(image.shape[:2], bool), 0.0)
+            strips.append(strip(sample, [maps[name] for name in predictors]))
+        watch(done + 1, len(judgements))
+    count = len(judgements)
+    rows = [ResultRow(path.stem, name, count, {"WHDR": 100 * errors / count}) for name, errors in wrong.items()]
+    return rows, sheet(strips)
+
+
+def prior(image: Picture) -> FloatMap:
+    """The prediction that looks at nothing: the lower of two points is nearer."""
+    return lower_is_nearer(*image.shape[:2])
 
 
 # ---- one sample, many samples -----------------------------------------------------------------------------------
@@ -130,78 +166,13 @@ def sample_figures(depth: FloatMap, sample: DepthSample, data: DepthSet) -> Samp
     return SampleFigures(pairs, figures)
 
 
-def summed(found: Sequence[SampleFigures], data: DepthSet) -> dict[str, float]:
+def summed(samples: Sequence[SampleFigures], data: DepthSet) -> dict[str, float]:
     """Means over samples. WKDR counts unequal pairs at threshold 0; "balanced" is Chen et al. 2016's with its parts."""
-    pairs = [one.pairs for one in found]
+    pairs = [one.pairs for one in samples]
     threshold = balanced_threshold(pairs)
     balanced = 100 * column_means([wkdr_at(one, threshold) for one in pairs])
     figures = {"WKDR": 100 * float(column_means([(wkdr_unequal(one),) for one in pairs])[0])}
     figures |= dict(zip(("balanced", "equal", "unequal"), balanced.tolist(), strict=True))
-    names = found[0].figures
-    means = column_means([tuple(one.figures.values()) for one in found])
+    names = samples[0].figures
+    means = column_means([tuple(one.figures.values()) for one in samples])
     return figures | dict(zip(names, means.tolist(), strict=True))
-
-
-def column_means(rows: Sequence[tuple[float, ...]]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """Column means without the NaN; NaN for a column of nothing else."""
-    table = np.asarray(rows, np.float64)
-    counted = ~np.isnan(table)
-    totals = np.where(counted, table, 0).sum(axis=0)
-    means = np.full(totals.shape, np.nan)
-    np.divide(totals, counted.sum(axis=0), out=means, where=counted.any(axis=0))
-    return means
-
-
-def _on_diw(
-    everyone: dict[str, Predict], path: Path, judgements: Sequence[Judgement], watch: Callable[[int, int], None]
-) -> tuple[list[Row], Picture]:
-    wrong = dict.fromkeys(everyone, 0)
-    strips = []
-    for done, judgement in enumerate(judgements):
-        image = read_rgb(judgement.image)
-        if max(judgement.first[0], judgement.second[0]) >= image.shape[0] or (
-            max(judgement.first[1], judgement.second[1]) >= image.shape[1]
-        ):
-            raise DataError(f"{path}: a point of {judgement.image.name} lies outside it: is the order y, x?")
-        maps = {name: predict(image) for name, predict in everyone.items()}
-        for name, depth in maps.items():
-            wrong[name] += whdr_wrong(depth, judgement.first, judgement.second, judgement.farther)
-        if done < SHEET_ROWS:
-            unlabelled = np.full(image.shape[:2], np.nan, np.float32)
-            sample = DepthSample("", image, unlabelled, np.zeros(image.shape[:2], bool), 0.0)
-            strips.append(strip(sample, [maps[name] for name in everyone if name != PRIOR]))
-        watch(done + 1, len(judgements))
-    count = len(judgements)
-    return [Row(path.stem, name, count, {"WHDR": 100 * errors / count}) for name, errors in wrong.items()], sheet(
-        strips
-    )
-
-
-def gathered(tables: Sequence[tuple[list[Row], Picture]]) -> tuple[list[Row], dict[str, Picture]]:
-    """The rows of several sets, and their sheets by name; sets of one name are told apart."""
-    names = apart([rows[0].data for rows, _ in tables])
-    rows = [replace(row, data=name) for name, (found, _) in zip(names, tables, strict=True) for row in found]
-    return rows, {name: picture for name, (_, picture) in zip(names, tables, strict=True)}
-
-
-def apart(names: Sequence[str]) -> list[str]:
-    """Names of sets, the second one of a name with -2 behind it, and so on: two folders may both be called redweb."""
-    return [
-        name if names[:at].count(name) == 0 else f"{name}-{names[: at + 1].count(name)}"
-        for at, name in enumerate(names)
-    ]
-
-
-# ---- output -----------------------------------------------------------------------------------------------------
-
-
-def write_report(rows: Sequence[Row], sheets: dict[str, Picture], out: Path) -> None:
-    """evaluation.json, and a sheet_NAME.png a set, in `out`."""
-    out.mkdir(parents=True, exist_ok=True)
-    content = [{"data": row.data, "predictor": row.predictor, "samples": row.samples, **row.figures} for row in rows]
-    plain = json.loads(json.dumps(content), parse_constant=lambda _: None)  # NaN is no JSON: null
-    write_atomic(out / "evaluation.json", (json.dumps(plain, indent=2) + "\n").encode())
-    for name, picture in sheets.items():
-        done, png = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-        assert done
-        write_atomic(out / f"sheet_{name}.png", png.tobytes())

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
-import torch
 
-from redweb_builder.types import FloatMap, Picture
-from trainer.checkpoint import load_network
+from redweb_builder.types import FloatMap
 from trainer.data.depth_set import DepthSet
-from trainer.data.open import open_data
-from trainer.data.readers.nyu_files import is_list
-from trainer.data.splits import samples_of, thinned
-from trainer.evaluation.evaluate import Row
+from trainer.data.splits import Selection, thinned
 from trainer.evaluation.metrics import depth_figures, depth_sums
+from trainer.evaluation.results import ResultRow, Table
 from trainer.evaluation.sheets import SHEET_ROWS, metric_strip, sheet
 from trainer.models.eigen import MetricNetwork
 from trainer.predict import filled, predict_metres
@@ -28,56 +24,39 @@ PAPER = {
 }
 
 
-def metric_networks(paths: Sequence[Path], device: torch.device) -> dict[str, MetricNetwork]:
-    """The checkpoints of metric depth among these, by path. Raises CheckpointError."""
-    loaded = {str(path): load_network(path, device) for path in paths}
-    return {name: network for name, network in loaded.items() if isinstance(network, MetricNetwork)}
-
-
-def in_metres(path: Path) -> bool:
-    """Whether a data set has depth in metres. Raises DataError."""
-    if path.suffix.lower() == ".csv" and not is_list(path):  # DIW's
-        return False
-    data = open_data(path)
-    return data.metric and data.unit == "m"
-
-
 def evaluate_metric(
-    networks: dict[str, MetricNetwork],
-    path: Path,
-    part: str,
-    share: float,
-    device: torch.device,
-    limit: int | None = None,
+    networks: Mapping[str, MetricNetwork],
+    data: DepthSet,
+    selection: Selection,
     watch: Callable[[int, int], None] = lambda done, of: None,
-) -> tuple[list[Row], Picture]:
+) -> Table:
     """Every stage of every network, and the mean depth of the first one's training, on a set with depth in metres.
 
-    networks: by name, on the device, in eval mode. part, share: see data.splits.samples_of; "auto" is the test part or
-    else what training held out: never frames trained on. Judged where the set says, at its own size. The paper's own
-    rows come last. Returns the rows and a sheet of pictures. Raises DataError.
+    networks: by name, in eval mode, all on one device. selection: the samples to look at; its part "auto" is the test
+    part or else what training held out: never frames trained on. watch: (samples done, of all). Figures are of the
+    pixels of the set's evaluation mask, at the set's own size. The paper's own rows come last. Raises DataError.
     """
-    data = open_data(path)
+    part = selection.part
     if part == "auto":
         part = "test" if any(data.part(index) == "test" for index in range(len(data))) else "val"
-    indices = thinned(samples_of(data, part, share), limit)
+    indices = replace(selection, part=part).indices(data)
     sums: dict[str, list[np.ndarray[tuple[int, ...], np.dtype[np.floating]]]] = {}
     strips, shown = [], set(thinned(indices, SHEET_ROWS))
-    for done, index in enumerate(indices):
+    for done, index in enumerate(indices, 1):
         sample = data[index]
         maps = {MEAN: mean_metres(next(iter(networks.values())), sample)}
         for name, network in networks.items():
-            stages = predict_metres(network, sample.image, device)
+            stages = predict_metres(network, sample.image, network.mean_map.device)
             maps |= {f"{name}: {stage}": depth for stage, depth in stages.items()}
         for name, depth in maps.items():
             sums.setdefault(name, []).append(sums_of(depth, sample, data))
         if index in shown:
             strips.append(metric_strip(sample, list(maps.values())[1:]))
-        watch(done + 1, len(indices))
+        watch(done, len(indices))
     columns = depth_figures([np.zeros(9)])
     title = f"{data.name}-{part}"
-    rows = [Row(title, name, len(indices), depth_figures(found)) for name, found in sums.items()]
-    rows += [Row(title, name, 654, dict(zip(columns, row, strict=True))) for name, row in PAPER.items()]
+    rows = [ResultRow(title, name, len(indices), depth_figures(own)) for name, own in sums.items()]
+    rows += [ResultRow(title, name, 654, dict(zip(columns, row, strict=True))) for name, row in PAPER.items()]
     return rows, sheet(strips)
 
 

@@ -224,5 +224,21 @@ def _border_score(prediction: FloatMap, truth: FloatMap, valid: BoolMap, t: floa
     return 2 * hits / (said + there) if there else np.nan
 
 
+# ---- many pictures -----------------------------------------------------------------------------------------------
+
+
+def column_means(rows: Sequence[tuple[float, ...]]) -> NDArray[np.float64]:
+    """The mean of each column over its values that are not NaN; NaN for a column of nothing else.
+
+    rows: M rows of N numbers each. Returns N float64.
+    """
+    table = np.asarray(rows, np.float64)
+    counted = ~np.isnan(table)
+    totals = np.where(counted, table, 0).sum(axis=0)
+    means = np.full(totals.shape, np.nan)
+    np.divide(totals, counted.sum(axis=0), out=means, where=counted.any(axis=0))
+    return means
+
+
 def _mean(values: NDArray[np.bool_] | Values) -> float:
     return float(np.mean(values)) if values.size else np.nan

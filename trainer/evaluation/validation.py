@@ -10,9 +10,9 @@ from torch import nn
 
 from trainer.data.depth_set import DepthSet
 from trainer.data.splits import thinned
-from trainer.evaluation.evaluate import apart, column_means
 from trainer.evaluation.evaluate_metric import sums_of
-from trainer.evaluation.metrics import depth_figures, ordinal, wkdr_unequal
+from trainer.evaluation.metrics import column_means, depth_figures, ordinal, wkdr_unequal
+from trainer.evaluation.results import unique_names
 from trainer.evaluation.sheets import SHEET_ROWS, metric_strip, sheet, strip
 from trainer.models.eigen import MetricNetwork
 from trainer.predict import predict_depth, predict_metres
@@ -29,7 +29,7 @@ def judge_on(validation: Sequence[tuple[DepthSet, Sequence[int]]], size: int, mo
     def judge(network: nn.Module, device: torch.device) -> Verdict:
         network.eval()
         figures, strips = {}, []
-        for name, (data, samples) in zip(apart([data.name for data, _ in kept]), kept, strict=True):
+        for name, (data, samples) in zip(unique_names([data.name for data, _ in kept]), kept, strict=True):
             rates = []
             for at, sample in enumerate(samples):
                 depth = predict_depth(network, sample.image, size, device)
