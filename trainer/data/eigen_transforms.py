@@ -19,11 +19,12 @@ from torchvision import tv_tensors
 
 from redweb_builder.types import FloatMap, Picture
 from trainer.eigen_geometry import CROP, FRAME
+from trainer.models.rednet import IMAGENET_MEAN
 
 LARGEST = 1.5
 STEEPEST = 5.0  # degrees
 COLOUR = 0.2
-OUTSIDE = (124, 116, 104)  # ImageNet's mean: 0 for the network
+OUTSIDE = tuple(round(255 * mean) for mean in IMAGENET_MEAN)  # of the frame; about 0 for the network
 
 
 @dataclass(frozen=True)

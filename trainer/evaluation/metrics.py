@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redweb_builder.types import BoolMap, FloatMap
+from trainer.losses.pairs import RANGE_QUANTILES, TAU
 
 Values = NDArray[np.floating]
-TAU = 0.02  # Chen et al. 2016; Xian et al. 2018
 PAIRS = 20_000
 FARTHEST_OVER_NEAREST = 1e-4  # aligned disparity is kept above this share of its largest, so that depth stays finite
 THRESHOLDS = np.linspace(1.05, 1.25, 10)  # Depth Pro
@@ -69,7 +69,7 @@ def ordinal(
     else:
         above = np.zeros(truth.shape, bool) if sky is None else sky
         ground = truth[valid & ~above]
-        low, high = np.quantile(ground, (0.02, 0.98)) if ground.size else (0.0, 0.0)
+        low, high = np.quantile(ground, RANGE_QUANTILES) if ground.size else (0.0, 0.0)
         unequal = np.abs(a - b) > max(tau * float(high - low), 2 * noise)
         a_sky, b_sky = above.ravel()[first], above.ravel()[second]
         a, b = np.where(a_sky, -np.inf, a), np.where(b_sky, -np.inf, b)

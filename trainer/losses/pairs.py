@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from kornia.filters import spatial_gradient
 from torch import Tensor
 
-TAU = 0.02  # Xian et al. 2018
+TAU = 0.02  # Chen et al. 2016; Xian et al. 2018
 RANGE_QUANTILES = (0.02, 0.98)  # outliers do not stretch the range
 EDGE_SHARE = 0.1  # Xian et al. 2020: an edge is where the gradient exceeds this share of the picture's largest
 EDGE_REACH = (2.0, 30.0)  # Xian et al. 2020: px from the edge to the points on either side of it
