@@ -83,7 +83,7 @@ def _bare(config: TrainConfig, device: torch.device, precision: torch.dtype) -> 
     pixels = batch.pixels()
     found = []
     for phase in recipe.phases:
-        phase.enter(network)
+        phase.on_start(network)
         optimiser = phase.optimiser(network)
 
         def step(phase: Phase = phase, optimiser: torch.optim.Optimizer = optimiser) -> None:

@@ -26,11 +26,11 @@ from torch import Tensor, nn
 
 from redweb_builder.device import choose_device
 from trainer.config import TrainConfig
-from trainer.data.draws import Draws, Source
 from trainer.data.open import open_data
+from trainer.data.sample_stream import SampleStream, Source
 from trainer.data.transforms import augmentation
 from trainer.losses import LOSSES, RANDOM_COLUMNS
-from trainer.progress import Verdict
+from trainer.progress import Validation
 from trainer.training.loop import train
 from trainer.training.precision import autocast, chosen_precision
 from trainer.training.recipe import relative_depth
@@ -151,8 +151,8 @@ def _loop(config: TrainConfig, steps: int) -> float:
         times: list[float] = []
         train(
             relative_depth(config),
-            Draws([Source(data, range(len(data)))], augmentation(config.size), 0),
-            lambda *_: Verdict({}),
+            SampleStream([Source(data, range(len(data)))], augmentation(config.size), 0),
+            lambda *_: Validation({}),
             TrainConfig(**{**vars(config), "validations": 1}),
             Path(home) / "run",
             watch=lambda _: times.append(time.perf_counter()),

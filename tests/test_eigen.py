@@ -21,7 +21,7 @@ from cli import main
 from redweb_builder.weights import WeightsUnavailable
 from trainer.checkpoint import load_network
 from trainer.config import preset
-from trainer.data.eigen_transforms import Augmentation, Change, changed, drawn
+from trainer.data.eigen_transforms import Augmentation, Warp, apply_warp, random_warp
 from trainer.data.pictures import read_rgb
 from trainer.data.transforms import transformed
 from trainer.eigen_geometry import MAP, TARGET
@@ -52,7 +52,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_layer_has_the_papers_size(narrow: None) -> None:
     network, sizes = Eigen().eval(), {}
-    network.at(FINE)
+    network.set_stage(FINE)
 
     def noted(name: str) -> Callable[..., None]:
         def hook(_: nn.Module, __: Any, output: torch.Tensor) -> None:
@@ -98,7 +98,7 @@ def test_the_first_prediction_is_near_the_mean_and_fine_passes_coarse_on(narrow:
     torch.manual_seed(0)
     network = Eigen().eval()
     network.mean_map.copy_(torch.randn(MAP))
-    network.at(FINE)
+    network.set_stage(FINE)
     with torch.no_grad():
         maps = network.maps(torch.rand(2, 3, 228, 304))
     assert float((maps["coarse"] - network.mean_map).abs().max()) < 0.1
@@ -107,13 +107,13 @@ def test_the_first_prediction_is_near_the_mean_and_fine_passes_coarse_on(narrow:
 
 def test_in_the_fine_phase_the_coarse_network_stands_still_and_has_no_dropout(narrow: None) -> None:
     network = Eigen()
-    network.at(COARSE)
+    network.set_stage(COARSE)
     network.train()
     image = torch.rand(1, 3, 228, 304)
     nn.init.normal_(network.coarse.full7.weight)
     assert not torch.equal(network(image), network(image))  # dropout
     assert list(network.maps(image)) == ["coarse"]
-    network.at(FINE)
+    network.set_stage(FINE)
     network.train()
     assert torch.equal(network.maps(image)["coarse"], network.maps(image)["coarse"])
     network(image).sum().backward()
@@ -224,7 +224,7 @@ def test_the_rates_are_the_papers(monkeypatch: pytest.MonkeyPatch, narrow: None)
         recipe = metric_depth(config, torch.zeros(MAP))
         made = []
         for phase in recipe.phases:
-            phase.enter(recipe.network)
+            phase.on_start(recipe.network)
             made.append([group["lr"] for group in phase.optimiser(recipe.network).param_groups])
         return made
 
@@ -309,12 +309,12 @@ def frame() -> tuple[Any, Any]:
 def test_a_crop_is_exact_to_the_pixel() -> None:
     image, label = frame()
     for change, rows, columns in (
-        (Change(), np.s_[6:234], np.s_[8:312]),
-        (Change(top=0, left=16), np.s_[0:228], np.s_[16:320]),
-        (Change(top=12, left=3), np.s_[12:240], np.s_[3:307]),
+        (Warp(), np.s_[6:234], np.s_[8:312]),
+        (Warp(top=0, left=16), np.s_[0:228], np.s_[16:320]),
+        (Warp(top=12, left=3), np.s_[12:240], np.s_[3:307]),
     ):
         for flip, order in ((False, 1), (True, -1)):
-            picture, maps = changed(image, label, replace(change, flip=flip))
+            picture, maps = apply_warp(image, label, replace(change, flip=flip))
             np.testing.assert_array_equal(picture, image[rows, columns][:, ::order])
             np.testing.assert_array_equal(maps, label[rows, columns][:, ::order])
 
@@ -323,10 +323,10 @@ def test_depth_is_never_interpolated_and_is_unknown_outside() -> None:
     image, label = frame()
     for seed in range(5):
         torch.manual_seed(seed)
-        _, maps = changed(image, label, replace(drawn(), angle=5.0))
+        _, maps = apply_warp(image, label, replace(random_warp(), angle=5.0))
         known = maps[np.isfinite(maps[..., 0])]
         assert np.isin(known[:, 0], label[..., 0]).all()
-    _, maps = changed(image, label, Change(angle=5.0, top=0, left=0))
+    _, maps = apply_warp(image, label, Warp(angle=5.0, top=0, left=0))
     assert np.isnan(maps).any()
 
 
@@ -337,7 +337,7 @@ def test_an_enlarged_picture_is_nearer_by_as_much() -> None:
     scales = []
     for seed in range(200):
         torch.manual_seed(seed)
-        change = drawn()
+        change = random_warp()
         scales.append(change.scale)
         assert 1 <= change.scale <= 1.5
         assert abs(change.angle) <= 5
@@ -357,11 +357,11 @@ def test_scale_rotation_and_colour_move_what_they_should() -> None:
     y, x = np.mgrid[0:240, 0:320]
     label = np.stack([y, x], -1).astype(np.float32)
     grey = np.full((240, 320, 3), 100, np.uint8)
-    picture, maps = changed(grey, label, Change(scale=1.5, top=0, left=0, colour=(0.8, 1.0, 1.2)))
+    picture, maps = apply_warp(grey, label, Warp(scale=1.5, top=0, left=0, colour=(0.8, 1.0, 1.2)))
     assert picture[50, 50].tolist() == [80, 100, 120]
     assert maps[0, 0].tolist() == pytest.approx([0, 0], abs=1)  # the frame's corner is the crop's
     assert maps[-1, -1].tolist() == pytest.approx([227 / 1.5, 303 / 1.5], abs=1)
-    middle = changed(grey, label, Change(angle=5.0))[1][114, 151 + 100]
+    middle = apply_warp(grey, label, Warp(angle=5.0))[1][114, 151 + 100]
     turned = np.array([119.5, 159.5]) + 100 * np.array([np.sin(np.radians(5)), np.cos(np.radians(5))])
     assert middle.tolist() == pytest.approx(turned.tolist(), abs=1.5)
 

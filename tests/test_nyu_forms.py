@@ -61,7 +61,7 @@ def test_the_labelled_mat_is_upright_in_metres_and_masked(mat: Path) -> None:
     assert not known[:8].any()
     assert not known[:, -8:].any()
     assert known.sum() == (480 - 16) * (640 - 16 - 10)
-    assert data.judged((480, 640)).sum() == 426 * 560
+    assert data.evaluation_mask((480, 640)).sum() == 426 * 560
 
 
 def test_the_official_split_and_the_scenes_are_kept(mat: Path) -> None:

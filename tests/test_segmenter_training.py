@@ -20,7 +20,7 @@ from trainer.config import FOLDS
 from trainer.segmenter.augment import augmented, geometry
 from trainer.segmenter.pictures import RegionSample, find, in_fold, prepare
 from trainer.segmenter.teacher import Teacher, skyline
-from trainer.segmenter.train import THINGS_SHARE, cross_entropy, told_set
+from trainer.segmenter.train import THINGS_SHARE, cross_entropy, parse_set
 from trainer.types import DataError, RegionBatch
 
 CPU = torch.device("cpu")
@@ -100,7 +100,7 @@ def test_unlabelled_pictures_need_a_teacher(masks: Path, tmp_path: Path) -> None
     with pytest.raises(DataError, match=r"teacher\.py with .* no such thing"):
         Teacher(code, code)
     with pytest.raises(ValueError, match="KIND:FOLDER"):
-        told_set("somewhere")
+        parse_set("somewhere")
     with pytest.raises(DataError, match="no kind"):
         find("drawings", masks, None)
 

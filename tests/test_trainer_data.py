@@ -17,13 +17,13 @@ from torchvision.transforms import v2
 
 from redweb_builder.store import png_of_label
 from redweb_builder.types import Label, Mask
-from trainer.data.depth_set import Layout
-from trainer.data.draws import Draws, Source, batches
+from trainer.data.depth_set import DepthSetBase
 from trainer.data.open import open_data
 from trainer.data.readers.diw import read_diw
+from trainer.data.sample_stream import SampleStream, Source, batch_iterator
 from trainer.data.splits import samples_of, split
-from trainer.data.transforms import augmentation, fitting_size, squeezed, transformed
-from trainer.evaluation.sanity import look_over
+from trainer.data.transforms import augmentation, fitting_size, resize_only, transformed
+from trainer.evaluation.sanity import check_labels
 from trainer.types import DataError, DepthSample
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
@@ -80,8 +80,8 @@ def test_nyu_frames_are_inverse_metres_without_their_border(tmp_path: Path, save
     sample = data[3]
     assert 1 / sample.disparity[100, 100] == pytest.approx(53.5 / 255 * 5.1, rel=1e-5)
     assert np.isfinite(sample.disparity).sum() == (240 - 8) * (320 - 8)
-    assert data.judged((240, 320)).sum() == 213 * 280  # 426 x 560 of the full frame
-    assert data.judged((480, 640)).sum() == 426 * 560
+    assert data.evaluation_mask((240, 320)).sum() == 213 * 280  # 426 x 560 of the full frame
+    assert data.evaluation_mask((480, 640)).sum() == 426 * 560
     train, validation = split(data, 0.3)  # whole runs: {0, 1}, {3}, {5}; test frames 2 and 4 nowhere
     assert sorted(train + validation) == [0, 1, 3, 5]
     assert len({0, 1} & set(train)) in (0, 2)
@@ -102,7 +102,7 @@ def test_stereo_truth_reads_scale_and_what_is_unknown(tmp_path: Path, save: Save
     for index in range(2):
         assert np.isnan(data[index].disparity[0, 0])
         assert data[index].disparity[5, 7] == 20
-    assert data.metric
+    assert data.has_true_zero
 
 
 def test_a_built_set_knows_sky_and_unknown(tmp_path: Path, save: Save) -> None:
@@ -159,10 +159,10 @@ def test_a_damaged_depth_map_is_named(tmp_path: Path, save: Save, make: Callable
     make(tmp_path / "RDs" / "b.png")
     with pytest.raises(DataError, match=rf"b\.png.*{told}"):
         data[1]
-    draws = Draws([Source(data, range(2))], squeezed(64), 0)
+    stream = SampleStream([Source(data, range(2))], resize_only(64), 0)
     for workers in (0, 1):
         with pytest.raises(DataError, match=r"^\S*b\.png") as caught:
-            list(batches(draws, range(2), 2, workers, pin=False))
+            list(batch_iterator(stream, range(2), 2, workers, pin=False))
         assert "Traceback" not in str(caught.value)
 
 
@@ -173,7 +173,7 @@ def test_a_folder_that_is_no_set_is_told_what_one_looks_like(tmp_path: Path) -> 
         open_data(tmp_path / "nowhere")
 
 
-class Given(Layout):
+class Given(DepthSetBase):
     """Labels from memory."""
 
     def __init__(self, labels: list[Any]) -> None:
@@ -195,14 +195,14 @@ RAMP = np.repeat(np.arange(1, 97, dtype=np.float32)[:, None], 80, axis=1)
 
 
 def test_looking_over_a_set_tells_empty_flat_and_upside_down() -> None:
-    assert look_over(Given([RAMP] * 6), range(6)) == []
-    notes = look_over(Given([RAMP[::-1]] * 6 + [np.full_like(RAMP, np.nan), np.ones_like(RAMP)]), range(8))
+    assert check_labels(Given([RAMP] * 6), range(6)) == []
+    notes = check_labels(Given([RAMP[::-1]] * 6 + [np.full_like(RAMP, np.nan), np.ones_like(RAMP)]), range(8))
     assert ["no known pixel" in notes[0], "all one value" in notes[1], "polarity looks inverted" in notes[2]] == [
         True
     ] * 3
 
 
-# ---- splits and draws -------------------------------------------------------------------------------------------
+# ---- splits and streams -----------------------------------------------------------------------------------------
 
 
 def test_a_split_is_stable_and_leaves_something_on_either_side() -> None:
@@ -218,22 +218,22 @@ def test_a_split_is_stable_and_leaves_something_on_either_side() -> None:
 
 def test_an_epoch_holds_every_sample_as_often_as_its_weight_says() -> None:
     one, other = Given([RAMP] * 4), Given([RAMP] * 10)
-    draws = Draws([Source(one, range(4), 2.5), Source(other, range(10), 0.5)], squeezed(64), seed=3)
-    assert draws.epoch_length == 15
-    rows = np.concatenate([draws._order(epoch) for epoch in range(40)])
+    stream = SampleStream([Source(one, range(4), 2.5), Source(other, range(10), 0.5)], resize_only(64), seed=3)
+    assert stream.epoch_length == 15
+    rows = np.concatenate([stream._order(epoch) for epoch in range(40)])
     times = np.bincount(rows[rows[:, 0] == 0, 1])
     assert times.sum() == 400
     assert all(80 <= count <= 120 for count in times)
-    assert len(np.unique(draws._order(0)[draws._order(0)[:, 0] == 1, 1])) == 5
-    assert not (draws._order(0) == draws._order(1)).all()
+    assert len(np.unique(stream._order(0)[stream._order(0)[:, 0] == 1, 1])) == 5
+    assert not (stream._order(0) == stream._order(1)).all()
 
 
 def test_a_draw_depends_on_its_number_alone() -> None:
     data = Given([RAMP + shift for shift in range(6)])
-    draws = Draws([Source(data, range(6))], augmentation(64), seed=1)
-    forth = [draws[n] for n in range(8)]
+    stream = SampleStream([Source(data, range(6))], augmentation(64), seed=1)
+    forth = [stream[n] for n in range(8)]
     torch.manual_seed(99)
-    back = {n: Draws([Source(data, range(6))], augmentation(64), seed=1)[n] for n in reversed(range(8))}
+    back = {n: SampleStream([Source(data, range(6))], augmentation(64), seed=1)[n] for n in reversed(range(8))}
     for n, one in enumerate(forth):
         assert torch.equal(one.image, back[n].image)  # type: ignore[union-attr]
         assert torch.equal(one.disparity, back[n].disparity)  # type: ignore[union-attr]
@@ -242,9 +242,9 @@ def test_a_draw_depends_on_its_number_alone() -> None:
 
 def test_draws_can_be_sent_to_worker_processes() -> None:
     """As they are where workers are spawned, not forked."""
-    draws = Draws([Source(Given([RAMP] * 4), range(4))], augmentation(64), seed=1)
-    first = draws[2]
-    assert torch.equal(pickle.loads(pickle.dumps(draws))[2].image, first.image)  # type: ignore[union-attr]
+    stream = SampleStream([Source(Given([RAMP] * 4), range(4))], augmentation(64), seed=1)
+    first = stream[2]
+    assert torch.equal(pickle.loads(pickle.dumps(stream))[2].image, first.image)  # type: ignore[union-attr]
 
 
 # ---- transforms -------------------------------------------------------------------------------------------------

@@ -33,7 +33,11 @@ class CheckpointError(Exception):
 
 
 def save_network(file: Path, network: nn.Module, model: Mapping[str, Any], more: Mapping[str, Any]) -> None:
-    """Weights as safetensors; the header says what they are of, and whatever else is told (plain data)."""
+    """Write weights as safetensors, with a header that describes them.
+
+    network: its state dict is stored. model: the network's name and config. more: further entries of the header, plain
+    data.
+    """
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     header = {
         "format": FORMAT,
@@ -68,7 +72,7 @@ def load_network(path: str | Path, device: str | torch.device = "cpu") -> RedNet
 
 
 def read_header(file: Path) -> dict[str, Any]:
-    """What `save_network` told, the size of the training crops among it. Raises CheckpointError."""
+    """The header that `save_network` wrote: the model, the size of the crops, and more. Raises CheckpointError."""
     try:
         with safe_open(file, "pt") as opened:
             header = opened.metadata() or {}
@@ -121,9 +125,9 @@ def open_run(out: Path, identity: Mapping[str, Any], overwrite: bool) -> None:
         theirs = json.loads(file.read_text())
         other = [key for key in sorted(ours.keys() | theirs.keys()) if ours.get(key) != theirs.get(key)]
         if other:
-            told = ", ".join(f"{key}: {theirs.get(key)} there, {ours.get(key)} now" for key in other)
+            differences = ", ".join(f"{key}: {theirs.get(key)} there, {ours.get(key)} now" for key in other)
             raise CheckpointError(
-                f"{out} holds another run ({told}). Choose another --out, repeat its settings to go on with it, or "
-                "replace it with --overwrite."
+                f"{out} holds another run ({differences}). Choose another --out, repeat its settings to go on with "
+                "it, or replace it with --overwrite."
             )
     write_atomic(file, (json.dumps(ours, indent=2) + "\n").encode())

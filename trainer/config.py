@@ -135,15 +135,15 @@ SEGMENTER = TrainConfig(
 )
 
 
-def weighted_path(told: str) -> tuple[Path, float]:
+def weighted_path(text: str) -> tuple[Path, float]:
     """ "PATH" or "PATH=WEIGHT" -> path and weight (1 without one). Raises ValueError for a weight that is none."""
-    path, equals, weight = told.rpartition("=")
-    if not equals or Path(told).exists():
-        return Path(told), 1.0
+    path, equals, weight = text.rpartition("=")
+    if not equals or Path(text).exists():
+        return Path(text), 1.0
     try:
         value = float(weight)
     except ValueError as error:
-        raise ValueError(f"--data {told}: the weight after = must be a number") from error
+        raise ValueError(f"--data {text}: the weight after = must be a number") from error
     if not value > 0:
-        raise ValueError(f"--data {told}: the weight must be above 0")
+        raise ValueError(f"--data {text}: the weight must be above 0")
     return Path(path), value

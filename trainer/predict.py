@@ -20,7 +20,7 @@ from redweb_builder.store import write_atomic
 from redweb_builder.types import FloatMap, InputError, Picture
 from trainer.checkpoint import load_network, read_header, weights_file
 from trainer.config import TrainConfig
-from trainer.data.eigen_transforms import Change, changed
+from trainer.data.eigen_transforms import Warp, apply_warp
 from trainer.data.transforms import as_input
 from trainer.eigen_geometry import CROP, FRAME
 from trainer.models.eigen import MetricNetwork
@@ -36,13 +36,13 @@ class Predictor:
     """A loaded checkpoint as a function of a photograph.
 
     name: for tables. network: in eval mode, on `device`. size: side of the crops that it was trained on, px.
-    validation: the fraction that its training held out where a set has no split.
+    validation_fraction: that its training held out where a set has no split.
     """
 
     name: str
     network: RedNet | MetricNetwork
     size: int
-    validation: float
+    validation_fraction: float
     device: torch.device
 
     def __call__(self, image: Picture) -> FloatMap:
@@ -99,10 +99,10 @@ def predict_metres(network: MetricNetwork, image: Picture, device: torch.device)
     outside of them takes the nearest value (Eigen et al. 2014). A picture of other proportions is squeezed. Depths stay
     within NEAREST and FARTHEST, so that their inverse and logarithm exist.
     """
-    crop, _ = changed(as_frame(image), np.zeros((*FRAME, 1), np.float32), Change())
+    crop, _ = apply_warp(as_frame(image), np.zeros((*FRAME, 1), np.float32), Warp())
     pixels = (torch.from_numpy(crop).permute(2, 0, 1)[None].float() / 255).to(device)
     logs = network.maps(pixels.contiguous(memory_format=torch.channels_last))
-    return {name: filled(_metres(one[0]), image.shape[:2]) for name, one in logs.items()}
+    return {name: filled(_metres(log_depth[0]), image.shape[:2]) for name, log_depth in logs.items()}
 
 
 def as_frame(image: Picture) -> Picture:

@@ -13,22 +13,22 @@ from torch import Tensor
 from redweb_builder.types import FloatMap, Picture
 from trainer.config import TrainConfig
 from trainer.data.depth_set import DepthSet
-from trainer.data.draws import Draws, Source
-from trainer.data.eigen_transforms import Augmentation, Change, changed
+from trainer.data.eigen_transforms import Augmentation, Warp, apply_warp
 from trainer.data.metric_frames import MetricFrames
 from trainer.data.open import open_data
-from trainer.data.splits import split, thinned
-from trainer.data.transforms import augmentation, squeezed
+from trainer.data.sample_stream import SampleStream, Source
+from trainer.data.splits import evenly_spaced, split
+from trainer.data.transforms import augmentation, resize_only
 from trainer.eigen_geometry import MAP, TARGET
-from trainer.evaluation.sanity import look_over
-from trainer.evaluation.validation import judge_metric, judge_on
+from trainer.evaluation.sanity import check_labels
+from trainer.evaluation.validation import make_metric_validator, make_validator
 from trainer.progress import Progress, Summary
 from trainer.training.loop import train
 from trainer.training.metric_recipe import metric_depth
 from trainer.training.recipe import relative_depth
 from trainer.types import DataError, DepthSample
 
-MOST_JUDGED = 654  # frames of a set in a validation while training; so many does NYU Depth v2 test on
+MOST_VALIDATED = 654  # frames of a set in a validation while training; so many does NYU Depth v2 test on
 
 
 def train_relative_depth(
@@ -41,20 +41,21 @@ def train_relative_depth(
 ) -> Summary:
     """Train on one or several sets, each with its weight: how often an epoch its samples are drawn.
 
-    A share of each set is held out, by the set's own split or by whole groups, and validated on. Raises DataError,
+    A fraction of each set is held out, by the set's own split or by whole groups, and validated on. Raises DataError,
     ValueError, WeightsUnavailable, CheckpointError, TrainingError.
     """
     sources, validation, notes = opened_sets(data, config)
     for source in sources:
-        notes += look_over(source.data, source.indices)
-    draws = Draws(sources, augmentation(config.size) if config.augment else squeezed(config.size), config.seed)
+        notes += check_labels(source.data, source.indices)
+    transform = augmentation(config.size) if config.augment else resize_only(config.size)
+    stream = SampleStream(sources, transform, config.seed)
     if not any(held_out for _, held_out in validation):
         notes.append("nothing is held out: validation is on the training pictures themselves, and says little")
         validation = [(source.data, list(source.indices)) for source in sources]
     return train(
         relative_depth(config),
-        draws,
-        judge_on(validation, config.size),
+        stream,
+        make_validator(validation, config.size),
         config,
         out,
         identity=identity_of(data, sources),
@@ -79,20 +80,20 @@ def train_metric_depth(
     `train_relative_depth`.
     """
     opened, validation, notes = opened_sets(data, config)
-    sources, judged = [], []
+    sources, shown_frames = [], []
     for source, (_, held_out) in zip(opened, validation, strict=True):
-        shown = thinned(held_out, MOST_JUDGED)
+        shown = evenly_spaced(held_out, MOST_VALIDATED)
         frames = MetricFrames(source.data, [*shown, *source.indices], reading)
         sources.append(Source(frames, source.indices, source.weight))
-        judged.append((frames, shown))
-        notes += look_over(frames, source.indices)
-    if not any(shown for _, shown in judged):
+        shown_frames.append((frames, shown))
+        notes += check_labels(frames, source.indices)
+    if not any(shown for _, shown in shown_frames):
         raise DataError("nothing is held out to validate on: --validation must be above 0")
-    draws = Draws(sources, Augmentation(random=config.augment), config.seed)
+    stream = SampleStream(sources, Augmentation(random=config.augment), config.seed)
     return train(
         metric_depth(config, mean_log_depth(sources)),
-        draws,
-        judge_metric(judged),
+        stream,
+        make_metric_validator(shown_frames),
         config,
         out,
         identity=identity_of(data, sources),
@@ -106,8 +107,8 @@ def mean_log_depth(sources: Sequence[Source[MetricFrames]], most: int = 2000) ->
     """Mean log depth over (evenly chosen) training frames at every cell of the centre crop: 55x74 log metres."""
     total, count = np.zeros(MAP), np.zeros(MAP)
     for source in sources:
-        for index in thinned(source.indices, most):
-            _, crop = changed(*_labelled(source.data[index]), Change())
+        for index in evenly_spaced(source.indices, most):
+            _, crop = apply_warp(*_labelled(source.data[index]), Warp())
             logs = -np.log(crop[..., 0][TARGET])
             total += np.nan_to_num(logs)
             count += np.isfinite(logs)
@@ -127,8 +128,10 @@ def opened_sets(
             raise DataError(f"{path}: has no samples to train on (test parts are never trained on)")
         sources.append(Source(opened, training, weight))
         validation.append((opened, held_out))
-        told = f", weight {weight:g}" if weight != 1 else ""
-        notes.append(f"{path}: {type(opened).__name__}, {len(training)} to train on, {len(held_out)} held out{told}")
+        weighted = f", weight {weight:g}" if weight != 1 else ""
+        notes.append(
+            f"{path}: {type(opened).__name__}, {len(training)} to train on, {len(held_out)} held out{weighted}"
+        )
     return sources, validation, notes
 
 

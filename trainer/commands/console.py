@@ -19,7 +19,7 @@ from rich.table import Table
 from redweb_builder.console import errors_for_people
 from trainer.checkpoint import weights_file
 from trainer.evaluation.results import ResultRow
-from trainer.progress import Progress, Summary, Verdict
+from trainer.progress import Progress, Summary, Validation
 
 PLAIN_EVERY_S = 20.0
 SHOWN_VERDICTS = 12
@@ -51,7 +51,7 @@ class TrainDisplay:
         """Prepare; nothing is drawn until show()."""
         self._console = Console(stderr=True, highlight=False)
         self._live = Live(console=self._console, refresh_per_second=4)
-        self._verdicts: list[tuple[int, Verdict]] = []
+        self._verdicts: list[tuple[int, Validation]] = []
         self._loss: float | None = None
         self._told = 0.0
 
@@ -74,15 +74,15 @@ class TrainDisplay:
         loss = progress.numbers["loss"]
         if math.isfinite(loss):
             self._loss = loss if self._loss is None else 0.95 * self._loss + 0.05 * loss
-        if progress.verdict:
-            self._verdicts.append((progress.step, progress.verdict))
+        if progress.validation:
+            self._verdicts.append((progress.step, progress.validation))
         if self._console.is_terminal:
             if not self._live.is_started:
                 self._live.start()
             self._live.update(Group(self._table(), self._line(progress)))
-        elif progress.verdict or progress.step == progress.steps or time.monotonic() - self._told > PLAIN_EVERY_S:
+        elif progress.validation or progress.step == progress.steps or time.monotonic() - self._told > PLAIN_EVERY_S:
             self._told = time.monotonic()
-            figures = progress.verdict.figures if progress.verdict else {}
+            figures = progress.validation.figures if progress.validation else {}
             told = "  ".join(f"{name} {_number(value, name)}" for name, value in figures.items())
             self._console.print(f"{self._line(progress)}  {told}", soft_wrap=True)
 

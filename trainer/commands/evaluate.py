@@ -50,7 +50,7 @@ def evaluate(
         from trainer.predict import load_predictors
 
         predictors = load_predictors((checkpoint, *against), choose_device(device))
-        selection = Selection(part, predictors[0].validation if validation is None else validation, limit)
+        selection = Selection(part, predictors[0].validation_fraction if validation is None else validation, limit)
         rows, sheets = merge_tables(evaluate_all(predictors, data, selection, counting))
         folder = out or weights_file(checkpoint).parent / "evaluation"
         write_report(rows, sheets, folder)

@@ -123,7 +123,7 @@ def train(model: str, backbone: str | None, data: tuple[str, ...], out: Path, ov
         given = {name: value for name, value in settings.items() if value is not None}
         config = replace(preset(model, backbone), **given)
         summary = _train([weighted_path(text) for text in data], config, out, overwrite)
-        if summary.leads:
+        if summary.is_main:
             print_training(summary)
 
 
@@ -186,7 +186,7 @@ def train_segmenter(
         config = segmenter.segmenter_config(**settings)
         files = (teacher, teacher_weights) if teacher and teacher_weights else None
         with counting("pictures prepared") as tick:
-            sets = segmenter.prepared([segmenter.told_set(text) for text in data], files, fold, out, tick)
+            sets = segmenter.prepared([segmenter.parse_set(text) for text in data], files, fold, out, tick)
         with TrainDisplay() as display:
             segmenter.train_segmenter(sets, config, out, overwrite=overwrite, watch=display.show)
     click.echo(f"{out / segmenter.SHIPPED} and its checksum: copy both into redweb_builder/ to ship them")

@@ -13,13 +13,14 @@ from trainer.types import DepthSample
 class DepthSet(Protocol):
     """Labelled pictures. Readers turn whatever is on disk into DepthSample; nobody else knows a polarity or a mask.
 
-    name: for tables. metric: the labels' zero is infinity, so that their ratios mean something (inverse depth, true
-    disparity). unit: of 1 / disparity for metric sets ("m", "1/px"), else of the disparity. farthest: the depth at
-    which evaluations of this set cut, in that unit, or None.
+    name: for tables.
+    has_true_zero: the labels' zero is infinity, so that their ratios mean something (inverse depth, true disparity).
+    unit: of 1 / disparity where there is a true zero ("m", "1/px"), else of the disparity.
+    farthest: the depth at which evaluations of this set cut, in that unit, or None.
     """
 
     name: str
-    metric: bool
+    has_true_zero: bool
     unit: str
     farthest: float | None
 
@@ -38,15 +39,15 @@ class DepthSet(Protocol):
     def part(self, index: int) -> str | None:
         """The set's own split: "train", "val" or "test"; None = left to us."""
 
-    def judged(self, shape: tuple[int, int]) -> BoolMap:
-        """Where this set's published evaluations look: HxW bool."""
+    def evaluation_mask(self, shape: tuple[int, int]) -> BoolMap:
+        """The pixels that published evaluations of this set count: HxW bool. shape: (H, W)."""
 
 
-class Layout:
-    """What most sets have in common: labels without a zero, no split of their own, judged everywhere."""
+class DepthSetBase:
+    """What most sets have in common: labels without a zero, no split of their own, evaluated everywhere."""
 
     name = ""
-    metric = False
+    has_true_zero = False
     unit = "label"
     farthest: float | None = None
 
@@ -62,11 +63,11 @@ class Layout:
         """No split of its own."""
         return None
 
-    def judged(self, shape: tuple[int, int]) -> BoolMap:
+    def evaluation_mask(self, shape: tuple[int, int]) -> BoolMap:
         """Everywhere."""
         return np.ones(shape, bool)
 
 
 def in_metres(data: DepthSet) -> bool:
     """Whether the labels of a set are depth in metres (1 / disparity)."""
-    return data.metric and data.unit == "m"
+    return data.has_true_zero and data.unit == "m"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from redweb_builder.store import StoreError, is_data_set
 from trainer.data.depth_set import DepthSet
-from trainer.data.readers.built import Built
+from trainer.data.readers.built import RedwebSet
 from trainer.data.readers.hrwsi import Hrwsi
 from trainer.data.readers.nyu import NyuFrames
 from trainer.data.readers.nyu_files import RgbDepth, is_list, list_files, lists_of
@@ -31,7 +31,7 @@ def open_data(path: Path) -> DepthSet:
         )
     try:
         if (path / "manifest.parquet").is_file() or is_data_set(path):
-            return Built(path)
+            return RedwebSet(path)
     except StoreError as error:
         raise DataError(str(error)) from error
     if (path / "Imgs").is_dir() and (path / "RDs").is_dir():

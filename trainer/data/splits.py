@@ -16,11 +16,11 @@ from trainer.types import DataError
 T = TypeVar("T")
 
 
-def split(data: DepthSet, share: float) -> tuple[list[int], list[int]]:
+def split(data: DepthSet, fraction: float) -> tuple[list[int], list[int]]:
     """Indices to train on and to validate on.
 
     A set's own parts are kept (nothing of a "test" part is in either). Where the set leaves it to us, whole groups go
-    to validation, in the order of a hash of their names, until they hold `share` of the samples: the same choice
+    to validation, in the order of a hash of their names, until they hold `fraction` of the samples: the same choice
     everywhere and whatever else is in the folder. Both sides get something where there are two groups at all.
     """
     parts = [data.part(index) for index in range(len(data))]
@@ -32,18 +32,18 @@ def split(data: DepthSet, share: float) -> tuple[list[int], list[int]]:
         groups.setdefault(data.group(index), []).append(index)
     held: list[int] = []
     for name in sorted(groups, key=_hash)[: max(len(groups) - 1, 0)]:
-        if share <= 0 or len(held) >= share * len(free):
+        if fraction <= 0 or len(held) >= fraction * len(free):
             break
         held += groups[name]
     return sorted(train + list(set(free) - set(held))), sorted(validation + held)
 
 
-def samples_of(data: DepthSet, part: str, share: float) -> list[int]:
+def samples_of(data: DepthSet, part: str, validation_fraction: float) -> list[int]:
     """The indices of "all", "train", "val" (own, or held out by `split`), "test", or "auto": test, else val, else all.
 
     Raises DataError where there are none.
     """
-    train, validation = split(data, share)
+    train, validation = split(data, validation_fraction)
     choices = {
         "all": list(range(len(data))),
         "train": train,
@@ -61,19 +61,19 @@ def samples_of(data: DepthSet, part: str, share: float) -> list[int]:
 class Selection:
     """Which samples of a set are evaluated.
 
-    part, validation: see `samples_of`. limit: at most so many samples, evenly chosen; None = all.
+    part, validation_fraction: see `samples_of`. limit: at most so many samples, evenly chosen; None = all.
     """
 
     part: str = PARTS[0]
-    validation: float = TrainConfig.validation
+    validation_fraction: float = TrainConfig.validation
     limit: int | None = None
 
     def indices(self, data: DepthSet) -> list[int]:
         """The samples of a set. Raises DataError where there are none."""
-        return thinned(samples_of(data, self.part, self.validation), self.limit)
+        return evenly_spaced(samples_of(data, self.part, self.validation_fraction), self.limit)
 
 
-def thinned(items: Sequence[T], limit: int | None) -> list[T]:
+def evenly_spaced(items: Sequence[T], limit: int | None) -> list[T]:
     """At most `limit` of the items, evenly chosen."""
     if limit is None or len(items) <= limit:
         return list(items)

@@ -36,7 +36,7 @@ def augmentation(size: int) -> v2.Transform:
     )
 
 
-def squeezed(size: int) -> v2.Transform:
+def resize_only(size: int) -> v2.Transform:
     """No augmentation: the whole picture at size x size."""
     return v2.Resize((size, size), antialias=True)
 

@@ -14,7 +14,7 @@ from trainer.data.depth_set import DepthSet, in_metres
 from trainer.data.open import is_diw, open_data
 from trainer.data.pictures import read_rgb
 from trainer.data.readers.diw import read_diw
-from trainer.data.splits import Selection, thinned
+from trainer.data.splits import Selection, evenly_spaced
 from trainer.evaluation.evaluate_metric import evaluate_metric
 from trainer.evaluation.metrics import (
     Ordinal,
@@ -91,7 +91,7 @@ def evaluate(
     indices = selection.indices(data)
     collected: dict[str, list[SampleFigures]] = {name: [] for name in everyone}
     strips = []
-    shown = set(thinned(indices, SHEET_ROWS))
+    shown = set(evenly_spaced(indices, SHEET_ROWS))
     for done, index in enumerate(indices, 1):
         sample = data[index]
         maps = {name: predict(sample.image) for name, predict in everyone.items()}
@@ -107,7 +107,7 @@ def evaluate(
 def evaluate_diw(predictors: Mapping[str, Predict], path: Path, limit: int | None, watch: Watch = unwatched) -> Table:
     """WHDR of every predictor, and of the prior, on Depth in the Wild. path: its CSV. The rest as `evaluate`."""
     everyone = {**predictors, PRIOR: prior}
-    judgements = thinned(read_diw(path), limit)
+    judgements = evenly_spaced(read_diw(path), limit)
     wrong = dict.fromkeys(everyone, 0)
     strips = []
     for done, judgement in enumerate(judgements):
@@ -146,11 +146,11 @@ class SampleFigures:
 
 
 def sample_figures(depth: FloatMap, sample: DepthSample, data: DepthSet) -> SampleFigures:
-    """Figures of one prediction. Metric sets have AbsRel, d1 and F1; others, whose labels have no zero, do not."""
-    valid = np.isfinite(sample.disparity) & data.judged(sample.disparity.shape)
-    pairs = ordinal(depth, sample.disparity, valid, ratio=data.metric, noise=sample.noise, sky=sample.sky)
+    """Figures of one prediction. Sets with a true zero have AbsRel, d1 and F1; the others do not."""
+    valid = np.isfinite(sample.disparity) & data.evaluation_mask(sample.disparity.shape)
+    pairs = ordinal(depth, sample.disparity, valid, ratio=data.has_true_zero, noise=sample.noise, sky=sample.sky)
     scale, shift = align(depth, sample.disparity, valid)
-    if not data.metric:
+    if not data.has_true_zero:
         error = (scale * depth + shift - sample.disparity)[valid]
         spread = float(sample.disparity[valid].std()) if valid.any() else np.nan
         relative = float(np.sqrt(np.mean(error**2))) / spread if spread > 0 else np.nan
@@ -168,11 +168,11 @@ def sample_figures(depth: FloatMap, sample: DepthSample, data: DepthSet) -> Samp
 
 def summed(samples: Sequence[SampleFigures], data: DepthSet) -> dict[str, float]:
     """Means over samples. WKDR counts unequal pairs at threshold 0; "balanced" is Chen et al. 2016's with its parts."""
-    pairs = [one.pairs for one in samples]
+    pairs = [sample.pairs for sample in samples]
     threshold = balanced_threshold(pairs)
-    balanced = 100 * column_means([wkdr_at(one, threshold) for one in pairs])
-    figures = {"WKDR": 100 * float(column_means([(wkdr_unequal(one),) for one in pairs])[0])}
+    balanced = 100 * column_means([wkdr_at(picture, threshold) for picture in pairs])
+    figures = {"WKDR": 100 * float(column_means([(wkdr_unequal(picture),) for picture in pairs])[0])}
     figures |= dict(zip(("balanced", "equal", "unequal"), balanced.tolist(), strict=True))
     names = samples[0].figures
-    means = column_means([tuple(one.figures.values()) for one in samples])
+    means = column_means([tuple(sample.figures.values()) for sample in samples])
     return figures | dict(zip(names, means.tolist(), strict=True))

@@ -9,7 +9,7 @@ import numpy as np
 
 from redweb_builder.types import FloatMap
 from trainer.data.depth_set import DepthSet
-from trainer.data.splits import Selection, thinned
+from trainer.data.splits import Selection, evenly_spaced
 from trainer.evaluation.metrics import depth_figures, depth_sums
 from trainer.evaluation.results import ResultRow, Table
 from trainer.evaluation.sheets import SHEET_ROWS, metric_strip, sheet
@@ -41,7 +41,7 @@ def evaluate_metric(
         part = "test" if any(data.part(index) == "test" for index in range(len(data))) else "val"
     indices = replace(selection, part=part).indices(data)
     sums: dict[str, list[np.ndarray[tuple[int, ...], np.dtype[np.floating]]]] = {}
-    strips, shown = [], set(thinned(indices, SHEET_ROWS))
+    strips, shown = [], set(evenly_spaced(indices, SHEET_ROWS))
     for done, index in enumerate(indices, 1):
         sample = data[index]
         maps = {MEAN: mean_metres(next(iter(networks.values())), sample)}
@@ -69,4 +69,4 @@ def sums_of(depth: FloatMap, sample: DepthSample, data: DepthSet) -> np.ndarray[
     """What one prediction in metres gives to `metrics.depth_figures`."""
     known = np.isfinite(sample.disparity)
     truth = np.asarray(1 / np.where(known, sample.disparity, 1), np.float32)
-    return depth_sums(depth, truth, known & data.judged(truth.shape))
+    return depth_sums(depth, truth, known & data.evaluation_mask(truth.shape))

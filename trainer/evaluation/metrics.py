@@ -101,7 +101,7 @@ def balanced_threshold(pictures: list[Ordinal]) -> float:
     candidates = np.concatenate([[0.0], np.geomspace(1e-3, 3, 60)])
 
     def gap(threshold: float) -> float:
-        parts = np.array([wkdr_at(one, threshold)[1:] for one in pictures])
+        parts = np.array([wkdr_at(picture, threshold)[1:] for picture in pictures])
         if np.isnan(parts).all(axis=0).any():
             return np.inf
         equal, unequal = np.nanmean(parts, axis=0)
@@ -217,9 +217,9 @@ def _border_score(prediction: FloatMap, truth: FloatMap, valid: BoolMap, t: floa
     hits = said = there = 0
     for before, after in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
         both = valid[before] & valid[after]
-        for one, other in ((before, after), (after, before)):
-            ours = both & (prediction[one] > t * prediction[other])
-            theirs = both & (truth[one] > t * truth[other])
+        for near, far in ((before, after), (after, before)):
+            ours = both & (prediction[near] > t * prediction[far])
+            theirs = both & (truth[near] > t * truth[far])
             hits, said, there = hits + int((ours & theirs).sum()), said + int(ours.sum()), there + int(theirs.sum())
     return 2 * hits / (said + there) if there else np.nan
 

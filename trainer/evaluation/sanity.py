@@ -7,16 +7,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from trainer.data.depth_set import DepthSet
+from trainer.data.splits import evenly_spaced
 from trainer.evaluation.metrics import lower_is_nearer, ordinal, wkdr_unequal
 
 
-def look_over(data: DepthSet, indices: Sequence[int], most: int = 40) -> list[str]:
+def check_labels(data: DepthSet, indices: Sequence[int], most: int = 40) -> list[str]:
     """Read up to `most` samples, evenly chosen, and say in plain sentences what is wrong with them.
 
     Found are labels without a known pixel, labels that are all one value, and polarity that looks inverted: in
     photographs lower usually is nearer, so a set whose labels say the opposite is most likely read upside down.
     """
-    chosen = [indices[int(at)] for at in np.linspace(0, len(indices) - 1, min(most, len(indices)))]
+    chosen = evenly_spaced(indices, most)
     empty, flat, prior = [], [], []
     for index in chosen:
         sample = data[index]
@@ -29,9 +30,9 @@ def look_over(data: DepthSet, indices: Sequence[int], most: int = 40) -> list[st
             guess = lower_is_nearer(*sample.disparity.shape)
             prior.append(wkdr_unequal(ordinal(guess, sample.disparity, valid, ratio=False, pairs=2000)))
     notes = []
-    for keys, told in ((empty, "have no known pixel"), (flat, "are all one value")):
+    for keys, fault in ((empty, "have no known pixel"), (flat, "are all one value")):
         if keys:
-            notes.append(f"{data.name}: {len(keys)} of {len(chosen)} labels looked at {told} (first: {keys[0]})")
+            notes.append(f"{data.name}: {len(keys)} of {len(chosen)} labels looked at {fault} (first: {keys[0]})")
     if len(prior) >= 5 and np.nanmean(prior) > 0.6:
         notes.append(
             f"WARNING: {data.name}: its labels say that lower pixels are FARTHER in {100 * np.nanmean(prior):.0f} % of "

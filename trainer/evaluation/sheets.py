@@ -17,7 +17,7 @@ SHEET_HEIGHT = 180
 
 def strip(sample: DepthSample, maps: Sequence[FloatMap]) -> Picture:
     """Photograph, label, predictions side by side, of one height; each map in colours of its own range."""
-    parts = [sample.image, *(_coloured(one) for one in (sample.disparity, *maps))]
+    parts = [sample.image, *(_coloured(values) for values in (sample.disparity, *maps))]
     width = max(1, round(SHEET_HEIGHT * sample.image.shape[1] / sample.image.shape[0]))
     return np.hstack([cv2.resize(part, (width, SHEET_HEIGHT), interpolation=cv2.INTER_AREA) for part in parts])
 
@@ -26,19 +26,20 @@ def sheet(strips: Sequence[Picture]) -> Picture:
     """Strips below one another, on dark ground; an empty picture of nothing."""
     if not strips:
         return np.zeros((1, 1, 3), np.uint8)
-    width = max(one.shape[1] for one in strips)
-    padded = [np.pad(one, ((0, 4), (0, width - one.shape[1]), (0, 0)), constant_values=30) for one in strips]
+    width = max(row.shape[1] for row in strips)
+    padded = [np.pad(row, ((0, 4), (0, width - row.shape[1]), (0, 0)), constant_values=30) for row in strips]
     return np.vstack(padded)
 
 
 def metric_strip(sample: DepthSample, maps: Sequence[FloatMap]) -> Picture:
     """Input, predictions, truth side by side as in the paper's figure 4; one colour scale, log depth, bright = near."""
-    logs = [np.log(sample.disparity), *(-np.log(one) for one in maps)]
+    logs = [np.log(sample.disparity), *(-np.log(metres) for metres in maps)]
     low, high = np.nanpercentile(logs[0], (1, 99))
-    coloured = [disparity_picture(one, float(low), max(float(high), float(low) + 1e-3)) for one in (*logs[1:], logs[0])]
+    top = max(float(high), float(low) + 1e-3)
+    coloured = [disparity_picture(values, float(low), top) for values in (*logs[1:], logs[0])]
     width = round(SHEET_HEIGHT * sample.image.shape[1] / sample.image.shape[0])
-    shrink = [cv2.resize(one, (width, SHEET_HEIGHT), interpolation=cv2.INTER_AREA) for one in (sample.image, *coloured)]
-    return np.hstack(shrink)
+    parts = (sample.image, *coloured)
+    return np.hstack([cv2.resize(part, (width, SHEET_HEIGHT), interpolation=cv2.INTER_AREA) for part in parts])
 
 
 def _coloured(values: FloatMap) -> Picture:

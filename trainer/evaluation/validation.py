@@ -9,52 +9,54 @@ import torch
 from torch import nn
 
 from trainer.data.depth_set import DepthSet
-from trainer.data.splits import thinned
+from trainer.data.splits import evenly_spaced
 from trainer.evaluation.evaluate_metric import sums_of
 from trainer.evaluation.metrics import column_means, depth_figures, ordinal, wkdr_unequal
 from trainer.evaluation.results import unique_names
 from trainer.evaluation.sheets import SHEET_ROWS, metric_strip, sheet, strip
 from trainer.models.eigen import MetricNetwork
 from trainer.predict import predict_depth, predict_metres
-from trainer.progress import Judge, Verdict
+from trainer.progress import Validation, Validator
 
 
-def judge_on(validation: Sequence[tuple[DepthSet, Sequence[int]]], size: int, most: int = 64) -> Judge:
+def make_validator(validation: Sequence[tuple[DepthSet, Sequence[int]]], size: int, most: int = 64) -> Validator:
     """A validation for the loop: mean WKDR over the sets, then each set's, on at most `most` samples of each.
 
     The samples are read once and kept, since they are asked for again and again.
     """
-    kept = [(data, [data[index] for index in thinned(indices, most)]) for data, indices in validation if indices]
+    kept = [(data, [data[index] for index in evenly_spaced(indices, most)]) for data, indices in validation if indices]
 
-    def judge(network: nn.Module, device: torch.device) -> Verdict:
+    def validate(network: nn.Module, device: torch.device) -> Validation:
         network.eval()
         figures, strips = {}, []
         for name, (data, samples) in zip(unique_names([data.name for data, _ in kept]), kept, strict=True):
             rates = []
             for at, sample in enumerate(samples):
                 depth = predict_depth(network, sample.image, size, device)
-                valid = np.isfinite(sample.disparity) & data.judged(sample.disparity.shape)
-                pairs = ordinal(depth, sample.disparity, valid, ratio=data.metric, noise=sample.noise, sky=sample.sky)
+                valid = np.isfinite(sample.disparity) & data.evaluation_mask(sample.disparity.shape)
+                pairs = ordinal(
+                    depth, sample.disparity, valid, ratio=data.has_true_zero, noise=sample.noise, sky=sample.sky
+                )
                 rates.append((wkdr_unequal(pairs),))
                 if at < max(1, SHEET_ROWS // len(kept)):
                     strips.append(strip(sample, [depth]))
             figures[f"WKDR {name}"] = 100 * float(column_means(rates)[0])
         if not figures:
-            return Verdict({})
+            return Validation({})
         mean = float(np.nanmean(list(figures.values())))
-        return Verdict({"WKDR": mean} | (figures if len(figures) > 1 else {}), sheet(strips))
+        return Validation({"WKDR": mean} | (figures if len(figures) > 1 else {}), sheet(strips))
 
-    return judge
+    return validate
 
 
-def judge_metric(validation: Sequence[tuple[DepthSet, Sequence[int]]]) -> Judge:
+def make_metric_validator(validation: Sequence[tuple[DepthSet, Sequence[int]]]) -> Validator:
     """A validation for the loop: the final map's AbsRel, which decides, d1, RMSE in metres, and those of log depth."""
     everyone = [(data, index) for data, indices in validation for index in indices]
 
-    def judge(network: nn.Module, device: torch.device) -> Verdict:
+    def validate(network: nn.Module, device: torch.device) -> Validation:
         assert isinstance(network, MetricNetwork)
         network.eval()
-        sums, strips, shown = [], [], thinned(range(len(everyone)), SHEET_ROWS)
+        sums, strips, shown = [], [], evenly_spaced(range(len(everyone)), SHEET_ROWS)
         for at, (data, index) in enumerate(everyone):
             sample = data[index]
             maps = list(predict_metres(network, sample.image, device).values())
@@ -62,6 +64,6 @@ def judge_metric(validation: Sequence[tuple[DepthSet, Sequence[int]]]) -> Judge:
             if at in shown:
                 strips.append(metric_strip(sample, maps))
         figures = depth_figures(sums)
-        return Verdict({name: figures[name] for name in ("AbsRel", "d1", "RMSE", "RMSElog", "SI")}, sheet(strips))
+        return Validation({name: figures[name] for name in ("AbsRel", "d1", "RMSE", "RMSElog", "SI")}, sheet(strips))
 
-    return judge
+    return validate

@@ -46,7 +46,7 @@ def random_pairs(valid: Tensor, uniform: Tensor) -> Pairs:
 
     valid: BxHxW bool. uniform: BxNx2 in [0, 1). A picture without two valid pixels gets no used pair.
     """
-    first, second = (_drawn(valid, uniform[..., end]) for end in (0, 1))
+    first, second = (_nth_true_pixel(valid, uniform[..., end]) for end in (0, 1))
     any_valid = valid.flatten(1).any(dim=1, keepdim=True)
     return Pairs(first, second, any_valid & (first != second))
 
@@ -66,7 +66,7 @@ def edge_pairs(gradient: Tensor, valid: Tensor, uniform: Tensor) -> Pairs:
     strength = gradient[:, 0].square() + gradient[:, 1].square()
     strongest = strength.amax(dim=(1, 2), keepdim=True)
     edge = (strength >= EDGE_SHARE**2 * strongest) & (strength > 0)
-    anchor = _drawn(edge, uniform[..., 0])
+    anchor = _nth_true_pixel(edge, uniform[..., 0])
     along = F.normalize(gradient.flatten(2).gather(2, anchor[:, None].expand(-1, 2, -1)), dim=1)  # Bx2xA
     near, far = EDGE_REACH
     side = (near + (far - near) * uniform[..., 1:].reshape(*anchor.shape, 2, 2)).sort(dim=3).values  # BxAx2x2
@@ -117,24 +117,24 @@ def ordinal_relation(
     Two sky points are equal; sky against anything else is farther, however small the difference of the labels.
     target: BxHxW, larger = nearer, finite. sky: BxHxW bool. noise: B.
     """
-    a, b = at(target, pairs.first), at(target, pairs.second)
+    a, b = gather_pixels(target, pairs.first), gather_pixels(target, pairs.second)
     if sky is None:
         sky = torch.zeros_like(target, dtype=torch.bool)
     if noise is None:
         noise = target.new_zeros(len(target))
-    a_sky, b_sky = at(sky, pairs.first), at(sky, pairs.second)
+    a_sky, b_sky = gather_pixels(sky, pairs.first), gather_pixels(sky, pairs.second)
     counted = torch.cat([pairs.used & ~a_sky, pairs.used & ~b_sky], dim=1)
     step = ordinal_step(torch.cat([a, b], dim=1), counted, noise, tau)
     relation = (a - b).sign() * ((a - b).abs() > step)
     return torch.where(a_sky | b_sky, b_sky.to(relation) - a_sky.to(relation), relation)
 
 
-def at(values: Tensor, index: Tensor) -> Tensor:
+def gather_pixels(values: Tensor, index: Tensor) -> Tensor:
     """The values of pixels: BxHxW and BxN indices -> BxN."""
     return values.flatten(1).gather(1, index)
 
 
-def _drawn(mask: Tensor, uniform: Tensor) -> Tensor:
+def _nth_true_pixel(mask: Tensor, uniform: Tensor) -> Tensor:
     """For each number the index of a True pixel, all equally likely: BxHxW bool, BxN in [0, 1) -> BxN int64.
 
     The k-th True pixel is where the running count first reaches k + 1, which a binary search finds for the whole

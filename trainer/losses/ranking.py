@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainer.losses.masked import Scalars, mean_where, safe, share_where
-from trainer.losses.pairs import TAU, Pairs, at, ordinal_relation, random_pairs
+from trainer.losses.masked import Scalars, mean_where, share_where, to_safe_float
+from trainer.losses.pairs import TAU, Pairs, gather_pixels, ordinal_relation, random_pairs
 
 
 def ranking_terms(difference: Tensor, relation: Tensor) -> Tensor:
@@ -42,12 +42,12 @@ def ranking_loss(
     """
     pairs = random_pairs(valid, uniform)
     relation = ordinal_relation(pairs, target, sky, noise, tau)
-    terms, scalars = asked(safe(prediction), pairs, relation)
+    terms, scalars = pair_terms(to_safe_float(prediction), pairs, relation)
     return mean_where(terms, pairs.used), scalars
 
 
-def asked(prediction: Tensor, pairs: Pairs, relation: Tensor) -> tuple[Tensor, Scalars]:
+def pair_terms(prediction: Tensor, pairs: Pairs, relation: Tensor) -> tuple[Tensor, Scalars]:
     """phi of each pair, BxN, and `wrong`. prediction: BxHxW. relation: BxN, what the labels say."""
-    difference = at(prediction, pairs.first) - at(prediction, pairs.second)
+    difference = gather_pixels(prediction, pairs.first) - gather_pixels(prediction, pairs.second)
     wrong = share_where(relation * difference <= 0, pairs.used & (relation != 0))
     return ranking_terms(difference, relation), {"wrong": wrong}

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from trainer.losses.gradient import gradient_matching
-from trainer.losses.masked import FLATTEST, Scalars, mean_where, normalised, safe
+from trainer.losses.masked import FLATTEST, Scalars, mean_where, normalised, to_safe_float
 from trainer.losses.pairs import Pairs, edge_pairs, image_gradient, label_gradient, ordinal_relation, random_pairs
-from trainer.losses.ranking import asked
+from trainer.losses.ranking import pair_terms
 
 TAU = 0.03
 GRADIENT_WEIGHT = 0.2
@@ -38,10 +38,10 @@ def structure_guided_loss(
     image: Bx3xHxW RGB. uniform: BxNx7 in [0, 1). The rest as `ranking_loss`. The gradient term is that of MiDaS on
     normalised maps, since our labels have no scale of their own. Returns besides `wrong` the parts of the loss.
     """
-    prediction = safe(prediction)
+    prediction = to_safe_float(prediction)
     pairs = structure_guided_pairs(image, target, valid, uniform)
     relation = ordinal_relation(pairs, target, sky, noise, tau)
-    terms, scalars = asked(prediction, pairs, relation)
+    terms, scalars = pair_terms(prediction, pairs, relation)
     ranking = mean_where(terms, pairs.used)
 
     (ours, _), (theirs, scaled) = normalised(prediction, valid, FLATTEST), normalised(target, valid)

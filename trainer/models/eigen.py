@@ -90,7 +90,7 @@ class Eigen(MetricNetwork):
         self.coarse, self.fine = Coarse(), Fine()
         self.register_buffer("stage", torch.tensor(COARSE, dtype=torch.uint8))  # in the weights, as it belongs to them
 
-    def at(self, stage: int) -> None:
+    def set_stage(self, stage: int) -> None:
         """Train the COARSE network alone, the FINE one on the frozen coarse one, or both (JOINT)."""
         self.stage.fill_(stage)
         self.coarse.requires_grad_(stage != FINE)

@@ -56,12 +56,12 @@ def augmented(sample: RegionSample, move: v2.Transform, other_sky: Tensor | None
 
 
 def chance(likely: float) -> bool:
-    """True as often as told."""
+    """True with a probability. likely: of it, in [0, 1]."""
     return float(torch.rand(())) < likely
 
 
 def between(low: float, high: float) -> float:
-    """Uniform."""
+    """A random number, uniform from `low` to `high`."""
     return low + (high - low) * float(torch.rand(()))
 
 

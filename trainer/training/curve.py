@@ -30,16 +30,16 @@ class Curve:
 
     def add(self, progress: Progress) -> None:
         """A step: the numbers of its training; figures and picture of its validation, where it had one."""
-        verdict = progress.verdict
-        for kind, values in (("train", progress.numbers), ("validation", verdict.figures if verdict else {})):
+        validation = progress.validation
+        for kind, values in (("train", progress.numbers), ("validation", validation.figures if validation else {})):
             if values:
                 self._log.write(json.dumps({"step": progress.step, "kind": kind, **values}) + "\n")
                 self._log.flush()
             if self._board is not None:
                 for name, value in values.items():
                     self._board.add_scalar(f"{kind}/{name}", value, progress.step)
-        if self._board is not None and verdict and verdict.sheet is not None:
-            self._board.add_image("validation", verdict.sheet, progress.step, dataformats="HWC")
+        if self._board is not None and validation and validation.sheet is not None:
+            self._board.add_image("validation", validation.sheet, progress.step, dataformats="HWC")
 
     def close(self) -> None:
         """Flush."""

@@ -26,12 +26,12 @@ class Ranks:
     local: int = 0
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process writes, validates and speaks for all."""
         return self.rank == 0
 
-    def own(self, device: torch.device) -> torch.device:
-        """The device of this process, where there are several of the kind."""
+    def local_device(self, device: torch.device) -> torch.device:
+        """The GPU of this process, where networks run on CUDA; else `device` itself."""
         if device.type != "cuda":
             return device
         torch.cuda.set_device(self.local)
@@ -44,30 +44,33 @@ class Ranks:
             dist.all_reduce(value)
         return float(value) / self.world
 
-    def told(self, value: T) -> T:
-        """What the leading process holds, on all of them: any picklable value."""
+    def broadcast(self, value: T) -> T:
+        """The main process's value, on every process. value: anything picklable."""
         if self.world == 1:
             return value
-        held = [value]
-        dist.broadcast_object_list(held, src=0)
-        return held[0]
+        values = [value]
+        dist.broadcast_object_list(values, src=0)
+        return values[0]
 
-    def wait(self) -> None:
-        """Until every process is here."""
+    def barrier(self) -> None:
+        """Wait until every process is here."""
         if self.world > 1:
             dist.barrier()
 
-    def wrapped(self, network: nn.Module, device: torch.device) -> nn.Module:
-        """The network as it is trained: gradients are averaged over the processes."""
+    def wrap_ddp(self, network: nn.Module, device: torch.device) -> nn.Module:
+        """The network wrapped for training: its gradients are averaged over the processes."""
         if self.world == 1:
             return network
         if device.type == "cuda":
             network = synchronised(network)
-        own = [device.index] if device.type == "cuda" else None
-        return DistributedDataParallel(network, own, find_unused_parameters=True)  # some encoders have a spare head
+        devices = [device.index] if device.type == "cuda" else None
+        return DistributedDataParallel(network, devices, find_unused_parameters=True)  # some encoders have a spare head
 
-    def holding_back(self, model: nn.Module, last: bool) -> AbstractContextManager[object]:
-        """While gradients are accumulated they are exchanged once, with the last part."""
+    def no_sync(self, model: nn.Module, last: bool) -> AbstractContextManager[object]:
+        """A context in which gradients are not exchanged, unless `last`: the last part of a batch.
+
+        model: from `wrap_ddp`.
+        """
         return nullcontext() if last or self.world == 1 else model.no_sync()  # type: ignore[operator]
 
 

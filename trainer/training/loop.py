@@ -20,9 +20,9 @@ from torch import Tensor
 
 from redweb_builder.device import choose_device
 from trainer.config import TrainConfig
-from trainer.data.draws import Draws, batches
+from trainer.data.sample_stream import SampleStream, batch_iterator
 from trainer.losses import RANDOM_COLUMNS, Loss
-from trainer.progress import Judge, Progress, Summary, Watch, silent
+from trainer.progress import Progress, Summary, Validator, Watch, silent
 from trainer.training.curve import Curve
 from trainer.training.distributed import Ranks, joined_ranks
 from trainer.training.precision import autocast, chosen_precision
@@ -40,8 +40,8 @@ class TrainingError(Exception):
 
 def train(
     recipe: Recipe,
-    draws: Draws,
-    judge: Judge,
+    stream: SampleStream,
+    validator: Validator,
     config: TrainConfig,
     out: Path,
     *,
@@ -52,34 +52,37 @@ def train(
 ) -> Summary:
     """Train a recipe in the folder `out`, or go on where it was interrupted.
 
-    judge: validates a network. identity: what besides the config makes this run this run, such as its data.
-    notes: for people, shown first. Raises TrainingError, CheckpointError, DataError, ValueError.
+    recipe: the network and its phases. stream: the samples, by number. validator: gives the figures of a network on
+    what was held out. config: the settings. identity: what besides the config makes this run this run, such as its
+    data. notes: for people, shown first. overwrite: replace the run in `out`. watch: called after every step.
+    Raises TrainingError, CheckpointError, DataError, ValueError.
     """
     device = choose_device(config.device)
     with joined_ranks(device) as ranks:
-        device = ranks.own(device)
+        device = ranks.local_device(device)
         precision = chosen_precision(config.precision, device)
-        watch = watch if ranks.leads else silent
-        share = shared_batch(config, ranks)
+        watch = watch if ranks.is_main else silent
+        micro_batch = micro_batch_size(config, ranks)
         run = Run(recipe, config, out, identity or {}, ranks, device, precision, overwrite)
 
-        steps_an_epoch = max(1, draws.epoch_length // config.batch)
-        ends = list(accumulate(phase.epochs * steps_an_epoch for phase in recipe.phases))
-        steps = ends[-1]
-        every = max(1, steps // config.validations)
+        steps_an_epoch = max(1, stream.epoch_length // config.batch)
+        phase_ends = list(accumulate(phase.epochs * steps_an_epoch for phase in recipe.phases))
+        steps = phase_ends[-1]
+        validate_every = max(1, steps // config.validations)
 
-        own = own_draws(range(run.step * config.batch, steps * config.batch), config.batch, ranks)
-        supply = batches(draws, own, share, config.workers, pin=device.type == "cuda")
-        curve = Curve(out, run.step) if ranks.leads else None
-        about = (*notes, *recipe.notes, *run_notes(config, recipe.sees, ranks, device, precision, run.step, steps))
-        watch(Progress(run.step, steps, recipe.phases[0].name, skipped=run.skipped, notes=about))
+        numbers = own_numbers(range(run.step * config.batch, steps * config.batch), config.batch, ranks)
+        batches = batch_iterator(stream, numbers, micro_batch, config.workers, pin=device.type == "cuda")
+        curve = Curve(out, run.step) if ranks.is_main else None
+        state = run_notes(config, recipe.input_size, ranks, device, precision, run.step, steps)
+        every_note = (*notes, *recipe.notes, *state)
+        watch(Progress(run.step, steps, recipe.phases[0].name, skipped=run.skipped, notes=every_note))
         started = saved = time.perf_counter()
         resumed = run.step
 
-        for phase, begin, end in zip(recipe.phases, [0, *ends[:-1]], ends, strict=True):
+        for phase, begin, end in zip(recipe.phases, [0, *phase_ends[:-1]], phase_ends, strict=True):
             if run.step >= end:
                 continue
-            optimiser = run.enter(phase, anew=run.step == begin)
+            optimiser = run.start_phase(phase, fresh=run.step == begin)
             full_rates = [group["lr"] for group in optimiser.param_groups]
             if run.step > begin:
                 run.resume(optimiser)
@@ -89,84 +92,102 @@ def train(
                     group["lr"] = full * phase.rate(run.step - begin, end - begin)
                 torch.manual_seed(config.seed + 1_000_003 * run.step)  # for dropout; pairs have numbers of their own
                 optimiser.zero_grad(set_to_none=True)
-                loss, scalars = forward_backward(run, phase.loss, supply, share, device, precision)
+                loss, scalars = forward_backward(run, phase.loss, batches, micro_batch, device, precision)
                 norm = run.take_step(optimiser, loss)
 
-                judged = run.step % every == 0 or run.step in (1, steps)
-                verdict = judge(run.average.module, device) if judged and ranks.leads else None
-                if verdict:
-                    run.keep_best(verdict.figures)
+                validates = run.step % validate_every == 0 or run.step in (1, steps)
+                validation = validator(run.average.module, device) if validates and ranks.is_main else None
+                if validation:
+                    run.keep_best(validation.figures)
                 rate = (run.step - resumed) / (time.perf_counter() - started)
-                numbers = {"loss": loss, "norm": norm, "learning_rate": optimiser.param_groups[-1]["lr"], **scalars}
-                now = Progress(run.step, steps, phase.name, numbers, rate, run.skipped, verdict)
+                values = {"loss": loss, "norm": norm, "learning_rate": optimiser.param_groups[-1]["lr"], **scalars}
+                progress = Progress(run.step, steps, phase.name, values, rate, run.skipped, validation)
                 if curve:
-                    curve.add(now)
-                watch(now)
+                    curve.add(progress)
+                watch(progress)
                 if run.bad >= PATIENCE:
                     raise TrainingError(gone_bad(run.step, config))
-                if judged or time.perf_counter() - saved > SAVE_EVERY_S:
+                if validates or time.perf_counter() - saved > SAVE_EVERY_S:
                     run.save(optimiser)
                     saved = time.perf_counter()
 
-        ranks.wait()
+        ranks.barrier()
         if curve:
             curve.close()
-        return Summary(out, steps, run.best, run.figures, run.skipped, time.perf_counter() - started, ranks.leads)
+        return Summary(out, steps, run.best, run.figures, run.skipped, time.perf_counter() - started, ranks.is_main)
 
 
 def forward_backward(
-    run: Run, loss_of: Loss, supply: Iterator[Pictures], share: int, device: torch.device, precision: torch.dtype
+    run: Run,
+    loss_of: Loss,
+    batches: Iterator[Pictures],
+    micro_batch: int,
+    device: torch.device,
+    precision: torch.dtype,
 ) -> tuple[float, dict[str, float]]:
-    """Gradients of one global batch, in `accumulate` parts. Returns the loss, mean over all processes, and scalars."""
+    """Compute the gradients of one global batch, in `accumulate` parts of `micro_batch` pictures a process.
+
+    batches: the parts, in order. Returns the loss, a mean over all processes, and the scalars of the last part.
+    """
     config, ranks = run.config, run.ranks
     run.model.train()
     uniform = pair_numbers(config, run.step, ranks)
     total = torch.zeros((), device=device)
     scalars: dict[str, Tensor] = {}
     for part in range(config.accumulate):
-        batch = next(supply).to(device)
+        batch = next(batches).to(device)
         image = batch.pixels()
-        with ranks.holding_back(run.model, last=part == config.accumulate - 1):
+        with ranks.no_sync(run.model, last=part == config.accumulate - 1):
             with autocast(device, precision):
                 prediction = run.model(image)
-            own = uniform[part * share : (part + 1) * share].to(device)
-            loss, scalars = loss_of(prediction.float(), batch, own)
+            part_uniform = uniform[part * micro_batch : (part + 1) * micro_batch].to(device)
+            loss, scalars = loss_of(prediction.float(), batch, part_uniform)
             run.scaler.scale(loss / config.accumulate).backward()  # type: ignore[no-untyped-call]
         total += loss.detach() / config.accumulate
-    return ranks.mean(total), plain(scalars)
+    return ranks.mean(total), to_floats(scalars)
 
 
-def shared_batch(config: TrainConfig, ranks: Ranks) -> int:
-    """Pictures in one forward pass of one process. Raises TrainingError where the batch cannot be divided so."""
-    share, rest = divmod(config.batch, config.accumulate * ranks.world)
-    if rest or not share:
+def micro_batch_size(config: TrainConfig, ranks: Ranks) -> int:
+    """Pictures in one forward pass of one process. Raises TrainingError where the batch cannot be divided evenly."""
+    size, rest = divmod(config.batch, config.accumulate * ranks.world)
+    if rest or not size:
         raise TrainingError(
             f"--batch {config.batch} cannot be shared evenly by {ranks.world} processes x {config.accumulate} parts: "
             f"take a multiple of {config.accumulate * ranks.world}"
         )
-    return share
+    return size
 
 
-def own_draws(numbers: Iterable[int], batch: int, ranks: Ranks) -> list[int]:
-    """The draws of this process: of every global batch the part in a row that is its own."""
-    own = batch // ranks.world
-    return [n for n in numbers if ranks.rank * own <= n % batch < (ranks.rank + 1) * own]
+def own_numbers(numbers: Iterable[int], batch: int, ranks: Ranks) -> list[int]:
+    """The numbers of the draws of this process: of every global batch of `batch` draws, its own part in a row."""
+    per_process = batch // ranks.world
+    first = ranks.rank * per_process
+    return [n for n in numbers if first <= n % batch < first + per_process]
 
 
 def pair_numbers(config: TrainConfig, step: int, ranks: Ranks) -> Tensor:
-    """The randomness of a step's pairs, drawn for the global batch: this process's part of it, bxNx7 in [0, 1)."""
+    """The random numbers of a step's pairs: bxNx7 float32 in [0, 1), b pictures of this process, N pairs.
+
+    They are drawn for the global batch, so that any number of processes draws the same.
+    """
     generator = torch.Generator().manual_seed(config.seed + 1_000_003 * step)
-    every = torch.rand(config.batch, config.pairs, RANDOM_COLUMNS, generator=generator)
-    return every.chunk(ranks.world)[ranks.rank]
+    numbers = torch.rand(config.batch, config.pairs, RANDOM_COLUMNS, generator=generator)
+    return numbers.chunk(ranks.world)[ranks.rank]
 
 
 def run_notes(
-    config: TrainConfig, sees: str, ranks: Ranks, device: torch.device, precision: torch.dtype, step: int, steps: int
+    config: TrainConfig,
+    input_size: str,
+    ranks: Ranks,
+    device: torch.device,
+    precision: torch.dtype,
+    step: int,
+    steps: int,
 ) -> list[str]:
     """What people should know before the first step."""
     processes = f", {ranks.world} processes" if ranks.world > 1 else ""
     kind = str(precision).removeprefix("torch.")
-    notes = [f"{steps} steps of {config.batch} pictures, {sees}, on {device}{processes} in {kind}"]
+    notes = [f"{steps} steps of {config.batch} pictures, {input_size}, on {device}{processes} in {kind}"]
     if 0 < step < steps:
         notes.append(f"going on after step {step}")
     elif step >= steps:
@@ -185,6 +206,6 @@ def gone_bad(step: int, config: TrainConfig) -> str:
     )
 
 
-def plain(tensors: Mapping[str, Tensor]) -> dict[str, float]:
-    """Scalars of a loss as numbers."""
+def to_floats(tensors: Mapping[str, Tensor]) -> dict[str, float]:
+    """Scalar tensors of a loss as Python numbers."""
     return {name: float(value) for name, value in tensors.items()}

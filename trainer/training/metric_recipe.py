@@ -41,14 +41,14 @@ def metric_depth(config: TrainConfig, mean_map: Tensor) -> Recipe:
     network = build(model)
     network.mean_map.copy_(mean_map)
     if isinstance(network, BackboneDepth):
-        told = load_encoder_weights(network.network.encoder, network.name, config.encoder_weights)
+        note = load_encoder_weights(network.network.encoder, network.name, config.encoder_weights)
         network.network.batchnorm_frozen = config.freeze_batchnorm
         phases: tuple[Phase, ...] = (_backbone_phase(config),)
     else:
         assert isinstance(network, Eigen)
-        pretrained, told = imagenet_start(network.coarse, config.encoder_weights)
+        pretrained, note = imagenet_start(network.coarse, config.encoder_weights)
         phases = _paper_phases(config, CONVOLUTIONS if pretrained else FULL)
-    return Recipe(network, {"name": "eigen", **asdict(model)}, phases, "304x228 px", (told,))
+    return Recipe(network, {"name": "eigen", **asdict(model)}, phases, "304x228 px", (note,))
 
 
 def scale_invariant_log(z: Tensor, batch: Batch, _: Tensor) -> tuple[Tensor, Scalars]:
@@ -88,9 +88,9 @@ def _paper_phases(config: TrainConfig, convolutions: float) -> tuple[Phase, ...]
         ]
 
     if config.joint:
-        return (Phase("joint", config.epochs, scale_invariant_log, sgd(coarse, fine), rate, _entering(JOINT)),)
-    first = Phase("coarse", config.epochs, scale_invariant_log, sgd(coarse), rate, _entering(COARSE))
-    second = Phase("fine", config.fine_epochs, scale_invariant_log, sgd(fine), rate, _entering(FINE))
+        return (Phase("joint", config.epochs, scale_invariant_log, sgd(coarse, fine), rate, _at_stage(JOINT)),)
+    first = Phase("coarse", config.epochs, scale_invariant_log, sgd(coarse), rate, _at_stage(COARSE))
+    second = Phase("fine", config.fine_epochs, scale_invariant_log, sgd(fine), rate, _at_stage(FINE))
     return (first, second) if config.fine_epochs else (first,)
 
 
@@ -109,12 +109,12 @@ def _backbone_phase(config: TrainConfig) -> Phase:
     return Phase(str(config.backbone), config.epochs, scale_invariant_log, adamw, RATES[config.schedule])
 
 
-def _entering(stage: int) -> Callable[[nn.Module], None]:
-    def enter(network: nn.Module) -> None:
+def _at_stage(stage: int) -> Callable[[nn.Module], None]:
+    def set_stage(network: nn.Module) -> None:
         assert isinstance(network, Eigen)
-        network.at(stage)
+        network.set_stage(stage)
 
-    return enter
+    return set_stage
 
 
 def _groups(layers: Sequence[nn.Conv2d | nn.Linear], lr: float, decay: float) -> list[dict[str, Any]]:

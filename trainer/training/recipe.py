@@ -28,7 +28,7 @@ class Phase:
     """A stretch of training with one loss and one optimiser.
 
     optimiser: made anew for the phase, over the parameters that it trains. rate: (step, steps) of the phase -> factor
-    on the learning rates. enter: makes the network ready for the phase, such as freezing a part of it.
+    on the learning rates. on_start: makes the network ready for the phase, such as freezing a part of it.
     """
 
     name: str
@@ -36,20 +36,20 @@ class Phase:
     loss: Loss
     optimiser: Callable[[nn.Module], Optimizer]
     rate: Callable[[int, int], float]
-    enter: Callable[[nn.Module], None] = lambda network: None
+    on_start: Callable[[nn.Module], None] = lambda network: None
 
 
 @dataclass(frozen=True)
 class Recipe:
     """network: (Bx3xHxW in [0, 1]) -> BxHxW. model: its name and config, for checkpoints.
 
-    sees: the size of its crops, for people, as are the notes.
+    input_size: the size of its crops, for people, as are the notes.
     """
 
     network: nn.Module
     model: dict[str, Any]
     phases: tuple[Phase, ...]
-    sees: str
+    input_size: str
     notes: tuple[str, ...] = ()
 
 
@@ -58,7 +58,7 @@ def relative_depth(config: TrainConfig) -> Recipe:
     torch.manual_seed(config.seed)
     model = RedNetConfig(config.encoder, config.channels)
     network = RedNet(model)
-    told = load_encoder_weights(network.encoder, config.encoder, config.encoder_weights)
+    note = load_encoder_weights(network.encoder, config.encoder, config.encoder_weights)
     network.batchnorm_frozen = config.freeze_batchnorm
     _try_out(network, config)
 
@@ -74,7 +74,7 @@ def relative_depth(config: TrainConfig) -> Recipe:
     main = Phase(config.loss, config.epochs, LOSSES[config.loss], optimiser, rate)
     warm_up = Phase("l2 warm-up", config.l2_epochs, LOSSES["l2"], optimiser, constant)
     phases = (warm_up, main) if config.l2_epochs else (main,)
-    return Recipe(network, {"name": "rednet", **asdict(model)}, phases, f"{config.size} px", (told,))
+    return Recipe(network, {"name": "rednet", **asdict(model)}, phases, f"{config.size} px", (note,))
 
 
 @torch.no_grad()

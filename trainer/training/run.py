@@ -39,16 +39,17 @@ class Run:
         overwrite: bool,
     ) -> None:
         """Open the run in `out`, new or to be continued. Raises CheckpointError where `out` holds another run."""
-        if ranks.leads:
+        if ranks.is_main:
             open_run(out, {**config.identity(), **identity}, overwrite)
-        ranks.wait()
+        ranks.barrier()
         self.recipe, self.config, self.out, self.ranks = recipe, config, out, ranks
         self.network = recipe.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = AveragedModel(self.network, multi_avg_fn=running_mean(config.ema))
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision is torch.float16)
         self.step, self.skipped, self.bad, self.best = 0, 0, 0, math.inf
         self.figures: dict[str, float] = {}
-        self._state = ranks.told(load_state(out) if ranks.leads else None)  # other machines may not see the folder
+        # Other machines may not see the folder.
+        self._state = ranks.broadcast(load_state(out) if ranks.is_main else None)
         if self._state is not None:
             self.network.load_state_dict(self._state["network"])
             self.average.load_state_dict(self._state["average"])
@@ -58,17 +59,17 @@ class Run:
             self.figures = self._state["figures"]
         self.device = device
 
-    def enter(self, phase: Phase, anew: bool) -> Optimizer:
-        """Make network and optimiser ready for a phase: at its start, or (not anew) where it was interrupted in it.
+    def start_phase(self, phase: Phase, fresh: bool) -> Optimizer:
+        """Make network and optimiser ready for a phase: at its start, or (not fresh) where it was interrupted in it.
 
         The best weights are those of the latest phase, as each goes on from the one before.
         """
         for network in (self.network, self.average.module):
-            phase.enter(network)
+            phase.on_start(network)
         self.network.zero_grad(set_to_none=True)  # what this phase leaves alone must not be clipped with the rest
-        self.model = self.ranks.wrapped(self.network, self.device)
+        self.model = self.ranks.wrap_ddp(self.network, self.device)
         optimiser = phase.optimiser(self.network)
-        if anew:
+        if fresh:
             self.best = math.inf
         return optimiser
 
@@ -109,7 +110,7 @@ class Run:
 
     def save(self, optimiser: Optimizer) -> None:
         """Write last.safetensors and state.pt (the leading process)."""
-        if not self.ranks.leads:
+        if not self.ranks.is_main:
             return
         self._save_weights("last.safetensors")
         state: dict[str, Any] = {

@@ -7,13 +7,13 @@ from pathlib import Path
 from redweb_builder.dataset import open_dataset
 from redweb_builder.store import StoreError
 from redweb_builder.types import Mask
-from trainer.data.depth_set import Layout
+from trainer.data.depth_set import DepthSetBase
 from trainer.types import DataError, DepthSample
 
 NOISE_PX = 0.25  # what a flow may be off on a surface that it did match
 
 
-class Built(Layout):
+class RedwebSet(DepthSetBase):
     """Kept samples of a built folder. Labels are px disparity without a zero (converged cameras), noise 0.25 px."""
 
     unit = "px"

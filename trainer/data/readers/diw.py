@@ -39,11 +39,11 @@ def read_diw(file: Path) -> list[Judgement]:
             raise DataError(f"{file}, line {at + 2}: not y_A,x_A,y_B,x_B,relation ({','.join(pair)})") from error
         if farther not in ("<", ">") or min(y_a, x_a, y_b, x_b) < 0:
             raise DataError(f"{file}, line {at + 2}: the relation is < or >, coordinates start from 1")
-        judgements.append(Judgement(_found(path, file), (y_a, x_a), (y_b, x_b), farther))
+        judgements.append(Judgement(_photograph(path, file), (y_a, x_a), (y_b, x_b), farther))
     return judgements
 
 
-def _found(path: str, file: Path) -> Path:
+def _photograph(path: str, file: Path) -> Path:
     """The photograph of a line: below the CSV's folder, or where the line says."""
     candidates = (file.parent / path, file.parent / Path(path).name, Path(path))
-    return next((one for one in candidates if one.is_file()), candidates[0])
+    return next((file for file in candidates if file.is_file()), candidates[0])

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer.data.depth_set import Layout
+from trainer.data.depth_set import DepthSetBase
 from trainer.data.pictures import by_stem, matched, read_grey, read_rgb, same_size
 from trainer.types import DataError, DepthSample
 
 
-class Hrwsi(Layout):
+class Hrwsi(DepthSetBase):
     """Both parts in one set, kept apart by `part`."""
 
     def __init__(self, folder: Path) -> None:

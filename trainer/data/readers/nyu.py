@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from redweb_builder.types import BoolMap, FloatMap
-from trainer.data.depth_set import Layout
+from trainer.data.depth_set import DepthSetBase
 from trainer.data.pictures import read_grey, read_rgb, same_size
 from trainer.types import DataError, DepthSample
 
@@ -21,14 +21,14 @@ BORDER = 8  # white frame of the labelled set, px at full size
 INSIDE = np.s_[BORDER : FULL[0] - BORDER, BORDER : FULL[1] - BORDER]
 
 
-class Nyu(Layout):
-    """Inverse depth, 1/m, metric; judged in the Eigen crop and up to 10 m."""
+class Nyu(DepthSetBase):
+    """Inverse depth, 1/m, with a true zero; evaluated in the Eigen crop and up to 10 m."""
 
-    metric = True
+    has_true_zero = True
     unit = "m"
     farthest: float | None = 10.0
 
-    def judged(self, shape: tuple[int, int]) -> BoolMap:
+    def evaluation_mask(self, shape: tuple[int, int]) -> BoolMap:
         """The Eigen crop, subsampled as the frames are ([1::2, 1::2])."""
         return subsampled(EIGEN_CROP, shape)
 

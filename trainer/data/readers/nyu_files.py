@@ -90,10 +90,10 @@ class RgbDepth(FrameFiles):
         pictures = by_stem(folder / "rgb")
         depths = by_stem(folder / "depth")
         depths |= {file.stem: file for file in (folder / "depth").iterdir() if file.suffix.lower() in METRE_ENDINGS}
-        told = _read_split(folder / SPLIT)
+        parts = _read_split(folder / SPLIT)
         files = []
         for stem in matched(pictures, depths, folder):
-            part, scene = told.get(stem, ("", stem))
+            part, scene = parts.get(stem, ("", stem))
             files.append(Files(stem, pictures[stem], depths[stem], scene, part if part in ("test", "val") else None))
         super().__init__(folder.resolve().name, files)
 
@@ -117,7 +117,7 @@ def lists_of(lists: Sequence[Path]) -> FrameFiles:
 
     Paths are below the list's folder or the one above it. Raises DataError.
     """
-    files = [one for file in lists for one in _listed(file)]
+    files = [frame for file in lists for frame in _listed(file)]
     return FrameFiles("+".join(file.stem for file in lists), files)
 
 

@@ -13,15 +13,15 @@ import cv2
 import numpy as np
 
 from redweb_builder.types import FloatMap
-from trainer.data.depth_set import Layout
+from trainer.data.depth_set import DepthSetBase
 from trainer.data.pictures import read_rgb, same_size
 from trainer.types import DataError, DepthSample
 
 
-class StereoTruth(Layout):
+class StereoTruth(DepthSetBase):
     """The left views with true disparity."""
 
-    metric = True
+    has_true_zero = True
     unit = "1/px"
 
     def __init__(self, folder: Path) -> None:

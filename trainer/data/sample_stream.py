@@ -41,8 +41,8 @@ class Source(Generic[S]):
     weight: float = 1.0
 
 
-class Draws(Dataset[Item]):
-    """draws[n]: the n-th draw as a Batch of one, for n = 0, 1, 2, ... without end."""
+class SampleStream(Dataset[Item]):
+    """The samples of a run: stream[n] is the n-th draw as a batch of one, for n = 0, 1, 2, ... without end."""
 
     def __init__(self, sources: Sequence[Source[Any]], transform: v2.Transform, seed: int) -> None:
         """Raises DataError where there is nothing to draw."""
@@ -66,15 +66,15 @@ class Draws(Dataset[Item]):
             torch.default_generator.manual_seed(
                 int(np.random.SeedSequence((self.seed, n)).generate_state(1, np.uint64)[0])
             )
-            return self.drawn(sample)
+            return self.to_batch(sample)
 
-    def drawn(self, sample: Any) -> Pictures:
+    def to_batch(self, sample: Any) -> Pictures:
         """A sample, augmented, as a batch of one; torch's generator is seeded for it."""
         image, disparity, valid, sky = (part[None] for part in transformed(sample, self.transform))
         return Batch(image, disparity, valid, sky, torch.tensor([sample.noise]))
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
-        """Of this epoch; the last two are kept. A plain dict, so that draws can be sent to worker processes."""
+        """Of this epoch; the last two are kept. A plain dict, so that the stream can be sent to worker processes."""
         if epoch not in self._orders:
             latest = dict(list(self._orders.items())[-1:])
             self._orders = latest | {epoch: self._epoch_order(epoch)}
@@ -86,30 +86,36 @@ class Draws(Dataset[Item]):
         rows = []
         for which, (source, count) in enumerate(zip(self.sources, self._counts, strict=True)):
             rounds = -(-count // max(len(source.indices), 1))
-            drawn = [generator.permutation(np.asarray(source.indices)) for _ in range(rounds)]
-            chosen = np.concatenate(drawn)[:count] if drawn else np.zeros(0, np.int64)
+            orders = [generator.permutation(np.asarray(source.indices)) for _ in range(rounds)]
+            chosen = np.concatenate(orders)[:count] if orders else np.zeros(0, np.int64)
             rows.append(np.stack([np.full(count, which), chosen], axis=1))
         return generator.permutation(np.concatenate(rows))
 
 
-def joined(items: Sequence[Item]) -> Item:
+def collate(items: Sequence[Item]) -> Item:
     """Batches of one -> a batch; the first fault among them, if any, in its place."""
     for item in items:
         if isinstance(item, DataError):
             return item
     batches = [item for item in items if isinstance(item, Pictures)]
     kind = type(batches[0])
-    return kind(**{field.name: torch.cat([getattr(one, field.name) for one in batches]) for field in fields(kind)})
+    return kind(**{field.name: torch.cat([getattr(batch, field.name) for batch in batches]) for field in fields(kind)})
 
 
-def batches(draws: Draws, numbers: Sequence[int], batch: int, workers: int, pin: bool) -> Iterator[Pictures]:
-    """The given draws, in order, `batch` at a time, read ahead by worker processes. Raises DataError."""
+def batch_iterator(
+    stream: SampleStream, numbers: Sequence[int], batch: int, workers: int, pin: bool
+) -> Iterator[Pictures]:
+    """The given draws, in order, `batch` at a time, read ahead by worker processes.
+
+    numbers: of the draws. workers: processes; 0 = this one reads. pin: hand out page-locked memory, for CUDA. Raises
+    DataError.
+    """
     loader = DataLoader(
-        draws,
+        stream,
         batch_size=batch,
         sampler=numbers,
         num_workers=workers,
-        collate_fn=joined,
+        collate_fn=collate,
         pin_memory=pin,
         generator=torch.Generator(),  # seeds the workers, whose own randomness nothing uses
         prefetch_factor=4 if workers else None,
