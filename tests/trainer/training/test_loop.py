@@ -90,7 +90,7 @@ def test_it_learns_and_leaves_what_it_promises(whole: Path, data: Path) -> None:
 
 def test_a_run_killed_with_9_goes_on_with_the_same_curve(whole: Path, data: Path, tmp_path: Path) -> None:
     script = (
-        "import os, signal, sys; from pathlib import Path; import tests.test_trainer_loop as t\n"
+        "import os, signal, sys; from pathlib import Path; import tests.trainer.training.test_loop as t\n"
         "def watch(p):\n"
         "    if p.step == 5: os.kill(os.getpid(), signal.SIGKILL)\n"  # one step beyond what was saved
         "t.run(Path(sys.argv[1]), Path(sys.argv[2]), watch=watch)"
@@ -126,7 +126,7 @@ def test_two_processes_and_two_parts_equal_one(loss: str, data: Path, tmp_path: 
     script = tmp_path / "two.py"
     script.write_text(
         "import sys; from dataclasses import replace; from pathlib import Path\n"
-        "import tests.test_trainer_loop as t\n"
+        "import tests.trainer.training.test_loop as t\n"
         "t.run(Path(sys.argv[1]), Path(sys.argv[2]), replace(t.SETTINGS, epochs=1))\n"
     )
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]

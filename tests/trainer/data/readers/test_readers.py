@@ -1,9 +1,8 @@
-"""Every layout in miniature, polarity and masks told by hand; splits; draws; transforms."""
+"""Every layout in miniature, polarity and masks told by hand; and sets that are not as they should be."""
 
 from __future__ import annotations
 
 import json
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,20 +10,16 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from torchvision.transforms import v2
 
 from redweb_builder.store import png_of_label
 from redweb_builder.types import Label, Mask
-from trainer.data.depth_set import DepthSetBase
 from trainer.data.open import open_data
 from trainer.data.readers.diw import read_diw
 from trainer.data.sample_stream import SampleStream, Source, batch_iterator
 from trainer.data.splits import samples_of, split
-from trainer.data.transforms import augmentation, fitting_size, resize_only, transformed
-from trainer.evaluation.sanity import check_labels
-from trainer.types import DataError, DepthSample
+from trainer.data.transforms import resize_only
+from trainer.types import DataError
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
 Save = Callable[..., Path]
@@ -137,9 +132,6 @@ def test_diw_is_y_first_from_1_and_greater_is_farther(tmp_path: Path, save: Save
             read_diw(file)
 
 
-# ---- bad sets ---------------------------------------------------------------------------------------------------
-
-
 def test_names_that_do_not_match_are_told_not_guessed(tmp_path: Path, save: Save) -> None:
     redweb_v1(tmp_path, save)
     (tmp_path / "RDs" / "b.png").rename(tmp_path / "RDs" / "c.png")
@@ -171,115 +163,3 @@ def test_a_folder_that_is_no_set_is_told_what_one_looks_like(tmp_path: Path) -> 
         open_data(tmp_path)
     with pytest.raises(DataError, match="build-redweb"):
         open_data(tmp_path / "nowhere")
-
-
-class Given(DepthSetBase):
-    """Labels from memory."""
-
-    def __init__(self, labels: list[Any]) -> None:
-        self.name, self.labels = "given", labels
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def key(self, index: int) -> str:
-        return f"{index:03d}"
-
-    def __getitem__(self, index: int) -> DepthSample:
-        label = np.asarray(self.labels[index], np.float32)
-        picture = np.repeat(np.nan_to_num(label)[..., None], 3, axis=2).astype(np.uint8)
-        return DepthSample(self.key(index), picture, label, label == 0, 0.0)
-
-
-RAMP = np.repeat(np.arange(1, 97, dtype=np.float32)[:, None], 80, axis=1)
-
-
-def test_looking_over_a_set_tells_empty_flat_and_upside_down() -> None:
-    assert check_labels(Given([RAMP] * 6), range(6)) == []
-    notes = check_labels(Given([RAMP[::-1]] * 6 + [np.full_like(RAMP, np.nan), np.ones_like(RAMP)]), range(8))
-    assert ["no known pixel" in notes[0], "all one value" in notes[1], "polarity looks inverted" in notes[2]] == [
-        True
-    ] * 3
-
-
-# ---- splits and streams -----------------------------------------------------------------------------------------
-
-
-def test_a_split_is_stable_and_leaves_something_on_either_side() -> None:
-    train, validation = split(Given([RAMP] * 50), 0.1)
-    assert len(validation) == 5
-    assert sorted(train + validation) == list(range(50))
-    assert validation == split(Given([RAMP] * 50), 0.1)[1]
-    assert len(set(split(Given([RAMP] * 60), 0.1)[1]) & set(train)) <= 2  # ten more samples hardly move it
-    assert split(Given([RAMP]), 0.1) == ([0], [])
-    assert [len(side) for side in split(Given([RAMP] * 2), 0.1)] == [1, 1]
-    assert split(Given([RAMP] * 5), 0)[1] == []
-
-
-def test_an_epoch_holds_every_sample_as_often_as_its_weight_says() -> None:
-    one, other = Given([RAMP] * 4), Given([RAMP] * 10)
-    stream = SampleStream([Source(one, range(4), 2.5), Source(other, range(10), 0.5)], resize_only(64), seed=3)
-    assert stream.epoch_length == 15
-    rows = np.concatenate([stream._order(epoch) for epoch in range(40)])
-    times = np.bincount(rows[rows[:, 0] == 0, 1])
-    assert times.sum() == 400
-    assert all(80 <= count <= 120 for count in times)
-    assert len(np.unique(stream._order(0)[stream._order(0)[:, 0] == 1, 1])) == 5
-    assert not (stream._order(0) == stream._order(1)).all()
-
-
-def test_a_draw_depends_on_its_number_alone() -> None:
-    data = Given([RAMP + shift for shift in range(6)])
-    stream = SampleStream([Source(data, range(6))], augmentation(64), seed=1)
-    forth = [stream[n] for n in range(8)]
-    torch.manual_seed(99)
-    back = {n: SampleStream([Source(data, range(6))], augmentation(64), seed=1)[n] for n in reversed(range(8))}
-    for n, one in enumerate(forth):
-        assert torch.equal(one.image, back[n].image)  # type: ignore[union-attr]
-        assert torch.equal(one.disparity, back[n].disparity)  # type: ignore[union-attr]
-    assert not torch.equal(forth[0].image, forth[6].image)  # type: ignore[union-attr]
-
-
-def test_draws_can_be_sent_to_worker_processes() -> None:
-    """As they are where workers are spawned, not forked."""
-    stream = SampleStream([Source(Given([RAMP] * 4), range(4))], augmentation(64), seed=1)
-    first = stream[2]
-    assert torch.equal(pickle.loads(pickle.dumps(stream))[2].image, first.image)  # type: ignore[union-attr]
-
-
-# ---- transforms -------------------------------------------------------------------------------------------------
-
-
-def test_photograph_and_label_move_together_and_no_value_is_made_up() -> None:
-    label = np.full((96, 80), 40, np.float32)
-    label[30:60, 20:50] = 200
-    label[70:, :] = np.nan
-    sample = Given([label])[0]
-    torch.manual_seed(5)
-    geometry = augmentation(64).transforms[:3]
-    seen = 0
-    for _ in range(20):
-        image, disparity, valid, _ = transformed(sample, v2.Compose(geometry))
-        assert set(disparity[valid].tolist()) <= {40.0, 200.0}
-        assert not disparity[~valid].any()
-        sharp = valid & ((image[0] == 40) | (image[0] == 200))
-        agree = (image[0][sharp] == disparity[sharp]).float().mean()
-        assert agree > 0.97
-        seen += int((~valid).any())
-    assert seen > 5
-
-
-def test_full_augmentation_gives_what_the_network_takes() -> None:
-    sample = Given([RAMP])[0]
-    torch.manual_seed(0)
-    image, disparity, valid, sky = transformed(sample, augmentation(96))
-    assert (image.shape, image.dtype) == ((3, 96, 96), torch.uint8)
-    assert disparity.shape == valid.shape == sky.shape == (96, 96)
-    assert disparity.isfinite().all()
-
-
-@pytest.mark.parametrize(
-    ("shape", "fitted"), [((480, 640), (320, 448)), ((375, 1242), (224, 704)), ((384, 384), (384, 384))]
-)
-def test_pictures_are_predicted_in_their_own_shape(shape: tuple[int, int], fitted: tuple[int, int]) -> None:
-    assert fitting_size(*shape, 384) == fitted
