@@ -35,8 +35,8 @@ class CheckpointError(Exception):
 def save_network(file: Path, network: nn.Module, model: Mapping[str, Any], more: Mapping[str, Any]) -> None:
     """Write weights as safetensors, with a header that describes them.
 
-    network: its state dict is stored. model: the network's name and config. more: further entries of the header, plain
-    data.
+    file: the .safetensors file. network: its state dict is stored. model: the network's name and config. more: further
+    entries of the header, plain data.
     """
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     header = {
@@ -51,7 +51,7 @@ def load_network(path: str | Path, device: str | torch.device = "cpu") -> RedNet
     """The network of a checkpoint, ready to predict: Bx3xHxW RGB in [0, 1] -> BxHxW, larger = nearer.
 
     Networks of metric depth (`MetricNetwork`) take 304x228 pixels and give log metres. path: a .safetensors file, or
-    the folder of a run (its best weights, else its last). Raises CheckpointError.
+    the folder of a run (its best weights, else its last). device: where it will run. Raises CheckpointError.
     """
     file = weights_file(Path(path))
     header = read_header(file)
@@ -94,7 +94,9 @@ def weights_file(path: Path) -> Path:
 
 
 def save_state(out: Path, state: Mapping[str, Any]) -> None:
-    """All that an exact continuation needs, as state.pt."""
+    """Write all that an exact continuation needs. out: the folder of the run, where it becomes state.pt. state:
+    plain data and tensors.
+    """
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)
     write_atomic(out / "state.pt", buffer.getvalue())
@@ -112,7 +114,11 @@ def load_state(out: Path) -> dict[str, Any] | None:
 
 
 def open_run(out: Path, identity: Mapping[str, Any], overwrite: bool) -> None:
-    """Make the folder of a run, or find that it holds the same run. Raises CheckpointError where it holds another."""
+    """Make the folder of a run, or find that it holds the same run.
+
+    out: the folder. identity: what makes the run this run, plain data; it becomes run.json. overwrite: delete the files
+    of another run. Raises CheckpointError where `out` holds another run.
+    """
     out.mkdir(parents=True, exist_ok=True)
     file = out / "run.json"
     if overwrite:

@@ -39,10 +39,12 @@ def train_relative_depth(
     overwrite: bool = False,
     watch: Callable[[Progress], None] = lambda _: None,
 ) -> Summary:
-    """Train on one or several sets, each with its weight: how often an epoch its samples are drawn.
+    """Train on one or several sets of relative depth.
 
-    A fraction of each set is held out, by the set's own split or by whole groups, and validated on. Raises DataError,
-    ValueError, WeightsUnavailable, CheckpointError, TrainingError.
+    data: folder or file of each set, and its weight: how often an epoch its samples are drawn. config: the settings.
+    out: the folder of the run. overwrite: replace the run there. watch: called after every step. A fraction of each set
+    is held out, by the set's own split or by whole groups, and validated on. Raises DataError, ValueError,
+    WeightsUnavailable, CheckpointError, TrainingError.
     """
     sources, validation, notes = opened_sets(data, config)
     for source in sources:
@@ -76,8 +78,8 @@ def train_metric_depth(
 ) -> Summary:
     """Train Eigen et al. 2014's network, or the one with a backbone, on one or several sets with depth in metres.
 
-    Frames are read once, before the first step. reading: (frames read, of all of a set). For the rest see
-    `train_relative_depth`.
+    data, config, out, overwrite, watch: see `train_relative_depth`. reading: (frames read, of all of a set). Frames are
+    read once, before the first step.
     """
     opened, validation, notes = opened_sets(data, config)
     sources, shown_frames = [], []
@@ -104,7 +106,10 @@ def train_metric_depth(
 
 
 def mean_log_depth(sources: Sequence[Source[MetricFrames]], most: int = 2000) -> Tensor:
-    """Mean log depth over (evenly chosen) training frames at every cell of the centre crop: 55x74 log metres."""
+    """Mean log depth of the training frames at every cell of the centre crop: 55x74 float32, log metres.
+
+    sources: the training frames. most: frames of a set at most, evenly chosen.
+    """
     total, count = np.zeros(MAP), np.zeros(MAP)
     for source in sources:
         for index in evenly_spaced(source.indices, most):
@@ -119,7 +124,10 @@ def mean_log_depth(sources: Sequence[Source[MetricFrames]], most: int = 2000) ->
 def opened_sets(
     data: Sequence[tuple[Path, float]], config: TrainConfig
 ) -> tuple[list[Source[DepthSet]], list[tuple[DepthSet, list[int]]], list[str]]:
-    """What to train on, what is held out of each, and what to tell people. Raises DataError."""
+    """Open the sets: what to train on, what is held out of each, and what to tell people.
+
+    data: path and weight of each set. config: says what fraction is held out. Raises DataError.
+    """
     sources, validation, notes = [], [], []
     for path, weight in data:
         opened = open_data(path)

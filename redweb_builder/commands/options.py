@@ -39,7 +39,7 @@ def overwrite(what: str) -> Decorator:
 
 
 def out(default: str, help: str) -> Decorator:
-    """--out, a path with a default."""
+    """--out, a path. default: where it is not given. help: what it is for."""
     return click.option("--out", type=PATH, default=Path(default), show_default=True, help=help)
 
 

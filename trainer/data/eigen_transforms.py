@@ -62,7 +62,11 @@ def random_warp() -> Warp:
 
 
 def apply_warp(image: Picture, label: FloatMap, warp: Warp) -> tuple[Picture, FloatMap]:
-    """The crop of a frame: 240x320x3 uint8 and 240x320xC float32 -> 228x304x3 and 228x304xC; NaN outside the frame."""
+    """Cut the crop out of a frame.
+
+    image: 240x320x3 uint8. label: 240x320xC float32. warp: what is done. Returns 228x304x3 uint8 and 228x304xC float32,
+    NaN where a pixel lies outside the frame. The picture is interpolated, the label never.
+    """
     matrix, size, inverse = _to_frame(warp), CROP[::-1], cv2.WARP_INVERSE_MAP
     picture = cv2.warpAffine(image, matrix, size, flags=cv2.INTER_LINEAR | inverse, borderValue=OUTSIDE)
     if warp.colour != (1.0, 1.0, 1.0):

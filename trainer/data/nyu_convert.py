@@ -20,8 +20,9 @@ from trainer.types import DataError
 def convert_nyu(source: Path, out: Path, watch: Callable[[int, int], None] = lambda done, of: None) -> int:
     """Write every frame of a set in metres: PNG, and 16-bit PNG in millimetres with 0 = unknown. Returns how many.
 
-    Frames that are there already are left as they are, so an interrupted conversion goes on. split.csv, with part
-    ("train" or "test") and scene, is written last. Raises DataError.
+    source: the set. out: a folder. watch: (frames done, of all). Frames that are there already are left as they are, so
+    an interrupted conversion goes on. split.csv, with part ("train" or "test") and scene, is written last. Raises
+    DataError.
     """
     data = open_data(source)
     if not in_metres(data):

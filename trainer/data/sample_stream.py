@@ -45,7 +45,11 @@ class SampleStream(Dataset[Item]):
     """The samples of a run: stream[n] is the n-th draw as a batch of one, for n = 0, 1, 2, ... without end."""
 
     def __init__(self, sources: Sequence[Source[Any]], transform: v2.Transform, seed: int) -> None:
-        """Raises DataError where there is nothing to draw."""
+        """sources: the sets and their weights. transform: augments picture and label together. seed: of order and
+        augmentation.
+
+        Raises DataError where there is nothing to draw.
+        """
         self.sources, self.transform, self.seed = sources, transform, seed
         self._counts = [round(source.weight * len(source.indices)) for source in sources]
         self.epoch_length = sum(self._counts)
@@ -107,8 +111,8 @@ def batch_iterator(
 ) -> Iterator[Pictures]:
     """The given draws, in order, `batch` at a time, read ahead by worker processes.
 
-    numbers: of the draws. workers: processes; 0 = this one reads. pin: hand out page-locked memory, for CUDA. Raises
-    DataError.
+    stream: the samples. numbers: of the draws. workers: processes; 0 = this one reads. pin: hand out page-locked
+    memory, for CUDA. Raises DataError.
     """
     loader = DataLoader(
         stream,

@@ -54,10 +54,12 @@ def evaluate_all(
     selection: Selection,
     counting: Callable[[str], AbstractContextManager[Watch]] = uncounted,
 ) -> list[Table]:
-    """The tables of all sets, each set opened once: of metric depth where a set and a network have it, of order else.
+    """The tables of several sets, each set opened once.
 
-    paths: data sets or CSV files of DIW. counting: (name of a set) -> context of a function to call with (samples done,
-    of all). Raises DataError.
+    A set in metres gets a table of metric depth where a predictor has it, and one of order where another has not. Every
+    other set gets one of order. predictors: loaded checkpoints. paths: data sets, or CSV files of DIW. selection: the
+    samples of each to look at. counting: (name of a set) -> context of a function to call with (samples done, of all).
+    Raises DataError.
     """
     tables: list[Table] = []
     for path in paths:
@@ -105,7 +107,11 @@ def evaluate(
 
 
 def evaluate_diw(predictors: Mapping[str, Predict], path: Path, limit: int | None, watch: Watch = unwatched) -> Table:
-    """WHDR of every predictor, and of the prior, on Depth in the Wild. path: its CSV. The rest as `evaluate`."""
+    """WHDR of every predictor, and of the prior, on Depth in the Wild.
+
+    predictors, watch: as in `evaluate`. path: the CSV. limit: at most so many point pairs, evenly chosen. Raises
+    DataError.
+    """
     everyone = {**predictors, PRIOR: prior}
     judgements = evenly_spaced(read_diw(path), limit)
     wrong = dict.fromkeys(everyone, 0)
@@ -146,7 +152,10 @@ class SampleFigures:
 
 
 def sample_figures(depth: FloatMap, sample: DepthSample, data: DepthSet) -> SampleFigures:
-    """Figures of one prediction. Sets with a true zero have AbsRel, d1 and F1; the others do not."""
+    """Figures of one prediction. Sets with a true zero have AbsRel, d1 and F1; the others do not.
+
+    depth: HxW float32, larger = nearer. sample: the label, of the same size. data: the set that the sample is of.
+    """
     valid = np.isfinite(sample.disparity) & data.evaluation_mask(sample.disparity.shape)
     pairs = ordinal(depth, sample.disparity, valid, ratio=data.has_true_zero, noise=sample.noise, sky=sample.sky)
     scale, shift = align(depth, sample.disparity, valid)
@@ -167,7 +176,10 @@ def sample_figures(depth: FloatMap, sample: DepthSample, data: DepthSet) -> Samp
 
 
 def summed(samples: Sequence[SampleFigures], data: DepthSet) -> dict[str, float]:
-    """Means over samples. WKDR counts unequal pairs at threshold 0; "balanced" is Chen et al. 2016's with its parts."""
+    """Means over samples. WKDR counts unequal pairs at threshold 0; "balanced" is Chen et al. 2016's with its parts.
+
+    samples: the figures of one predictor, at least one.
+    """
     pairs = [sample.pairs for sample in samples]
     threshold = balanced_threshold(pairs)
     balanced = 100 * column_means([wkdr_at(picture, threshold) for picture in pairs])

@@ -61,12 +61,18 @@ def evaluate_metric(
 
 
 def mean_metres(network: MetricNetwork, sample: DepthSample) -> FloatMap:
-    """The prediction that looks at nothing: the mean log depth of the training frames, place by place."""
+    """The prediction that looks at nothing: the mean log depth of the training frames, place by place.
+
+    network: holds that mean. sample: gives the size. Returns HxW float32, metres.
+    """
     return filled(network.mean_map.exp().cpu().numpy(), sample.disparity.shape)
 
 
 def sums_of(depth: FloatMap, sample: DepthSample, data: DepthSet) -> np.ndarray[tuple[int, ...], np.dtype[np.floating]]:
-    """What one prediction in metres gives to `metrics.depth_figures`."""
+    """What one prediction gives to `metrics.depth_figures`: 9 float64.
+
+    depth: HxW float32, metres. sample: the label, inverse depth in 1/m. data: its set, which says where to look.
+    """
     known = np.isfinite(sample.disparity)
     truth = np.asarray(1 / np.where(known, sample.disparity, 1), np.float32)
     return depth_sums(depth, truth, known & data.evaluation_mask(truth.shape))

@@ -22,7 +22,10 @@ THRESHOLDS = np.linspace(1.05, 1.25, 10)  # Depth Pro
 
 
 def lower_is_nearer(height: int, width: int) -> FloatMap:
-    """The prior that every ordinal figure is to be read beside: disparity grows with the row, whatever is shown."""
+    """The prior that every ordinal figure is to be read beside: disparity grows with the row, whatever is shown.
+
+    height, width: px. Returns HxW float32 from 0 (top) to 1.
+    """
     return np.repeat(np.linspace(0, 1, height, dtype=np.float32)[:, None], width, axis=1)
 
 
@@ -134,7 +137,10 @@ class Affine:
 
 
 def align(prediction: FloatMap, truth: FloatMap, valid: BoolMap) -> tuple[float, float]:
-    """Scale and shift with the least squared error to the truth over valid pixels (MiDaS); (nan, nan) without any."""
+    """Scale and shift of the prediction with the least squared error to the truth over valid pixels (MiDaS).
+
+    prediction, truth: HxW float32. valid: HxW bool. Returns (nan, nan) with fewer than two valid pixels.
+    """
     z, d = prediction[valid].astype(np.float64), truth[valid].astype(np.float64)
     if z.size < 2:
         return np.nan, np.nan

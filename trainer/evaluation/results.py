@@ -46,7 +46,10 @@ def unique_names(names: Sequence[str]) -> list[str]:
 
 
 def write_report(rows: Sequence[ResultRow], sheets: dict[str, Picture], out: Path) -> None:
-    """Write `out`/evaluation.json and a sheet_NAME.png a set. sheets: the set's name -> HxWx3 uint8 RGB."""
+    """Write `out`/evaluation.json and a sheet_NAME.png a set.
+
+    rows: of all sets. sheets: the set's name -> HxWx3 uint8 RGB. NaN becomes null.
+    """
     out.mkdir(parents=True, exist_ok=True)
     content = [{"data": row.data, "predictor": row.predictor, "samples": row.samples, **row.figures} for row in rows]
     valid_json = json.loads(json.dumps(content), parse_constant=lambda _: None)  # NaN is no JSON: null

@@ -14,8 +14,9 @@ from trainer.evaluation.metrics import lower_is_nearer, ordinal, wkdr_unequal
 def check_labels(data: DepthSet, indices: Sequence[int], most: int = 40) -> list[str]:
     """Read up to `most` samples, evenly chosen, and say in plain sentences what is wrong with them.
 
-    Found are labels without a known pixel, labels that are all one value, and polarity that looks inverted: in
-    photographs lower usually is nearer, so a set whose labels say the opposite is most likely read upside down.
+    data: the set. indices: the samples to choose from. Found are labels without a known pixel, labels that are all one
+    value, and polarity that looks inverted: in photographs lower usually is nearer, so a set whose labels say the
+    opposite is most likely read upside down.
     """
     chosen = evenly_spaced(indices, most)
     empty, flat, prior = [], [], []

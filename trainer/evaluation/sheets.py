@@ -16,7 +16,10 @@ SHEET_HEIGHT = 180
 
 
 def strip(sample: DepthSample, maps: Sequence[FloatMap]) -> Picture:
-    """Photograph, label, predictions side by side, of one height; each map in colours of its own range."""
+    """Photograph, label, predictions side by side, of one height; each map in colours of its own range.
+
+    sample: photograph and label. maps: the predictions, HxW float32 each. Returns SHEET_HEIGHT rows of uint8 RGB.
+    """
     parts = [sample.image, *(_coloured(values) for values in (sample.disparity, *maps))]
     width = max(1, round(SHEET_HEIGHT * sample.image.shape[1] / sample.image.shape[0]))
     return np.hstack([cv2.resize(part, (width, SHEET_HEIGHT), interpolation=cv2.INTER_AREA) for part in parts])
@@ -32,7 +35,10 @@ def sheet(strips: Sequence[Picture]) -> Picture:
 
 
 def metric_strip(sample: DepthSample, maps: Sequence[FloatMap]) -> Picture:
-    """Input, predictions, truth side by side as in the paper's figure 4; one colour scale, log depth, bright = near."""
+    """Input, predictions, truth side by side as in the paper's figure 4; one colour scale, log depth, bright = near.
+
+    sample: photograph and inverse depth in 1/m. maps: the predictions, HxW float32 metres each.
+    """
     logs = [np.log(sample.disparity), *(-np.log(metres) for metres in maps)]
     low, high = np.nanpercentile(logs[0], (1, 99))
     top = max(float(high), float(low) + 1e-3)

@@ -20,9 +20,10 @@ from trainer.progress import Validation, Validator
 
 
 def make_validator(validation: Sequence[tuple[DepthSet, Sequence[int]]], size: int, most: int = 64) -> Validator:
-    """A validation for the loop: mean WKDR over the sets, then each set's, on at most `most` samples of each.
+    """A validation for the loop: mean WKDR over the sets, then each set's.
 
-    The samples are read once and kept, since they are asked for again and again.
+    validation: sets with the samples that are held out. size: side of the training crops, px. most: samples of a set at
+    most, evenly chosen. They are read once and kept, since they are asked for again and again.
     """
     kept = [(data, [data[index] for index in evenly_spaced(indices, most)]) for data, indices in validation if indices]
 
@@ -50,7 +51,10 @@ def make_validator(validation: Sequence[tuple[DepthSet, Sequence[int]]], size: i
 
 
 def make_metric_validator(validation: Sequence[tuple[DepthSet, Sequence[int]]]) -> Validator:
-    """A validation for the loop: the final map's AbsRel, which decides, d1, RMSE in metres, and those of log depth."""
+    """A validation for the loop: AbsRel of the final map, which decides, then d1, RMSE in metres, RMSElog and SI.
+
+    validation: sets in metres with the samples that are held out.
+    """
     everyone = [(data, index) for data, indices in validation for index in indices]
 
     def validate(network: nn.Module, device: torch.device) -> Validation:

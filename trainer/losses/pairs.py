@@ -89,9 +89,10 @@ def image_gradient(image: Tensor) -> Tensor:
 
 
 def label_gradient(target: Tensor, valid: Tensor) -> Tensor:
-    """Sobel gradient of the label, 0 where the 3x3 around a pixel is not all known: BxHxW -> Bx2xHxW float32.
+    """Sobel gradient of the label, 0 where the 3x3 around a pixel is not all known.
 
-    Depth edges take the place of the instance borders of Xian et al. 2020, which need a segmentation of every picture.
+    target: BxHxW float. valid: BxHxW bool, where it is known. Returns Bx2xHxW float32, (x, y). Depth edges take the
+    place of the instance borders of Xian et al. 2020, which need a segmentation of every picture.
     """
     gradient: Tensor = spatial_gradient(torch.where(valid, target, 0)[:, None])[:, 0]
     beside_unknown = F.max_pool2d((~valid).float()[:, None], 3, stride=1, padding=1) > 0
@@ -101,8 +102,9 @@ def label_gradient(target: Tensor, valid: Tensor) -> Tensor:
 def ordinal_step(labels: Tensor, counted: Tensor, noise: Tensor, tau: float = TAU) -> Tensor:
     """How far two labels of a picture must be apart to be called unequal (the rule is in this module's docstring).
 
-    labels: BxM, of drawn points. counted: BxM bool, those to measure the range on: valid, and not sky.
-    noise: B, the error that a label may have. Returns Bx1, 0 where nothing is counted and nothing known of the noise.
+    labels: BxM, of drawn points. counted: BxM bool, those to measure the range on: valid, and not sky. noise: B, the
+    error that a label may have. tau: share of the range. Returns Bx1, 0 where nothing is counted and nothing known of
+    the noise.
     """
     quantiles = torch.tensor(RANGE_QUANTILES, dtype=labels.dtype, device=labels.device)
     low, high = labels.masked_fill(~counted, torch.nan).nanquantile(quantiles, dim=1).nan_to_num(0)
@@ -114,8 +116,9 @@ def ordinal_relation(
 ) -> Tensor:
     """What the labels say of each pair: +1 first is nearer, -1 second is nearer, 0 equal; BxN, the target's dtype.
 
-    Two sky points are equal; sky against anything else is farther, however small the difference of the labels.
-    target: BxHxW, larger = nearer, finite. sky: BxHxW bool. noise: B.
+    Two sky points are equal; sky against anything else is farther, however small the difference of the labels. pairs: N
+    of each picture. target: BxHxW, larger = nearer, finite. sky: BxHxW bool. noise: B, the error a label may have. tau:
+    the share of the range that the step is, see the module.
     """
     a, b = gather_pixels(target, pairs.first), gather_pixels(target, pairs.second)
     if sky is None:
@@ -130,7 +133,7 @@ def ordinal_relation(
 
 
 def gather_pixels(values: Tensor, index: Tensor) -> Tensor:
-    """The values of pixels: BxHxW and BxN indices -> BxN."""
+    """The values at some pixels. values: BxHxW. index: BxN int64, into the flattened picture. Returns BxN."""
     return values.flatten(1).gather(1, index)
 
 

@@ -36,9 +36,10 @@ def ranking_loss(
 ) -> tuple[Tensor, Scalars]:
     """The loss over N random pairs a picture.
 
-    prediction, target: BxHxW, larger = nearer, target finite. valid, sky: BxHxW bool. noise: B. uniform: BxNx2 in
-    [0, 1), the randomness. Returns the scalar loss, 0 for pictures without a valid pair, and for people `wrong`: the
-    share of the unequal pairs that the prediction does not order as the labels do.
+    prediction, target: BxHxW, larger = nearer, target finite. valid, sky: BxHxW bool. noise: B, the error a label may
+    have. uniform: BxNx2 in [0, 1), the randomness. tau: see `pairs.ordinal_step`. Returns the scalar loss, 0 for
+    pictures without a valid pair, and for people `wrong`: the share of the unequal pairs that the prediction does not
+    order as the labels do.
     """
     pairs = random_pairs(valid, uniform)
     relation = ordinal_relation(pairs, target, sky, noise, tau)
@@ -47,7 +48,10 @@ def ranking_loss(
 
 
 def pair_terms(prediction: Tensor, pairs: Pairs, relation: Tensor) -> tuple[Tensor, Scalars]:
-    """phi of each pair, BxN, and `wrong`. prediction: BxHxW. relation: BxN, what the labels say."""
+    """phi of each pair, BxN, and `wrong`.
+
+    prediction: BxHxW. pairs: N of each picture. relation: BxN, what the labels say.
+    """
     difference = gather_pixels(prediction, pairs.first) - gather_pixels(prediction, pairs.second)
     wrong = share_where(relation * difference <= 0, pairs.used & (relation != 0))
     return ranking_terms(difference, relation), {"wrong": wrong}

@@ -50,7 +50,10 @@ def structure_guided_loss(
 
 
 def structure_guided_pairs(image: Tensor, target: Tensor, valid: Tensor, uniform: Tensor) -> Pairs:
-    """N random pairs and N across edges (to the nearest multiple of six below); uniform: BxNx7 in [0, 1)."""
+    """N random pairs and N across edges (to the nearest multiple of six below).
+
+    image: Bx3xHxW RGB. target: BxHxW. valid: BxHxW bool. uniform: BxNx7 in [0, 1), the randomness.
+    """
     lines = uniform.shape[1] // 6  # a line gives three pairs, and there are two kinds of edges
     across = uniform[..., 2:]
     drawn = (

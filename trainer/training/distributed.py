@@ -58,7 +58,9 @@ class Ranks:
             dist.barrier()
 
     def wrap_ddp(self, network: nn.Module, device: torch.device) -> nn.Module:
-        """The network wrapped for training: its gradients are averaged over the processes."""
+        """The network wrapped for training: its gradients are averaged over the processes. device: this process's
+        own.
+        """
         if self.world == 1:
             return network
         if device.type == "cuda":

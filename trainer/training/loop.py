@@ -127,7 +127,8 @@ def forward_backward(
 ) -> tuple[float, dict[str, float]]:
     """Compute the gradients of one global batch, in `accumulate` parts of `micro_batch` pictures a process.
 
-    batches: the parts, in order. Returns the loss, a mean over all processes, and the scalars of the last part.
+    run: the network and its scaler. loss_of: the phase's loss. batches: the parts, in order. device, precision: of the
+    forward pass. Returns the loss, a mean over all processes, and the scalars of the last part.
     """
     config, ranks = run.config, run.ranks
     run.model.train()

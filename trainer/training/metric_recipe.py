@@ -32,9 +32,10 @@ COARSE_DECAY, FINE_DECAY = 5e-4, 1e-4  # of weights, not of biases
 
 
 def metric_depth(config: TrainConfig, mean_map: Tensor) -> Recipe:
-    """The recipe of `python cli.py train --model eigen`. mean_map: 55x74, mean log depth of the training frames.
+    """The recipe of `python cli.py train --model eigen`.
 
-    Raises ValueError (encoder), WeightsUnavailable (a path that is none).
+    config: the settings. mean_map: 55x74, mean log depth of the training frames. Raises ValueError (encoder),
+    WeightsUnavailable (a path that is none).
     """
     torch.manual_seed(config.seed)
     model = EigenConfig(config.backbone, config.channels)
@@ -52,7 +53,11 @@ def metric_depth(config: TrainConfig, mean_map: Tensor) -> Recipe:
 
 
 def scale_invariant_log(z: Tensor, batch: Batch, _: Tensor) -> tuple[Tensor, Scalars]:
-    """The loss on log metres. A map of 55x74 is held against labels taken directly at its cells, never interpolated."""
+    """The loss on log metres.
+
+    z: Bx55x74 or Bx228x304 log metres. batch: inverse depth, Bx228x304. A map of 55x74 is held against labels taken
+    directly at its cells, never interpolated.
+    """
     disparity, valid = batch.disparity, batch.valid
     if z.shape[-2:] == MAP:
         disparity, valid = disparity[TARGET], valid[TARGET]

@@ -8,9 +8,10 @@ import torch
 
 
 def chosen_precision(wanted: str, device: torch.device) -> torch.dtype:
-    """ "auto" = bf16 where the hardware computes in it, else float32; otherwise as named.
+    """The number type of the forward pass on a device.
 
-    Raises ValueError for "fp16" without a CUDA device.
+    wanted: "auto" = bf16 where the hardware computes in it, else float32; otherwise as named. Raises ValueError for
+    "fp16" without a CUDA device.
     """
     if wanted == "fp16" and device.type != "cuda":
         raise ValueError("--precision fp16 needs a CUDA device; take bf16 or float32")

@@ -38,7 +38,12 @@ class Run:
         precision: torch.dtype,
         overwrite: bool,
     ) -> None:
-        """Open the run in `out`, new or to be continued. Raises CheckpointError where `out` holds another run."""
+        """Open the run in `out`, new or to be continued.
+
+        recipe: the network and its phases. config, identity: what makes this run this run. ranks: the processes.
+        device: this process's own. precision: of the forward pass. overwrite: replace the run in `out`. Raises
+        CheckpointError where `out` holds another run.
+        """
         if ranks.is_main:
             open_run(out, {**config.identity(), **identity}, overwrite)
         ranks.barrier()
@@ -82,9 +87,9 @@ class Run:
     def take_step(self, optimiser: Optimizer, loss: float) -> float:
         """Clip, step, average; or, where loss or gradient is not a number, leave everything as it was.
 
-        loss: the mean over all processes, whose gradients are averaged too, so that all of them decide alike.
-        Returns the norm of the gradient before it was clipped. fp16 finds its loss scale by overflowing: steps lost so
-        are skipped, and not counted as bad while there is scale to give.
+        optimiser: of the phase. loss: the mean over all processes, whose gradients are averaged too, so that all of
+        them decide alike. Returns the norm of the gradient before it was clipped. fp16 finds its loss scale by
+        overflowing: steps lost so are skipped, and not counted as bad while there is scale to give.
         """
         self.scaler.unscale_(optimiser)
         norm = float(nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip))

@@ -95,7 +95,11 @@ def inverse(metres: FloatMap, known: BoolMap) -> FloatMap:
 
 
 def subsampled(window: tuple[slice, slice], shape: tuple[int, int]) -> BoolMap:
-    """A window of the full frame as a mask of a frame of this size: the full one, or every second pixel from 1."""
+    """A window of the full frame as a mask of a smaller frame, HxW bool.
+
+    window: rows and columns of the frame of 480x640. shape: (H, W) of the frame: the full one, or every second pixel
+    from 1. Raises DataError for another size.
+    """
     full = np.zeros(FULL, bool)
     full[window] = True
     every = max(1, FULL[0] // max(1, shape[0]))
