@@ -559,7 +559,7 @@ def bad(tmp_path_factory: pytest.TempPathFactory, rendered: Render) -> Path:
 
 @pytest.fixture(scope="module")
 def bad_built(bad: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    from conftest import Built
+    from tests.conftest import Built
 
     config = quick(thresholds=Thresholds(duplicate_bits=None))
     return Built.of(bad, build(bad, tmp_path_factory.mktemp("bad built") / "out", config))

@@ -9,7 +9,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from test_inputs import over_under, reasons, scene, side_by_side
 
 from redweb_builder.config import BuildConfig, InputOptions
 from redweb_builder.inputs import discover, read_pair
@@ -18,6 +17,7 @@ from redweb_builder.inputs.layout import Layout
 from redweb_builder.pipeline import Prepared, prepare
 from redweb_builder.types import Picture
 from samples.scenes import Scene
+from tests.test_inputs import over_under, reasons, scene, side_by_side
 
 av = pytest.importorskip("av", reason="needs the extra: pip install 'redweb-builder[film]'")
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from test_inputs import png, reasons, save_mpo, scene
 
 from benchmarks.robustness.broken_files import encoded, seeds
 from benchmarks.robustness.fuzz import fuzz, try_file
 from redweb_builder.inputs import discover, read_pair
 from redweb_builder.types import InputError
+from tests.test_inputs import png, reasons, save_mpo, scene
 
 
 def test_the_seeds_are_good_files(tmp_path: Path) -> None:

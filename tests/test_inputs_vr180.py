@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from test_inputs import only, reasons, save, scene, side_by_side
 
 from redweb_builder.config import InputOptions
 from redweb_builder.inputs import discover, read_pair
 from redweb_builder.inputs.formats.vr180 import Sphere, covered, flat_view
 from redweb_builder.types import InputError, Picture
+from tests.test_inputs import only, reasons, save, scene, side_by_side
 
 GUID = b"0123456789ABCDEF0123456789ABCDEF"
 SIDE = 360  # px of a half-sphere: 2 px a degree

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from safetensors import safe_open
 from safetensors.torch import save
-from torch import Tensor, nn
+from torch import nn
 
 from redweb_builder.dataset.writer import write_atomic
 from trainer.models.eigen import EigenConfig, MetricNetwork
@@ -33,7 +33,11 @@ class CheckpointError(Exception):
 
 
 def save_network(file: Path, network: nn.Module, model: Mapping[str, Any], more: Mapping[str, Any]) -> None:
-    """Weights as safetensors; the header says what they are of, and whatever else is told (plain data)."""
+    """Write weights as safetensors, with a header that describes them.
+
+    file: the .safetensors file. network: its state dict is stored. model: the network's name and config. more: further
+    entries of the header, plain data.
+    """
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     header = {
         "format": FORMAT,
@@ -47,7 +51,7 @@ def load_network(path: str | Path, device: str | torch.device = "cpu") -> RedNet
     """The network of a checkpoint, ready to predict: Bx3xHxW RGB in [0, 1] -> BxHxW, larger = nearer.
 
     Networks of metric depth (`MetricNetwork`) take 304x228 pixels and give log metres. path: a .safetensors file, or
-    the folder of a run (its best weights, else its last). Raises CheckpointError.
+    the folder of a run (its best weights, else its last). device: where it will run. Raises CheckpointError.
     """
     file = weights_file(Path(path))
     header = read_header(file)
@@ -68,7 +72,7 @@ def load_network(path: str | Path, device: str | torch.device = "cpu") -> RedNet
 
 
 def read_header(file: Path) -> dict[str, Any]:
-    """What `save_network` told, the size of the training crops among it. Raises CheckpointError."""
+    """The header that `save_network` wrote: the model, the size of the crops, and more. Raises CheckpointError."""
     try:
         with safe_open(file, "pt") as opened:
             header = opened.metadata() or {}
@@ -90,7 +94,9 @@ def weights_file(path: Path) -> Path:
 
 
 def save_state(out: Path, state: Mapping[str, Any]) -> None:
-    """All that an exact continuation needs, as state.pt."""
+    """Write all that an exact continuation needs. out: the folder of the run, where it becomes state.pt. state:
+    plain data and tensors.
+    """
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)
     write_atomic(out / "state.pt", buffer.getvalue())
@@ -108,7 +114,11 @@ def load_state(out: Path) -> dict[str, Any] | None:
 
 
 def open_run(out: Path, identity: Mapping[str, Any], overwrite: bool) -> None:
-    """Make the folder of a run, or find that it holds the same run. Raises CheckpointError where it holds another."""
+    """Make the folder of a run, or find that it holds the same run.
+
+    out: the folder. identity: what makes the run this run, plain data; it becomes run.json. overwrite: delete the files
+    of another run. Raises CheckpointError where `out` holds another run.
+    """
     out.mkdir(parents=True, exist_ok=True)
     file = out / "run.json"
     if overwrite:
@@ -121,14 +131,9 @@ def open_run(out: Path, identity: Mapping[str, Any], overwrite: bool) -> None:
         theirs = json.loads(file.read_text())
         other = [key for key in sorted(ours.keys() | theirs.keys()) if ours.get(key) != theirs.get(key)]
         if other:
-            told = ", ".join(f"{key}: {theirs.get(key)} there, {ours.get(key)} now" for key in other)
+            differences = ", ".join(f"{key}: {theirs.get(key)} there, {ours.get(key)} now" for key in other)
             raise CheckpointError(
-                f"{out} holds another run ({told}). Choose another --out, repeat its settings to go on with it, or "
-                "replace it with --overwrite."
+                f"{out} holds another run ({differences}). Choose another --out, repeat its settings to go on with "
+                "it, or replace it with --overwrite."
             )
     write_atomic(file, (json.dumps(ours, indent=2) + "\n").encode())
-
-
-def plain(tensors: Mapping[str, Tensor]) -> dict[str, float]:
-    """Scalars of a loss as numbers."""
-    return {name: float(value) for name, value in tensors.items()}

@@ -5,13 +5,20 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
+
+from redweb_builder.config import DEVICES
 
 LOSS_NAMES = ("ranking", "improved-ranking", "structure-guided", "ssi", "ssi-trimmed", "l2")
 MODELS = ("rednet", "eigen")
 SCHEDULES = ("cosine", "step")
 PRECISIONS = ("auto", "float32", "bf16", "fp16")
-DEVICES = ("auto", "cpu", "cuda")
+PARTS = ("auto", "all", "train", "val", "test")  # of a data set, see data/splits.py
+NETWORK_FORMATS = ("onnx", "torchscript", "safetensors")  # that a checkpoint is exported to
+REGION_KINDS = ("camvid", "masks", "stereo", "photographs", "no-sky")  # pictures for the segmenter
+FOLDS = 3  # parts of the segmenter's pictures, each of which may be kept back to validate on
+STRIDE = 32  # of the encoders; sizes are multiples of it, so that every x2 is exact
 FREE_TO_CHANGE = ("device", "workers", "precision")  # where a run goes on, not what it is
 
 
@@ -20,8 +27,8 @@ class TrainConfig:
     """What a training run does.
 
     model: "rednet" = relative depth (Xian et al. 2018), "eigen" = metric depth (Eigen et al. 2014), which has a size
-    and a loss of its own. backbone, joint, fine_epochs: of eigen, see metric_recipe.py; there epochs are those of the
-    coarse phase, and learning_rate is a factor on the paper's rates.
+    and a loss of its own. backbone, joint, fine_epochs: of eigen, see training/metric_recipe.py; there epochs are those
+    of the coarse phase, and learning_rate is a factor on the paper's rates.
     loss, encoder, channels, encoder_weights: see losses/, models/rednet.py, models/encoder_weights.py.
     size: side of the square training crops, px, a multiple of 32.
     batch: pictures an optimiser step, over all processes and all `accumulate` parts of it.
@@ -79,8 +86,8 @@ class TrainConfig:
                 raise ValueError(f"{name} {getattr(self, name)}: is no setting of model {self.model}")
         if self.backbone and (self.joint or self.fine_epochs):
             raise ValueError("joint, fine_epochs: are of the paper's network; one with a backbone has one phase")
-        if self.size < 64 or self.size % 32:
-            raise ValueError(f"size {self.size}: must be a multiple of 32, at least 64 px")
+        if self.size < 64 or self.size % STRIDE:
+            raise ValueError(f"size {self.size}: must be a multiple of {STRIDE}, at least 64 px")
         for name in ("batch", "accumulate", "epochs", "pairs", "validations"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)}: must be at least 1")
@@ -112,3 +119,31 @@ def preset(model: str, backbone: str | None = None) -> TrainConfig:
     if backbone:
         return TrainConfig(model=model, backbone=backbone, channels=32, batch=8, epochs=14, learning_rate=1e-3)
     return TrainConfig(model=model, batch=32, epochs=40, fine_epochs=15, learning_rate=1.0, validations=6)
+
+
+# What train-segmenter starts from; its encoder is the shipped network's (segmenter/train.py).
+SEGMENTER = TrainConfig(
+    loss="cross-entropy",
+    size=192,
+    epochs=16,
+    learning_rate=7e-4,
+    ema=0.998,
+    pairs=1,
+    validations=5,
+    precision="float32",
+    workers=0,
+)
+
+
+def weighted_path(text: str) -> tuple[Path, float]:
+    """ "PATH" or "PATH=WEIGHT" -> path and weight (1 without one). Raises ValueError for a weight that is none."""
+    path, equals, weight = text.rpartition("=")
+    if not equals or Path(text).exists():
+        return Path(text), 1.0
+    try:
+        value = float(weight)
+    except ValueError as error:
+        raise ValueError(f"--data {text}: the weight after = must be a number") from error
+    if not value > 0:
+        raise ValueError(f"--data {text}: the weight must be above 0")
+    return Path(path), value

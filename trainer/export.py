@@ -16,10 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from redweb_builder.dataset.writer import write_atomic
-from trainer.checkpoint import CheckpointError, load_network, read_header, save_network, weights_file
-from trainer.models.eigen import CROP, MetricNetwork
+from trainer.checkpoint import load_network, read_header, save_network, weights_file
+from trainer.config import NETWORK_FORMATS
+from trainer.eigen_geometry import CROP
+from trainer.models.eigen import MetricNetwork
 
-FORMATS = ("onnx", "torchscript", "safetensors")
 ENDINGS = {"onnx": ".onnx", "torchscript": ".pt", "safetensors": ".safetensors"}
 TRACED = (2, 192, 256)  # batch, height, width
 CHECKED_SIZES = ((2, 160, 224), (1, 96, 131))  # none is the size it was traced at
@@ -37,8 +38,8 @@ def export_checkpoint(path: str | Path, format: str, out: str | Path | None = No
     at two sizes other than the traced one, ONNX in onnxruntime. Raises CheckpointError, ExportError; ValueError for an
     unknown format.
     """
-    if format not in FORMATS:
-        raise ValueError(f"format {format!r}: must be one of {', '.join(FORMATS)}")
+    if format not in NETWORK_FORMATS:
+        raise ValueError(f"format {format!r}: must be one of {', '.join(NETWORK_FORMATS)}")
     source = weights_file(Path(path))
     network = load_network(source)
     target = Path(out) if out else source.with_name(f"{source.stem}_exported{ENDINGS[format]}")
@@ -122,6 +123,3 @@ def _compare(network: nn.Module, exported: nn.Module, target: Path) -> None:
         apart = float((ours - theirs).abs().max() / ours.std().clamp(min=1e-6))
         if not apart <= TOLERANCE:
             raise ExportError(f"{target}: differs from the network by {apart:.2g} of its spread at {height}x{width}")
-
-
-__all__ = ["CheckpointError", "ExportError", "OnnxNetwork", "export_checkpoint"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,25 +14,77 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from redweb_builder.dataset.writer import write_atomic
+from redweb_builder.inputs.formats import films
 from redweb_builder.inputs.picture import EXTENSIONS, read_picture
 from redweb_builder.inspect.colour import disparity_picture
 from redweb_builder.types import FloatMap, InputError, Picture
-from trainer.data.eigen_transforms import Change, changed
+from trainer.checkpoint import load_network, read_header, weights_file
+from trainer.config import TrainConfig
+from trainer.data.eigen_transforms import Warp, apply_warp
 from trainer.data.transforms import as_input
-from trainer.models.eigen import CROP, FRAME, MetricNetwork
+from trainer.eigen_geometry import CROP, FRAME
+from trainer.models.eigen import MetricNetwork
+from trainer.models.rednet import RedNet
 from trainer.types import DataError
 
-FILMS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
 NEAREST, FARTHEST = 0.01, 65.0  # m that a metric network may say: what 16-bit millimetres hold
 SHOWN = (1.0, 99.0)  # percentiles at the ends of the colours
 
 
+@dataclass(frozen=True)
+class Predictor:
+    """A loaded checkpoint as a function of a photograph.
+
+    name: for tables. network: in eval mode, on `device`. size: side of the crops that it was trained on, px.
+    validation_fraction: that its training held out where a set has no split.
+    """
+
+    name: str
+    network: RedNet | MetricNetwork
+    size: int
+    validation_fraction: float
+    device: torch.device
+
+    def __call__(self, image: Picture) -> FloatMap:
+        """See `predict_depth`."""
+        return predict_depth(self.network, image, self.size, self.device)
+
+
+def load_predictors(paths: Sequence[Path], device: torch.device) -> list[Predictor]:
+    """Load every checkpoint once, for many photographs: networks of relative depth in channels_last, as in training.
+
+    paths: .safetensors files, or folders of runs; one that stands twice is loaded once. device: where they run. Raises
+    CheckpointError.
+    """
+    predictors = [load_predictor(path, device) for path in dict.fromkeys(paths)]
+    for predictor in predictors:
+        if isinstance(predictor.network, RedNet):
+            predictor.network.to(memory_format=torch.channels_last)
+    return predictors
+
+
+def load_predictor(path: Path, device: torch.device) -> Predictor:
+    """Load a checkpoint, named after its path.
+
+    path: a .safetensors file, or the folder of a run. device: where it runs. Raises CheckpointError.
+    """
+    network, header = load_network(path, device), read_header(weights_file(path))
+    size, validation = header.get("size", TrainConfig.size), header.get("validation", TrainConfig.validation)
+    return Predictor(str(path), network, int(size), float(validation), device)
+
+
+def metric_networks(predictors: Sequence[Predictor]) -> dict[str, MetricNetwork]:
+    """The networks of metric depth among some predictors, by name."""
+    every = {predictor.name: predictor.network for predictor in predictors}
+    return {name: network for name, network in every.items() if isinstance(network, MetricNetwork)}
+
+
 @torch.inference_mode()
 def predict_depth(network: nn.Module, image: Picture, size: int, device: torch.device) -> FloatMap:
-    """Relative depth of one photograph: HxWx3 uint8 RGB -> HxW float32, larger = nearer, no unit.
+    """Relative depth of one photograph, HxW float32, larger = nearer, no unit; of a metric network inverse depth, 1/m.
 
-    network: in eval mode. size: the side of the crops that it was trained on; the picture is predicted at about that
-    many pixels, in its own shape, and brought back to its own size. A metric network gives inverse depth, 1/m.
+    network: in eval mode, on `device`. image: HxWx3 uint8 RGB. size: the side of the crops that it was trained on; the
+    picture is predicted at about that many pixels, in its own shape, and brought back to its own size.
     """
     if isinstance(network, MetricNetwork):
         metres = list(predict_metres(network, image, device).values())[-1]
@@ -45,16 +97,17 @@ def predict_depth(network: nn.Module, image: Picture, size: int, device: torch.d
 
 @torch.inference_mode()
 def predict_metres(network: MetricNetwork, image: Picture, device: torch.device) -> dict[str, FloatMap]:
-    """Depth of one photograph by each stage of a metric network: HxWx3 uint8 RGB -> HxW float32, metres.
+    """Depth of one photograph by each stage of a metric network: name of the stage -> HxW float32, metres.
 
-    network: in eval mode. It sees the middle 304x228 of the picture at 320x240; its cells are filled 4x, and what lies
-    outside of them takes the nearest value (Eigen et al. 2014). A picture of other proportions is squeezed. Depths stay
-    within NEAREST and FARTHEST, so that their inverse and logarithm exist.
+    network: in eval mode, on `device`. image: HxWx3 uint8 RGB. The network sees the middle 304x228 of the picture at
+    320x240; its cells are filled 4x, and what lies outside of them takes the nearest value (Eigen et al. 2014). A
+    picture of other proportions is squeezed. Depths stay within NEAREST and FARTHEST, so that their inverse and
+    logarithm exist.
     """
-    crop, _ = changed(as_frame(image), np.zeros((*FRAME, 1), np.float32), Change())
+    crop, _ = apply_warp(as_frame(image), np.zeros((*FRAME, 1), np.float32), Warp())
     pixels = (torch.from_numpy(crop).permute(2, 0, 1)[None].float() / 255).to(device)
     logs = network.maps(pixels.contiguous(memory_format=torch.channels_last))
-    return {name: filled(_metres(one[0]), image.shape[:2]) for name, one in logs.items()}
+    return {name: filled(_metres(log_depth[0]), image.shape[:2]) for name, log_depth in logs.items()}
 
 
 def as_frame(image: Picture) -> Picture:
@@ -71,7 +124,10 @@ def _metres(logs: Tensor) -> FloatMap:
 
 
 def filled(depth: FloatMap, shape: tuple[int, ...]) -> FloatMap:
-    """The map of the middle of a frame, 55x74 or 228x304, as one of the whole picture of this shape (HxW)."""
+    """The map of the middle of a frame as one of the whole picture.
+
+    depth: 55x74 or 228x304 float32. shape: (H, W) of the picture. Returns HxW float32.
+    """
     every = CROP[0] // depth.shape[0]
     cells = depth.repeat(every, axis=0).repeat(every, axis=1)
     rows, columns = ((full - part) // 2 for full, part in zip(FRAME, cells.shape, strict=True))
@@ -91,11 +147,13 @@ class Written:
 def predict_files(
     network: nn.Module, source: Path, out: Path, size: int, device: torch.device, beside: bool = False
 ) -> Iterator[Written | DataError]:
-    """Predict a picture, every picture below a folder, or every frame of a film; write into `out`, one at a time.
+    """Predict a picture, every picture below a folder, or every frame of a film, one at a time.
 
-    Writes NAME.png, 16 bit, 0 = farthest and 65535 = nearest of the picture, or millimetres of a metric network; and
-    NAME_colour.png, bright = near; with `beside` the photograph stands left of the colours. Photographs are upright, as
-    their EXIF says. A file of a folder that cannot be read is handed out as its error. Raises DataError otherwise.
+    network: in eval mode, on `device`. source: the picture, folder or film. out: a folder, where NAME.png (16 bit, 0 =
+    farthest and 65535 = nearest of the picture, or millimetres of a metric network) and NAME_colour.png (bright = near)
+    are written. size: side of the training crops, px. beside: the photograph stands left of the colours. Photographs
+    are upright, as their EXIF says. A file of a folder that cannot be read is handed out as its error. Raises DataError
+    otherwise.
     """
     out.mkdir(parents=True, exist_ok=True)
     for name, image in _pictures(source, out):
@@ -135,7 +193,7 @@ def _pictures(source: Path, out: Path) -> Iterator[tuple[str, Picture | DataErro
         for file in files:
             alone = stems[file.with_suffix("")] == 1  # a.jpg and a.png would write the same file
             yield (file.with_suffix("") if alone else file).relative_to(source).as_posix(), _or_error(file)
-    elif source.suffix.lower() in FILMS:
+    elif source.suffix.lower() in films.EXTENSIONS:
         yield from _frames(source)
     elif source.is_file():
         yield source.stem, _upright(source)

@@ -13,7 +13,7 @@ from redweb_builder.types import Picture
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Validation:
     """figures: of the network on what was held out; the first one decides which is best, lower being better."""
 
     figures: dict[str, float]
@@ -22,7 +22,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Progress:
-    """What a run shows. rate: steps a second since the start. verdict: where this step had a validation."""
+    """What a run shows. rate: steps a second since the start. validation: where this step had a validation."""
 
     step: int
     steps: int
@@ -30,7 +30,7 @@ class Progress:
     numbers: dict[str, float] = field(default_factory=dict)
     rate: float = 0.0
     skipped: int = 0
-    verdict: Verdict | None = None
+    validation: Validation | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -38,7 +38,7 @@ class Progress:
 class Summary:
     """best: the deciding figure of best.safetensors. figures: of the last validation. seconds: of this start.
 
-    leads: whether this process speaks for all.
+    is_main: whether this process speaks for all.
     """
 
     out: Path
@@ -47,10 +47,10 @@ class Summary:
     figures: dict[str, float]
     skipped: int
     seconds: float
-    leads: bool
+    is_main: bool
 
 
-Judge = Callable[[nn.Module, torch.device], Verdict]
+Validator = Callable[[nn.Module, torch.device], Validation]
 Watch = Callable[[Progress], None]
 
 

@@ -27,9 +27,9 @@ class DepthSample:
     """One labelled picture, as a reader hands it out.
 
     image: HxWx3 uint8 RGB. disparity: HxW float32, larger = nearer, NaN = unknown; known up to scale and shift
-    unless its set is `metric`. sky: HxW bool, known to be farther than everything else.
+    unless its set `has_true_zero`. sky: HxW bool, known to be farther than everything else.
     noise: the error, in the disparity's own unit, that one label may have; pairs closer than twice that are not told
-    apart (pairs.ordinal_step).
+    apart (losses.pairs.ordinal_step).
     """
 
     key: str

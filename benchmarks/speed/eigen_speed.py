@@ -25,11 +25,11 @@ from PIL import Image
 
 from redweb_builder.device import choose_device, keep_freed_memory
 from trainer.config import TrainConfig, preset
-from trainer.metric_recipe import metric_depth
-from trainer.models.eigen import CROP, MAP
-from trainer.precision import autocast, chosen_precision
-from trainer.recipe import Phase
-from trainer.start import train_metric_depth
+from trainer.eigen_geometry import CROP, MAP
+from trainer.train import train_metric_depth
+from trainer.training.metric_recipe import metric_depth
+from trainer.training.precision import autocast, chosen_precision
+from trainer.training.recipe import Phase
 from trainer.types import Batch
 
 FRAMES = 40
@@ -83,7 +83,7 @@ def _bare(config: TrainConfig, device: torch.device, precision: torch.dtype) -> 
     pixels = batch.pixels()
     found = []
     for phase in recipe.phases:
-        phase.enter(network)
+        phase.on_start(network)
         optimiser = phase.optimiser(network)
 
         def step(phase: Phase = phase, optimiser: torch.optim.Optimizer = optimiser) -> None:

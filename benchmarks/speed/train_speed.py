@@ -4,8 +4,9 @@
 
 "bare" is forward, backward of the mean, and AdamW on tensors in memory, in the precision and memory format that the
 loop chooses. "loss" is sampling, loss and its backward alone, on a prediction of the same size. "loop" is the whole of
-trainer.loop.train on pictures on the disk: reading, augmentation, logging, running mean. Medians; bare and loop are
-taken in turn. "the article's" is its loss as written, a Python loop over pairs, timed on 30 pairs and scaled to 3,000.
+trainer.training.loop.train on pictures on the disk: reading, augmentation, logging, running mean. Medians; bare and
+loop are taken in turn. "the article's" is its loss as written, a Python loop over pairs, timed on 30 pairs and scaled
+to 3,000.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ from torch import Tensor, nn
 
 from redweb_builder.device import choose_device
 from trainer.config import TrainConfig
-from trainer.data.draws import Draws, Source
-from trainer.data.sets import open_data
+from trainer.data.open import open_data
+from trainer.data.sample_stream import SampleStream, Source
 from trainer.data.transforms import augmentation
-from trainer.loop import train
 from trainer.losses import LOSSES, RANDOM_COLUMNS
-from trainer.precision import autocast, chosen_precision
-from trainer.progress import Verdict
-from trainer.recipe import relative_depth
+from trainer.progress import Validation
+from trainer.training.loop import train
+from trainer.training.precision import autocast, chosen_precision
+from trainer.training.recipe import relative_depth
 from trainer.types import Batch
 
 ARTICLE_PAIRS = 30
@@ -150,8 +151,8 @@ def _loop(config: TrainConfig, steps: int) -> float:
         times: list[float] = []
         train(
             relative_depth(config),
-            Draws([Source(data, range(len(data)))], augmentation(config.size), 0),
-            lambda *_: Verdict({}),
+            SampleStream([Source(data, range(len(data)))], augmentation(config.size), 0),
+            lambda *_: Validation({}),
             TrainConfig(**{**vars(config), "validations": 1}),
             Path(home) / "run",
             watch=lambda _: times.append(time.perf_counter()),

@@ -17,12 +17,15 @@ import click
 import torch
 
 from redweb_builder.device import choose_device
+from trainer.commands.console import TrainDisplay, print_rows
 from trainer.config import preset
-from trainer.console import TrainDisplay, print_rows
-from trainer.evaluate import write_report
-from trainer.evaluate_metric import evaluate_metric, metric_networks
+from trainer.data.open import open_data
+from trainer.data.splits import Selection
+from trainer.evaluation.evaluate_metric import evaluate_metric
+from trainer.evaluation.results import write_report
 from trainer.models.encoder_weights import LITE0
-from trainer.start import train_metric_depth
+from trainer.predict import load_predictors, metric_networks
+from trainer.train import train_metric_depth
 
 
 @click.command()
@@ -54,9 +57,9 @@ def main(
         with TrainDisplay() as display:
             train_metric_depth([(nyu, 1.0)], config, out / name, watch=display.show)
     where: torch.device = choose_device(device)
-    networks = metric_networks([out / name / "last.safetensors" for name in runs], where)
+    networks = metric_networks(load_predictors([out / name / "last.safetensors" for name in runs], where))
     named = dict(zip(runs, networks.values(), strict=True))
-    rows, sheet = evaluate_metric(named, nyu, part, preset("eigen").validation, where)
+    rows, sheet = evaluate_metric(named, open_data(nyu), Selection(part))
     write_report(rows, {rows[0].data: sheet}, out)
     print_rows(rows)
 

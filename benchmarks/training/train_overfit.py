@@ -23,20 +23,20 @@ import numpy as np
 
 from samples.scenes import Kind, render
 from trainer.config import LOSS_NAMES, TrainConfig
-from trainer.data.draws import Draws, Source
-from trainer.data.sets import Layout
-from trainer.data.transforms import squeezed
-from trainer.evaluate import judge_on
-from trainer.loop import train
+from trainer.data.depth_set import DepthSetBase
+from trainer.data.sample_stream import SampleStream, Source
+from trainer.data.transforms import resize_only
+from trainer.evaluation.validation import make_validator
 from trainer.progress import Progress
-from trainer.recipe import relative_depth
+from trainer.training.loop import train
+from trainer.training.recipe import relative_depth
 from trainer.types import DepthSample
 
 KINDS: tuple[Kind, ...] = ("outdoor", "indoor")
 PASS = 2.0
 
 
-class Rendered(Layout):
+class Rendered(DepthSetBase):
     """Eight scenes, outdoor and indoor in turn."""
 
     name, unit = "rendered", "px"
@@ -87,17 +87,16 @@ def main(losses: tuple[str, ...], steps: int, size: int, encoder: str, rate: flo
 
         def watch(progress: Progress, seen: list[float] = losses_seen) -> None:
             seen.append(progress.numbers.get("loss", np.nan))
-            if progress.verdict:
-                print(
-                    f"    step {progress.step}: {progress.verdict.figures['WKDR']:.2f} %", file=sys.stderr, flush=True
-                )
+            if progress.validation:
+                wkdr = progress.validation.figures["WKDR"]
+                print(f"    step {progress.step}: {wkdr:.2f} %", file=sys.stderr, flush=True)
 
         started = time.perf_counter()
         with tempfile.TemporaryDirectory() as out:
             summary = train(
                 relative_depth(config),
-                Draws([Source(data, range(8))], squeezed(size), 0),
-                judge_on([(data, range(8))], size),
+                SampleStream([Source(data, range(8))], resize_only(size), 0),
+                make_validator([(data, range(8))], size),
                 config,
                 Path(out),
                 watch=watch,

@@ -24,10 +24,14 @@ from rich.table import Table
 from benchmarks.quality.ground_truth import family
 from redweb_builder.builder import build
 from redweb_builder.config import BuildConfig
+from trainer.commands.console import TrainDisplay
 from trainer.config import LOSS_NAMES, TrainConfig
-from trainer.console import TrainDisplay
-from trainer.evaluate import Row, evaluate, predictor
-from trainer.start import train_relative_depth
+from trainer.data.open import open_data
+from trainer.data.splits import Selection
+from trainer.evaluation.evaluate import evaluate
+from trainer.evaluation.results import ResultRow
+from trainer.predict import load_predictors
+from trainer.train import train_relative_depth
 
 ROUNDS = 3
 
@@ -60,7 +64,7 @@ def main(
     size: int,
 ) -> None:
     """Build, train, judge."""
-    rows: list[Row] = []
+    rows: list[ResultRow] = []
     for number in range(rounds):
         home = out / f"round{number}"
         pairs, kept = _parted(web, truth, home, number)
@@ -80,14 +84,16 @@ def main(
             )
             with TrainDisplay() as display:
                 train_relative_depth(data, config, run, watch=display.show)
-        predictors = {loss: predictor(run / "last.safetensors", torch.device("cpu")) for loss, run in runs.items()}
-        rows += evaluate(predictors, nyu, "val" if nyu_weight else "all", 0.1, limit)[0]
+        weights = [run / "last.safetensors" for run in runs.values()]
+        predictors = dict(zip(runs, load_predictors(weights, torch.device("cpu")), strict=True))
+        selection = Selection("val" if nyu_weight else "all", limit=limit)
+        rows += evaluate(predictors, open_data(nyu), selection)[0]
         for group in sorted(kept.iterdir()):
-            rows += evaluate(predictors, group, "all", 0.1)[0]
+            rows += evaluate(predictors, open_data(group), Selection("all"))[0]
         _print(rows)
 
 
-def _print(rows: list[Row]) -> None:
+def _print(rows: list[ResultRow]) -> None:
     """WKDR of every predictor on every set, mean over the pictures of all rounds so far."""
     found: dict[tuple[str, str], list[tuple[float, int]]] = defaultdict(list)
     for row in rows:

@@ -18,16 +18,17 @@ from torch import Tensor, nn
 from torchvision import tv_tensors
 
 from redweb_builder.types import FloatMap, Picture
-from trainer.models.eigen import CROP, FRAME
+from trainer.eigen_geometry import CROP, FRAME
+from trainer.models.rednet import IMAGENET_MEAN
 
 LARGEST = 1.5
 STEEPEST = 5.0  # degrees
 COLOUR = 0.2
-OUTSIDE = (124, 116, 104)  # ImageNet's mean: 0 for the network
+OUTSIDE = tuple(round(255 * mean) for mean in IMAGENET_MEAN)  # of the frame; about 0 for the network
 
 
 @dataclass(frozen=True)
-class Change:
+class Warp:
     """scale: 1 = as it is. angle: degrees. top, left: of the crop in the scaled frame, px. colour: a factor a channel.
 
     The default is the centre crop of a test.
@@ -41,8 +42,8 @@ class Change:
     colour: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
 
-def drawn() -> Change:
-    """A random change: s in [1, 1.5], +-5 degrees, crop anywhere in the scaled frame, colours x [0.8, 1.2], flip 0.5.
+def random_warp() -> Warp:
+    """A random warp: s in [1, 1.5], +-5 degrees, crop anywhere in the scaled frame, colours x [0.8, 1.2], flip 0.5.
 
     From torch's global generator.
     """
@@ -50,7 +51,7 @@ def drawn() -> Change:
     scale = 1 + (LARGEST - 1) * u[0]
     rows, columns = (round(scale * side) - crop for side, crop in zip(FRAME, CROP, strict=True))
     red, green, blue = (1 + COLOUR * (2 * value - 1) for value in u[5:])
-    return Change(
+    return Warp(
         scale=scale,
         angle=STEEPEST * (2 * u[1] - 1),
         top=int(u[2] * (rows + 1)),
@@ -60,12 +61,16 @@ def drawn() -> Change:
     )
 
 
-def changed(image: Picture, label: FloatMap, change: Change) -> tuple[Picture, FloatMap]:
-    """The crop of a frame: 240x320x3 uint8 and 240x320xC float32 -> 228x304x3 and 228x304xC; NaN outside the frame."""
-    matrix, size, inverse = _to_frame(change), CROP[::-1], cv2.WARP_INVERSE_MAP
+def apply_warp(image: Picture, label: FloatMap, warp: Warp) -> tuple[Picture, FloatMap]:
+    """Cut the crop out of a frame.
+
+    image: 240x320x3 uint8. label: 240x320xC float32. warp: what is done. Returns 228x304x3 uint8 and 228x304xC float32,
+    NaN where a pixel lies outside the frame. The picture is interpolated, the label never.
+    """
+    matrix, size, inverse = _to_frame(warp), CROP[::-1], cv2.WARP_INVERSE_MAP
     picture = cv2.warpAffine(image, matrix, size, flags=cv2.INTER_LINEAR | inverse, borderValue=OUTSIDE)
-    if change.colour != (1.0, 1.0, 1.0):
-        steps = np.arange(256)[:, None] * np.asarray(change.colour)
+    if warp.colour != (1.0, 1.0, 1.0):
+        steps = np.arange(256)[:, None] * np.asarray(warp.colour)
         picture = cv2.LUT(picture, np.rint(steps).clip(0, 255).astype(np.uint8)[:, None])
     unknown = (math.nan,) * 4
     maps = cv2.warpAffine(label, matrix, size, flags=cv2.INTER_NEAREST | inverse, borderValue=unknown)
@@ -82,23 +87,23 @@ class Augmentation(nn.Module):
 
     def forward(self, image: tv_tensors.Image, label: tv_tensors.Mask) -> tuple[Tensor, tv_tensors.Mask]:
         """3x240x320 uint8, 2x240x320 float32 (inverse depth, sky) -> 3x228x304, 2x228x304."""
-        change = drawn() if self.random else Change()
+        warp = random_warp() if self.random else Warp()
         parts = (part.as_subclass(Tensor).numpy().transpose(1, 2, 0) for part in (image, label))
         frame, maps = map(np.ascontiguousarray, parts)
-        picture, cropped = changed(frame, maps, change)
-        cropped[..., 0] *= np.float32(change.scale)
+        picture, cropped = apply_warp(frame, maps, warp)
+        cropped[..., 0] *= np.float32(warp.scale)
         crop = torch.from_numpy(picture).permute(2, 0, 1)
         return tv_tensors.Image(crop), tv_tensors.Mask(torch.from_numpy(cropped).permute(2, 0, 1))
 
 
-def _to_frame(change: Change) -> NDArray[np.float64]:
+def _to_frame(warp: Warp) -> NDArray[np.float64]:
     """2x3: pixel (x, y) of the crop -> pixel of the frame. Whole numbers where nothing is scaled or rotated."""
-    turn = math.radians(change.angle)
-    cos, sin = math.cos(turn) / change.scale, math.sin(turn) / change.scale
+    turn = math.radians(warp.angle)
+    cos, sin = math.cos(turn) / warp.scale, math.sin(turn) / warp.scale
     linear = np.array([[cos, -sin], [sin, cos]])
-    scaled = np.array([round(change.scale * side) for side in FRAME[::-1]])
-    start = np.array([change.left, change.top]) - (scaled - 1) / 2  # from the middle of the scaled frame
-    if change.flip:
+    scaled = np.array([round(warp.scale * side) for side in FRAME[::-1]])
+    start = np.array([warp.left, warp.top]) - (scaled - 1) / 2  # from the middle of the scaled frame
+    if warp.flip:
         start[0] += CROP[1] - 1  # and leftwards from there
     offset = linear @ start + (np.array(FRAME[::-1]) - 1) / 2
-    return np.column_stack([linear @ np.diag([-1.0 if change.flip else 1.0, 1.0]), offset])
+    return np.column_stack([linear @ np.diag([-1.0 if warp.flip else 1.0, 1.0]), offset])

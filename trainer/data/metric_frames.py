@@ -7,18 +7,18 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from redweb_builder.types import BoolMap
-from trainer.data.sets import DepthSet, Layout
-from trainer.models.eigen import FRAME
+from trainer.data.depth_set import DepthSet, DepthSetBase, in_metres
+from trainer.eigen_geometry import FRAME
 from trainer.types import DataError, DepthSample
 
 MEMORY = 4 << 30  # bytes of frames that are kept; further ones are read each time that they are asked for
 FRAME_BYTES = FRAME[0] * FRAME[1] * (3 + 4)
 
 
-class MetricFrames(Layout):
+class MetricFrames(DepthSetBase):
     """Frames of 240x320 with inverse depth in 1/m. Those read ahead are never decoded again, in no process."""
 
-    metric = True
+    has_true_zero = True
     unit = "m"
 
     def __init__(
@@ -28,7 +28,7 @@ class MetricFrames(Layout):
 
         Raises DataError: for a set that has no metres, and for what its reader raises.
         """
-        if not data.metric or data.unit != "m":
+        if not in_metres(data):
             raise DataError(
                 f"{data.name}: its labels are not in metres, which metric depth needs. Take NYU Depth v2 in one of its "
                 "forms, or train relative depth: --model rednet"
@@ -61,9 +61,9 @@ class MetricFrames(Layout):
         """The set's own."""
         return self._data.part(index)
 
-    def judged(self, shape: tuple[int, int]) -> BoolMap:
+    def evaluation_mask(self, shape: tuple[int, int]) -> BoolMap:
         """The set's own."""
-        return self._data.judged(shape)
+        return self._data.evaluation_mask(shape)
 
     def _read(self, index: int) -> DepthSample:
         sample = self._data[index]

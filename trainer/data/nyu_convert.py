@@ -11,19 +11,21 @@ import cv2
 import numpy as np
 
 from redweb_builder.dataset.writer import write_atomic
-from trainer.data.nyu_files import SPLIT
-from trainer.data.sets import open_data
+from trainer.data.depth_set import in_metres
+from trainer.data.open import open_data
+from trainer.data.readers.nyu_files import SPLIT
 from trainer.types import DataError
 
 
 def convert_nyu(source: Path, out: Path, watch: Callable[[int, int], None] = lambda done, of: None) -> int:
     """Write every frame of a set in metres: PNG, and 16-bit PNG in millimetres with 0 = unknown. Returns how many.
 
-    Frames that are there already are left as they are, so an interrupted conversion goes on. split.csv, with part
-    ("train" or "test") and scene, is written last. Raises DataError.
+    source: the set. out: a folder. watch: (frames done, of all). Frames that are there already are left as they are, so
+    an interrupted conversion goes on. split.csv, with part ("train" or "test") and scene, is written last. Raises
+    DataError.
     """
     data = open_data(source)
-    if not data.metric or data.unit != "m":
+    if not in_metres(data):
         raise DataError(f"{source}: its labels are not in metres")
     for folder in ("rgb", "depth"):
         (out / folder).mkdir(parents=True, exist_ok=True)

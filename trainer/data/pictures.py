@@ -46,7 +46,11 @@ def by_stem(folder: Path) -> dict[str, Path]:
 
 
 def matched(pictures: dict[str, Path], depths: dict[str, Path], folder: Path) -> list[str]:
-    """The stems that both have. Raises DataError where a picture or a depth map has no partner: never by position."""
+    """The stems that both have, in the order of the pictures: files are matched by name, never by position.
+
+    pictures, depths: stem -> file. folder: named in the message. Raises DataError where a picture or a depth map has no
+    partner.
+    """
     alone = sorted(set(pictures) ^ set(depths))
     if alone:
         raise DataError(
@@ -59,7 +63,9 @@ def matched(pictures: dict[str, Path], depths: dict[str, Path], folder: Path) ->
 
 
 def same_size(image: Picture, depth: NDArray[np.generic], file: Path) -> None:
-    """Raise DataError where a picture and its depth map differ in size."""
+    """Raise DataError where a picture (HxWx3) and its depth map (HxW) differ in size. file: the depth map's, for the
+    message.
+    """
     if image.shape[:2] != depth.shape:
         theirs, ours = (f"{shape[1]}x{shape[0]}" for shape in (depth.shape, image.shape))
         raise DataError(f"{file}: the depth map is {theirs}, its picture {ours}; they must be of one size")

@@ -16,9 +16,8 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
 from redweb_builder.types import Picture
+from trainer.config import STRIDE
 from trainer.types import DepthSample
-
-STRIDE = 32  # of the encoders; sizes are multiples of it, so that every x2 is exact
 
 
 def augmentation(size: int) -> v2.Transform:
@@ -37,15 +36,16 @@ def augmentation(size: int) -> v2.Transform:
     )
 
 
-def squeezed(size: int) -> v2.Transform:
+def resize_only(size: int) -> v2.Transform:
     """No augmentation: the whole picture at size x size."""
     return v2.Resize((size, size), antialias=True)
 
 
 def transformed(sample: DepthSample, transform: v2.Transform) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """A sample as tensors: image 3xHxW uint8, disparity HxW float32 (0 where unknown), valid HxW, sky HxW bool.
+    """A sample as tensors: image 3xHxW uint8, disparity HxW float32 (0 where unknown), valid HxW bool, sky HxW bool.
 
-    Random transforms draw from torch's global generator: seed that for the sample first.
+    transform: of picture and label together. Random transforms draw from torch's global generator: seed that for the
+    sample first.
     """
     image = tv_tensors.Image(torch.from_numpy(sample.image.copy()).permute(2, 0, 1))
     maps = np.stack([sample.disparity, sample.sky.astype(np.float32)])
@@ -56,9 +56,10 @@ def transformed(sample: DepthSample, transform: v2.Transform) -> tuple[Tensor, T
 
 
 def fitting_size(height: int, width: int, size: int) -> tuple[int, int]:
-    """Height and width to predict at: the picture's shape, about size x size pixels, sides multiples of 32.
+    """Height and width to predict at: the picture's shape, about size x size pixels, sides multiples of STRIDE.
 
-    The network has learned on crops of size x size; the same number of pixels keeps things at the scale it knows.
+    height, width: of the picture, px. size: side of the training crops, px. The network has learned on crops of size x
+    size; the same number of pixels keeps things at the scale it knows.
     """
     scale = size / math.sqrt(height * width)
     fitted = (max(STRIDE, round(side * scale / STRIDE) * STRIDE) for side in (height, width))
@@ -66,7 +67,10 @@ def fitting_size(height: int, width: int, size: int) -> tuple[int, int]:
 
 
 def as_input(image: Picture, size: int) -> Tensor:
-    """A photograph, HxWx3 uint8, for a network: 1x3xhxw float32 RGB in [0, 1], see `fitting_size`."""
+    """A photograph as a network takes it: 1x3xhxw float32 RGB in [0, 1], h and w from `fitting_size`.
+
+    image: HxWx3 uint8 RGB. size: side of the training crops, px.
+    """
     tensor = torch.from_numpy(image.copy()).permute(2, 0, 1)[None]
     fitted: Tensor = F.resize(tensor, list(fitting_size(image.shape[0], image.shape[1], size)), antialias=True)
     return fitted.float() / 255

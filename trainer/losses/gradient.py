@@ -15,7 +15,11 @@ SCALES = 4
 
 
 def gradient_matching(residual: Tensor, valid: Tensor, scales: int = SCALES) -> Tensor:
-    """The loss of a residual. residual: BxHxW finite. valid: BxHxW bool; a step counts where both its ends are."""
+    """The loss of a residual.
+
+    residual: BxHxW finite. valid: BxHxW bool; a step counts where both its ends are. scales: how many, each half as
+    fine.
+    """
     loss = residual.new_zeros(())
     for stride in (2**k for k in range(scales)):
         part, known = residual[:, ::stride, ::stride], valid[:, ::stride, ::stride]

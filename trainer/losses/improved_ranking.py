@@ -13,9 +13,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from trainer.losses.masked import Scalars, mean_where, safe
-from trainer.losses.ranking import asked
-from trainer.pairs import TAU, ordinal_relation, random_pairs
+from trainer.losses.masked import Scalars, mean_where, to_safe_float
+from trainer.losses.pairs import TAU, ordinal_relation, random_pairs
+from trainer.losses.ranking import pair_terms
 
 DROPPED = 0.25
 
@@ -44,5 +44,5 @@ def improved_ranking_loss(
     """The loss over N random pairs a picture; arguments and result as `ranking_loss`."""
     pairs = random_pairs(valid, uniform)
     relation = ordinal_relation(pairs, target, sky, noise, tau)
-    terms, scalars = asked(safe(prediction), pairs, relation)
+    terms, scalars = pair_terms(to_safe_float(prediction), pairs, relation)
     return mean_where(terms, hard_pairs(terms, relation, pairs.used)), scalars

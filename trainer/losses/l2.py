@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from trainer.losses.masked import TINY, Scalars, mean_where, safe
+from trainer.losses.masked import TINY, Scalars, mean_where, to_safe_float
 
 
 def l2_loss(prediction: Tensor, target: Tensor, valid: Tensor) -> tuple[Tensor, Scalars]:
@@ -19,4 +19,4 @@ def l2_loss(prediction: Tensor, target: Tensor, valid: Tensor) -> tuple[Tensor, 
     low = target.masked_fill(~valid, torch.inf).amin(dim=(1, 2), keepdim=True)
     high = target.masked_fill(~valid, -torch.inf).amax(dim=(1, 2), keepdim=True)
     stretched = torch.where(valid, (target - low) / (high - low).clamp(min=TINY), 0)
-    return mean_where((safe(prediction) - stretched).square(), valid), {}
+    return mean_where((to_safe_float(prediction) - stretched).square(), valid), {}

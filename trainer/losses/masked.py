@@ -15,7 +15,7 @@ TINY = 1e-6
 FLATTEST = 1e-3  # of a prediction: below it the gradient of 1 / scale would overflow float16
 
 
-def safe(prediction: Tensor) -> Tensor:
+def to_safe_float(prediction: Tensor) -> Tensor:
     """A prediction in float32 (float64 stays), within +-1e6: no square or sum of it overflows; NaN stays NaN."""
     return prediction.to(torch.promote_types(prediction.dtype, torch.float32)).clamp(-LARGEST, LARGEST)
 

@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainer.losses.masked import Scalars, mean_where, safe, share_where
-from trainer.pairs import TAU, Pairs, at, ordinal_relation, random_pairs
+from trainer.losses.masked import Scalars, mean_where, share_where, to_safe_float
+from trainer.losses.pairs import TAU, Pairs, gather_pixels, ordinal_relation, random_pairs
 
 
 def ranking_terms(difference: Tensor, relation: Tensor) -> Tensor:
@@ -36,18 +36,22 @@ def ranking_loss(
 ) -> tuple[Tensor, Scalars]:
     """The loss over N random pairs a picture.
 
-    prediction, target: BxHxW, larger = nearer, target finite. valid, sky: BxHxW bool. noise: B. uniform: BxNx2 in
-    [0, 1), the randomness. Returns the scalar loss, 0 for pictures without a valid pair, and for people `wrong`: the
-    share of the unequal pairs that the prediction does not order as the labels do.
+    prediction, target: BxHxW, larger = nearer, target finite. valid, sky: BxHxW bool. noise: B, the error a label may
+    have. uniform: BxNx2 in [0, 1), the randomness. tau: see `pairs.ordinal_step`. Returns the scalar loss, 0 for
+    pictures without a valid pair, and for people `wrong`: the share of the unequal pairs that the prediction does not
+    order as the labels do.
     """
     pairs = random_pairs(valid, uniform)
     relation = ordinal_relation(pairs, target, sky, noise, tau)
-    terms, scalars = asked(safe(prediction), pairs, relation)
+    terms, scalars = pair_terms(to_safe_float(prediction), pairs, relation)
     return mean_where(terms, pairs.used), scalars
 
 
-def asked(prediction: Tensor, pairs: Pairs, relation: Tensor) -> tuple[Tensor, Scalars]:
-    """phi of each pair, BxN, and `wrong`. prediction: BxHxW. relation: BxN, what the labels say."""
-    difference = at(prediction, pairs.first) - at(prediction, pairs.second)
+def pair_terms(prediction: Tensor, pairs: Pairs, relation: Tensor) -> tuple[Tensor, Scalars]:
+    """phi of each pair, BxN, and `wrong`.
+
+    prediction: BxHxW. pairs: N of each picture. relation: BxN, what the labels say.
+    """
+    difference = gather_pixels(prediction, pairs.first) - gather_pixels(prediction, pairs.second)
     wrong = share_where(relation * difference <= 0, pairs.used & (relation != 0))
     return ranking_terms(difference, relation), {"wrong": wrong}

@@ -15,7 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from trainer.losses.masked import Scalars, safe
+from trainer.losses.masked import Scalars, to_safe_float
 
 BALANCE = 0.5
 
@@ -27,7 +27,7 @@ def scale_invariant_log_loss(
 
     prediction, target: Bxhxw log depth, target finite where valid. valid: Bxhxw bool. balance: lambda.
     """
-    d = torch.where(valid, safe(prediction) - torch.where(valid, target, 0), 0).flatten(1)
+    d = torch.where(valid, to_safe_float(prediction) - torch.where(valid, target, 0), 0).flatten(1)
     n = valid.flatten(1).sum(dim=1).clamp(min=1)
     squares, total = d.square().sum(dim=1) / n, d.sum(dim=1) / n
     rmse = squares.detach().mean().sqrt()

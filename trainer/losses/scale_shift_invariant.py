@@ -14,7 +14,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from trainer.losses.gradient import gradient_matching
-from trainer.losses.masked import FLATTEST, Scalars, mean_where, normalised, safe
+from trainer.losses.masked import FLATTEST, Scalars, mean_where, normalised, to_safe_float
 
 GRADIENT_WEIGHT = 0.5
 TRIMMED = 0.2
@@ -33,7 +33,7 @@ def scale_shift_invariant_loss(
     prediction, target: BxHxW, larger = nearer, target finite. valid: BxHxW bool. A picture whose label is empty or all
     equal adds 0. Returns the scalar loss and its two parts.
     """
-    (ours, _), (theirs, scaled) = normalised(safe(prediction), valid, FLATTEST), normalised(target, valid)
+    (ours, _), (theirs, scaled) = normalised(to_safe_float(prediction), valid, FLATTEST), normalised(target, valid)
     counted = valid & scaled[:, None, None]
     residual = ours - theirs
     kept = counted & ~_largest(residual.detach().abs(), counted, trimmed) if trimmed else counted

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from trainer.losses.gradient import gradient_matching
-from trainer.losses.masked import FLATTEST, Scalars, mean_where, normalised, safe
-from trainer.losses.ranking import asked
-from trainer.pairs import Pairs, edge_pairs, image_gradient, label_gradient, ordinal_relation, random_pairs
+from trainer.losses.masked import FLATTEST, Scalars, mean_where, normalised, to_safe_float
+from trainer.losses.pairs import Pairs, edge_pairs, image_gradient, label_gradient, ordinal_relation, random_pairs
+from trainer.losses.ranking import pair_terms
 
 TAU = 0.03
 GRADIENT_WEIGHT = 0.2
@@ -38,10 +38,10 @@ def structure_guided_loss(
     image: Bx3xHxW RGB. uniform: BxNx7 in [0, 1). The rest as `ranking_loss`. The gradient term is that of MiDaS on
     normalised maps, since our labels have no scale of their own. Returns besides `wrong` the parts of the loss.
     """
-    prediction = safe(prediction)
+    prediction = to_safe_float(prediction)
     pairs = structure_guided_pairs(image, target, valid, uniform)
     relation = ordinal_relation(pairs, target, sky, noise, tau)
-    terms, scalars = asked(prediction, pairs, relation)
+    terms, scalars = pair_terms(prediction, pairs, relation)
     ranking = mean_where(terms, pairs.used)
 
     (ours, _), (theirs, scaled) = normalised(prediction, valid, FLATTEST), normalised(target, valid)
@@ -50,7 +50,10 @@ def structure_guided_loss(
 
 
 def structure_guided_pairs(image: Tensor, target: Tensor, valid: Tensor, uniform: Tensor) -> Pairs:
-    """N random pairs and N across edges (to the nearest multiple of six below); uniform: BxNx7 in [0, 1)."""
+    """N random pairs and N across edges (to the nearest multiple of six below).
+
+    image: Bx3xHxW RGB. target: BxHxW. valid: BxHxW bool. uniform: BxNx7 in [0, 1), the randomness.
+    """
     lines = uniform.shape[1] // 6  # a line gives three pairs, and there are two kinds of edges
     across = uniform[..., 2:]
     drawn = (

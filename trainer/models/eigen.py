@@ -15,7 +15,7 @@ the full layers does not (8, not 9): the paper's sizes leave no other way. Layer
 features and map, the 63 + 1 channels and the output's start at the mean are those of the authors' published network;
 its local response normalisation is left out, since torchvision's AlexNet was trained without it.
 
-The 74x55 cells are 4 px apart and begin at pixel 5 of the crop: `TARGET` takes the labels there.
+The 74x55 cells are 4 px apart and begin at pixel 5 of the crop: `eigen_geometry.TARGET` takes the labels there.
 """
 
 from __future__ import annotations
@@ -23,19 +23,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from trainer.eigen_geometry import MAP
 from trainer.models.rednet import IMAGENET_MEAN, IMAGENET_STD, RedNet, RedNetConfig
 
-FRAME = (240, 320)  # height, width of a picture as the data come
-CROP = (228, 304)  # of what a network sees of it
-MAP = (55, 74)  # of Eigen et al.'s depth
-CELL = 4  # px of the crop a cell of the map
-LOST = 4  # px of the crop at each side for which no cell is left: (228 - 4 * 55) / 2 = (304 - 4 * 74) / 2
-TARGET = np.s_[..., LOST + 1 : -LOST : CELL, LOST + 1 : -LOST : CELL]  # [1::4, 1::4] of what cells cover
 HIDDEN = 4096
 SMALL = 0.01  # deviation of random weights
 COARSE, FINE, JOINT = 0, 1, 2
@@ -96,7 +90,7 @@ class Eigen(MetricNetwork):
         self.coarse, self.fine = Coarse(), Fine()
         self.register_buffer("stage", torch.tensor(COARSE, dtype=torch.uint8))  # in the weights, as it belongs to them
 
-    def at(self, stage: int) -> None:
+    def set_stage(self, stage: int) -> None:
         """Train the COARSE network alone, the FINE one on the frozen coarse one, or both (JOINT)."""
         self.stage.fill_(stage)
         self.coarse.requires_grad_(stage != FINE)

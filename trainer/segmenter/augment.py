@@ -32,7 +32,10 @@ def geometry(size: int) -> v2.Transform:
 
 
 def augmented(sample: RegionSample, move: v2.Transform, other_sky: Tensor | None = None) -> RegionBatch:
-    """A sample, cropped and changed, as a batch of one. other_sky: 3xhxw, of a photograph, in place of its own."""
+    """A sample, cropped and changed, as a batch of one.
+
+    move: crops and turns picture and regions together. other_sky: 3xhxw, of a photograph, in place of its own.
+    """
     image = tv_tensors.Image(torch.from_numpy(sample.image).permute(2, 0, 1))
     label = tv_tensors.Image(torch.from_numpy(sample.regions).permute(2, 0, 1))
     things = tv_tensors.Mask(torch.from_numpy(sample.things)[None])
@@ -56,12 +59,12 @@ def augmented(sample: RegionSample, move: v2.Transform, other_sky: Tensor | None
 
 
 def chance(likely: float) -> bool:
-    """True as often as told."""
+    """True with a probability. likely: of it, in [0, 1]."""
     return float(torch.rand(())) < likely
 
 
 def between(low: float, high: float) -> float:
-    """Uniform."""
+    """A random number, uniform from `low` to `high`."""
     return low + (high - low) * float(torch.rand(()))
 
 

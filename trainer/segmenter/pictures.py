@@ -24,17 +24,16 @@ from redweb_builder.inputs.formats.folders import is_ground_truth
 from redweb_builder.inputs.picture import EXTENSIONS, read_picture
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.types import BoolMap, FloatMap, InputError, Picture
-from trainer.data.nyu import NyuFrames
+from trainer.config import FOLDS, REGION_KINDS
 from trainer.data.pictures import by_stem, read_grey, read_rgb, same_size
+from trainer.data.readers.nyu import NyuFrames
 from trainer.segmenter.teacher import Teacher, skyline
 from trainer.types import DataError
 
 SIDE = 480  # longer side of what is kept, px
-FOLDS = 3
 CAMVID_SKY, CAMVID_TALL, CAMVID_GROUND, CAMVID_UNKNOWN = 0, (1, 5), (3, 4), 11
 NOBODY_SAID = 255
 Shares = BoolMap | FloatMap  # HxW in [0, 1]
-KINDS = ("camvid", "masks", "stereo", "photographs", "no-sky")
 
 
 @dataclass(frozen=True)
@@ -80,9 +79,13 @@ class RegionSet:
 
 
 def find(kind: str, folder: Path, teacher: Teacher | None) -> list[Found]:
-    """The pictures of a folder, of one of KINDS. Raises DataError where there are none, or no teacher they need."""
-    if kind not in KINDS:
-        raise DataError(f"{kind!r} is no kind of pictures: one of {', '.join(KINDS)}")
+    """The pictures of a folder.
+
+    kind: one of REGION_KINDS. teacher: labels what has no labels of its own. Raises DataError where there are no
+    pictures, or no teacher that they need.
+    """
+    if kind not in REGION_KINDS:
+        raise DataError(f"{kind!r} is no kind of pictures: one of {', '.join(REGION_KINDS)}")
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}")
     if kind in ("stereo", "photographs"):
@@ -93,10 +96,10 @@ def find(kind: str, folder: Path, teacher: Teacher | None) -> list[Found]:
         readers = masks(folder, teacher)
     else:
         readers = camvid(folder, teacher) if kind == "camvid" else no_sky(folder, teacher)
-    found = list(readers)
-    if not found:
+    pictures = list(readers)
+    if not pictures:
         raise DataError(f"{folder}: no pictures of kind {kind} are in it")
-    return found
+    return pictures
 
 
 def camvid(folder: Path, teacher: Teacher | None) -> Iterator[Found]:
@@ -126,9 +129,9 @@ def masks(folder: Path, teacher: Teacher | None) -> Iterator[Found]:
         def read(key: str = key, picture: Path = picture) -> RegionSample:
             image, sky = read_rgb(picture), read_rgb(files[f"{key}_sky"])[..., 0] > 127
             same_size(image, sky, files[f"{key}_sky"])
-            told = teacher(image) if teacher else None
-            far = told.far * ~sky if told else np.zeros(sky.shape, np.float32)
-            return sample(key, image, sky, far, np.ones(sky.shape, bool), told.things if told else None)
+            regions = teacher(image) if teacher else None
+            far = regions.far * ~sky if regions else np.zeros(sky.shape, np.float32)
+            return sample(key, image, sky, far, np.ones(sky.shape, bool), regions.things if regions else None)
 
         yield Found(key, key, read)
 
@@ -140,10 +143,15 @@ def no_sky(folder: Path, teacher: Teacher | None) -> Iterator[Found]:
         for index in range(len(frames)):
 
             def read_frame(index: int = index) -> RegionSample:
-                one = frames[index]
-                nothing = np.zeros(one.disparity.shape, bool)
+                frame = frames[index]
+                nothing = np.zeros(frame.disparity.shape, bool)
                 return sample(
-                    one.key, one.image, nothing, nothing, np.isfinite(one.disparity), _things(one.image, teacher)
+                    frame.key,
+                    frame.image,
+                    nothing,
+                    nothing,
+                    np.isfinite(frame.disparity),
+                    _things(frame.image, teacher),
                 )
 
             yield Found(frames.key(index), frames.group(index), read_frame)
@@ -190,10 +198,10 @@ def picture_files(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def taught(key: str, image: Picture, teacher: Teacher) -> RegionSample:
-    """A picture as the teacher sees it."""
+    """A picture as the teacher sees it, at SIDE. key: its name. image: HxWx3 uint8 RGB."""
     small = shrunk(image)
-    told = teacher(small)
-    return sample(key, small, told.sky, told.far, np.ones(small.shape[:2], bool), told.things)
+    regions = teacher(small)
+    return sample(key, small, regions.sky, regions.far, np.ones(small.shape[:2], bool), regions.things)
 
 
 def _things(image: Picture, teacher: Teacher | None) -> NDArray[np.uint8] | None:
@@ -203,7 +211,11 @@ def _things(image: Picture, teacher: Teacher | None) -> NDArray[np.uint8] | None
 def sample(
     key: str, image: Picture, sky: Shares, far: Shares, known: BoolMap, things: NDArray[np.uint8] | None
 ) -> RegionSample:
-    """HxWx3 uint8, HxW shares and HxW things, where anybody said, brought to SIDE."""
+    """A picture and what is known of it, brought to SIDE.
+
+    key: its name. image: HxWx3 uint8 RGB. sky, far: HxW shares in [0, 1]. known: HxW bool, where they are known.
+    things: HxW uint8, indices of THINGS, or None where nobody said.
+    """
     small = shrunk(image)
     size = (small.shape[1], small.shape[0])
     shares = np.stack([sky, far, np.float32(1) - sky - far], -1).clip(0, 1) * known[..., None]
@@ -223,11 +235,14 @@ def shrunk(image: Picture) -> Picture:
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def in_fold(found: Sequence[Found], fold: int | None) -> list[bool]:
-    """Of each picture, whether a fold keeps it back: whole groups, dealt out in the order of a hash of their names."""
-    groups = sorted({one.group for one in found}, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+def in_fold(pictures: Sequence[Found], fold: int | None) -> list[bool]:
+    """Of each picture, whether a fold keeps it back: whole groups, dealt out in the order of a hash of their names.
+
+    pictures: all of a folder. fold: from 0 to FOLDS - 1, or None = nothing is kept back.
+    """
+    groups = sorted({picture.group for picture in pictures}, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
     part = {name: number % FOLDS for number, name in enumerate(groups)}
-    return [part[one.group] == fold for one in found]
+    return [part[picture.group] == fold for picture in pictures]
 
 
 def prepare(
@@ -244,16 +259,16 @@ def prepare(
     as it proves nothing. tick: (done, of). Returns the set, and a sentence for each picture that could not be read.
     Raises DataError.
     """
-    found = find(kind, folder, teacher)
+    pictures = find(kind, folder, teacher)
     home = cache / f"{kind}-{folder.resolve().name}-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]}"
     home.mkdir(parents=True, exist_ok=True)
     taught_only = kind in ("stereo", "photographs")
     files, kept_back, problems = [], [], []
-    for number, (one, kept) in enumerate(zip(found, in_fold(found, fold), strict=True), 1):
-        file = home / f"{one.key}.npz"
+    for number, (picture, kept) in enumerate(zip(pictures, in_fold(pictures, fold), strict=True), 1):
+        file = home / f"{picture.key}.npz"
         if not file.is_file():
             try:
-                made = one.read()
+                made = picture.read()
             except (InputError, DataError) as error:
                 problems.append(f"left out: {error}")
                 continue
@@ -262,7 +277,7 @@ def prepare(
             write_atomic(file, buffer.getvalue())
         files.append(file)
         kept_back.append(kept and not taught_only)
-        tick(number, len(found))
+        tick(number, len(pictures))
     if not files:
-        raise DataError(f"{folder}: none of its {len(found)} pictures can be read ({problems[0]})")
+        raise DataError(f"{folder}: none of its {len(pictures)} pictures can be read ({problems[0]})")
     return RegionSet(f"{kind} {folder.name}", files, kept_back), problems

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,37 +18,28 @@ from torch.optim import AdamW, Optimizer
 
 from redweb_builder.dataset.writer import write_atomic
 from redweb_builder.segmentation.sky_network import CLASSES, ENCODER, SkyNetwork, input_size, sky_far_rest
-from trainer.config import TrainConfig
-from trainer.data.draws import Draws, Source
-from trainer.loop import train
+from trainer.config import REGION_KINDS, SEGMENTER, TrainConfig, weighted_path
+from trainer.data.sample_stream import SampleStream, Source
 from trainer.losses.masked import Scalars, mean_where
 from trainer.models.encoder_weights import load_encoder_weights
-from trainer.progress import Judge, Summary, Verdict, Watch, silent
-from trainer.recipe import ENCODER_RATE, Phase, Recipe, cosine
+from trainer.progress import Summary, Validation, Validator, Watch, silent
 from trainer.segmenter.augment import augmented, geometry, sky_of
-from trainer.segmenter.pictures import KINDS, RegionSet, prepare
+from trainer.segmenter.pictures import RegionSet, prepare
 from trainer.segmenter.teacher import Teacher
-from trainer.start import weighted_path
+from trainer.training.loop import train
+from trainer.training.recipe import ENCODER_RATE, Phase, Recipe, cosine
 from trainer.types import RegionBatch
 
 FROZEN = ("conv_stem", "blocks.0.", "blocks.1.")  # edges and textures are what they were, and cost the most to train
 SHIPPED = "segmenter.safetensors"
-FIXED = {
-    "loss": "cross-entropy",
-    "encoder": ENCODER,
-    "ema": 0.998,
-    "pairs": 1,
-    "validations": 5,
-    "precision": "float32",
-}
 THINGS_SHARE = 0.5  # of the loss: what the rest is matters less than that it is the rest
-JUDGED = 40  # pictures of a set at most
+MOST_VALIDATED = 40  # pictures of a set at most
 
 
-class RegionDraws(Draws):
-    """Draws of pictures with regions."""
+class RegionStream(SampleStream):
+    """A stream of pictures with regions."""
 
-    def drawn(self, sample: Any) -> RegionBatch:
+    def to_batch(self, sample: Any) -> RegionBatch:
         """Augmented, a batch of one."""
         return augmented(sample, self.transform, self._another_sky())
 
@@ -59,21 +50,29 @@ class RegionDraws(Draws):
 
 
 def cross_entropy(logits: Tensor, batch: RegionBatch, _: Tensor) -> tuple[Tensor, Scalars]:
-    """Against the shares of sky, far and rest, where they are known, and within the rest against what it is."""
-    told = F.log_softmax(logits, 1)
-    rest = told[:, 2:].logsumexp(1)
-    three = torch.stack([told[:, 0], told[:, 1], rest], 1)
+    """Against the shares of sky, far and rest, where they are known, and within the rest against what it is.
+
+    logits: BxCxHxW, C = CLASSES. batch: the shares. The third argument, the randomness of the pairs, is not used.
+    """
+    log_shares = F.log_softmax(logits, 1)
+    rest = log_shares[:, 2:].logsumexp(1)
+    three = torch.stack([log_shares[:, 0], log_shares[:, 1], rest], 1)
     regions = mean_where(-(batch.regions * three).sum(1), batch.known > 0)
-    said = batch.things >= 0
-    things = F.nll_loss(told[:, 2:] - rest[:, None], batch.things.clamp(min=0), reduction="none")
-    return regions + THINGS_SHARE * mean_where(things * batch.regions[:, 2], said), {}
+    named = batch.things >= 0
+    things = F.nll_loss(log_shares[:, 2:] - rest[:, None], batch.things.clamp(min=0), reduction="none")
+    return regions + THINGS_SHARE * mean_where(things * batch.regions[:, 2], named), {}
+
+
+def segmenter_config(**settings: Any) -> TrainConfig:
+    """The settings of a run. settings: of TrainConfig, in place of those of SEGMENTER. Raises ValueError."""
+    return replace(SEGMENTER, encoder=ENCODER, **settings)
 
 
 def sky_and_far(config: TrainConfig) -> Recipe:
     """The recipe: all of the network but the encoder's first stages, with the encoder at a slower rate."""
     torch.manual_seed(config.seed)
     network = SkyNetwork()
-    told = load_encoder_weights(network.network.encoder, ENCODER, config.encoder_weights)
+    note = load_encoder_weights(network.network.encoder, ENCODER, config.encoder_weights)
     for name, parameter in network.network.encoder.named_parameters():
         parameter.requires_grad_(not any(part in name for part in FROZEN))
 
@@ -90,44 +89,47 @@ def sky_and_far(config: TrainConfig) -> Recipe:
 
     phase = Phase("sky and far", config.epochs, cross_entropy, optimiser, cosine)
     return Recipe(
-        network, {"name": "sky", "classes": CLASSES, "encoder": ENCODER}, (phase,), f"{config.size} px", (told,)
+        network, {"name": "sky", "classes": CLASSES, "encoder": ENCODER}, (phase,), f"{config.size} px", (note,)
     )
 
 
-def judge_on(sets: Sequence[RegionSet]) -> Judge:
-    """Sky as found by the bare network, in percent: IoU where pictures have sky, share of the pixels where none has."""
+def make_validator(sets: Sequence[RegionSet]) -> Validator:
+    """A validation of sky for the loop, in percent, lower is better.
+
+    A set has 100 less the IoU of its sky; a set without sky, the share of its pixels that the network takes for sky.
+    """
 
     @torch.inference_mode()
-    def judge(network: nn.Module, device: torch.device) -> Verdict:
+    def validate(network: nn.Module, device: torch.device) -> Validation:
         network.eval()
         figures: dict[str, float] = {}
-        for one in sets:
+        for data in sets:
             both = either = pixels = 0
-            for index in one.held_out[:: -(-len(one.held_out) // JUDGED)]:
-                sample = one[index]
+            for index in data.held_out[:: -(-len(data.held_out) // MOST_VALIDATED)]:
+                sample = data[index]
                 size = input_size(*sample.image.shape[:2])
                 small = cv2.resize(sample.image, size[::-1], interpolation=cv2.INTER_AREA)
                 tensor = torch.from_numpy(small).permute(2, 0, 1)[None].to(device).float() / 255
                 logits = network(tensor.contiguous(memory_format=torch.channels_last))
                 sky = sky_far_rest(logits)[0, 0].cpu().numpy()
-                found = cv2.resize(sky, sample.image.shape[1::-1]) > 0.5
+                predicted = cv2.resize(sky, sample.image.shape[1::-1]) > 0.5
                 known, truth = sample.regions.any(-1), sample.regions[..., 0] > 127
-                both += int((found & truth & known).sum())
-                either += int(((found | truth) & known).sum())
+                both += int((predicted & truth & known).sum())
+                either += int(((predicted | truth) & known).sum())
                 pixels += int(known.sum())
-            none = one.name.startswith("no-sky")
-            figures[one.name] = 100 * either / max(pixels, 1) if none else 100 * (1 - both / max(either, 1))
+            no_sky = data.name.startswith("no-sky")
+            figures[data.name] = 100 * either / max(pixels, 1) if no_sky else 100 * (1 - both / max(either, 1))
         wrong = float(np.mean(list(figures.values()))) if figures else float("nan")
-        return Verdict({"wrong": wrong, **figures} if figures else {})
+        return Validation({"wrong": wrong, **figures} if figures else {})
 
-    return judge
+    return validate
 
 
-def told_set(told: str) -> tuple[str, Path, float]:
+def parse_set(text: str) -> tuple[str, Path, float]:
     """ "KIND:FOLDER[=WEIGHT]" -> kind, folder and weight. Raises ValueError."""
-    kind, colon, path = told.partition(":")
+    kind, colon, path = text.partition(":")
     if not colon:
-        raise ValueError(f"--data {told}: give KIND:FOLDER, KIND being one of {', '.join(KINDS)}")
+        raise ValueError(f"--data {text}: give KIND:FOLDER, KIND being one of {', '.join(REGION_KINDS)}")
     return (kind, *weighted_path(path))
 
 
@@ -136,7 +138,7 @@ class Prepared:
     """Sets to draw from, and notes for people. identity: what makes a run on them this run."""
 
     sources: list[Source[RegionSet]]
-    judged: list[RegionSet]
+    held_out_sets: list[RegionSet]
     notes: list[str]
     identity: dict[str, object]
 
@@ -154,11 +156,11 @@ def prepared(
     kept back to validate on, or None to train on everything. Raises DataError.
     """
     taught = Teacher(*teacher) if teacher else None
-    sources, judged, notes = [], [], []
+    sources, held_out_sets, notes = [], [], []
     for kind, folder, weight in data:
         pictures, problems = prepare(kind, folder, taught, out / "pictures", fold, tick)
         sources.append(Source(pictures, pictures.training, weight))
-        judged += [pictures] if pictures.held_out else []
+        held_out_sets += [pictures] if pictures.held_out else []
         notes.append(f"{folder}: {len(pictures.training)} to train on, {len(pictures.held_out)} held out, x{weight:g}")
         notes += problems
     identity: dict[str, object] = {
@@ -166,7 +168,7 @@ def prepared(
         "fold": fold,
         "teacher": hashlib.sha256(teacher[1].read_bytes()).hexdigest() if teacher else None,
     }
-    return Prepared(sources, judged, notes, identity)
+    return Prepared(sources, held_out_sets, notes, identity)
 
 
 def train_segmenter(
@@ -174,12 +176,14 @@ def train_segmenter(
 ) -> Summary:
     """Train, or go on, and write what can be shipped: OUT/segmenter.safetensors and its checksum.
 
-    Raises DataError, ValueError, WeightsUnavailable, CheckpointError, TrainingError.
+    data: from `prepared`. config: from `segmenter_config`. out: the folder of the run. overwrite: replace the run
+    there. watch: called after every step. Raises DataError, ValueError, WeightsUnavailable, CheckpointError,
+    TrainingError.
     """
     summary = train(
         sky_and_far(config),
-        RegionDraws(data.sources, geometry(config.size), config.seed),
-        judge_on(data.judged),
+        RegionStream(data.sources, geometry(config.size), config.seed),
+        make_validator(data.held_out_sets),
         config,
         out,
         identity=data.identity,
@@ -187,13 +191,13 @@ def train_segmenter(
         overwrite=overwrite,
         watch=watch,
     )
-    if summary.leads:
+    if summary.is_main:
         ship(out / "last.safetensors", out)
     return summary
 
 
 def ship(checkpoint: Path, folder: Path) -> None:
-    """Write a checkpoint's weights as fp16, and their SHA-256 as sha256sum prints it, beside each other."""
+    """Write a checkpoint's weights as fp16, and their SHA-256 as sha256sum prints it, into `folder`."""
     weights = load_file(checkpoint)
     tensors = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
     content = save(tensors)

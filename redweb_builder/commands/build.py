@@ -1,0 +1,86 @@
+"""`redweb build`: from stereo photographs to a data set."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from redweb_builder.commands import options
+from redweb_builder.config import EYES, FLOW_CHOICES, LAYOUT_CHOICES, PRESETS, BuildConfig, InputOptions
+
+
+@click.command("build-redweb")
+@click.argument("stereo_dir", type=options.PATH)
+@options.out("redweb", "Data set folder.")
+@options.choice(
+    "--flow",
+    FLOW_CHOICES,
+    BuildConfig.flow,
+    "Optical flow; auto = RAFT where its weights can be had, else DIS, which needs none.",
+)
+@click.option("--flow-weights", type=options.PATH, help="Weight file of torchvision's RAFT.")
+@click.option(
+    "--segmenter",
+    default=BuildConfig.segmenter,
+    show_default=True,
+    metavar="auto|builtin|none|HUB_ID",
+    help="Sky and far field; auto = an ADE20K network from the hub where it can be had, else the built-in network.",
+)
+@click.option("--segmenter-weights", type=options.PATH, help="Folder of a saved smp network (ADE20K).")
+@options.device()
+@options.choice("--eyes", EYES, BuildConfig.eyes, "auto = exchange eyes that the picture shows to be swapped.")
+@options.choice(
+    "--layout",
+    LAYOUT_CHOICES,
+    InputOptions.layout,
+    "How every file holds its two eyes, whatever its name and content say.",
+)
+@click.option(
+    "--film-rate", default=InputOptions.film_rate, show_default=True, help="Frames a second taken from films."
+)
+@click.option("--vr-fov", default=InputOptions.vr_fov, show_default=True, help="Field of view cut from VR180, degrees.")
+@click.option(
+    "--max-side", default=BuildConfig.max_side, show_default=True, help="Longer side of the stored pictures, px."
+)
+@options.choice("--preset", tuple(PRESETS), "default", "Filter thresholds: ours, MiDaS 3D Movies', VDW's, or none.")
+@click.option("--limit", type=int, help="Only the first N pairs.")
+@options.overwrite("data set")
+@click.option("--dry-run", is_flag=True, help="List what would be read and how, then stop.")
+def build_redweb(
+    stereo_dir: Path,
+    out: Path,
+    layout: str,
+    film_rate: float,
+    vr_fov: float,
+    preset: str,
+    overwrite: bool,
+    dry_run: bool,
+    **settings: Any,
+) -> None:
+    """Build a relative-depth data set from the stereo photographs in STEREO_DIR.
+
+    Finds pairs in folders, side-by-side files, 3D containers and films; writes pictures, 16-bit relative depth, masks,
+    a manifest and grid.png. Interrupted, it goes on where it stopped when the same command is given again. `build` is
+    short for build-redweb.
+    """
+    from redweb_builder.commands import console
+
+    with console.errors_for_people():
+        inputs = InputOptions(layout, film_rate, vr_fov)
+        if dry_run:
+            from redweb_builder.commands.dry_run import print_dry_run
+
+            print_dry_run(stereo_dir, inputs, ask_eyes=settings["eyes"] == "auto")
+            return
+        config = BuildConfig(thresholds=PRESETS[preset], inputs=inputs, **settings)
+        with console.BuildDisplay() as display:  # first: importing the networks' libraries takes seconds
+            from redweb_builder.builder import build
+            from redweb_builder.device import keep_freed_memory
+
+            keep_freed_memory()
+            summary = build(stereo_dir, out, config, overwrite=overwrite, watch=display.show)
+        console.print_summary(summary)
+    sys.exit(console.exit_code(summary))

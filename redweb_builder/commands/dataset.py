@@ -1,0 +1,76 @@
+"""The commands on a data set that is built: look at it, decide, filter anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from redweb_builder.commands import options
+
+
+@click.command("grid")
+@click.argument("dataset", type=options.PATH)
+@click.option("--keys", multiple=True, help="Only these pairs (repeatable).")
+@click.option("--rows", type=click.IntRange(1, 300), default=40, show_default=True, help="At most this many pairs.")
+@click.option("--to", type=options.PATH, help="Picture to write; default DATASET/grid.png.")
+def grid(dataset: Path, keys: tuple[str, ...], rows: int, to: Path | None) -> None:
+    """Draw DATASET's inspection grid anew: flow against refined depth, kept and rejected."""
+    from redweb_builder.commands import console
+
+    with console.errors_for_people():
+        from redweb_builder.inspect.show import write_grid
+
+        click.echo(write_grid(dataset, rows, keys, to))
+
+
+@click.command("report")
+@click.argument("dataset", type=options.PATH)
+def report(dataset: Path) -> None:
+    """Draw DATASET's report.html anew, with what people have decided since."""
+    from redweb_builder.commands import console
+
+    with console.errors_for_people():
+        from redweb_builder.inspect.report import write_report
+
+        click.echo(write_report(dataset))
+
+
+@click.command("review")
+@click.argument("dataset", type=options.PATH)
+@click.option("--reviewer", metavar="NAME", help="Who decides; default: your user name.")
+@click.option("--source", type=options.PATH, help="Folder of the stereo photographs, where it has moved.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Default: any that is free.")
+@click.option("--no-browser", is_flag=True, help="Print the address only.")
+def review(dataset: Path, reviewer: str | None, source: Path | None, port: int, no_browser: bool) -> None:
+    """Look through DATASET's samples in the browser and decide: accept, reject, rescue, undo.
+
+    The page is served to this machine only. Decisions go to DATASET/decisions.jsonl as they are made.
+    """
+    from redweb_builder.commands import console
+
+    with console.errors_for_people():
+        console.review(dataset, reviewer, source, port, not no_browser)
+
+
+@click.command("decisions")
+@click.argument("dataset", type=options.PATH)
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+def decisions(dataset: Path, files: tuple[Path, ...]) -> None:
+    """Tell what people decided about DATASET; merge other reviewers' decisions.jsonl FILES into it first."""
+    from redweb_builder.commands import console
+
+    with console.errors_for_people():
+        console.print_decisions(dataset, files)
+
+
+@click.command("refilter")
+@click.argument("dataset", type=options.PATH)
+@click.option("--set", "settings", multiple=True, metavar="NAME=LIMIT", help="A limit, or off (repeatable).")
+@click.option("--dry-run", is_flag=True, help="Show what would change, then stop.")
+def refilter(dataset: Path, settings: tuple[str, ...], dry_run: bool) -> None:
+    """Apply other thresholds to DATASET's stored measurements; no network runs, nothing is deleted."""
+    from redweb_builder.commands import console
+
+    with console.errors_for_people():
+        console.refilter(dataset, settings, dry_run)

@@ -1,0 +1,52 @@
+"""The command `redweb`: the names of all commands, and where each is defined.
+
+This file is the only one of the builder that knows of the trainer, and only by name. A command is imported when it is
+run or listed; what it needs of networks it imports itself, when it runs.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from redweb_builder import __version__
+
+COMMANDS = {  # name -> module:function, in the order of --help
+    "build-redweb": "redweb_builder.commands.build:build_redweb",
+    "review": "redweb_builder.commands.dataset:review",
+    "decisions": "redweb_builder.commands.dataset:decisions",
+    "refilter": "redweb_builder.commands.dataset:refilter",
+    "grid": "redweb_builder.commands.dataset:grid",
+    "report": "redweb_builder.commands.dataset:report",
+    "train": "trainer.commands.train:train",
+    "evaluate": "trainer.commands.evaluate:evaluate",
+    "predict": "trainer.commands.evaluate:predict",
+    "export": "trainer.commands.export:export",
+    "convert-nyu": "trainer.commands.evaluate:convert_nyu",
+    "train-segmenter": "trainer.commands.train:train_segmenter",
+}
+ALIASES = {"build": "build-redweb"}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of the commands; aliases are not listed."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a name or an alias; None where there is none."""
+        place = COMMANDS.get(ALIASES.get(cmd_name, cmd_name))
+        if place is None:
+            return None
+        module, _, function = place.partition(":")
+        command: click.Command = getattr(import_module(module), function)
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="redweb-builder")
+def main() -> None:
+    """Stereo photographs in, a relative-depth data set out; from that, networks that see depth in one photograph."""

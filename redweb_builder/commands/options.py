@@ -1,0 +1,70 @@
+"""What the options of several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from redweb_builder.config import DEVICES, BuildConfig
+
+Function = Callable[..., Any]
+Decorator = Callable[[Function], Function]  # adds an option to the function of a command
+
+PATH = click.Path(path_type=Path)
+EXISTING = click.Path(path_type=Path, exists=True)
+DATA_SET_FORMATS = ("redweb-v1", "webdataset", "huggingface", "ply")  # the writers of export/dataset.py
+
+
+def choice(name: str, choices: Sequence[str], default: str, help: str) -> Decorator:
+    """An option that takes one of several words, and shows its default.
+
+    name: with its dashes. choices: the words allowed. default: one of them. help: a sentence.
+    """
+    return click.option(name, type=click.Choice(choices), default=default, show_default=True, help=help)
+
+
+def device() -> Decorator:
+    """--device."""
+    return choice(
+        "--device", DEVICES, BuildConfig.device, "Where networks run; auto = CUDA where there is one, else the CPU."
+    )
+
+
+def overwrite(what: str) -> Decorator:
+    """--overwrite. what: the thing in --out that is replaced."""
+    return click.option("--overwrite", is_flag=True, help=f"Replace the {what} in --out.")
+
+
+def out(default: str, help: str) -> Decorator:
+    """--out, a path. default: where it is not given. help: what it is for."""
+    return click.option("--out", type=PATH, default=Path(default), show_default=True, help=help)
+
+
+def seed(default: int) -> Decorator:
+    """--seed."""
+    return click.option("--seed", default=default, show_default=True, help="Of everything that is drawn at random.")
+
+
+class CommandWithAdvanced(click.Command):
+    """A command whose help lists some options in a section of their own, below the others."""
+
+    def __init__(self, *arguments: Any, advanced: Sequence[str] = (), **settings: Any) -> None:
+        """advanced: the names of these options, as the function's arguments are named. The rest as click.Command."""
+        super().__init__(*arguments, **settings)
+        self.advanced = frozenset(advanced)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write both sections of the help."""
+        ordinary: list[tuple[str, str]] = []
+        advanced: list[tuple[str, str]] = []
+        for option in self.get_params(ctx):
+            record = option.get_help_record(ctx)
+            if record is not None:
+                (advanced if option.name in self.advanced else ordinary).append(record)
+        for title, records in (("Options", ordinary), ("Advanced options", advanced)):
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)

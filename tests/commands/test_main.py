@@ -1,0 +1,66 @@
+"""All commands by name: that each is found, explains every option, and costs little until it runs."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from redweb_builder.commands.main import ALIASES, COMMANDS, main
+from redweb_builder.commands.options import DATA_SET_FORMATS
+from redweb_builder.export.dataset import WRITERS
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_says_what_it_and_its_options_do(name: str) -> None:
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    assert command.name == name
+    assert command.help
+    options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+    assert [option.name for option in options if not option.help] == []
+
+
+def test_build_is_short_for_build_redweb() -> None:
+    context = click.Context(main)
+    assert {name: main.get_command(context, name) for name in ALIASES} == {
+        name: main.get_command(context, target) for name, target in ALIASES.items()
+    }
+    told = CliRunner().invoke(main, ["build", "--help"])
+    assert told.exit_code == 0
+    assert "STEREO_DIR" in told.output
+    assert CliRunner().invoke(main, ["bulid"]).exit_code == 2
+
+
+def test_rare_options_of_train_stand_below_the_others() -> None:
+    told = CliRunner().invoke(main, ["train", "--help"]).output
+    ordinary, advanced = told.split("Advanced options:")
+    assert "--model" in ordinary
+    assert "--accumulate" in advanced
+    assert "--accumulate" not in ordinary
+
+
+def test_export_offers_every_format() -> None:
+    assert set(WRITERS) == set(DATA_SET_FORMATS)
+
+
+@pytest.mark.parametrize("start", [["cli.py"], ["-m", "redweb_builder"]])
+def test_it_starts_from_a_checkout_and_as_a_module(start: list[str], python: str, project: Path) -> None:
+    done = subprocess.run([python, *start, "--help"], capture_output=True, text=True, cwd=project, check=False)
+    assert done.returncode == 0, done.stderr
+    for name in COMMANDS:
+        assert name in done.stdout
+
+
+def test_help_loads_no_network_code(python: str, project: Path) -> None:
+    code = (
+        "import sys; from click.testing import CliRunner; from redweb_builder.commands.main import COMMANDS, main\n"
+        "for name in COMMANDS: assert CliRunner().invoke(main, [name, '--help']).exit_code == 0, name\n"
+        "loaded = {'torch', 'torchvision', 'kornia', 'timm', 'segmentation_models_pytorch'} & set(sys.modules)\n"
+        "assert not loaded, loaded"
+    )
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, cwd=project, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,43 @@
+"""Samples by number: how often, in which order, with which changes."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import torch
+
+from tests.trainer.memory_set import RAMP, Given
+from trainer.data.sample_stream import SampleStream, Source
+from trainer.data.transforms import augmentation, resize_only
+
+
+def test_an_epoch_holds_every_sample_as_often_as_its_weight_says() -> None:
+    one, other = Given([RAMP] * 4), Given([RAMP] * 10)
+    stream = SampleStream([Source(one, range(4), 2.5), Source(other, range(10), 0.5)], resize_only(64), seed=3)
+    assert stream.epoch_length == 15
+    rows = np.concatenate([stream._order(epoch) for epoch in range(40)])
+    times = np.bincount(rows[rows[:, 0] == 0, 1])
+    assert times.sum() == 400
+    assert all(80 <= count <= 120 for count in times)
+    assert len(np.unique(stream._order(0)[stream._order(0)[:, 0] == 1, 1])) == 5
+    assert not (stream._order(0) == stream._order(1)).all()
+
+
+def test_a_draw_depends_on_its_number_alone() -> None:
+    data = Given([RAMP + shift for shift in range(6)])
+    stream = SampleStream([Source(data, range(6))], augmentation(64), seed=1)
+    forth = [stream[n] for n in range(8)]
+    torch.manual_seed(99)
+    back = {n: SampleStream([Source(data, range(6))], augmentation(64), seed=1)[n] for n in reversed(range(8))}
+    for n, one in enumerate(forth):
+        assert torch.equal(one.image, back[n].image)  # type: ignore[union-attr]
+        assert torch.equal(one.disparity, back[n].disparity)  # type: ignore[union-attr]
+    assert not torch.equal(forth[0].image, forth[6].image)  # type: ignore[union-attr]
+
+
+def test_draws_can_be_sent_to_worker_processes() -> None:
+    """As they are where workers are spawned, not forked."""
+    stream = SampleStream([Source(Given([RAMP] * 4), range(4))], augmentation(64), seed=1)
+    first = stream[2]
+    assert torch.equal(pickle.loads(pickle.dumps(stream))[2].image, first.image)  # type: ignore[union-attr]

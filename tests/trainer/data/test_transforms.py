@@ -1,0 +1,46 @@
+"""Photograph and label changed together; the size of a prediction."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torchvision.transforms import v2
+
+from tests.trainer.memory_set import RAMP, Given
+from trainer.data.transforms import augmentation, fitting_size, transformed
+
+
+def test_photograph_and_label_move_together_and_no_value_is_made_up() -> None:
+    label = np.full((96, 80), 40, np.float32)
+    label[30:60, 20:50] = 200
+    label[70:, :] = np.nan
+    sample = Given([label])[0]
+    torch.manual_seed(5)
+    geometry = augmentation(64).transforms[:3]
+    seen = 0
+    for _ in range(20):
+        image, disparity, valid, _ = transformed(sample, v2.Compose(geometry))
+        assert set(disparity[valid].tolist()) <= {40.0, 200.0}
+        assert not disparity[~valid].any()
+        sharp = valid & ((image[0] == 40) | (image[0] == 200))
+        agree = (image[0][sharp] == disparity[sharp]).float().mean()
+        assert agree > 0.97
+        seen += int((~valid).any())
+    assert seen > 5
+
+
+def test_full_augmentation_gives_what_the_network_takes() -> None:
+    sample = Given([RAMP])[0]
+    torch.manual_seed(0)
+    image, disparity, valid, sky = transformed(sample, augmentation(96))
+    assert (image.shape, image.dtype) == ((3, 96, 96), torch.uint8)
+    assert disparity.shape == valid.shape == sky.shape == (96, 96)
+    assert disparity.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("shape", "fitted"), [((480, 640), (320, 448)), ((375, 1242), (224, 704)), ((384, 384), (384, 384))]
+)
+def test_pictures_are_predicted_in_their_own_shape(shape: tuple[int, int], fitted: tuple[int, int]) -> None:
+    assert fitting_size(*shape, 384) == fitted

@@ -1,0 +1,23 @@
+"""A checkpoint in other formats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from trainer.checkpoint import load_network
+from trainer.export import OnnxNetwork, export_checkpoint
+from trainer.models.rednet import RedNet
+
+
+@pytest.mark.parametrize("format", ["onnx", "torchscript", "safetensors"])
+def test_every_export_equals_the_network_at_other_sizes(network: RedNet, checkpoint: Path, format: str) -> None:
+    file = export_checkpoint(checkpoint, format)
+    load = {"onnx": OnnxNetwork, "torchscript": torch.jit.load, "safetensors": load_network}[format]
+    exported = load(file)  # type: ignore[operator]
+    for size in ((1, 3, 70, 90), (3, 3, 128, 64)):
+        image = torch.rand(size)
+        with torch.no_grad():
+            torch.testing.assert_close(exported(image), network(image), rtol=1e-3, atol=1e-4)

@@ -1,0 +1,253 @@
+"""The loop: it learns, goes on exactly, survives bad numbers, is the same on two processes, speaks to people."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+
+from cli import main
+from trainer.checkpoint import CheckpointError, load_network, load_state
+from trainer.config import TrainConfig, weighted_path
+from trainer.models.rednet import RedNet, RedNetConfig
+from trainer.progress import Progress
+from trainer.train import train_relative_depth
+from trainer.training.distributed import synchronised
+from trainer.training.loop import TrainingError
+from trainer.training.recipe import constant, cosine, relative_depth, staircase
+
+SETTINGS = TrainConfig(
+    encoder="tu-mobilenetv3_small_050",
+    encoder_weights="none",
+    channels=8,
+    size=64,
+    batch=4,
+    epochs=3,
+    learning_rate=1e-2,
+    freeze_batchnorm=True,
+    pairs=300,
+    validations=3,
+    workers=0,
+    precision="float32",
+    device="cpu",
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve pictures in ReDWeb_V1's form whose brightness is their nearness."""
+    folder = tmp_path_factory.mktemp("set")
+    (folder / "Imgs").mkdir()
+    (folder / "RDs").mkdir()
+    y, x = np.mgrid[0:80, 0:100]
+    for number in range(12):
+        near = 120 + 70 * np.sin(x / (9 + number)) + y / 2
+        near[20:50, 10 + 5 * number : 30 + 5 * number] += 30
+        values = np.clip(near, 0, 255).astype(np.uint8)
+        Image.fromarray(np.repeat(values[..., None], 3, 2)).save(folder / "Imgs" / f"{number:02d}.png")
+        Image.fromarray(255 - values).save(folder / "RDs" / f"{number:02d}.png")
+    return folder
+
+
+def run(data: Path, out: Path, config: TrainConfig = SETTINGS, **more: Any) -> Any:
+    return train_relative_depth([(data, 1.0)], config, out, **more)
+
+
+def curve(out: Path, kind: str = "train", name: str = "loss") -> list[float]:
+    lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    return [line[name] for line in lines if line["kind"] == kind]
+
+
+@pytest.fixture(scope="module")
+def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An uninterrupted run."""
+    out = tmp_path_factory.mktemp("whole")
+    run(data, out)
+    return out
+
+
+def test_it_learns_and_leaves_what_it_promises(whole: Path, data: Path) -> None:
+    losses, wkdr = curve(whole), curve(whole, "validation", "WKDR")
+    assert len(losses) == 6  # 10 pictures to train on, 2 steps an epoch
+    assert losses[-1] < 0.8 * losses[0]
+    assert wkdr[-1] < wkdr[0]
+    assert {"best.safetensors", "last.safetensors", "state.pt", "run.json"} <= {file.name for file in whole.iterdir()}
+    assert any(file.name.startswith("events.out.tfevents") for file in whole.iterdir())
+    assert load_network(whole)(torch.rand(1, 3, 64, 64)).shape == (1, 64, 64)
+
+
+def test_a_run_killed_with_9_goes_on_with_the_same_curve(whole: Path, data: Path, tmp_path: Path) -> None:
+    script = (
+        "import os, signal, sys; from pathlib import Path; import tests.trainer.training.test_loop as t\n"
+        "def watch(p):\n"
+        "    if p.step == 5: os.kill(os.getpid(), signal.SIGKILL)\n"  # one step beyond what was saved
+        "t.run(Path(sys.argv[1]), Path(sys.argv[2]), watch=watch)"
+    )
+    killed = subprocess.run([sys.executable, "-c", script, str(data), str(tmp_path)], capture_output=True, timeout=100)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    assert len(curve(tmp_path)) == 5
+    seen: list[Progress] = []
+    run(data, tmp_path, watch=seen.append)
+    assert "going on after step 4" in seen[0].notes
+    assert curve(tmp_path) == pytest.approx(curve(whole), rel=1e-6)
+    assert curve(tmp_path, "validation", "WKDR") == pytest.approx(curve(whole, "validation", "WKDR"), rel=1e-6)
+    done: list[Progress] = []
+    run(data, tmp_path, watch=done.append)
+    assert len(done) == 1
+    assert "finished already" in " ".join(done[0].notes)
+
+
+def test_another_run_in_the_same_folder_is_refused(whole: Path, data: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"pairs: 300 there, 200 now.*--overwrite"):
+        run(data, whole, replace(SETTINGS, pairs=200))
+    run(data, whole, replace(SETTINGS, workers=0, precision="auto"), watch=lambda _: None)  # finished: nothing to do
+
+
+@pytest.mark.parametrize("loss", ["ranking", "structure-guided"])
+def test_two_processes_and_two_parts_equal_one(loss: str, data: Path, tmp_path: Path) -> None:
+    config = replace(SETTINGS, loss=loss, epochs=1)
+    run(data, tmp_path / "one", config)
+    run(data, tmp_path / "parts", replace(config, accumulate=2))
+    assert curve(tmp_path / "parts") == pytest.approx(curve(tmp_path / "one"), rel=1e-4)
+    if loss != "ranking":
+        return  # one loss over two processes is enough: they start slowly
+    script = tmp_path / "two.py"
+    script.write_text(
+        "import sys; from dataclasses import replace; from pathlib import Path\n"
+        "import tests.trainer.training.test_loop as t\n"
+        "t.run(Path(sys.argv[1]), Path(sys.argv[2]), replace(t.SETTINGS, epochs=1))\n"
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd()), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, str(data), str(tmp_path / "two")], env=environment, capture_output=True, timeout=110, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()[-3000:]
+    assert curve(tmp_path / "two") == pytest.approx(curve(tmp_path / "one"), rel=1e-4)
+
+
+def test_a_step_that_is_not_a_number_is_skipped_and_several_stop_the_run(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trainer import losses
+
+    bad_steps = {3}
+    calls = [0]
+
+    def poisoned(z: Any, batch: Any, uniform: Any) -> Any:
+        calls[0] += 1
+        loss, scalars = losses.ranking(z, batch, uniform)
+        return (loss * torch.nan if calls[0] in bad_steps else loss), scalars
+
+    monkeypatch.setitem(losses.LOSSES, "ranking", poisoned)
+    summary = run(data, tmp_path / "one")
+    assert summary.skipped == 1
+    assert np.isnan(curve(tmp_path / "one")[2])
+    state = load_network(tmp_path / "one").state_dict()
+    assert all(value.isfinite().all() for value in state.values())
+    calls[0], bad_steps = 0, set(range(2, 99))
+    with pytest.raises(TrainingError, match=r"5 steps in a row.*--learning-rate"):
+        run(data, tmp_path / "all")
+
+
+def test_two_sets_of_one_name_are_judged_apart(data: Path, tmp_path: Path) -> None:
+    (tmp_path / data.name).symlink_to(data)
+    seen: list[Progress] = []
+    sets = [(data, 1.0), (tmp_path / data.name, 1.0)]
+    train_relative_depth(sets, replace(SETTINGS, epochs=1), tmp_path / "out", watch=seen.append)
+    figures = next(one.validation for one in reversed(seen) if one.validation).figures
+    assert list(figures) == ["WKDR", f"WKDR {data.name}", f"WKDR {data.name}-2"]
+
+
+def test_norms_keep_their_activations_over_several_gpus() -> None:
+    """timm's norms hold the activation that follows them."""
+    network = RedNet(RedNetConfig("tu-tf_efficientnet_lite0", 8)).eval()
+    image = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        before = network(image)
+        torch.testing.assert_close(synchronised(network).eval()(image), before)
+    assert any(isinstance(part, torch.nn.SyncBatchNorm) for part in network.modules())
+
+
+def test_a_run_goes_on_in_fp16_where_it_began_without(whole: Path) -> None:
+    """The state of a run without a loss scale has none to give."""
+    state = load_state(whole)
+    assert state is not None
+    assert state["scaler"] == {}
+    with pytest.raises(RuntimeError, match="empty"):
+        torch.amp.GradScaler("cpu").load_state_dict(state["scaler"])  # why Run asks first
+
+
+def test_an_encoder_that_does_not_take_the_crops_is_a_sentence() -> None:
+    with pytest.raises(ValueError, match="encoder tu-swin_tiny_patch4_window7_224 does not work on 64 px crops"):
+        relative_depth(replace(SETTINGS, encoder="tu-swin_tiny_patch4_window7_224"))
+
+
+def test_the_l2_warm_up_is_a_phase_before(data: Path, tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    run(data, tmp_path, replace(SETTINGS, epochs=1, l2_epochs=1), watch=seen.append)
+    assert [progress.phase for progress in seen[1:]] == ["l2 warm-up"] * 2 + ["ranking"] * 2
+
+
+def test_settings_are_checked() -> None:
+    for wrong in ({"size": 100}, {"loss": "none"}, {"batch": 0}, {"learning_rate": 0.0}, {"accumulate": 3}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            replace(SETTINGS, **wrong)
+    assert weighted_path("a/b=2.5") == (Path("a/b"), 2.5)
+    with pytest.raises(ValueError, match="above 0"):
+        weighted_path("a=0")
+
+
+@pytest.mark.parametrize(
+    ("rate", "wanted"), [(constant, [1, 1, 1]), (cosine, [1, 0.5, 0]), (staircase, [1, 0.1, 0.01])]
+)
+def test_rates_warm_up_and_then_go_their_way(rate: Callable[[int, int], float], wanted: list[float]) -> None:
+    assert rate(0, 1000) == pytest.approx(1 / 30)
+    assert [rate(step, 1000) for step in (30, 500, 999)] == pytest.approx(wanted, abs=0.01)
+
+
+def test_the_commands_train_evaluate_predict(data: Path, tmp_path: Path) -> None:
+    def called(*arguments: object) -> str:
+        result = CliRunner().invoke(main, [str(one) for one in arguments], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    out = tmp_path / "run"
+    options = f"--encoder {SETTINGS.encoder} --encoder-weights none --size 64 --batch 4 --epochs 1 --workers 0"
+    assert "best.safetensors" in called("train", "--data", data, "--out", out, "--device", "cpu", *options.split())
+    told = called("evaluate", out, "--on", data, "--against", out / "last.safetensors", "--device", "cpu")
+    assert "lower is nearer" in told
+    rows = json.loads((out / "evaluation" / "evaluation.json").read_text())
+    assert {row["predictor"] for row in rows} == {str(out), str(out / "last.safetensors"), "lower is nearer"}
+    assert all(0 <= row["WKDR"] <= 100 for row in rows)
+    csv = tmp_path / "diw.csv"
+    csv.write_text(f"{data}/Imgs/00.png\n1,1,80,100,>,100,80\n")
+    assert "WHDR" in called("evaluate", out, "--on", csv, "--out", tmp_path / "diw")
+    called("predict", out, data / "Imgs" / "00.png", "--out", tmp_path / "depth", "--side-by-side")
+    assert {file.name for file in (tmp_path / "depth").iterdir()} == {"00.png", "00_colour.png"}
+
+
+def test_wrong_input_is_a_sentence_and_no_traceback(data: Path, tmp_path: Path) -> None:
+    for arguments, told in (
+        (["train", "--data", str(tmp_path / "none")], "build-redweb"),
+        (["train", "--data", str(data), "--size", "100", "--out", str(tmp_path / "x")], "multiple of 32"),
+        (["train", "--data", str(data), "--encoder", "nonet", "--out", str(tmp_path / "x")], "nonet"),
+        (["evaluate", str(tmp_path), "--on", str(data)], "no checkpoint"),
+        (["predict", str(tmp_path), str(data)], "no checkpoint"),
+    ):
+        result = CliRunner().invoke(main, arguments)
+        assert result.exit_code == 1, result.output
+        assert told in result.output
+        assert "Traceback" not in result.output

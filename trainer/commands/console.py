@@ -1,0 +1,159 @@
+"""What people see of training, evaluation and prediction."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import click
+import torch
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from redweb_builder.commands.console import errors_for_people
+from redweb_builder.commands.status_line import StatusLine
+from trainer.checkpoint import weights_file
+from trainer.evaluation.results import ResultRow
+from trainer.progress import Progress, Summary, Validation
+
+PLAIN_EVERY_S = 20.0
+SHOWN_VERDICTS = 12
+PERCENT = ("WKDR", "WHDR", "balanced", "equal", "unequal", "F1", "inverted")
+
+
+@contextmanager
+def trainer_errors_for_people() -> Iterator[None]:
+    """The trainer's foreseen errors become one line and exit status 1, as the builder's do."""
+    from trainer.checkpoint import CheckpointError
+    from trainer.export import ExportError
+    from trainer.training.loop import TrainingError
+    from trainer.types import DataError
+
+    with errors_for_people():
+        try:
+            yield
+        except (CheckpointError, DataError, ExportError, TrainingError) as error:
+            raise click.ClickException(str(error)) from error
+        except torch.OutOfMemoryError as error:
+            told = "the device has too little memory: take a smaller --batch or --size, or a larger --accumulate"
+            raise click.ClickException(told) from error
+
+
+class TrainDisplay:
+    """A live table on a terminal, a line now and then elsewhere. Use as a context manager."""
+
+    def __init__(self) -> None:
+        """Prepare; nothing is drawn until show()."""
+        self._console = Console(stderr=True, highlight=False)
+        self._is_live = self._console.is_terminal and not self._console.is_dumb_terminal
+        self._live = Live(console=self._console, refresh_per_second=4)
+        self._verdicts: list[tuple[int, Validation]] = []
+        self._loss: float | None = None
+        self._told = 0.0
+
+    def __enter__(self) -> TrainDisplay:
+        """Return self."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the table as it stands."""
+        if self._live.is_started:
+            self._live.stop()
+
+    def show(self, progress: Progress) -> None:
+        """Show where a run is."""
+        for note in progress.notes:
+            style = "yellow" if note.startswith("WARNING") else ""
+            self._console.print(escape(note), style=style, soft_wrap=True)
+        if not progress.numbers:
+            return
+        loss = progress.numbers["loss"]
+        if math.isfinite(loss):
+            self._loss = loss if self._loss is None else 0.95 * self._loss + 0.05 * loss
+        if progress.validation:
+            self._verdicts.append((progress.step, progress.validation))
+        if self._is_live:
+            if not self._live.is_started:
+                self._live.start()
+            self._live.update(Group(self._table(), self._line(progress)))
+        elif progress.validation or progress.step == progress.steps or time.monotonic() - self._told > PLAIN_EVERY_S:
+            self._told = time.monotonic()
+            figures = progress.validation.figures if progress.validation else {}
+            told = "  ".join(f"{name} {_number(value, name)}" for name, value in figures.items())
+            self._console.print(f"{self._line(progress)}  {told}", soft_wrap=True)
+
+    def _line(self, progress: Progress) -> str:
+        left = (progress.steps - progress.step) / progress.rate
+        wrong = progress.numbers.get("wrong", math.nan)
+        parts = [f"{progress.phase}: step {progress.step} of {progress.steps}", f"loss {self._loss or math.nan:.4f}"]
+        parts += [f"{100 * wrong:.1f} % of pairs wrong"] if math.isfinite(wrong) else []
+        parts += [f"{1 / progress.rate:.2f} s a step", f"{left / 60:.0f} min left"]
+        parts += [f"{progress.skipped} steps SKIPPED"] if progress.skipped else []
+        return ", ".join(parts)
+
+    def _table(self) -> Table:
+        names = list(dict.fromkeys(name for _, verdict in self._verdicts for name in verdict.figures))
+        table = Table("step", *names, box=None, title="validation (running mean of the weights)")
+        for step, verdict in self._verdicts[-SHOWN_VERDICTS:]:
+            table.add_row(str(step), *(_number(verdict.figures.get(name, math.nan), name) for name in names))
+        return table
+
+
+def print_training(summary: Summary) -> None:
+    """What came out, where it lies, what to do next."""
+    console = Console(highlight=False, soft_wrap=True)
+    out = escape(str(summary.out))
+    name = next(iter(summary.figures), "")
+    best = f", best {name} {_number(summary.best, name)}" if math.isfinite(summary.best) else ""
+    console.print(f"\n[bold]{summary.steps} steps[/] in {summary.seconds / 60:.1f} min{best}")
+    if summary.skipped:
+        console.print(f"[yellow]{summary.skipped} steps were skipped: their loss or gradient was not a number[/]")
+    console.print(
+        f"  weights: {escape(str(weights_file(summary.out)))}   curve: {out}/log.jsonl, tensorboard --logdir {out}"
+    )
+    console.print(f"  next:    python cli.py predict {out} PHOTOGRAPH    python cli.py evaluate {out} --on DATA")
+
+
+def print_rows(rows: Sequence[ResultRow]) -> None:
+    """A table a set."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=160)
+    for name in dict.fromkeys(row.data for row in rows):
+        own = [row for row in rows if row.data == name]
+        columns = list(own[0].figures)
+        table = Table("", *columns, title=f"{name}: {own[0].samples} pictures", title_justify="left", box=None)
+        for row in own:
+            table.add_row(row.predictor, *(_number(row.figures[column], column) for column in columns))
+        wanted = console.measure(table, options=console.options.update(max_width=1000)).maximum
+        if wanted <= console.width:
+            console.print(table)
+        else:  # a table too wide for the terminal would lose its figures
+            console.print(table.title)
+            for row in own:
+                figures = [f"{column} {_number(row.figures[column], column)}" for column in columns]
+                console.print(f"[bold]{escape(row.predictor)}[/]\n  {', '.join(figures)}")
+        console.print()
+    console.print("WKDR, WHDR, balanced, equal, unequal, d1, F1, inverted in percent; higher is better for d1 and F1.")
+    console.print(
+        "In tables of metric depth d1 to d3 are shares, as in the paper. A set without a test or validation part"
+    )
+    console.print("of its own is judged whole; if it was trained on, --part val takes what training held out.")
+
+
+def _number(value: float, column: str) -> str:
+    if math.isnan(value):
+        return "-"
+    return f"{value:.2f}" if column.startswith(PERCENT) or value > 1 else f"{value:.3f}"
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show how far something is, as a function to be called with (done, of)."""
+    with StatusLine() as status:
+        status.stage(what)
+        yield lambda done, of: status.show(f"{done} of {of}", what, done, of, last=done == of)

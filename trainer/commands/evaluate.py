@@ -1,0 +1,102 @@
+"""`redweb evaluate`, `redweb predict` and `redweb convert-nyu`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from redweb_builder.commands import options
+from trainer.config import PARTS
+
+
+@click.command("evaluate")
+@click.argument("checkpoint", type=options.PATH)
+@click.option("--on", "data", multiple=True, required=True, type=options.PATH, help="Data set or DIW CSV (repeatable).")
+@click.option("--against", multiple=True, type=options.PATH, help="Another checkpoint, for comparison (repeatable).")
+@options.choice(
+    "--part",
+    PARTS,
+    PARTS[0],
+    "auto = the set's own test or validation part, else all of it; val = also what training held out.",
+)
+@click.option("--validation", type=float, help="Share that training held out, for --part val.  [default: CHECKPOINT's]")
+@click.option("--limit", type=click.IntRange(1), help="At most so many pictures of each set.")
+@click.option("--out", type=options.PATH, help="For JSON and picture sheets.  [default: beside CHECKPOINT]")
+@options.device()
+def evaluate(
+    checkpoint: Path,
+    data: tuple[Path, ...],
+    against: tuple[Path, ...],
+    part: str,
+    validation: float | None,
+    limit: int | None,
+    out: Path | None,
+    device: str,
+) -> None:
+    """The field's figures for CHECKPOINT on data with known depth, beside the prior that the lower point is nearer.
+
+    A network of metric depth, on a set in metres, gets the columns of Eigen et al. 2014 beside the paper's own rows and
+    the mean depth.
+    """
+    from trainer.commands.console import counting, print_rows, trainer_errors_for_people
+
+    with trainer_errors_for_people():
+        from redweb_builder.device import choose_device
+        from trainer.checkpoint import weights_file
+        from trainer.data.splits import Selection
+        from trainer.evaluation.evaluate import evaluate_all
+        from trainer.evaluation.results import merge_tables, write_report
+        from trainer.predict import load_predictors
+
+        predictors = load_predictors((checkpoint, *against), choose_device(device))
+        selection = Selection(part, predictors[0].validation_fraction if validation is None else validation, limit)
+        rows, sheets = merge_tables(evaluate_all(predictors, data, selection, counting))
+        folder = out or weights_file(checkpoint).parent / "evaluation"
+        write_report(rows, sheets, folder)
+        print_rows(rows)
+        click.echo(f"{folder}/evaluation.json and {len(sheets)} picture sheets")
+
+
+@click.command("predict")
+@click.argument("checkpoint", type=options.PATH)
+@click.argument("source", type=options.PATH)
+@options.out("depth", "Folder for the pictures of depth.")
+@click.option("--side-by-side", is_flag=True, help="The photograph left of the coloured depth.")
+@options.device()
+def predict(checkpoint: Path, source: Path, out: Path, side_by_side: bool, device: str) -> None:
+    """Depth of a photograph, a folder of them, or a film: a 16-bit PNG and a coloured one.
+
+    Relative depth: 65535 = nearest. A network of metric depth: millimetres.
+    """
+    from trainer.commands.console import trainer_errors_for_people
+
+    with trainer_errors_for_people():
+        from redweb_builder.device import choose_device
+        from trainer.predict import load_predictor, predict_files
+        from trainer.types import DataError
+
+        predictor = load_predictor(checkpoint, choose_device(device))
+        unread = 0
+        for written in predict_files(predictor.network, source, out, predictor.size, predictor.device, side_by_side):
+            if isinstance(written, DataError):
+                click.echo(str(written), err=True)
+                unread += 1
+            else:
+                click.echo(f"{written.depth}  {written.colour}")
+        if unread:
+            raise DataError(f"{unread} files could not be read; the others are done")
+
+
+@click.command("convert-nyu")
+@click.argument("source", type=options.PATH)
+@click.argument("out", type=options.PATH)
+def convert_nyu(source: Path, out: Path) -> None:
+    """Write NYU Depth v2 in any form as OUT/rgb/*.png, OUT/depth/*.png (16 bit, millimetres) and OUT/split.csv."""
+    from trainer.commands.console import counting, trainer_errors_for_people
+
+    with trainer_errors_for_people():
+        from trainer.data.nyu_convert import convert_nyu
+
+        with counting(str(source)) as tick:
+            click.echo(f"{out}: {convert_nyu(source, out, tick)} frames")

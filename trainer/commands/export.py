@@ -1,0 +1,40 @@
+"""`redweb export`: a data set or a trained network in a form that others read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from redweb_builder.commands import options
+from trainer.config import NETWORK_FORMATS
+
+
+@click.command("export")
+@click.argument("path", type=options.PATH)
+@click.option(
+    "--format",
+    "form",
+    required=True,
+    type=click.Choice((*options.DATA_SET_FORMATS, *NETWORK_FORMATS)),
+    help="The first four are for a data set, the others for a trained network.",
+)
+@click.option("--out", type=options.PATH, help="New folder or file.  [default: beside PATH]")
+@click.option("--keys", multiple=True, help="Only these samples of a data set (repeatable).")
+def export(path: Path, form: str, out: Path | None, keys: tuple[str, ...]) -> None:
+    """Write the data set or the trained network in PATH in a form that others read.
+
+    A data set goes out as people left it; a network is checked against what was written.
+    """
+    if form in NETWORK_FORMATS:
+        from trainer.commands.console import trainer_errors_for_people
+
+        with trainer_errors_for_people():
+            from trainer.export import export_checkpoint
+
+            click.echo(export_checkpoint(path, form, out))
+        return
+    from redweb_builder.commands import console
+
+    with console.errors_for_people():
+        console.export(path, form, out or path.with_name(f"{path.resolve().name}-{form}"), keys)

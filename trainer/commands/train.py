@@ -1,0 +1,192 @@
+"""`redweb train` and `redweb train-segmenter`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from redweb_builder.commands import options
+from trainer.config import (
+    FOLDS,
+    LOSS_NAMES,
+    MODELS,
+    PRECISIONS,
+    REGION_KINDS,
+    SCHEDULES,
+    SEGMENTER,
+    TrainConfig,
+    preset,
+    weighted_path,
+)
+
+if TYPE_CHECKING:
+    from trainer.progress import Summary
+
+RELATIVE, PAPER, BACKBONE = preset("rednet"), preset("eigen"), preset("eigen", "any")
+ADVANCED = ("joint", "fine_epochs", "l2_epochs", "accumulate", "schedule", "freeze_batchnorm", "precision")
+
+
+def encoder_weights(command: options.Function) -> options.Function:
+    """--encoder-weights."""
+    option = click.option(
+        "--encoder-weights",
+        default=TrainConfig.encoder_weights,
+        show_default=True,
+        metavar="auto|none|FILE",
+        help="ImageNet weights to start from; auto = wherever they can be had.",
+    )
+    return option(command)
+
+
+def setting(name: str, help: str, of: TrainConfig = RELATIVE) -> options.Decorator:
+    """An option for a setting, with the default that it has in a config. name: with its dashes."""
+    default = getattr(of, name.removeprefix("--").replace("-", "_"))
+    return click.option(name, default=default, show_default=True, help=help)
+
+
+@click.command("train", cls=options.CommandWithAdvanced, advanced=ADVANCED)
+@options.choice(
+    "--model",
+    MODELS,
+    TrainConfig.model,
+    "rednet = relative depth (Xian et al. 2018); eigen = depth in metres (Eigen et al. 2014), coarse then fine.",
+)
+@click.option(
+    "--backbone",
+    help="eigen: this encoder in place of the paper's network, such as resnet50 or tu-NAME; then batch "
+    f"{BACKBONE.batch}, {BACKBONE.epochs} epochs.",
+)
+@click.option(
+    "--data",
+    multiple=True,
+    default=("redweb",),
+    show_default=True,
+    metavar="PATH[=WEIGHT]",
+    help="Data set, repeatable: a built set, ReDWeb_V1, HRWSI, NYU Depth v2; weight = how often an epoch.",
+)
+@options.out("runs/last", "Folder of the run: weights, log, settings.")
+@options.choice("--loss", LOSS_NAMES, TrainConfig.loss, "Loss of relative depth; eigen has one of its own.")
+@setting("--encoder", "Of segmentation-models-pytorch; tu-NAME: timm.")
+@encoder_weights
+@setting("--size", "Side of the training crops, px.")
+@click.option(
+    "--batch",
+    type=int,
+    help=f"Pictures an optimiser step, over all processes.  [default: {RELATIVE.batch}; eigen {PAPER.batch}]",
+)
+@click.option(
+    "--epochs",
+    type=int,
+    help=f"Of eigen: of the coarse phase.  [default: {RELATIVE.epochs}; eigen {PAPER.epochs}]",
+)
+@click.option(
+    "--learning-rate",
+    type=float,
+    help="Of new layers, the encoder has a tenth; of eigen without backbone: a factor on the paper's rates.  "
+    f"[default: {RELATIVE.learning_rate:g}; eigen {PAPER.learning_rate:g}; with backbone {BACKBONE.learning_rate:g}]",
+)
+@setting("--validation", "Share held out where a set has no split.")
+@options.device()
+@click.option("--workers", type=int, help="Processes that read pictures.  [default: up to 4]")
+@options.seed(TrainConfig.seed)
+@options.overwrite("run")
+@click.option("--joint", is_flag=True, help="eigen: coarse and fine at once.")
+@click.option(
+    "--fine-epochs",
+    type=int,
+    help=f"eigen: of the fine phase, after the coarse one.  [default: {PAPER.fine_epochs}]",
+)
+@setting("--l2-epochs", "Of L2 warm-up first, for random weights.")
+@setting("--accumulate", "Parts a batch is computed in, to save memory.")
+@options.choice(
+    "--schedule", SCHEDULES, TrainConfig.schedule, "Learning rate: half a cosine to 0, or in steps of a tenth."
+)
+@click.option("--freeze-batchnorm", is_flag=True, help="Leave the encoder's batch norms as pretrained.")
+@options.choice(
+    "--precision", PRECISIONS, TrainConfig.precision, "Of the forward pass; auto = bf16 where the hardware has it."
+)
+def train(model: str, backbone: str | None, data: tuple[str, ...], out: Path, overwrite: bool, **settings: Any) -> None:
+    """Train a network: of relative depth, by default on ./redweb, what build-redweb makes; or of depth in metres.
+
+    Interrupted, it goes on where it stopped when the same command is given again. Several GPUs or machines: start it
+    with torchrun.
+    """
+    from trainer.commands.console import print_training, trainer_errors_for_people
+
+    with trainer_errors_for_people():
+        from redweb_builder.device import keep_freed_memory
+
+        keep_freed_memory()
+        given = {name: value for name, value in settings.items() if value is not None}
+        config = replace(preset(model, backbone), **given)
+        summary = _train([weighted_path(text) for text in data], config, out, overwrite)
+        if summary.is_main:
+            print_training(summary)
+
+
+def _train(data: list[tuple[Path, float]], config: TrainConfig, out: Path, overwrite: bool) -> Summary:
+    """Train the model of a config, with a progress display."""
+    from trainer.commands.console import TrainDisplay, counting
+    from trainer.train import train_metric_depth, train_relative_depth
+
+    with TrainDisplay() as display:
+        if config.model != "eigen":
+            return train_relative_depth(data, config, out, overwrite=overwrite, watch=display.show)
+        with counting("reading the frames") as tick:
+            return train_metric_depth(data, config, out, overwrite=overwrite, watch=display.show, reading=tick)
+
+
+@click.command("train-segmenter")
+@click.option(
+    "--data",
+    multiple=True,
+    required=True,
+    metavar="KIND:FOLDER[=WEIGHT]",
+    help=f"Repeatable; KIND is one of {', '.join(REGION_KINDS)} (docs/segmenter.md).",
+)
+@click.option("--teacher", type=options.EXISTING, help="Python file of an ADE20K network.")
+@click.option("--teacher-weights", type=options.EXISTING, help="Weight file of that network.")
+@options.out("runs/segmenter", "Folder of the run: weights, log, prepared pictures.")
+@click.option(
+    "--fold", type=click.IntRange(0, FOLDS - 1), help="Third kept back to validate on.  [default: train on all]"
+)
+@setting("--epochs", "Of as many whole batches as the pictures, times their weights, fill.", SEGMENTER)
+@setting("--size", "Side of the training crops, px.", SEGMENTER)
+@setting("--batch", "Pictures an optimiser step.", SEGMENTER)
+@setting("--learning-rate", "Of new layers; the encoder has a fifth.", SEGMENTER)
+@encoder_weights
+@options.device()
+@setting("--workers", "Processes that read pictures.", SEGMENTER)
+@options.seed(SEGMENTER.seed)
+@options.overwrite("run")
+def train_segmenter(
+    data: tuple[str, ...],
+    teacher: Path | None,
+    teacher_weights: Path | None,
+    out: Path,
+    fold: int | None,
+    overwrite: bool,
+    **settings: Any,
+) -> None:
+    """Train the network of the built-in segmenter: sky and far field.
+
+    Writes OUT/segmenter.safetensors and its checksum, the two files that the package ships. Interrupted, it goes on
+    where it stopped when the same command is given again.
+    """
+    from trainer.commands.console import TrainDisplay, counting, trainer_errors_for_people
+
+    with trainer_errors_for_people():
+        from trainer.segmenter import train as segmenter
+
+        if (teacher is None) != (teacher_weights is None):
+            raise click.ClickException("--teacher and --teacher-weights belong together: give both or none")
+        config = segmenter.segmenter_config(**settings)
+        files = (teacher, teacher_weights) if teacher and teacher_weights else None
+        with counting("pictures prepared") as tick:
+            sets = segmenter.prepared([segmenter.parse_set(text) for text in data], files, fold, out, tick)
+        with TrainDisplay() as display:
+            segmenter.train_segmenter(sets, config, out, overwrite=overwrite, watch=display.show)
+    click.echo(f"{out / segmenter.SHIPPED} and its checksum: copy both into redweb_builder/segmentation/ to ship them")

@@ -1,0 +1,73 @@
+"""What a data set is to the trainer."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from redweb_builder.types import BoolMap
+from trainer.types import DepthSample
+
+
+class DepthSet(Protocol):
+    """Labelled pictures. Readers turn whatever is on disk into DepthSample; nobody else knows a polarity or a mask.
+
+    name: for tables.
+    has_true_zero: the labels' zero is infinity, so that their ratios mean something (inverse depth, true disparity).
+    unit: of 1 / disparity where there is a true zero ("m", "1/px"), else of the disparity.
+    farthest: the depth at which evaluations of this set cut, in that unit, or None.
+    """
+
+    name: str
+    has_true_zero: bool
+    unit: str
+    farthest: float | None
+
+    def __len__(self) -> int:
+        """Number of samples."""
+
+    def __getitem__(self, index: int) -> DepthSample:
+        """Read one sample. Raises DataError, which names the file."""
+
+    def key(self, index: int) -> str:
+        """The name of a sample, without reading it."""
+
+    def group(self, index: int) -> str:
+        """Samples of one group (a scene, a film) stay on one side of a split."""
+
+    def part(self, index: int) -> str | None:
+        """The set's own split: "train", "val" or "test"; None = left to us."""
+
+    def evaluation_mask(self, shape: tuple[int, int]) -> BoolMap:
+        """The pixels that published evaluations of this set count: HxW bool. shape: (H, W)."""
+
+
+class DepthSetBase:
+    """What most sets have in common: labels without a zero, no split of their own, evaluated everywhere."""
+
+    name = ""
+    has_true_zero = False
+    unit = "label"
+    farthest: float | None = None
+
+    def key(self, index: int) -> str:
+        """The name of a sample."""
+        raise NotImplementedError
+
+    def group(self, index: int) -> str:
+        """Every sample by itself."""
+        return self.key(index)
+
+    def part(self, index: int) -> str | None:
+        """No split of its own."""
+        return None
+
+    def evaluation_mask(self, shape: tuple[int, int]) -> BoolMap:
+        """Everywhere."""
+        return np.ones(shape, bool)
+
+
+def in_metres(data: DepthSet) -> bool:
+    """Whether the labels of a set are depth in metres (1 / disparity)."""
+    return data.has_true_zero and data.unit == "m"

@@ -1,0 +1,57 @@
+"""Which data set lies in a folder or a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from redweb_builder.dataset.writer import StoreError, is_data_set
+from trainer.data.depth_set import DepthSet
+from trainer.data.readers.built import RedwebSet
+from trainer.data.readers.hrwsi import Hrwsi
+from trainer.data.readers.nyu import NyuFrames
+from trainer.data.readers.nyu_files import RgbDepth, is_list, list_files, lists_of
+from trainer.data.readers.nyu_mat import MAT, NyuMat
+from trainer.data.readers.redweb_v1 import RedwebV1
+from trainer.data.readers.stereo_truth import StereoTruth
+from trainer.types import DataError
+
+
+def open_data(path: Path) -> DepthSet:
+    """Open the data set in a folder or a file, whichever of the known layouts it has.
+
+    Raises DataError, with the list of layouts, where it has none.
+    """
+    if path.suffix == ".mat" or (path / MAT).is_file():
+        return NyuMat(path if path.suffix == ".mat" else path / MAT)
+    if path.is_file() or list_files(path):
+        return lists_of([path] if path.is_file() else list_files(path))
+    if not path.is_dir():
+        raise DataError(
+            f"there is no data set at {path}. Build one first: python cli.py build-redweb STEREO_DIR --out {path}"
+        )
+    try:
+        if (path / "manifest.parquet").is_file() or is_data_set(path):
+            return RedwebSet(path)
+    except StoreError as error:
+        raise DataError(str(error)) from error
+    if (path / "Imgs").is_dir() and (path / "RDs").is_dir():
+        return RedwebV1(path)
+    if (path / "train" / "gts").is_dir() or (path / "val" / "gts").is_dir():
+        return Hrwsi(path)
+    if (path / "frames.csv").is_file() and (path / "depth_u8_framemax").is_dir():
+        return NyuFrames(path)
+    if (path / "rgb").is_dir() and (path / "depth").is_dir():
+        return RgbDepth(path)
+    if next(path.rglob("disp_left.*"), None):
+        return StereoTruth(path)
+    raise DataError(
+        f"{path} has none of the known layouts: a built set (manifest.parquet), ReDWeb_V1 (Imgs/ RDs/), HRWSI "
+        "(train/imgs train/gts train/valid_masks), NYU Depth v2 (nyu_depth_v2_labeled.mat; rgb/ depth/; the file lists "
+        "of DenseDepth or BTS; frames.csv rgb/ depth_u8_framemax/), stereo with ground "
+        "truth (*/left.* */disp_left.* */meta.json)"
+    )
+
+
+def is_diw(path: Path) -> bool:
+    """Whether a file is a CSV of Depth in the Wild: point pairs, which are no DepthSet. See readers/diw.py."""
+    return path.suffix.lower() == ".csv" and not is_list(path)

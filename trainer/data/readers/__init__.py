@@ -1,0 +1,1 @@
+"""The data sets that the trainer reads, a file a layout."""

@@ -1,0 +1,42 @@
+"""A data set that the builder made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from redweb_builder.dataset.reader import open_dataset
+from redweb_builder.dataset.writer import StoreError
+from redweb_builder.types import Mask
+from trainer.data.depth_set import DepthSetBase
+from trainer.types import DataError, DepthSample
+
+NOISE_PX = 0.25  # what a flow may be off on a surface that it did match
+
+
+class RedwebSet(DepthSetBase):
+    """Kept samples of a built folder. Labels are px disparity without a zero (converged cameras), noise 0.25 px."""
+
+    unit = "px"
+
+    def __init__(self, folder: Path) -> None:
+        """Open. Raises StoreError for an unfinished build, DataError for one that kept nothing."""
+        self.name = folder.resolve().name
+        self._set = open_dataset(folder)
+        if not len(self._set):
+            raise DataError(f"{folder}: the build kept no pair, so there is nothing in it; its grid.png shows why")
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return len(self._set)
+
+    def key(self, index: int) -> str:
+        """The builder's key."""
+        return str(self._set.keys[index])
+
+    def __getitem__(self, index: int) -> DepthSample:
+        """Read one sample. Raises DataError."""
+        try:
+            sample = self._set[index]
+        except (StoreError, OSError) as error:
+            raise DataError(str(error)) from error
+        return DepthSample(sample.key, sample.image, sample.disparity, sample.mask == Mask.SKY, NOISE_PX)

@@ -1,0 +1,41 @@
+"""ReDWeb_V1 (Xian et al. 2018): Imgs/*.jpg and RDs/*.png of the same stem.
+
+**0 = nearest, the top value = background or sky.** Published with 8 bits (255); 16 bits (65535) are read the same way.
+Rounding keeps order, so the labels have no noise that could turn a pair round.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from trainer.data.depth_set import DepthSetBase
+from trainer.data.pictures import by_stem, matched, read_grey, read_rgb, same_size
+from trainer.types import DepthSample
+
+
+class RedwebV1(DepthSetBase):
+    """Disparity = top value - stored value; no pixel is unknown."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open. Raises DataError where stems do not match."""
+        self.name = folder.resolve().name
+        self._images, self._depths = by_stem(folder / "Imgs"), by_stem(folder / "RDs")
+        self._keys = matched(self._images, self._depths, folder)
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return len(self._keys)
+
+    def key(self, index: int) -> str:
+        """The stem."""
+        return self._keys[index]
+
+    def __getitem__(self, index: int) -> DepthSample:
+        """Read one sample. Raises DataError."""
+        key = self._keys[index]
+        image, values = read_rgb(self._images[key]), read_grey(self._depths[key])
+        same_size(image, values, self._depths[key])
+        top = np.iinfo(values.dtype).max
+        return DepthSample(key, image, np.float32(top) - values.astype(np.float32), values == top, 0.0)

@@ -1,0 +1,64 @@
+"""Rectified stereo with ground-truth disparity: a folder a scene with left.*, disp_left.*, meta.json, at any depth.
+
+disparity in px = |value| * scale of meta.json; values that are 0 or not finite are unknown (KITTI, Middlebury). For
+evaluation: the zero of true disparity is infinity, so its ratios are those of depth.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from redweb_builder.types import FloatMap
+from trainer.data.depth_set import DepthSetBase
+from trainer.data.pictures import read_rgb, same_size
+from trainer.types import DataError, DepthSample
+
+
+class StereoTruth(DepthSetBase):
+    """The left views with true disparity."""
+
+    has_true_zero = True
+    unit = "1/px"
+
+    def __init__(self, folder: Path) -> None:
+        """Open. Raises DataError for a scene without its files."""
+        self.name, self._folder = folder.resolve().name, folder
+        self._scenes: list[tuple[Path, Path, float]] = []
+        for truth in sorted(folder.rglob("disp_left.*")):
+            left = next(truth.parent.glob("left.*"), None)
+            try:
+                scale = float(json.loads((truth.parent / "meta.json").read_text())["scale"])
+            except (OSError, ValueError, KeyError) as error:
+                raise DataError(f"{truth.parent}: needs meta.json with the scale of its disparity ({error})") from error
+            if left is None:
+                raise DataError(f"{truth.parent}: has {truth.name} and no left picture")
+            self._scenes.append((left, truth, scale))
+
+    def __len__(self) -> int:
+        """Number of scenes."""
+        return len(self._scenes)
+
+    def key(self, index: int) -> str:
+        """The scene's path below the set."""
+        return self._scenes[index][1].parent.relative_to(self._folder).as_posix()
+
+    def __getitem__(self, index: int) -> DepthSample:
+        """Read one scene. Raises DataError."""
+        left, truth, scale = self._scenes[index]
+        image, disparity = read_rgb(left), _disparity(truth, scale)
+        same_size(image, disparity, truth)
+        return DepthSample(self.key(index), image, disparity, np.zeros(disparity.shape, bool), 0.0)
+
+
+def _disparity(file: Path, scale: float) -> FloatMap:
+    """HxW float32 px, NaN where unknown. OpenCV reads PFM and 16-bit PNG alike."""
+    stored = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+    if stored is None:
+        raise DataError(f"{file}: cannot be read as a disparity map")
+    values = np.abs((stored if stored.ndim == 2 else stored[..., 0]).astype(np.float32))
+    known = np.isfinite(values) & (values > 0)
+    return np.where(known, values * np.float32(scale), np.float32(np.nan))

@@ -1,0 +1,130 @@
+"""Which sample comes when, as a function of one number: the n-th draw of a training run.
+
+Nothing here remembers anything, so a run that is continued, or split over processes, sees the same samples with the
+same augmentation as one that was never interrupted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms import v2
+
+from trainer.data.transforms import transformed
+from trainer.types import Batch, DataError, Pictures
+
+Item = Pictures | DataError
+
+
+class Samples(Protocol):
+    """Anything with numbered samples: a DepthSet, a RegionSet."""
+
+    def __getitem__(self, index: int) -> Any:
+        """Read one sample. Raises DataError, which names the file."""
+
+
+S = TypeVar("S", bound=Samples)
+
+
+@dataclass(frozen=True)
+class Source(Generic[S]):
+    """Some samples of a set, and how often each is drawn an epoch: 1 = once, 0.5 = every other one, 3 = three times."""
+
+    data: S
+    indices: Sequence[int]
+    weight: float = 1.0
+
+
+class SampleStream(Dataset[Item]):
+    """The samples of a run: stream[n] is the n-th draw as a batch of one, for n = 0, 1, 2, ... without end."""
+
+    def __init__(self, sources: Sequence[Source[Any]], transform: v2.Transform, seed: int) -> None:
+        """sources: the sets and their weights. transform: augments picture and label together. seed: of order and
+        augmentation.
+
+        Raises DataError where there is nothing to draw.
+        """
+        self.sources, self.transform, self.seed = sources, transform, seed
+        self._counts = [round(source.weight * len(source.indices)) for source in sources]
+        self.epoch_length = sum(self._counts)
+        if not self.epoch_length:
+            raise DataError("there is nothing to train on: every set is empty or has a weight near 0")
+        self._orders: dict[int, NDArray[np.int64]] = {}
+
+    def __getitem__(self, n: int) -> Item:
+        """A fault is handed out as a value: an exception would reach people through a worker's traceback."""
+        epoch, at = divmod(n, self.epoch_length)
+        which, index = self._order(epoch)[at]
+        try:
+            sample = self.sources[which].data[int(index)]
+        except DataError as error:
+            return error
+        with torch.random.fork_rng(devices=[]):
+            # Not torch.manual_seed: before CUDA is in use that keeps a note of every call for ever
+            torch.default_generator.manual_seed(
+                int(np.random.SeedSequence((self.seed, n)).generate_state(1, np.uint64)[0])
+            )
+            return self.to_batch(sample)
+
+    def to_batch(self, sample: Any) -> Pictures:
+        """A sample, augmented, as a batch of one; torch's generator is seeded for it."""
+        image, disparity, valid, sky = (part[None] for part in transformed(sample, self.transform))
+        return Batch(image, disparity, valid, sky, torch.tensor([sample.noise]))
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        """Of this epoch; the last two are kept. A plain dict, so that the stream can be sent to worker processes."""
+        if epoch not in self._orders:
+            latest = dict(list(self._orders.items())[-1:])
+            self._orders = latest | {epoch: self._epoch_order(epoch)}
+        return self._orders[epoch]
+
+    def _epoch_order(self, epoch: int) -> NDArray[np.int64]:
+        """One epoch: (set, index) rows, shuffled, every sample `weight` times (a fraction: some of them once more)."""
+        generator = np.random.default_rng((self.seed, epoch))
+        rows = []
+        for which, (source, count) in enumerate(zip(self.sources, self._counts, strict=True)):
+            rounds = -(-count // max(len(source.indices), 1))
+            orders = [generator.permutation(np.asarray(source.indices)) for _ in range(rounds)]
+            chosen = np.concatenate(orders)[:count] if orders else np.zeros(0, np.int64)
+            rows.append(np.stack([np.full(count, which), chosen], axis=1))
+        return generator.permutation(np.concatenate(rows))
+
+
+def collate(items: Sequence[Item]) -> Item:
+    """Batches of one -> a batch; the first fault among them, if any, in its place."""
+    for item in items:
+        if isinstance(item, DataError):
+            return item
+    batches = [item for item in items if isinstance(item, Pictures)]
+    kind = type(batches[0])
+    return kind(**{field.name: torch.cat([getattr(batch, field.name) for batch in batches]) for field in fields(kind)})
+
+
+def batch_iterator(
+    stream: SampleStream, numbers: Sequence[int], batch: int, workers: int, pin: bool
+) -> Iterator[Pictures]:
+    """The given draws, in order, `batch` at a time, read ahead by worker processes.
+
+    stream: the samples. numbers: of the draws. workers: processes; 0 = this one reads. pin: hand out page-locked
+    memory, for CUDA. Raises DataError.
+    """
+    loader = DataLoader(
+        stream,
+        batch_size=batch,
+        sampler=numbers,
+        num_workers=workers,
+        collate_fn=collate,
+        pin_memory=pin,
+        generator=torch.Generator(),  # seeds the workers, whose own randomness nothing uses
+        prefetch_factor=4 if workers else None,
+    )
+    for item in loader:
+        if isinstance(item, DataError):
+            raise item
+        yield item

@@ -1,0 +1,1 @@
+"""The field's figures: of one picture, of a set, while training."""

@@ -1,0 +1,190 @@
+"""The field's figures for networks and for the prior, on any data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from redweb_builder.types import FloatMap, Picture
+from trainer.data.depth_set import DepthSet, in_metres
+from trainer.data.open import is_diw, open_data
+from trainer.data.pictures import read_rgb
+from trainer.data.readers.diw import read_diw
+from trainer.data.splits import Selection, evenly_spaced
+from trainer.evaluation.evaluate_metric import evaluate_metric
+from trainer.evaluation.metrics import (
+    Ordinal,
+    affine_depth,
+    align,
+    balanced_threshold,
+    boundary_f1,
+    column_means,
+    lower_is_nearer,
+    ordinal,
+    whdr_wrong,
+    wkdr_at,
+    wkdr_unequal,
+)
+from trainer.evaluation.results import ResultRow, Table
+from trainer.evaluation.sheets import SHEET_ROWS, sheet, strip
+from trainer.predict import Predictor, metric_networks
+from trainer.types import DataError, DepthSample
+
+Predict = Callable[[Picture], FloatMap]
+Watch = Callable[[int, int], None]
+PRIOR = "lower is nearer"
+
+
+def unwatched(done: int, of: int) -> None:
+    """Show nothing."""
+
+
+def uncounted(name: str) -> AbstractContextManager[Watch]:
+    """Show nothing of a set."""
+    return nullcontext(unwatched)
+
+
+def evaluate_all(
+    predictors: Sequence[Predictor],
+    paths: Sequence[Path],
+    selection: Selection,
+    counting: Callable[[str], AbstractContextManager[Watch]] = uncounted,
+) -> list[Table]:
+    """The tables of several sets, each set opened once.
+
+    A set in metres gets a table of metric depth where a predictor has it, and one of order where another has not. Every
+    other set gets one of order. predictors: loaded checkpoints. paths: data sets, or CSV files of DIW. selection: the
+    samples of each to look at. counting: (name of a set) -> context of a function to call with (samples done, of all).
+    Raises DataError.
+    """
+    tables: list[Table] = []
+    for path in paths:
+        with counting(str(path)) as watch:
+            tables += _evaluate_path(predictors, path, selection, watch)
+    return tables
+
+
+def _evaluate_path(predictors: Sequence[Predictor], path: Path, selection: Selection, watch: Watch) -> Iterator[Table]:
+    every = {predictor.name: predictor for predictor in predictors}
+    if is_diw(path):
+        yield evaluate_diw(every, path, selection.limit, watch)
+        return
+    data = open_data(path)
+    metric = metric_networks(predictors) if in_metres(data) else {}
+    if metric:
+        yield evaluate_metric(metric, data, selection, watch)
+    if len(metric) < len(every):
+        yield evaluate(every, data, selection, watch)
+
+
+def evaluate(
+    predictors: Mapping[str, Predict], data: DepthSet, selection: Selection, watch: Watch = unwatched
+) -> Table:
+    """Ordinal and aligned figures of every predictor, and of the prior, on a data set.
+
+    predictors: by name, functions of a photograph (HxWx3 uint8 RGB) that give HxW float32, larger = nearer.
+    selection: the samples to look at. watch: (samples done, of all). Raises DataError.
+    """
+    everyone = {**predictors, PRIOR: prior}
+    indices = selection.indices(data)
+    collected: dict[str, list[SampleFigures]] = {name: [] for name in everyone}
+    strips = []
+    shown = set(evenly_spaced(indices, SHEET_ROWS))
+    for done, index in enumerate(indices, 1):
+        sample = data[index]
+        maps = {name: predict(sample.image) for name, predict in everyone.items()}
+        for name, depth in maps.items():
+            collected[name].append(sample_figures(depth, sample, data))
+        if index in shown:
+            strips.append(strip(sample, [maps[name] for name in predictors]))
+        watch(done, len(indices))
+    rows = [ResultRow(data.name, name, len(own), summed(own, data)) for name, own in collected.items()]
+    return rows, sheet(strips)
+
+
+def evaluate_diw(predictors: Mapping[str, Predict], path: Path, limit: int | None, watch: Watch = unwatched) -> Table:
+    """WHDR of every predictor, and of the prior, on Depth in the Wild.
+
+    predictors, watch: as in `evaluate`. path: the CSV. limit: at most so many point pairs, evenly chosen. Raises
+    DataError.
+    """
+    everyone = {**predictors, PRIOR: prior}
+    judgements = evenly_spaced(read_diw(path), limit)
+    wrong = dict.fromkeys(everyone, 0)
+    strips = []
+    for done, judgement in enumerate(judgements):
+        image = read_rgb(judgement.image)
+        if max(judgement.first[0], judgement.second[0]) >= image.shape[0] or (
+            max(judgement.first[1], judgement.second[1]) >= image.shape[1]
+        ):
+            raise DataError(f"{path}: a point of {judgement.image.name} lies outside it: is the order y, x?")
+        maps = {name: predict(image) for name, predict in everyone.items()}
+        for name, depth in maps.items():
+            wrong[name] += whdr_wrong(depth, judgement.first, judgement.second, judgement.farther)
+        if done < SHEET_ROWS:
+            unlabelled = np.full(image.shape[:2], np.nan, np.float32)
+            sample = DepthSample("", image, unlabelled, np.zeros(image.shape[:2], bool), 0.0)
+            strips.append(strip(sample, [maps[name] for name in predictors]))
+        watch(done + 1, len(judgements))
+    count = len(judgements)
+    rows = [ResultRow(path.stem, name, count, {"WHDR": 100 * errors / count}) for name, errors in wrong.items()]
+    return rows, sheet(strips)
+
+
+def prior(image: Picture) -> FloatMap:
+    """The prediction that looks at nothing: the lower of two points is nearer."""
+    return lower_is_nearer(*image.shape[:2])
+
+
+# ---- one sample, many samples -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SampleFigures:
+    """What one prediction is worth: its ordinal pairs, and figures of its own."""
+
+    pairs: Ordinal
+    figures: dict[str, float]
+
+
+def sample_figures(depth: FloatMap, sample: DepthSample, data: DepthSet) -> SampleFigures:
+    """Figures of one prediction. Sets with a true zero have AbsRel, d1 and F1; the others do not.
+
+    depth: HxW float32, larger = nearer. sample: the label, of the same size. data: the set that the sample is of.
+    """
+    valid = np.isfinite(sample.disparity) & data.evaluation_mask(sample.disparity.shape)
+    pairs = ordinal(depth, sample.disparity, valid, ratio=data.has_true_zero, noise=sample.noise, sky=sample.sky)
+    scale, shift = align(depth, sample.disparity, valid)
+    if not data.has_true_zero:
+        error = (scale * depth + shift - sample.disparity)[valid]
+        spread = float(sample.disparity[valid].std()) if valid.any() else np.nan
+        relative = float(np.sqrt(np.mean(error**2))) / spread if spread > 0 else np.nan
+        return SampleFigures(pairs, {"RMSE/std": relative, "inverted": 100.0 * (scale < 0)})
+    affine, aligned = affine_depth(depth, sample.disparity, valid, data.farthest)
+    figures = {
+        "AbsRel": affine.abs_rel,
+        "d1": 100 * affine.d1,
+        f"RMSE {data.unit}": affine.rmse,
+        "F1": 100 * boundary_f1(aligned, np.where(valid, sample.disparity, 1), valid),
+        "inverted": 100.0 * affine.inverted,
+    }
+    return SampleFigures(pairs, figures)
+
+
+def summed(samples: Sequence[SampleFigures], data: DepthSet) -> dict[str, float]:
+    """Means over samples. WKDR counts unequal pairs at threshold 0; "balanced" is Chen et al. 2016's with its parts.
+
+    samples: the figures of one predictor, at least one.
+    """
+    pairs = [sample.pairs for sample in samples]
+    threshold = balanced_threshold(pairs)
+    balanced = 100 * column_means([wkdr_at(picture, threshold) for picture in pairs])
+    figures = {"WKDR": 100 * float(column_means([(wkdr_unequal(picture),) for picture in pairs])[0])}
+    figures |= dict(zip(("balanced", "equal", "unequal"), balanced.tolist(), strict=True))
+    names = samples[0].figures
+    means = column_means([tuple(sample.figures.values()) for sample in samples])
+    return figures | dict(zip(names, means.tolist(), strict=True))

@@ -1,0 +1,78 @@
+"""The figures of Eigen et al. 2014 for metric networks, and its picture: input, coarse, fine, truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from redweb_builder.types import FloatMap
+from trainer.data.depth_set import DepthSet
+from trainer.data.splits import Selection, evenly_spaced
+from trainer.evaluation.metrics import depth_figures, depth_sums
+from trainer.evaluation.results import ResultRow, Table
+from trainer.evaluation.sheets import SHEET_ROWS, metric_strip, sheet
+from trainer.models.eigen import MetricNetwork
+from trainer.predict import filled, predict_metres
+from trainer.types import DepthSample
+
+MEAN = "mean of the training depths"
+PAPER = {
+    "the paper, coarse (120,000 frames; on 654)": (0.618, 0.891, 0.969, 0.228, 0.223, 0.871, 0.283, 0.221),
+    "the paper, coarse + fine": (0.611, 0.887, 0.971, 0.215, 0.212, 0.907, 0.285, 0.219),
+}
+
+
+def evaluate_metric(
+    networks: Mapping[str, MetricNetwork],
+    data: DepthSet,
+    selection: Selection,
+    watch: Callable[[int, int], None] = lambda done, of: None,
+) -> Table:
+    """Every stage of every network, and the mean depth of the first one's training, on a set with depth in metres.
+
+    networks: by name, in eval mode, all on one device. selection: the samples to look at; its part "auto" is the test
+    part or else what training held out: never frames trained on. watch: (samples done, of all). Figures are of the
+    pixels of the set's evaluation mask, at the set's own size. The paper's own rows come last. Raises DataError.
+    """
+    part = selection.part
+    if part == "auto":
+        part = "test" if any(data.part(index) == "test" for index in range(len(data))) else "val"
+    indices = replace(selection, part=part).indices(data)
+    sums: dict[str, list[np.ndarray[tuple[int, ...], np.dtype[np.floating]]]] = {}
+    strips, shown = [], set(evenly_spaced(indices, SHEET_ROWS))
+    for done, index in enumerate(indices, 1):
+        sample = data[index]
+        maps = {MEAN: mean_metres(next(iter(networks.values())), sample)}
+        for name, network in networks.items():
+            stages = predict_metres(network, sample.image, network.mean_map.device)
+            maps |= {f"{name}: {stage}": depth for stage, depth in stages.items()}
+        for name, depth in maps.items():
+            sums.setdefault(name, []).append(sums_of(depth, sample, data))
+        if index in shown:
+            strips.append(metric_strip(sample, list(maps.values())[1:]))
+        watch(done, len(indices))
+    columns = depth_figures([np.zeros(9)])
+    title = f"{data.name}-{part}"
+    rows = [ResultRow(title, name, len(indices), depth_figures(own)) for name, own in sums.items()]
+    rows += [ResultRow(title, name, 654, dict(zip(columns, row, strict=True))) for name, row in PAPER.items()]
+    return rows, sheet(strips)
+
+
+def mean_metres(network: MetricNetwork, sample: DepthSample) -> FloatMap:
+    """The prediction that looks at nothing: the mean log depth of the training frames, place by place.
+
+    network: holds that mean. sample: gives the size. Returns HxW float32, metres.
+    """
+    return filled(network.mean_map.exp().cpu().numpy(), sample.disparity.shape)
+
+
+def sums_of(depth: FloatMap, sample: DepthSample, data: DepthSet) -> np.ndarray[tuple[int, ...], np.dtype[np.floating]]:
+    """What one prediction gives to `metrics.depth_figures`: 9 float64.
+
+    depth: HxW float32, metres. sample: the label, inverse depth in 1/m. data: its set, which says where to look.
+    """
+    known = np.isfinite(sample.disparity)
+    truth = np.asarray(1 / np.where(known, sample.disparity, 1), np.float32)
+    return depth_sums(depth, truth, known & data.evaluation_mask(truth.shape))

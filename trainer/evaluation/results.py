@@ -1,0 +1,60 @@
+"""What an evaluation comes to: rows of figures, sheets of pictures, and the files they are written to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+
+from redweb_builder.dataset.writer import write_atomic
+from redweb_builder.types import Picture
+
+
+@dataclass(frozen=True)
+class ResultRow:
+    """One predictor on one set.
+
+    data, predictor: their names. samples: how many pictures the figures are of. figures: name -> value; rates are in
+    percent, lower is better but for d1 and F1, NaN = the set gives no ground for the figure.
+    """
+
+    data: str
+    predictor: str
+    samples: int
+    figures: dict[str, float]
+
+
+Table = tuple[list[ResultRow], Picture]  # the rows of one set, and its sheet of pictures
+
+
+def merge_tables(tables: Sequence[Table]) -> tuple[list[ResultRow], dict[str, Picture]]:
+    """The rows of several sets, and their sheets by name; sets of one name are told apart."""
+    names = unique_names([rows[0].data for rows, _ in tables])
+    rows = [replace(row, data=name) for name, (own, _) in zip(names, tables, strict=True) for row in own]
+    return rows, {name: picture for name, (_, picture) in zip(names, tables, strict=True)}
+
+
+def unique_names(names: Sequence[str]) -> list[str]:
+    """Names of sets, the second one of a name with -2 behind it, and so on: two folders may both be called redweb."""
+    return [
+        name if names[:at].count(name) == 0 else f"{name}-{names[: at + 1].count(name)}"
+        for at, name in enumerate(names)
+    ]
+
+
+def write_report(rows: Sequence[ResultRow], sheets: dict[str, Picture], out: Path) -> None:
+    """Write `out`/evaluation.json and a sheet_NAME.png a set.
+
+    rows: of all sets. sheets: the set's name -> HxWx3 uint8 RGB. NaN becomes null.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    content = [{"data": row.data, "predictor": row.predictor, "samples": row.samples, **row.figures} for row in rows]
+    valid_json = json.loads(json.dumps(content), parse_constant=lambda _: None)  # NaN is no JSON: null
+    write_atomic(out / "evaluation.json", (json.dumps(valid_json, indent=2) + "\n").encode())
+    for name, picture in sheets.items():
+        done, png = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        assert done
+        write_atomic(out / f"sheet_{name}.png", png.tobytes())

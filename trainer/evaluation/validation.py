@@ -1,0 +1,73 @@
+"""Validation while training: figures of a network on what was held out, and a sheet of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from trainer.data.depth_set import DepthSet
+from trainer.data.splits import evenly_spaced
+from trainer.evaluation.evaluate_metric import sums_of
+from trainer.evaluation.metrics import column_means, depth_figures, ordinal, wkdr_unequal
+from trainer.evaluation.results import unique_names
+from trainer.evaluation.sheets import SHEET_ROWS, metric_strip, sheet, strip
+from trainer.models.eigen import MetricNetwork
+from trainer.predict import predict_depth, predict_metres
+from trainer.progress import Validation, Validator
+
+
+def make_validator(validation: Sequence[tuple[DepthSet, Sequence[int]]], size: int, most: int = 64) -> Validator:
+    """A validation for the loop: mean WKDR over the sets, then each set's.
+
+    validation: sets with the samples that are held out. size: side of the training crops, px. most: samples of a set at
+    most, evenly chosen. They are read once and kept, since they are asked for again and again.
+    """
+    kept = [(data, [data[index] for index in evenly_spaced(indices, most)]) for data, indices in validation if indices]
+
+    def validate(network: nn.Module, device: torch.device) -> Validation:
+        network.eval()
+        figures, strips = {}, []
+        for name, (data, samples) in zip(unique_names([data.name for data, _ in kept]), kept, strict=True):
+            rates = []
+            for at, sample in enumerate(samples):
+                depth = predict_depth(network, sample.image, size, device)
+                valid = np.isfinite(sample.disparity) & data.evaluation_mask(sample.disparity.shape)
+                pairs = ordinal(
+                    depth, sample.disparity, valid, ratio=data.has_true_zero, noise=sample.noise, sky=sample.sky
+                )
+                rates.append((wkdr_unequal(pairs),))
+                if at < max(1, SHEET_ROWS // len(kept)):
+                    strips.append(strip(sample, [depth]))
+            figures[f"WKDR {name}"] = 100 * float(column_means(rates)[0])
+        if not figures:
+            return Validation({})
+        mean = float(np.nanmean(list(figures.values())))
+        return Validation({"WKDR": mean} | (figures if len(figures) > 1 else {}), sheet(strips))
+
+    return validate
+
+
+def make_metric_validator(validation: Sequence[tuple[DepthSet, Sequence[int]]]) -> Validator:
+    """A validation for the loop: AbsRel of the final map, which decides, then d1, RMSE in metres, RMSElog and SI.
+
+    validation: sets in metres with the samples that are held out.
+    """
+    everyone = [(data, index) for data, indices in validation for index in indices]
+
+    def validate(network: nn.Module, device: torch.device) -> Validation:
+        assert isinstance(network, MetricNetwork)
+        network.eval()
+        sums, strips, shown = [], [], evenly_spaced(range(len(everyone)), SHEET_ROWS)
+        for at, (data, index) in enumerate(everyone):
+            sample = data[index]
+            maps = list(predict_metres(network, sample.image, device).values())
+            sums.append(sums_of(maps[-1], sample, data))
+            if at in shown:
+                strips.append(metric_strip(sample, maps))
+        figures = depth_figures(sums)
+        return Validation({name: figures[name] for name in ("AbsRel", "d1", "RMSE", "RMSElog", "SI")}, sheet(strips))
+
+    return validate

@@ -1,0 +1,212 @@
+"""The training loop, in the order in which it happens.
+
+    python cli.py train --data redweb                                  one process
+    torchrun --nproc-per-node 4 cli.py train --data redweb             four GPUs, or four CPU processes
+
+What happens at a step follows from its number and the seed alone: which pictures, how they are changed, which pairs
+are asked about. So a run that is killed and started again goes on as if nothing had been, and any number of processes
+trains on the same global batches.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from redweb_builder.device import choose_device
+from trainer.config import TrainConfig
+from trainer.data.sample_stream import SampleStream, batch_iterator
+from trainer.losses import RANDOM_COLUMNS, Loss
+from trainer.progress import Progress, Summary, Validator, Watch, silent
+from trainer.training.curve import Curve
+from trainer.training.distributed import Ranks, joined_ranks
+from trainer.training.precision import autocast, chosen_precision
+from trainer.training.recipe import Recipe
+from trainer.training.run import Run
+from trainer.types import Pictures
+
+PATIENCE = 5  # bad steps in a row before a run stops
+SAVE_EVERY_S = 300.0
+
+
+class TrainingError(Exception):
+    """A run cannot go on; str() says why and what to try."""
+
+
+def train(
+    recipe: Recipe,
+    stream: SampleStream,
+    validator: Validator,
+    config: TrainConfig,
+    out: Path,
+    *,
+    identity: dict[str, object] | None = None,
+    notes: Sequence[str] = (),
+    overwrite: bool = False,
+    watch: Watch = silent,
+) -> Summary:
+    """Train a recipe in the folder `out`, or go on where it was interrupted.
+
+    recipe: the network and its phases. stream: the samples, by number. validator: gives the figures of a network on
+    what was held out. config: the settings. identity: what besides the config makes this run this run, such as its
+    data. notes: for people, shown first. overwrite: replace the run in `out`. watch: called after every step.
+    Raises TrainingError, CheckpointError, DataError, ValueError.
+    """
+    device = choose_device(config.device)
+    with joined_ranks(device) as ranks:
+        device = ranks.local_device(device)
+        precision = chosen_precision(config.precision, device)
+        watch = watch if ranks.is_main else silent
+        micro_batch = micro_batch_size(config, ranks)
+        run = Run(recipe, config, out, identity or {}, ranks, device, precision, overwrite)
+
+        steps_an_epoch = max(1, stream.epoch_length // config.batch)
+        phase_ends = list(accumulate(phase.epochs * steps_an_epoch for phase in recipe.phases))
+        steps = phase_ends[-1]
+        validate_every = max(1, steps // config.validations)
+
+        numbers = own_numbers(range(run.step * config.batch, steps * config.batch), config.batch, ranks)
+        batches = batch_iterator(stream, numbers, micro_batch, config.workers, pin=device.type == "cuda")
+        curve = Curve(out, run.step) if ranks.is_main else None
+        state = run_notes(config, recipe.input_size, ranks, device, precision, run.step, steps)
+        every_note = (*notes, *recipe.notes, *state)
+        watch(Progress(run.step, steps, recipe.phases[0].name, skipped=run.skipped, notes=every_note))
+        started = saved = time.perf_counter()
+        resumed = run.step
+
+        for phase, begin, end in zip(recipe.phases, [0, *phase_ends[:-1]], phase_ends, strict=True):
+            if run.step >= end:
+                continue
+            optimiser = run.start_phase(phase, fresh=run.step == begin)
+            full_rates = [group["lr"] for group in optimiser.param_groups]
+            if run.step > begin:
+                run.resume(optimiser)
+
+            while run.step < end:
+                for group, full in zip(optimiser.param_groups, full_rates, strict=True):
+                    group["lr"] = full * phase.rate(run.step - begin, end - begin)
+                torch.manual_seed(config.seed + 1_000_003 * run.step)  # for dropout; pairs have numbers of their own
+                optimiser.zero_grad(set_to_none=True)
+                loss, scalars = forward_backward(run, phase.loss, batches, micro_batch, device, precision)
+                norm = run.take_step(optimiser, loss)
+
+                validates = run.step % validate_every == 0 or run.step in (1, steps)
+                validation = validator(run.average.module, device) if validates and ranks.is_main else None
+                if validation:
+                    run.keep_best(validation.figures)
+                rate = (run.step - resumed) / (time.perf_counter() - started)
+                values = {"loss": loss, "norm": norm, "learning_rate": optimiser.param_groups[-1]["lr"], **scalars}
+                progress = Progress(run.step, steps, phase.name, values, rate, run.skipped, validation)
+                if curve:
+                    curve.add(progress)
+                watch(progress)
+                if run.bad >= PATIENCE:
+                    raise TrainingError(gone_bad(run.step, config))
+                if validates or time.perf_counter() - saved > SAVE_EVERY_S:
+                    run.save(optimiser)
+                    saved = time.perf_counter()
+
+        ranks.barrier()
+        if curve:
+            curve.close()
+        return Summary(out, steps, run.best, run.figures, run.skipped, time.perf_counter() - started, ranks.is_main)
+
+
+def forward_backward(
+    run: Run,
+    loss_of: Loss,
+    batches: Iterator[Pictures],
+    micro_batch: int,
+    device: torch.device,
+    precision: torch.dtype,
+) -> tuple[float, dict[str, float]]:
+    """Compute the gradients of one global batch, in `accumulate` parts of `micro_batch` pictures a process.
+
+    run: the network and its scaler. loss_of: the phase's loss. batches: the parts, in order. device, precision: of the
+    forward pass. Returns the loss, a mean over all processes, and the scalars of the last part.
+    """
+    config, ranks = run.config, run.ranks
+    run.model.train()
+    uniform = pair_numbers(config, run.step, ranks)
+    total = torch.zeros((), device=device)
+    scalars: dict[str, Tensor] = {}
+    for part in range(config.accumulate):
+        batch = next(batches).to(device)
+        image = batch.pixels()
+        with ranks.no_sync(run.model, last=part == config.accumulate - 1):
+            with autocast(device, precision):
+                prediction = run.model(image)
+            part_uniform = uniform[part * micro_batch : (part + 1) * micro_batch].to(device)
+            loss, scalars = loss_of(prediction.float(), batch, part_uniform)
+            run.scaler.scale(loss / config.accumulate).backward()  # type: ignore[no-untyped-call]
+        total += loss.detach() / config.accumulate
+    return ranks.mean(total), to_floats(scalars)
+
+
+def micro_batch_size(config: TrainConfig, ranks: Ranks) -> int:
+    """Pictures in one forward pass of one process. Raises TrainingError where the batch cannot be divided evenly."""
+    size, rest = divmod(config.batch, config.accumulate * ranks.world)
+    if rest or not size:
+        raise TrainingError(
+            f"--batch {config.batch} cannot be shared evenly by {ranks.world} processes x {config.accumulate} parts: "
+            f"take a multiple of {config.accumulate * ranks.world}"
+        )
+    return size
+
+
+def own_numbers(numbers: Iterable[int], batch: int, ranks: Ranks) -> list[int]:
+    """The numbers of the draws of this process: of every global batch of `batch` draws, its own part in a row."""
+    per_process = batch // ranks.world
+    first = ranks.rank * per_process
+    return [n for n in numbers if first <= n % batch < first + per_process]
+
+
+def pair_numbers(config: TrainConfig, step: int, ranks: Ranks) -> Tensor:
+    """The random numbers of a step's pairs: bxNx7 float32 in [0, 1), b pictures of this process, N pairs.
+
+    They are drawn for the global batch, so that any number of processes draws the same.
+    """
+    generator = torch.Generator().manual_seed(config.seed + 1_000_003 * step)
+    numbers = torch.rand(config.batch, config.pairs, RANDOM_COLUMNS, generator=generator)
+    return numbers.chunk(ranks.world)[ranks.rank]
+
+
+def run_notes(
+    config: TrainConfig,
+    input_size: str,
+    ranks: Ranks,
+    device: torch.device,
+    precision: torch.dtype,
+    step: int,
+    steps: int,
+) -> list[str]:
+    """What people should know before the first step."""
+    processes = f", {ranks.world} processes" if ranks.world > 1 else ""
+    kind = str(precision).removeprefix("torch.")
+    notes = [f"{steps} steps of {config.batch} pictures, {input_size}, on {device}{processes} in {kind}"]
+    if 0 < step < steps:
+        notes.append(f"going on after step {step}")
+    elif step >= steps:
+        notes.append("this run is finished already; --overwrite starts it anew")
+    if ranks.world > 1 and device.type == "cpu" and not config.freeze_batchnorm:
+        notes.append("batch norms see each CPU process's share by itself; --freeze-batchnorm avoids that")
+    return notes
+
+
+def gone_bad(step: int, config: TrainConfig) -> str:
+    """Why the run stops, and what to try."""
+    return (
+        f"{PATIENCE} steps in a row gave a loss or gradient that is not a number (the last is step {step}); they were "
+        f"skipped, the weights are as before. Try a lower --learning-rate (now {config.learning_rate:g}), or "
+        f"--precision float32 (now {config.precision})."
+    )
+
+
+def to_floats(tensors: Mapping[str, Tensor]) -> dict[str, float]:
+    """Scalar tensors of a loss as Python numbers."""
+    return {name: float(value) for name, value in tensors.items()}

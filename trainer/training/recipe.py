@@ -1,0 +1,104 @@
+"""What a run trains: a network, and the phases it goes through. The loop knows nothing of depth; a recipe does.
+
+The relative-depth recipe is Xian et al. 2018's network with one of the losses, after an optional L2 warm-up.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import AdamW, Optimizer
+
+from trainer.config import TrainConfig
+from trainer.losses import LOSSES, Loss
+from trainer.models.encoder_weights import load_encoder_weights
+from trainer.models.rednet import RedNet, RedNetConfig
+
+ENCODER_RATE = 0.1  # of the new layers' rate (Ranftl et al. 2022: 1e-5 and 1e-4)
+WARMUP = 0.03  # share of a phase
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training with one loss and one optimiser.
+
+    optimiser: made anew for the phase, over the parameters that it trains. rate: (step, steps) of the phase -> factor
+    on the learning rates. on_start: makes the network ready for the phase, such as freezing a part of it.
+    """
+
+    name: str
+    epochs: int
+    loss: Loss
+    optimiser: Callable[[nn.Module], Optimizer]
+    rate: Callable[[int, int], float]
+    on_start: Callable[[nn.Module], None] = lambda network: None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """network: (Bx3xHxW in [0, 1]) -> BxHxW. model: its name and config, for checkpoints.
+
+    input_size: the size of its crops, for people, as are the notes.
+    """
+
+    network: nn.Module
+    model: dict[str, Any]
+    phases: tuple[Phase, ...]
+    input_size: str
+    notes: tuple[str, ...] = ()
+
+
+def relative_depth(config: TrainConfig) -> Recipe:
+    """The recipe of `python cli.py train`. Raises ValueError (encoder), WeightsUnavailable (a path that is none)."""
+    torch.manual_seed(config.seed)
+    model = RedNetConfig(config.encoder, config.channels)
+    network = RedNet(model)
+    note = load_encoder_weights(network.encoder, config.encoder, config.encoder_weights)
+    network.batchnorm_frozen = config.freeze_batchnorm
+    _try_out(network, config)
+
+    def optimiser(network: nn.Module) -> Optimizer:
+        assert isinstance(network, RedNet)
+        groups = [
+            {"params": list(network.encoder.parameters()), "lr": ENCODER_RATE * config.learning_rate},
+            {"params": list(network.decoder.parameters()), "lr": config.learning_rate},
+        ]
+        return AdamW(groups, weight_decay=config.weight_decay)
+
+    rate = RATES[config.schedule]
+    main = Phase(config.loss, config.epochs, LOSSES[config.loss], optimiser, rate)
+    warm_up = Phase("l2 warm-up", config.l2_epochs, LOSSES["l2"], optimiser, constant)
+    phases = (warm_up, main) if config.l2_epochs else (main,)
+    return Recipe(network, {"name": "rednet", **asdict(model)}, phases, f"{config.size} px", (note,))
+
+
+@torch.no_grad()
+def _try_out(network: nn.Module, config: TrainConfig) -> None:
+    """One pass, as some encoders take only pictures of certain sizes. Raises ValueError."""
+    try:
+        network.eval()(torch.zeros(1, 3, config.size, config.size))
+    except Exception as error:  # whatever somebody's encoder raises
+        raise ValueError(f"encoder {config.encoder} does not work on {config.size} px crops: {error}") from error
+
+
+def constant(step: int, steps: int) -> float:
+    """Warm-up, then 1."""
+    return min(1.0, (step + 1) / max(1, round(WARMUP * steps)))
+
+
+def cosine(step: int, steps: int) -> float:
+    """Warm-up, then half a cosine down to 0."""
+    return constant(step, steps) * 0.5 * (1 + math.cos(math.pi * step / max(1, steps)))
+
+
+def staircase(step: int, steps: int) -> float:
+    """Warm-up, then 1, a tenth from the half on, a hundredth in the last quarter."""
+    return constant(step, steps) * (0.1 ** (int(step >= steps / 2) + int(step >= 3 * steps / 4)))
+
+
+RATES = {"cosine": cosine, "step": staircase}

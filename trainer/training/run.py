@@ -1,0 +1,151 @@
+"""A training run as it stands: the network, its running mean, the counters, and its folder."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel
+
+from trainer.checkpoint import load_state, open_run, save_network, save_state
+from trainer.config import TrainConfig
+from trainer.training.distributed import Ranks
+from trainer.training.recipe import Phase, Recipe
+
+LEAST_SCALE = 128.0  # of an fp16 loss; overflows at a smaller one are no search any more
+
+
+class Run:
+    """Everything that changes while training, and how it gets to the disk and back.
+
+    step: steps done. skipped, bad: steps skipped in all, and in a row. best: the lowest deciding figure so far.
+    figures: of the latest validation. average: the running mean of the weights, which is what is validated and kept.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        config: TrainConfig,
+        out: Path,
+        identity: dict[str, object],
+        ranks: Ranks,
+        device: torch.device,
+        precision: torch.dtype,
+        overwrite: bool,
+    ) -> None:
+        """Open the run in `out`, new or to be continued.
+
+        recipe: the network and its phases. config, identity: what makes this run this run. ranks: the processes.
+        device: this process's own. precision: of the forward pass. overwrite: replace the run in `out`. Raises
+        CheckpointError where `out` holds another run.
+        """
+        if ranks.is_main:
+            open_run(out, {**config.identity(), **identity}, overwrite)
+        ranks.barrier()
+        self.recipe, self.config, self.out, self.ranks = recipe, config, out, ranks
+        self.network = recipe.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = AveragedModel(self.network, multi_avg_fn=running_mean(config.ema))
+        self.scaler = torch.amp.GradScaler(device.type, enabled=precision is torch.float16)
+        self.step, self.skipped, self.bad, self.best = 0, 0, 0, math.inf
+        self.figures: dict[str, float] = {}
+        # Other machines may not see the folder.
+        self._state = ranks.broadcast(load_state(out) if ranks.is_main else None)
+        if self._state is not None:
+            self.network.load_state_dict(self._state["network"])
+            self.average.load_state_dict(self._state["average"])
+            if self._state["scaler"]:  # empty where the run was not in fp16 so far
+                self.scaler.load_state_dict(self._state["scaler"])
+            self.step, self.skipped, self.bad, self.best = self._state["counters"]
+            self.figures = self._state["figures"]
+        self.device = device
+
+    def start_phase(self, phase: Phase, fresh: bool) -> Optimizer:
+        """Make network and optimiser ready for a phase: at its start, or (not fresh) where it was interrupted in it.
+
+        The best weights are those of the latest phase, as each goes on from the one before.
+        """
+        for network in (self.network, self.average.module):
+            phase.on_start(network)
+        self.network.zero_grad(set_to_none=True)  # what this phase leaves alone must not be clipped with the rest
+        self.model = self.ranks.wrap_ddp(self.network, self.device)
+        optimiser = phase.optimiser(self.network)
+        if fresh:
+            self.best = math.inf
+        return optimiser
+
+    def resume(self, optimiser: Optimizer) -> None:
+        """Give an optimiser the state that it was interrupted in; once, as later phases start afresh."""
+        if self._state is not None:
+            optimiser.load_state_dict(self._state["optimiser"])
+            self._state = None
+
+    def take_step(self, optimiser: Optimizer, loss: float) -> float:
+        """Clip, step, average; or, where loss or gradient is not a number, leave everything as it was.
+
+        optimiser: of the phase. loss: the mean over all processes, whose gradients are averaged too, so that all of
+        them decide alike. Returns the norm of the gradient before it was clipped. fp16 finds its loss scale by
+        overflowing: steps lost so are skipped, and not counted as bad while there is scale to give.
+        """
+        self.scaler.unscale_(optimiser)
+        norm = float(nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip))
+        if math.isfinite(loss) and math.isfinite(norm):
+            self.scaler.step(optimiser)
+            self.average.update_parameters(self.network)
+            self.bad = 0
+        else:
+            searching = self.scaler.is_enabled() and math.isfinite(loss) and self.scaler.get_scale() > LEAST_SCALE
+            self.skipped, self.bad = self.skipped + 1, self.bad + (not searching)
+            self._restore_buffers()
+        self.scaler.update()
+        self.step += 1
+        return norm
+
+    def keep_best(self, figures: dict[str, float]) -> None:
+        """Note what a validation said; the first figure decides, lower being better."""
+        self.figures = figures
+        deciding = next(iter(figures.values()), math.inf)
+        if deciding < self.best:
+            self.best = deciding
+            self._save_weights("best.safetensors")
+
+    def save(self, optimiser: Optimizer) -> None:
+        """Write last.safetensors and state.pt (the leading process)."""
+        if not self.ranks.is_main:
+            return
+        self._save_weights("last.safetensors")
+        state: dict[str, Any] = {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": optimiser.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "counters": (self.step, self.skipped, self.bad, self.best),
+            "figures": self.figures,
+        }
+        save_state(self.out, state)
+
+    def _save_weights(self, name: str) -> None:
+        about = {"size": self.config.size, "loss": self.config.loss, "step": self.step, "figures": self.figures}
+        about["validation"] = self.config.validation
+        save_network(self.out / name, self.average.module, self.recipe.model, about)
+
+    @torch.no_grad()
+    def _restore_buffers(self) -> None:
+        """Batch-norm statistics as of the last good step, which the average holds: a pass on NaN spoils them."""
+        for mine, kept in zip(self.network.buffers(), self.average.module.buffers(), strict=True):
+            mine.copy_(kept)
+
+
+def running_mean(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
+    """Exponential moving average of the weights. The first steps weigh less, so that the start is soon forgotten."""
+
+    @torch.no_grad()
+    def update(averaged: Sequence[Tensor], current: Sequence[Tensor], count: Tensor | int) -> None:
+        now = min(decay, (1 + int(count)) / (10 + int(count)))
+        torch._foreach_lerp_(list(averaged), list(current), 1 - now)
+
+    return update
