@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from redweb_builder.config import Thresholds as Thresholds
     from redweb_builder.dataset.reader import open_dataset as open_dataset
 
-__version__ = "0.1.0"
+from redweb_builder.version import __version__ as __version__
+
 __all__ = ["BuildConfig", "Thresholds", "build", "open_dataset"]
 
 _HOME = {"build": "builder", "BuildConfig": "config", "Thresholds": "config", "open_dataset": "dataset.reader"}

@@ -20,9 +20,10 @@ from PIL import Image
 from redweb_builder.config import BuildConfig
 from redweb_builder.dataset.manifest import columns_of
 from redweb_builder.dataset.verdicts import DUPLICATE, judged, thresholds_of
-from redweb_builder.dataset.writer import FORMAT, Store, StoreError
+from redweb_builder.dataset.writer import FORMAT, Store, is_data_set
 from redweb_builder.device import choose_device
 from redweb_builder.engines import FAILED, run_local
+from redweb_builder.errors import StoreError
 from redweb_builder.filters.checks import margin, quality
 from redweb_builder.inputs.discover import Discovery, discover
 from redweb_builder.inspect.report import write_report
@@ -31,6 +32,7 @@ from redweb_builder.inspect.strip import strip
 from redweb_builder.matching.flow import load_flow
 from redweb_builder.pipeline import Models, Outcome
 from redweb_builder.progress import Progress
+from redweb_builder.rectification.film_order import with_film_orders
 from redweb_builder.segmentation.segmenters import load_segmenter
 from redweb_builder.types import PairSource
 
@@ -77,7 +79,8 @@ def build(
     stereo_dir, out = Path(stereo_dir), Path(out)
     progress = Progress(watch)
     progress.enter("finding pairs")
-    found = discover(stereo_dir, config.inputs, progress.at)
+    found = discover(stereo_dir, config.inputs, progress.at, skip=is_data_set)
+    found = replace(found, sources=with_film_orders(found.sources, progress.at))
     sources = found.sources[: config.limit]
     if not sources:
         raise StoreError(_nothing_found(stereo_dir, found))

@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass, field, fields
 from math import isfinite
 from pathlib import Path
 
-from redweb_builder.types import PACKED
+from redweb_builder.errors import SettingsError
 
 FLOW_CHOICES = ("auto", "raft-large", "raft-small", "dis")
 EYES = ("auto", "as-is")
 DEVICES = ("auto", "cpu", "cuda")
+PACKED = ("side-by-side", "over-under", "side-by-side-half", "over-under-half")
 LAYOUT_CHOICES = ("auto", *PACKED)
 
 
@@ -31,15 +32,15 @@ class Thresholds:
     duplicate_bits: float | None = 4
 
     def __post_init__(self) -> None:
-        """Raise ValueError on a limit that no measurement can meet or miss."""
+        """Raise SettingsError on a limit that no measurement can meet or miss."""
         for limit in fields(self):
             value = getattr(self, limit.name)
             if value is not None and not isfinite(value):
-                raise ValueError(
+                raise SettingsError(
                     f"threshold {limit.name} = {value}: must be a finite number; None (off) switches it off"
                 )
             if value is not None and value < 0 and limit.name != "min_eye_order":
-                raise ValueError(f"threshold {limit.name} = {value}: must not be negative")
+                raise SettingsError(f"threshold {limit.name} = {value}: must not be negative")
 
 
 _ALL_OFF: dict[str, None] = {limit.name: None for limit in fields(Thresholds)}
@@ -68,13 +69,13 @@ class InputOptions:
     vr_fov: float = 90.0
 
     def __post_init__(self) -> None:
-        """Raise ValueError, with what is allowed, on a setting out of range."""
+        """Raise SettingsError, with what is allowed, on a setting out of range."""
         if self.layout not in LAYOUT_CHOICES:
-            raise ValueError(f"layout {self.layout!r}: must be one of {', '.join(LAYOUT_CHOICES)}")
+            raise SettingsError(f"layout {self.layout!r}: must be one of {', '.join(LAYOUT_CHOICES)}")
         if not 0 < self.film_rate <= 60:
-            raise ValueError(f"film_rate {self.film_rate}: must be over 0 and at most 60 frames a second")
+            raise SettingsError(f"film_rate {self.film_rate}: must be over 0 and at most 60 frames a second")
         if not 30 <= self.vr_fov <= 120:
-            raise ValueError(f"vr_fov {self.vr_fov}: must be from 30 to 120 degrees")
+            raise SettingsError(f"vr_fov {self.vr_fov}: must be from 30 to 120 degrees")
 
 
 @dataclass(frozen=True)
@@ -99,17 +100,17 @@ class BuildConfig:
     inputs: InputOptions = field(default_factory=InputOptions)
 
     def __post_init__(self) -> None:
-        """Raise ValueError, with what is allowed, on a setting out of range."""
+        """Raise SettingsError, with what is allowed, on a setting out of range."""
         if self.flow not in FLOW_CHOICES:
-            raise ValueError(f"flow {self.flow!r}: must be one of {', '.join(FLOW_CHOICES)}")
+            raise SettingsError(f"flow {self.flow!r}: must be one of {', '.join(FLOW_CHOICES)}")
         if self.eyes not in EYES:
-            raise ValueError(f"eyes {self.eyes!r}: must be one of {', '.join(EYES)}")
+            raise SettingsError(f"eyes {self.eyes!r}: must be one of {', '.join(EYES)}")
         if self.device not in DEVICES:
-            raise ValueError(f"device {self.device!r}: must be one of {', '.join(DEVICES)}")
+            raise SettingsError(f"device {self.device!r}: must be one of {', '.join(DEVICES)}")
         if not 128 <= self.max_side <= 4096:
-            raise ValueError(f"max_side {self.max_side}: must be from 128 to 4096 px")
+            raise SettingsError(f"max_side {self.max_side}: must be from 128 to 4096 px")
         if self.limit is not None and self.limit < 1:
-            raise ValueError(f"limit {self.limit}: must be at least 1")
+            raise SettingsError(f"limit {self.limit}: must be at least 1")
 
     def method(self) -> dict[str, object]:
         """The part that decides what a label and a verdict are, as plain data, for build.json."""

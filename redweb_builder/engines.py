@@ -11,8 +11,8 @@ from itertools import chain
 from typing import TypeVar
 
 from redweb_builder.config import BuildConfig
-from redweb_builder.matching.dis import one_opencv_thread
 from redweb_builder.pipeline import Models, Outcome, Prepared, Seen, conclude, prepare, see
+from redweb_builder.process import one_opencv_thread
 from redweb_builder.progress import LABELLING, MATCHING, READING
 from redweb_builder.types import PairSource, Rejection
 

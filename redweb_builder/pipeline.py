@@ -15,19 +15,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from redweb_builder.config import BuildConfig
+from redweb_builder.errors import InputError
 from redweb_builder.filters.checks import judge
-from redweb_builder.filters.measurements import measure, textured
+from redweb_builder.filters.measurements import measure
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.labels.planes import right_view
 from redweb_builder.labels.refine import refine
 from redweb_builder.matching.consistency import lands_on, round_trip_error
 from redweb_builder.matching.flow import FlowEstimator, polish
 from redweb_builder.matching.fusion import TEXTURE_PX, best_match, match_rows
+from redweb_builder.matching.texture import textured
 from redweb_builder.rectification.alignment import Alignment, apply_alignment, estimate_alignment
 from redweb_builder.rectification.eye_order import eye_order, is_exchanged
 from redweb_builder.rectification.quick_flow import quick_look
 from redweb_builder.segmentation.segmenters import Segmenter
-from redweb_builder.types import BoolMap, Evidence, Flow, InputError, PairSource, Regions, Rejection, StereoPair
+from redweb_builder.types import BoolMap, Evidence, Flow, PairSource, Regions, Rejection, StereoPair
 
 VALID_PX = 2.0
 

@@ -15,6 +15,7 @@ from redweb_builder.dataset.decisions import FILE, read_decisions, standing, ver
 from redweb_builder.dataset.reader import read_manifest
 from redweb_builder.dataset.verdicts import judged, thresholds_of
 from redweb_builder.dataset.writer import Store, read_build
+from redweb_builder.errors import SettingsError
 from redweb_builder.inspect.report import write_report
 from redweb_builder.inspect.show import write_grid
 
@@ -50,17 +51,17 @@ class Plan:
 
 
 def parse_limits(settings: Sequence[str]) -> dict[str, float | None]:
-    """["max_vertical=0.2", "min_texture=off"] -> {name: limit or None}. Raises ValueError, saying what is allowed."""
+    """["max_vertical=0.2", "min_texture=off"] -> {name: limit or None}. Raises SettingsError."""
     names = [limit.name for limit in fields(Thresholds)]
     limits: dict[str, float | None] = {}
     for setting in settings:
         name, _, value = setting.partition("=")
         if name not in names:
-            raise ValueError(f"--set {setting}: the thresholds are {', '.join(names)}")
+            raise SettingsError(f"--set {setting}: the thresholds are {', '.join(names)}")
         try:
             limits[name] = None if value in OFF else float(value)
         except ValueError as error:
-            raise ValueError(f"--set {setting}: {name} needs a number, or off") from error
+            raise SettingsError(f"--set {setting}: {name} needs a number, or off") from error
     return limits
 
 

@@ -21,8 +21,6 @@ Picture = NDArray[np.uint8]
 FloatMap = NDArray[np.float32]
 BoolMap = NDArray[np.bool_]
 
-PACKED = ("side-by-side", "over-under", "side-by-side-half", "over-under-half")
-LAYOUTS = ("files", *PACKED, "mpo", "spatial", "vr180", "vr180-side-by-side", "vr180-over-under")
 Corners = tuple[int, int, int, int]
 
 
@@ -32,7 +30,7 @@ class PairSource:
 
     key: unique, file-name safe, made from the path below the input folder; names every output file.
     left, right: the files of the two eyes; the same file for a packed picture or a container.
-    layout: one of LAYOUTS ("files" = one file an eye; the rest hold both eyes in one file).
+    layout: one of inputs.layout.LAYOUTS ("files" = one file an eye; the rest hold both eyes in one file).
     rule: in words, what recognised it ("folders left/ + right/", "JPS header", ...).
     right_first: the first half or frame belongs to the right eye (cross-eyed).
     guessed: the layout or the eye order was inferred from the content or a default, not stated.
@@ -144,15 +142,6 @@ class Rejection:
     value: float | None = None
     threshold: float | None = None
     detail: str = ""
-
-
-class InputError(Exception):
-    """A source that cannot be read as a stereo pair. `reason` is a short code, str() is for people."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        """reason: short code; detail: what was wrong, with which file, what to do."""
-        super().__init__(detail)
-        self.reason = reason
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from http.client import HTTPException
 from pathlib import Path
 from uuid import uuid4
 
+from redweb_builder.errors import WeightsUnavailable
+
 HUB_TIMEOUT_S = 10
 
 
@@ -19,10 +21,6 @@ class Weights:
     path: Path
     origin: str
     sha256: str
-
-
-class WeightsUnavailable(Exception):
-    """No weights could be had; str() says where they were looked for, for people."""
 
 
 def sha256_of(path: Path) -> str:

@@ -30,12 +30,12 @@ from redweb_builder.config import PRESETS
 from redweb_builder.dataset.manifest import SCHEMA
 from redweb_builder.dataset.reader import Dataset
 from redweb_builder.dataset.verdicts import mark_duplicates
-from redweb_builder.dataset.writer import StoreError
+from redweb_builder.errors import InputError, StoreError
 from redweb_builder.filters.checks import Check, checks, judge, margin
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.pipeline import Outcome, Prepared, prepare, see
 from redweb_builder.progress import PAIRS, Progress
-from redweb_builder.types import InputError, Mask, PairSource, Picture
+from redweb_builder.types import Mask, PairSource, Picture
 from samples.scenes import Scene
 
 Render = Callable[..., Scene]
@@ -346,7 +346,7 @@ def test_a_bad_setting_loses_nothing_even_with_overwrite(few: Path, tmp_path: Pa
     before = snapshot(out)
     with pytest.raises(StoreError, match="no stereo pair"):
         build(tmp_path / "out" / "masks", out, quick(), overwrite=True)
-    from redweb_builder.weights import WeightsUnavailable
+    from redweb_builder.errors import WeightsUnavailable
 
     with pytest.raises(WeightsUnavailable):
         build(few, out, quick(flow="raft-small", flow_weights=tmp_path / "none.pth"), overwrite=True)

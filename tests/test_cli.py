@@ -17,9 +17,10 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from cli import main
-from redweb_builder import __version__
 from redweb_builder import builder as builder_module
-from redweb_builder.dataset.writer import Store, StoreError
+from redweb_builder.dataset.writer import Store
+from redweb_builder.errors import StoreError
+from redweb_builder.version import __version__
 from samples.scenes import Scene
 
 Render = Callable[..., Scene]

@@ -31,7 +31,8 @@ from redweb_builder.dataset.decisions import (
     standing,
     verdict_of,
 )
-from redweb_builder.dataset.writer import Store, StoreError
+from redweb_builder.dataset.writer import Store
+from redweb_builder.errors import StoreError
 from redweb_builder.refilter import parse_limits, plan_refilter, refilter
 
 Snapshot = Callable[[Path], dict[str, bytes]]

@@ -14,13 +14,14 @@ import pytest
 import torch
 from torchvision.models import optical_flow
 
+from redweb_builder.errors import WeightsUnavailable
 from redweb_builder.matching import raft as raft_module
 from redweb_builder.matching.consistency import disparity_of, lands_inside, lands_on, round_trip_error
 from redweb_builder.matching.flow import Dis, load_flow
 from redweb_builder.matching.raft import Raft, for_both_directions
 from redweb_builder.segmentation.segmenters import load_segmenter
 from redweb_builder.types import Flow, Picture, StereoPair
-from redweb_builder.weights import WeightsUnavailable, find_weights
+from redweb_builder.weights import find_weights
 from samples.scenes import Kind, Scene
 
 Render = Callable[..., Scene]

@@ -21,7 +21,7 @@ from cli import main
 from redweb_builder import open_dataset
 from redweb_builder.dataset.decisions import append_decisions, decide
 from redweb_builder.dataset.reader import Dataset
-from redweb_builder.dataset.writer import StoreError
+from redweb_builder.errors import StoreError
 from redweb_builder.export import huggingface, webdataset
 from redweb_builder.export.dataset import WRITERS, export_dataset
 from redweb_builder.export.points import FARTHEST, VIEW_DEGREES, points_of

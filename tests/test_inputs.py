@@ -16,10 +16,11 @@ import pytest
 from PIL import Image
 
 from redweb_builder.config import InputOptions
+from redweb_builder.errors import InputError
 from redweb_builder.inputs import Discovery, discover, read_pair, read_picture
 from redweb_builder.inputs.formats.folders import eye_mark, is_ground_truth
 from redweb_builder.inputs.formats.packed import named_layout
-from redweb_builder.types import InputError, PairSource, Picture
+from redweb_builder.types import PairSource, Picture
 
 WIDTH, HEIGHT = 160, 120
 SHIFT = 6

@@ -15,6 +15,7 @@ from redweb_builder.inputs import discover, read_pair
 from redweb_builder.inputs.formats.films import film_bars, film_frames, film_layout
 from redweb_builder.inputs.layout import Layout
 from redweb_builder.pipeline import Prepared, prepare
+from redweb_builder.rectification.film_order import with_film_orders
 from redweb_builder.types import Picture
 from samples.scenes import Scene
 from tests.test_inputs import over_under, reasons, scene, side_by_side
@@ -148,7 +149,7 @@ def test_one_eye_order_for_a_whole_film(tmp_path: Path, rendered: Callable[..., 
     blank = np.full_like(scene.left, 90)
     told, untold = side_by_side(scene.right, scene.left), side_by_side(blank, blank)
     file = write(tmp_path / "trip.mkv", [frame for frame in (told, untold, told) for _ in range(12)], gop=6)
-    sources = discover(tmp_path, InputOptions(layout="side-by-side", film_rate=2)).sources
+    sources = with_film_orders(discover(tmp_path, InputOptions(layout="side-by-side", film_rate=2)).sources)
     assert file.exists()
     assert len({source.film_order for source in sources}) == 1
     assert (sources[0].film_order or 0) < 0

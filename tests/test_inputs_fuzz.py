@@ -11,8 +11,8 @@ from PIL import Image
 
 from benchmarks.robustness.broken_files import encoded, seeds
 from benchmarks.robustness.fuzz import fuzz, try_file
+from redweb_builder.errors import InputError
 from redweb_builder.inputs import discover, read_pair
-from redweb_builder.types import InputError
 from tests.test_inputs import png, reasons, save_mpo, scene
 
 

@@ -12,9 +12,10 @@ from PIL import Image
 
 from redweb_builder.config import Thresholds
 from redweb_builder.dataset.verdicts import mark_duplicates
+from redweb_builder.errors import InputError
 from redweb_builder.inputs import discover, read_pair
 from redweb_builder.inputs.content.mount import Box, inside_margin, inside_mount
-from redweb_builder.types import InputError, Picture
+from redweb_builder.types import Picture
 from tests.test_inputs import only, reasons, save, save_mpo, scene, side_by_side
 
 WIDTH, HEIGHT = 320, 240

@@ -13,9 +13,10 @@ import pytest
 from PIL import Image
 
 from redweb_builder.config import InputOptions
+from redweb_builder.errors import InputError
 from redweb_builder.inputs import discover, read_pair
 from redweb_builder.inputs.formats.vr180 import Sphere, covered, flat_view
-from redweb_builder.types import InputError, Picture
+from redweb_builder.types import Picture
 from tests.test_inputs import only, reasons, save, scene, side_by_side
 
 GUID = b"0123456789ABCDEF0123456789ABCDEF"

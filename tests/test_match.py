@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 import pytest
 
-from redweb_builder.filters.measurements import textured
 from redweb_builder.labels.confidence import LEAST_PX, TYPICAL, confidence_of, doubt_of, edges
 from redweb_builder.labels.planes import RightView, right_view
 from redweb_builder.labels.refine import refine, surface_and_doubt
@@ -16,6 +15,7 @@ from redweb_builder.matching.consistency import disparity_of, round_trip_error
 from redweb_builder.matching.dis import displacement
 from redweb_builder.matching.flow import Dis
 from redweb_builder.matching.fusion import CONFIRMED_PX, NOWHERE, TEXTURE_PX, Match, best_match, match_rows
+from redweb_builder.matching.texture import textured
 from redweb_builder.rectification.quick_flow import quick_look
 from redweb_builder.types import FloatMap, Flow, Label, Mask, Regions, StereoPair
 from samples.scenes import Kind, Scene

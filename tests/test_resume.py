@@ -16,6 +16,8 @@ import pytest
 
 from redweb_builder import BuildConfig, build, open_dataset
 from redweb_builder.dataset import writer as store_module
+from redweb_builder.errors import StoreError
+from redweb_builder.files import write_atomic
 from samples.scenes import Scene
 
 Render = Callable[..., Scene]
@@ -255,7 +257,7 @@ def test_an_unfinished_data_set_says_so(six: Path, tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(store_module.Store, "finish", killed)
     with pytest.raises(KilledError):
         build(six, tmp_path / "out", QUICK)
-    with pytest.raises(store_module.StoreError, match="not finished"):
+    with pytest.raises(StoreError, match="not finished"):
         open_dataset(tmp_path / "out")
 
 
@@ -273,5 +275,5 @@ def test_writes_are_flushed_before_they_are_renamed(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(os, "fsync", flushed)
     monkeypatch.setattr(Path, "replace", renamed)
-    store_module.write_atomic(tmp_path / "a", b"content")
+    write_atomic(tmp_path / "a", b"content")
     assert order == ["flush", "rename"]

@@ -15,6 +15,7 @@ import segmentation_models_pytorch as smp
 import torch
 from safetensors.torch import save
 
+from redweb_builder.errors import WeightsUnavailable
 from redweb_builder.segmentation.segmenters import (
     ADE20K_CLASSES,
     ADE20K_FAR,
@@ -27,7 +28,6 @@ from redweb_builder.segmentation.segmenters import (
     snapped,
 )
 from redweb_builder.types import BoolMap, Picture
-from redweb_builder.weights import WeightsUnavailable
 from samples.scenes import Scene
 
 Render = Callable[..., Scene]

@@ -23,18 +23,9 @@ from PIL import Image
 
 from redweb_builder.dataset.manifest import SCHEMA, columns_of, source_of
 from redweb_builder.dataset.reader import open_dataset
-from redweb_builder.dataset.writer import (
-    FARTHEST,
-    FORMAT,
-    SKY_VALUE,
-    Store,
-    StoreError,
-    decode,
-    encode,
-    png_of_label,
-    read_label,
-    write_atomic,
-)
+from redweb_builder.dataset.writer import FARTHEST, FORMAT, SKY_VALUE, Store, decode, encode, png_of_label, read_label
+from redweb_builder.errors import StoreError
+from redweb_builder.files import write_atomic
 from redweb_builder.types import Label, Mask, PairSource, Picture
 
 IDENTITY = {"method": 1, "flow": "dis", "max_side": 768, "thresholds": {"max_vertical": 0.1}}

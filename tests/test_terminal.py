@@ -105,7 +105,16 @@ def start(command: list[str], folder: Path, terminal: Terminal) -> subprocess.Po
     """Another process on the terminal."""
     environment = os.environ | {"TERM": "xterm"}
     inner = terminal.inner
-    return subprocess.Popen(command, cwd=folder, env=environment, stdin=inner, stdout=inner, stderr=inner)
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdin=inner,
+        stdout=inner,
+        stderr=inner,
+        # A shell's background jobs ignore SIGINT and hand that on to theirs, unlike a person's terminal.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
 
 
 Run = Callable[..., Shown]

@@ -20,7 +20,8 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import nn
 
-from redweb_builder.dataset.writer import write_atomic
+from redweb_builder.errors import UserError
+from redweb_builder.files import write_atomic
 from trainer.models.eigen import EigenConfig, MetricNetwork
 from trainer.models.eigen import build as build_metric
 from trainer.models.rednet import RedNet, RedNetConfig
@@ -28,7 +29,7 @@ from trainer.models.rednet import RedNet, RedNetConfig
 FORMAT = "redweb-trainer/1"
 
 
-class CheckpointError(Exception):
+class CheckpointError(UserError):
     """A checkpoint cannot be used as asked; str() says why and what to do."""
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from redweb_builder.config import DEVICES
+from redweb_builder.errors import SettingsError
 
 LOSS_NAMES = ("ranking", "improved-ranking", "structure-guided", "ssi", "ssi-trimmed", "l2")
 MODELS = ("rednet", "eigen")
@@ -69,7 +70,7 @@ class TrainConfig:
     workers: int = min(4, os.cpu_count() or 1)
 
     def __post_init__(self) -> None:
-        """Raise ValueError, with what is allowed, on a setting out of range."""
+        """Raise SettingsError, with what is allowed, on a setting out of range."""
         for name, allowed in (
             ("model", MODELS),
             ("loss", (*LOSS_NAMES, "cross-entropy")),  # the last is train-segmenter's
@@ -78,29 +79,29 @@ class TrainConfig:
             ("device", DEVICES),
         ):
             if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} {getattr(self, name)!r}: must be one of {', '.join(allowed)}")
+                raise SettingsError(f"{name} {getattr(self, name)!r}: must be one of {', '.join(allowed)}")
         own = {"rednet": ("loss", "encoder", "size", "l2_epochs"), "eigen": ("backbone", "joint", "fine_epochs")}
         foreign = [name for model, names in own.items() if model != self.model for name in names]
         for name in foreign:
             if getattr(self, name) != getattr(type(self), name):
-                raise ValueError(f"{name} {getattr(self, name)}: is no setting of model {self.model}")
+                raise SettingsError(f"{name} {getattr(self, name)}: is no setting of model {self.model}")
         if self.backbone and (self.joint or self.fine_epochs):
-            raise ValueError("joint, fine_epochs: are of the paper's network; one with a backbone has one phase")
+            raise SettingsError("joint, fine_epochs: are of the paper's network; one with a backbone has one phase")
         if self.size < 64 or self.size % STRIDE:
-            raise ValueError(f"size {self.size}: must be a multiple of {STRIDE}, at least 64 px")
+            raise SettingsError(f"size {self.size}: must be a multiple of {STRIDE}, at least 64 px")
         for name in ("batch", "accumulate", "epochs", "pairs", "validations"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} {getattr(self, name)}: must be at least 1")
+                raise SettingsError(f"{name} {getattr(self, name)}: must be at least 1")
         for name in ("l2_epochs", "fine_epochs", "weight_decay", "workers", "seed"):
             if getattr(self, name) < 0:
-                raise ValueError(f"{name} {getattr(self, name)}: must not be negative")
+                raise SettingsError(f"{name} {getattr(self, name)}: must not be negative")
         for name in ("learning_rate", "clip"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"{name} {getattr(self, name)}: must be above 0")
+                raise SettingsError(f"{name} {getattr(self, name)}: must be above 0")
         if not 0 <= self.ema < 1 or not 0 <= self.validation < 1:
-            raise ValueError(f"ema {self.ema} and validation {self.validation}: must be from 0 to below 1")
+            raise SettingsError(f"ema {self.ema} and validation {self.validation}: must be from 0 to below 1")
         if self.batch % self.accumulate:
-            raise ValueError(f"batch {self.batch}: must be a multiple of accumulate {self.accumulate}")
+            raise SettingsError(f"batch {self.batch}: must be a multiple of accumulate {self.accumulate}")
 
     def identity(self) -> dict[str, Any]:
         """What a resumed run must share with the one it goes on with, as plain data."""
@@ -109,7 +110,7 @@ class TrainConfig:
 
 
 def preset(model: str, backbone: str | None = None) -> TrainConfig:
-    """Where the settings of a model start from. Raises ValueError for an unknown model.
+    """Where the settings of a model start from. Raises SettingsError for an unknown model.
 
     Those of "eigen" fit the 795 labelled frames of NYU Depth v2, with which the README's figures were made. The paper's
     2 million samples coarse and 1.5 million fine, from 120,000 frames, are 17 and 13 epochs of those.
@@ -136,14 +137,14 @@ SEGMENTER = TrainConfig(
 
 
 def weighted_path(text: str) -> tuple[Path, float]:
-    """ "PATH" or "PATH=WEIGHT" -> path and weight (1 without one). Raises ValueError for a weight that is none."""
+    """ "PATH" or "PATH=WEIGHT" -> path and weight (1 without one). Raises SettingsError for a weight that is none."""
     path, equals, weight = text.rpartition("=")
     if not equals or Path(text).exists():
         return Path(text), 1.0
     try:
         value = float(weight)
     except ValueError as error:
-        raise ValueError(f"--data {text}: the weight after = must be a number") from error
+        raise SettingsError(f"--data {text}: the weight after = must be a number") from error
     if not value > 0:
-        raise ValueError(f"--data {text}: the weight must be above 0")
+        raise SettingsError(f"--data {text}: the weight must be above 0")
     return Path(path), value

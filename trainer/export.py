@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from redweb_builder.dataset.writer import write_atomic
+from redweb_builder.errors import UserError
+from redweb_builder.files import write_atomic
 from trainer.checkpoint import load_network, read_header, save_network, weights_file
 from trainer.config import NETWORK_FORMATS
 from trainer.eigen_geometry import CROP
@@ -27,7 +28,7 @@ CHECKED_SIZES = ((2, 160, 224), (1, 96, 131))  # none is the size it was traced 
 TOLERANCE = 1e-3  # of the spread of the depth
 
 
-class ExportError(Exception):
+class ExportError(UserError):
     """A checkpoint cannot be exported as asked, or what came out differs; str() says what to do."""
 
 

@@ -13,11 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from redweb_builder.dataset.writer import write_atomic
+from redweb_builder.errors import InputError
+from redweb_builder.files import write_atomic
 from redweb_builder.inputs.formats import films
 from redweb_builder.inputs.picture import EXTENSIONS, read_picture
 from redweb_builder.inspect.colour import disparity_picture
-from redweb_builder.types import FloatMap, InputError, Picture
+from redweb_builder.types import FloatMap, Picture
 from trainer.checkpoint import load_network, read_header, weights_file
 from trainer.config import TrainConfig
 from trainer.data.eigen_transforms import Warp, apply_warp

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from redweb_builder.errors import UserError
 from redweb_builder.types import BoolMap, FloatMap, Picture
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # of typing itself only from Python 3.11 on
 
 
-class DataError(Exception):
+class DataError(UserError):
     """A data set cannot be used as asked; str() says which file and what to do, for people."""
 
 

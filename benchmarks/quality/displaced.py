@@ -17,11 +17,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from redweb_builder.errors import InputError
 from redweb_builder.inputs.discover import discover
 from redweb_builder.inputs.read import read_pair
-from redweb_builder.matching.dis import confirmed_share, one_opencv_thread
+from redweb_builder.matching.dis import confirmed_share
+from redweb_builder.process import one_opencv_thread
 from redweb_builder.rectification.quick_flow import SIDE, both_ways, quick_look
-from redweb_builder.types import InputError, Picture
+from redweb_builder.types import Picture
 
 SHARES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 

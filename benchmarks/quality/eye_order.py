@@ -13,12 +13,12 @@ from pathlib import Path
 import click
 import numpy as np
 
+from redweb_builder.errors import InputError
 from redweb_builder.inputs.discover import discover
 from redweb_builder.inputs.read import read_pair
-from redweb_builder.matching.dis import one_opencv_thread
+from redweb_builder.process import one_opencv_thread
 from redweb_builder.rectification.eye_order import SWAPPED, eye_order
 from redweb_builder.rectification.quick_flow import quick_look
-from redweb_builder.types import InputError
 
 
 @click.command()

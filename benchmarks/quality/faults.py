@@ -27,14 +27,15 @@ from rich.table import Table
 
 from redweb_builder.config import BuildConfig
 from redweb_builder.device import choose_device
+from redweb_builder.errors import InputError
 from redweb_builder.filters.checks import checks
 from redweb_builder.inputs.discover import discover
 from redweb_builder.inputs.read import read_pair
-from redweb_builder.matching.dis import one_opencv_thread
 from redweb_builder.matching.flow import load_flow
 from redweb_builder.pipeline import Models, Outcome, conclude, prepare, see
+from redweb_builder.process import one_opencv_thread
 from redweb_builder.segmentation.segmenters import load_segmenter
-from redweb_builder.types import InputError, PairSource, Picture, StereoPair
+from redweb_builder.types import PairSource, Picture, StereoPair
 
 Views = tuple[Picture, Picture]
 MAX_SIDE = 512

@@ -31,9 +31,9 @@ from benchmarks.quality.segmentation import TeacherSegmenter
 from redweb_builder.config import BuildConfig
 from redweb_builder.device import choose_device
 from redweb_builder.matching.consistency import disparity_of, round_trip_error
-from redweb_builder.matching.dis import one_opencv_thread
 from redweb_builder.matching.flow import load_flow
 from redweb_builder.pipeline import Models, Outcome, Seen, conclude, prepare, see
+from redweb_builder.process import one_opencv_thread
 from redweb_builder.segmentation.segmenters import load_segmenter
 from redweb_builder.types import BoolMap, FloatMap, Mask
 

@@ -29,9 +29,9 @@ from benchmarks.quality.label_quality import MAX_SIDE, wkdr
 from redweb_builder.config import BuildConfig
 from redweb_builder.device import choose_device
 from redweb_builder.inputs.picture import read_picture
-from redweb_builder.matching.dis import one_opencv_thread
 from redweb_builder.matching.flow import load_flow
 from redweb_builder.pipeline import Models, Outcome, conclude, prepare, see
+from redweb_builder.process import one_opencv_thread
 from redweb_builder.rectification.alignment import WITH_KEYSTONE, _confirmed_points, _fit
 from redweb_builder.rectification.quick_flow import quick_look
 from redweb_builder.segmentation.segmenters import load_segmenter

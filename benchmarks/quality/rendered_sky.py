@@ -19,9 +19,9 @@ from rich.table import Table
 
 from redweb_builder.config import BuildConfig
 from redweb_builder.device import choose_device
-from redweb_builder.matching.dis import one_opencv_thread
 from redweb_builder.matching.flow import load_flow
 from redweb_builder.pipeline import Models, Outcome, conclude, prepare, see
+from redweb_builder.process import one_opencv_thread
 from redweb_builder.segmentation.segmenters import load_segmenter
 from redweb_builder.types import Label, Mask, PairSource
 from samples.generate import jpeg

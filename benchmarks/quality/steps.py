@@ -27,10 +27,10 @@ from redweb_builder.labels import confidence, refine
 from redweb_builder.labels import planes as surfaces
 from redweb_builder.labels.planes import RightView
 from redweb_builder.labels.refine import surface_and_doubt
-from redweb_builder.matching.dis import one_opencv_thread
 from redweb_builder.matching.flow import load_flow
 from redweb_builder.matching.fusion import NOWHERE, Match
 from redweb_builder.pipeline import Models, Outcome, conclude, prepare, see
+from redweb_builder.process import one_opencv_thread
 from redweb_builder.segmentation.segmenters import load_segmenter
 from redweb_builder.types import BoolMap, FloatMap, Flow, Mask, Picture, StereoPair
 

@@ -25,8 +25,8 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks.robustness.broken_files import Change, broken, changes, seeds, with_right_checksums
+from redweb_builder.errors import InputError
 from redweb_builder.inputs import discover, read_pair
-from redweb_builder.types import InputError
 
 BATCH = 2_000
 MEMORY = 4 << 30

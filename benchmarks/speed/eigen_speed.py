@@ -23,7 +23,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from redweb_builder.device import choose_device, keep_freed_memory
+from redweb_builder.device import choose_device
+from redweb_builder.process import keep_freed_memory
 from trainer.config import TrainConfig, preset
 from trainer.eigen_geometry import CROP, MAP
 from trainer.train import train_metric_depth

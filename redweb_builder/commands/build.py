@@ -78,7 +78,7 @@ def build_redweb(
         config = BuildConfig(thresholds=PRESETS[preset], inputs=inputs, **settings)
         with console.BuildDisplay() as display:  # first: importing the networks' libraries takes seconds
             from redweb_builder.builder import build
-            from redweb_builder.device import keep_freed_memory
+            from redweb_builder.process import keep_freed_memory
 
             keep_freed_memory()
             summary = build(stereo_dir, out, config, overwrite=overwrite, watch=display.show)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import getpass
+import tempfile
+import traceback
 import webbrowser
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,6 +20,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from redweb_builder.commands.status_line import StatusLine
+from redweb_builder.errors import SettingsError, UserError
 from redweb_builder.progress import PAIRS, Progress
 
 if TYPE_CHECKING:
@@ -26,27 +29,44 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 GOES_ON = "The same command goes on from here."
 NOTHING_KEPT = 3
+BUG = 70  # EX_SOFTWARE of sysexits.h
 
 
 @contextmanager
 def errors_for_people() -> Iterator[None]:
-    """Foreseen errors become one line and exit status 1, an interrupt status 130; neither shows a traceback."""
-    from redweb_builder.dataset.writer import StoreError
-    from redweb_builder.weights import WeightsUnavailable
+    """Errors that are for people become one line and exit status 1, an interrupt status 130; neither shows a traceback.
 
+    Anything else is a bug: its traceback goes to a file, which is named, and the exit status is 70.
+    """
     try:
         yield
     except KeyboardInterrupt as interrupt:  # whoever raises it on may say what is done already
         click.echo(f"\nInterrupted. {interrupt or GOES_ON}", err=True)
         raise SystemExit(INTERRUPTED) from None
-    except (StoreError, WeightsUnavailable, FileNotFoundError, NotADirectoryError, ValueError) as error:
+    except (click.ClickException, click.exceptions.Exit, click.Abort):
+        raise
+    except UserError as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            told = "no space left on the disk; free some and give the same command again: it goes on from here"
+            message = "no space left on the disk; free some and give the same command again: it goes on from here"
         else:
-            told = f"{error.strerror or error}: {error.filename or ''}"
-        raise click.ClickException(told) from error
+            message = f"{error.strerror or error}: {error.filename or ''}"
+        raise click.ClickException(message) from error
+    except Exception as error:
+        click.echo(
+            f"Error: a bug in redweb-builder ({type(error).__name__}: {error}). Its traceback is in {_bug_log()}; "
+            "please report it with the command that you gave.",
+            err=True,
+        )
+        raise SystemExit(BUG) from error
+
+
+def _bug_log() -> Path:
+    """A new file in the system's folder for temporary files, with the traceback of the error that is handled."""
+    with tempfile.NamedTemporaryFile("w", prefix="redweb-bug-", suffix=".log", delete=False) as file:
+        file.write(traceback.format_exc())
+    return Path(file.name)
 
 
 class BuildDisplay:
@@ -140,7 +160,7 @@ def review(dataset: Path, reviewer: str | None, source: Path | None, port: int, 
     try:
         from redweb_builder.review.server import serve
     except ModuleNotFoundError as error:
-        raise ValueError(f"the review page needs {error.name}: pip install 'redweb-builder[review]'") from error
+        raise SettingsError(f"the review page needs {error.name}: pip install 'redweb-builder[review]'") from error
     from redweb_builder.review.session import Session
 
     session = Session(dataset, reviewer or _user_name(), source)
@@ -162,7 +182,7 @@ def _user_name() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError) as error:  # a container that knows no name for the user's number
-        raise ValueError("this machine has no name for you: give one by --reviewer") from error
+        raise SettingsError("this machine has no name for you: give one by --reviewer") from error
 
 
 def print_decisions(dataset: Path, files: Sequence[Path]) -> None:

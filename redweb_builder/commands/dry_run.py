@@ -12,13 +12,16 @@ from rich.progress import track
 from rich.table import Table
 
 from redweb_builder.config import InputOptions
+from redweb_builder.dataset.writer import is_data_set
+from redweb_builder.errors import InputError
 from redweb_builder.inputs.discover import discover
 from redweb_builder.inputs.picture import read_header
 from redweb_builder.inputs.read import read_pair
-from redweb_builder.matching.dis import one_opencv_thread
+from redweb_builder.process import one_opencv_thread
 from redweb_builder.rectification.eye_order import eye_order, is_exchanged
+from redweb_builder.rectification.film_order import with_film_orders
 from redweb_builder.rectification.quick_flow import SIDE, quick_look
-from redweb_builder.types import InputError, LeftOut, PairSource
+from redweb_builder.types import LeftOut, PairSource
 
 COLUMNS = ("file", "form", "eyes", "size", "told", "how, or why not")
 WIDE = 1000  # columns where the output is no terminal: nothing is folded
@@ -33,8 +36,13 @@ def print_dry_run(stereo_dir: Path, options: InputOptions, ask_eyes: bool = True
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=WIDE)
-    found = discover(stereo_dir, options)
-    sources = track(found.sources, "looking at eyes", transient=True, disable=not (console.is_terminal and ask_eyes))
+    found = discover(stereo_dir, options, skip=is_data_set)
+    sources = track(
+        with_film_orders(found.sources),
+        "looking at eyes",
+        transient=True,
+        disable=not (console.is_terminal and ask_eyes),
+    )
     with one_opencv_thread():
         rows = list(_pairs(sources, stereo_dir, ask_eyes))
     rows += [_left_out_row(one, stereo_dir) for one in found.left_out]

@@ -10,7 +10,7 @@ from importlib import import_module
 
 import click
 
-from redweb_builder import __version__
+from redweb_builder.version import __version__
 
 COMMANDS = {  # name -> module:function, in the order of --help
     "build-redweb": "redweb_builder.commands.build:build_redweb",

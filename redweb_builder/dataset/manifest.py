@@ -2,7 +2,7 @@
 
 The same columns in the same order in every data set; a value that does not apply is null. `status` is "kept",
 "rejected" or "left-out"; of the latter two, `stage`, `reason`, `value`, `threshold` and `detail` say why. Paths are
-relative to the input folder. What each measurement is, measure.py says; limits on them stand in config.Thresholds.
+relative to the input folder. What each measurement is, criteria.py says; limits on them stand in config.Thresholds.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from redweb_builder import criteria
 from redweb_builder.types import PairSource
 
 _TEXT = ("key", "left", "right", "layout", "rule", "status", "stage", "reason", "detail", "flow", "segmenter")
@@ -21,29 +22,7 @@ _SOURCE_TEXT = ("source_sha256", "perceptual_hash", "crop", "film_crops")
 _FLAGS = ("right_first", "guessed", "eyes_exchanged", "aligned")
 _SIZES = ("width", "height", "source_width", "source_height")
 _VERDICT = ("value", "threshold", "quality", "margin", "film_time_s", "vr_fov")
-MEASUREMENTS = (
-    "texture",
-    "agreement",
-    "vertical",
-    "range_px",
-    "median_px",
-    "photometric",
-    "exposure",
-    "sharpness",
-    "sky_share",
-    "far_share",
-    "sky_order",
-    "far_order",
-    "coverage",
-    "labelled",
-    "eye_order",
-    "align_shift_px",
-    "align_roll_deg",
-    "align_zoom_percent",
-    "align_keystone",
-    "align_before_px",
-    "align_after_px",
-)
+MEASUREMENTS = tuple(measurement.name for measurement in criteria.MEASUREMENTS)
 
 SCHEMA = pa.schema(
     [(name, pa.string()) for name in (*_TEXT, *_SOURCE_TEXT)]

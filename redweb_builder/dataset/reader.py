@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from redweb_builder.dataset.decisions import FILE, as_decided, read_decisions
-from redweb_builder.dataset.writer import StoreError, home_of, image_of, read_label
+from redweb_builder.dataset.writer import home_of, image_of, read_label
+from redweb_builder.errors import StoreError
 from redweb_builder.types import FloatMap, Picture
 
 

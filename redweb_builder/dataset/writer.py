@@ -32,6 +32,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from redweb_builder.dataset.manifest import SCHEMA
+from redweb_builder.errors import StoreError
+from redweb_builder.files import write_atomic
 from redweb_builder.types import FloatMap, Label, Mask, Picture
 
 FORMAT = "redweb-builder/1"
@@ -40,10 +42,6 @@ SKY_VALUE = 65535
 FARTHEST = 65534  # the farthest value that is not sky
 FOLDERS = ("Imgs", "RDs", "masks", "confidence")
 RETRIED = ("unreadable",)  # a disk that was away is no verdict: the next build tries these again
-
-
-class StoreError(Exception):
-    """The output folder cannot be used as asked; str() says why and what to do."""
 
 
 # ---- codec ------------------------------------------------------------------------------------------------------
@@ -116,20 +114,6 @@ def _saved(image: Image.Image, form: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, form, **options)
     return buffer.getvalue()
-
-
-def write_atomic(path: Path, content: bytes) -> None:
-    """All of the file or none of it, also after a crash: written to .part, flushed to the disk, renamed."""
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
 
 
 # ---- one data set folder ----------------------------------------------------------------------------------------

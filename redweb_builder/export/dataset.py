@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from redweb_builder.dataset.reader import Dataset
-from redweb_builder.dataset.writer import StoreError
+from redweb_builder.errors import StoreError
 from redweb_builder.export.huggingface import write_huggingface
 from redweb_builder.export.points import write_points
 from redweb_builder.export.redweb_v1 import write_redweb_v1

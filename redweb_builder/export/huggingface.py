@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from redweb_builder import __version__
 from redweb_builder.dataset.decisions import STAGE
 from redweb_builder.dataset.manifest import MEASUREMENTS, SCHEMA
 from redweb_builder.dataset.reader import Dataset
@@ -25,6 +24,7 @@ from redweb_builder.dataset.writer import label_text, read_build
 from redweb_builder.export.stored import maps_of
 from redweb_builder.filters.checks import checks
 from redweb_builder.inspect.wording import told_limit, told_value, wording
+from redweb_builder.version import __version__
 
 FILE_SAMPLES = 500  # a Parquet file; some 500 MB at 768 px
 GROUP = 50  # samples in memory at a time, and a row group of the file

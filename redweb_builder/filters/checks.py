@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from redweb_builder.config import Thresholds
+from redweb_builder.criteria import CRITERIA
 from redweb_builder.types import Rejection
 
 
@@ -30,19 +31,11 @@ class Check:
 
 def checks(thresholds: Thresholds) -> list[Check]:
     """The checks that are on, causes before their consequences: the first that fails names the reason."""
-    every = [
-        ("textureless", "texture", thresholds.min_texture, True),
-        ("blurred-eye", "sharpness", thresholds.min_sharpness, True),
-        ("not-stereo", "agreement", thresholds.min_agreement, True),
-        ("no-parallax", "range_px", thresholds.min_range_px, True),
-        ("vertical", "vertical", thresholds.max_vertical, False),
-        ("exposure", "exposure", thresholds.max_exposure, False),
-        ("photometric", "photometric", thresholds.max_photometric, False),
-        ("eyes-swapped", "eye_order", thresholds.min_eye_order, True),
-        ("sky-order", "sky_order", thresholds.max_sky_order, False),
-        ("far-order", "far_order", thresholds.max_far_order, False),
+    return [
+        Check(one.reason, one.measurement, limit, one.at_least)
+        for one in CRITERIA
+        if (limit := getattr(thresholds, one.threshold)) is not None
     ]
-    return [Check(reason, name, limit, at_least) for reason, name, limit, at_least in every if limit is not None]
 
 
 def judge(measurements: Mapping[str, float], thresholds: Thresholds) -> Rejection | None:

@@ -10,11 +10,10 @@ import cv2
 import numpy as np
 
 from redweb_builder.matching.consistency import disparity_of, sample
+from redweb_builder.matching.texture import textured
 from redweb_builder.types import BoolMap, FloatMap, Flow, Label, Mask, Picture, Regions, StereoPair
 
 TOLERANCE_PX = 2.0
-TEXTURE_LEVELS = 12  # grey levels; less is noise
-TEXTURED_PX = 5  # window
 MIN_SHARE = 0.005  # a region smaller than this share of the picture is no ground for a measurement
 
 
@@ -55,17 +54,6 @@ def measure(
 def texture(picture: Picture) -> float:
     """Share of pixels that give matching something to go by."""
     return float(textured(picture).mean())
-
-
-def textured(picture: Picture, window_px: int = TEXTURED_PX) -> BoolMap:
-    """HxW bool: pixels whose square neighbourhood spans more than TEXTURE_LEVELS grey levels."""
-    return np.asarray(contrast(picture, window_px) > TEXTURE_LEVELS)
-
-
-def contrast(picture: Picture, window_px: int) -> Picture:
-    """HxW uint8: how many grey levels each pixel's square neighbourhood spans."""
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    return np.asarray(cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, np.ones((window_px, window_px), np.uint8)), np.uint8)
 
 
 def agreement(error: FloatMap, sky: BoolMap) -> float:

@@ -6,12 +6,13 @@ import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from hashlib import blake2b
 from pathlib import Path, PurePath
 from typing import Any
 
 from redweb_builder.config import InputOptions
+from redweb_builder.errors import InputError, InputNotFound
 from redweb_builder.inputs.content.agreement import AGREEMENT, agreement
 from redweb_builder.inputs.formats import films
 from redweb_builder.inputs.formats.folders import TwoFiles, is_ground_truth, pair_files
@@ -20,8 +21,7 @@ from redweb_builder.inputs.formats.packed import forced_layout, named_layout
 from redweb_builder.inputs.layout import Layout, NotPair
 from redweb_builder.inputs.picture import EXTENSIONS, heif_is_readable, read_picture
 from redweb_builder.inputs.walk import files_below
-from redweb_builder.rectification.film_order import film_order
-from redweb_builder.types import InputError, LeftOut, PairSource
+from redweb_builder.types import LeftOut, PairSource
 
 _HEIC = (".heic", ".heif", ".hif")
 _KEY_LENGTH = 80
@@ -40,23 +40,27 @@ class Discovery:
 
 
 def discover(
-    root: Path, options: InputOptions | None = None, watch: Callable[[PurePath], None] = lambda file: None
+    root: Path,
+    options: InputOptions | None = None,
+    watch: Callable[[PurePath], None] = lambda file: None,
+    skip: Callable[[Path], bool] = lambda folder: False,
 ) -> Discovery:
     """Find every stereo pair in a file or below a folder.
 
     root: a folder, or one file that holds both eyes. Symbolic links are followed, but no folder is entered twice.
-    Hidden files and folders, data sets that this program built, files that are no pictures, and ground truth (disp*,
+    Hidden files and folders, files that are no pictures, and ground truth (disp*,
     mask*, ...) are passed over silently; every other picture or film is part of a pair or is listed in `left_out` with
     a reason: "one-eye", "ambiguous", "other-view", "grey-copy", "single", "not-a-photograph", "anaglyph", "interlaced",
     "panorama", "collage", "unsupported", or one of open_picture's. A picture is opened only where no name rule explains
     it; of a film the key frames are looked at. watch: called with each file, relative to `root`, before it is asked.
-    Raises FileNotFoundError when there is nothing at `root`.
+    skip: folders, absolute, that are passed over with all that they hold, such as data sets that were built.
+    Raises InputNotFound when there is nothing at `root`.
     """
     if not root.exists():
-        raise FileNotFoundError(f"{root}: there is no such file or folder; give the folder that holds the photographs")
+        raise InputNotFound(f"{root}: there is no such file or folder; give the folder that holds the photographs")
     options = options or InputOptions()
     left_out: list[LeftOut] = []
-    files, base = (files_below(root, left_out), root) if root.is_dir() else ([root], root.parent)
+    files, base = (files_below(root, left_out, skip), root) if root.is_dir() else ([root], root.parent)
     inside = len(str(base / "x")) - 1
     pictures: list[PurePath] = []
     moving: list[PurePath] = []
@@ -180,7 +184,7 @@ def _film(base: Path, what: TwoFiles | PurePath, options: InputOptions) -> Found
         return
     bars = [films.film_bars(file) for file in files]
     crops = bars[0], bars[-1]
-    frames = [
+    yield from (
         PairSource(
             _key(base, f"{name} c{frame.clip:03d} t{frame.time:09.3f}", *parts),
             files[0],
@@ -191,10 +195,6 @@ def _film(base: Path, what: TwoFiles | PurePath, options: InputOptions) -> Found
             fov=options.vr_fov,
         )
         for frame in films.film_frames(files[0], options.film_rate)
-    ]
-    order = film_order(frames)
-    yield from (
-        replace(frame, film_order=order, rule=f"{frame.rule}, film's eye order {order:+.2f}") for frame in frames
     )
 
 

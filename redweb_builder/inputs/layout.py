@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from redweb_builder.config import PACKED
+
+LAYOUTS = ("files", *PACKED, "mpo", "spatial", "vr180", "vr180-side-by-side", "vr180-over-under")
+
 
 @dataclass(frozen=True)
 class Layout:

@@ -18,7 +18,8 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageFile
 
-from redweb_builder.types import InputError, Picture
+from redweb_builder.errors import InputError
+from redweb_builder.types import Picture
 
 EXTENSIONS = frozenset(
     (

@@ -9,6 +9,7 @@ from hashlib import sha256
 import cv2
 import numpy as np
 
+from redweb_builder.errors import InputError
 from redweb_builder.inputs.content.mount import Box, inside_margin, inside_mount
 from redweb_builder.inputs.content.refuse import is_sphere
 from redweb_builder.inputs.formats.films import read_frame
@@ -16,8 +17,9 @@ from redweb_builder.inputs.formats.heic import read_spatial
 from redweb_builder.inputs.formats.mpo import read_mpo
 from redweb_builder.inputs.formats.packed import split
 from redweb_builder.inputs.formats.vr180 import Sphere, covered, flat_view, main_xmp, right_eye
+from redweb_builder.inputs.layout import LAYOUTS
 from redweb_builder.inputs.picture import MIN_SIDE, open_picture, read_header, read_picture
-from redweb_builder.types import LAYOUTS, InputError, PairSource, Picture, StereoPair
+from redweb_builder.types import PairSource, Picture, StereoPair
 
 CROP_SHARE = 0.10
 ASPECT_SHARE = 0.02

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
-from redweb_builder.dataset.writer import is_data_set
 from redweb_builder.inputs.picture import EXTENSIONS
 from redweb_builder.types import LeftOut
 
 
-def files_below(root: Path, left_out: list[LeftOut]) -> list[Path]:
-    """Every visible file below `root`, sorted; links to folders are entered last, so that real places go first."""
+def files_below(root: Path, left_out: list[LeftOut], skip: Callable[[Path], bool]) -> list[Path]:
+    """Every visible file below `root`, sorted; links to folders are entered last, so that real places go first.
+
+    skip: folders below `root` that are passed over. left_out: gets what cannot be read.
+    """
     files: list[Path] = []
     entered: set[tuple[int, int]] = set()
     folders, links = [root], list[Path]()
@@ -24,7 +27,7 @@ def files_below(root: Path, left_out: list[LeftOut]) -> list[Path]:
             entered.add((status.st_dev, status.st_ino))
             with os.scandir(folder) as entries:
                 listing = sorted(entries, key=lambda entry: entry.name)
-            if folder != root and any(entry.name == "build.json" for entry in listing) and is_data_set(folder):
+            if folder != root and skip(folder):
                 continue
         except OSError as error:
             left_out.append(LeftOut(folder, "unreadable", f"the folder cannot be read ({error.strerror})"))

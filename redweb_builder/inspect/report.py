@@ -22,16 +22,18 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from redweb_builder import __version__
 from redweb_builder.dataset.decisions import FILE, STAGE, as_decided, read_decisions
 from redweb_builder.dataset.reader import read_manifest
 from redweb_builder.dataset.verdicts import thresholds_of
-from redweb_builder.dataset.writer import StoreError, home_of, read_build, write_atomic
+from redweb_builder.dataset.writer import home_of, read_build
+from redweb_builder.errors import StoreError
+from redweb_builder.files import write_atomic
 from redweb_builder.filters.checks import Check, checks
 from redweb_builder.inspect.colour import MASK_COLOURS, disparity_colours
 from redweb_builder.inspect.histogram import HEIGHT, WIDTH, Histogram, histogram
 from redweb_builder.inspect.table import NUMBERS, table
 from redweb_builder.inspect.wording import REASONS
+from redweb_builder.version import __version__
 
 STEPS = (  # how far a pair got: the step's name, and the stage of the pairs that it lost
     ("could be read", "read"),

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from redweb_builder.filters.measurements import TEXTURE_LEVELS, contrast
 from redweb_builder.matching.fusion import Match
+from redweb_builder.matching.texture import TEXTURE_LEVELS, contrast
 from redweb_builder.types import BoolMap, FloatMap, Picture
 
 AROUND_PX = 7

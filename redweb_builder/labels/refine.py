@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from redweb_builder.filters.measurements import TEXTURED_PX, textured
 from redweb_builder.labels.confidence import confidence_of, doubt_of
 from redweb_builder.labels.planes import RightView, cut, own_surface, surface_disparity
 from redweb_builder.matching.fusion import Match
+from redweb_builder.matching.texture import TEXTURED_PX, textured
 from redweb_builder.types import BoolMap, FloatMap, Label, Mask, Picture, Regions
 
 SKY, FAR = 0.5, 0.5

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import cv2
 import numpy as np
 
@@ -74,17 +71,6 @@ def confirmed_share(flow: Flow) -> float:
 def _directions(grey: Picture) -> FloatMap:
     gradient = np.stack([cv2.Sobel(grey, cv2.CV_32F, *axis) for axis in ((1, 0), (0, 1))], -1)
     return np.asarray(gradient / (np.linalg.norm(gradient, axis=-1, keepdims=True) + FAINT), np.float32)
-
-
-@contextmanager
-def one_opencv_thread() -> Iterator[None]:
-    """Pairs run side by side; OpenCV's own threads would also make DIS depend on how many cores a machine has."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
 
 
 def dis_estimator(patch_stride: int, iterations: int) -> cv2.DISOpticalFlow:

@@ -13,10 +13,11 @@ from typing import Protocol
 import cv2
 import torch
 
+from redweb_builder.errors import SettingsError, WeightsUnavailable
 from redweb_builder.matching.dis import Displacement, dis_estimator, dis_flow, displacement, surer
 from redweb_builder.matching.raft import Raft
 from redweb_builder.types import Flow, Picture, StereoPair
-from redweb_builder.weights import Weights, WeightsUnavailable
+from redweb_builder.weights import Weights
 
 
 class FlowEstimator(Protocol):
@@ -61,7 +62,7 @@ def load_flow(choice: str, weights: Path | None, device: torch.device) -> tuple[
     """
     if choice == "dis":
         if weights is not None:
-            raise ValueError(f"flow dis needs no weights: leave out {weights}, or name the RAFT that it belongs to")
+            raise SettingsError(f"flow dis needs no weights: leave out {weights}, or name the RAFT that it belongs to")
         return Dis(), "DIS optical flow (OpenCV, built in, no weights)"
     if choice != "auto":
         raft = Raft(choice, weights, device)

@@ -14,11 +14,12 @@ import numpy as np
 from PIL import Image
 
 from redweb_builder.dataset.manifest import source_of
-from redweb_builder.dataset.writer import StoreError, home_of, inside, read_build, read_label
+from redweb_builder.dataset.writer import home_of, inside, read_build, read_label
+from redweb_builder.errors import InputError, StoreError
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.inspect.colour import disparity_picture, mask_picture
 from redweb_builder.inspect.strip import colour_scale
-from redweb_builder.types import FloatMap, InputError, Label, Mask, Picture
+from redweb_builder.types import FloatMap, Label, Mask, Picture
 
 CACHE = ".review"
 CACHE_FILES = 2000  # some 200 MB of pictures of 768 px

@@ -20,10 +20,11 @@ from flask import Flask, Response, abort, jsonify, redirect, render_template, re
 from jinja2 import ChoiceLoader, PackageLoader
 from waitress.server import create_server
 
-from redweb_builder import __version__
-from redweb_builder.dataset.writer import StoreError, image_of
+from redweb_builder.dataset.writer import image_of
+from redweb_builder.errors import SettingsError, StoreError
 from redweb_builder.review.pictures import KINDS, preview_of
 from redweb_builder.review.session import Session
+from redweb_builder.version import __version__
 
 LOOPBACK = "127.0.0.1"
 THREADS = 8
@@ -52,7 +53,7 @@ def serve(session: Session, port: int, tell: Callable[[str], None]) -> None:
     try:
         listening = socket.create_server((LOOPBACK, port))
     except OSError as error:
-        raise ValueError(f"port {port}: {error.strerror}; without --port any that is free is taken") from error
+        raise SettingsError(f"port {port}: {error.strerror}; without --port any that is free is taken") from error
     token, free = secrets.token_urlsafe(24), listening.getsockname()[1]
     app = create_app(session, token, free)
     server = create_server(app, sockets=[listening], threads=THREADS, max_request_body_size=MAX_BODY)

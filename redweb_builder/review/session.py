@@ -24,7 +24,8 @@ from redweb_builder.dataset.decisions import (
 )
 from redweb_builder.dataset.reader import read_manifest
 from redweb_builder.dataset.verdicts import thresholds_of
-from redweb_builder.dataset.writer import StoreError, home_of, image_of
+from redweb_builder.dataset.writer import home_of, image_of
+from redweb_builder.errors import StoreError
 from redweb_builder.export.points import ply, points_of
 from redweb_builder.filters.checks import checks
 from redweb_builder.inspect.table import table

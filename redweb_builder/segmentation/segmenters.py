@@ -16,9 +16,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from redweb_builder.device import autocast
+from redweb_builder.errors import SettingsError, WeightsUnavailable
 from redweb_builder.segmentation.sky_network import MEAN, SKY_BIAS, STD, SkyNetwork, input_size, sky_far_rest
 from redweb_builder.types import FloatMap, Picture, Regions
-from redweb_builder.weights import HUB_TIMEOUT_S, Weights, WeightsUnavailable, sha256_of
+from redweb_builder.weights import HUB_TIMEOUT_S, Weights, sha256_of
 
 # ConvNeXt UPerNet on ADE20K, converted from OpenMMLab's (MIT); smp's SegFormer encoders carry a non-commercial licence.
 DEFAULT_HUB_MODEL = "smp-hub/upernet-convnext-tiny"
@@ -55,7 +56,9 @@ def load_segmenter(choice: str, weights: Path | None, device: torch.device) -> t
     for weights with a choice that takes none.
     """
     if choice in ("none", "builtin") and weights is not None:
-        raise ValueError(f"segmenter {choice} takes no weights: leave out {weights}, or name the network it belongs to")
+        raise SettingsError(
+            f"segmenter {choice} takes no weights: leave out {weights}, or name the network it belongs to"
+        )
     if choice == "none":
         return NoRegions(), "no segmentation: sky and far field stay as the flow left them"
     if choice == "builtin":

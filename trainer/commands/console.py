@@ -27,20 +27,13 @@ PERCENT = ("WKDR", "WHDR", "balanced", "equal", "unequal", "F1", "inverted")
 
 @contextmanager
 def trainer_errors_for_people() -> Iterator[None]:
-    """The trainer's foreseen errors become one line and exit status 1, as the builder's do."""
-    from trainer.checkpoint import CheckpointError
-    from trainer.export import ExportError
-    from trainer.training.loop import TrainingError
-    from trainer.types import DataError
-
+    """As errors_for_people; a device that is too small is told too."""
     with errors_for_people():
         try:
             yield
-        except (CheckpointError, DataError, ExportError, TrainingError) as error:
-            raise click.ClickException(str(error)) from error
         except torch.OutOfMemoryError as error:
-            told = "the device has too little memory: take a smaller --batch or --size, or a larger --accumulate"
-            raise click.ClickException(told) from error
+            message = "the device has too little memory: take a smaller --batch or --size, or a larger --accumulate"
+            raise click.ClickException(message) from error
 
 
 class TrainDisplay:

@@ -117,7 +117,7 @@ def train(model: str, backbone: str | None, data: tuple[str, ...], out: Path, ov
     from trainer.commands.console import print_training, trainer_errors_for_people
 
     with trainer_errors_for_people():
-        from redweb_builder.device import keep_freed_memory
+        from redweb_builder.process import keep_freed_memory
 
         keep_freed_memory()
         given = {name: value for name, value in settings.items() if value is not None}

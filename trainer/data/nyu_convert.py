@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from redweb_builder.dataset.writer import write_atomic
+from redweb_builder.files import write_atomic
 from trainer.data.depth_set import in_metres
 from trainer.data.open import open_data
 from trainer.data.readers.nyu_files import SPLIT

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from redweb_builder.dataset.writer import StoreError, is_data_set
+from redweb_builder.dataset.writer import is_data_set
+from redweb_builder.errors import StoreError
 from trainer.data.depth_set import DepthSet
 from trainer.data.readers.built import RedwebSet
 from trainer.data.readers.hrwsi import Hrwsi

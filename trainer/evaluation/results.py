@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cv2
 
-from redweb_builder.dataset.writer import write_atomic
+from redweb_builder.files import write_atomic
 from redweb_builder.types import Picture
 
 

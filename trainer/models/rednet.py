@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from redweb_builder.errors import SettingsError
 from trainer.config import STRIDE
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -49,14 +50,14 @@ class RedNet(nn.Module):
     std: Tensor
 
     def __init__(self, config: RedNetConfig) -> None:
-        """Random weights; `encoder_weights.load_encoder_weights` fills the encoder. Raises ValueError (encoder)."""
+        """Random weights; `encoder_weights.load_encoder_weights` fills the encoder. Raises SettingsError (encoder)."""
         super().__init__()
         self.config = config
         self.batchnorm_frozen = False
         try:
             self.encoder = smp.encoders.get_encoder(config.encoder, weights=None)
         except (KeyError, RuntimeError) as error:
-            raise ValueError(f"encoder {config.encoder!r}: {error.args[0] if error.args else error}") from error
+            raise SettingsError(f"encoder {config.encoder!r}: {error.args[0] if error.args else error}") from error
         size = sum(parameter.numel() for parameter in self.encoder.parameters())
         channels = config.channels or (LIGHT_CHANNELS if size < SMALL_ENCODER else CHANNELS)
         self.decoder = Decoder(self.encoder.out_channels[-4:], channels)

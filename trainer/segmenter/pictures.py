@@ -18,12 +18,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from redweb_builder.dataset.writer import write_atomic
+from redweb_builder.errors import InputError
+from redweb_builder.files import write_atomic
 from redweb_builder.inputs.discover import discover
 from redweb_builder.inputs.formats.folders import is_ground_truth
 from redweb_builder.inputs.picture import EXTENSIONS, read_picture
 from redweb_builder.inputs.read import read_pair
-from redweb_builder.types import BoolMap, FloatMap, InputError, Picture
+from redweb_builder.types import BoolMap, FloatMap, Picture
 from trainer.config import FOLDS, REGION_KINDS
 from trainer.data.pictures import by_stem, read_grey, read_rgb, same_size
 from trainer.data.readers.nyu import NyuFrames

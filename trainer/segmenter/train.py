@@ -16,7 +16,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
-from redweb_builder.dataset.writer import write_atomic
+from redweb_builder.errors import SettingsError
+from redweb_builder.files import write_atomic
 from redweb_builder.segmentation.sky_network import CLASSES, ENCODER, SkyNetwork, input_size, sky_far_rest
 from trainer.config import REGION_KINDS, SEGMENTER, TrainConfig, weighted_path
 from trainer.data.sample_stream import SampleStream, Source
@@ -64,7 +65,7 @@ def cross_entropy(logits: Tensor, batch: RegionBatch, _: Tensor) -> tuple[Tensor
 
 
 def segmenter_config(**settings: Any) -> TrainConfig:
-    """The settings of a run. settings: of TrainConfig, in place of those of SEGMENTER. Raises ValueError."""
+    """The settings of a run. settings: of TrainConfig, in place of those of SEGMENTER. Raises SettingsError."""
     return replace(SEGMENTER, encoder=ENCODER, **settings)
 
 
@@ -126,10 +127,10 @@ def make_validator(sets: Sequence[RegionSet]) -> Validator:
 
 
 def parse_set(text: str) -> tuple[str, Path, float]:
-    """ "KIND:FOLDER[=WEIGHT]" -> kind, folder and weight. Raises ValueError."""
+    """ "KIND:FOLDER[=WEIGHT]" -> kind, folder and weight. Raises SettingsError."""
     kind, colon, path = text.partition(":")
     if not colon:
-        raise ValueError(f"--data {text}: give KIND:FOLDER, KIND being one of {', '.join(REGION_KINDS)}")
+        raise SettingsError(f"--data {text}: give KIND:FOLDER, KIND being one of {', '.join(REGION_KINDS)}")
     return (kind, *weighted_path(path))
 
 

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from redweb_builder.dataset.writer import write_atomic
+from redweb_builder.files import write_atomic
 from trainer.progress import Progress
 
 

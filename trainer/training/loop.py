@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from redweb_builder.device import choose_device
+from redweb_builder.errors import UserError
 from trainer.config import TrainConfig
 from trainer.data.sample_stream import SampleStream, batch_iterator
 from trainer.losses import RANDOM_COLUMNS, Loss
@@ -34,7 +35,7 @@ PATIENCE = 5  # bad steps in a row before a run stops
 SAVE_EVERY_S = 300.0
 
 
-class TrainingError(Exception):
+class TrainingError(UserError):
     """A run cannot go on; str() says why and what to try."""
 
 

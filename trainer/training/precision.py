@@ -6,15 +6,17 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
+from redweb_builder.errors import SettingsError
+
 
 def chosen_precision(wanted: str, device: torch.device) -> torch.dtype:
     """The number type of the forward pass on a device.
 
-    wanted: "auto" = bf16 where the hardware computes in it, else float32; otherwise as named. Raises ValueError for
+    wanted: "auto" = bf16 where the hardware computes in it, else float32; otherwise as named. Raises SettingsError for
     "fp16" without a CUDA device.
     """
     if wanted == "fp16" and device.type != "cuda":
-        raise ValueError("--precision fp16 needs a CUDA device; take bf16 or float32")
+        raise SettingsError("--precision fp16 needs a CUDA device; take bf16 or float32")
     if wanted != "auto":
         return {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[wanted]
     if device.type == "cuda":

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.optim import AdamW, Optimizer
 
+from redweb_builder.errors import SettingsError
 from trainer.config import TrainConfig
 from trainer.losses import LOSSES, Loss
 from trainer.models.encoder_weights import load_encoder_weights
@@ -54,7 +55,7 @@ class Recipe:
 
 
 def relative_depth(config: TrainConfig) -> Recipe:
-    """The recipe of `python cli.py train`. Raises ValueError (encoder), WeightsUnavailable (a path that is none)."""
+    """The recipe of `python cli.py train`. Raises SettingsError (encoder), WeightsUnavailable (a path that is none)."""
     torch.manual_seed(config.seed)
     model = RedNetConfig(config.encoder, config.channels)
     network = RedNet(model)
@@ -79,11 +80,11 @@ def relative_depth(config: TrainConfig) -> Recipe:
 
 @torch.no_grad()
 def _try_out(network: nn.Module, config: TrainConfig) -> None:
-    """One pass, as some encoders take only pictures of certain sizes. Raises ValueError."""
+    """One pass, as some encoders take only pictures of certain sizes. Raises SettingsError."""
     try:
         network.eval()(torch.zeros(1, 3, config.size, config.size))
     except Exception as error:  # whatever somebody's encoder raises
-        raise ValueError(f"encoder {config.encoder} does not work on {config.size} px crops: {error}") from error
+        raise SettingsError(f"encoder {config.encoder} does not work on {config.size} px crops: {error}") from error
 
 
 def constant(step: int, steps: int) -> float:

@@ -20,10 +20,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from redweb_builder.errors import InputError
 from redweb_builder.inputs.content.mount import inside_margin
 from redweb_builder.inputs.formats.packed import named_layout, on_a_screen, round_view, seen_layout
 from redweb_builder.inputs.layout import Layout, NotPair
-from redweb_builder.types import InputError, Picture
+from redweb_builder.types import Picture
 
 if TYPE_CHECKING:
     import av

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from redweb_builder.errors import InputError
 from redweb_builder.inputs.layout import Layout
 from redweb_builder.inputs.picture import as_rgb, open_picture
-from redweb_builder.types import InputError, Picture
+from redweb_builder.types import Picture
 
 EXTENSIONS = (".heic", ".heif", ".hif")
 

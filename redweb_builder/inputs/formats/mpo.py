@@ -6,11 +6,12 @@ from pathlib import Path
 
 from PIL import Image, ImageFile
 
+from redweb_builder.errors import InputError
 from redweb_builder.inputs.content.agreement import AGREEMENT, agreement
 from redweb_builder.inputs.content.refuse import is_drawing
 from redweb_builder.inputs.layout import Layout, NotPair
 from redweb_builder.inputs.picture import Embedded, header_of, open_picture, orientation_of, read_picture
-from redweb_builder.types import InputError, Picture
+from redweb_builder.types import Picture
 
 _ENTRIES = 0xB002
 _UNSTATED = ("Undefined", "Baseline MP Primary Image")

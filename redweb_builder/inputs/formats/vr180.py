@@ -20,9 +20,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from redweb_builder.errors import InputError
 from redweb_builder.inputs.layout import Layout, NotPair
 from redweb_builder.inputs.picture import Embedded
-from redweb_builder.types import InputError, Picture
+from redweb_builder.types import Picture
 
 _EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 _GUID, _PLACE = 32, 8

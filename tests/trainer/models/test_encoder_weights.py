@@ -8,7 +8,7 @@ import pytest
 import torch
 import torchvision
 
-from redweb_builder.weights import WeightsUnavailable
+from redweb_builder.errors import WeightsUnavailable
 from trainer.models.encoder_weights import load_encoder_weights
 from trainer.models.rednet import RedNet, RedNetConfig
 

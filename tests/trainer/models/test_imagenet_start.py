@@ -10,7 +10,7 @@ import torch
 import torchvision
 from torch import nn
 
-from redweb_builder.weights import WeightsUnavailable
+from redweb_builder.errors import WeightsUnavailable
 from trainer.models.eigen import Coarse
 from trainer.models.imagenet_start import imagenet_start
 

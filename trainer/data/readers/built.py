@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from redweb_builder.dataset.reader import open_dataset
-from redweb_builder.dataset.writer import StoreError
+from redweb_builder.errors import StoreError
 from redweb_builder.types import Mask
 from trainer.data.depth_set import DepthSetBase
 from trainer.types import DataError, DepthSample
