@@ -19,7 +19,7 @@ from PIL import Image
 
 from redweb_builder.config import BuildConfig
 from redweb_builder.dataset.manifest import columns_of
-from redweb_builder.dataset.verdicts import DUPLICATE, judged, thresholds_of
+from redweb_builder.dataset.verdicts import DUPLICATE, judge_all, thresholds_of
 from redweb_builder.dataset.writer import FORMAT, Store, is_data_set
 from redweb_builder.device import choose_device
 from redweb_builder.engines import FAILED, run_local
@@ -37,7 +37,6 @@ from redweb_builder.segmentation.segmenters import load_segmenter
 from redweb_builder.types import PairSource
 
 METHOD = 8  # raised when the method changes what a label is: two methods are never mixed in one folder
-GRID_ROWS = 40
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ def build(
         failures = _label_pairs(sources, models, config, store, stereo_dir, progress)
         store.write_errors(failures)
         progress.enter("comparing pictures for duplicates")
-        rows = _settled(store, found, config, stereo_dir)
+        rows = final_rows(store, found, config, stereo_dir)
         counts = Counter(row["status"] for row in rows)
         duplicates = sum(row["reason"] == DUPLICATE for row in rows)
         progress.counts = Counter(
@@ -126,7 +125,7 @@ def build(
             },
         )
         progress.enter("drawing the grid and the report")
-        write_grid(out, rows=GRID_ROWS)
+        write_grid(out)
         write_report(out)
     return Summary(
         out=out,
@@ -212,7 +211,7 @@ def _finish(outcome: Outcome, store: Store, config: BuildConfig, models: Models,
             "crop": evidence.pair.crop,
             "source_sha256": evidence.pair.digest,
             "perceptual_hash": str(imagehash.phash(Image.fromarray(evidence.pair.left))),
-            "eyes_exchanged": prepared.exchanged,
+            "eyes_exchanged": prepared.eyes_swapped,
             "aligned": not prepared.alignment.is_identity,
             "quality": _plain(quality(evidence.measurements)),
             "margin": _plain(margin(evidence.measurements, config.thresholds)),
@@ -238,10 +237,10 @@ def _plain(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(f"{value:.9g}")
 
 
-def _settled(store: Store, found: Discovery, config: BuildConfig, stereo_dir: Path) -> list[dict[str, Any]]:
+def final_rows(store: Store, found: Discovery, config: BuildConfig, stereo_dir: Path) -> list[dict[str, Any]]:
     """The manifest's rows: journal records judged as one set, then the files that are in no pair."""
-    rows = judged([store.records[key] for key in sorted(store.records)], config.thresholds)
-    store.settle(
+    rows = judge_all([store.records[key] for key in sorted(store.records)], config.thresholds)
+    store.move_to_final_place(
         [row["key"] for row in rows if row["status"] == "kept"],
         [row["key"] for row in rows if row["status"] == "rejected"],
     )

@@ -11,7 +11,7 @@ from itertools import chain
 from typing import TypeVar
 
 from redweb_builder.config import BuildConfig
-from redweb_builder.pipeline import Models, Outcome, Prepared, Seen, conclude, prepare, see
+from redweb_builder.pipeline import Inferred, Models, Outcome, Prepared, infer, label_pair, prepare
 from redweb_builder.process import one_opencv_thread
 from redweb_builder.progress import LABELLING, MATCHING, READING
 from redweb_builder.types import PairSource, Rejection
@@ -57,27 +57,27 @@ def run_local(
             begin(source.key, READING)
             return _prepare(source, config)
 
-        def match(batch: Sequence[Prepared | Outcome]) -> list[Seen | Outcome]:
+        def match(batch: Sequence[Prepared | Outcome]) -> list[Inferred | Outcome]:
             readable = [item for item in batch if isinstance(item, Prepared)]
             for prepared in readable:
                 begin(prepared.source.key, MATCHING)
-            return _see(readable, models) if readable else []
+            return _infer(readable, models) if readable else []
 
-        def label(seen: Seen) -> Done:
-            begin(seen.prepared.source.key, LABELLING)
-            return _conclude(seen, models, config, finish)
+        def label(inferred: Inferred) -> Done:
+            begin(inferred.prepared.source.key, LABELLING)
+            return _label(inferred, models, config, finish)
 
         def ahead(turn: int) -> list[list[Future[Prepared | Outcome]]]:
             coming = turns[turn] if turn < len(turns) else []
             return [[pool.submit(read, source) for source in batch] for batch in coming]
 
-        def behind(batch: Sequence[Prepared | Outcome], seen: Sequence[Seen | Outcome]) -> list[Future[Done]]:
-            ended = [item for item in (*batch, *seen) if isinstance(item, Outcome)]
+        def behind(batch: Sequence[Prepared | Outcome], inferred: Sequence[Inferred | Outcome]) -> list[Future[Done]]:
+            ended = [item for item in (*batch, *inferred) if isinstance(item, Outcome)]
             unread = [outcome for outcome in ended if not is_done(outcome.source.key)]
-            labelled = [item for item in seen if isinstance(item, Seen) and not is_done(item.prepared.source.key)]
+            ready = [item for item in inferred if isinstance(item, Inferred)]
             return [
                 *(pool.submit(finish, outcome) for outcome in unread),
-                *(pool.submit(label, item) for item in labelled),
+                *(pool.submit(label, item) for item in ready if not is_done(item.prepared.source.key)),
             ]
 
         try:
@@ -86,7 +86,7 @@ def run_local(
                 ready = [[future.result() for future in batch] for batch in coming]
                 if models.flow.fills_cpu:
                     matched = [(batch, match(batch)) for batch in ready]
-                    ending.extend(chain.from_iterable(behind(batch, seen) for batch, seen in matched))
+                    ending.extend(chain.from_iterable(behind(batch, inferred) for batch, inferred in matched))
                     coming = ahead(turn + 1)
                     while ending:
                         yield ending.popleft().result()
@@ -104,15 +104,15 @@ def run_local(
             raise
 
 
-def _see(batch: Sequence[Prepared], models: Models) -> list[Seen | Outcome]:
+def _infer(batch: Sequence[Prepared], models: Models) -> list[Inferred | Outcome]:
     """`see`, where a batch that fails (out of memory, say) is tried pair by pair before a pair is given up."""
     try:
-        return list(see(batch, models))
+        return list(infer(batch, models))
     except Exception as error:  # one pair's trouble must not cost its batch, nor the build
         if len(batch) == 1:
             return [failed(batch[0].source, error)]
     # Only now: the error held the frames, and so the memory, of the batch that failed.
-    return [one for prepared in batch for one in _see([prepared], models)]
+    return [one for prepared in batch for one in _infer([prepared], models)]
 
 
 def _prepare(source: PairSource, config: BuildConfig) -> Prepared | Outcome:
@@ -122,13 +122,13 @@ def _prepare(source: PairSource, config: BuildConfig) -> Prepared | Outcome:
         return failed(source, error)
 
 
-def _conclude(seen: Seen, models: Models, config: BuildConfig, finish: Callable[[Outcome], Done]) -> Done:
+def _label(inferred: Inferred, models: Models, config: BuildConfig, finish: Callable[[Outcome], Done]) -> Done:
     try:
-        return finish(conclude(seen, models, config))
+        return finish(label_pair(inferred, models, config))
     except OSError:  # no space left: the build must stop, and go on later
         raise
     except Exception as error:  # as above
-        return finish(failed(seen.prepared.source, error))
+        return finish(failed(inferred.prepared.source, error))
 
 
 def failed(source: PairSource, error: Exception) -> Outcome:

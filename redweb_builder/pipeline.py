@@ -1,10 +1,10 @@
 """The method, on one screen, in the order in which it happens.
 
-    source -> pair -> eye order -> alignment -> flow (both directions) + regions (sky, far) -> row matching -> the
-    better match -> refined label with confidence -> measurements -> keep | reject
+    source -> pair -> eye order -> alignment -> flow (both directions) + regions (sky, far) -> semi-global matching
+    -> fused matches -> refined label with confidence -> measurements -> keep | reject
 
-`prepare` and `conclude` are plain CPU work on one pair; `see` runs the networks on a batch. An engine only decides
-which pairs pass through them where and when.
+`prepare` and `label_pair` are plain CPU work on one pair; `infer` runs the networks on a batch. An engine only decides
+which pairs pass through them, where and when.
 """
 
 from __future__ import annotations
@@ -21,17 +21,15 @@ from redweb_builder.filters.measurements import measure
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.labels.planes import right_view
 from redweb_builder.labels.refine import refine
-from redweb_builder.matching.consistency import lands_on, round_trip_error
-from redweb_builder.matching.flow import FlowEstimator, polish
-from redweb_builder.matching.fusion import TEXTURE_PX, best_match, match_rows
+from redweb_builder.matching.consistency import TOLERANCE_PX, forward_backward_error, target_visible
+from redweb_builder.matching.flow import FlowEstimator, refine_flow
+from redweb_builder.matching.fusion import TEXTURE_PX, fuse_matches, sgm_flow
 from redweb_builder.matching.texture import textured
 from redweb_builder.rectification.alignment import Alignment, apply_alignment, estimate_alignment
-from redweb_builder.rectification.eye_order import eye_order, is_exchanged
-from redweb_builder.rectification.quick_flow import quick_look
+from redweb_builder.rectification.eye_order import are_eyes_swapped, eye_order
+from redweb_builder.rectification.quick_flow import preview_flow
 from redweb_builder.segmentation.segmenters import Segmenter
 from redweb_builder.types import BoolMap, Evidence, Flow, PairSource, Regions, Rejection, StereoPair
-
-VALID_PX = 2.0
 
 
 @dataclass(frozen=True)
@@ -46,21 +44,21 @@ class Models:
 class Prepared:
     """A pair read, its eyes in order, aligned.
 
-    eye_order: evidence for the order (eyes.py). exchanged: the source had the eyes the other way round. seen: HxW bool
-    in the right frame, False where alignment left no picture.
+    eye_order: evidence that left is left (rectification/eye_order.py). eyes_swapped: the source had the eyes the other
+    way round, and they were exchanged. right_valid: HxW bool in the right frame, False where alignment left no picture.
     """
 
     source: PairSource
     pair: StereoPair
     eye_order: float
-    exchanged: bool
+    eyes_swapped: bool
     alignment: Alignment
-    seen: BoolMap
+    right_valid: BoolMap
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A prepared pair with what the networks say of it."""
+class Inferred:
+    """A prepared pair with the networks' outputs: flow in both directions, and the regions of the left view."""
 
     prepared: Prepared
     flow: Flow
@@ -83,32 +81,32 @@ def prepare(source: PairSource, config: BuildConfig) -> Prepared | Outcome:
         pair = read_pair(source, config.max_side)
     except InputError as error:
         return Outcome(source, Rejection("read", error.reason, detail=str(error)))
-    look = quick_look(pair.left, pair.right)
+    look = preview_flow(pair.left, pair.right)
     order = eye_order(look) if source.film_order is None else source.film_order
-    exchanged = config.eyes == "auto" and is_exchanged(source, order)
-    if exchanged:
+    eyes_swapped = config.eyes == "auto" and are_eyes_swapped(source, order)
+    if eyes_swapped:
         pair, look, order = replace(pair, left=pair.right, right=pair.left), look.swapped(), -order
     alignment = estimate_alignment(look, pair.left.shape)
-    right, seen = apply_alignment(pair.right, alignment)
-    return Prepared(source, replace(pair, right=right), order, exchanged, alignment, seen)
+    right, right_valid = apply_alignment(pair.right, alignment)
+    return Prepared(source, replace(pair, right=right), order, eyes_swapped, alignment, right_valid)
 
 
-def see(batch: Sequence[Prepared], models: Models) -> list[Seen]:
+def infer(batch: Sequence[Prepared], models: Models) -> list[Inferred]:
     """Flow in both directions and the regions of the left view, for a batch."""
     flows = models.flow([prepared.pair for prepared in batch])
     regions = models.segmenter([prepared.pair.left for prepared in batch])
-    return [Seen(*parts) for parts in zip(batch, flows, regions, strict=True)]
+    return [Inferred(*parts) for parts in zip(batch, flows, regions, strict=True)]
 
 
-def conclude(seen: Seen, models: Models, config: BuildConfig) -> Outcome:
+def label_pair(inferred: Inferred, models: Models, config: BuildConfig) -> Outcome:
     """Flow and regions -> matches -> label -> measurements -> verdict."""
-    prepared, regions = seen.prepared, seen.regions
-    flow = polish(prepared.pair, seen.flow) if models.flow.coarse else seen.flow
-    error = round_trip_error(flow)
-    valid = (error <= VALID_PX) & lands_on(flow, prepared.seen)
-    rows = match_rows(prepared.pair, flow, valid)
-    match = best_match(flow, rows, prepared.seen, textured(prepared.pair.left, TEXTURE_PX))
-    label = refine(prepared.pair.left, match, valid, regions, right_view(flow, VALID_PX))
+    prepared, regions = inferred.prepared, inferred.regions
+    flow = refine_flow(prepared.pair, inferred.flow) if models.flow.needs_refinement else inferred.flow
+    error = forward_backward_error(flow)
+    valid = (error <= TOLERANCE_PX) & target_visible(flow, prepared.right_valid)
+    rows = sgm_flow(prepared.pair, flow, valid)
+    match = fuse_matches(flow, rows, prepared.right_valid, textured(prepared.pair.left, TEXTURE_PX))
+    label = refine(prepared.pair.left, match, valid, regions, right_view(flow, TOLERANCE_PX))
     measurements = measure(prepared.pair, flow, error, valid, regions, label)
     measurements |= {"eye_order": prepared.eye_order, **prepared.alignment.measurements()}
     evidence = Evidence(prepared.pair, flow, match.disparity, valid, regions, label, measurements)

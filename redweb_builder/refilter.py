@@ -13,14 +13,13 @@ from typing import Any
 from redweb_builder.config import Thresholds
 from redweb_builder.dataset.decisions import FILE, read_decisions, standing, verdict_of
 from redweb_builder.dataset.reader import read_manifest
-from redweb_builder.dataset.verdicts import judged, thresholds_of
+from redweb_builder.dataset.verdicts import judge_all, thresholds_of
 from redweb_builder.dataset.writer import Store, read_build
 from redweb_builder.errors import SettingsError
 from redweb_builder.inspect.report import write_report
 from redweb_builder.inspect.show import write_grid
 
 OFF = ("off", "none")
-GRID_ROWS = 40
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def plan_refilter(folder: Path, limits: Mapping[str, float | None]) -> Plan:
     """
     before = read_manifest(folder).to_pylist()
     thresholds = replace(thresholds_of(folder), **limits)
-    after = judged(before, thresholds)
+    after = judge_all(before, thresholds)
     people = standing(read_decisions(folder / FILE)[0])
     decided = {key for key, by_reviewer in people.items() if verdict_of(by_reviewer)}
     changes = [
@@ -93,13 +92,13 @@ def refilter(folder: Path, limits: Mapping[str, float | None]) -> Plan:
     with Store(folder, build.get("identity", {})) as store:
         plan = plan_refilter(folder, limits)
         sides = {side: [row["key"] for row in plan.rows if row["status"] == side] for side in ("kept", "rejected")}
-        store.settle(sides["kept"], sides["rejected"])
+        store.move_to_final_place(sides["kept"], sides["rejected"])
         more = {name: value for name, value in build.items() if name not in ("format", "identity", "thresholds")}
         if asdict(plan.thresholds) != store.identity.get("thresholds"):
             more["thresholds"] = asdict(plan.thresholds)  # beside the build's own, so that the build can go on
         counts = {side: len(keys) for side, keys in sides.items()}
         store.finish(plan.rows, more | {"counts": {**build.get("counts", {}), **counts}})
-    write_grid(folder, rows=GRID_ROWS)
+    write_grid(folder)
     write_report(folder)
     return plan
 

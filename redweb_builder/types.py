@@ -37,7 +37,7 @@ class PairSource:
     order_stated: a word of the name, or the convention of such files, states which eye comes first, though the layout
     is guessed.
     time: seconds; the two files are films, and the pair is their frame at this time.
-    film_order: of a film, what some of its frames together say of the eye order (eyes.py); it holds for all of them.
+    film_order: of a film, the mean eye order of some of its frames (rectification/film_order.py); one for all of them.
     crops: of a film, what its black bars leave of the first and the second eye: left, top, right, bottom in px of
     the frame.
     fov: degrees; the horizontal field of view of the flat view to cut from a VR180 picture.
@@ -95,6 +95,9 @@ class Flow:
 
     forward: FloatMap
     backward: FloatMap
+
+
+PRESENT = 0.5  # probability from which a pixel counts as sky, or as far field
 
 
 @dataclass(frozen=True)

@@ -179,7 +179,7 @@ _SEEN: dict[Any, Any] = {}
 def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """The pipeline works on a pair once in a session: for tests of everything that happens around it."""
     from redweb_builder import engines
-    from redweb_builder.pipeline import Prepared, Seen, conclude, prepare, see
+    from redweb_builder.pipeline import Inferred, Prepared, infer, label_pair, prepare
 
     def key(step: str, source: Any, config: Any) -> Any:
         return step, source, config.method()["eyes"], config.max_side, config.flow, config.segmenter, config.thresholds
@@ -192,22 +192,22 @@ def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
                 _SEEN["config", source] = config
         return _SEEN[name]
 
-    def see_once(batch: Any, models: Any) -> Any:
+    def infer_once(batch: Any, models: Any) -> Any:
         keys = [key("conclude", one.source, _SEEN["config", one.source]) for one in batch]
         if all(name in _SEEN for name in keys):
             nothing: Any = None
-            return [Seen(one, nothing, nothing) for one in batch]
-        return see(batch, models)
+            return [Inferred(one, nothing, nothing) for one in batch]
+        return infer(batch, models)
 
-    def conclude_once(seen: Any, *rest: Any) -> Any:
+    def label_once(seen: Any, *rest: Any) -> Any:
         name = key("conclude", seen.prepared.source, rest[-1])
         if name not in _SEEN:
-            _SEEN[name] = conclude(seen, *rest)
+            _SEEN[name] = label_pair(seen, *rest)
         return _SEEN[name]
 
     monkeypatch.setattr(engines, "prepare", prepare_once)
-    monkeypatch.setattr(engines, "see", see_once)
-    monkeypatch.setattr(engines, "conclude", conclude_once)
+    monkeypatch.setattr(engines, "infer", infer_once)
+    monkeypatch.setattr(engines, "label_pair", label_once)
 
 
 @pytest.fixture(scope="session")

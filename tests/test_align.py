@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from redweb_builder.matching.consistency import disparity_of, lands_on, round_trip_error
+from redweb_builder.matching.consistency import disparity_of, forward_backward_error, target_visible
 from redweb_builder.matching.flow import Dis
-from redweb_builder.rectification.alignment import Alignment, _undoing, apply_alignment, estimate_alignment
-from redweb_builder.rectification.quick_flow import QuickLook, quick_look
+from redweb_builder.rectification.alignment import Alignment, apply_alignment, estimate_alignment, rectifying_homography
+from redweb_builder.rectification.quick_flow import Preview, preview_flow
 from redweb_builder.types import Flow, Picture, StereoPair
 from samples.scenes import Kind, Scene
 
@@ -48,14 +48,14 @@ def misaligned(right: Picture, matrix: Matrix) -> Picture:
 
 
 def aligned(left: Picture, right: Picture) -> Alignment:
-    return estimate_alignment(quick_look(left, right), left.shape)
+    return estimate_alignment(preview_flow(left, right), left.shape)
 
 
 def vertical_residual(left: Picture, right: Picture, alignment: Alignment) -> float:
     """Median |vertical flow| of confirmed pixels after the correction."""
     straight, seen = apply_alignment(right, alignment)
     flow = Dis()([StereoPair("a", left, straight, True, (left.shape[1], left.shape[0]), "0")])[0]
-    confirmed = (round_trip_error(flow) <= 2) & lands_on(flow, seen)
+    confirmed = (forward_backward_error(flow) <= 2) & target_visible(flow, seen)
     assert confirmed.mean() > 0.5
     return float(np.median(np.abs(flow.forward[..., 1][confirmed])))
 
@@ -113,7 +113,10 @@ def test_of_a_turned_camera_the_horizontal_part_follows_from_the_vertical_one(ax
     seen_by_fit[1] -= seen_by_fit[2] * seen_by_fit[4]  # a vertical shift is free: that of the fit keeps the centre
     seen_by_fit[2] = 0.0
     corners = np.array([[[-1.0, -0.75], [1, -0.75], [-1, 0.75], [1, 0.75], [0, 0]]])
-    across = [cv2.perspectiveTransform(corners, h)[0, :, 0] for h in (undone, _undoing(seen_by_fit, (height, width)))]
+    across = [
+        cv2.perspectiveTransform(corners, h)[0, :, 0]
+        for h in (undone, rectifying_homography(seen_by_fit, (height, width)))
+    ]
     assert np.ptp(across[0] - across[1]) < 2e-4  # but for one shift of all
     assert np.ptp(across[0] - corners[0, :, 0]) > 2e-3
 
@@ -130,7 +133,7 @@ def test_a_rectified_pair_is_left_untouched(rendered: Render, seed: int, kind: K
     assert seen.all()
 
 
-def looked(shift: float, saddle: float, block: float = 0.0) -> QuickLook:
+def looked(shift: float, saddle: float, block: float = 0.0) -> Preview:
     """A look at views 448 px wide whose vertical error, px, is even, of the form x y (at corners), and a block's."""
     generator = np.random.default_rng(0)
     noise = generator.integers(0, 256, (300, 448, 3), dtype=np.uint8)
@@ -140,7 +143,7 @@ def looked(shift: float, saddle: float, block: float = 0.0) -> QuickLook:
     for way in (there, back):
         way[50:250, 70:380] += block
     forward, backward = (np.stack([0 * x, way], -1).astype(np.float32) for way in (there, -back))
-    return QuickLook(noise, noise, Flow(forward, backward), 1.0)
+    return Preview(noise, noise, Flow(forward, backward), 1.0)
 
 
 def test_no_correction_makes_a_pair_worse() -> None:
@@ -166,7 +169,7 @@ def test_depth_is_the_same_after_a_misalignment_was_undone(rendered: Render) -> 
     right = misaligned(scene.right, correction(176, 240, 6.0, 1.0))
     straight, seen = apply_alignment(right, aligned(scene.left, right))
     flow = Dis()([StereoPair("a", scene.left, straight, True, (240, 176), "0")])[0]
-    confirmed = (round_trip_error(flow) <= 2) & lands_on(flow, seen) & ~scene.sky & ~scene.occluded
+    confirmed = (forward_backward_error(flow) <= 2) & target_visible(flow, seen) & ~scene.sky & ~scene.occluded
     assert np.median(np.abs(disparity_of(flow) - scene.disparity)[confirmed]) < 0.3
 
 

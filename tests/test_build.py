@@ -29,11 +29,11 @@ from redweb_builder.commands.console import NOTHING_KEPT, exit_code
 from redweb_builder.config import PRESETS
 from redweb_builder.dataset.manifest import SCHEMA
 from redweb_builder.dataset.reader import Dataset
-from redweb_builder.dataset.verdicts import mark_duplicates
+from redweb_builder.dataset.verdicts import reject_duplicates
 from redweb_builder.errors import InputError, StoreError
 from redweb_builder.filters.checks import Check, checks, judge, margin
 from redweb_builder.inputs.read import read_pair
-from redweb_builder.pipeline import Outcome, Prepared, prepare, see
+from redweb_builder.pipeline import Outcome, Prepared, infer, prepare
 from redweb_builder.progress import PAIRS, Progress
 from redweb_builder.types import Mask, PairSource, Picture
 from samples.scenes import Scene
@@ -481,13 +481,13 @@ def test_duplicates_are_judged_by_bits_and_quality() -> None:
         duplicate_row("e", 0b1111, 1.0, "rejected"),  # rejected already: takes no part
         duplicate_row("f", 0xFFFF_FFFF_FFFF_FFFF, 0.1),
     ]
-    mark_duplicates(rows, 4)
+    reject_duplicates(rows, 4)
     assert [row["status"] for row in rows] == ["rejected", "kept", "kept", "rejected", "rejected", "kept"]
     assert rows[0]["detail"] == rows[3]["detail"] == "looks like b"
     assert (rows[0]["value"], rows[3]["value"]) == (4, 0)
     assert "detail" not in rows[4]
     off = [duplicate_row("a", 1, 0.5), duplicate_row("b", 1, 0.5)]
-    mark_duplicates(off, None)
+    reject_duplicates(off, None)
     assert all(row["status"] == "kept" for row in off)
 
 
@@ -685,7 +685,7 @@ def test_overwrite_given_again_after_a_failure_tries_only_what_failed(
             raise ZeroDivisionError("once")
         return plain(seen, *rest)
 
-    monkeypatch.setattr(engines_module, "conclude", faulty)
+    monkeypatch.setattr(engines_module, "label_pair", faulty)
     assert build(few, out, quick(), overwrite=True).kept == 2
     assert build(few, out, quick(), overwrite=True).kept == 3
     assert sorted(done) == ["a", "b", "b", "c"]
@@ -761,7 +761,7 @@ def test_outcomes_are_what_the_engine_says_they_are(own: Path) -> None:
     good, _, empty = (prepare(source, quick()) for source in discover(own).sources)
     assert isinstance(good, Prepared)
     assert good.pair.left.shape == good.pair.right.shape == (176, 240, 3)
-    assert good.seen.all()
+    assert good.right_valid.all()
     assert isinstance(empty, Outcome)
     assert empty.rejection is not None
     assert (empty.rejection.stage, empty.rejection.reason) == ("read", "empty-file")
@@ -771,14 +771,14 @@ def test_a_failing_network_call_costs_only_the_pair_that_fails(
     few: Path, tmp_path: Path, remembered: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Out of memory on a batch: its pairs are tried one by one, and the one that does not fit is told and kept open."""
-    plain = see
+    plain = infer
 
     def full(batch: Any, models: Any) -> Any:
         if len(batch) > 1 or any(one.source.key.startswith("b-") for one in batch):
             raise RuntimeError("out of memory")
         return plain(batch, models)
 
-    monkeypatch.setattr(engines_module, "see", full)
+    monkeypatch.setattr(engines_module, "infer", full)
     summary = build(few, tmp_path / "out", quick())
     assert summary.kept == 2
     assert [key.rsplit("-", 1)[0] for key in summary.failed] == ["b"]
@@ -795,7 +795,7 @@ def test_what_a_failed_batch_held_is_free_before_its_pairs_are_tried_alone(monke
         held.append(weakref.ref(tensors))
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(engines_module, "see", full)
+    monkeypatch.setattr(engines_module, "infer", full)
     see_pairs: Any = vars(engines_module)["_see"]
     assert see_pairs(["one", "other"], None) == [True, True]
 

@@ -150,7 +150,7 @@ def test_an_unforeseen_error_is_told(one: Path, tmp_path: Path, monkeypatch: pyt
     def faulty(*_: object) -> Any:
         raise ZeroDivisionError("nobody foresaw this")
 
-    monkeypatch.setattr(engines, "conclude", faulty)
+    monkeypatch.setattr(engines, "label_pair", faulty)
     result = run("build-redweb", one, "--out", tmp_path / "out", *QUICK)
     assert result.exit_code == 1
     assert "1 pairs met an unforeseen error" in result.output

@@ -16,7 +16,7 @@ from torchvision.models import optical_flow
 
 from redweb_builder.errors import WeightsUnavailable
 from redweb_builder.matching import raft as raft_module
-from redweb_builder.matching.consistency import disparity_of, lands_inside, lands_on, round_trip_error
+from redweb_builder.matching.consistency import disparity_of, forward_backward_error, target_in_view, target_visible
 from redweb_builder.matching.flow import Dis, load_flow
 from redweb_builder.matching.raft import Raft, for_both_directions
 from redweb_builder.segmentation.segmenters import load_segmenter
@@ -59,7 +59,7 @@ def test_known_disparity_is_recovered(rendered: Render, seed: int, kind: Kind, c
     flow = dis(scene.left, scene.right)
     disparity = disparity_of(flow)
     assert disparity.dtype == np.float32
-    measured = (round_trip_error(flow) <= 2) & ~scene.sky
+    measured = (forward_backward_error(flow) <= 2) & ~scene.sky
     assert measured[~scene.sky & ~scene.occluded].mean() > 0.9
     error = np.abs(disparity - scene.disparity)[measured]
     assert np.median(error) < 0.2
@@ -98,7 +98,7 @@ def test_exact_flow_confirms_exactly_what_both_eyes_see(rendered: Render, conver
     scene = rendered(0, convergence=convergence)
     zero = np.zeros_like(scene.disparity)
     flow = Flow(np.stack([-scene.disparity, zero], 2), np.stack([scene.right_disparity, zero], 2))
-    confirmed = round_trip_error(flow) <= 2
+    confirmed = forward_backward_error(flow) <= 2
     assert confirmed[~scene.occluded].mean() > 0.97
     columns = np.broadcast_to(np.arange(scene.left.shape[1]), scene.disparity.shape)
     at = np.rint(columns - scene.disparity).astype(int)
@@ -136,7 +136,7 @@ def test_builtin_flow_rejects_the_strip_beside_a_near_card(step: int) -> None:
     hidden = np.zeros_like(truth, bool)
     hidden[40:140, 100 - step : 100] = True
     flow = dis(left, right)
-    confirmed = round_trip_error(flow) <= 2
+    confirmed = forward_backward_error(flow) <= 2
     assert confirmed[hidden].mean() < 0.3
     assert confirmed[~hidden].mean() > 0.93
     assert (np.abs(disparity_of(flow) - truth)[confirmed] > 2).mean() < 0.02
@@ -157,8 +157,8 @@ def test_a_match_outside_the_view_is_never_valid(x: float, y: float, inside: tup
     flow = constant_flow(x, y)
     expected = np.zeros((20, 30), bool)
     expected[inside] = True
-    assert np.array_equal(lands_inside(flow.forward), expected)
-    error = round_trip_error(flow)
+    assert np.array_equal(target_in_view(flow.forward), expected)
+    error = forward_backward_error(flow)
     assert np.array_equal(np.isfinite(error), expected)
     assert error[expected].max() < 1e-4
 
@@ -166,13 +166,13 @@ def test_a_match_outside_the_view_is_never_valid(x: float, y: float, inside: tup
 def test_round_trip_error_is_a_distance_in_px() -> None:
     flow = constant_flow(0, 0)
     wrong = Flow(flow.forward, np.broadcast_to(np.array([3, 4], np.float32), (20, 30, 2)).copy())
-    assert np.allclose(round_trip_error(wrong), 5)
+    assert np.allclose(forward_backward_error(wrong), 5)
 
 
 def test_matches_on_the_void_that_alignment_left_do_not_count() -> None:
     seen = np.ones((20, 30), bool)
     seen[:, :10] = False
-    landed = lands_on(constant_flow(-5, 0), seen)
+    landed = target_visible(constant_flow(-5, 0), seen)
     assert not landed[:, :15].any()
     assert landed[:, 15:].all()
 

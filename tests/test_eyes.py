@@ -8,8 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from redweb_builder.rectification.eye_order import LOWER_NEARER_WEIGHT, SWAPPED, eye_order, is_exchanged, lower_nearer
-from redweb_builder.rectification.quick_flow import QuickLook, quick_look
+from redweb_builder.rectification.eye_order import (
+    LOWER_NEARER_WEIGHT,
+    SWAPPED,
+    are_eyes_swapped,
+    eye_order,
+    lower_nearer,
+)
+from redweb_builder.rectification.quick_flow import Preview, preview_flow
 from redweb_builder.types import Flow, PairSource, Picture
 from samples.scenes import Kind, Scene
 
@@ -24,14 +30,14 @@ SCENES: list[tuple[int, Kind]] = [(seed, kind) for seed in (0, 3, 5, 6) for kind
 def test_sign_tells_the_order(rendered: Render, seed: int, kind: Kind, convergence: float) -> None:
     """Also for converged cameras, where the sign of disparity says nothing."""
     scene = rendered(seed, kind, convergence=convergence)
-    right_way = eye_order(quick_look(scene.left, scene.right))
-    wrong_way = eye_order(quick_look(scene.right, scene.left))
+    right_way = eye_order(preview_flow(scene.left, scene.right))
+    wrong_way = eye_order(preview_flow(scene.right, scene.left))
     assert right_way > 0.2
     assert wrong_way < SWAPPED
     assert wrong_way == pytest.approx(-right_way, abs=0.1)
 
 
-def strips_alone(look: QuickLook) -> float:
+def strips_alone(look: Preview) -> float:
     """The part of eye_order that comes from occlusion."""
     return eye_order(look) - LOWER_NEARER_WEIGHT * lower_nearer(look.flow)
 
@@ -42,14 +48,14 @@ def test_occlusion_alone_tells_the_order_also_upside_down(rendered: Render, seed
     scene = rendered(seed, kind)
     for turn in (slice(None), slice(None, None, -1)):
         left, right = (np.ascontiguousarray(view[turn]) for view in (scene.left, scene.right))
-        assert strips_alone(quick_look(left, right)) > 0
-        assert strips_alone(quick_look(right, left)) < 0
+        assert strips_alone(preview_flow(left, right)) > 0
+        assert strips_alone(preview_flow(right, left)) < 0
 
 
 @pytest.mark.parametrize(("seed", "kind"), SCENES[:4])
 def test_exchanging_the_eyes_changes_the_sign_and_nothing_else(rendered: Render, seed: int, kind: Kind) -> None:
     scene = rendered(seed, kind)
-    look = quick_look(scene.left, scene.right)
+    look = preview_flow(scene.left, scene.right)
     swapped = look.swapped()
     assert np.array_equal(swapped.left, look.right)
     assert np.array_equal(swapped.flow.forward, look.flow.backward)
@@ -62,9 +68,9 @@ def test_no_evidence_is_no_verdict() -> None:
     """The same picture twice, blank views and unlike noise must not be called swapped."""
     noise = np.random.default_rng(0).integers(0, 256, (2, 120, 160, 3), dtype=np.uint8)
     blank: Picture = np.full((120, 160, 3), 100, np.uint8)
-    assert eye_order(quick_look(noise[0], noise[0])) == 0
-    assert eye_order(quick_look(blank, blank)) == 0
-    assert abs(eye_order(quick_look(noise[0], noise[1]))) < abs(SWAPPED)
+    assert eye_order(preview_flow(noise[0], noise[0])) == 0
+    assert eye_order(preview_flow(blank, blank)) == 0
+    assert abs(eye_order(preview_flow(noise[0], noise[1]))) < abs(SWAPPED)
 
 
 def test_the_lower_half_nearer_counts_for_the_order() -> None:
@@ -91,5 +97,5 @@ def test_the_more_a_source_states_the_more_it_takes(
 ) -> None:
     """Two files named by people, one file with a stated order, nothing stated."""
     source = PairSource("a", Path("a"), Path("a"), layout, "", guessed=guessed, order_stated=order_stated)
-    assert is_exchanged(source, at_least - 0.01)
-    assert not is_exchanged(source, at_least)
+    assert are_eyes_swapped(source, at_least - 0.01)
+    assert not are_eyes_swapped(source, at_least)

@@ -156,7 +156,7 @@ def test_one_eye_order_for_a_whole_film(tmp_path: Path, rendered: Callable[..., 
     assert all(f"film's eye order {source.film_order:+.2f}" in source.rule for source in sources)
     prepared = [prepare(source, BuildConfig()) for source in sources]
     assert len(prepared) >= 3
-    assert all(isinstance(one, Prepared) and one.exchanged and one.eye_order > 0 for one in prepared)
+    assert all(isinstance(one, Prepared) and one.eyes_swapped and one.eye_order > 0 for one in prepared)
 
 
 def test_a_named_film_of_broadcast_size_is_squeezed(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from redweb_builder.config import Thresholds
-from redweb_builder.dataset.verdicts import mark_duplicates
+from redweb_builder.dataset.verdicts import reject_duplicates
 from redweb_builder.errors import InputError
 from redweb_builder.inputs import discover, read_pair
 from redweb_builder.inputs.content.mount import Box, inside_margin, inside_mount
@@ -167,7 +167,7 @@ def test_one_pair_in_five_forms_is_kept_once(tmp_path: Path) -> None:
         }
         for source in discover(tmp_path).sources
     ]
-    mark_duplicates(rows, Thresholds().duplicate_bits)
+    reject_duplicates(rows, Thresholds().duplicate_bits)
     assert [row["key"] for row in rows if row["status"] == "kept"] == ["a", "o"]
     assert len(rows) == 6
 

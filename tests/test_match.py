@@ -8,15 +8,15 @@ import cv2
 import numpy as np
 import pytest
 
-from redweb_builder.labels.confidence import LEAST_PX, TYPICAL, confidence_of, doubt_of, edges
+from redweb_builder.labels.confidence import LEAST_PX, TYPICAL, confidence_of, edge_factor, predict_error_px
 from redweb_builder.labels.planes import RightView, right_view
-from redweb_builder.labels.refine import refine, surface_and_doubt
-from redweb_builder.matching.consistency import disparity_of, round_trip_error
-from redweb_builder.matching.dis import displacement
+from redweb_builder.labels.refine import refine, surface_and_error
+from redweb_builder.matching.consistency import MATCHED_PX, disparity_of, forward_backward_error
+from redweb_builder.matching.dis import estimate_global_shift
 from redweb_builder.matching.flow import Dis
-from redweb_builder.matching.fusion import CONFIRMED_PX, NOWHERE, TEXTURE_PX, Match, best_match, match_rows
+from redweb_builder.matching.fusion import NOWHERE, TEXTURE_PX, Match, fuse_matches, sgm_flow
 from redweb_builder.matching.texture import textured
-from redweb_builder.rectification.quick_flow import quick_look
+from redweb_builder.rectification.quick_flow import preview_flow
 from redweb_builder.types import FloatMap, Flow, Label, Mask, Regions, StereoPair
 from samples.scenes import Kind, Scene
 
@@ -36,9 +36,9 @@ def along(x: float, height: int = 6, width: int = 40) -> Flow:
 def label_of(scene: Scene) -> tuple[Match, Label]:
     pair = pair_of(scene)
     flow = Dis()([pair])[0]
-    valid = round_trip_error(flow) <= 2
-    match = best_match(
-        flow, match_rows(pair, flow, valid), np.ones(valid.shape, bool), textured(scene.left, TEXTURE_PX)
+    valid = forward_backward_error(flow) <= 2
+    match = fuse_matches(
+        flow, sgm_flow(pair, flow, valid), np.ones(valid.shape, bool), textured(scene.left, TEXTURE_PX)
     )
     sky = scene.sky.astype(np.float32)
     return match, refine(scene.left, match, valid, Regions(sky, np.zeros_like(sky)), right_view(flow, 2))
@@ -49,15 +49,15 @@ def test_rows_give_the_known_disparity_of_both_signs(rendered: Render, convergen
     scene = rendered(3, "indoor", convergence=convergence)
     pair = pair_of(scene)
     flow = Dis()([pair])[0]
-    rows = match_rows(pair, flow, round_trip_error(flow) <= 2)
-    confirmed = round_trip_error(rows) <= CONFIRMED_PX
+    rows = sgm_flow(pair, flow, forward_backward_error(flow) <= 2)
+    confirmed = forward_backward_error(rows) <= MATCHED_PX
     assert confirmed[~scene.occluded].mean() > 0.85
     error = np.abs(disparity_of(rows) - scene.disparity)[confirmed]
     assert np.median(error) < 0.2
     assert (error > 2).mean() < 0.08
     assert np.all(rows.forward[..., 1] == 0)
     backward = np.abs(rows.backward[..., 0] - scene.right_disparity)
-    assert np.median(backward[round_trip_error(Flow(rows.backward, rows.forward)) <= CONFIRMED_PX]) < 0.2
+    assert np.median(backward[forward_backward_error(Flow(rows.backward, rows.forward)) <= MATCHED_PX]) < 0.2
 
 
 @pytest.mark.parametrize("share", [-0.25, 0.25])
@@ -65,12 +65,12 @@ def test_views_that_lie_far_beside_each_other_are_matched(rendered: Render, shar
     """As of cameras turned inwards or outwards."""
     width = rendered(3).left.shape[1]
     scene = rendered(3, convergence=share * width)
-    found = displacement(*(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY) for view in (scene.left, scene.right)))
+    found = estimate_global_shift(*(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY) for view in (scene.left, scene.right)))
     assert found is not None
     assert abs(found[0] + np.median(scene.disparity)) < 0.05 * width
     assert abs(found[1]) < 0.02 * width
-    for flow in (Dis()([pair_of(scene)])[0], quick_look(scene.left, scene.right).flow):
-        confirmed = round_trip_error(flow) < 1
+    for flow in (Dis()([pair_of(scene)])[0], preview_flow(scene.left, scene.right).flow):
+        confirmed = forward_backward_error(flow) < 1
         assert confirmed[~scene.occluded & ~scene.sky].mean() > 0.8
         error = np.abs(disparity_of(flow) - scene.disparity)[confirmed & ~scene.occluded & ~scene.sky]
         assert np.median(error) < 0.3
@@ -78,39 +78,41 @@ def test_views_that_lie_far_beside_each_other_are_matched(rendered: Render, shar
 
 def test_ordinary_pairs_are_not_displaced(rendered: Render) -> None:
     scene = rendered(3)
-    assert displacement(*(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY) for view in (scene.left, scene.right))) is None
+    assert (
+        estimate_global_shift(*(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY) for view in (scene.left, scene.right))) is None
+    )
     blank = np.full((60, 80), 128, np.uint8)
-    assert displacement(blank, blank) is None
+    assert estimate_global_shift(blank, blank) is None
 
 
 def test_without_any_valid_flow_no_row_is_matched(rendered: Render) -> None:
     pair = pair_of(rendered(0))
     flow = Dis()([pair])[0]
-    rows = match_rows(pair, flow, np.zeros(pair.left.shape[:2], bool))
-    assert not np.isfinite(round_trip_error(rows)).any()
+    rows = sgm_flow(pair, flow, np.zeros(pair.left.shape[:2], bool))
+    assert not np.isfinite(forward_backward_error(rows)).any()
 
 
 def test_the_plainly_closer_round_trip_wins() -> None:
     seen = np.ones((6, 40), bool)
     off = along(-4)
     off.backward[..., 0] = 5  # leads back 1 px beside
-    match = best_match(off, along(-6), seen, seen)
+    match = fuse_matches(off, along(-6), seen, seen)
     inside = np.s_[:, 6:]
     assert np.all(match.disparity[inside] == 6)
     assert np.allclose(match.error[inside], 0)
     assert np.allclose(match.disagreement, 2)
     slightly = along(-4)
     slightly.backward[..., 0] = 4.2
-    assert np.all(best_match(slightly, along(-6), seen, seen).disparity == 4)  # as good: the flow stays
-    assert np.all(best_match(off, along(-NOWHERE), seen, seen).disparity == 4)  # nothing better: the flow, unconfirmed
-    assert not best_match(off, along(-NOWHERE), seen, seen).confirmed.any()
-    assert np.all(best_match(off, along(-6), seen, np.zeros_like(seen)).disparity == 4)  # blank: rows have no say
+    assert np.all(fuse_matches(slightly, along(-6), seen, seen).disparity == 4)  # as good: the flow stays
+    assert np.all(fuse_matches(off, along(-NOWHERE), seen, seen).disparity == 4)  # nothing better: the flow
+    assert not fuse_matches(off, along(-NOWHERE), seen, seen).confirmed.any()
+    assert np.all(fuse_matches(off, along(-6), seen, np.zeros_like(seen)).disparity == 4)  # blank: rows have no say
 
 
 def test_what_alignment_left_blank_confirms_nothing() -> None:
     seen = np.ones((6, 40), bool)
     seen[:, :20] = False
-    match = best_match(along(-4), along(-4), seen, seen)
+    match = fuse_matches(along(-4), along(-4), seen, seen)
     assert not match.confirmed[:, :24].any()
     assert match.confirmed[:, 24:].all()
 
@@ -127,21 +129,23 @@ SURE = TYPICAL * LEAST_PX
 
 def test_doubt_is_the_geometric_mean_of_the_witnesses() -> None:
     surface = np.full((20, 768), 7.0, np.float32)
-    assert np.allclose(doubt_of(BLANK, flat(0, 0), surface, ALL[:20]), SURE, atol=1e-6)
+    assert np.allclose(predict_error_px(BLANK, flat(0, 0), surface, ALL[:20]), SURE, atol=1e-6)
     three = 0.8 * 2.0 * 1.0
-    found = doubt_of(BLANK, flat(0.75, 0.95), surface + 1.95, ALL[:20])
+    found = predict_error_px(BLANK, flat(0.75, 0.95), surface + 1.95, ALL[:20])
     assert np.allclose(found, TYPICAL * three ** (1 / 3), atol=1e-5)
     unknown: FloatMap = np.full_like(surface, np.nan)
-    assert np.allclose(doubt_of(BLANK, flat(np.inf, NOWHERE), unknown, ALL[:20]), TYPICAL * 10.05, atol=1e-3)
+    assert np.allclose(predict_error_px(BLANK, flat(np.inf, NOWHERE), unknown, ALL[:20]), TYPICAL * 10.05, atol=1e-3)
     half = Match(*(part[:, :384] for part in (surface, surface * 0, surface * 0)))
-    assert np.allclose(doubt_of(BLANK[:, :384], half, surface[:, :384], ALL[:20, :384]), SURE * 2**0.6, atol=1e-6)
+    assert np.allclose(
+        predict_error_px(BLANK[:, :384], half, surface[:, :384], ALL[:20, :384]), SURE * 2**0.6, atol=1e-6
+    )
 
 
 def test_a_bad_round_trip_is_held_against_its_neighbours() -> None:
     surface = np.full((20, 768), 7.0, np.float32)
     match = flat(0, 0)
     match.error[10, 100] = 4.9
-    doubt = doubt_of(BLANK, match, surface, ALL[:20])
+    doubt = predict_error_px(BLANK, match, surface, ALL[:20])
     assert doubt[10, 100] > doubt[10, 103] > doubt[10, 104]
     assert np.isclose(doubt[10, 104], SURE)
 
@@ -150,11 +154,11 @@ def test_doubt_grows_near_edges_of_the_surface() -> None:
     surface = np.full((40, 768), 7.0, np.float32)
     surface[:, 384:] = 12.5
     blank = np.full((40, 768, 3), 128, np.uint8)
-    step = edges(blank, surface, ALL)
+    step = edge_factor(blank, surface, ALL)
     assert np.allclose(step[:, 382:386], 12**0.2)  # 5.5 px, 2 px to either side
     assert np.allclose(np.delete(step, range(382, 386), 1), 1)
     surface[:, 100:300] = np.nan  # where no surface is known there is no step to it
-    assert np.allclose(edges(blank, surface, ALL)[:, 90:310], 1)
+    assert np.allclose(edge_factor(blank, surface, ALL)[:, 90:310], 1)
 
 
 def test_doubt_grows_near_edges_of_the_photograph() -> None:
@@ -162,20 +166,22 @@ def test_doubt_grows_near_edges_of_the_photograph() -> None:
     left = np.full((40, 768, 3), 100, np.uint8)
     left[:, 384:] = 180
     near = np.s_[:, 374:394]
-    assert np.allclose(edges(left, surface, ALL)[near], (80 / 12) ** 0.25)
-    assert np.allclose(np.delete(edges(left, surface, ALL), range(374, 394), 1), 1)
+    assert np.allclose(edge_factor(left, surface, ALL)[near], (80 / 12) ** 0.25)
+    assert np.allclose(np.delete(edge_factor(left, surface, ALL), range(374, 394), 1), 1)
     quiet = np.full_like(left, 100)
     quiet[:, ::2] = 140
     quiet[:, 300:400] = 100
-    assert np.allclose(edges(quiet, surface, ALL), 1)  # a blank part is no surer than the rest
+    assert np.allclose(edge_factor(quiet, surface, ALL), 1)  # a blank part is no surer than the rest
     texture = np.random.default_rng(0).integers(0, 40, (40, 768, 3)).astype(np.uint8)
     texture[:, 500] *= 3
-    assert edges(texture, surface, ALL).max() > 1.2
-    assert np.allclose(edges(texture, surface, ALL), edges(texture * 2, surface, ALL), rtol=0.02)  # exposure
+    assert edge_factor(texture, surface, ALL).max() > 1.2
+    assert np.allclose(
+        edge_factor(texture, surface, ALL), edge_factor(texture * 2, surface, ALL), rtol=0.02
+    )  # exposure
     sky = ALL.copy()
     sky[:, :600] = False  # a blank sky is not what the ground's contrast is compared with
     texture[:, :600] = 200
-    assert edges(texture, surface, sky)[:, 620:].max() < 1.2 < edges(texture, surface, ALL)[:, 620:].max()
+    assert edge_factor(texture, surface, sky)[:, 620:].max() < 1.2 < edge_factor(texture, surface, ALL)[:, 620:].max()
 
 
 def test_confidence_falls_with_doubt() -> None:
@@ -224,6 +230,6 @@ def test_what_is_in_doubt_shapes_no_surface() -> None:
     ]
     match = Match(*(np.broadcast_to(row.astype(np.float32), (96, 144)).copy() for row in rows))
     nothing = RightView(np.zeros((96, 144), np.float32), np.zeros((96, 144), bool))
-    surface, _ = surface_and_doubt(left, match, match.confirmed, np.ones((96, 144), bool), nothing)
+    surface, _ = surface_and_error(left, match, match.confirmed, np.ones((96, 144), bool), nothing)
     assert np.abs(surface[:, hidden] - 5).max() < 0.5
     assert np.abs(surface[:, columns < 36] - 15).max() < 0.5

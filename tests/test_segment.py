@@ -24,8 +24,8 @@ from redweb_builder.segmentation.segmenters import (
     BuiltinSegmenter,
     NoRegions,
     SmpSegmenter,
+    guided_upsample,
     load_segmenter,
-    snapped,
 )
 from redweb_builder.types import BoolMap, Picture
 from samples.scenes import Scene
@@ -115,7 +115,7 @@ def test_edges_follow_the_photograph() -> None:
     picture[:, 83:] = 200
     coarse = np.zeros((16, 20), np.float32)
     coarse[:, 10:] = 1
-    sky = snapped(picture, coarse, np.zeros_like(coarse)).sky
+    sky = guided_upsample(picture, coarse, np.zeros_like(coarse)).sky
     truth = picture[..., 0] > 0
     assert (np.abs(sky - truth) > 0.5).mean() < 0.005
     assert overlap(sky > 0.5, truth) > overlap(np.repeat(np.repeat(coarse > 0.5, 8, 0), 8, 1), truth)

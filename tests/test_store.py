@@ -543,12 +543,12 @@ def test_settle_moves_every_file_once(tmp_path: Path) -> None:
     with Store(out, IDENTITY) as store:
         store.write_label("twin", picture_like(), False, label_like(), picture_like(), True)
         for _ in range(2):
-            store.settle([], ["twin"])
+            store.move_to_final_place([], ["twin"])
             assert not any((out / folder / "twin.png").exists() for folder in ("Imgs", "RDs", "masks", "confidence"))
             assert not (out / "Imgs" / "twin.jpg").exists()
             rejected = {file.parent.name + "/" + file.name for file in (out / "rejected").rglob("*.*")}
             assert rejected == {"Imgs/twin.jpg", "RDs/twin.png", "masks/twin.png", "confidence/twin.png"}
-        store.settle(["twin"], [])
+        store.move_to_final_place(["twin"], [])
         assert (out / "Imgs" / "twin.jpg").exists()
 
 

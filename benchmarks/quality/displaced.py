@@ -20,9 +20,9 @@ from rich.table import Table
 from redweb_builder.errors import InputError
 from redweb_builder.inputs.discover import discover
 from redweb_builder.inputs.read import read_pair
-from redweb_builder.matching.dis import confirmed_share
+from redweb_builder.matching.dis import consistent_share
 from redweb_builder.process import one_opencv_thread
-from redweb_builder.rectification.quick_flow import SIDE, both_ways, quick_look
+from redweb_builder.rectification.quick_flow import SIDE, both_ways, preview_flow
 from redweb_builder.types import Picture
 
 SHARES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
@@ -45,10 +45,10 @@ def main(roots: tuple[Path, ...], every: int) -> None:
             for share in SHARES:
                 for side in (-1, 1):
                     right = moved_aside(pair.right, side * round(share * pair.right.shape[1]))
-                    look = quick_look(pair.left, right)
+                    look = preview_flow(pair.left, right)
                     one, other = (cv2.cvtColor(view, cv2.COLOR_RGB2GRAY) for view in (look.left, look.right))
                     from_nothing = both_ways(one, other, (0, 0))
-                    found[share].append((confirmed_share(from_nothing), confirmed_share(look.flow)))
+                    found[share].append((consistent_share(from_nothing), consistent_share(look.flow)))
     table = Table(f"{pairs} pairs, displaced by", "from nothing, %", "as built, %", box=None)
     for share, values in found.items():
         table.add_row(f"{100 * share:.0f} % of the width", *(f"{100 * value:.1f}" for value in np.mean(values, 0)))

@@ -18,7 +18,7 @@ from redweb_builder.inputs.discover import discover
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.process import one_opencv_thread
 from redweb_builder.rectification.eye_order import SWAPPED, eye_order
-from redweb_builder.rectification.quick_flow import quick_look
+from redweb_builder.rectification.quick_flow import preview_flow
 
 
 @click.command()
@@ -35,8 +35,8 @@ def main(roots: tuple[Path, ...], swapped: tuple[str, ...], max_side: int) -> No
             except InputError:
                 continue
             sign = -1 if any(part in source.key for part in swapped) else 1
-            there = sign * eye_order(quick_look(pair.left, pair.right))
-            back = -sign * eye_order(quick_look(pair.right, pair.left))
+            there = sign * eye_order(preview_flow(pair.left, pair.right))
+            back = -sign * eye_order(preview_flow(pair.right, pair.left))
             scores += [there, back]
             if min(there, back) <= 0:
                 print(f"wrong: {source.key} {there:+.2f} {back:+.2f}")

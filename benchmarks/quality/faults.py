@@ -32,7 +32,7 @@ from redweb_builder.filters.checks import checks
 from redweb_builder.inputs.discover import discover
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.matching.flow import load_flow
-from redweb_builder.pipeline import Models, Outcome, conclude, prepare, see
+from redweb_builder.pipeline import Models, Outcome, infer, label_pair, prepare
 from redweb_builder.process import one_opencv_thread
 from redweb_builder.segmentation.segmenters import load_segmenter
 from redweb_builder.types import PairSource, Picture, StereoPair
@@ -134,7 +134,7 @@ def verdict(views: Views, models: Models, config: BuildConfig, folder: Path) -> 
     prepared = prepare(PairSource("a", files[0], files[1], "files", "planted"), config)
     if isinstance(prepared, Outcome):
         return -1.0, prepared.rejection.reason if prepared.rejection else ""
-    outcome = conclude(see([prepared], models)[0], models, config)
+    outcome = label_pair(infer([prepared], models)[0], models, config)
     assert outcome.evidence is not None
     measured = outcome.evidence.measurements
     slacks = [check.slack(measured[check.measurement]) for check in checks(config.thresholds)]

@@ -30,9 +30,9 @@ from benchmarks.quality.ground_truth import TruthScene, scenes, truth_options
 from benchmarks.quality.segmentation import TeacherSegmenter
 from redweb_builder.config import BuildConfig
 from redweb_builder.device import choose_device
-from redweb_builder.matching.consistency import disparity_of, round_trip_error
+from redweb_builder.matching.consistency import disparity_of, forward_backward_error
 from redweb_builder.matching.flow import load_flow
-from redweb_builder.pipeline import Models, Outcome, Seen, conclude, prepare, see
+from redweb_builder.pipeline import Inferred, Models, Outcome, infer, label_pair, prepare
 from redweb_builder.process import one_opencv_thread
 from redweb_builder.segmentation.segmenters import load_segmenter
 from redweb_builder.types import BoolMap, FloatMap, Mask
@@ -54,22 +54,22 @@ class Labelling:
     seconds: float
 
 
-def raw_flow(seen: Seen) -> Labelling:
+def raw_flow(seen: Inferred) -> Labelling:
     """Every pixel's flow as it is."""
     disparity = disparity_of(seen.flow)
     return Labelling(disparity, np.ones(disparity.shape, bool), 0.0)
 
 
-def midas_rule(seen: Seen) -> Labelling:
+def midas_rule(seen: Inferred) -> Labelling:
     """3D Movies (Ranftl et al. 2019): forward-backward difference up to 2 px, a match outside being unknown."""
-    return Labelling(disparity_of(seen.flow), round_trip_error(seen.flow) <= 2, 0.0)
+    return Labelling(disparity_of(seen.flow), forward_backward_error(seen.flow) <= 2, 0.0)
 
 
-def vdw_rule(seen: Seen) -> Labelling:
+def vdw_rule(seen: Inferred) -> Labelling:
     """VDW (Wang et al. 2023): forward-backward difference up to 0.01 of the magnitudes + 0.5 px."""
     magnitude = np.hypot(*np.moveaxis(seen.flow.forward, -1, 0))
     allowed = 0.01 * 2 * magnitude + 0.5
-    return Labelling(disparity_of(seen.flow), round_trip_error(seen.flow) <= allowed, 0.0)
+    return Labelling(disparity_of(seen.flow), forward_backward_error(seen.flow) <= allowed, 0.0)
 
 
 def ours(*values: Mask) -> Callable[[Outcome, float], Labelling]:
@@ -167,9 +167,9 @@ def label_scene(scene: TruthScene, models: Models, config: BuildConfig) -> dict[
     prepared = prepare(scene.source, config)
     if isinstance(prepared, Outcome):
         raise SystemExit(f"{scene.source.key}: {prepared.rejection}")
-    seen = see([prepared], models)[0]
+    seen = infer([prepared], models)[0]
     started = time.perf_counter()
-    outcome = conclude(seen, models, config)
+    outcome = label_pair(seen, models, config)
     seconds = time.perf_counter() - started
     return {
         "raw flow": raw_flow(seen),

@@ -30,10 +30,10 @@ from redweb_builder.config import BuildConfig
 from redweb_builder.device import choose_device
 from redweb_builder.inputs.picture import read_picture
 from redweb_builder.matching.flow import load_flow
-from redweb_builder.pipeline import Models, Outcome, conclude, prepare, see
+from redweb_builder.pipeline import Models, Outcome, infer, label_pair, prepare
 from redweb_builder.process import one_opencv_thread
-from redweb_builder.rectification.alignment import WITH_KEYSTONE, _confirmed_points, _fit
-from redweb_builder.rectification.quick_flow import quick_look
+from redweb_builder.rectification.alignment import WITH_KEYSTONE, consistent_points, fit_vertical
+from redweb_builder.rectification.quick_flow import preview_flow
 from redweb_builder.segmentation.segmenters import load_segmenter
 from redweb_builder.types import Mask, Picture
 
@@ -73,8 +73,8 @@ def _moved(right: Picture, matrix: NDArray[np.float64]) -> Picture:
 
 def settled(left: Picture, right: Picture) -> Picture:
     """The right view without the vertical error that its rig left, moved up and down only: the truth stays true."""
-    points, vertical, _ = _confirmed_points(quick_look(left, right))
-    b, c, t, p, q = _fit(points, points[:, 1] + vertical, WITH_KEYSTONE)
+    points, vertical, _ = consistent_points(preview_flow(left, right))
+    b, c, t, p, q = fit_vertical(points, points[:, 1] + vertical, WITH_KEYSTONE)
     height, width = right.shape[:2]
     half = max(height, width) / 2
     y, x = np.indices((height, width), np.float32)
@@ -105,7 +105,7 @@ def main(root: Path, flow: str, flow_weights: Path | None, every: int, settle: b
                 prepared = prepare(replace(scene.source, right=file), config)
                 if isinstance(prepared, Outcome):
                     raise SystemExit(f"{scene.source.key}: {prepared.rejection}")
-                outcome = conclude(see([prepared], models)[0], models, config)
+                outcome = label_pair(infer([prepared], models)[0], models, config)
                 assert outcome.evidence is not None
                 label, truth = outcome.evidence.label, scene.disparity
                 values = [

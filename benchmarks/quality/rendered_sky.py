@@ -20,7 +20,7 @@ from rich.table import Table
 from redweb_builder.config import BuildConfig
 from redweb_builder.device import choose_device
 from redweb_builder.matching.flow import load_flow
-from redweb_builder.pipeline import Models, Outcome, conclude, prepare, see
+from redweb_builder.pipeline import Models, Outcome, infer, label_pair, prepare
 from redweb_builder.process import one_opencv_thread
 from redweb_builder.segmentation.segmenters import load_segmenter
 from redweb_builder.types import Label, Mask, PairSource
@@ -58,7 +58,7 @@ def main(flow: str, flow_weights: Path | None, scenes: int) -> None:
             prepared = prepare(PairSource(str(seed), left, right, "files", "rendered"), config)
             if isinstance(prepared, Outcome):
                 raise SystemExit(f"scene {seed}: {prepared.rejection}")
-            evidence = conclude(see([prepared], models)[0], models, config).evidence
+            evidence = label_pair(infer([prepared], models)[0], models, config).evidence
             assert evidence is not None
             rows.append(shares(evidence.label, scene))
     table = Table(f"{scenes} scenes", "mean %", "worst %", box=None)

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from redweb_builder.device import choose_device
-from redweb_builder.segmentation.segmenters import load_segmenter, snapped
+from redweb_builder.segmentation.segmenters import guided_upsample, load_segmenter
 from redweb_builder.types import BoolMap, Picture, Regions
 from redweb_builder.weights import Weights
 from trainer.segmenter.pictures import Found, RegionSample, find, in_fold
@@ -44,7 +44,7 @@ class TeacherSegmenter:
     def __call__(self, pictures: Sequence[Picture]) -> list[Regions]:
         """Regions of each picture."""
         taught = map(self.teacher, pictures)
-        return [snapped(picture, told.sky, told.far) for picture, told in zip(pictures, taught, strict=True)]
+        return [guided_upsample(picture, told.sky, told.far) for picture, told in zip(pictures, taught, strict=True)]
 
 
 @click.command()
@@ -135,7 +135,7 @@ def speed(judged: Judged, rounds: int = 3) -> tuple[float, float]:
         whole.append(time.perf_counter() - started)
         started = time.perf_counter()
         for picture in pictures:
-            snapped(picture, *maps)
+            guided_upsample(picture, *maps)
         edges.append(time.perf_counter() - started)
     return 125 * (min(whole[1:]) - min(edges[1:])), 125 * min(edges[1:])
 

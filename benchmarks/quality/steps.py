@@ -26,10 +26,10 @@ from redweb_builder.device import choose_device
 from redweb_builder.labels import confidence, refine
 from redweb_builder.labels import planes as surfaces
 from redweb_builder.labels.planes import RightView
-from redweb_builder.labels.refine import surface_and_doubt
+from redweb_builder.labels.refine import surface_and_error
 from redweb_builder.matching.flow import load_flow
 from redweb_builder.matching.fusion import NOWHERE, Match
-from redweb_builder.pipeline import Models, Outcome, conclude, prepare, see
+from redweb_builder.pipeline import Models, Outcome, infer, label_pair, prepare
 from redweb_builder.process import one_opencv_thread
 from redweb_builder.segmentation.segmenters import load_segmenter
 from redweb_builder.types import BoolMap, FloatMap, Flow, Mask, Picture, StereoPair
@@ -66,8 +66,8 @@ def one_surface(
     left: Picture, match: Match, confirmed: BoolMap, ground: BoolMap, right: RightView
 ) -> tuple[FloatMap, FloatMap]:
     """What is in doubt shapes surfaces too."""
-    surface = surfaces.surface_disparity(surfaces.cut(left), match.disparity, confirmed, ground, right)
-    return surface, confidence.doubt_of(left, match, surface, ground)
+    surface = surfaces.propagate_planes(surfaces.segment_superpixels(left), match.disparity, confirmed, ground, right)
+    return surface, confidence.predict_error_px(left, match, surface, ground)
 
 
 def no_rows(pair: StereoPair, flow: Flow, valid: BoolMap) -> Flow:
@@ -80,26 +80,26 @@ def round_trip_alone(
     left: Picture, match: Match, confirmed: BoolMap, ground: BoolMap, right: RightView
 ) -> tuple[FloatMap, FloatMap]:
     """What the published rules go by, at half their tolerance; surfaces stay as they are."""
-    surface, _ = surface_and_doubt(left, match, confirmed, ground, right)
+    surface, _ = surface_and_error(left, match, confirmed, ground, right)
     return surface, refine.MEASURED_PX * match.error
 
 
 def changes(flow: object) -> dict[str, Change]:
     """Every step that can be taken out, by what the table calls it."""
     found = {
-        "everything in": Change(refine, "FIRM_PX", refine.FIRM_PX),
+        "everything in": Change(refine, "PLANE_BLEND_PX", refine.PLANE_BLEND_PX),
         "no speckle filter": Change(refine, "without_speckles", lambda raw, valid: valid),
-        "no matching along rows": Change(pipeline, "match_rows", no_rows),
-        "measured by the round trip alone (1 px)": Change(refine, "surface_and_doubt", round_trip_alone),
-        "edges raise no doubt": Change(confidence, "edges", lambda *_: 1.0),
-        "no averaging with the surface": Change(refine, "FIRM_PX", -1.0),
-        "row-wise background fill, no surfaces": Change(refine, "surface_disparity", row_fill),
-        "surfaces of all that is confirmed": Change(refine, "surface_and_doubt", one_surface),
-        "no veto of the right view": Change(surfaces, "MAX_FORBIDDEN", np.inf),
-        "no firming by neighbours": Change(surfaces, "FIRMING_ROUNDS", 0),
+        "no matching along rows": Change(pipeline, "sgm_flow", no_rows),
+        "measured by the round trip alone (1 px)": Change(refine, "surface_and_error", round_trip_alone),
+        "edges raise no doubt": Change(confidence, "edge_factor", lambda *_: 1.0),
+        "no averaging with the surface": Change(refine, "PLANE_BLEND_PX", -1.0),
+        "row-wise background fill, no surfaces": Change(refine, "propagate_planes", row_fill),
+        "surfaces of all that is confirmed": Change(refine, "surface_and_error", one_surface),
+        "no veto of the right view": Change(surfaces, "MAX_INVISIBLE", np.inf),
+        "no firming by neighbours": Change(surfaces, "AGGREGATION_ROUNDS", 0),
     }
-    if getattr(flow, "coarse", False):
-        found["no polish of the flow"] = Change(flow, "coarse", False)
+    if getattr(flow, "needs_refinement", False):
+        found["no polish of the flow"] = Change(flow, "needs_refinement", False)
     return found
 
 
@@ -116,10 +116,10 @@ def main(root: Path, flow: str, flow_weights: Path | None, every: int) -> None:
             prepared = prepare(scene.source, config)
             if isinstance(prepared, Outcome):
                 raise SystemExit(f"{scene.source.key}: {prepared.rejection}")
-            seen = see([prepared], models)[0]
+            seen = infer([prepared], models)[0]
             for name, change in changes(models.flow).items():
                 with change.made():
-                    outcome = conclude(seen, models, config)
+                    outcome = label_pair(seen, models, config)
                 measured = figures(ours(Mask.MEASURED)(outcome, 0), scene.disparity, index)
                 everything = figures(ours(Mask.MEASURED, Mask.FILLED)(outcome, 0), scene.disparity, index)
                 rows[scene.group, name].append((measured["WKDR"], measured["coverage"], everything["WKDR"]))

@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from redweb_builder.dataset.decisions import append_decisions, decide
 from redweb_builder.dataset.manifest import SCHEMA
 from redweb_builder.dataset.reader import read_manifest
-from redweb_builder.dataset.writer import home_of
+from redweb_builder.dataset.writer import sample_root
 from redweb_builder.inspect.report import write_report
 
 DRAWN = "[...document.querySelectorAll('.sheet img')].every((image) => image.complete && image.naturalWidth > 0)"
@@ -58,7 +58,7 @@ def enlarge(dataset: Path, large: Path, samples: int) -> Path:
     many = []
     for number in range(samples):
         row = rows[number % len(rows)]
-        home = home_of(dataset, row["key"])
+        home = sample_root(dataset, row["key"])
         key = f"{number:06}-{row['key']}"
         base = large if home == dataset else large / "rejected"
         stored = {file: base / file.parent.name for file in home.glob(f"*/{row['key']}.*")}

@@ -18,9 +18,9 @@ from redweb_builder.inputs.discover import discover
 from redweb_builder.inputs.picture import read_header
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.process import one_opencv_thread
-from redweb_builder.rectification.eye_order import eye_order, is_exchanged
+from redweb_builder.rectification.eye_order import are_eyes_swapped, eye_order
 from redweb_builder.rectification.film_order import with_film_orders
-from redweb_builder.rectification.quick_flow import SIDE, quick_look
+from redweb_builder.rectification.quick_flow import SIDE, preview_flow
 from redweb_builder.types import LeftOut, PairSource
 
 COLUMNS = ("file", "form", "eyes", "size", "told", "how, or why not")
@@ -89,12 +89,12 @@ def _asked(source: PairSource) -> float | None:
         pair = read_pair(source, SIDE)
     except InputError:
         return None
-    return eye_order(quick_look(pair.left, pair.right))
+    return eye_order(preview_flow(pair.left, pair.right))
 
 
 def _eyes(source: PairSource, score: float | None) -> str:
     """Which eye comes first, and by how much the picture says so."""
-    right_first = source.right_first ^ (score is not None and is_exchanged(source, score))
+    right_first = source.right_first ^ (score is not None and are_eyes_swapped(source, score))
     told = "right first" if right_first else "left first"
     return told if score is None else f"{told} (seen, {abs(score):.2f})"
 

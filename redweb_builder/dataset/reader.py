@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from redweb_builder.dataset.decisions import FILE, as_decided, read_decisions
-from redweb_builder.dataset.writer import home_of, image_of, read_label
+from redweb_builder.dataset.writer import image_of, read_label, sample_root
 from redweb_builder.errors import StoreError
 from redweb_builder.types import FloatMap, Picture
 
@@ -69,7 +69,7 @@ class Dataset:
         """The sample of an index or a key. Raises IndexError, KeyError; StoreError where a file is damaged."""
         key = self.keys[which] if isinstance(which, int) else which
         record = self._records[key]
-        label = read_label(home_of(self.folder, key), key)
+        label = read_label(sample_root(self.folder, key), key)
         with Image.open(self.image_path(key)) as image:
             picture = np.asarray(image.convert("RGB"))
         return Sample(key, picture, label.disparity, label.mask, label.confidence, record)

@@ -31,10 +31,10 @@ def thresholds_of(folder: Path) -> Thresholds:
         raise StoreError(f"{folder / 'build.json'} names no thresholds that this version knows ({error})") from error
 
 
-def judged(rows: Iterable[dict[str, Any]], thresholds: Thresholds) -> list[dict[str, Any]]:
+def judge_all(rows: Iterable[dict[str, Any]], thresholds: Thresholds) -> list[dict[str, Any]]:
     """Copies of the manifest's rows with the verdicts of these thresholds, duplicates rejected."""
     new = [_judged(row, thresholds) if row["stage"] in JUDGED and row["key"] else dict(row) for row in rows]
-    mark_duplicates(new, thresholds.duplicate_bits)
+    reject_duplicates(new, thresholds.duplicate_bits)
     return new
 
 
@@ -53,7 +53,7 @@ def _judged(row: dict[str, Any], thresholds: Thresholds) -> dict[str, Any]:
     }
 
 
-def mark_duplicates(rows: Sequence[dict[str, Any]], bits: float | None) -> None:
+def reject_duplicates(rows: Sequence[dict[str, Any]], bits: float | None) -> None:
     """Reject every kept row whose left view looks like an earlier kept one's, in place.
 
     The 64-bit perceptual hashes (imagehash.phash) of a pair of duplicates differ in at most `bits` bits. The better of

@@ -87,12 +87,12 @@ def read_label(home: Path, key: str) -> Label:
     """
     rd = home / "RDs" / f"{key}.png"
     try:
-        with Image.open(inside(home, rd)) as image:
+        with Image.open(require_inside(home, rd)) as image:
             text = dict(image.text)  # type: ignore[attr-defined]
             values = np.asarray(image, np.uint16)
-        with Image.open(inside(home, home / "masks" / rd.name)) as image:
+        with Image.open(require_inside(home, home / "masks" / rd.name)) as image:
             mask = np.asarray(image, np.uint8)
-        with Image.open(inside(home, home / "confidence" / rd.name)) as image:
+        with Image.open(require_inside(home, home / "confidence" / rd.name)) as image:
             confidence = np.asarray(image, np.uint8)
     except OSError as error:
         raise StoreError(f"{rd.name}: cannot be read ({error})") from error
@@ -196,7 +196,7 @@ class Store:
         else:
             file.unlink(missing_ok=True)
 
-    def settle(self, kept: Iterable[str], rejected: Iterable[str]) -> None:
+    def move_to_final_place(self, kept: Iterable[str], rejected: Iterable[str]) -> None:
         """Move the files of each key to where its final status puts them. Harmless to repeat."""
         for keys, to in ((kept, True), (rejected, False)):
             for key in keys:
@@ -269,7 +269,7 @@ def is_data_set(out: Path) -> bool:
     return str(read_build(out).get("format")).startswith(FORMAT.split("/")[0])
 
 
-def home_of(out: Path, key: str) -> Path:
+def sample_root(out: Path, key: str) -> Path:
     """The folder, OUT or OUT/rejected, below which the files of a labelled pair lie now.
 
     Asked of the files, since a verdict that changes moves them. Raises StoreError where there are none, or where the
@@ -286,11 +286,11 @@ def home_of(out: Path, key: str) -> Path:
 
 def image_of(out: Path, key: str) -> Path:
     """The stored left view of a labelled pair. Raises StoreError as home_of does."""
-    png = home_of(out, key) / "Imgs" / f"{key}.png"
-    return inside(out, png if png.exists() else png.with_name(f"{key}.jpg"))
+    png = sample_root(out, key) / "Imgs" / f"{key}.png"
+    return require_inside(out, png if png.exists() else png.with_name(f"{key}.jpg"))
 
 
-def inside(folder: Path, file: Path) -> Path:
+def require_inside(folder: Path, file: Path) -> Path:
     """`file`, checked to be one and to lie below `folder`, wherever links lead: a data set may come from anywhere.
 
     Raises StoreError.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from redweb_builder.dataset.reader import Dataset
-from redweb_builder.dataset.writer import FARTHEST, SKY_VALUE, home_of
+from redweb_builder.dataset.writer import FARTHEST, SKY_VALUE, sample_root
 
 FARTHEST_8, SKY_8 = 254, 255
 JPEG_QUALITY = 95
@@ -33,7 +33,7 @@ def write_redweb_v1(dataset: Dataset, keys: Sequence[str], folder: Path) -> Iter
         else:
             with Image.open(image) as picture:
                 picture.convert("RGB").save(target, "JPEG", quality=JPEG_QUALITY, subsampling=0)
-        with Image.open(home_of(dataset.folder, key) / "RDs" / f"{key}.png") as label:
+        with Image.open(sample_root(dataset.folder, key) / "RDs" / f"{key}.png") as label:
             values = np.asarray(label, np.uint16)
         Image.fromarray(to_8_bit(values)).save(folder / "RDs" / f"{key}.png")
         yield key

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from redweb_builder.dataset.reader import Dataset
-from redweb_builder.dataset.writer import home_of, inside
+from redweb_builder.dataset.writer import require_inside, sample_root
 
 MAPS = {"rd": "RDs", "mask": "masks", "confidence": "confidence"}  # a folder that a data set does not have is left out
 
@@ -13,6 +13,6 @@ def maps_of(dataset: Dataset, key: str) -> dict[str, bytes]:
 
     Raises StoreError where one is missing, or a link leads out of the data set.
     """
-    files = {name: home_of(dataset.folder, key) / folder / f"{key}.png" for name, folder in MAPS.items()}
+    files = {name: sample_root(dataset.folder, key) / folder / f"{key}.png" for name, folder in MAPS.items()}
     there = {name: file for name, file in files.items() if name in ("rd", "mask") or file.exists()}
-    return {name: inside(dataset.folder, file).read_bytes() for name, file in there.items()}
+    return {name: require_inside(dataset.folder, file).read_bytes() for name, file in there.items()}

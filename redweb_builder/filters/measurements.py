@@ -1,4 +1,4 @@
-"""One function per measurement of a pair: numbers only, judged in filters.py.
+"""One function per measurement of a pair: numbers only, judged in checks.py.
 
 Measured first, judged later: limits can be changed afterwards without running a network again. A measurement that a
 pair gives no ground for is NaN and is not judged.
@@ -9,11 +9,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from redweb_builder.matching.consistency import disparity_of, sample
+from redweb_builder.matching.consistency import TOLERANCE_PX, disparity_of, warp
 from redweb_builder.matching.texture import textured
-from redweb_builder.types import BoolMap, FloatMap, Flow, Label, Mask, Picture, Regions, StereoPair
+from redweb_builder.types import PRESENT, BoolMap, FloatMap, Flow, Label, Mask, Picture, Regions, StereoPair
 
-TOLERANCE_PX = 2.0
 MIN_SHARE = 0.005  # a region smaller than this share of the picture is no ground for a measurement
 
 
@@ -30,7 +29,7 @@ def measure(
     error: HxW round-trip error px, infinite where the match leaves the view. valid: HxW, confirmed by both directions.
     """
     raw = disparity_of(flow)
-    sky, far = regions.sky > 0.5, regions.far > 0.5
+    sky, far = regions.sky > PRESENT, regions.far > PRESENT
     ground = valid & ~sky
     matched = matched_grey(pair, flow, ground)
     return {
@@ -119,7 +118,7 @@ def order_of(region: BoolMap, raw: FloatMap, valid: BoolMap, ground: BoolMap) ->
 def matched_grey(pair: StereoPair, flow: Flow, ground: BoolMap) -> tuple[FloatMap, FloatMap]:
     """N grey levels of the left view's confirmed pixels, and those of their matches in the right view."""
     left = cv2.cvtColor(pair.left, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    right = sample(cv2.cvtColor(pair.right, cv2.COLOR_RGB2GRAY), flow.forward).astype(np.float32)
+    right = warp(cv2.cvtColor(pair.right, cv2.COLOR_RGB2GRAY), flow.forward).astype(np.float32)
     return left[ground], right[ground]
 
 

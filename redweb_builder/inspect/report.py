@@ -25,7 +25,7 @@ from markupsafe import Markup
 from redweb_builder.dataset.decisions import FILE, STAGE, as_decided, read_decisions
 from redweb_builder.dataset.reader import read_manifest
 from redweb_builder.dataset.verdicts import thresholds_of
-from redweb_builder.dataset.writer import home_of, read_build
+from redweb_builder.dataset.writer import read_build, sample_root
 from redweb_builder.errors import StoreError
 from redweb_builder.files import write_atomic
 from redweb_builder.filters.checks import Check, checks
@@ -121,7 +121,7 @@ def _data(dataset: Path, pairs: Sequence[Mapping[str, Any]], limits: Mapping[str
 def _stored(dataset: Path, row: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """The picture's extension, and "" or "rejected/"; None, None for a pair without a label."""
     try:
-        home = home_of(dataset, row["key"])
+        home = sample_root(dataset, row["key"])
     except StoreError:
         return None, None
     png = (home / "Imgs" / f"{row['key']}.png").exists()

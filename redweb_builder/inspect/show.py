@@ -12,14 +12,16 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from redweb_builder.dataset.decisions import FILE, as_decided, read_decisions
-from redweb_builder.dataset.writer import inside
+from redweb_builder.dataset.writer import require_inside
 from redweb_builder.errors import StoreError
 from redweb_builder.files import write_atomic
 from redweb_builder.inspect.grid import Row, choose, grid
 from redweb_builder.types import Picture
 
+GRID_ROWS = 40  # pairs shown where nothing else is asked for
 
-def write_grid(dataset: Path, rows: int, keys: Sequence[str] = (), to: Path | None = None) -> Path:
+
+def write_grid(dataset: Path, rows: int = GRID_ROWS, keys: Sequence[str] = (), to: Path | None = None) -> Path:
     """Draw the chosen keys, or the most telling `rows` pairs, of a finished data set; return the picture's path.
 
     Raises StoreError where `dataset` is none or a key is not in it.
@@ -51,7 +53,7 @@ def _row(dataset: Path, record: dict[str, Any]) -> Row:
 
 def _preview(dataset: Path, key: str) -> Picture | None:
     try:
-        file = inside(dataset, dataset / "previews" / f"{key}.jpg")
+        file = require_inside(dataset, dataset / "previews" / f"{key}.jpg")
     except StoreError:
         return None
     with Image.open(file) as image:

@@ -1,9 +1,9 @@
-"""How far a label can be believed, pixel by pixel: witnesses that fail at different places.
+"""Uncertainty of a label, pixel by pixel: a predicted error in px, from cues that fail at different places.
 
-A pixel is sure where its disparity leads back to where it came from, lies on the surface around it, and flow and row
-matching agree on it, there and around. Every witness is an error in px; they are combined as a geometric mean, so
-that one bad error does not count for more than several middling ones. Near an edge all of them may be wrong together,
-since the patches that were matched lie on both of its sides: doubt is greater there.
+The cues are the forward-backward consistency error, the distance from the fitted plane, and the disagreement of optical
+flow and semi-global matching, each at the pixel and averaged around it. Each is an error in px. They are combined by a
+geometric mean, so that one large cue does not outweigh several middling ones. At edges all cues may be wrong together,
+because the matched patches lie on both sides: the predicted error is raised there.
 """
 
 from __future__ import annotations
@@ -18,33 +18,35 @@ from redweb_builder.types import BoolMap, FloatMap, Picture
 
 AROUND_PX = 7
 LEAST_PX, MOST_PX = 0.05, 10.0  # errors are told apart between these
-CONTRAST_WINDOW_PX, CONTRAST = 21, 0.25  # doubt grows with this power of the contrast in such a window
+CONTRAST_WINDOW_PX, CONTRAST = 21, 0.25  # the error grows with this power of the contrast in such a window
 STEP_WINDOW_PX, STEP = 5, 0.2  # and with this power of the surface's step
 NO_STEP_PX = 0.5  # smaller ones are no edges
-TYPICAL = 0.65  # of what the witnesses tell is the typical error, by the benchmark's truth
+TYPICAL = 0.65  # typical true error over the mean of the cues, on the scenes of benchmarks.quality.label_quality
 NO_VALUE = 1e6  # beyond every disparity
-REFERENCE_PX = 768  # longer side of the picture whose pixels doubt is given in
+REFERENCE_PX = 768  # the predicted error is in px of a picture whose longer side is this
 GROWTH = 0.6  # errors grow with this power of a picture's size, by the benchmark: matching is finer on large ones
 
 
-def doubt_of(left: Picture, match: Match, surface: FloatMap, ground: BoolMap) -> FloatMap:
-    """HxW float32, the typical error that the witnesses tell of, in px of a picture REFERENCE_PX long.
+def predict_error_px(left: Picture, match: Match, surface: FloatMap, ground: BoolMap) -> FloatMap:
+    """The predicted error of a label: HxW float32, px of a picture whose longer side is REFERENCE_PX.
 
-    left: HxWx3 uint8. surface: HxW float32 px, NaN where there is none. ground: HxW bool, what is not sky.
+    left: HxWx3 uint8 RGB. match: the fused match of the pair. surface: HxW float32 px, disparity of the fitted planes,
+    NaN where there is none. ground: HxW bool, what is not sky.
     """
     errors = [_error(error) for error in (match.error, surface - match.disparity, match.disagreement)]
-    witnesses = [*errors, *(_around(error) for error in errors)]
-    mean = np.exp(np.mean([np.log(error + LEAST_PX) for error in witnesses], 0))
+    cues = [*errors, *(_around(error) for error in errors)]
+    mean = np.exp(np.mean([np.log(error + LEAST_PX) for error in cues], 0))
     scale = TYPICAL * (REFERENCE_PX / max(surface.shape)) ** GROWTH
-    return np.asarray(scale * mean * edges(left, surface, ground), np.float32)
+    return np.asarray(scale * mean * edge_factor(left, surface, ground), np.float32)
 
 
-def edges(left: Picture, surface: FloatMap, ground: BoolMap) -> FloatMap:
-    """HxW float32, 1 or more: by how much an edge nearby, in the photograph or of the surface, raises doubt.
+def edge_factor(left: Picture, surface: FloatMap, ground: BoolMap) -> FloatMap:
+    """The factor by which an edge nearby raises the predicted error: HxW float32, at least 1.
 
-    Contrast is relative to that of the picture's ground, so that exposure and haze do not count, and where there is
-    little of it doubt is no smaller: a blank area borrows the disparity of what is beside it. The exponents order the
-    pixels best by the benchmark, with both flows and on both sets.
+    left: HxWx3 uint8 RGB. surface: HxW float32 px, NaN where there is none. ground: HxW bool, what is not sky. An edge
+    is contrast in the photograph or a step of the surface. Contrast is relative to the median of the ground, so that
+    exposure and haze do not matter. Low contrast lowers nothing: a blank area takes its disparity from its neighbours.
+    The exponents order the pixels best on benchmarks.quality.label_quality, with both flows and on both sets.
     """
     spread = contrast(left, CONTRAST_WINDOW_PX).astype(np.float32)
     usual = max(TEXTURE_LEVELS, float(np.median(spread[ground])) if ground.any() else 0.0)
@@ -52,9 +54,9 @@ def edges(left: Picture, surface: FloatMap, ground: BoolMap) -> FloatMap:
     return np.asarray(np.maximum(spread / usual, 1) ** CONTRAST * (1 + step / NO_STEP_PX) ** STEP, np.float32)
 
 
-def confidence_of(doubt: FloatMap) -> NDArray[np.uint8]:
-    """HxW uint8, 255 = no doubt, 128 = 1 px of it: 255 / (1 + doubt)."""
-    return np.round(255 / (1 + doubt)).astype(np.uint8)
+def confidence_of(error_px: FloatMap) -> NDArray[np.uint8]:
+    """Confidence, HxW uint8: 255 / (1 + error_px), so 255 = no error expected, 128 = 1 px."""
+    return np.round(255 / (1 + error_px)).astype(np.uint8)
 
 
 def _error(difference: FloatMap) -> FloatMap:

@@ -1,9 +1,9 @@
-"""Small planar surfaces of the left view, and how a surface nobody measured gets its depth from its neighbours.
+"""Superpixel plane fitting and plane propagation (after slanted-plane stereo: Yamaguchi et al., ECCV 2014).
 
-The photograph is cut into superpixels; those with enough confirmed pixels get a plane of disparity, which neighbours of
-like colour and continuous depth firm up. The planes then spread into superpixels without measurement, along the
-cheapest way in colour (a shortest-path tree), except where the right view forbids it: a left pixel with the disparity
-of the plane would land on something that is farther, so the right eye would see it, and it does not.
+The photograph is segmented into superpixels. Those with enough consistent pixels get a plane of disparity, which is
+aggregated over neighbours of similar colour and continuous depth. The planes are propagated into the superpixels
+without measurements, along shortest paths in colour. A visibility check stops a plane where it would occlude a surface
+that the right view is known to show.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from redweb_builder.matching.consistency import reversed_flow, round_trip_error
+from redweb_builder.matching.consistency import forward_backward_error, reversed_flow
 from redweb_builder.types import BoolMap, FloatMap, Flow, Picture
 
 STEP_PX = 12  # distance between superpixel seeds
 INLIER_PX = 1.5  # a confirmed pixel farther from its superpixel's plane does not shape it
-THIN = 2
+SUBSAMPLING = 2
 MIN_PIXELS, MIN_SHARE = 3, 0.15  # confirmed pixels, thinned, that a superpixel needs to count as measured
 SLOPE_DAMPING = 75.0  # px^2 x px: keeps the slope of small superpixels near zero
 SAME_SURFACE_PX = 1.0  # neighbouring planes that predict each other to within this are one surface
 SAME_COLOUR = 12.0  # CIELAB distance at which a neighbour's say falls to 1/e
-FIRMING_ROUNDS = 4
+AGGREGATION_ROUNDS = 4
 STEP_COST = 3.0  # CIELAB distance that one more superpixel on the way is worth
 HIDDEN_PX = 1.5  # a surface this much nearer than what the right view shows at its place would be seen
-MAX_FORBIDDEN = 0.3  # share of a superpixel that may contradict the right view
+MAX_INVISIBLE = 0.3  # share of a superpixel that may contradict the right view
 REACH_PX = 20.0  # a plane keeps its slope this far from where it was measured, then its level
-MAX_WAY = 150.0  # CIELAB distance plus steps after which a pixel's depth stays unknown
+MAX_PATH_COST = 150.0  # CIELAB distance plus steps after which a pixel's depth stays unknown
 OVERSHOOT = 0.15  # planes may leave the measured range by this share of it
 
 Array = NDArray[np.float64]
@@ -60,11 +60,11 @@ class Superpixels:
 
 def right_view(flow: Flow, tolerance_px: float) -> RightView:
     """The right view's disparity by the backward flow, trusted where it leads back to within `tolerance_px`."""
-    confirmed = round_trip_error(reversed_flow(flow)) <= tolerance_px
+    confirmed = forward_backward_error(reversed_flow(flow)) <= tolerance_px
     return RightView(np.ascontiguousarray(flow.backward[..., 0]), confirmed)
 
 
-def surface_disparity(
+def propagate_planes(
     superpixels: Superpixels, raw: FloatMap, confirmed: BoolMap, ground: BoolMap, right: RightView
 ) -> FloatMap:
     """HxW float32: the disparity of each pixel's surface, NaN where no surface reaches.
@@ -72,12 +72,12 @@ def surface_disparity(
     superpixels: of the left view. raw: HxW disparity px. confirmed: HxW, where raw is trusted. ground: HxW, what planes
     may spread over (not sky).
     """
-    planes, measured = _fitted(superpixels, raw, confirmed)
+    planes, measured = _fit_planes(superpixels, raw, confirmed)
     if not measured.any():
         return np.full(raw.shape, np.nan, np.float32)
-    origin = _spread(superpixels, planes, measured, ground, right)
+    origin = _propagate(superpixels, planes, measured, ground, right)
     here = np.arange(superpixels.count)
-    disparity = _evaluate(_carried(planes, superpixels.centre, np.maximum(origin, 0), here), superpixels.labels)
+    disparity = _evaluate(_extrapolate(planes, superpixels.centre, np.maximum(origin, 0), here), superpixels.labels)
     low, high = np.percentile(raw[confirmed], (0.5, 99.5))
     spare = OVERSHOOT * (high - low)
     disparity = np.clip(disparity, low - spare, high + spare)
@@ -85,15 +85,15 @@ def surface_disparity(
     return disparity.astype(np.float32)
 
 
-def own_surface(superpixels: Superpixels, raw: FloatMap, confirmed: BoolMap) -> FloatMap:
+def superpixel_disparity(superpixels: Superpixels, raw: FloatMap, confirmed: BoolMap) -> FloatMap:
     """HxW float32: the plane of each pixel's own superpixel, NaN where that has too few confirmed pixels."""
-    planes, measured = _fitted(superpixels, raw, confirmed)
+    planes, measured = _fit_planes(superpixels, raw, confirmed)
     disparity = _evaluate(planes, superpixels.labels)
     disparity[~measured[superpixels.labels]] = np.nan
     return disparity.astype(np.float32)
 
 
-def cut(left: Picture) -> Superpixels:
+def segment_superpixels(left: Picture) -> Superpixels:
     """Compact superpixels: OpenCV's watershed from a grid of seeds STEP_PX apart on the smoothed photograph."""
     height, width = left.shape[:2]
     rows, columns = (np.arange(STEP_PX // 2, side, STEP_PX) for side in (height, width))
@@ -126,11 +126,11 @@ def _neighbours(labels: Labels, count: int) -> tuple[NDArray[np.intp], NDArray[n
     return (border // count).astype(np.intp), (border % count).astype(np.intp)
 
 
-def _fitted(superpixels: Superpixels, raw: FloatMap, confirmed: BoolMap) -> tuple[Array, BoolMap]:
+def _fit_planes(superpixels: Superpixels, raw: FloatMap, confirmed: BoolMap) -> tuple[Array, BoolMap]:
     """count x 3 planes of the superpixels, firmed, and which of them have enough confirmed pixels to count."""
     moments = _robust_moments(superpixels.labels, superpixels.count, raw, confirmed)
-    measured = moments[:, 0] >= np.maximum(MIN_PIXELS, MIN_SHARE * superpixels.area / THIN**2)
-    return _firmed(superpixels, np.where(measured[:, None], moments, 0.0), measured), measured
+    measured = moments[:, 0] >= np.maximum(MIN_PIXELS, MIN_SHARE * superpixels.area / SUBSAMPLING**2)
+    return _aggregate_over_neighbours(superpixels, np.where(measured[:, None], moments, 0.0), measured), measured
 
 
 def _robust_moments(labels: Labels, count: int, raw: FloatMap, confirmed: BoolMap) -> Array:
@@ -138,17 +138,21 @@ def _robust_moments(labels: Labels, count: int, raw: FloatMap, confirmed: BoolMa
 
     A plane of three parameters does not need every pixel: every THIN-th row and column will do.
     """
-    labels, raw, confirmed = labels[::THIN, ::THIN], raw[::THIN, ::THIN], confirmed[::THIN, ::THIN]
+    labels, raw, confirmed = (
+        labels[::SUBSAMPLING, ::SUBSAMPLING],
+        raw[::SUBSAMPLING, ::SUBSAMPLING],
+        confirmed[::SUBSAMPLING, ::SUBSAMPLING],
+    )
     moments = _moments(labels, count, raw, confirmed)
     for _ in range(2):
-        off = np.abs(_evaluate(_planes(moments), labels, THIN) - raw)
+        off = np.abs(_evaluate(_planes(moments), labels, SUBSAMPLING) - raw)
         moments = _moments(labels, count, raw, confirmed & (off < INLIER_PX))
     return moments
 
 
 def _moments(labels: Labels, count: int, raw: FloatMap, where: BoolMap) -> Array:
     """count x 9: sums of 1, x, y, d, xx, xy, yy, xd, yd; they add up over superpixels."""
-    y, x = (part.astype(np.float64) * THIN for part in np.nonzero(where))
+    y, x = (part.astype(np.float64) * SUBSAMPLING for part in np.nonzero(where))
     d = raw[where].astype(np.float64)
     parts = (np.ones_like(x), x, y, d, x * x, x * y, y * y, x * d, y * d)
     return np.stack([np.bincount(labels[where], part, count) for part in parts], 1)
@@ -175,12 +179,12 @@ def _evaluate(planes: Array, labels: Labels, pitch: int = 1) -> Array:
     return value
 
 
-def _firmed(superpixels: Superpixels, moments: Array, measured: BoolMap) -> Array:
+def _aggregate_over_neighbours(superpixels: Superpixels, moments: Array, measured: BoolMap) -> Array:
     """Planes after neighbours on the same surface have added their moments, FIRMING_ROUNDS times."""
     i, j = superpixels.neighbours
     weight = np.exp(-_colour_distance(superpixels) / SAME_COLOUR)
     planes = _planes(moments)
-    for _ in range(FIRMING_ROUNDS):
+    for _ in range(AGGREGATION_ROUNDS):
         apart = np.maximum(_step(planes, superpixels.centre, i, j), _step(planes, superpixels.centre, j, i))
         together = np.where((apart < SAME_SURFACE_PX) & measured[i] & measured[j], weight, 0.0)[:, None]
         firmer = moments.copy()
@@ -205,7 +209,7 @@ def _colour_distance(superpixels: Superpixels) -> Array:
     return distance
 
 
-def _carried(planes: Array, centre: Array, source: Index, here: Index) -> Array:
+def _extrapolate(planes: Array, centre: Array, source: Index, here: Index) -> Array:
     """The planes of `source` as they arrive at `here`: a slope is not believed farther than REACH_PX from home."""
     way = centre[here] - centre[source]
     length = np.maximum(np.linalg.norm(way, axis=-1, keepdims=True), 1e-6)
@@ -215,7 +219,7 @@ def _carried(planes: Array, centre: Array, source: Index, here: Index) -> Array:
     return carried
 
 
-def _spread(
+def _propagate(
     superpixels: Superpixels, planes: Array, measured: BoolMap, ground: BoolMap, right: RightView
 ) -> NDArray[np.intp]:
     """Which superpixel's plane each superpixel takes, -1 for none.
@@ -231,7 +235,7 @@ def _spread(
     start, end, costs = start[order], end[order], costs[order] + STEP_COST
     first = np.searchsorted(start, np.arange(superpixels.count + 1)).tolist()  # of each superpixel's ways
     ends, steps = end.tolist(), costs.tolist()
-    forbidden = _Forbidden(superpixels, planes, right)
+    forbidden = VisibilityCheck(superpixels, planes, right)
     origin = np.where(measured, np.arange(superpixels.count), -1).astype(np.intp)
     refused: dict[int, int] = {}
     leaving = measured[start] & open_to_spread[end]
@@ -243,13 +247,13 @@ def _spread(
         if origin[here] >= 0 or (here, source) in tried:
             continue
         tried.add((here, source))
-        if forbidden.share(here, source) > MAX_FORBIDDEN:
+        if forbidden.share(here, source) > MAX_INVISIBLE:
             if here not in refused or forbidden.at(here, source) < forbidden.at(here, refused[here]):
                 refused[here] = source
             continue
         origin[here] = source
         for to, more in zip(ends[first[here] : first[here + 1]], steps[first[here] : first[here + 1]], strict=True):
-            if origin[to] < 0 and open_to_spread[to] and cost + more <= MAX_WAY:
+            if origin[to] < 0 and open_to_spread[to] and cost + more <= MAX_PATH_COST:
                 heapq.heappush(queue, (cost + more, to, source))
     for here, source in refused.items():
         if origin[here] < 0:
@@ -257,10 +261,11 @@ def _spread(
     return origin
 
 
-class _Forbidden:
-    """Asks the right view whether a superpixel can lie on a plane."""
+class VisibilityCheck:
+    """The occlusion constraint: a surface that would hide what the right view is known to show cannot be there."""
 
     def __init__(self, superpixels: Superpixels, planes: Array, right: RightView) -> None:
+        """planes: count x 3, (a, b, c) of d = a + b x + c y. right: disparity of the right view, where known."""
         flat = superpixels.labels.ravel()
         self._pixels = np.argsort(flat, kind="stable")
         self._start = np.concatenate([[0], np.cumsum(np.bincount(flat, minlength=superpixels.count))])
@@ -288,4 +293,4 @@ class _Forbidden:
         return float(nearer.sum()) / len(pixels)
 
     def _plane(self, here: int, source: int) -> Array:
-        return _carried(self._planes, self._superpixels.centre, np.intp(source), np.intp(here))
+        return _extrapolate(self._planes, self._superpixels.centre, np.intp(source), np.intp(here))

@@ -12,13 +12,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from redweb_builder.labels.confidence import confidence_of, doubt_of
-from redweb_builder.labels.planes import RightView, cut, own_surface, surface_disparity
+from redweb_builder.labels.confidence import confidence_of, predict_error_px
+from redweb_builder.labels.planes import RightView, propagate_planes, segment_superpixels, superpixel_disparity
 from redweb_builder.matching.fusion import Match
 from redweb_builder.matching.texture import TEXTURED_PX, textured
-from redweb_builder.types import BoolMap, FloatMap, Label, Mask, Picture, Regions
+from redweb_builder.types import PRESENT, BoolMap, FloatMap, Label, Mask, Picture, Regions
 
-SKY, FAR = 0.5, 0.5
 MIN_SKY_SHARE = 5e-4  # smaller blobs of sky are windows and lamps
 SKY_RIM = 0.02  # of the longer side: this near its border, what is confirmed in the sky may belong to the border
 AROUND = 0.15  # of the longer side: window of the sky that a pixel is compared with
@@ -34,7 +33,7 @@ AMONG = 0.03  # of the ground's range of disparity, added to that; half a pixel 
 ONE_SURFACE = 0.1  # of that range: the middle half of what is matched on a poster; what a sky borrows is scattered
 SPECKLE_SHARE = 2e-4
 SPECKLE_STEP_PX = 1.0
-FIRM_PX = 1.0  # this close to its surface, a disparity is averaged with it
+PLANE_BLEND_PX = 1.0  # this close to its surface, a disparity is averaged with it
 MEASURED_PX = 1.2  # doubt up to which a pixel counts as measured, and shapes the surface around it
 FAR_SPREAD = (5, 75)  # percentiles of a far blob's measured disparity that its filled pixels stay between
 
@@ -50,17 +49,17 @@ def refine(left: Picture, match: Match, valid: BoolMap, regions: Regions, right:
     if not confirmed.any():
         nothing = np.zeros(sky.shape, np.uint8)
         return Label(np.full(sky.shape, np.nan, np.float32), nothing, nothing)
-    surface, doubt = surface_and_doubt(left, match, confirmed, ~sky, right)
+    surface, error_px = surface_and_error(left, match, confirmed, ~sky, right)
     off = np.abs(surface - match.disparity)
-    firm = np.where(off <= FIRM_PX, (match.disparity + surface) / 2, match.disparity)
-    disparity = np.where(confirmed, firm, surface).astype(np.float32)
-    measured = (doubt <= MEASURED_PX) & np.isfinite(disparity) & np.isfinite(match.error)  # it must be in both views
-    disparity = calm_far_field(disparity, measured, regions.far > FAR)
-    confidence = np.where(sky, np.round(255 * regions.sky), confidence_of(doubt)).astype(np.uint8)
-    return assemble(disparity, measured, sky, confidence)
+    regularised = np.where(off <= PLANE_BLEND_PX, (match.disparity + surface) / 2, match.disparity)
+    disparity = np.where(confirmed, regularised, surface).astype(np.float32)
+    measured = (error_px <= MEASURED_PX) & np.isfinite(disparity) & np.isfinite(match.error)  # it must be in both views
+    disparity = clamp_far_field(disparity, measured, regions.far > PRESENT)
+    confidence = np.where(sky, np.round(255 * regions.sky), confidence_of(error_px)).astype(np.uint8)
+    return make_label(disparity, measured, sky, confidence)
 
 
-def surface_and_doubt(
+def surface_and_error(
     left: Picture, match: Match, confirmed: BoolMap, ground: BoolMap, right: RightView
 ) -> tuple[FloatMap, FloatMap]:
     """HxW float32 px each: the surface that a pixel lies on, NaN for none, and the doubt about the pixel's match.
@@ -68,13 +67,13 @@ def surface_and_doubt(
     What is in doubt gives surfaces no shape: halos around things are confirmed by both views, and would spread into
     what is occluded behind them.
     """
-    superpixels = cut(left)
-    own = own_surface(superpixels, match.disparity, confirmed)
-    sure = confirmed & (doubt_of(left, match, own, ground) <= MEASURED_PX)
-    surface = surface_disparity(superpixels, match.disparity, sure, ground, right)
+    superpixels = segment_superpixels(left)
+    own = superpixel_disparity(superpixels, match.disparity, confirmed)
+    sure = confirmed & (predict_error_px(left, match, own, ground) <= MEASURED_PX)
+    surface = propagate_planes(superpixels, match.disparity, sure, ground, right)
     if np.isnan(surface).all():
-        surface = surface_disparity(superpixels, match.disparity, confirmed, ground, right)
-    return surface, doubt_of(left, match, surface, ground)
+        surface = propagate_planes(superpixels, match.disparity, confirmed, ground, right)
+    return surface, predict_error_px(left, match, surface, ground)
 
 
 def sky_area(left: Picture, raw: FloatMap, valid: BoolMap, regions: Regions) -> BoolMap:
@@ -86,7 +85,7 @@ def sky_area(left: Picture, raw: FloatMap, valid: BoolMap, regions: Regions) -> 
     less than a third, what has the colour of the sky around stays sky: it is seen between branches. These, starkly
     darker than the sky, speak for themselves alone, not against the blob; and they are none, matched or not.
     """
-    sky: BoolMap = regions.sky > SKY
+    sky: BoolMap = regions.sky > PRESENT
     ground = valid & ~sky
     if not sky.any():
         return sky
@@ -157,7 +156,7 @@ def without_speckles(raw: FloatMap, valid: BoolMap) -> BoolMap:
     return np.asarray(valid & (fixed != -32768))
 
 
-def calm_far_field(disparity: FloatMap, measured: BoolMap, far: BoolMap) -> FloatMap:
+def clamp_far_field(disparity: FloatMap, measured: BoolMap, far: BoolMap) -> FloatMap:
     """What is filled in a far region stays within the robust range of what is measured in the same blob."""
     filled = far & ~measured
     if not filled.any():
@@ -171,7 +170,7 @@ def calm_far_field(disparity: FloatMap, measured: BoolMap, far: BoolMap) -> Floa
     return calmed
 
 
-def assemble(disparity: FloatMap, measured: BoolMap, sky: BoolMap, confidence: NDArray[np.uint8]) -> Label:
+def make_label(disparity: FloatMap, measured: BoolMap, sky: BoolMap, confidence: NDArray[np.uint8]) -> Label:
     """Put sky at the farthest value and say of every pixel what it rests on."""
     mask = np.where(np.isnan(disparity), Mask.UNKNOWN, np.where(measured, Mask.MEASURED, Mask.FILLED))
     mask = np.where(sky, Mask.SKY, mask).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Flow -> relative disparity and what of it two views confirm."""
+"""Flow -> relative disparity, and the forward-backward (left-right) consistency of both views."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ import numpy as np
 
 from redweb_builder.types import BoolMap, FloatMap, Flow, Picture
 
+# Forward-backward errors up to which a match counts as consistent, px.
+MATCHED_PX = 0.7  # to give a superpixel its plane: subpixel matches only
+PREVIEW_PX = 1.0  # in reduced previews, for eye order, alignment and global shift
+TOLERANCE_PX = 2.0  # to measure and filter a pair, as MiDaS 3D Movies does
+
 
 def disparity_of(flow: Flow) -> FloatMap:
     """HxW float32 px in the left frame, larger = nearer: the negated horizontal forward flow."""
@@ -14,28 +19,29 @@ def disparity_of(flow: Flow) -> FloatMap:
 
 
 def reversed_flow(flow: Flow) -> Flow:
-    """The same flow seen from the right view."""
+    """The flow of the same pair with the views exchanged."""
     return Flow(flow.backward, flow.forward)
 
 
-def round_trip_error(flow: Flow) -> FloatMap:
+def forward_backward_error(flow: Flow) -> FloatMap:
     """Forward-backward error |F(p) + B(p + F(p))|, HxW float32 px; infinite where p + F(p) leaves the right view.
 
-    Leaving the view counts as unknown: replicating the border there, as published code does, confirms by luck.
+    Sundaram, Brox & Keutzer, ECCV 2010. A match outside the view counts as unknown. Published code replicates the
+    border there, which makes such matches consistent by chance.
     """
-    back = sample(flow.backward, flow.forward)
+    back = warp(flow.backward, flow.forward)
     error = np.hypot(*np.moveaxis(flow.forward + back, -1, 0))
-    error[~lands_inside(flow.forward)] = np.inf
+    error[~target_in_view(flow.forward)] = np.inf
     return np.asarray(error, np.float32)
 
 
-def lands_on(flow: Flow, seen: BoolMap) -> BoolMap:
-    """HxW bool: the match lies on a part of the right view that exists; `seen` is that part, in the right frame."""
-    landed: BoolMap = sample(seen.astype(np.float32), flow.forward) > 0.99
+def target_visible(flow: Flow, right_valid: BoolMap) -> BoolMap:
+    """HxW bool, left frame: the match lies on a valid part of the right view. right_valid: HxW bool, right frame."""
+    landed: BoolMap = warp(right_valid.astype(np.float32), flow.forward) > 0.99
     return landed
 
 
-def lands_inside(forward: FloatMap) -> BoolMap:
+def target_in_view(forward: FloatMap) -> BoolMap:
     """HxW bool: the pixel's match lies inside the other picture."""
     x, y = _targets(forward)
     height, width = forward.shape[:2]
@@ -43,8 +49,11 @@ def lands_inside(forward: FloatMap) -> BoolMap:
     return inside
 
 
-def sample(field: FloatMap | Picture, flow: FloatMap) -> FloatMap:
-    """`field` of the other view seen from this one: bilinear at p + flow(p), its border replicated."""
+def warp(field: FloatMap | Picture, flow: FloatMap) -> FloatMap:
+    """`field` of the other view warped into this one: bilinear at p + flow(p), border replicated.
+
+    field: HxW or HxWxC. flow: HxWx2 float32 px, from this view to the other.
+    """
     x, y = _targets(flow)
     warped: FloatMap = cv2.remap(field, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return warped

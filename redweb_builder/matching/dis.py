@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from redweb_builder.matching.consistency import round_trip_error
+from redweb_builder.matching.consistency import PREVIEW_PX, forward_backward_error
 from redweb_builder.types import FloatMap, Flow, Picture
 
 FAR_APART = 0.04  # of the width: views displaced by more are also matched from there, since DIS starts from nothing
@@ -13,14 +13,13 @@ COARSE_PX = 112  # longer side of the pictures that the displacement is looked f
 MOST_ACROSS, MOST_UP = 0.4, 0.1  # of width and height
 FAINT = 10.0  # grey levels: gradients below have less and less of a say
 MIN_EDGES = 10.0  # pixels of one direction in both; blank pictures have no place
-CONFIRMED_PX = 1.0
 GAIN = 0.02  # of all pixels
 
-Displacement = tuple[int, int]
+Shift = tuple[int, int]
 
 
 def dis_flow(
-    first: Picture, second: Picture, patch_stride: int = 2, iterations: int = 50, start: Displacement = (0, 0)
+    first: Picture, second: Picture, patch_stride: int = 2, iterations: int = 50, start: Shift = (0, 0)
 ) -> FloatMap:
     """DIS flow from one HxW uint8 picture to another: HxWx2 float32 px. start: what the search begins at, whole px.
 
@@ -36,7 +35,7 @@ def dis_flow(
     return flow + np.asarray(start, np.float32)
 
 
-def displacement(left: Picture, right: Picture) -> Displacement | None:
+def estimate_global_shift(left: Picture, right: Picture) -> Shift | None:
     """By how much the right view, as a whole, lies beside the left one, px; None where it is too little to matter.
 
     left, right: HxW uint8. Cameras turned outwards or inwards, or cropped apart, move everything by a tenth of the
@@ -58,14 +57,14 @@ def displacement(left: Picture, right: Picture) -> Displacement | None:
     return found if np.hypot(*found) > FAR_APART * left.shape[1] else None
 
 
-def surer(flow: Flow, other: Flow) -> Flow:
+def more_consistent(flow: Flow, other: Flow) -> Flow:
     """The second flow of a pair where it leads back to where it came from at plainly more pixels, else the first."""
-    return other if confirmed_share(other) > confirmed_share(flow) + GAIN else flow
+    return other if consistent_share(other) > consistent_share(flow) + GAIN else flow
 
 
-def confirmed_share(flow: Flow) -> float:
-    """Share of the left view's pixels that the flow leads back to within CONFIRMED_PX of where they were."""
-    return float((round_trip_error(flow) < CONFIRMED_PX).mean())
+def consistent_share(flow: Flow) -> float:
+    """Share of the left view's pixels that the flow leads back to within PREVIEW_PX of where they were."""
+    return float((forward_backward_error(flow) < PREVIEW_PX).mean())
 
 
 def _directions(grey: Picture) -> FloatMap:

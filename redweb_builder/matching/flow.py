@@ -14,7 +14,7 @@ import cv2
 import torch
 
 from redweb_builder.errors import SettingsError, WeightsUnavailable
-from redweb_builder.matching.dis import Displacement, dis_estimator, dis_flow, displacement, surer
+from redweb_builder.matching.dis import Shift, dis_estimator, dis_flow, estimate_global_shift, more_consistent
 from redweb_builder.matching.raft import Raft
 from redweb_builder.types import Flow, Picture, StereoPair
 from redweb_builder.weights import Weights
@@ -39,7 +39,7 @@ class FlowEstimator(Protocol):
         ...
 
     @property
-    def coarse(self) -> bool:
+    def needs_refinement(self) -> bool:
         """True where the flow is computed on a coarser grid than the picture and gains from polish()."""
         ...
 
@@ -94,7 +94,7 @@ class Dis:
     """
 
     name = "dis"
-    coarse = False
+    needs_refinement = False
     fills_cpu = False
     weights: Weights | None = None
 
@@ -107,13 +107,13 @@ class Dis:
         """Flow of each pair, in order."""
         grey = [(_grey(pair.left), _grey(pair.right)) for pair in pairs]
         flows = self._both_ways(grey, [(0, 0)] * len(grey))
-        far = {index: start for index, views in enumerate(grey) if (start := displacement(*views))}
+        far = {index: start for index, views in enumerate(grey) if (start := estimate_global_shift(*views))}
         again = self._both_ways([grey[index] for index in far], list(far.values()))
         for index, flow in zip(far, again, strict=True):
-            flows[index] = surer(flows[index], flow)
+            flows[index] = more_consistent(flows[index], flow)
         return flows
 
-    def _both_ways(self, grey: Sequence[tuple[Picture, Picture]], starts: Sequence[Displacement]) -> list[Flow]:
+    def _both_ways(self, grey: Sequence[tuple[Picture, Picture]], starts: Sequence[Shift]) -> list[Flow]:
         started = [
             (
                 self._pool.submit(dis_flow, left, right, start=(x, y)),
@@ -124,7 +124,7 @@ class Dis:
         return [Flow(forward.result(), backward.result()) for forward, backward in started]
 
 
-def polish(pair: StereoPair, flow: Flow) -> Flow:
+def refine_flow(pair: StereoPair, flow: Flow) -> Flow:
     """A network's flow, computed at an eighth of the resolution, settled on the pixels of the full one.
 
     A few levels of DIS from the network's flow: the step that buys most after RAFT-small (benchmarks/steps.py).

@@ -1,8 +1,9 @@
-"""Two opinions on where a pixel of the left view is in the right one, and the better of them.
+"""Fusion of optical flow and semi-global matching: for each left pixel the more consistent of two matches.
 
-Flow finds its way over any distance, but its patches blur the borders of things. Semi-global matching along the rows
-(Hirschmueller 2008, in OpenCV), possible once a pair is aligned and its range is known from the flow, has sharp
-borders and gross errors in blank areas. They fail at different places, so where they agree both can be believed.
+Optical flow matches over any distance, but its patches blur depth edges. Semi-global matching along the rows
+(Hirschmueller, PAMI 2008, in OpenCV) keeps depth edges sharp and makes gross errors in untextured areas. It needs an
+aligned pair and the disparity range that the flow gives. The two fail at different places, so their agreement is
+evidence for both.
 """
 
 from __future__ import annotations
@@ -12,24 +13,23 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from redweb_builder.matching.consistency import disparity_of, lands_on, round_trip_error
+from redweb_builder.matching.consistency import MATCHED_PX, disparity_of, forward_backward_error, target_visible
 from redweb_builder.types import BoolMap, FloatMap, Flow, Picture, StereoPair
 
-CONFIRMED_PX = 0.7  # a disparity that leads back to within this is confirmed by both views
-ROWS_GAIN_PX = 0.3  # row matching is preferred where its round trip is better than the flow's by this
+ROWS_GAIN_PX = 0.3  # semi-global matching is preferred where its consistency error is smaller by this
 RANGE_SHARE, RANGE_PX = 0.1, 3.0  # searched beyond the range of the flow
 BLOCK_PX = 3
 SMOOTH_STEP, SMOOTH_JUMP = 8, 32  # penalties of a step of one px and of any other, for each channel and block pixel
-TEXTURE_PX = 9  # rows have a say where a window of this size has texture: blank rows agree with what is at their ends
+TEXTURE_PX = 9  # side of the window that must have texture: in blank rows SGM interpolates between their ends
 NOWHERE = 1e4  # px: the flow of a pixel without a match leaves every picture
 
 
 @dataclass(frozen=True)
 class Match:
-    """What the two views say of every left pixel, HxW float32 px each.
+    """The fused match of every left pixel, HxW float32 px each.
 
-    disparity: larger = nearer. error: its round trip, infinite where it leaves the right view. disagreement: between
-    flow and row matching.
+    disparity: larger = nearer. error: forward-backward consistency error, infinite where the match leaves the right
+    view. disagreement: |disparity of the flow - disparity of semi-global matching|.
     """
 
     disparity: FloatMap
@@ -38,27 +38,33 @@ class Match:
 
     @property
     def confirmed(self) -> BoolMap:
-        """HxW: the disparity leads back to where it came from."""
-        return np.asarray(self.error <= CONFIRMED_PX)
+        """HxW bool: consistent to within MATCHED_PX."""
+        return np.asarray(self.error <= MATCHED_PX)
 
 
-def best_match(flow: Flow, rows: Flow, seen: BoolMap, textured: BoolMap) -> Match:
-    """Pixel by pixel the flow's disparity, or that of `rows` where there is texture and it returns plainly closer.
+def fuse_matches(flow: Flow, sgm: Flow, right_valid: BoolMap, textured: BoolMap) -> Match:
+    """Take the flow's match, or semi-global matching's where there is texture and it is plainly more consistent.
 
-    seen: HxW bool in the right frame, False where alignment left no picture. textured: HxW bool, `measure.textured` by
-    windows of TEXTURE_PX.
+    flow: optical flow of the pair. sgm: its matches along the rows (sgm_flow). right_valid: HxW bool in the right
+    frame, False where alignment left no picture. textured: HxW bool, texture.textured with windows of TEXTURE_PX.
     """
-    by_flow, by_rows = (np.where(lands_on(way, seen), round_trip_error(way), np.inf) for way in (flow, rows))
-    unsure = (by_flow > CONFIRMED_PX) | (by_flow >= by_rows + ROWS_GAIN_PX)
-    take_rows = (by_rows <= CONFIRMED_PX) & unsure & textured
-    disparity = np.where(take_rows, disparity_of(rows), disparity_of(flow))
-    error = np.where(take_rows, by_rows, by_flow)
-    disagreement = np.abs(disparity_of(flow) - disparity_of(rows))
+    flow_error, sgm_error = (
+        np.where(target_visible(match, right_valid), forward_backward_error(match), np.inf) for match in (flow, sgm)
+    )
+    flow_is_worse = (flow_error > MATCHED_PX) | (flow_error >= sgm_error + ROWS_GAIN_PX)
+    take_sgm = (sgm_error <= MATCHED_PX) & flow_is_worse & textured
+    disparity = np.where(take_sgm, disparity_of(sgm), disparity_of(flow))
+    error = np.where(take_sgm, sgm_error, flow_error)
+    disagreement = np.abs(disparity_of(flow) - disparity_of(sgm))
     return Match(disparity, error.astype(np.float32), disagreement)
 
 
-def match_rows(pair: StereoPair, flow: Flow, valid: BoolMap) -> Flow:
-    """Matches along the rows, in both directions, within the range of the flow's `valid` disparities."""
+def sgm_flow(pair: StereoPair, flow: Flow, valid: BoolMap) -> Flow:
+    """Semi-global matching along the rows, in both directions.
+
+    pair: aligned. flow: its optical flow. valid: HxW bool, where the flow is consistent; the disparity range that is
+    searched is that of these pixels, and a little more. Vertical components of the result are 0.
+    """
     found = disparity_of(flow)[valid]
     if not found.size:
         nowhere = np.full_like(flow.forward, NOWHERE)
@@ -81,7 +87,7 @@ def _semi_global(left: Picture, right: Picture, low: int, high: int) -> FloatMap
         blockSize=BLOCK_PX,
         P1=SMOOTH_STEP * 3 * BLOCK_PX**2,
         P2=SMOOTH_JUMP * 3 * BLOCK_PX**2,
-        disp12MaxDiff=-1,  # the round trip is checked by best_match
+        disp12MaxDiff=-1,  # consistency is checked by fuse_matches
         preFilterCap=31,
         mode=cv2.STEREO_SGBM_MODE_SGBM_3WAY,
     )

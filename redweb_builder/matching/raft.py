@@ -36,7 +36,7 @@ class Raft:
             "raft-small": (optical_flow.raft_small, optical_flow.Raft_Small_Weights.C_T_V1),
         }[name]
         self.name = name
-        self.coarse = True
+        self.needs_refinement = True
         self.fills_cpu = device.type == "cpu"
         self.device = device
         # Batching pays only where there is more hardware than one pair can fill. One pair at a time on CPU

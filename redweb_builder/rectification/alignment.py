@@ -3,7 +3,7 @@
 Stereo as people take it is not rectified: the right camera sits a little higher, is rolled, zoomed, or toed in. What is
 vertical in the flow tells all of these without calibration (Mallon and Whelan, "Projective rectification from the
 fundamental matrix", 2005, use the same restricted homographies). The horizontal part is the depth and says nothing of
-the cameras; it follows from the vertical one, as for a camera that is turned, see `_undoing`.
+the cameras; it follows from the vertical one, as for a camera that is turned, see `rectifying_homography`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from redweb_builder.matching.consistency import round_trip_error
-from redweb_builder.rectification.quick_flow import QuickLook
+from redweb_builder.matching.consistency import PREVIEW_PX, forward_backward_error
+from redweb_builder.rectification.quick_flow import Preview
 from redweb_builder.types import BoolMap, FloatMap, Picture
 
 MIN_GAIN_PX = 0.3  # of shift, roll and zoom; calibrated pairs keep such errors, and warping them would harm the depth
@@ -61,7 +61,7 @@ class Alignment:
         }
 
 
-def estimate_alignment(look: QuickLook, shape: tuple[int, ...]) -> Alignment:
+def estimate_alignment(look: Preview, shape: tuple[int, ...]) -> Alignment:
     """Find the homography of the right view that removes vertical disparity.
 
     shape: of the full-size views. Points are pixels that the quick flow confirms in both directions; the model
@@ -70,14 +70,14 @@ def estimate_alignment(look: QuickLook, shape: tuple[int, ...]) -> Alignment:
     and zoom are undone where they make the median error smaller by MIN_GAIN_PX, keystone where it does so by
     MIN_KEYSTONE_GAIN beyond these.
     """
-    points, vertical, scale = _confirmed_points(look)
+    points, vertical, scale = consistent_points(look)
     if len(points) < MIN_POINTS:
         return Alignment(np.eye(3))
     before = float(np.median(np.abs(vertical)))
     best, after, left_over = np.zeros(5), before, before
     # Keystone bends the horizontal axis too, so it must earn its place beyond shift, roll and zoom.
     for free, least in ((SIMILARITY, MIN_GAIN_PX), (WITH_KEYSTONE, MIN_KEYSTONE_GAIN * max(shape[:2]))):
-        parameters = _fit(points, points[:, 1] + vertical, free)
+        parameters = fit_vertical(points, points[:, 1] + vertical, free)
         residual = float(np.median(np.abs(vertical - _model(parameters, points) + points[:, 1])))
         if (left_over - residual) * scale >= least and np.all(np.abs(parameters) <= LIMITS):
             best, after = parameters, residual
@@ -86,7 +86,7 @@ def estimate_alignment(look: QuickLook, shape: tuple[int, ...]) -> Alignment:
         return Alignment(np.eye(3), before_px=before * scale, after_px=before * scale)
     b, c, t, p, q = (float(value) for value in best)
     return Alignment(
-        homography=_in_pixels(_undoing(best, shape), shape),
+        homography=_in_pixels(rectifying_homography(best, shape), shape),
         shift_px=t * scale,
         roll_deg=float(np.degrees(b)),
         zoom_percent=100 * c,
@@ -109,12 +109,12 @@ def apply_alignment(right: Picture, alignment: Alignment) -> tuple[Picture, Bool
     return warped, seen
 
 
-def _confirmed_points(look: QuickLook) -> tuple[FloatMap, FloatMap, float]:
+def consistent_points(look: Preview) -> tuple[FloatMap, FloatMap, float]:
     """Nx2 right-view points and N vertical corrections, both centred and normalised; and px per normalised unit."""
     height, width = look.left.shape[:2]
     grey = cv2.cvtColor(look.left, cv2.COLOR_RGB2GRAY)
     textured = cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)) > 8
-    y, x = np.nonzero((round_trip_error(look.flow) < 1) & textured)
+    y, x = np.nonzero((forward_backward_error(look.flow) < PREVIEW_PX) & textured)
     every = max(1, len(x) // MAX_POINTS)
     y, x = y[::every], x[::every]
     fx, fy = look.flow.forward[y, x].T
@@ -130,7 +130,7 @@ def _model(parameters: NDArray[np.float64], points: FloatMap) -> NDArray[np.floa
     return y_left
 
 
-def _fit(points: FloatMap, y_left: FloatMap, free: int) -> NDArray[np.float64]:
+def fit_vertical(points: FloatMap, y_left: FloatMap, free: int) -> NDArray[np.float64]:
     """The first `free` of the parameters (b, c, t, p, q), the others zero; lightly damped towards zero."""
     u, v = points.T.astype(np.float64)
     design = np.stack([u, v, np.ones_like(u), -u * y_left, -v * y_left], 1)[:, :free]
@@ -147,7 +147,7 @@ def _fit(points: FloatMap, y_left: FloatMap, free: int) -> NDArray[np.float64]:
     return parameters
 
 
-def _undoing(parameters: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
+def rectifying_homography(parameters: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
     """The parameters (b, c, t, p, q) as a homography of centred, normalised coordinates, 3x3.
 
     Keystone p comes of a camera turned by some angle a, p = tan(a) / f. That also widens the picture: by (p f)^2 across

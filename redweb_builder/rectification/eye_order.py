@@ -14,14 +14,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from redweb_builder.matching.consistency import disparity_of, round_trip_error
-from redweb_builder.rectification.quick_flow import QuickLook
+from redweb_builder.matching.consistency import PREVIEW_PX, disparity_of, forward_backward_error
+from redweb_builder.rectification.quick_flow import Preview
 from redweb_builder.types import FloatMap, Flow, PairSource, Picture
 
 # An eye_order below these exchanges the eyes: of two files that people named, and of one file in which a camera, a
 # stereo program or a word ("cross", "-rl") states the order. An order that nothing states is worth 0.
 SWAPPED, SWAPPED_INSIDE = -0.1, -0.5
-AGREE_PX = 1.0
 STRIP_PX = (3, 0.2)  # shortest strip in px, longest as a share of the width
 BESIDE_PX = 4  # how much of the surface on each side is compared with the strip
 MAX_VOTE = 60.0  # grey levels, three channels together; no single strip decides
@@ -35,9 +34,9 @@ FAINT = 10.0  # grey levels, three channels together; a contour below says littl
 MIN_CONFIRMED = 0.1  # share of the picture below which rows and disparities are not correlated
 
 
-def eye_order(look: QuickLook) -> float:
+def eye_order(look: Preview) -> float:
     """Positive: left is left; negative: the eyes are exchanged, which changes the sign. About 1 is certain."""
-    mirrored = QuickLook(_flipped(look.right), _flipped(look.left), _mirrored(look.flow), look.shrink)
+    mirrored = Preview(_flipped(look.right), _flipped(look.left), _mirrored(look.flow), look.shrink)
     occlusion = 0.0
     for votes, weight, doubt in ((_strip_votes, 1.0, DOUBT), (_contour_votes, CONTOUR_WEIGHT, CONTOUR_DOUBT)):
         told, cast = np.add(votes(look.left, look.flow), votes(mirrored.left, mirrored.flow))
@@ -45,7 +44,7 @@ def eye_order(look: QuickLook) -> float:
     return occlusion + LOWER_NEARER_WEIGHT * lower_nearer(look.flow)
 
 
-def is_exchanged(source: PairSource, score: float) -> bool:
+def are_eyes_swapped(source: PairSource, score: float) -> bool:
     """Whether an eye order of this score speaks against the order in which a source has its eyes."""
     if source.guessed and not source.order_stated:
         return score < 0
@@ -57,7 +56,7 @@ def lower_nearer(flow: Flow) -> float:
 
     The top third is left out: ceilings and crowns of trees come nearer again towards the top.
     """
-    confirmed = round_trip_error(flow) <= AGREE_PX
+    confirmed = forward_backward_error(flow) <= PREVIEW_PX
     confirmed[: len(confirmed) // 3] = False
     rows, _ = np.nonzero(confirmed)
     values = disparity_of(flow)[confirmed]
@@ -74,7 +73,7 @@ def _strip_votes(view: Picture, flow: Flow) -> tuple[float, float]:
 
     A strip is a run of unconfirmed pixels in a row whose length is what the step in disparity across it explains.
     """
-    confirmed = round_trip_error(flow) <= AGREE_PX
+    confirmed = forward_backward_error(flow) <= PREVIEW_PX
     width = confirmed.shape[1]
     edges = np.diff(np.pad(confirmed, ((0, 0), (1, 1)), constant_values=True).astype(np.int8), axis=1)
     rows, start = np.nonzero(edges == -1)

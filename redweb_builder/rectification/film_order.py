@@ -10,7 +10,7 @@ from redweb_builder.errors import InputError
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.process import one_opencv_thread
 from redweb_builder.rectification.eye_order import eye_order
-from redweb_builder.rectification.quick_flow import SIDE, quick_look
+from redweb_builder.rectification.quick_flow import SIDE, preview_flow
 from redweb_builder.types import PairSource
 
 ASKED = 7
@@ -51,5 +51,5 @@ def film_order(frames: Sequence[PairSource]) -> float:
                 pair = read_pair(frame, SIDE)
             except InputError:
                 continue
-            scores.append(eye_order(quick_look(pair.left, pair.right)))
+            scores.append(eye_order(preview_flow(pair.left, pair.right)))
     return sum(scores) / len(scores) if scores else 0.0

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from redweb_builder.dataset.manifest import source_of
-from redweb_builder.dataset.writer import home_of, inside, read_build, read_label
+from redweb_builder.dataset.writer import read_build, read_label, require_inside, sample_root
 from redweb_builder.errors import InputError, StoreError
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.inspect.colour import disparity_picture, mask_picture
@@ -78,13 +78,13 @@ def render(folder: Path, kind: str, row: Mapping[str, Any], source: Path | None)
 
 def label_of(folder: Path, key: str) -> Label:
     """The label of a sample. Raises StoreError."""
-    return read_label(home_of(folder, key), key)
+    return read_label(sample_root(folder, key), key)
 
 
 def preview_of(folder: Path, key: str) -> Path:
     """The strip that the build left. Raises StoreError."""
-    home_of(folder, key)
-    return inside(folder, folder / "previews" / f"{key}.jpg")
+    sample_root(folder, key)
+    return require_inside(folder, folder / "previews" / f"{key}.jpg")
 
 
 def source_folder(folder: Path, stated: Path | None = None) -> Path | None:
@@ -116,9 +116,9 @@ def right_view(folder: Path, row: Mapping[str, Any], source: Path | None) -> Pic
         apply_alignment,
         estimate_alignment,
     )
-    from redweb_builder.rectification.quick_flow import quick_look
+    from redweb_builder.rectification.quick_flow import preview_flow
 
-    return apply_alignment(right, estimate_alignment(quick_look(left, right), left.shape))[0]
+    return apply_alignment(right, estimate_alignment(preview_flow(left, right), left.shape))[0]
 
 
 def _nearness(label: Label, low: float, high: float) -> Picture:

@@ -24,7 +24,7 @@ from redweb_builder.dataset.decisions import (
 )
 from redweb_builder.dataset.reader import read_manifest
 from redweb_builder.dataset.verdicts import thresholds_of
-from redweb_builder.dataset.writer import home_of, image_of
+from redweb_builder.dataset.writer import image_of, sample_root
 from redweb_builder.errors import StoreError
 from redweb_builder.export.points import ply, points_of
 from redweb_builder.filters.checks import checks
@@ -82,7 +82,7 @@ class Session:
     def decide(self, key: str, decision: str, reason: str | None) -> dict[str, Any]:
         """Record a decision of this reviewer; what stands now. Raises StoreError, ValueError, OSError (not saved)."""
         if decision == "accept":
-            home_of(self.folder, self._row(key)["key"])  # what has no label cannot be rescued
+            sample_root(self.folder, self._row(key)["key"])  # what has no label cannot be rescued
         self._row(key)
         append_decisions(self.folder, [decide(key, decision, self.reviewer, reason)])
         return self._now(key)
@@ -145,7 +145,7 @@ class Session:
 
     def _version(self, key: str) -> int:
         """Another number where the label is another one: what was made of it before is not shown again."""
-        return (home_of(self.folder, key) / "RDs" / f"{key}.png").stat().st_mtime_ns
+        return (sample_root(self.folder, key) / "RDs" / f"{key}.png").stat().st_mtime_ns
 
     def _now(self, key: str) -> dict[str, Any]:
         about = [one for one in self._decided() if one.key == key]

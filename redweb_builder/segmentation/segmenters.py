@@ -117,7 +117,7 @@ class BuiltinSegmenter:
                 small = [cv2.resize(pictures[index], size[::-1], interpolation=cv2.INTER_AREA) for index in part]
                 maps |= dict(zip(part, self._sky_and_far(np.stack(small)), strict=True))
         with ThreadPoolExecutor() as pool:
-            return list(pool.map(lambda index: snapped(pictures[index], *maps[index]), range(len(pictures))))
+            return list(pool.map(lambda index: guided_upsample(pictures[index], *maps[index]), range(len(pictures))))
 
     @torch.inference_mode()
     def _sky_and_far(self, pictures: Picture) -> list[tuple[FloatMap, FloatMap]]:
@@ -175,7 +175,7 @@ class SmpSegmenter:
         small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if shrink < 1 else cv2.INTER_LINEAR)
         probabilities = self._probabilities(small[None])[0]
         sky, far = (probabilities[classes].sum(0).cpu().numpy() for classes in (ADE20K_SKY, ADE20K_FAR))
-        return snapped(picture, sky, far)
+        return guided_upsample(picture, sky, far)
 
     @torch.inference_mode()
     def _probabilities(self, pictures: Picture) -> torch.Tensor:
@@ -213,7 +213,7 @@ def _model_folder(model: str, weights: Path | None) -> tuple[Path, str]:
     raise WeightsUnavailable(f"{model} is not in the hub's cache and the hub gave none: {reason}")
 
 
-def snapped(picture: Picture, sky: FloatMap, far: FloatMap) -> Regions:
+def guided_upsample(picture: Picture, sky: FloatMap, far: FloatMap) -> Regions:
     """Small probability maps -> Regions at the picture's size whose edges follow the photograph.
 
     Fast guided filter (He and Sun, 2015) of kornia with the photograph as guide.

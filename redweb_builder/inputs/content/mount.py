@@ -102,7 +102,7 @@ def inside_margin(picture: Picture) -> Box:
 
     picture: HxWx3 uint8 RGB. A margin counts where the opposite side has one of the same colour.
     """
-    return _peel([picture])[0]
+    return _crop_margins([picture])[0]
 
 
 def inside_mount(first: Picture, second: Picture) -> tuple[Box, Box]:
@@ -112,7 +112,7 @@ def inside_mount(first: Picture, second: Picture) -> tuple[Box, Box]:
     opposite side, of the same eye or of the other, has one of the same colour. Rows are the same in both eyes; columns
     may differ, as a card's two photographs lie at different distances from the middle.
     """
-    boxes = _peel([first, second])
+    boxes = _crop_margins([first, second])
     width = min(box.right - box.left for box in boxes)
     top, bottom = max(box.top for box in boxes), min(box.bottom for box in boxes)
     one, two = (
@@ -122,7 +122,7 @@ def inside_mount(first: Picture, second: Picture) -> tuple[Box, Box]:
     return free.within(one), free.within(two)
 
 
-def _peel(eyes: Sequence[Picture]) -> list[Box]:
+def _crop_margins(eyes: Sequence[Picture]) -> list[Box]:
     """Straight margins taken off round by round: a scan's white rim, then the card's mount."""
     boxes = [Box.whole(eye) for eye in eyes]
     if min(min(box.size) for box in boxes) < SMALLEST:
@@ -147,10 +147,10 @@ def _peeled(eyes: Sequence[Picture]) -> list[Box]:
         paper = [{side: _paper_edge(eye, side) for side in _SIDES} for eye in eyes]
         if _surrounds(paper):
             depths = [{side: edge.depth for side, edge in own.items() if edge} for own in paper]
-    return [_left_over(eye, own) for eye, own in zip(eyes, depths, strict=True)]
+    return [_remaining_box(eye, own) for eye, own in zip(eyes, depths, strict=True)]
 
 
-def _left_over(eye: Picture, depths: Mapping[str, int]) -> Box:
+def _remaining_box(eye: Picture, depths: Mapping[str, int]) -> Box:
     left, top, right, bottom = (depths.get(side, 0) for side in _SIDES)
     return Box(left, top, eye.shape[1] - right, eye.shape[0] - bottom)
 
@@ -192,7 +192,7 @@ def _drawn_edge(eye: Picture, side: str) -> _Edge | None:
     before, level = share[max(0, end - slack)], share[end + slack : end + 2 * slack].mean()
     if level > DRAWN_FALL * before:
         return None
-    return _Edge(_settled(share, end, before, level, slack), colour)
+    return _Edge(_photo_start(share, end, before, level, slack), colour)
 
 
 def _paper_edge(eye: Picture, side: str) -> _Edge | None:
@@ -215,7 +215,7 @@ def _paper_edge(eye: Picture, side: str) -> _Edge | None:
             return None
         before, level = share[max(0, end - slack) : end].max(), share[end + slack : end + 2 * slack].mean()
         if share[end + slack : end + print_width].max() <= PAPER_FALL * before:
-            return _Edge(rim + _settled(share, int(end), before, level, slack), colour)
+            return _Edge(rim + _photo_start(share, int(end), before, level, slack), colour)
     return None
 
 
@@ -226,7 +226,7 @@ def _surrounds(edges: Sequence[Mapping[str, _Edge | None]]) -> bool:
     return alike and len({side for side, _ in found}) >= 3
 
 
-def _settled(share: FloatMap, end: int, before: float, level: float, slack: int) -> int:
+def _photo_start(share: FloatMap, end: int, before: float, level: float, slack: int) -> int:
     """Where the photograph begins behind the fall at `end`: the first line that is at the photograph's level."""
     there = np.flatnonzero(share[end : end + slack + 1] <= level + 0.1 * (before - level))
     return end + (int(there[0]) if there.size else slack) + 1
