@@ -197,7 +197,7 @@ def _finish(outcome: Outcome, store: Store, config: BuildConfig, models: Models,
         "reason": rejection.reason if rejection else None,
         "value": _plain(rejection.value if rejection else None),
         "threshold": _plain(rejection.threshold if rejection else None),
-        "detail": _told(rejection.detail, stereo_dir) if rejection else None,
+        "detail": _portable_text(rejection.detail, stereo_dir) if rejection else None,
         "flow": models.flow.name,
         "segmenter": models.segmenter.name,
     }
@@ -224,10 +224,10 @@ def _finish(outcome: Outcome, store: Store, config: BuildConfig, models: Models,
 def _below(path: Path, stereo_dir: Path) -> str:
     """A source's path as the manifest names it, the same wherever the input folder lies."""
     base = stereo_dir if stereo_dir.is_dir() else stereo_dir.parent
-    return _told(path.relative_to(base).as_posix(), stereo_dir)
+    return _portable_text(path.relative_to(base).as_posix(), stereo_dir)
 
 
-def _told(text: str, stereo_dir: Path) -> str:
+def _portable_text(text: str, stereo_dir: Path) -> str:
     """Text fit for the manifest: without the place of the input folder; bytes of a name that are no UTF-8 escaped."""
     return os.fsencode(text.replace(f"{stereo_dir}{os.sep}", "")).decode("utf-8", "backslashreplace")
 
@@ -252,7 +252,7 @@ def final_rows(store: Store, found: Discovery, config: BuildConfig, stereo_dir: 
                 "status": "left-out",
                 "stage": "discover",
                 "reason": left_out.reason,
-                "detail": _told(left_out.detail, stereo_dir),
+                "detail": _portable_text(left_out.detail, stereo_dir),
             }
         )
     return rows
@@ -277,5 +277,5 @@ def _version(package: str) -> str:
 
 def _nothing_found(folder: Path, found: Discovery) -> str:
     reasons = Counter(left_out.reason for left_out in found.left_out)
-    told = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()) or "no picture files at all"
-    return f"no stereo pair found in {folder} ({told}). `build-redweb {folder} --dry-run` tells file by file."
+    text = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()) or "no picture files at all"
+    return f"no stereo pair found in {folder} ({text}). `build-redweb {folder} --dry-run` tells file by file."

@@ -75,9 +75,9 @@ def plan_refilter(folder: Path, limits: Mapping[str, float | None]) -> Plan:
     people = standing(read_decisions(folder / FILE)[0])
     decided = {key for key, by_reviewer in people.items() if verdict_of(by_reviewer)}
     changes = [
-        Change(old["key"], _told(old), _told(new), old["key"] in decided)
+        Change(old["key"], _verdict_text(old), _verdict_text(new), old["key"] in decided)
         for old, new in zip(before, after, strict=True)
-        if _told(old) != _told(new)
+        if _verdict_text(old) != _verdict_text(new)
     ]
     return Plan(thresholds, after, changes)
 
@@ -103,5 +103,5 @@ def refilter(folder: Path, limits: Mapping[str, float | None]) -> Plan:
     return plan
 
 
-def _told(row: Mapping[str, Any]) -> str:
+def _verdict_text(row: Mapping[str, Any]) -> str:
     return str(row["reason"]) if row["status"] == "rejected" else str(row["status"])

@@ -32,6 +32,7 @@ class Progress:
     skipped: int = 0
     validation: Validation | None = None
     notes: tuple[str, ...] = ()
+    saved_step: int = 0
 
 
 @dataclass(frozen=True)

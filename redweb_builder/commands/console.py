@@ -134,8 +134,8 @@ def print_summary(summary: builder.Summary) -> None:
         )
     for title, reasons in (("rejected", summary.reasons), ("files in no pair", summary.left_out)):
         if reasons:
-            told = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
-            console.print(f"  {title}: {escape(told)}")
+            text = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+            console.print(f"  {title}: {escape(text)}")
     out = escape(str(summary.out))
     console.print(f"  data set: {out}   every pair with its measurements: {out}/manifest.parquet")
     console.print(f"  look at:  {out}/report.html (or {out}/grid.png)   decide: cli.py review {out}")

@@ -57,8 +57,8 @@ def print_dry_run(stereo_dir: Path, options: InputOptions, ask_eyes: bool = True
         for file, *facts, how in rows:
             console.print(f"[bold]{escape(file)}[/]\n  {', '.join(filter(None, facts))}: {escape(how)}")
     layouts = Counter(source.layout for source in found.sources)
-    told = ", ".join(f"{count} {layout}" for layout, count in layouts.most_common())
-    console.print(f"\n{len(found.sources)} pairs ({told}), {len(found.left_out)} files in no pair", soft_wrap=True)
+    text = ", ".join(f"{count} {layout}" for layout, count in layouts.most_common())
+    console.print(f"\n{len(found.sources)} pairs ({text}), {len(found.left_out)} files in no pair", soft_wrap=True)
 
 
 def _pairs(sources: Iterable[PairSource], folder: Path, ask_eyes: bool) -> Iterator[tuple[str, ...]]:
@@ -67,7 +67,7 @@ def _pairs(sources: Iterable[PairSource], folder: Path, ask_eyes: bool) -> Itera
     for source in sources:
         if source.time is None:
             eyes = _eyes(source, _asked(source) if ask_eyes and source.guessed else None)
-            yield _files(source, folder), source.layout, eyes, _size(source), _told(source), source.rule
+            yield _files(source, folder), source.layout, eyes, _size(source), _certainty(source), source.rule
         else:
             films.setdefault((source.left, source.right), []).append(source)
     for frames in films.values():
@@ -75,7 +75,7 @@ def _pairs(sources: Iterable[PairSource], folder: Path, ask_eyes: bool) -> Itera
         clips = len({frame.rule.split(" at ")[0] for frame in frames})
         how = f"{first.rule.split('; clip')[0]}; {len(frames)} frames of {clips} clips"
         eyes = _eyes(first, first.film_order if ask_eyes else None)
-        yield _files(first, folder), first.layout, eyes, "film", _told(first), how
+        yield _files(first, folder), first.layout, eyes, "film", _certainty(first), how
 
 
 def _left_out_row(one: LeftOut, folder: Path) -> tuple[str, ...]:
@@ -95,11 +95,11 @@ def _asked(source: PairSource) -> float | None:
 def _eyes(source: PairSource, score: float | None) -> str:
     """Which eye comes first, and by how much the picture says so."""
     right_first = source.right_first ^ (score is not None and are_eyes_swapped(source, score))
-    told = "right first" if right_first else "left first"
-    return told if score is None else f"{told} (seen, {abs(score):.2f})"
+    text = "right first" if right_first else "left first"
+    return text if score is None else f"{text} (seen, {abs(score):.2f})"
 
 
-def _told(source: PairSource) -> str:
+def _certainty(source: PairSource) -> str:
     return "guessed" if source.guessed else "known"
 
 

@@ -147,9 +147,9 @@ def _decided(row: dict[str, Any], verdict: Decision | None) -> dict[str, Any]:
     if verdict is None or status == row["status"] or not row.get("width"):
         return row
     said = (verdict.reason or UNSTATED) if status == "rejected" else None
-    told = f"{verdict.decision} by {verdict.reviewer}, {verdict.time}"
+    detail = f"{verdict.decision} by {verdict.reviewer}, {verdict.time}"
     if row["reason"]:
-        told += f"; before: {row['reason']}"
+        detail += f"; before: {row['reason']}"
     return row | {
-        "status": status, "stage": STAGE, "reason": said, "value": None, "threshold": None, "detail": told
+        "status": status, "stage": STAGE, "reason": said, "value": None, "threshold": None, "detail": detail
     }  # fmt: skip

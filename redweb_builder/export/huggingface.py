@@ -23,7 +23,7 @@ from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.dataset.writer import label_text, read_build
 from redweb_builder.export.stored import maps_of
 from redweb_builder.filters.checks import checks
-from redweb_builder.inspect.wording import told_limit, told_value, wording
+from redweb_builder.inspect.wording import limit_text, value_text, wording
 from redweb_builder.version import __version__
 
 FILE_SAMPLES = 500  # a Parquet file; some 500 MB at 768 px
@@ -84,7 +84,7 @@ def _card(dataset: Dataset, keys: Sequence[str], maps: Sequence[str]) -> str:
         pairs=sum(row["key"] is not None for row in every),
         by_people=sum(record["stage"] == STAGE for record in records),
         reasons=Counter(row["reason"] for row in every if row["status"] == "rejected").most_common(),
-        limits=[(wording(check.measurement).title, told_limit(check)) for check in limits],
+        limits=[(wording(check.measurement).title, limit_text(check)) for check in limits],
         measurements=[line for name in MEASUREMENTS if (line := _spread(name, records))],
     )
 
@@ -94,11 +94,11 @@ def _spread(name: str, records: Sequence[dict[str, Any]]) -> tuple[str, ...] | N
     values = [record[name] for record in records if record.get(name) is not None]
     if not values:
         return None
-    percentiles = (told_value(name, float(value)) for value in np.percentile(values, (5, 50, 95)))
+    percentiles = (value_text(name, float(value)) for value in np.percentile(values, (5, 50, 95)))
     return (wording(name).title, *percentiles, wording(name).sentence)
 
 
 def _size_category(samples: int) -> str:
     """The hub's words for a size."""
     steps = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")]
-    return next((told for limit, told in steps if samples < limit), "n>1M")
+    return next((category for limit, category in steps if samples < limit), "n>1M")

@@ -211,11 +211,11 @@ def _key(base: Path, name: str, *files: PurePath) -> str:
     words = words.encode()[-_KEY_BYTES:].decode(errors="ignore").strip("-_.")
     digest = blake2b(digest_size=4)
     for file in files:
-        digest.update(os.fsencode(file.as_posix()) + b"\0" + _told_apart(base / file) + b"\0")
+        digest.update(os.fsencode(file.as_posix()) + b"\0" + _fingerprint(base / file) + b"\0")
     return f"{words}-{digest.hexdigest()}" if words else digest.hexdigest()
 
 
-def _told_apart(file: Path) -> bytes:
+def _fingerprint(file: Path) -> bytes:
     """Size and a small sample: uncompressed pictures of one name and equal dimensions differ in the sample only.
 
     Without the sample where the file cannot be read, which the build will tell of. Not by Path.open, whose overhead

@@ -72,7 +72,7 @@ def read_pair(source: PairSource, max_side: int) -> StereoPair:
     if source.right_first:
         left, right = right, left
     digest = _digest(source) if source.time is None else sha256(left.tobytes() + right.tobytes()).hexdigest()
-    return StereoPair(source.key, left, right, eyes.lossless, eyes.size, digest, _told(eyes, source.right_first))
+    return StereoPair(source.key, left, right, eyes.lossless, eyes.size, digest, _order_text(eyes, source.right_first))
 
 
 def _reader(source: PairSource) -> Callable[[PairSource, int], _Eyes]:
@@ -178,13 +178,13 @@ def _without_mount(eyes: _Eyes) -> _Eyes:
     return replace(eyes, first=first, second=second, boxes=boxes)
 
 
-def _told(eyes: _Eyes, right_first: bool) -> str:
+def _order_text(eyes: _Eyes, right_first: bool) -> str:
     """What of the source is kept, for the manifest."""
     if eyes.boxes is None:
         return ""
     scale, order = eyes.scale, eyes.boxes[::-1] if right_first else eyes.boxes
-    told = [f"{box.size[0] * scale}x{box.size[1] * scale}+{box.left * scale}+{box.top * scale}" for box in order]
-    return f"left {told[0]}, right {told[1]}"
+    boxes = [f"{box.size[0] * scale}x{box.size[1] * scale}+{box.left * scale}+{box.top * scale}" for box in order]
+    return f"left {boxes[0]}, right {boxes[1]}"
 
 
 def _to_common_size(left: Picture, right: Picture, source: PairSource) -> tuple[Picture, Picture]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from redweb_builder.filters.checks import Check
-from redweb_builder.inspect.wording import told_limit, told_value, wording
+from redweb_builder.inspect.wording import limit_text, value_text, wording
 
 BINS = 32
 WIDTH, HEIGHT = 320, 96  # units of the drawing
@@ -56,12 +56,12 @@ def histogram(name: str, kept: Sequence[float], rejected: Sequence[float], check
         sentence=wording(name).sentence,
         low=low,
         high=high,
-        low_told=told_value(name, low),
-        high_told=told_value(name, high),
+        low_told=value_text(name, low),
+        high_told=value_text(name, high),
         kept=_bars(np.zeros(BINS), counts[0] * unit),
         rejected=_bars(counts[0] * unit, counts[1] * unit),
         limit_x=None if check is None else round(WIDTH * (check.limit - low) / (high - low), 2),
-        limit_told="" if check is None else told_limit(check),
+        limit_told="" if check is None else limit_text(check),
         missing=sum(map(len, values)) - len(every),
     )
 

@@ -48,7 +48,7 @@ STEPS = (  # how far a pair got: the step's name, and the stage of the pairs tha
 class Step:
     """One step of the funnel: how many pairs came through it, and the (reason, count) of those it stopped."""
 
-    told: str
+    title: str
     left: int
     share: float
     lost: list[tuple[str, int]]
@@ -89,11 +89,11 @@ def funnel(pairs: Sequence[Mapping[str, Any]]) -> list[Step]:
     """How many pairs got how far. pairs: manifest rows as decided, left-out files not among them."""
     steps = [Step("pairs were found", len(pairs), 1.0, [])]
     left = len(pairs)
-    for told, stage in STEPS:
+    for title, stage in STEPS:
         lost = Counter(str(row["reason"]) for row in pairs if row["status"] == "rejected" and row["stage"] == stage)
         left -= lost.total()
         if stage != STAGE or lost:
-            steps.append(Step(told, left, left / max(len(pairs), 1), lost.most_common()))
+            steps.append(Step(title, left, left / max(len(pairs), 1), lost.most_common()))
     return steps
 
 
@@ -130,10 +130,10 @@ def _stored(dataset: Path, row: Mapping[str, Any]) -> tuple[str | None, str | No
 
 def _source_folder(dataset: Path) -> str | None:
     """The input folder seen from the data set, as a link; None where it is no longer there."""
-    told = read_build(dataset).get("input")
-    if not told or not Path(told).exists():
+    title = read_build(dataset).get("input")
+    if not title or not Path(title).exists():
         return None
-    folder = Path(told) if Path(told).is_dir() else Path(told).parent
+    folder = Path(title) if Path(title).is_dir() else Path(title).parent
     try:
         return quote(Path(os.path.relpath(folder.resolve(), dataset.resolve())).as_posix())
     except ValueError:  # on another drive

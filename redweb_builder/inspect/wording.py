@@ -13,7 +13,7 @@ def wording(name: str) -> Measurement:
     return _BY_NAME.get(name, Measurement(name, name, "", ""))
 
 
-def told_value(name: str, value: float) -> str:
+def value_text(name: str, value: float) -> str:
     """A measurement with its unit: "87 %", "12.4 px"."""
     unit = wording(name).unit
     if unit == "share":
@@ -22,9 +22,9 @@ def told_value(name: str, value: float) -> str:
     return f"{value:.3g}{sign}"
 
 
-def told_limit(check: Check) -> str:
+def limit_text(check: Check) -> str:
     """A limit in words: "at least 60 %"."""
-    return f"at {'least' if check.at_least else 'most'} {told_value(check.measurement, check.limit)}"
+    return f"at {'least' if check.at_least else 'most'} {value_text(check.measurement, check.limit)}"
 
 
 REASONS = {criterion.reason: criterion.meaning for criterion in (*CRITERIA, *OTHER_REASONS)}

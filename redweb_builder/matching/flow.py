@@ -66,12 +66,12 @@ def load_flow(choice: str, weights: Path | None, device: torch.device) -> tuple[
         return Dis(), "DIS optical flow (OpenCV, built in, no weights)"
     if choice != "auto":
         raft = Raft(choice, weights, device)
-        return raft, f"{choice} ({_told(raft.weights)})"
+        return raft, f"{choice} ({_origin_text(raft.weights)})"
     problems = []
     for name in ("raft-large", "raft-small"):
         try:
             raft = Raft(name, weights, device)
-            return raft, f"{name} ({_told(raft.weights)})"
+            return raft, f"{name} ({_origin_text(raft.weights)})"
         except WeightsUnavailable as problem:
             problems.append(str(problem))
     if weights is not None:
@@ -79,7 +79,7 @@ def load_flow(choice: str, weights: Path | None, device: torch.device) -> tuple[
     return Dis(), f"DIS optical flow (built-in default: no RAFT weights could be had; {problems[0]})"
 
 
-def _told(weights: Weights) -> str:
+def _origin_text(weights: Weights) -> str:
     where = {"path": "from", "cache": "from the hub's cache:", "hub": "downloaded to"}[weights.origin]
     return f"weights {where} {weights.path}"
 

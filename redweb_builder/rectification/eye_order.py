@@ -39,8 +39,8 @@ def eye_order(look: Preview) -> float:
     mirrored = Preview(_flipped(look.right), _flipped(look.left), _mirrored(look.flow), look.shrink)
     occlusion = 0.0
     for votes, weight, doubt in ((_strip_votes, 1.0, DOUBT), (_contour_votes, CONTOUR_WEIGHT, CONTOUR_DOUBT)):
-        told, cast = np.add(votes(look.left, look.flow), votes(mirrored.left, mirrored.flow))
-        occlusion += weight * float(told / (cast + doubt))
+        votes_for, cast = np.add(votes(look.left, look.flow), votes(mirrored.left, mirrored.flow))
+        occlusion += weight * float(votes_for / (cast + doubt))
     return occlusion + LOWER_NEARER_WEIGHT * lower_nearer(look.flow)
 
 

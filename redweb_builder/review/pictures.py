@@ -89,9 +89,9 @@ def preview_of(folder: Path, key: str) -> Path:
 
 def source_folder(folder: Path, stated: Path | None = None) -> Path | None:
     """Where the stereo photographs lie: as stated, or as build.json has it; None where there is no such folder."""
-    told = stated or Path(read_build(folder).get("input", ""))
-    found = told if told.is_dir() else told.parent
-    return found if str(told) != "." and told.exists() else None
+    named = stated or Path(read_build(folder).get("input", ""))
+    found = named if named.is_dir() else named.parent
+    return found if str(named) != "." and named.exists() else None
 
 
 def right_view(folder: Path, row: Mapping[str, Any], source: Path | None) -> Picture:

@@ -77,7 +77,7 @@ class Session:
 
     def decisions(self) -> dict[str, Any]:
         """key -> what stands about it, of every sample that somebody decided about."""
-        return {key: _told(by_reviewer) for key, by_reviewer in standing(self._decided()).items()}
+        return {key: _verdict_fields(by_reviewer) for key, by_reviewer in standing(self._decided()).items()}
 
     def decide(self, key: str, decision: str, reason: str | None) -> dict[str, Any]:
         """Record a decision of this reviewer; what stands now. Raises StoreError, ValueError, OSError (not saved)."""
@@ -149,7 +149,7 @@ class Session:
 
     def _now(self, key: str) -> dict[str, Any]:
         about = [one for one in self._decided() if one.key == key]
-        return {"key": key, "now": _told(standing(about).get(key, {}))}
+        return {"key": key, "now": _verdict_fields(standing(about).get(key, {}))}
 
     def _decided(self) -> list[Decision]:
         """The file's decisions; what others have appended since is read too, whole lines only."""
@@ -168,7 +168,7 @@ class Session:
             return self._decisions
 
 
-def _told(by_reviewer: dict[str, Decision]) -> dict[str, Any]:
+def _verdict_fields(by_reviewer: dict[str, Decision]) -> dict[str, Any]:
     verdict = verdict_of(by_reviewer)
     return {
         "verdict": verdict.decision if verdict else None,

@@ -132,12 +132,12 @@ class BuiltinSegmenter:
 
 def _checked(file: Path) -> str:
     """The SHA-256 of a file, which must be the one beside it. Raises WeightsUnavailable."""
-    told = file.with_name(f"{file.name}.sha256")
-    if not file.is_file() or not told.is_file():
+    checksum = file.with_name(f"{file.name}.sha256")
+    if not file.is_file() or not checksum.is_file():
         raise WeightsUnavailable(f"{file} or its .sha256 is missing: install redweb-builder anew")
     found = sha256_of(file)
-    if told.read_text().split()[:1] != [found]:
-        raise WeightsUnavailable(f"{file} is damaged: its SHA-256 is not the one in {told.name}. Install it anew")
+    if checksum.read_text().split()[:1] != [found]:
+        raise WeightsUnavailable(f"{file} is damaged: its SHA-256 is not the one in {checksum.name}. Install it anew")
     return found
 
 

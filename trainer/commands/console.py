@@ -46,16 +46,22 @@ class TrainDisplay:
         self._live = Live(console=self._console, refresh_per_second=4)
         self._verdicts: list[tuple[int, Validation]] = []
         self._loss: float | None = None
+        self._progress: Progress | None = None
         self._told = 0.0
 
     def __enter__(self) -> TrainDisplay:
         """Return self."""
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Leave the table as it stands."""
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Leave the table as it stands; after an interrupt say from where the run goes on."""
         if self._live.is_started:
             self._live.stop()
+        if kind is KeyboardInterrupt and self._progress:
+            step, steps, saved = self._progress.step, self._progress.steps, self._progress.saved_step
+            raise KeyboardInterrupt(
+                f"Step {step} of {steps} was done; the same command goes on after step {saved}, the last that is saved."
+            )
 
     def show(self, progress: Progress) -> None:
         """Show where a run is."""
@@ -64,6 +70,7 @@ class TrainDisplay:
             self._console.print(escape(note), style=style, soft_wrap=True)
         if not progress.numbers:
             return
+        self._progress = progress
         loss = progress.numbers["loss"]
         if math.isfinite(loss):
             self._loss = loss if self._loss is None else 0.95 * self._loss + 0.05 * loss

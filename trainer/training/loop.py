@@ -102,7 +102,9 @@ def train(
                     run.keep_best(validation.figures)
                 rate = (run.step - resumed) / (time.perf_counter() - started)
                 values = {"loss": loss, "norm": norm, "learning_rate": optimiser.param_groups[-1]["lr"], **scalars}
-                progress = Progress(run.step, steps, phase.name, values, rate, run.skipped, validation)
+                progress = Progress(
+                    run.step, steps, phase.name, values, rate, run.skipped, validation, saved_step=run.saved_step
+                )
                 if curve:
                     curve.add(progress)
                 watch(progress)

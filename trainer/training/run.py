@@ -23,7 +23,8 @@ LEAST_SCALE = 128.0  # of an fp16 loss; overflows at a smaller one are no search
 class Run:
     """Everything that changes while training, and how it gets to the disk and back.
 
-    step: steps done. skipped, bad: steps skipped in all, and in a row. best: the lowest deciding figure so far.
+    step: steps done. saved_step: the step that an interrupted run goes on after.
+    skipped, bad: steps skipped in all, and in a row. best: the lowest deciding figure so far.
     figures: of the latest validation. average: the running mean of the weights, which is what is validated and kept.
     """
 
@@ -62,6 +63,7 @@ class Run:
                 self.scaler.load_state_dict(self._state["scaler"])
             self.step, self.skipped, self.bad, self.best = self._state["counters"]
             self.figures = self._state["figures"]
+        self.saved_step = self.step
         self.device = device
 
     def start_phase(self, phase: Phase, fresh: bool) -> Optimizer:
@@ -127,6 +129,7 @@ class Run:
             "figures": self.figures,
         }
         save_state(self.out, state)
+        self.saved_step = self.step
 
     def _save_weights(self, name: str) -> None:
         about = {"size": self.config.size, "loss": self.config.loss, "step": self.step, "figures": self.figures}

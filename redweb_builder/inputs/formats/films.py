@@ -89,9 +89,9 @@ def film_layout(file: Path) -> Layout | NotPair:
             return packed
         if isinstance(named, NotPair):
             return named
-        told = round_view(file.stem, size, named) or (named and on_a_screen(named, size))
-        if told is not None:
-            return told
+        by_shape = round_view(file.stem, size, named) or (named and on_a_screen(named, size))
+        if by_shape is not None:
+            return by_shape
         frames = list(_spread(container, stream))
     if not frames:
         raise InputError("corrupt", f"{file}: no frame of the film can be decoded; copy it again")

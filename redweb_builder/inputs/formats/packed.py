@@ -129,8 +129,8 @@ def seen_layout(picture: Picture, size: tuple[int, int], stem: str) -> Layout | 
     if score < AGREEMENT:
         return why_no_pair(inner, size, scores[_SBS], scores[_OU], gap)
     if min(scores.values()) > score - MARGIN:
-        told = f"side by side {scores[_SBS]:.2f}, over-under {scores[_OU]:.2f}"
-        return NotPair("ambiguous", f"its halves agree both ways ({told}); give --layout or name the file -sbs or -ab")
+        both = f"side by side {scores[_SBS]:.2f}, over-under {scores[_OU]:.2f}"
+        return NotPair("ambiguous", f"its halves agree both ways ({both}); give --layout or name the file -sbs or -ab")
     if is_sphere(eyes[layout]):
         return NotPair("panorama", "a 360-degree picture an eye: no flat pair can be cut from it")
     order = _named_order(name_words(stem))

@@ -265,6 +265,32 @@ def test_training_and_what_follows_it(run: Run, built: Any, tmp_path: Path, size
         check_screen(shown, size)
 
 
+def test_a_training_interrupted_says_where_it_goes_on(
+    run: Run, built: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trainer.training.run import Run as TrainingRun
+
+    take_step = TrainingRun.take_step
+
+    def interrupted(self: Any, *arguments: Any) -> float:
+        if self.step == 3:
+            raise KeyboardInterrupt
+        return take_step(self, *arguments)
+
+    monkeypatch.setattr(TrainingRun, "take_step", interrupted)
+    small = "--encoder tu-mobilenetv3_small_050 --encoder-weights none --size 64 --batch 1 --epochs 20 --workers 0"
+    shown = run("train", "--data", built.out, "--out", tmp_path / "run", "--device", "cpu", *small.split())
+    assert shown.status == 130
+    steps = 20 * (built.summary.kept - 1)
+    told = f"Interrupted. Step 3 of {steps} was done; the same command goes on after step "
+    assert told in shown.text
+    saved = int(shown.text.partition(told)[2].split(",")[0])
+    monkeypatch.undo()
+    again = run("train", "--data", built.out, "--out", tmp_path / "run", "--device", "cpu", *small.split())
+    assert again.status == 0
+    assert f"going on after step {saved}" in again.text
+
+
 def test_the_segmenter_is_trained_and_frames_are_converted(run: Run, save: Any, tmp_path: Path) -> None:
     masks, frames = tmp_path / "masks", tmp_path / "nyu"
     for number in range(3):

@@ -15,7 +15,7 @@ from PIL import Image, ImageSequence
 from samples.generate import fault_truncated, jps, mpo, write_scene_folder
 from samples.scenes import Kind, Scene, render
 
-STEREO = Path(__file__).resolve().parent.parent / "samples" / "stereo"
+STEREO = Path(__file__).resolve().parent.parent.parent / "samples" / "stereo"
 SIZE = (192, 144)
 
 

@@ -18,7 +18,7 @@ from redweb_builder.pipeline import Prepared, prepare
 from redweb_builder.rectification.film_order import with_film_orders
 from redweb_builder.types import Picture
 from samples.scenes import Scene
-from tests.test_inputs import over_under, reasons, scene, side_by_side
+from tests.redweb_builder.inputs.test_discover import over_under, reasons, scene, side_by_side
 
 av = pytest.importorskip("av", reason="needs the extra: pip install 'redweb-builder[film]'")
 

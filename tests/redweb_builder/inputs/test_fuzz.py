@@ -13,7 +13,7 @@ from benchmarks.robustness.broken_files import encoded, seeds
 from benchmarks.robustness.fuzz import fuzz, try_file
 from redweb_builder.errors import InputError
 from redweb_builder.inputs import discover, read_pair
-from tests.test_inputs import png, reasons, save_mpo, scene
+from tests.redweb_builder.inputs.test_discover import png, reasons, save_mpo, scene
 
 
 def test_the_seeds_are_good_files(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from redweb_builder.errors import InputError
 from redweb_builder.inputs import discover, read_pair
 from redweb_builder.inputs.content.mount import Box, inside_margin, inside_mount
 from redweb_builder.types import Picture
-from tests.test_inputs import only, reasons, save, save_mpo, scene, side_by_side
+from tests.redweb_builder.inputs.test_discover import only, reasons, save, save_mpo, scene, side_by_side
 
 WIDTH, HEIGHT = 320, 240
 CARD = (196, 92, 44)

@@ -11,7 +11,7 @@ from PIL import Image
 from benchmarks.robustness.broken_files import with_entity_group
 from redweb_builder.inputs import discover, read_pair
 from redweb_builder.types import Picture
-from tests.test_inputs import only, reasons, scene, side_by_side
+from tests.redweb_builder.inputs.test_discover import only, reasons, scene, side_by_side
 
 pillow_heif = pytest.importorskip("pillow_heif", reason="needs the extra: pip install 'redweb-builder[heic]'")
 

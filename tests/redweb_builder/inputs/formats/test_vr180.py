@@ -17,7 +17,7 @@ from redweb_builder.errors import InputError
 from redweb_builder.inputs import discover, read_pair
 from redweb_builder.inputs.formats.vr180 import Sphere, covered, flat_view
 from redweb_builder.types import Picture
-from tests.test_inputs import only, reasons, save, scene, side_by_side
+from tests.redweb_builder.inputs.test_discover import only, reasons, save, scene, side_by_side
 
 GUID = b"0123456789ABCDEF0123456789ABCDEF"
 SIDE = 360  # px of a half-sphere: 2 px a degree
