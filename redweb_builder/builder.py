@@ -18,9 +18,11 @@ import imagehash
 from PIL import Image
 
 from redweb_builder.config import BuildConfig
+from redweb_builder.dataset.codec import FORMAT
 from redweb_builder.dataset.manifest import columns_of
+from redweb_builder.dataset.paths import is_data_set
 from redweb_builder.dataset.verdicts import DUPLICATE, judge_all, thresholds_of
-from redweb_builder.dataset.writer import FORMAT, Store, is_data_set
+from redweb_builder.dataset.writer import Store
 from redweb_builder.device import choose_device
 from redweb_builder.engines import FAILED, run_local
 from redweb_builder.errors import StoreError

@@ -22,8 +22,10 @@ from redweb_builder.inputs.read import read_pair
 from redweb_builder.labels.planes import right_view
 from redweb_builder.labels.refine import refine
 from redweb_builder.matching.consistency import TOLERANCE_PX, forward_backward_error, target_visible
-from redweb_builder.matching.flow import FlowEstimator, refine_flow
-from redweb_builder.matching.fusion import TEXTURE_PX, fuse_matches, sgm_flow
+from redweb_builder.matching.dis import refine_flow
+from redweb_builder.matching.flow import FlowEstimator
+from redweb_builder.matching.fusion import TEXTURE_PX, fuse_matches
+from redweb_builder.matching.semi_global import sgm_flow
 from redweb_builder.matching.texture import textured
 from redweb_builder.rectification.alignment import Alignment, apply_alignment, estimate_alignment
 from redweb_builder.rectification.eye_order import are_eyes_swapped, eye_order

@@ -12,9 +12,10 @@ from typing import Any
 
 from redweb_builder.config import Thresholds
 from redweb_builder.dataset.decisions import FILE, read_decisions, standing, verdict_of
+from redweb_builder.dataset.paths import read_build
 from redweb_builder.dataset.reader import read_manifest
 from redweb_builder.dataset.verdicts import judge_all, thresholds_of
-from redweb_builder.dataset.writer import Store, read_build
+from redweb_builder.dataset.writer import Store
 from redweb_builder.errors import SettingsError
 from redweb_builder.inspect.report import write_report
 from redweb_builder.inspect.show import write_grid

@@ -27,8 +27,10 @@ from redweb_builder.labels import confidence, refine
 from redweb_builder.labels import planes as surfaces
 from redweb_builder.labels.planes import RightView
 from redweb_builder.labels.refine import surface_and_error
+from redweb_builder.labels.superpixels import segment_superpixels
 from redweb_builder.matching.flow import load_flow
-from redweb_builder.matching.fusion import NOWHERE, Match
+from redweb_builder.matching.fusion import Match
+from redweb_builder.matching.semi_global import NOWHERE
 from redweb_builder.pipeline import Models, Outcome, infer, label_pair, prepare
 from redweb_builder.process import one_opencv_thread
 from redweb_builder.segmentation.segmenters import load_segmenter
@@ -66,7 +68,7 @@ def one_surface(
     left: Picture, match: Match, confirmed: BoolMap, ground: BoolMap, right: RightView
 ) -> tuple[FloatMap, FloatMap]:
     """What is in doubt shapes surfaces too."""
-    surface = surfaces.propagate_planes(surfaces.segment_superpixels(left), match.disparity, confirmed, ground, right)
+    surface = surfaces.propagate_planes(segment_superpixels(left), match.disparity, confirmed, ground, right)
     return surface, confidence.predict_error_px(left, match, surface, ground)
 
 

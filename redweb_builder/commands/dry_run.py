@@ -12,7 +12,7 @@ from rich.progress import track
 from rich.table import Table
 
 from redweb_builder.config import InputOptions
-from redweb_builder.dataset.writer import is_data_set
+from redweb_builder.dataset.paths import is_data_set
 from redweb_builder.errors import InputError
 from redweb_builder.inputs.discover import discover
 from redweb_builder.inputs.picture import read_header

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from redweb_builder.dataset.decisions import FILE, as_decided, read_decisions
-from redweb_builder.dataset.writer import image_of, read_label, sample_root
+from redweb_builder.dataset.paths import image_of, read_label, sample_root
 from redweb_builder.errors import StoreError
 from redweb_builder.types import FloatMap, Picture
 

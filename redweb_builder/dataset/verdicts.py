@@ -11,7 +11,7 @@ import numpy as np
 
 from redweb_builder.config import Thresholds
 from redweb_builder.dataset.manifest import MEASUREMENTS
-from redweb_builder.dataset.writer import read_build
+from redweb_builder.dataset.paths import read_build
 from redweb_builder.errors import StoreError
 from redweb_builder.filters.checks import judge, margin
 

@@ -1,4 +1,4 @@
-"""The data set on disk: codec, atomic writes, journal, resume, manifest.
+"""The data set on disk: atomic writes, journal, resume, manifest.
 
 OUT/Imgs/<key>.jpg|png        left view
 OUT/RDs/<key>.png             16 bit, 0 = nearest, 65535 = sky; disparity_px = offset + scale x value
@@ -23,100 +23,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
-from numpy.typing import NDArray
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
+from redweb_builder.dataset.codec import FORMAT, image_bytes, png_of_label
 from redweb_builder.dataset.manifest import SCHEMA
+from redweb_builder.dataset.paths import FOLDERS, is_data_set, read_build
 from redweb_builder.errors import StoreError
 from redweb_builder.files import write_atomic
-from redweb_builder.types import FloatMap, Label, Mask, Picture
+from redweb_builder.types import Label, Picture
 
-FORMAT = "redweb-builder/1"
-POLARITY = "0 = nearest, 65535 = sky"
-SKY_VALUE = 65535
-FARTHEST = 65534  # the farthest value that is not sky
-FOLDERS = ("Imgs", "RDs", "masks", "confidence")
 RETRIED = ("unreadable",)  # a disk that was away is no verdict: the next build tries these again
-
-
-# ---- codec ------------------------------------------------------------------------------------------------------
-
-
-def encode(label: Label) -> tuple[NDArray[np.uint16], float, float]:
-    """Label -> (HxW uint16 values, scale, offset) with disparity_px = offset + scale * value.
-
-    The nearest labelled pixel is 0 and the farthest that is not sky 65534; sky and unknown pixels are 65535, told apart
-    by the mask. scale is negative. The rounding error is at most half of -scale.
-    """
-    finite = label.disparity[(label.mask == Mask.MEASURED) | (label.mask == Mask.FILLED)].astype(np.float64)
-    nearest, farthest = (float(finite.max()), float(finite.min())) if finite.size else (0.0, 0.0)
-    scale = min((farthest - nearest) / FARTHEST, -1e-9)
-    values = np.round((label.disparity.astype(np.float64) - nearest) / scale)
-    values = np.where(np.isfinite(values), np.clip(values, 0, FARTHEST), SKY_VALUE)
-    values[(label.mask == Mask.SKY) | (label.mask == Mask.UNKNOWN)] = SKY_VALUE
-    return values.astype(np.uint16), scale, nearest
-
-
-def decode(values: NDArray[np.uint16], mask: NDArray[np.uint8], scale: float, offset: float) -> FloatMap:
-    """The inverse of encode: HxW float32 px, NaN where the mask is UNKNOWN; sky is one step beyond the farthest."""
-    disparity = (offset + scale * values.astype(np.float64)).astype(np.float32)
-    disparity[mask == Mask.UNKNOWN] = np.nan
-    return disparity
-
-
-def png_of_label(label: Label) -> bytes:
-    """RDs/<key>.png: 16-bit grey PNG with format, polarity, scale and offset as text."""
-    values, scale, offset = encode(label)
-    text = PngInfo()
-    text.add_text("format", FORMAT)
-    text.add_text("polarity", POLARITY)
-    text.add_text("scale", repr(scale))
-    text.add_text("offset", repr(offset))
-    return _saved(Image.fromarray(values), "PNG", pnginfo=text, compress_level=3)
-
-
-def read_label(home: Path, key: str) -> Label:
-    """The label of a key below `home`.
-
-    Raises StoreError where a file is missing, damaged, of another format, or a link that leads out of `home`.
-    """
-    rd = home / "RDs" / f"{key}.png"
-    try:
-        with Image.open(require_inside(home, rd)) as image:
-            text = dict(image.text)  # type: ignore[attr-defined]
-            values = np.asarray(image, np.uint16)
-        with Image.open(require_inside(home, home / "masks" / rd.name)) as image:
-            mask = np.asarray(image, np.uint8)
-        with Image.open(require_inside(home, home / "confidence" / rd.name)) as image:
-            confidence = np.asarray(image, np.uint8)
-    except OSError as error:
-        raise StoreError(f"{rd.name}: cannot be read ({error})") from error
-    if text.get("format") != FORMAT:
-        raise StoreError(f"{rd}: its format is {text.get('format')!r}, this version reads {FORMAT!r}")
-    for name, beside in (("mask", mask), ("confidence", confidence)):
-        if values.shape != beside.shape:
-            raise StoreError(f"{rd}: its size {values.shape} is not that of its {name}, {beside.shape}")
-    return Label(decode(values, mask, float(text["scale"]), float(text["offset"])), mask, confidence)
-
-
-def label_text(png: bytes) -> tuple[float, float]:
-    """(scale, offset) that stand in the bytes of RDs/<key>.png; disparity_px = offset + scale x value."""
-    with Image.open(io.BytesIO(png)) as image:
-        return float(image.text["scale"]), float(image.text["offset"])  # type: ignore[attr-defined]
-
-
-def _saved(image: Image.Image, form: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, form, **options)
-    return buffer.getvalue()
-
-
-# ---- one data set folder ----------------------------------------------------------------------------------------
 
 
 class Store:
@@ -172,13 +91,13 @@ class Store:
             stray.unlink(missing_ok=True)
         image = Image.fromarray(picture)
         if lossless:
-            write_atomic(home / "Imgs" / f"{key}.png", _saved(image, "PNG", compress_level=3))
+            write_atomic(home / "Imgs" / f"{key}.png", image_bytes(image, "PNG", compress_level=3))
         else:
-            write_atomic(home / "Imgs" / f"{key}.jpg", _saved(image, "JPEG", quality=95, subsampling=0))
+            write_atomic(home / "Imgs" / f"{key}.jpg", image_bytes(image, "JPEG", quality=95, subsampling=0))
         write_atomic(home / "RDs" / f"{key}.png", png_of_label(label))
         for folder, values in (("masks", label.mask), ("confidence", label.confidence)):
-            write_atomic(home / folder / f"{key}.png", _saved(Image.fromarray(values), "PNG", compress_level=3))
-        preview = _saved(Image.fromarray(strip), "JPEG", quality=90, subsampling=0)
+            write_atomic(home / folder / f"{key}.png", image_bytes(Image.fromarray(values), "PNG", compress_level=3))
+        preview = image_bytes(Image.fromarray(strip), "JPEG", quality=90, subsampling=0)
         write_atomic(self.out / "previews" / f"{key}.jpg", preview)
 
     def record(self, record: dict[str, Any]) -> None:
@@ -262,51 +181,6 @@ def _check_is_ours(out: Path) -> None:
         raise StoreError(f"{out} is a file: choose another --out")
     if out.is_dir() and not is_data_set(out) and {entry.name for entry in out.iterdir()} - {".lock", "build.json.part"}:
         raise StoreError(f"{out} is not empty and not a data set of this program: choose another --out")
-
-
-def is_data_set(out: Path) -> bool:
-    """Whether `out` holds a data set of this program, finished or not: others write a build.json too."""
-    return str(read_build(out).get("format")).startswith(FORMAT.split("/")[0])
-
-
-def sample_root(out: Path, key: str) -> Path:
-    """The folder, OUT or OUT/rejected, below which the files of a labelled pair lie now.
-
-    Asked of the files, since a verdict that changes moves them. Raises StoreError where there are none, or where the
-    key or a link would lead out of the data set: a manifest may come from anywhere.
-    """
-    name = f"{key}.png"
-    if Path(name).name == name and "\\" not in key and "\0" not in key:
-        for home in (out, out / "rejected"):
-            label = home / "RDs" / name
-            if label.is_file() and label.resolve().is_relative_to(out.resolve()):
-                return home
-    raise StoreError(f"{out} has no label of {key!r}")
-
-
-def image_of(out: Path, key: str) -> Path:
-    """The stored left view of a labelled pair. Raises StoreError as home_of does."""
-    png = sample_root(out, key) / "Imgs" / f"{key}.png"
-    return require_inside(out, png if png.exists() else png.with_name(f"{key}.jpg"))
-
-
-def require_inside(folder: Path, file: Path) -> Path:
-    """`file`, checked to be one and to lie below `folder`, wherever links lead: a data set may come from anywhere.
-
-    Raises StoreError.
-    """
-    if not file.is_file() or not file.resolve().is_relative_to(folder.resolve()):
-        raise StoreError(f"{folder} has no {file.name} in {file.parent.name}")
-    return file
-
-
-def read_build(out: Path) -> dict[str, Any]:
-    """build.json, empty where there is none or it is none of ours."""
-    try:
-        build = json.loads((out / "build.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return build if isinstance(build, dict) else {}
 
 
 def _difference(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> str:

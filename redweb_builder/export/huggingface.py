@@ -16,11 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from redweb_builder.dataset.codec import label_text
 from redweb_builder.dataset.decisions import STAGE
 from redweb_builder.dataset.manifest import MEASUREMENTS, SCHEMA
+from redweb_builder.dataset.paths import read_build
 from redweb_builder.dataset.reader import Dataset
 from redweb_builder.dataset.verdicts import thresholds_of
-from redweb_builder.dataset.writer import label_text, read_build
 from redweb_builder.export.stored import maps_of
 from redweb_builder.filters.checks import checks
 from redweb_builder.inspect.wording import limit_text, value_text, wording

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from redweb_builder.dataset.codec import FARTHEST, SKY_VALUE
+from redweb_builder.dataset.paths import sample_root
 from redweb_builder.dataset.reader import Dataset
-from redweb_builder.dataset.writer import FARTHEST, SKY_VALUE, sample_root
 
 FARTHEST_8, SKY_8 = 254, 255
 JPEG_QUALITY = 95

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from redweb_builder.dataset.paths import require_inside, sample_root
 from redweb_builder.dataset.reader import Dataset
-from redweb_builder.dataset.writer import require_inside, sample_root
 
 MAPS = {"rd": "RDs", "mask": "masks", "confidence": "confidence"}  # a folder that a data set does not have is left out
 

@@ -23,9 +23,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from redweb_builder.dataset.decisions import FILE, STAGE, as_decided, read_decisions
+from redweb_builder.dataset.paths import read_build, sample_root
 from redweb_builder.dataset.reader import read_manifest
 from redweb_builder.dataset.verdicts import thresholds_of
-from redweb_builder.dataset.writer import read_build, sample_root
 from redweb_builder.errors import StoreError
 from redweb_builder.files import write_atomic
 from redweb_builder.filters.checks import Check, checks

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from redweb_builder.dataset.decisions import FILE, as_decided, read_decisions
-from redweb_builder.dataset.writer import require_inside
+from redweb_builder.dataset.paths import require_inside
 from redweb_builder.errors import StoreError
 from redweb_builder.files import write_atomic
 from redweb_builder.inspect.grid import Row, choose, grid

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
 import cv2
 import numpy as np
 
 from redweb_builder.matching.consistency import PREVIEW_PX, forward_backward_error
-from redweb_builder.types import FloatMap, Flow, Picture
+from redweb_builder.types import FloatMap, Flow, Picture, StereoPair
+from redweb_builder.weights import Weights
 
 FAR_APART = 0.04  # of the width: views displaced by more are also matched from there, since DIS starts from nothing
 COARSE_PX = 112  # longer side of the pictures that the displacement is looked for in
@@ -79,3 +83,60 @@ def dis_estimator(patch_stride: int, iterations: int) -> cv2.DISOpticalFlow:
     dis.setPatchStride(patch_stride)
     dis.setGradientDescentIterations(iterations)
     return dis
+
+
+class Dis:
+    """DIS optical flow (Kroeger et al., ECCV 2016) of OpenCV, at full resolution: the default that needs no weights.
+
+    Views that lie far apart are also matched from where they meet (`displacement`). The finest scale and a patch stride
+    of 2, beyond the "medium" preset, are for edges and small disparities. OpenCV splits DIS by its thread count and the
+    split shows in the result, so the caller keeps OpenCV at one thread (engines.py) and the directions and pairs run
+    side by side here.
+    """
+
+    name = "dis"
+    needs_refinement = False
+    fills_cpu = False
+    weights: Weights | None = None
+
+    def __init__(self) -> None:
+        """Start the threads that the directions run in."""
+        self._pool = ThreadPoolExecutor(thread_name_prefix="dis")
+        self.batch = max(1, cv2.getNumberOfCPUs() // 2)
+
+    def __call__(self, pairs: Sequence[StereoPair]) -> list[Flow]:
+        """Flow of each pair, in order."""
+        grey = [(_grey(pair.left), _grey(pair.right)) for pair in pairs]
+        flows = self._both_ways(grey, [(0, 0)] * len(grey))
+        far = {index: start for index, views in enumerate(grey) if (start := estimate_global_shift(*views))}
+        again = self._both_ways([grey[index] for index in far], list(far.values()))
+        for index, flow in zip(far, again, strict=True):
+            flows[index] = more_consistent(flows[index], flow)
+        return flows
+
+    def _both_ways(self, grey: Sequence[tuple[Picture, Picture]], starts: Sequence[Shift]) -> list[Flow]:
+        started = [
+            (
+                self._pool.submit(dis_flow, left, right, start=(x, y)),
+                self._pool.submit(dis_flow, right, left, start=(-x, -y)),
+            )
+            for (left, right), (x, y) in zip(grey, starts, strict=True)
+        ]
+        return [Flow(forward.result(), backward.result()) for forward, backward in started]
+
+
+def refine_flow(pair: StereoPair, flow: Flow) -> Flow:
+    """A network's flow, computed at an eighth of the resolution, settled on the pixels of the full one.
+
+    A few levels of DIS from the network's flow: the step that buys most after RAFT-small (benchmarks/steps.py).
+    """
+    left, right = _grey(pair.left), _grey(pair.right)
+    dis = dis_estimator(patch_stride=3, iterations=8)
+    dis.setCoarsestScale(3)
+    dis.setVariationalRefinementIterations(3)
+    return Flow(dis.calc(left, right, flow.forward.copy()), dis.calc(right, left, flow.backward.copy()))
+
+
+def _grey(picture: Picture) -> Picture:
+    grey: Picture = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    return grey

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from redweb_builder.dataset.manifest import source_of
-from redweb_builder.dataset.writer import read_build, read_label, require_inside, sample_root
+from redweb_builder.dataset.paths import read_build, read_label, require_inside, sample_root
 from redweb_builder.errors import InputError, StoreError
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.inspect.colour import disparity_picture, mask_picture

@@ -20,7 +20,7 @@ from flask import Flask, Response, abort, jsonify, redirect, render_template, re
 from jinja2 import ChoiceLoader, PackageLoader
 from waitress.server import create_server
 
-from redweb_builder.dataset.writer import image_of
+from redweb_builder.dataset.paths import image_of
 from redweb_builder.errors import SettingsError, StoreError
 from redweb_builder.review.pictures import KINDS, preview_of
 from redweb_builder.review.session import Session

@@ -22,9 +22,9 @@ from redweb_builder.dataset.decisions import (
     standing,
     verdict_of,
 )
+from redweb_builder.dataset.paths import image_of, sample_root
 from redweb_builder.dataset.reader import read_manifest
 from redweb_builder.dataset.verdicts import thresholds_of
-from redweb_builder.dataset.writer import image_of, sample_root
 from redweb_builder.errors import StoreError
 from redweb_builder.export.points import ply, points_of
 from redweb_builder.filters.checks import checks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from redweb_builder.dataset.writer import is_data_set
+from redweb_builder.dataset.paths import is_data_set
 from redweb_builder.errors import StoreError
 from trainer.data.depth_set import DepthSet
 from trainer.data.readers.built import RedwebSet

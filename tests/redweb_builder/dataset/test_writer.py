@@ -21,9 +21,11 @@ from filelock import FileLock
 from numpy.typing import NDArray
 from PIL import Image
 
+from redweb_builder.dataset.codec import FARTHEST, FORMAT, SKY_VALUE, decode, encode, png_of_label
 from redweb_builder.dataset.manifest import SCHEMA, columns_of, source_of
+from redweb_builder.dataset.paths import read_label
 from redweb_builder.dataset.reader import open_dataset
-from redweb_builder.dataset.writer import FARTHEST, FORMAT, SKY_VALUE, Store, decode, encode, png_of_label, read_label
+from redweb_builder.dataset.writer import Store
 from redweb_builder.errors import StoreError
 from redweb_builder.files import write_atomic
 from redweb_builder.types import Label, Mask, PairSource, Picture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from redweb_builder.labels.refine import sky_area
+from redweb_builder.labels.sky import sky_area
 from redweb_builder.types import BoolMap, FloatMap, Picture, Regions
 
 GROUND_FAR, GROUND_NEAR = 4.0, 20.0

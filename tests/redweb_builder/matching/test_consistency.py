@@ -17,7 +17,8 @@ from torchvision.models import optical_flow
 from redweb_builder.errors import WeightsUnavailable
 from redweb_builder.matching import raft as raft_module
 from redweb_builder.matching.consistency import disparity_of, forward_backward_error, target_in_view, target_visible
-from redweb_builder.matching.flow import Dis, load_flow
+from redweb_builder.matching.dis import Dis
+from redweb_builder.matching.flow import load_flow
 from redweb_builder.matching.raft import Raft, for_both_directions
 from redweb_builder.segmentation.segmenters import load_segmenter
 from redweb_builder.types import Flow, Picture, StereoPair

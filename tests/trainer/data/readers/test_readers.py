@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from redweb_builder.dataset.writer import png_of_label
+from redweb_builder.dataset.codec import png_of_label
 from redweb_builder.types import Label, Mask
 from trainer.data.open import open_data
 from trainer.data.readers.diw import read_diw

@@ -1,0 +1,64 @@
+"""RDs/<key>.png: relative depth in 16 bits, and back. Nothing else knows how disparity is stored."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from redweb_builder.types import FloatMap, Label, Mask
+
+FORMAT = "redweb-builder/1"
+POLARITY = "0 = nearest, 65535 = sky"
+SKY_VALUE = 65535
+FARTHEST = 65534  # the farthest value that is not sky
+
+
+def encode(label: Label) -> tuple[NDArray[np.uint16], float, float]:
+    """Label -> (HxW uint16 values, scale, offset) with disparity_px = offset + scale * value.
+
+    The nearest labelled pixel is 0 and the farthest that is not sky 65534; sky and unknown pixels are 65535, told apart
+    by the mask. scale is negative. The rounding error is at most half of -scale.
+    """
+    finite = label.disparity[(label.mask == Mask.MEASURED) | (label.mask == Mask.FILLED)].astype(np.float64)
+    nearest, farthest = (float(finite.max()), float(finite.min())) if finite.size else (0.0, 0.0)
+    scale = min((farthest - nearest) / FARTHEST, -1e-9)
+    values = np.round((label.disparity.astype(np.float64) - nearest) / scale)
+    values = np.where(np.isfinite(values), np.clip(values, 0, FARTHEST), SKY_VALUE)
+    values[(label.mask == Mask.SKY) | (label.mask == Mask.UNKNOWN)] = SKY_VALUE
+    return values.astype(np.uint16), scale, nearest
+
+
+def decode(values: NDArray[np.uint16], mask: NDArray[np.uint8], scale: float, offset: float) -> FloatMap:
+    """The inverse of encode: HxW float32 px, NaN where the mask is UNKNOWN; sky is one step beyond the farthest."""
+    disparity = (offset + scale * values.astype(np.float64)).astype(np.float32)
+    disparity[mask == Mask.UNKNOWN] = np.nan
+    return disparity
+
+
+def png_of_label(label: Label) -> bytes:
+    """RDs/<key>.png: 16-bit grey PNG with format, polarity, scale and offset as text."""
+    values, scale, offset = encode(label)
+    text = PngInfo()
+    text.add_text("format", FORMAT)
+    text.add_text("polarity", POLARITY)
+    text.add_text("scale", repr(scale))
+    text.add_text("offset", repr(offset))
+    return image_bytes(Image.fromarray(values), "PNG", pnginfo=text, compress_level=3)
+
+
+def label_text(png: bytes) -> tuple[float, float]:
+    """(scale, offset) that stand in the bytes of RDs/<key>.png; disparity_px = offset + scale x value."""
+    with Image.open(io.BytesIO(png)) as image:
+        return float(image.text["scale"]), float(image.text["offset"])  # type: ignore[attr-defined]
+
+
+def image_bytes(image: Image.Image, form: str, **options: Any) -> bytes:
+    """A picture as the bytes of a file. form: Pillow's name of the format. options: those of Image.save."""
+    buffer = io.BytesIO()
+    image.save(buffer, form, **options)
+    return buffer.getvalue()

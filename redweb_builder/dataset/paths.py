@@ -1,0 +1,85 @@
+"""Where the files of a data set lie. Nothing is read that lies outside: a data set may come from anywhere."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from redweb_builder.dataset.codec import FORMAT, decode
+from redweb_builder.errors import StoreError
+from redweb_builder.types import Label
+
+FOLDERS = ("Imgs", "RDs", "masks", "confidence")
+
+
+def is_data_set(out: Path) -> bool:
+    """Whether `out` holds a data set of this program, finished or not: others write a build.json too."""
+    return str(read_build(out).get("format")).startswith(FORMAT.split("/")[0])
+
+
+def read_build(out: Path) -> dict[str, Any]:
+    """build.json, empty where there is none or it is none of ours."""
+    try:
+        build = json.loads((out / "build.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return build if isinstance(build, dict) else {}
+
+
+def sample_root(out: Path, key: str) -> Path:
+    """The folder, OUT or OUT/rejected, below which the files of a labelled pair lie now.
+
+    Asked of the files, since a verdict that changes moves them. Raises StoreError where there are none, or where the
+    key or a link would lead out of the data set: a manifest may come from anywhere.
+    """
+    name = f"{key}.png"
+    if Path(name).name == name and "\\" not in key and "\0" not in key:
+        for home in (out, out / "rejected"):
+            label = home / "RDs" / name
+            if label.is_file() and label.resolve().is_relative_to(out.resolve()):
+                return home
+    raise StoreError(f"{out} has no label of {key!r}")
+
+
+def image_of(out: Path, key: str) -> Path:
+    """The stored left view of a labelled pair. Raises StoreError as home_of does."""
+    png = sample_root(out, key) / "Imgs" / f"{key}.png"
+    return require_inside(out, png if png.exists() else png.with_name(f"{key}.jpg"))
+
+
+def require_inside(folder: Path, file: Path) -> Path:
+    """`file`, checked to be one and to lie below `folder`, wherever links lead: a data set may come from anywhere.
+
+    Raises StoreError.
+    """
+    if not file.is_file() or not file.resolve().is_relative_to(folder.resolve()):
+        raise StoreError(f"{folder} has no {file.name} in {file.parent.name}")
+    return file
+
+
+def read_label(home: Path, key: str) -> Label:
+    """The label of a key below `home`.
+
+    Raises StoreError where a file is missing, damaged, of another format, or a link that leads out of `home`.
+    """
+    rd = home / "RDs" / f"{key}.png"
+    try:
+        with Image.open(require_inside(home, rd)) as image:
+            text = dict(image.text)  # type: ignore[attr-defined]
+            values = np.asarray(image, np.uint16)
+        with Image.open(require_inside(home, home / "masks" / rd.name)) as image:
+            mask = np.asarray(image, np.uint8)
+        with Image.open(require_inside(home, home / "confidence" / rd.name)) as image:
+            confidence = np.asarray(image, np.uint8)
+    except OSError as error:
+        raise StoreError(f"{rd.name}: cannot be read ({error})") from error
+    if text.get("format") != FORMAT:
+        raise StoreError(f"{rd}: its format is {text.get('format')!r}, this version reads {FORMAT!r}")
+    for name, beside in (("mask", mask), ("confidence", confidence)):
+        if values.shape != beside.shape:
+            raise StoreError(f"{rd}: its size {values.shape} is not that of its {name}, {beside.shape}")
+    return Label(decode(values, mask, float(text["scale"]), float(text["offset"])), mask, confidence)
