@@ -7,7 +7,9 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from PIL import Image
 
 from cli import main
 from redweb_builder import builder as builder_module
+from redweb_builder.config import Thresholds
+from redweb_builder.criteria import CRITERIA, MEASUREMENTS
 from redweb_builder.dataset.writer import Store
 from redweb_builder.errors import StoreError
 from redweb_builder.version import __version__
@@ -254,6 +258,32 @@ def test_an_interrupt(one: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "Interrupted" in result.output
     monkeypatch.undo()
     assert run("build-redweb", one, "--out", tmp_path / "out", *QUICK).exit_code == 0
+
+
+def test_a_bug_is_shown_as_a_bug(one: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ValueError that nobody raised on purpose is no mistake of the user's: its traceback is kept, in a file."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("operands could not be broadcast together")
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(builder_module, "Store", broken)
+    result = run("build-redweb", one, "--out", tmp_path / "out", *QUICK)
+    assert result.exit_code == 70
+    assert "a bug in redweb-builder (ValueError: operands could not be broadcast together)" in result.output
+    log = next(tmp_path.glob("redweb-bug-*.log"))
+    assert str(log) in result.output
+    assert "in broken" in log.read_text()
+
+
+def test_one_version(project: Path) -> None:
+    assert f"version: {__version__}\n" in (project / "CITATION.cff").read_text()
+
+
+def test_every_limit_has_its_criterion() -> None:
+    limits = {limit.name for limit in fields(Thresholds)} - {"duplicate_bits"}
+    assert {criterion.threshold for criterion in CRITERIA} == limits
+    assert {criterion.measurement for criterion in CRITERIA} <= {measurement.name for measurement in MEASUREMENTS}
 
 
 def test_an_error_message_is_a_sentence(one: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
