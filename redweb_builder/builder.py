@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 import platform
 import time
@@ -19,7 +18,7 @@ from PIL import Image
 
 from redweb_builder.config import BuildConfig
 from redweb_builder.dataset.codec import FORMAT
-from redweb_builder.dataset.manifest import columns_of
+from redweb_builder.dataset.manifest import columns_of, nine_digits, verdict_columns
 from redweb_builder.dataset.paths import is_data_set
 from redweb_builder.dataset.verdicts import DUPLICATE, judge_all, thresholds_of
 from redweb_builder.dataset.writer import Store
@@ -194,15 +193,12 @@ def _finish(outcome: Outcome, store: Store, config: BuildConfig, models: Models,
         **columns_of(source),
         "left": _below(source.left, stereo_dir),
         "right": _below(source.right, stereo_dir),
-        "status": "kept" if kept else "rejected",
-        "stage": rejection.stage if rejection else None,
-        "reason": rejection.reason if rejection else None,
-        "value": _plain(rejection.value if rejection else None),
-        "threshold": _plain(rejection.threshold if rejection else None),
-        "detail": _portable_text(rejection.detail, stereo_dir) if rejection else None,
+        **verdict_columns(rejection),
         "flow": models.flow.name,
         "segmenter": models.segmenter.name,
     }
+    if rejection is not None:
+        record["detail"] = _portable_text(rejection.detail, stereo_dir)
     if evidence is not None and prepared is not None:
         height, width = evidence.pair.left.shape[:2]
         record |= {
@@ -215,10 +211,10 @@ def _finish(outcome: Outcome, store: Store, config: BuildConfig, models: Models,
             "perceptual_hash": str(imagehash.phash(Image.fromarray(evidence.pair.left))),
             "eyes_exchanged": prepared.eyes_swapped,
             "aligned": not prepared.alignment.is_identity,
-            "quality": _plain(quality(evidence.measurements)),
-            "margin": _plain(margin(evidence.measurements, config.thresholds)),
+            "quality": nine_digits(quality(evidence.measurements)),
+            "margin": nine_digits(margin(evidence.measurements, config.thresholds)),
         }
-        record |= {name: _plain(value) for name, value in evidence.measurements.items()}
+        record |= {name: nine_digits(value) for name, value in evidence.measurements.items()}
         store.write_label(source.key, evidence.pair.left, evidence.pair.lossless, evidence.label, strip(evidence), kept)
     return record
 
@@ -232,11 +228,6 @@ def _below(path: Path, stereo_dir: Path) -> str:
 def _portable_text(text: str, stereo_dir: Path) -> str:
     """Text fit for the manifest: without the place of the input folder; bytes of a name that are no UTF-8 escaped."""
     return os.fsencode(text.replace(f"{stereo_dir}{os.sep}", "")).decode("utf-8", "backslashreplace")
-
-
-def _plain(value: float | None) -> float | None:
-    """Nine significant digits, None for NaN and infinity: JSON holds neither."""
-    return None if value is None or not math.isfinite(value) else float(f"{value:.9g}")
 
 
 def final_rows(store: Store, found: Discovery, config: BuildConfig, stereo_dir: Path) -> list[dict[str, Any]]:

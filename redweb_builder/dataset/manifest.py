@@ -8,6 +8,7 @@ relative to the input folder. What each measurement is, criteria.py says; limits
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from redweb_builder import criteria
-from redweb_builder.types import PairSource
+from redweb_builder.types import PairSource, Rejection
 
 _TEXT = ("key", "left", "right", "layout", "rule", "status", "stage", "reason", "detail", "flow", "segmenter")
 _SOURCE_TEXT = ("source_sha256", "perceptual_hash", "crop", "film_crops")
@@ -44,6 +45,25 @@ def columns_of(source: PairSource) -> dict[str, Any]:
         "film_crops": json.dumps(source.crops) if source.crops else None,
         "vr_fov": source.fov if source.layout.startswith("vr180") else None,
     }
+
+
+def verdict_columns(rejection: Rejection | None) -> dict[str, Any]:
+    """What a row says of a pair's verdict; None = kept."""
+    if rejection is None:
+        return {"status": "kept"} | dict.fromkeys(("stage", "reason", "value", "threshold", "detail"))
+    return {
+        "status": "rejected",
+        "stage": rejection.stage,
+        "reason": rejection.reason,
+        "value": nine_digits(rejection.value),
+        "threshold": nine_digits(rejection.threshold),
+        "detail": rejection.detail,
+    }
+
+
+def nine_digits(value: float | None) -> float | None:
+    """A number as rows hold it: nine significant digits; None for NaN and infinity, since JSON holds neither."""
+    return None if value is None or not math.isfinite(value) else float(f"{value:.9g}")
 
 
 def source_of(row: Mapping[str, Any], folder: Path) -> PairSource:

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from redweb_builder.config import Thresholds
-from redweb_builder.dataset.manifest import MEASUREMENTS
+from redweb_builder.dataset.manifest import MEASUREMENTS, nine_digits, verdict_columns
 from redweb_builder.dataset.paths import read_build
 from redweb_builder.errors import StoreError
 from redweb_builder.filters.checks import judge, margin
+from redweb_builder.types import Rejection
 
 DUPLICATE = "duplicate"
 JUDGED = (None, "filter", DUPLICATE)  # the stages that thresholds decide; what could not be read or labelled stays
@@ -42,15 +43,7 @@ def _judged(row: dict[str, Any], thresholds: Thresholds) -> dict[str, Any]:
     measurements = {name: math.nan if row.get(name) is None else float(row[name]) for name in MEASUREMENTS}
     rejection = judge(measurements, thresholds)
     distance = margin(measurements, thresholds)
-    return row | {
-        "status": "rejected" if rejection else "kept",
-        "stage": rejection.stage if rejection else None,
-        "reason": rejection.reason if rejection else None,
-        "value": rejection.value if rejection else None,
-        "threshold": rejection.threshold if rejection else None,
-        "detail": rejection.detail if rejection else None,
-        "margin": float(f"{distance:.9g}") if math.isfinite(distance) else None,
-    }
+    return row | verdict_columns(rejection) | {"margin": nine_digits(distance)}
 
 
 def reject_duplicates(rows: Sequence[dict[str, Any]], bits: float | None) -> None:
@@ -69,13 +62,7 @@ def reject_duplicates(rows: Sequence[dict[str, Any]], bits: float | None) -> Non
         distances = np.bitwise_count(hashes[alive] ^ hashes[index])
         if len(alive) and distances.min() <= bits:
             twin = kept[alive[int(distances.argmin())]]["key"]
-            row |= {
-                "status": "rejected",
-                "stage": DUPLICATE,
-                "reason": DUPLICATE,
-                "value": float(distances.min()),
-                "threshold": float(bits),
-                "detail": f"looks like {twin}",
-            }
+            nearest, detail = float(distances.min()), f"looks like {twin}"
+            row |= verdict_columns(Rejection(DUPLICATE, DUPLICATE, nearest, float(bits), detail))
         else:
             alive.append(index)

@@ -639,7 +639,7 @@ def test_an_unreadable_file_costs_one_pair(few: Path, tmp_path: Path, monkeypatc
 # --- what nobody foresaw -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("where", ["prepare", "conclude"])
+@pytest.mark.parametrize("where", ["prepare", "label_pair"])
 def test_an_unforeseen_error_costs_one_pair_and_is_tried_again(
     few: Path,
     undisturbed: dict[str, bytes],
@@ -677,7 +677,7 @@ def test_an_unforeseen_error_costs_one_pair_and_is_tried_again(
 def test_overwrite_given_again_after_a_failure_tries_only_what_failed(
     few: Path, tmp_path: Path, remembered: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out, plain, done = tmp_path / "out", vars(engines_module)["conclude"], list[str]()
+    out, plain, done = tmp_path / "out", vars(engines_module)["label_pair"], list[str]()
 
     def faulty(seen: Any, *rest: Any) -> Any:
         done.append(seen.prepared.source.key[0])
@@ -796,7 +796,7 @@ def test_what_a_failed_batch_held_is_free_before_its_pairs_are_tried_alone(monke
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr(engines_module, "infer", full)
-    see_pairs: Any = vars(engines_module)["_see"]
+    see_pairs: Any = vars(engines_module)["_infer"]
     assert see_pairs(["one", "other"], None) == [True, True]
 
 
