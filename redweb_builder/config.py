@@ -17,7 +17,7 @@ LAYOUT_CHOICES = ("auto", *PACKED)
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Limits of the filters (filters.py), named after their measurements (measure.py); None switches a check off."""
+    """Limits of the filters, named after their measurements (criteria.py); None switches a check off."""
 
     min_texture: float | None = 0.04
     min_agreement: float | None = 0.6

@@ -33,7 +33,7 @@ def run_local(
 
     on_step: called, from any thread, with the key of a pair that is not done and the step that it begins.
 
-    Work goes in turns of a few batches. Threads read and align the next turn, and conclude and `finish` the last one,
+    Work goes in turns of a few batches. Threads read and align the next turn, and label and `finish` the last one,
     while this thread runs the networks on the turn between (NumPy and OpenCV release the interpreter); where the
     network itself fills every core, the threads wait for it instead, since cores shared by both serve both badly.
     At most three turns are in memory, so it does not grow with the set. Batches are cut from the whole list and a batch
@@ -105,7 +105,7 @@ def run_local(
 
 
 def _infer(batch: Sequence[Prepared], models: Models) -> list[Inferred | Outcome]:
-    """`see`, where a batch that fails (out of memory, say) is tried pair by pair before a pair is given up."""
+    """`infer`, where a batch that fails (out of memory, say) is tried pair by pair before a pair is given up."""
     try:
         return list(infer(batch, models))
     except Exception as error:  # one pair's trouble must not cost its batch, nor the build

@@ -38,7 +38,7 @@ class FlowEstimator(Protocol):
 
     @property
     def needs_refinement(self) -> bool:
-        """True where the flow is computed on a coarser grid than the picture and gains from polish()."""
+        """True where the flow is computed on a coarser grid than the picture and gains from refine_flow()."""
         ...
 
     @property

@@ -42,7 +42,7 @@ def _with_order(source: PairSource, order: float | None) -> PairSource:
 
 
 def film_order(frames: Sequence[PairSource]) -> float:
-    """The mean eye_order (eyes.py) of at most ASKED frames of a film, spread over it; 0 where none can be read."""
+    """The mean eye_order (eye_order.py) of at most ASKED frames of a film, spread over it; 0 where none can be read."""
     scores = []
     every = max(1, -(-len(frames) // ASKED))
     with one_opencv_thread():
