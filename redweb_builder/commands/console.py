@@ -169,6 +169,11 @@ def review(dataset: Path, reviewer: str | None, source: Path | None, port: int, 
             "The stereo photographs are not where they were: no right eye, no flicker. --source names their folder."
         )
 
+    if not session.cache.is_usable:
+        click.echo(
+            f"{dataset / '.review'} is no plain folder: pictures are not kept there and are made anew each time."
+        )
+
     def tell(address: str) -> None:
         click.echo(f"{session.reviewer} reviews {dataset}; Ctrl-C ends it, nothing is lost\n{address}")
         if browser:

@@ -1,12 +1,9 @@
-"""Pictures of a sample for the review page, made when they are asked for and kept in a bounded cache on the disk."""
+"""Pictures of a sample for the review page, made when they are asked for."""
 
 from __future__ import annotations
 
 import io
-import os
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from hashlib import blake2b
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,42 +18,7 @@ from redweb_builder.inspect.colour import disparity_picture, mask_picture
 from redweb_builder.inspect.strip import colour_scale
 from redweb_builder.types import FloatMap, Label, Mask, Picture
 
-CACHE = ".review"
-CACHE_FILES = 2000  # some 200 MB of pictures of 768 px
 KINDS = ("depth", "mask", "parallax", "right")
-
-
-class Cache:
-    """Files in one folder, the longest unused removed beyond a number; one that cannot be written keeps nothing."""
-
-    def __init__(self, folder: Path, most: int = CACHE_FILES) -> None:
-        """Nothing is created before there is something to keep."""
-        self._folder, self._most = folder, most
-
-    def get(self, name: str, make: Callable[[], bytes]) -> bytes:
-        """The content kept under a name, made first where there is none. Raises what `make` raises."""
-        file = self._folder / blake2b(name.encode(), digest_size=16).hexdigest()
-        try:
-            content = file.read_bytes()
-            os.utime(file)
-        except OSError:
-            content = make()
-            self._keep(file, content)
-        return content
-
-    def _keep(self, file: Path, content: bytes) -> None:
-        part = file.with_name(f"{file.name}.{os.getpid()}.{id(content)}.part")
-        try:
-            self._folder.mkdir(exist_ok=True)
-            part.write_bytes(content)
-            part.replace(file)
-            with os.scandir(self._folder) as entries:
-                kept = sorted((entry.stat().st_mtime_ns, entry.path) for entry in entries)
-            for _, old in kept[: max(0, len(kept) - self._most)]:
-                Path(old).unlink(missing_ok=True)
-        except OSError:  # a full or read-only disk: the picture is made again next time
-            with suppress(OSError):
-                part.unlink()
 
 
 def render(folder: Path, kind: str, row: Mapping[str, Any], source: Path | None) -> bytes:

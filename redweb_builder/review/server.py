@@ -29,6 +29,8 @@ from redweb_builder.version import __version__
 LOOPBACK = "127.0.0.1"
 THREADS = 8
 MAX_BODY = 64 * 1024
+CONNECTION_LIMIT = 512  # half the usual limit of open files; a browser needs six
+IDLE_S = 20  # s without a byte after which a connection is closed, so that half-sent requests give their place back
 PAGES = {  # the files of the page, by the package that holds them
     "tokens.css": "redweb_builder.inspect",
     "common.js": "redweb_builder.inspect",
@@ -56,7 +58,16 @@ def serve(session: Session, port: int, tell: Callable[[str], None]) -> None:
         raise SettingsError(f"port {port}: {error.strerror}; without --port any that is free is taken") from error
     token, free = secrets.token_urlsafe(24), listening.getsockname()[1]
     app = create_app(session, token, free)
-    server = create_server(app, sockets=[listening], threads=THREADS, max_request_body_size=MAX_BODY)
+    server = create_server(
+        app,
+        sockets=[listening],
+        threads=THREADS,
+        max_request_body_size=MAX_BODY,
+        connection_limit=CONNECTION_LIMIT,
+        channel_timeout=IDLE_S,
+        cleanup_interval=IDLE_S // 4,
+        asyncore_use_poll=True,  # select() breaks at file descriptor 1024
+    )
     tell(f"http://{LOOPBACK}:{free}/?token={token}")
     server.run()
 

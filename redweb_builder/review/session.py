@@ -30,7 +30,9 @@ from redweb_builder.export.points import ply, points_of
 from redweb_builder.filters.checks import checks
 from redweb_builder.inspect.table import table
 from redweb_builder.inspect.wording import PEOPLE_SAY
-from redweb_builder.review.pictures import CACHE, Cache, label_of, render, source_folder
+from redweb_builder.review.cache import FOLDER as CACHE
+from redweb_builder.review.cache import Cache
+from redweb_builder.review.pictures import label_of, render, source_folder
 from redweb_builder.types import Mask
 
 LABELS_IN_MEMORY = 4
@@ -55,7 +57,7 @@ class Session:
         self._rows: dict[str, dict[str, Any]] = {}
         self._read_rows()
         self._lock = Lock()
-        self._cache = Cache(folder / CACHE)
+        self.cache = Cache(folder / CACHE)
         self._decisions: list[Decision] = []
         self._read_to = 0
         self._label = lru_cache(LABELS_IN_MEMORY)(lambda key, version: label_of(folder, key))
@@ -99,9 +101,7 @@ class Session:
     def picture(self, kind: str, key: str) -> bytes:
         """One of pictures.KINDS of a sample, from the cache where it is there. Raises StoreError."""
         row = self._row(key)
-        return self._cache.get(
-            f"{kind}/{key}/{self._version(key)}", lambda: render(self.folder, kind, row, self.source)
-        )
+        return self.cache.get(f"{kind}/{key}/{self._version(key)}", lambda: render(self.folder, kind, row, self.source))
 
     def points(self, key: str) -> bytes:
         """The sample's point cloud, a PLY file. Raises StoreError."""

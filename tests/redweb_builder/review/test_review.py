@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket
 import io
 import json
 import os
@@ -12,8 +13,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.client import HTTPConnection
+from itertools import cycle
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +31,7 @@ from redweb_builder import open_dataset
 from redweb_builder.dataset.decisions import FILE, append_decisions, decide, read_decisions
 from redweb_builder.dataset.manifest import SCHEMA
 from redweb_builder.inputs.read import read_pair
-from redweb_builder.review.pictures import Cache
+from redweb_builder.review import cache
 from redweb_builder.review.session import Session
 from redweb_builder.types import Mask, PairSource
 
@@ -318,25 +322,56 @@ def test_what_keeps_the_review_from_starting_is_said(desk: Desk, monkeypatch: py
     assert "pip install 'redweb-builder[review]'" in result.output
 
 
-def test_the_cache_is_bounded_and_never_stale(tmp_path: Path, desk: Desk) -> None:
-    cache, made = Cache(tmp_path / "cache", 3), []
-
-    def make(name: str) -> bytes:
-        made.append(name)
-        return name.encode()
-
-    for name in "abcabcd":
-        assert cache.get(name, lambda name=name: make(name)) == name.encode()  # type: ignore[misc]
-    assert made == list("abcd")
-    assert len(list((tmp_path / "cache").iterdir())) == 3
-    (tmp_path / "file").write_text("in the way")
-    assert Cache(tmp_path / "file").get("a", lambda: b"made") == b"made"
+def test_a_picture_of_a_changed_label_is_made_anew(desk: Desk) -> None:
     key = desk.keys["good-meadow"]
     before = desk.client.get(f"/picture/mask/{key}").data
     label = desk.folder / "RDs" / f"{key}.png"
     shutil.copy(desk.folder / "masks" / f"{desk.keys['good-room']}.png", desk.folder / "masks" / f"{key}.png")
     os.utime(label, ns=(1, 1))
     assert desk.client.get(f"/picture/mask/{key}").data != before
+
+
+def test_a_linked_picture_cache_is_left_alone(
+    desk: Desk, tmp_path: Path, snapshot: Callable[[Path], dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents = tmp_path / "documents"
+    documents.mkdir()
+    for number in range(3):
+        (documents / f"letter {number}").write_text("the only copy")
+        (documents / f"{number:032x}").write_text("named like a picture of the cache")
+    before = snapshot(documents)
+    (desk.folder / ".review").symlink_to(documents, target_is_directory=True)
+    monkeypatch.setattr(cache, "MAX_FILES", 1)
+    client = enter(desk.folder)
+    assert client.get(f"/picture/mask/{desk.keys['good-hut']}").status_code == 200
+    assert snapshot(documents) == before
+
+
+# --- over the network --------------------------------------------------------------------------------------------
+
+
+def connected(address: str) -> socket.socket:
+    """A connection to the server of this machine; the tests' ban on networks is in the Python class alone."""
+    place = urlsplit(address)
+    opened = socket.socket()
+    opened.settimeout(20)
+    _socket.socket.connect(opened, (place.hostname, place.port))
+    return opened
+
+
+def test_half_sent_requests_do_not_keep_others_out(served: Callable[[], str]) -> None:
+    address = served()
+    half_sent = [connected(address) for _ in range(300)]
+    halves = (b"GET / HTTP/1.1\r\nHost", b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\n{")
+    for opened, half in zip(half_sent, cycle(halves), strict=False):
+        opened.sendall(half)
+    client = HTTPConnection(urlsplit(address).netloc)
+    client.sock = connected(address)
+    client.request("GET", urlsplit(address).path + "?" + urlsplit(address).query)
+    assert client.getresponse().status == 302
+    for waiting in half_sent:
+        waiting.close()
+    client.close()
 
 
 # --- in a browser ------------------------------------------------------------------------------------------------
