@@ -1,4 +1,4 @@
-"""Which pairs run where: here, in this process, with reading and finishing overlapped with the networks."""
+"""Where and when pairs run: here, in this process, with reading and labelling overlapped with the networks."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from itertools import chain
-from typing import TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from redweb_builder.config import BuildConfig
 from redweb_builder.pipeline import Inferred, Models, Outcome, Prepared, infer, label_pair, prepare
@@ -16,9 +17,12 @@ from redweb_builder.process import one_opencv_thread
 from redweb_builder.progress import LABELLING, MATCHING, READING
 from redweb_builder.types import PairSource, Rejection
 
+TURN_BYTES = 2e9  # memory of the pairs of one turn, at most
+BYTES_PER_PIXEL = 32  # memory of a pair, about, for each pixel of one view
+FAILED = "failed"  # stage of an outcome that is no verdict on the pair: it is tried again next time
+
 Done = TypeVar("Done")
-TURN_BYTES, PAIR_BYTES = 2e9, 32  # a turn may hold that much; a pair takes about that much a pixel
-FAILED = "failed"  # the stage of an outcome that is no verdict
+Turn: TypeAlias = Sequence[Sequence[PairSource]]  # batches of sources that are worked on together
 
 
 def run_local(
@@ -29,90 +33,137 @@ def run_local(
     finish: Callable[[Outcome], Done],
     on_step: Callable[[str, str], None] = lambda key, step: None,
 ) -> Iterator[Done]:
-    """Take every source that is not done through the pipeline; yield what `finish` makes of each outcome, in order.
+    """Take every source that is not done through the pipeline; yield what `finish` returns, in the order of sources.
 
-    on_step: called, from any thread, with the key of a pair that is not done and the step that it begins.
+    sources: the whole list, also those that are done. is_done: whether the pair of a key is recorded; it may be called
+    from any thread. finish: writes the files of an outcome; it is called from threads of the pool. on_step: called from
+    any thread with the key of a pair that is not done and the step of progress.py that it begins.
 
-    Work goes in turns of a few batches. Threads read and align the next turn, and label and `finish` the last one,
-    while this thread runs the networks on the turn between (NumPy and OpenCV release the interpreter); where the
-    network itself fills every core, the threads wait for it instead, since cores shared by both serve both badly.
-    At most three turns are in memory, so it does not grow with the set. Batches are cut from the whole list and a batch
-    with any pair missing is run whole: an interrupted build forms the same batches, and so the same bytes, as an
-    undisturbed one.
+    An error in one pair becomes its outcome of stage FAILED. OSError of `finish` (no space left) is raised.
+
+    Work goes in turns of a few batches, at most three of them in memory, so memory does not grow with the set. Batches
+    are cut from the whole list, and a batch with any pair missing is run whole: an interrupted build forms the same
+    batches, and so the same bytes, as an undisturbed one.
     """
     workers = max(2, os.cpu_count() or 2)
-    size = models.flow.batch
-    batches = [sources[start : start + size] for start in range(0, len(sources), size)]
-    batches = [batch for batch in batches if not all(is_done(source.key) for source in batch)]
-    room = int(TURN_BYTES / (PAIR_BYTES * config.max_side**2))
-    length = max(1, min(4 * workers, room) // size)
-    turns = [batches[start : start + length] for start in range(0, len(batches), length)]
+    turns = _cut_into_turns(sources, models.flow.batch, 4 * workers, config.max_side, is_done)
     with one_opencv_thread(), ThreadPoolExecutor(workers, "pair") as pool:
-
-        def begin(key: str, step: str) -> None:
-            if not is_done(key):
-                on_step(key, step)
-
-        def read(source: PairSource) -> Prepared | Outcome:
-            begin(source.key, READING)
-            return _prepare(source, config)
-
-        def match(batch: Sequence[Prepared | Outcome]) -> list[Inferred | Outcome]:
-            readable = [item for item in batch if isinstance(item, Prepared)]
-            for prepared in readable:
-                begin(prepared.source.key, MATCHING)
-            return _infer(readable, models) if readable else []
-
-        def label(inferred: Inferred) -> Done:
-            begin(inferred.prepared.source.key, LABELLING)
-            return _label(inferred, models, config, finish)
-
-        def ahead(turn: int) -> list[list[Future[Prepared | Outcome]]]:
-            coming = turns[turn] if turn < len(turns) else []
-            return [[pool.submit(read, source) for source in batch] for batch in coming]
-
-        def behind(batch: Sequence[Prepared | Outcome], inferred: Sequence[Inferred | Outcome]) -> list[Future[Done]]:
-            ended = [item for item in (*batch, *inferred) if isinstance(item, Outcome)]
-            unread = [outcome for outcome in ended if not is_done(outcome.source.key)]
-            ready = [item for item in inferred if isinstance(item, Inferred)]
-            return [
-                *(pool.submit(finish, outcome) for outcome in unread),
-                *(pool.submit(label, item) for item in ready if not is_done(item.prepared.source.key)),
-            ]
-
+        stages = _Stages(models, config, is_done, finish, on_step, pool)
+        run_turns = _alternate if models.flow.fills_cpu else _overlap
         try:
-            coming, ending = ahead(0), deque[Future[Done]]()
-            for turn in range(len(turns)):
-                ready = [[future.result() for future in batch] for batch in coming]
-                if models.flow.fills_cpu:
-                    matched = [(batch, match(batch)) for batch in ready]
-                    ending.extend(chain.from_iterable(behind(batch, inferred) for batch, inferred in matched))
-                    coming = ahead(turn + 1)
-                    while ending:
-                        yield ending.popleft().result()
-                    wait(list(chain.from_iterable(coming)))
-                else:
-                    coming = ahead(turn + 1)
-                    for batch in ready:
-                        ending.extend(behind(batch, match(batch)))
-                        while ending and (ending[0].done() or len(ending) > 2 * length * size):
-                            yield ending.popleft().result()
-            while ending:
-                yield ending.popleft().result()
+            yield from run_turns(turns, stages)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
+def _cut_into_turns(
+    sources: Sequence[PairSource], batch_size: int, most_pairs: int, max_side: int, is_done: Callable[[str], bool]
+) -> list[Turn]:
+    """Batches of the whole list, those that are wholly done left out, in turns of at most `most_pairs` pairs.
+
+    A turn also stays below TURN_BYTES of pairs that are max_side px wide and high. It has at least one batch.
+    """
+    batches = [sources[start : start + batch_size] for start in range(0, len(sources), batch_size)]
+    batches = [batch for batch in batches if not all(is_done(source.key) for source in batch)]
+    fitting = int(TURN_BYTES / (BYTES_PER_PIXEL * max_side**2))
+    length = max(1, min(most_pairs, fitting) // batch_size)
+    return [batches[start : start + length] for start in range(0, len(batches), length)]
+
+
+def _overlap(turns: Sequence[Turn], stages: _Stages[Done]) -> Iterator[Done]:
+    """Threads prepare the next turn and label the last one, while this thread runs the networks on the turn between.
+
+    NumPy and OpenCV release the interpreter. At most two turns wait for their labels.
+    """
+    most_waiting = 2 * max((sum(map(len, turn)) for turn in turns), default=0)
+    labelling = deque[Future[Done]]()
+    preparing = stages.start_preparing(turns[0] if turns else [])
+    for following in (*turns[1:], []):
+        ready = [[future.result() for future in batch] for batch in preparing]
+        preparing = stages.start_preparing(following)
+        for batch in ready:
+            labelling.extend(stages.start_labelling(batch, stages.infer(batch)))
+            while labelling and (labelling[0].done() or len(labelling) > most_waiting):
+                yield labelling.popleft().result()
+    while labelling:
+        yield labelling.popleft().result()
+
+
+def _alternate(turns: Sequence[Turn], stages: _Stages[Done]) -> Iterator[Done]:
+    """The threads and the networks take turns: a network that fills every core would share them, which serves neither.
+
+    While the networks run, no thread works. While threads label one turn and prepare the next, no network runs.
+    """
+    preparing = stages.start_preparing(turns[0] if turns else [])
+    for following in (*turns[1:], []):
+        ready = [[future.result() for future in batch] for batch in preparing]
+        inferred = [stages.infer(batch) for batch in ready]
+        labelling = deque(chain.from_iterable(map(stages.start_labelling, ready, inferred)))
+        preparing = stages.start_preparing(following)
+        while labelling:
+            yield labelling.popleft().result()
+        wait(list(chain.from_iterable(preparing)))
+
+
+@dataclass(frozen=True)
+class _Stages(Generic[Done]):
+    """The stages of pairs in one run: `infer` in the calling thread, the others in the pool.
+
+    Pairs that are done are only prepared and inferred, to fill their batch. They are neither reported nor labelled.
+    """
+
+    models: Models
+    config: BuildConfig
+    is_done: Callable[[str], bool]
+    finish: Callable[[Outcome], Done]
+    on_step: Callable[[str, str], None]
+    pool: ThreadPoolExecutor
+
+    def start_preparing(self, turn: Turn) -> list[list[Future[Prepared | Outcome]]]:
+        """Submit the pairs of a turn to be read and aligned."""
+        return [[self.pool.submit(self._prepare, source) for source in batch] for batch in turn]
+
+    def infer(self, batch: Sequence[Prepared | Outcome]) -> list[Inferred | Outcome]:
+        """Run the networks on the pairs of a batch that could be read."""
+        readable = [item for item in batch if isinstance(item, Prepared)]
+        for prepared in readable:
+            self._report(prepared.source.key, MATCHING)
+        return _infer(readable, self.models) if readable else []
+
+    def start_labelling(
+        self, batch: Sequence[Prepared | Outcome], inferred: Sequence[Inferred | Outcome]
+    ) -> list[Future[Done]]:
+        """Submit the outcomes of a batch to be finished, then its inferred pairs to be labelled and finished."""
+        outcomes = [item for item in (*batch, *inferred) if isinstance(item, Outcome)]
+        ready = [item for item in inferred if isinstance(item, Inferred)]
+        return [
+            *(self.pool.submit(self.finish, item) for item in outcomes if not self.is_done(item.source.key)),
+            *(self.pool.submit(self._label, item) for item in ready if not self.is_done(item.prepared.source.key)),
+        ]
+
+    def _prepare(self, source: PairSource) -> Prepared | Outcome:
+        self._report(source.key, READING)
+        return _prepare(source, self.config)
+
+    def _label(self, inferred: Inferred) -> Done:
+        self._report(inferred.prepared.source.key, LABELLING)
+        return _label(inferred, self.models, self.config, self.finish)
+
+    def _report(self, key: str, step: str) -> None:
+        if not self.is_done(key):
+            self.on_step(key, step)
+
+
 def _infer(batch: Sequence[Prepared], models: Models) -> list[Inferred | Outcome]:
-    """`infer`, where a batch that fails (out of memory, say) is tried pair by pair before a pair is given up."""
+    """`infer`; the pairs of a batch that fails (out of memory, say) are tried one by one."""
     try:
         return list(infer(batch, models))
-    except Exception as error:  # one pair's trouble must not cost its batch, nor the build
+    except Exception as error:  # a pair that fails must cost neither its batch nor the build
         if len(batch) == 1:
             return [failed(batch[0].source, error)]
-    # Only now: the error held the frames, and so the memory, of the batch that failed.
-    return [one for prepared in batch for one in _infer([prepared], models)]
+    # Outside of the handler: the error held the frames, and so the memory, of the batch that failed.
+    return [item for prepared in batch for item in _infer([prepared], models)]
 
 
 def _prepare(source: PairSource, config: BuildConfig) -> Prepared | Outcome:
@@ -132,6 +183,9 @@ def _label(inferred: Inferred, models: Models, config: BuildConfig, finish: Call
 
 
 def failed(source: PairSource, error: Exception) -> Outcome:
-    """The outcome of a pair that met an error nobody foresaw: to be told and tried again, not a verdict on the pair."""
+    """The outcome of a pair in which an unforeseen error was raised: logged and tried again, no verdict on the pair.
+
+    source: of the pair. error: its traceback becomes the detail, its class the reason.
+    """
     detail = "".join(traceback.format_exception(error))
     return Outcome(source, Rejection(FAILED, type(error).__name__, detail=detail))

@@ -36,7 +36,7 @@ from redweb_builder.types import BoolMap, Evidence, Flow, PairSource, Regions, R
 
 @dataclass(frozen=True)
 class Models:
-    """The loaded networks."""
+    """The loaded networks: the flow estimator and the segmenter."""
 
     flow: FlowEstimator
     segmenter: Segmenter
@@ -44,10 +44,11 @@ class Models:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A pair read, its eyes in order, aligned.
+    """A pair that is read, with its eyes in order and its right view aligned.
 
-    eye_order: evidence that left is left (rectification/eye_order.py). eyes_swapped: the source had the eyes the other
-    way round, and they were exchanged. right_valid: HxW bool in the right frame, False where alignment left no picture.
+    eye_order: score of rectification/eye_order.py for the pair as it is here; positive = left is left. eyes_swapped:
+    the source had the eyes the other way round, and they were exchanged. right_valid: HxW bool in the aligned right
+    frame, False where alignment moved in pixels from beyond the border.
     """
 
     source: PairSource
@@ -60,7 +61,10 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Inferred:
-    """A prepared pair with the networks' outputs: flow in both directions, and the regions of the left view."""
+    """A prepared pair with the networks' outputs.
+
+    flow: in both directions, before refinement. regions: probabilities of sky and far field in the left frame.
+    """
 
     prepared: Prepared
     flow: Flow
@@ -69,7 +73,7 @@ class Inferred:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a source: prepared and evidence where it got as far as a label; rejection None = keep."""
+    """The result for a source. rejection: None = keep. prepared, evidence: None where the source got no label."""
 
     source: PairSource
     rejection: Rejection | None
@@ -78,36 +82,44 @@ class Outcome:
 
 
 def prepare(source: PairSource, config: BuildConfig) -> Prepared | Outcome:
-    """Read the two views, put them in order, bring the right one into line; an unreadable source is an Outcome."""
+    """Read the two views, put them in order, align the right one.
+
+    source: of the pair. config: max_side (px) and eyes are used. An unreadable source becomes an Outcome with the
+    rejection of stage "read"; nothing is raised for it.
+    """
     try:
         pair = read_pair(source, config.max_side)
     except InputError as error:
         return Outcome(source, Rejection("read", error.reason, detail=str(error)))
-    look = preview_flow(pair.left, pair.right)
-    order = eye_order(look) if source.film_order is None else source.film_order
+    preview = preview_flow(pair.left, pair.right)
+    order = eye_order(preview) if source.film_order is None else source.film_order
     eyes_swapped = config.eyes == "auto" and are_eyes_swapped(source, order)
     if eyes_swapped:
-        pair, look, order = replace(pair, left=pair.right, right=pair.left), look.swapped(), -order
-    alignment = estimate_alignment(look, pair.left.shape)
+        pair, preview, order = replace(pair, left=pair.right, right=pair.left), preview.swapped(), -order
+    alignment = estimate_alignment(preview, pair.left.shape)
     right, right_valid = apply_alignment(pair.right, alignment)
     return Prepared(source, replace(pair, right=right), order, eyes_swapped, alignment, right_valid)
 
 
 def infer(batch: Sequence[Prepared], models: Models) -> list[Inferred]:
-    """Flow in both directions and the regions of the left view, for a batch."""
+    """Run the networks on a batch: flow in both directions, and the regions of the left view, in the batch's order."""
     flows = models.flow([prepared.pair for prepared in batch])
     regions = models.segmenter([prepared.pair.left for prepared in batch])
     return [Inferred(*parts) for parts in zip(batch, flows, regions, strict=True)]
 
 
 def label_pair(inferred: Inferred, models: Models, config: BuildConfig) -> Outcome:
-    """Flow and regions -> matches -> label -> measurements -> verdict."""
+    """Flow and regions -> matches -> label -> measurements -> verdict.
+
+    inferred: of one pair. models: only asked whether their flow needs refinement. config: only its thresholds.
+    A rejected pair has its evidence too.
+    """
     prepared, regions = inferred.prepared, inferred.regions
     flow = refine_flow(prepared.pair, inferred.flow) if models.flow.needs_refinement else inferred.flow
     error = forward_backward_error(flow)
     valid = (error <= TOLERANCE_PX) & target_visible(flow, prepared.right_valid)
-    rows = sgm_flow(prepared.pair, flow, valid)
-    match = fuse_matches(flow, rows, prepared.right_valid, textured(prepared.pair.left, TEXTURE_PX))
+    sgm = sgm_flow(prepared.pair, flow, valid)
+    match = fuse_matches(flow, sgm, prepared.right_valid, textured(prepared.pair.left, TEXTURE_PX))
     label = refine(prepared.pair.left, match, valid, regions, right_view(flow, TOLERANCE_PX))
     measurements = measure(prepared.pair, flow, error, valid, regions, label)
     measurements |= {"eye_order": prepared.eye_order, **prepared.alignment.measurements()}

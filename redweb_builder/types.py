@@ -21,7 +21,7 @@ Picture = NDArray[np.uint8]
 FloatMap = NDArray[np.float32]
 BoolMap = NDArray[np.bool_]
 
-Corners = tuple[int, int, int, int]
+Corners = tuple[int, int, int, int]  # left, top, right, bottom, px; right and bottom are excluded
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,11 @@ class PairSource:
     guessed: the layout or the eye order was inferred from the content or a default, not stated.
     order_stated: a word of the name, or the convention of such files, states which eye comes first, though the layout
     is guessed.
-    time: seconds; the two files are films, and the pair is their frame at this time.
-    film_order: of a film, the mean eye order of some of its frames (rectification/film_order.py); one for all of them.
-    crops: of a film, what its black bars leave of the first and the second eye: left, top, right, bottom in px of
-    the frame.
+    time: seconds; the two files are films, and the pair is their frame at this time. None for photographs.
+    crops: of a film, the box without black bars of the first and of the second eye, px of the frame. None for
+    photographs.
+    film_order: of a film, the mean eye_order of frames from all over it (rectification/film_order.py), the same for
+    every frame. None for photographs.
     fov: degrees; the horizontal field of view of the flat view to cut from a VR180 picture.
     """
 
@@ -73,8 +74,8 @@ class StereoPair:
     lossless: the source stores pixels without loss (its left view is then stored as PNG).
     source_size: (width, height) of one eye in the source, before any crop or resize.
     digest: hexadecimal SHA-256 of the source bytes; for a frame of a film, of its pixels.
-    crop: what of each eye is kept where it had a mount, border or bars: "left WxH+X+Y, right WxH+X+Y", px of the
-    source; empty where all is.
+    crop: the box of each eye without its mount, border or bars: "left WxH+X+Y, right WxH+X+Y", px of the source;
+    empty where nothing was cropped.
     """
 
     key: str
@@ -109,7 +110,11 @@ class Regions:
 
 
 class Mask(IntEnum):
-    """What a label pixel rests on; the values of masks/<key>.png."""
+    """The origin of a label pixel's value, as in masks/<key>.png.
+
+    UNKNOWN: no value. MEASURED: a match with a small predicted error. SKY: segmented as sky, at the smallest
+    disparity. FILLED: the plane of a superpixel, its own or one propagated from its neighbours.
+    """
 
     UNKNOWN = 0
     MEASURED = 1
@@ -124,7 +129,8 @@ class Label:
     disparity: HxW float32, px, larger = nearer, NaN exactly where mask is UNKNOWN; sky pixels hold
     the image's smallest value.
     mask: HxW uint8 of Mask values.
-    confidence: HxW uint8, 255 = sure, 0 where mask is UNKNOWN; of sky, its probability.
+    confidence: HxW uint8, 0 where mask is UNKNOWN. Of sky: 255 x its probability. Elsewhere: 255 / (1 + predicted
+    error in px), so 255 = no error expected (labels/confidence.py).
     """
 
     disparity: FloatMap
@@ -137,7 +143,8 @@ class Rejection:
     """Why a pair was not kept: data, not an exception.
 
     stage: "read", "refine", "filter", "duplicate", "failed". reason: a short code ("vertical", ...).
-    value, threshold: the measurement that decided and its limit, where there is one.
+    value, threshold: the measurement that decided and its limit; None where the reason has no measurement.
+    detail: free text for people and logs.
     """
 
     stage: str
@@ -149,14 +156,16 @@ class Rejection:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything that was seen on the way to a label; the inspection strip is drawn from it.
+    """The label of a pair and all that it was made from; the inspection strip is drawn from it.
 
-    raw: disparity straight from matching, no NaN. valid: forward-backward agreement holds.
+    pair: aligned. raw_disparity: HxW float32 px, of the fused match, no NaN. valid: HxW bool, the flow is consistent
+    forward and backward and its match lies on a valid part of the right view. measurements: by the names and in the
+    units of criteria.MEASUREMENTS.
     """
 
     pair: StereoPair
     flow: Flow
-    raw: FloatMap
+    raw_disparity: FloatMap
     valid: BoolMap
     regions: Regions
     label: Label

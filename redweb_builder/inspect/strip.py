@@ -37,7 +37,7 @@ def strip(evidence: Evidence) -> Picture:
     """
     size = tile_size(*evidence.pair.left.shape[:2])
     left = _resize(evidence.pair.left, size)
-    maps = (evidence.flow.forward, evidence.raw, evidence.regions.sky, evidence.regions.far)
+    maps = (evidence.flow.forward, evidence.raw_disparity, evidence.regions.sky, evidence.regions.far)
     flow, raw, sky, far = (_resize(_thin(image, size), size) for image in maps)
     valid = _resize(_thin(evidence.valid, size).astype(np.float32), size)
     refined = _resize_known(_thin(evidence.label.disparity, size), size)

@@ -46,7 +46,7 @@ def evidence(height: int, width: int) -> Evidence:
     return Evidence(
         pair=StereoPair("a", photograph, photograph, True, (width, height), "0"),
         flow=Flow(flow, -flow),
-        raw=disparity,
+        raw_disparity=disparity,
         valid=valid,
         regions=Regions(sky, np.zeros_like(sky)),
         label=Label(label, mask, np.where(mask == Mask.UNKNOWN, 0, 255).astype(np.uint8)),
