@@ -20,13 +20,16 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import nn
 
-from redweb_builder.errors import UserError
+from redweb_builder.errors import SettingsError, UserError
 from redweb_builder.files import write_atomic
 from trainer.models.eigen import EigenConfig, MetricNetwork
 from trainer.models.eigen import build as build_metric
 from trainer.models.rednet import RedNet, RedNetConfig
 
 FORMAT = "redweb-trainer/1"
+STATE = ("network", "average", "optimiser", "scaler", "counters", "figures")  # entries of state.pt
+LEAST_SIZE, LARGEST_SIZE = 32, 4096  # px, of the crops that a network was trained on
+PYTORCH_STARTS = (b"PK", b"\x80\x02")  # torch.save's zip archive, and its pickle of before version 1.6
 
 
 class CheckpointError(UserError):
@@ -55,15 +58,7 @@ def load_network(path: str | Path, device: str | torch.device = "cpu") -> RedNet
     the folder of a run (its best weights, else its last). device: where it will run. Raises CheckpointError.
     """
     file = weights_file(Path(path))
-    header = read_header(file)
-    name, settings = header["model"].get("name"), {k: v for k, v in header["model"].items() if k != "name"}
-    network: RedNet | MetricNetwork
-    if name == "rednet":
-        network = RedNet(RedNetConfig(**settings))
-    elif name == "eigen":
-        network = build_metric(EigenConfig(**settings))
-    else:
-        raise CheckpointError(f"{file}: this version knows no network {name!r}")
+    network = _network_of(file, read_header(file)["model"])
     try:
         with safe_open(file, "pt") as opened:
             network.load_state_dict({name: opened.get_tensor(name) for name in opened.keys()})  # noqa: SIM118
@@ -72,16 +67,75 @@ def load_network(path: str | Path, device: str | torch.device = "cpu") -> RedNet
     return network.eval().to(device)
 
 
+def _network_of(file: Path, model: Mapping[str, Any]) -> RedNet | MetricNetwork:
+    """The network that a header describes, with random weights. Raises CheckpointError."""
+    settings = {name: value for name, value in model.items() if name != "name"}
+    try:
+        if model.get("name") == "rednet":
+            return RedNet(RedNetConfig(**settings))
+        if model.get("name") == "eigen":
+            return build_metric(EigenConfig(**settings))
+    except (TypeError, SettingsError) as error:  # TypeError: a setting that this version does not know
+        raise CheckpointError(f"{file}: its network cannot be made ({error})") from error
+    raise CheckpointError(f"{file}: this version knows no network {str(model.get('name'))[:40]!r}")
+
+
 def read_header(file: Path) -> dict[str, Any]:
-    """The header that `save_network` wrote: the model, the size of the crops, and more. Raises CheckpointError."""
+    """The header that `save_network` wrote, its values checked: the file may come from anywhere.
+
+    model: dict, the network's name and config. size: int, side of the training crops in px, LEAST_SIZE to
+    LARGEST_SIZE. validation: float in [0, 1), the share held out. Both may be absent; more entries are passed on.
+    Raises CheckpointError.
+    """
     try:
         with safe_open(file, "pt") as opened:
             header = opened.metadata() or {}
     except Exception as error:  # safetensors raises its own type and OSError alike
-        raise CheckpointError(f"{file}: cannot be read as a checkpoint ({error})") from error
+        raise CheckpointError(f"{file}: {_not_ours(file, error)}") from error
     if header.get("format") != FORMAT:
-        raise CheckpointError(f"{file}: its format is {header.get('format')!r}, this version reads {FORMAT!r}")
-    return {key: json.loads(value) for key, value in header.items() if key != "format"}
+        raise CheckpointError(f"{file}: {_other_format(header.get('format'))}")
+    try:
+        values = {key: json.loads(value) for key, value in header.items() if key != "format"}
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{file}: its header is damaged ({error})") from error
+    _check_header(file, values)
+    return values
+
+
+def _check_header(file: Path, values: Mapping[str, Any]) -> None:
+    size, validation = values.get("size", LEAST_SIZE), values.get("validation", 0.0)
+    if not isinstance(values.get("model"), dict):
+        raise CheckpointError(f"{file}: its header is damaged (it describes no network)")
+    if type(size) is not int or not LEAST_SIZE <= size <= LARGEST_SIZE:
+        raise CheckpointError(
+            f"{file}: its header is damaged (size {str(size)[:40]}; {LEAST_SIZE} to {LARGEST_SIZE} px are possible)"
+        )
+    if type(validation) not in (int, float) or not 0 <= validation < 1:
+        raise CheckpointError(f"{file}: its header is damaged (validation {str(validation)[:40]}; from 0 to below 1)")
+
+
+def _other_format(stated: str | None) -> str:
+    if stated is None:
+        return (
+            "is a safetensors file of another project; only networks that this program trained can be loaded "
+            "(--init takes the encoder of such a file as a start)"
+        )
+    return f"its format is {stated[:40]!r}, this version reads {FORMAT!r}"
+
+
+def _not_ours(file: Path, error: Exception) -> str:
+    """What a file is that safetensors cannot read, and what to do."""
+    try:
+        with file.open("rb") as opened:
+            start = opened.read(2)
+    except OSError:
+        start = b""
+    if start in PYTORCH_STARTS:
+        return (
+            "is a PyTorch file of another project; only this program's .safetensors can be loaded "
+            "(--init takes the encoder of such a file as a start)"
+        )
+    return f"cannot be read as a checkpoint ({error})"
 
 
 def weights_file(path: Path) -> Path:
@@ -104,13 +158,15 @@ def save_state(out: Path, state: Mapping[str, Any]) -> None:
 
 
 def load_state(out: Path) -> dict[str, Any] | None:
-    """The state to go on from, on the CPU; None where a run is new. Raises CheckpointError."""
+    """The state to go on from, on the CPU; None where a run is new. Raises CheckpointError where it is damaged."""
     if not (out / "state.pt").is_file():
         return None
     try:
         state: dict[str, Any] = torch.load(out / "state.pt", map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many types for a damaged file
         raise CheckpointError(f"{out / 'state.pt'}: cannot be read ({error}); start anew with --overwrite") from error
+    if not isinstance(state, dict) or not set(STATE) <= state.keys():
+        raise CheckpointError(f"{out / 'state.pt'}: is not the state of a run; start anew with --overwrite")
     return state
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from trainer.checkpoint import CheckpointError, load_network, read_header
+from trainer.checkpoint import FORMAT, CheckpointError, load_network, read_header
 from trainer.models.rednet import RedNet
 
 
@@ -24,3 +28,68 @@ def test_what_is_no_checkpoint_is_told(tmp_path: Path) -> None:
     for path, told in ((tmp_path / "x.safetensors", "cannot be read"), (tmp_path / "none", "no checkpoint")):
         with pytest.raises(CheckpointError, match=told):
             load_network(path)
+
+
+def hostile(folder: Path, **entries: Any) -> Path:
+    """A checkpoint whose header says what `entries` say; texts go in as they are."""
+    header = {"format": FORMAT, "model": {"name": "rednet", "encoder": "resnet18", "channels": 8}, **entries}
+    file = folder / "x.safetensors"
+    save_file(
+        {"a": torch.zeros(1)},
+        file,
+        {key: value if isinstance(value, str) else json.dumps(value) for key, value in header.items()},
+    )
+    return file
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({"model": "[" * 100_000}, "damaged"),
+        ({"model": "nothing"}, "damaged"),
+        ({"model": [1]}, "describes no network"),
+        ({"model": {"name": ["rednet"]}}, "knows no network"),
+        ({"model": {"name": "rednet", "encoder": 3}}, "must be a name"),
+        ({"model": {"name": "rednet", "colour": 3}}, "cannot be made"),
+        ({"model": {"name": "rednet", "channels": 10**12}}, "channels 1000000000000"),
+        ({"model": {"name": "rednet", "channels": -8}}, "channels -8"),
+        ({"model": {"name": "rednet", "channels": True}}, "channels True"),
+        ({"model": {"name": "eigen", "backbone": {}}}, "must be a name"),
+        ({"size": 10**12}, "size 1000000000000"),
+        ({"size": -1}, "size -1"),
+        ({"size": "NaN"}, "size nan"),
+        ({"size": 1e400}, "size inf"),
+        ({"size": [64]}, "size"),
+        ({"validation": "NaN"}, "validation nan"),
+        ({"validation": "wide"}, "damaged"),
+        ({}, "not those of this version"),
+    ],
+)
+def test_a_header_with_impossible_values_is_refused(tmp_path: Path, entries: dict[str, Any], message: str) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        load_network(hostile(tmp_path, **entries))
+
+
+@pytest.mark.parametrize(
+    "name", ["tu-hf-hub:x/y", "tu-hf_hub:x/y", "hf-hub:x/y", "tu-local-dir:/etc", "tu-https://x/y"]
+)
+@pytest.mark.parametrize("model", [("rednet", "encoder"), ("eigen", "backbone")])
+def test_a_checkpoint_never_makes_the_program_call_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, model: tuple[str, str]
+) -> None:
+    calls: list[object] = []
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *address, **_: calls.append(address))
+    monkeypatch.setattr(socket.socket, "connect", lambda _, address: calls.append(address))
+    with pytest.raises(CheckpointError, match="have none of this name"):
+        load_network(hostile(tmp_path, model={"name": model[0], model[1]: name}))
+    assert calls == []
+
+
+def test_files_of_other_projects_are_named_as_such(tmp_path: Path) -> None:
+    torch.save({"pretrained.layer1.0.weight": torch.zeros(1)}, tmp_path / "midas.pt")
+    with pytest.raises(CheckpointError, match=r"PyTorch file of another project.*--init"):
+        load_network(tmp_path / "midas.pt")
+    save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
+    with pytest.raises(CheckpointError, match="of another project"):
+        load_network(tmp_path / "other.safetensors")

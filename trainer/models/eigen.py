@@ -27,8 +27,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from redweb_builder.errors import SettingsError
 from trainer.eigen_geometry import MAP
-from trainer.models.rednet import IMAGENET_MEAN, IMAGENET_STD, RedNet, RedNetConfig
+from trainer.models.rednet import IMAGENET_MEAN, IMAGENET_STD, RedNet, RedNetConfig, check_channels
 
 HIDDEN = 4096
 SMALL = 0.01  # deviation of random weights
@@ -44,6 +45,12 @@ class EigenConfig:
 
     backbone: str | None = None
     channels: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raise SettingsError for a value of another type or out of range."""
+        if self.backbone is not None and not isinstance(self.backbone, str):
+            raise SettingsError(f"backbone {self.backbone!r}: must be a name")
+        check_channels(self.channels)
 
 
 class MetricNetwork(nn.Module):

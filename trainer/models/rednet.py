@@ -13,19 +13,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import segmentation_models_pytorch as smp
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from redweb_builder.errors import SettingsError
 from trainer.config import STRIDE
+from trainer.models.encoders import build_encoder
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 CHANNELS = 256
 LIGHT_CHANNELS = 64
 SMALL_ENCODER = 10_000_000  # parameters; below it the paper's decoder would be larger than the encoder
+CHANNEL_RANGE = (2, 1024)  # of a decoder; a checkpoint of 10^12 must not fill the memory
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,19 @@ class RedNetConfig:
 
     encoder: str = "resnet50"
     channels: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raise SettingsError for a value of another type or out of range: it may stand in somebody's checkpoint."""
+        if not isinstance(self.encoder, str):
+            raise SettingsError(f"encoder {self.encoder!r}: must be a name")
+        check_channels(self.channels)
+
+
+def check_channels(channels: int | None) -> None:
+    """Raise SettingsError where a decoder cannot have so many channels. None = chosen by the encoder's size."""
+    low, high = CHANNEL_RANGE
+    if channels is not None and (type(channels) is not int or not low <= channels <= high):
+        raise SettingsError(f"channels {channels!r}: must be a whole number from {low} to {high}")
 
 
 class RedNet(nn.Module):
@@ -54,10 +68,7 @@ class RedNet(nn.Module):
         super().__init__()
         self.config = config
         self.batchnorm_frozen = False
-        try:
-            self.encoder = smp.encoders.get_encoder(config.encoder, weights=None)
-        except (KeyError, RuntimeError) as error:
-            raise SettingsError(f"encoder {config.encoder!r}: {error.args[0] if error.args else error}") from error
+        self.encoder = build_encoder(config.encoder)
         size = sum(parameter.numel() for parameter in self.encoder.parameters())
         channels = config.channels or (LIGHT_CHANNELS if size < SMALL_ENCODER else CHANNELS)
         self.decoder = Decoder(self.encoder.out_channels[-4:], channels)

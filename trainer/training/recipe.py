@@ -15,7 +15,7 @@ from torch import nn
 from torch.optim import AdamW, Optimizer
 
 from redweb_builder.errors import SettingsError
-from trainer.config import TrainConfig
+from trainer.config import STRIDE, TrainConfig
 from trainer.losses import LOSSES, Loss
 from trainer.models.encoder_weights import load_encoder_weights
 from trainer.models.rednet import RedNet, RedNetConfig
@@ -80,11 +80,15 @@ def relative_depth(config: TrainConfig) -> Recipe:
 
 @torch.no_grad()
 def _try_out(network: nn.Module, config: TrainConfig) -> None:
-    """One pass, as some encoders take only pictures of certain sizes. Raises SettingsError."""
-    try:
-        network.eval()(torch.zeros(1, 3, config.size, config.size))
-    except Exception as error:  # whatever somebody's encoder raises
-        raise SettingsError(f"encoder {config.encoder} does not work on {config.size} px crops: {error}") from error
+    """One pass at the size of the crops and one at another shape, as pictures to predict have. Raises SettingsError."""
+    for width in (config.size, config.size + STRIDE):
+        try:
+            network.eval()(torch.zeros(1, 3, config.size, width))
+        except Exception as error:  # each network of the libraries raises types of its own
+            raise SettingsError(
+                f"encoder {config.encoder} does not work on pictures of {width}x{config.size} px ({error}); training "
+                "and prediction need one that takes any size, such as resnet50 or tu-convnext_tiny"
+            ) from error
 
 
 def constant(step: int, steps: int) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from redweb_builder.errors import SettingsError
 from trainer.models.rednet import RedNet, RedNetConfig, ResidualConvUnit
 
 
@@ -51,9 +52,18 @@ def test_a_residual_unit_by_hand() -> None:
     assert unit(x).tolist() == [[[[7.0, -1.0]]]]  # x + 3 relu(2 relu(x))
 
 
-def test_an_encoder_nobody_has_is_an_error_for_people() -> None:
-    with pytest.raises(ValueError, match="resnet51"):
-        RedNet(RedNetConfig("resnet51"))
+@pytest.mark.parametrize(
+    ("encoder", "message"),
+    [
+        ("resnet51", "did you mean .*resnet50"),
+        ("convnext_tiny", "did you mean tu-convnext_tiny"),
+        ("tu-vit_small_patch14_dinov2", "'tu-vit_small_patch14_dinov2'.*feature maps at 1/4, 1/8, 1/16 and 1/32"),
+        ("no such thing", "did you mean resnet50"),
+    ],
+)
+def test_an_encoder_that_cannot_be_had_is_answered_with_those_that_can(encoder: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        RedNet(RedNetConfig(encoder))
 
 
 def test_a_picture_does_not_depend_on_its_batch(network: RedNet) -> None:

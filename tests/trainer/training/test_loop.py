@@ -19,6 +19,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from cli import main
+from redweb_builder.errors import SettingsError
 from trainer.checkpoint import CheckpointError, load_network, load_state
 from trainer.config import TrainConfig, weighted_path
 from trainer.models.rednet import RedNet, RedNetConfig
@@ -190,9 +191,10 @@ def test_a_run_goes_on_in_fp16_where_it_began_without(whole: Path) -> None:
         torch.amp.GradScaler("cpu").load_state_dict(state["scaler"])  # why Run asks first
 
 
-def test_an_encoder_that_does_not_take_the_crops_is_a_sentence() -> None:
-    with pytest.raises(ValueError, match="encoder tu-swin_tiny_patch4_window7_224 does not work on 64 px crops"):
-        relative_depth(replace(SETTINGS, encoder="tu-swin_tiny_patch4_window7_224"))
+@pytest.mark.parametrize("size", [64, 224])
+def test_an_encoder_of_one_size_is_refused_with_those_that_fit(size: int) -> None:
+    with pytest.raises(SettingsError, match=r"encoder tu-swin_tiny_patch4_window7_224 does not work.*tu-convnext_tiny"):
+        relative_depth(replace(SETTINGS, encoder="tu-swin_tiny_patch4_window7_224", size=size))
 
 
 def test_the_l2_warm_up_is_a_phase_before(data: Path, tmp_path: Path) -> None:
