@@ -31,5 +31,9 @@ class StoreError(UserError):
     """A data set's folder cannot be used as asked."""
 
 
+class UnsafePath(UserError, OSError):
+    """What lies at a path is a link, or no regular file: it is neither written nor read."""
+
+
 class WeightsUnavailable(UserError):
     """No weights could be had; str() says where they were looked for."""

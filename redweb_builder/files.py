@@ -1,20 +1,175 @@
-"""Writing files so that none is ever half there."""
+"""The one door to the disk for what is written: whole files, appended lines, locks.
+
+A data set may come from anywhere, and a link in it may name any file of the user. Nothing is written, appended or
+locked through a link here; tests/redweb_builder/test_files.py keeps the rest of the program from writing elsewhere.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
+from typing import Any, BinaryIO
+
+from filelock import FileLock
+
+from redweb_builder.errors import UnsafePath
+
+_TEMPORARY = re.compile(r"\.redweb-[0-9a-f]{16}\.part")
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # to open a FIFO would wait for its other end
 
 
-def write_atomic(path: Path, content: bytes) -> None:
-    """All of the file or none of it, also after a crash: written to .part, flushed to the disk, renamed."""
-    part = path.with_name(path.name + ".part")
+def create(file: Path) -> BinaryIO:
+    """A new empty file, open for writing bytes. Raises FileExistsError where anything is there, a link included."""
+    return os.fdopen(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_LINK, 0o666), "w+b")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file open for writing bytes that takes the place of `path` when the block ends without an error.
+
+    It has a random name beside `path` until then, is flushed to the disk and renamed. A link at `path` is replaced;
+    what it names stays as it is. After an error or an interrupt `path` is what it was. Raises OSError.
+    """
+    part = path.with_name(f".redweb-{secrets.token_hex(8)}.part")
     try:
-        with part.open("wb") as file:
-            file.write(content)
+        with create(part) as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
+    except (Exception, KeyboardInterrupt):
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
         raise
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """All of the file or none of it, also after a crash; links are not followed. Raises OSError."""
+    with replacing(path) as file:
+        file.write(content)
+
+
+def append(path: Path, lines: bytes) -> None:
+    """Append whole lines to a file, made where there is none: all of them and on the disk, or none and an OSError.
+
+    They begin on a line of their own, also after a line that a crash has torn. Raises UnsafePath where `path` is a
+    link, has a second name, or is no regular file.
+    """
+    with open_to_append(path) as file:
+        end = file.seek(0, os.SEEK_END)
+        if end:
+            file.seek(end - 1)
+            lines = lines if file.read(1) == b"\n" else b"\n" + lines
+        try:
+            view = memoryview(lines)
+            while view:
+                view = view[file.write(view) :]
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(end)
+            raise
+
+
+def open_to_append(path: Path) -> FileIO:
+    """A file open for bytes without a buffer, made where there is none; every write goes to its end.
+
+    Raises OSError; UnsafePath where `path` is a link, has a second name, or is no regular file.
+    """
+    _require_plain(path)
+    file = FileIO(os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | _NO_LINK | _NO_WAIT, 0o666), "r+")
+    try:
+        _check_plain(path, os.fstat(file.fileno()))
+    except UnsafePath:
+        file.close()
+        raise
+    return file
+
+
+def lock(path: Path) -> FileLock:
+    """The lock of a lock file, not yet acquired; it is let go when its process ends.
+
+    Raises UnsafePath where `path` is a link, has a second name, or is no regular file.
+    """
+    _require_plain(path)
+    return FileLock(path)
+
+
+def move(file: Path, to: Path) -> None:
+    """Rename a file or folder on its disk; a link is renamed itself. Raises OSError."""
+    file.replace(to)
+
+
+def read_regular(path: Path, most: int | None = None) -> bytes:
+    """The content of a regular file. most: the largest size in bytes that is read.
+
+    Raises OSError; UnsafePath where `path` is something else, such as a FIFO, or is larger.
+    """
+    with os.fdopen(os.open(path, os.O_RDONLY | _NO_WAIT | getattr(os, "O_BINARY", 0)), "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise UnsafePath(f"{path} is not a regular file")
+        if most is not None and status.st_size > most:
+            raise UnsafePath(f"{path} has {status.st_size} bytes; at most {most} are read")
+        return file.read()
+
+
+def parse_json(text: str | bytes) -> Any:
+    """The value of a JSON text. Raises ValueError on everything that is none, also where it is nested too deep."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("JSON nested too deep") from None
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file name is one that `replacing` makes."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove the regular files that an interrupted `replacing` left in a folder. Raises OSError."""
+    with os.scandir(folder) as entries:
+        stale = [entry for entry in entries if is_temporary(entry.name) and entry.is_file(follow_symlinks=False)]
+    for entry in stale:
+        Path(entry.path).unlink(missing_ok=True)
+
+
+def make_folder(folder: Path, root: Path) -> None:
+    """Make a folder in `root`, or in a folder of it that is there already.
+
+    Raises UnsafePath where something else is in its place, or a link on the way leads out of `root`.
+    """
+    inside = folder.parent.resolve().is_relative_to(root.resolve())
+    if inside and not os.path.lexists(folder):
+        folder.mkdir(exist_ok=True)
+    if not inside or not folder.is_dir() or not folder.resolve().is_relative_to(root.resolve()):
+        raise UnsafePath(
+            f"{folder} is no folder of {root}, or a link that leads out of it: nothing is written there. "
+            "Remove it, then give the same command again"
+        )
+
+
+def _require_plain(path: Path) -> None:
+    """Raise UnsafePath where something else than a regular file with one name is at `path`."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return
+    _check_plain(path, status)
+
+
+def _check_plain(path: Path, status: os.stat_result) -> None:
+    if stat.S_ISREG(status.st_mode) and status.st_nlink <= 1:
+        return
+    kind = "is a link" if stat.S_ISLNK(status.st_mode) else "is not a regular file"
+    if stat.S_ISREG(status.st_mode):
+        kind = "has a second name (a hard link)"
+    raise UnsafePath(f"{path} {kind}: nothing is written through it. Put a copy in its place, or remove it")

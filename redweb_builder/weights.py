@@ -7,9 +7,9 @@ import urllib.request
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
-from uuid import uuid4
 
 from redweb_builder.errors import WeightsUnavailable
+from redweb_builder.files import replacing
 
 HUB_TIMEOUT_S = 10
 
@@ -56,14 +56,11 @@ def find_weights(path: Path | None, url: str) -> Weights:
 
 def _download(url: str, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f"{target.name}.{uuid4().hex}.part")  # its own: others may fetch the same file now
-    try:
-        with urllib.request.urlopen(url, timeout=HUB_TIMEOUT_S) as response, part.open("wb") as file:
-            while block := response.read(1 << 20):
-                file.write(block)
+    digest = hashlib.sha256()
+    with urllib.request.urlopen(url, timeout=HUB_TIMEOUT_S) as response, replacing(target) as file:
+        while block := response.read(1 << 20):
+            digest.update(block)
+            file.write(block)
         expected = target.stem.rsplit("-", 1)[-1]
-        if not sha256_of(part).startswith(expected):
+        if not digest.hexdigest().startswith(expected):
             raise OSError(f"the download of {target.name} does not match its checksum {expected}")
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)

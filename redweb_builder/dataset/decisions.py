@@ -8,7 +8,6 @@ crash stays where it is, is passed over, and is counted.
 from __future__ import annotations
 
 import json
-import os
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -16,7 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from redweb_builder.files import append, lock
 
 FILE = "decisions.jsonl"
 VERDICTS = ("accept", "reject")
@@ -61,19 +60,8 @@ def decide(key: str, decision: str, reviewer: str, reason: str | None = None, un
 def append_decisions(folder: Path, decisions: Sequence[Decision]) -> None:
     """Append to the data set's decisions.jsonl: all of them and on the disk, or none and an OSError."""
     lines = "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in decisions).encode()
-    with FileLock(folder / ".decisions.lock"), (folder / FILE).open("ab+", buffering=0) as file:
-        end = file.seek(0, os.SEEK_END)
-        if end:
-            file.seek(end - 1)
-            lines = lines if file.read(1) == b"\n" else b"\n" + lines  # after a line that a crash has torn
-        try:
-            view = memoryview(lines)
-            while view:
-                view = view[file.write(view) :]
-            os.fsync(file.fileno())
-        except OSError:
-            file.truncate(end)
-            raise
+    with lock(folder / ".decisions.lock"):
+        append(folder / FILE, lines)
 
 
 def read_decisions(file: Path) -> tuple[list[Decision], int]:

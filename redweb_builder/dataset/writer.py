@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -25,16 +24,25 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from PIL import Image
 
 from redweb_builder.dataset.codec import FORMAT, image_bytes, png_of_label
 from redweb_builder.dataset.manifest import SCHEMA
 from redweb_builder.dataset.paths import FOLDERS, is_data_set, read_build
 from redweb_builder.errors import StoreError
-from redweb_builder.files import write_atomic
+from redweb_builder.files import (
+    append,
+    is_temporary,
+    lock,
+    make_folder,
+    move,
+    remove_temporaries,
+    write_atomic,
+)
 from redweb_builder.types import Label, Picture
 
+_OWN_FOLDERS = (*FOLDERS, "previews", "rejected", *(f"rejected/{folder}" for folder in FOLDERS))
 RETRIED = ("unreadable",)  # a disk that was away is no verdict: the next build tries these again
 
 
@@ -55,7 +63,7 @@ class Store:
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"cannot create {out}: {error.strerror}") from error
-        self._lock = FileLock(out / ".lock")
+        self._lock = lock(out / ".lock")
         try:
             self._lock.acquire(timeout=0)
         except Timeout as error:
@@ -64,13 +72,12 @@ class Store:
             if overwrite and not self._is_own_unfinished():
                 self._clear()
             self._refuse_other_identity()
-            for folder in FOLDERS:
-                (out / folder).mkdir(exist_ok=True)
-                (out / "rejected" / folder).mkdir(parents=True, exist_ok=True)
-            (out / "previews").mkdir(exist_ok=True)
+            for folder in _OWN_FOLDERS:
+                make_folder(out / folder, out)
+                remove_temporaries(out / folder)
+            remove_temporaries(out)
             journal = {record["key"]: record for record in _read_journal(out / "journal.jsonl")}
             self.records = {key: record for key, record in journal.items() if record.get("reason") not in RETRIED}
-            self._journal = (out / "journal.jsonl").open("a", encoding="utf-8")
         except BaseException:
             self._lock.release()
             raise
@@ -80,8 +87,7 @@ class Store:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the journal and let others in."""
-        self._journal.close()
+        """Let others in."""
         self._lock.release()
 
     def write_label(self, key: str, picture: Picture, lossless: bool, label: Label, strip: Picture, kept: bool) -> None:
@@ -102,9 +108,7 @@ class Store:
 
     def record(self, record: dict[str, Any]) -> None:
         """Record a pair as done; its files, if any, are written already."""
-        self._journal.write(json.dumps(record, ensure_ascii=False) + "\n")
-        self._journal.flush()
-        os.fsync(self._journal.fileno())
+        append(self.out / "journal.jsonl", (json.dumps(record, ensure_ascii=False) + "\n").encode())
         self.records[record["key"]] = record
 
     def write_errors(self, failures: Sequence[Mapping[str, Any]]) -> None:
@@ -121,7 +125,7 @@ class Store:
             for key in keys:
                 for stray in self._possible_files(key, not to):
                     if stray.exists():
-                        stray.replace(self._home(to) / stray.parent.name / stray.name)
+                        move(stray, self._home(to) / stray.parent.name / stray.name)
 
     def finish(self, rows: list[dict[str, Any]], build: Mapping[str, Any]) -> None:
         """Write manifest.parquet (rows as they are given, columns of manifest.SCHEMA) and build.json."""
@@ -173,13 +177,14 @@ class Store:
     def _remove(self, *names: str) -> None:
         for name in names:
             (self.out / name).unlink(missing_ok=True)
-            (self.out / f"{name}.part").unlink(missing_ok=True)
 
 
 def _check_is_ours(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise StoreError(f"{out} is a file: choose another --out")
-    if out.is_dir() and not is_data_set(out) and {entry.name for entry in out.iterdir()} - {".lock", "build.json.part"}:
+    if not out.is_dir() or is_data_set(out):
+        return
+    if any(entry.name != ".lock" and not is_temporary(entry.name) for entry in out.iterdir()):
         raise StoreError(f"{out} is not empty and not a data set of this program: choose another --out")
 
 

@@ -14,6 +14,7 @@ from redweb_builder.export.huggingface import write_huggingface
 from redweb_builder.export.points import write_points
 from redweb_builder.export.redweb_v1 import write_redweb_v1
 from redweb_builder.export.webdataset import write_webdataset
+from redweb_builder.files import move
 
 # format -> (write(dataset, keys, folder), which passes each key on as it is done)
 WRITERS: dict[str, Callable[[Dataset, Sequence[str], Path], Iterable[str]]] = {
@@ -61,5 +62,5 @@ def export_dataset(
             watch(done, len(chosen))
         with suppress(FileNotFoundError):
             target.rmdir()
-        part.rename(target)
+        move(part, target)
     return Exported(out, len(chosen))

@@ -23,6 +23,7 @@ from redweb_builder.dataset.paths import read_build
 from redweb_builder.dataset.reader import Dataset
 from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.export.stored import maps_of
+from redweb_builder.files import create, write_atomic
 from redweb_builder.filters.checks import checks
 from redweb_builder.inspect.wording import limit_text, value_text, wording
 from redweb_builder.version import __version__
@@ -41,13 +42,14 @@ def write_huggingface(dataset: Dataset, keys: Sequence[str], folder: Path) -> It
     starts = range(0, len(keys), FILE_SAMPLES)
     for number, start in enumerate(starts):
         file = folder / "data" / f"train-{number:05}-of-{len(starts):05}.parquet"
-        with pq.ParquetWriter(file, schema, compression="none") as writer:  # PNG and JPEG are packed already
+        # No compression: PNG and JPEG are packed already.
+        with create(file) as opened, pq.ParquetWriter(opened, schema, compression="none") as writer:
             part = keys[start : start + FILE_SAMPLES]
             for first in range(0, len(part), GROUP):
                 group = part[first : first + GROUP]
                 writer.write_table(pa.Table.from_pylist([_row(dataset, key, maps) for key in group], schema=schema))
                 yield from group
-    (folder / "README.md").write_text(_card(dataset, keys, maps), encoding="utf-8")
+    write_atomic(folder / "README.md", _card(dataset, keys, maps).encode())
 
 
 def _schema(maps: Sequence[str]) -> pa.Schema:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redweb_builder.dataset.reader import Dataset
+from redweb_builder.files import create
 from redweb_builder.types import FloatMap, Mask, Picture
 
 FARTHEST = 4.0
@@ -57,5 +58,6 @@ def write_points(dataset: Dataset, keys: Sequence[str], folder: Path) -> Iterato
     """Write <key>.ply for each key below `folder`, passing the key on as it is done."""
     for key in keys:
         sample = dataset[key]
-        (folder / f"{key}.ply").write_bytes(ply(points_of(sample.image, sample.disparity, sample.mask)))
+        with create(folder / f"{key}.ply") as file:
+            file.write(ply(points_of(sample.image, sample.disparity, sample.mask)))
         yield key

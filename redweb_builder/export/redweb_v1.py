@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from PIL import Image
 from redweb_builder.dataset.codec import FARTHEST, SKY_VALUE
 from redweb_builder.dataset.paths import sample_root
 from redweb_builder.dataset.reader import Dataset
+from redweb_builder.files import create
 
 FARTHEST_8, SKY_8 = 254, 255
 JPEG_QUALITY = 95
@@ -28,15 +28,16 @@ def write_redweb_v1(dataset: Dataset, keys: Sequence[str], folder: Path) -> Iter
         (folder / name).mkdir()
     for key in keys:
         image = dataset.image_path(key)
-        target = folder / "Imgs" / f"{key}.jpg"
-        if image.suffix == ".jpg":
-            shutil.copyfile(image, target)
-        else:
-            with Image.open(image) as picture:
-                picture.convert("RGB").save(target, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+        with create(folder / "Imgs" / f"{key}.jpg") as file:
+            if image.suffix == ".jpg":
+                file.write(image.read_bytes())
+            else:
+                with Image.open(image) as picture:
+                    picture.convert("RGB").save(file, "JPEG", quality=JPEG_QUALITY, subsampling=0)
         with Image.open(sample_root(dataset.folder, key) / "RDs" / f"{key}.png") as label:
             values = np.asarray(label, np.uint16)
-        Image.fromarray(to_8_bit(values)).save(folder / "RDs" / f"{key}.png")
+        with create(folder / "RDs" / f"{key}.png") as file:
+            Image.fromarray(to_8_bit(values)).save(file, "PNG")
         yield key
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from redweb_builder.dataset.reader import Dataset
 from redweb_builder.export.stored import maps_of
+from redweb_builder.files import create
 
 SHARD = 500  # samples, some 500 MB at 768 px
 
@@ -21,7 +22,8 @@ SHARD = 500  # samples, some 500 MB at 768 px
 def write_webdataset(dataset: Dataset, keys: Sequence[str], folder: Path) -> Iterator[str]:
     """Write data-000000.tar and on below `folder`, passing each key on as it is done."""
     for number, start in enumerate(range(0, len(keys), SHARD)):
-        with tarfile.open(folder / f"data-{number:06}.tar", "w", format=tarfile.PAX_FORMAT) as tar:
+        shard = folder / f"data-{number:06}.tar"
+        with create(shard) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
             for key in keys[start : start + SHARD]:
                 for name, content in _members(dataset, key):
                     entry = tarfile.TarInfo(name)

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from redweb_builder.files import write_atomic
+from redweb_builder.files import open_to_append, write_atomic
 from trainer.progress import Progress
 
 
@@ -21,7 +21,7 @@ class Curve:
             lines = file.read_text().split("\n")[:-1]  # a line torn by a crash has no end
             kept = [line for line in lines if json.loads(line)["step"] <= step]
             write_atomic(file, "".join(line + "\n" for line in kept).encode())
-        self._log = file.open("a")
+        self._log = open_to_append(file)
         self._board: Any = None
         if find_spec("tensorboard") is not None:
             from torch.utils.tensorboard import SummaryWriter
@@ -33,8 +33,8 @@ class Curve:
         validation = progress.validation
         for kind, values in (("train", progress.numbers), ("validation", validation.figures if validation else {})):
             if values:
-                self._log.write(json.dumps({"step": progress.step, "kind": kind, **values}) + "\n")
-                self._log.flush()
+                line = json.dumps({"step": progress.step, "kind": kind, **values}) + "\n"
+                self._log.write(line.encode())
             if self._board is not None:
                 for name, value in values.items():
                     self._board.add_scalar(f"{kind}/{name}", value, progress.step)

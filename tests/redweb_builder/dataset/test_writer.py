@@ -27,7 +27,6 @@ from redweb_builder.dataset.paths import read_label
 from redweb_builder.dataset.reader import open_dataset
 from redweb_builder.dataset.writer import Store
 from redweb_builder.errors import StoreError
-from redweb_builder.files import write_atomic
 from redweb_builder.types import Label, Mask, PairSource, Picture
 
 IDENTITY = {"method": 1, "flow": "dis", "max_side": 768, "thresholds": {"max_vertical": 0.1}}
@@ -238,35 +237,6 @@ def test_a_map_of_another_size_is_damage(tmp_path: Path, folder: str) -> None:
         read_label(tmp_path, "a")
 
 
-# --- one file ----------------------------------------------------------------------------------------------------
-
-
-def test_write_atomic(tmp_path: Path) -> None:
-    file = tmp_path / "a.bin"
-    write_atomic(file, b"one")
-    write_atomic(file, b"two")
-    assert file.read_bytes() == b"two"
-    assert [one.name for one in tmp_path.iterdir()] == ["a.bin"]
-
-
-@pytest.mark.parametrize("step", ["write", "rename"])
-def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
-    file = tmp_path / "a.bin"
-    write_atomic(file, b"before")
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    if step == "write":
-        monkeypatch.setattr(os, "fsync", full)
-    else:
-        monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(OSError, match="No space left"):
-        write_atomic(file, b"after")
-    assert file.read_bytes() == b"before"
-    assert [one.name for one in tmp_path.iterdir()] == ["a.bin"]
-
-
 # --- a folder ----------------------------------------------------------------------------------------------------
 
 
@@ -414,10 +384,10 @@ def test_a_folder_begun_and_killed_before_its_first_file_is_taken(tmp_path: Path
     out = tmp_path / "set"
     out.mkdir()
     (out / ".lock").touch()
-    (out / "build.json.part").write_text('{"form')
+    (out / ".redweb-0123456789abcdef.part").write_text('{"form')
     fill(out)
     assert len(open_dataset(out)) == 1
-    assert not (out / "build.json.part").exists()
+    assert not (out / ".redweb-0123456789abcdef.part").exists()
 
 
 def test_overwrite_leaves_what_others_put_into_the_folder(tmp_path: Path) -> None:

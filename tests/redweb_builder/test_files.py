@@ -1,0 +1,223 @@
+"""The door to the disk: whole files, whole lines, and never through a link."""
+
+from __future__ import annotations
+
+import ast
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from redweb_builder.errors import UnsafePath
+from redweb_builder.files import (
+    append,
+    create,
+    is_temporary,
+    lock,
+    make_folder,
+    open_to_append,
+    parse_json,
+    read_regular,
+    remove_temporaries,
+    replacing,
+    write_atomic,
+)
+
+
+def test_write_atomic(tmp_path: Path) -> None:
+    file = tmp_path / "a.bin"
+    write_atomic(file, b"one")
+    write_atomic(file, b"two")
+    assert file.read_bytes() == b"two"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.bin"]
+
+
+@pytest.mark.parametrize("step", ["write", "rename"])
+def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    file = tmp_path / "a.bin"
+    write_atomic(file, b"before")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    if step == "write":
+        monkeypatch.setattr(os, "fsync", full)
+    else:
+        monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomic(file, b"after")
+    assert file.read_bytes() == b"before"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_an_interrupted_block_leaves_what_was_there(tmp_path: Path) -> None:
+    file = tmp_path / "a.bin"
+    write_atomic(file, b"before")
+
+    def interrupted() -> None:
+        with replacing(file) as opened:
+            opened.write(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert file.read_bytes() == b"before"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    canary, file = tmp_path / "canary", tmp_path / "report.html"
+    canary.write_bytes(b"the only copy")
+    file.symlink_to(canary)
+    write_atomic(file, b"page")
+    assert canary.read_bytes() == b"the only copy"
+    assert not file.is_symlink()
+    assert file.read_bytes() == b"page"
+    link = tmp_path / "link"
+    link.symlink_to(canary)
+    with pytest.raises(FileExistsError):
+        create(link)
+
+
+def test_temporary_files_have_a_new_name_each_time(tmp_path: Path) -> None:
+    names: list[str] = []
+    for _ in range(3):
+        with replacing(tmp_path / ("ü" * 120)):  # 240 bytes: no room for an ending
+            names += [entry.name for entry in tmp_path.iterdir() if is_temporary(entry.name)]
+    assert len(set(names)) == len(names) == 3
+
+
+def plant(path: Path, kind: str, canary: Path) -> None:
+    """Something at a path that must not be written to."""
+    if kind == "link":
+        path.symlink_to(canary)
+    elif kind == "broken link":
+        path.symlink_to(canary.with_name("not-there"))
+    elif kind == "hard link":
+        os.link(canary, path)
+    elif kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        with socket.socket(socket.AF_UNIX) as opened:
+            opened.bind(str(path))
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("kind", ["link", "broken link", "hard link", "fifo", "folder", "socket"])
+@pytest.mark.parametrize(
+    "use", [lambda path: append(path, b"line\n"), open_to_append, lambda path: lock(path).acquire(timeout=0)]
+)
+def test_nothing_is_appended_or_locked_through_a_link(tmp_path: Path, kind: str, use: Callable[[Path], object]) -> None:
+    canary, path = tmp_path / "canary", tmp_path / "set"
+    canary.write_bytes(b"the only copy")
+    plant(path, kind, canary)
+    with pytest.raises(UnsafePath, match=str(path)):
+        use(path)
+    assert canary.read_bytes() == b"the only copy"
+    assert not canary.with_name("not-there").exists()
+
+
+def test_appended_lines_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "lines"
+    append(file, b"first\n")
+    file.write_bytes(file.read_bytes() + b"torn")
+    append(file, b"second\n")
+    assert file.read_bytes() == b"first\ntorn\nsecond\n"
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        append(file, b"third\n")
+    assert file.read_bytes() == b"first\ntorn\nsecond\n"
+
+
+@pytest.mark.timeout(20)
+def test_only_regular_files_of_a_bounded_size_are_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "file").write_bytes(bytes(100))
+    assert read_regular(tmp_path / "file", 100) == bytes(100)
+    for path, most in ((tmp_path / "fifo", 100), (tmp_path / "file", 99)):
+        with pytest.raises(UnsafePath, match=path.name):
+            read_regular(path, most)
+
+
+@pytest.mark.parametrize("text", [b"[" * 100_000, b'{"a":' * 100_000, b"{", b"\xff", b""])
+def test_json_that_is_none_is_a_value_error(text: bytes) -> None:
+    """Nested too deep among it, for which json raises RecursionError."""
+    assert parse_json(b'{"a": [1]}') == {"a": [1]}
+    with pytest.raises(ValueError, match=r"."):
+        parse_json(text)
+
+
+def test_only_our_own_temporary_files_are_removed(tmp_path: Path) -> None:
+    ours = tmp_path / ".redweb-0123456789abcdef.part"
+    others = [tmp_path / name for name in ("film.mkv.part", ".redweb-notes.part", ".redweb-0123456789abcdef.part.txt")]
+    link = tmp_path / ".redweb-00000000000000ff.part"
+    for file in (ours, *others):
+        file.write_bytes(b"content")
+    link.symlink_to(others[0])
+    remove_temporaries(tmp_path)
+    assert not ours.exists()
+    assert all(file.read_bytes() == b"content" for file in others)
+    assert link.is_symlink()
+
+
+def test_a_folder_is_not_made_through_a_link(tmp_path: Path) -> None:
+    root, outside = tmp_path / "set", tmp_path / "outside"
+    root.mkdir()
+    outside.mkdir()
+    make_folder(root / "Imgs", root)
+    (root / "rejected").symlink_to(outside, target_is_directory=True)
+    (root / "RDs").write_bytes(b"")
+    for name in ("rejected", "rejected/Imgs", "RDs"):
+        with pytest.raises(UnsafePath, match=name):
+            make_folder(root / name, root)
+    assert not list(outside.iterdir())
+
+
+WRITERS = {
+    "write_text",
+    "write_bytes",
+    "copyfile",
+    "copy2",
+    "copytree",
+    "FileLock",
+    "SoftFileLock",
+    "rename",
+    "renames",
+}
+WRITERS_OF = {"os": {"replace", "link", "symlink"}, "shutil": {"copy", "move"}}
+
+
+def writes(call: ast.Call) -> bool:
+    """Whether a call writes, renames or locks a file."""
+    name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+    owner = getattr(getattr(call.func, "value", None), "id", "")
+    if name == "open":
+        values = [*call.args, *(keyword.value for keyword in call.keywords)]
+        texts = [value.value for value in values if isinstance(value, ast.Constant) and isinstance(value.value, str)]
+        into_opened = any(keyword.arg == "fileobj" for keyword in call.keywords)
+        return not into_opened and any(set(text) & set("wax+") and set(text) <= set("rwaxbt+") for text in texts)
+    renames = name == "replace" and isinstance(call.func, ast.Attribute) and len(call.args) == 1 and not call.keywords
+    return name in WRITERS or name in WRITERS_OF.get(owner, ()) or renames
+
+
+def past_the_door(source: str) -> list[int]:
+    """The lines of a module that write without redweb_builder.files."""
+    return sorted(node.lineno for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call) and writes(node))
+
+
+def test_nothing_else_writes_files(project: Path) -> None:
+    wrong = ["p.open('w')", "open(p, mode='ab')", "p.replace(q)", "os.replace(a, b)", "p.write_text('')", "FileLock(p)"]
+    right = ["p.open()", "open(p, 'rb')", "t.replace('a', 'b')", "replace(x, y=1)", "x.copy()", "Image.open(p)"]
+    assert past_the_door("\n".join([*right, *wrong])) == [7, 8, 9, 10, 11, 12]
+    files = [file for package in ("redweb_builder", "trainer") for file in (project / package).rglob("*.py")]
+    others = [file for file in files if file != project / "redweb_builder" / "files.py"]
+    assert len(others) > 100
+    assert {str(file): lines for file in others if (lines := past_the_door(file.read_text(encoding="utf-8")))} == {}
