@@ -3,8 +3,8 @@
     python -m benchmarks.quality.displaced STEREO_DIR [STEREO_DIR ...] [--every 4]
 
 The right view of every pair is moved aside by a share of its width, its border continued. Printed: the share of pixels
-whose quick flow leads back to within 1 px, by DIS from nothing and as `quick_look` has it; at most what is left of the
-overlap.
+whose preview flow is consistent forward and backward to 1 px, by DIS from zero flow and as `preview_flow` has it. At
+best it is the share of the left view that the moved one still shows.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SHARES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 @click.option("--every", default=4, show_default=True, help="Only every n-th pair.")
 def main(roots: tuple[Path, ...], every: int) -> None:
     """Print the mean over the pairs below ROOTS, moved to either side."""
-    found: dict[float, list[tuple[float, float]]] = {share: [] for share in SHARES}
+    shares: dict[float, list[tuple[float, float]]] = {share: [] for share in SHARES}
     pairs = 0
     with one_opencv_thread():
         for source in [source for root in roots for source in discover(root).sources][::every]:
@@ -45,12 +45,12 @@ def main(roots: tuple[Path, ...], every: int) -> None:
             for share in SHARES:
                 for side in (-1, 1):
                     right = moved_aside(pair.right, side * round(share * pair.right.shape[1]))
-                    look = preview_flow(pair.left, right)
-                    one, other = (cv2.cvtColor(view, cv2.COLOR_RGB2GRAY) for view in (look.left, look.right))
-                    from_nothing = both_ways(one, other, (0, 0))
-                    found[share].append((consistent_share(from_nothing), consistent_share(look.flow)))
-    table = Table(f"{pairs} pairs, displaced by", "from nothing, %", "as built, %", box=None)
-    for share, values in found.items():
+                    preview = preview_flow(pair.left, right)
+                    grey = [cv2.cvtColor(view, cv2.COLOR_RGB2GRAY) for view in (preview.left, preview.right)]
+                    from_zero = both_ways(grey[0], grey[1], (0, 0))
+                    shares[share].append((consistent_share(from_zero), consistent_share(preview.flow)))
+    table = Table(f"{pairs} pairs, displaced by", "from zero flow, %", "as built, %", box=None)
+    for share, values in shares.items():
         table.add_row(f"{100 * share:.0f} % of the width", *(f"{100 * value:.1f}" for value in np.mean(values, 0)))
     Console(width=100).print(table)
 

@@ -1,9 +1,9 @@
-"""Is the eye order told right, whichever way round a pair is given?
+"""Is the eye order estimated rightly, whichever way round a pair is given?
 
     python -m benchmarks.quality.eye_order STEREO_DIR [STEREO_DIR ...] [--swapped KEY_PART ...]
 
 Each pair is asked in both orders; a score of zero counts as wrong. `--swapped` names pairs whose files are known to be
-the wrong way round. Printed: the share told right, the share that a build would put right, and the misses.
+the wrong way round. Printed: the share of correct orders, the share that a build would put right, and the misses.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from redweb_builder.rectification.quick_flow import preview_flow
 @click.option("--swapped", multiple=True, help="Part of the key of a pair whose files are the wrong way round.")
 @click.option("--max-side", default=768, show_default=True)
 def main(roots: tuple[Path, ...], swapped: tuple[str, ...], max_side: int) -> None:
-    """Print how often the eye order is told right over the pairs below ROOTS, in both orders."""
+    """Print how often the eye order is correct over the pairs below ROOTS, in both orders."""
     scores = []
     with one_opencv_thread():
         for source in [source for root in roots for source in discover(root).sources]:
@@ -42,7 +42,7 @@ def main(roots: tuple[Path, ...], swapped: tuple[str, ...], max_side: int) -> No
                 print(f"wrong: {source.key} {there:+.2f} {back:+.2f}")
     right = np.array(scores)
     print(f"{len(right) // 2} pairs, each in both orders")
-    print(f"told right: {100 * (right > 0).mean():.1f} %")
+    print(f"correct: {100 * (right > 0).mean():.1f} %")
     print(f"files in the right order but exchanged by a build: {100 * (right < SWAPPED).mean():.1f} %")
     print(f"files in the wrong order and put right by a build: {100 * (right > -SWAPPED).mean():.1f} %")
 

@@ -1,1 +1,1 @@
-"""Where a pixel of one view lies in the other: optical flow, semi-global matching, consistency."""
+"""Matches between the two views: optical flow, semi-global matching, forward-backward consistency, fusion."""

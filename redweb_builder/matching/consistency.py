@@ -7,27 +7,28 @@ import numpy as np
 
 from redweb_builder.types import BoolMap, FloatMap, Flow, Picture
 
-# Forward-backward errors up to which a match counts as consistent, px.
-MATCHED_PX = 0.7  # to give a superpixel its plane: subpixel matches only
-PREVIEW_PX = 1.0  # in reduced previews, for eye order, alignment and global shift
-TOLERANCE_PX = 2.0  # to measure and filter a pair, as MiDaS 3D Movies does
+# Limits of the forward-backward error, px. A match up to the limit counts as consistent.
+MATCHED_PX = 0.7  # for the planes of superpixels, which need subpixel matches
+PREVIEW_PX = 1.0  # for eye order, alignment and global shift, px of the reduced views
+TOLERANCE_PX = 2.0  # for measurements and filters of a pair, as MiDaS 3D Movies has it
 
 
 def disparity_of(flow: Flow) -> FloatMap:
-    """HxW float32 px in the left frame, larger = nearer: the negated horizontal forward flow."""
+    """Disparity, HxW float32 px in the left frame, larger = nearer: the negated horizontal forward flow."""
     return np.ascontiguousarray(-flow.forward[..., 0])
 
 
 def reversed_flow(flow: Flow) -> Flow:
-    """The flow of the same pair with the views exchanged."""
+    """The flow of the same pair with its views exchanged: the right view is then the left one."""
     return Flow(flow.backward, flow.forward)
 
 
 def forward_backward_error(flow: Flow) -> FloatMap:
     """Forward-backward error |F(p) + B(p + F(p))|, HxW float32 px; infinite where p + F(p) leaves the right view.
 
-    Sundaram, Brox & Keutzer, ECCV 2010. A match outside the view counts as unknown. Published code replicates the
-    border there, which makes such matches consistent by chance.
+    flow: F = forward, B = backward. The error lies in the left frame. For that of the right frame hand in
+    reversed_flow(flow). Sundaram, Brox & Keutzer, ECCV 2010. A match outside the view counts as unknown.
+    Published code replicates the border there, which makes such matches consistent by chance.
     """
     back = warp(flow.backward, flow.forward)
     error = np.hypot(*np.moveaxis(flow.forward + back, -1, 0))
@@ -36,13 +37,16 @@ def forward_backward_error(flow: Flow) -> FloatMap:
 
 
 def target_visible(flow: Flow, right_valid: BoolMap) -> BoolMap:
-    """HxW bool, left frame: the match lies on a valid part of the right view. right_valid: HxW bool, right frame."""
-    landed: BoolMap = warp(right_valid.astype(np.float32), flow.forward) > 0.99
-    return landed
+    """HxW bool in the left frame: the pixel's match lies on a valid part of the right view.
+
+    flow: its forward part is used. right_valid: HxW bool in the right frame.
+    """
+    visible: BoolMap = warp(right_valid.astype(np.float32), flow.forward) > 0.99
+    return visible
 
 
 def target_in_view(forward: FloatMap) -> BoolMap:
-    """HxW bool: the pixel's match lies inside the other picture."""
+    """HxW bool in the left frame: the pixel's match lies inside the right view. forward: HxWx2 float32 px."""
     x, y = _targets(forward)
     height, width = forward.shape[:2]
     inside: BoolMap = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
@@ -50,9 +54,10 @@ def target_in_view(forward: FloatMap) -> BoolMap:
 
 
 def warp(field: FloatMap | Picture, flow: FloatMap) -> FloatMap:
-    """`field` of the other view warped into this one: bilinear at p + flow(p), border replicated.
+    """`field` of the other view warped into this view: bilinear at p + flow(p), the border replicated.
 
-    field: HxW or HxWxC. flow: HxWx2 float32 px, from this view to the other.
+    field: HxW or HxWxC, float32 or uint8, in the other frame. flow: HxWx2 float32 px, from this view to the other. The
+    result lies in this frame and has the type of the field.
     """
     x, y = _targets(flow)
     warped: FloatMap = cv2.remap(field, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

@@ -1,4 +1,4 @@
-"""DIS flow (Kroeger et al. 2016) as OpenCV has it, without a network: also for what must start at once."""
+"""DIS optical flow (Kroeger et al., ECCV 2016) in OpenCV, and the global shift that it starts from; no network."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from redweb_builder.matching.consistency import PREVIEW_PX, forward_backward_err
 from redweb_builder.types import FloatMap, Flow, Picture, StereoPair
 from redweb_builder.weights import Weights
 
-FAR_APART = 0.04  # of the width: views displaced by more are also matched from there, since DIS starts from nothing
-COARSE_PX = 112  # longer side of the pictures that the displacement is looked for in
-MOST_ACROSS, MOST_UP = 0.4, 0.1  # of width and height
-FAINT = 10.0  # grey levels: gradients below have less and less of a say
-MIN_EDGES = 10.0  # pixels of one direction in both; blank pictures have no place
-GAIN = 0.02  # of all pixels
+MIN_SHIFT = 0.04  # share of the width; DIS, which starts from zero flow, reaches smaller shifts by itself
+SHIFT_SIDE = 112  # px, longer side of the reduced views in which the global shift is estimated
+MAX_SHIFT_X, MAX_SHIFT_Y = 0.4, 0.1  # shares of width and height that are searched
+FAINT = 10.0  # grey levels a px; weaker gradients weigh less
+MIN_EDGES = 10.0  # edge pixels of equal direction in both views; plain views have no global shift
+MIN_GAIN = 0.02  # share of all pixels by which the flow from the shift must be more consistent
 
-Shift = tuple[int, int]
+Shift = tuple[int, int]  # x, y, whole px
 
 
 def dis_flow(
     first: Picture, second: Picture, patch_stride: int = 2, iterations: int = 50, start: Shift = (0, 0)
 ) -> FloatMap:
-    """DIS flow from one HxW uint8 picture to another: HxWx2 float32 px. start: what the search begins at, whole px.
+    """DIS flow from the first picture to the second, HxWx2 float32 px.
 
-    The second picture is moved by it: a flow to begin with, which OpenCV takes too, is a candidate at every scale and
-    makes a worse flow than none.
+    first, second: HxW uint8. patch_stride: px between patches. iterations: gradient descent steps of a patch. start:
+    flow at which the search begins. The second picture is moved by it: an initial flow, which OpenCV takes too, stays
+    a candidate at every scale and makes a worse flow than none.
     """
     x, y = start
     if x or y:
@@ -40,44 +41,53 @@ def dis_flow(
 
 
 def estimate_global_shift(left: Picture, right: Picture) -> Shift | None:
-    """By how much the right view, as a whole, lies beside the left one, px; None where it is too little to matter.
+    """The one flow vector that fits the views as a whole, px; None where it is short or the views are plain.
 
-    left, right: HxW uint8. Cameras turned outwards or inwards, or cropped apart, move everything by a tenth of the
-    width and more. Edges of both views, by direction and not by strength, are laid over one another in every position.
+    left, right: HxW uint8. Cameras turned outwards or inwards, or pictures cropped apart, move everything by a tenth of
+    the width and more. The shift is that of the highest cross-correlation of the gradient directions of reduced views,
+    within MAX_SHIFT_X and MAX_SHIFT_Y. Strength of an edge does not count.
     """
-    shrink = COARSE_PX / max(left.shape)
-    height, width = (max(1, round(side * shrink)) for side in left.shape)
+    scale = SHIFT_SIDE / max(left.shape)
+    height, width = (max(1, round(side * scale)) for side in left.shape)
     small = (cv2.resize(view, (width, height), interpolation=cv2.INTER_AREA) for view in (left, right))
-    one, other = (_directions(view) for view in small)
-    up, across = round(MOST_UP * height), round(MOST_ACROSS * width)
-    around = cv2.copyMakeBorder(other, up, up, across, across, cv2.BORDER_CONSTANT)
-    alike = sum(cv2.matchTemplate(around[..., axis], one[..., axis], cv2.TM_CCORR) for axis in (0, 1))
-    x, y = np.arange(-across, across + 1), np.arange(-up, up + 1)[:, None]
+    left_edges, right_edges = (_gradient_directions(view) for view in small)
+    most_y, most_x = round(MAX_SHIFT_Y * height), round(MAX_SHIFT_X * width)
+    padded = cv2.copyMakeBorder(right_edges, most_y, most_y, most_x, most_x, cv2.BORDER_CONSTANT)
+    correlation = sum(cv2.matchTemplate(padded[..., axis], left_edges[..., axis], cv2.TM_CCORR) for axis in (0, 1))
+    x, y = np.arange(-most_x, most_x + 1), np.arange(-most_y, most_y + 1)[:, None]
     overlap = (width - np.abs(x)) * (height - np.abs(y))
-    row, column = np.unravel_index(np.argmax(alike / np.sqrt(overlap)), overlap.shape)  # what chance gives grows so
-    if alike[row, column] < MIN_EDGES:
+    # The correlation of unrelated edges grows with the square root of the overlap.
+    row, column = np.unravel_index(np.argmax(correlation / np.sqrt(overlap)), overlap.shape)
+    if correlation[row, column] < MIN_EDGES:
         return None
-    found = round(x[column] / shrink), round(y[row, 0] / shrink)
-    return found if np.hypot(*found) > FAR_APART * left.shape[1] else None
+    shift = round(x[column] / scale), round(y[row, 0] / scale)
+    return shift if np.hypot(*shift) > MIN_SHIFT * left.shape[1] else None
 
 
 def more_consistent(flow: Flow, other: Flow) -> Flow:
-    """The second flow of a pair where it leads back to where it came from at plainly more pixels, else the first."""
-    return other if consistent_share(other) > consistent_share(flow) + GAIN else flow
+    """`other` where its consistent share is larger than that of `flow` by more than MIN_GAIN, else `flow`.
+
+    flow, other: two flows of one pair.
+    """
+    return other if consistent_share(other) > consistent_share(flow) + MIN_GAIN else flow
 
 
 def consistent_share(flow: Flow) -> float:
-    """Share of the left view's pixels that the flow leads back to within PREVIEW_PX of where they were."""
+    """Share of the left view's pixels, in [0, 1], whose forward-backward error is below PREVIEW_PX."""
     return float((forward_backward_error(flow) < PREVIEW_PX).mean())
 
 
-def _directions(grey: Picture) -> FloatMap:
+def _gradient_directions(grey: Picture) -> FloatMap:
+    """HxWx2 float32: the gradient, of length near 1 where it is much stronger than FAINT, shorter where it is weak."""
     gradient = np.stack([cv2.Sobel(grey, cv2.CV_32F, *axis) for axis in ((1, 0), (0, 1))], -1)
     return np.asarray(gradient / (np.linalg.norm(gradient, axis=-1, keepdims=True) + FAINT), np.float32)
 
 
 def dis_estimator(patch_stride: int, iterations: int) -> cv2.DISOpticalFlow:
-    """OpenCV's estimator at full resolution."""
+    """OpenCV's estimator, "medium" preset, with its finest scale at full resolution.
+
+    patch_stride: px between patches. iterations: gradient descent steps of a patch.
+    """
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     dis.setFinestScale(0)
     dis.setPatchStride(patch_stride)
@@ -86,12 +96,12 @@ def dis_estimator(patch_stride: int, iterations: int) -> cv2.DISOpticalFlow:
 
 
 class Dis:
-    """DIS optical flow (Kroeger et al., ECCV 2016) of OpenCV, at full resolution: the default that needs no weights.
+    """DIS at full resolution: the flow estimator that needs no weights.
 
-    Views that lie far apart are also matched from where they meet (`displacement`). The finest scale and a patch stride
-    of 2, beyond the "medium" preset, are for edges and small disparities. OpenCV splits DIS by its thread count and the
-    split shows in the result, so the caller keeps OpenCV at one thread (engines.py) and the directions and pairs run
-    side by side here.
+    Views that lie far apart are also matched from their global shift (`estimate_global_shift`), and the more consistent
+    flow is taken. The finest scale and a patch stride of 2, beyond the "medium" preset, are for edges and small
+    disparities. OpenCV splits DIS by its thread count and the split shows in the result, so the caller keeps OpenCV at
+    one thread (engines.py), and directions and pairs run side by side here.
     """
 
     name = "dis"
@@ -105,30 +115,32 @@ class Dis:
         self.batch = max(1, cv2.getNumberOfCPUs() // 2)
 
     def __call__(self, pairs: Sequence[StereoPair]) -> list[Flow]:
-        """Flow of each pair, in order."""
+        """Flow of each pair, in both directions, in the order of the pairs."""
         grey = [(_grey(pair.left), _grey(pair.right)) for pair in pairs]
         flows = self._both_ways(grey, [(0, 0)] * len(grey))
-        far = {index: start for index, views in enumerate(grey) if (start := estimate_global_shift(*views))}
-        again = self._both_ways([grey[index] for index in far], list(far.values()))
-        for index, flow in zip(far, again, strict=True):
+        shifts = {index: shift for index, views in enumerate(grey) if (shift := estimate_global_shift(*views))}
+        shifted = self._both_ways([grey[index] for index in shifts], list(shifts.values()))
+        for index, flow in zip(shifts, shifted, strict=True):
             flows[index] = more_consistent(flows[index], flow)
         return flows
 
     def _both_ways(self, grey: Sequence[tuple[Picture, Picture]], starts: Sequence[Shift]) -> list[Flow]:
-        started = [
+        running = [
             (
                 self._pool.submit(dis_flow, left, right, start=(x, y)),
                 self._pool.submit(dis_flow, right, left, start=(-x, -y)),
             )
             for (left, right), (x, y) in zip(grey, starts, strict=True)
         ]
-        return [Flow(forward.result(), backward.result()) for forward, backward in started]
+        return [Flow(forward.result(), backward.result()) for forward, backward in running]
 
 
 def refine_flow(pair: StereoPair, flow: Flow) -> Flow:
-    """A network's flow, computed at an eighth of the resolution, settled on the pixels of the full one.
+    """A network's flow refined to the full resolution: DIS on its finest scales, with the network's flow as start.
 
-    A few levels of DIS from the network's flow: the step that buys most after RAFT-small (benchmarks/steps.py).
+    pair: aligned. flow: HxWx2 px in both directions, computed by the network at an eighth of the resolution. DIS ends
+    in a variational refinement (Kroeger et al., ECCV 2016). Of all steps this gains most after RAFT-small
+    (benchmarks.quality.steps).
     """
     left, right = _grey(pair.left), _grey(pair.right)
     dis = dis_estimator(patch_stride=3, iterations=8)

@@ -1,6 +1,6 @@
 """Dense optical flow between the two views, in both directions.
 
-Why flow and not a stereo matcher: web and film stereo has disparities of both signs and small vertical error.
+Flow comes before stereo matching because web and film stereo has disparities of both signs and vertical errors.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from redweb_builder.weights import Weights
 
 
 class FlowEstimator(Protocol):
-    """Pairs of any sizes in, their Flow out, in order."""
+    """Takes pairs of any sizes and returns the Flow of each, at its size, in their order."""
 
     @property
     def name(self) -> str:
-        """What the manifest calls it."""
+        """Name in the manifest."""
         ...
 
     @property
     def batch(self) -> int:
-        """How many pairs at a time make good use of the device."""
+        """Number of pairs that one call should get to use the device well."""
         ...
 
     @property
     def fills_cpu(self) -> bool:
-        """True where a call keeps every core busy by itself."""
+        """True where a call keeps every core busy, so that other threads should wait for it."""
         ...
 
     @property
@@ -43,20 +43,21 @@ class FlowEstimator(Protocol):
 
     @property
     def weights(self) -> Weights | None:
-        """The weight file, if it needs one."""
+        """The weight file; None for an estimator without weights."""
         ...
 
     def __call__(self, pairs: Sequence[StereoPair]) -> list[Flow]:
-        """Flow of each pair, in order."""
+        """Flow of each pair, in both directions, in the order of the pairs."""
         ...
 
 
 def load_flow(choice: str, weights: Path | None, device: torch.device) -> tuple[FlowEstimator, str]:
-    """The flow estimator of a config.FLOW_CHOICES name, and a sentence for people about how it was chosen.
+    """Load a flow estimator; return it and a sentence for people about how it was chosen.
 
-    "auto" is raft-large if its weights can be had, else raft-small if its can, else DIS; a weight file given with
-    "auto" is loaded as whichever RAFT it fits. Raises WeightsUnavailable for an explicit choice, ValueError
-    for weights of a choice that has none.
+    choice: a name of config.FLOW_CHOICES. "auto" is raft-large if its weights can be had, else raft-small if its can,
+    else DIS. weights: a file to load in place of the published weights; with "auto" it is loaded as the RAFT that it
+    fits. device: where a network runs. Raises WeightsUnavailable where an explicit choice or a given file cannot be
+    loaded, SettingsError for a weight file with "dis".
     """
     if choice == "dis":
         if weights is not None:

@@ -15,16 +15,16 @@ import numpy as np
 from redweb_builder.matching.consistency import MATCHED_PX, disparity_of, forward_backward_error, target_visible
 from redweb_builder.types import BoolMap, FloatMap, Flow
 
-ROWS_GAIN_PX = 0.3  # semi-global matching is preferred where its consistency error is smaller by this
-TEXTURE_PX = 9  # side of the window that must have texture: in blank rows SGM interpolates between their ends
+SGM_GAIN_PX = 0.3  # semi-global matching is taken where its consistency error is smaller by at least this
+TEXTURE_PX = 9  # side of the window that must have texture; in plain areas SGM interpolates along the row
 
 
 @dataclass(frozen=True)
 class Match:
     """The fused match of every left pixel, HxW float32 px each.
 
-    disparity: larger = nearer. error: forward-backward consistency error, infinite where the match leaves the right
-    view. disagreement: |disparity of the flow - disparity of semi-global matching|.
+    disparity: larger = nearer, no NaN. error: forward-backward consistency error, infinite where the match does not lie
+    on a valid part of the right view. disagreement: |disparity of the flow - disparity of semi-global matching|.
     """
 
     disparity: FloatMap
@@ -38,15 +38,17 @@ class Match:
 
 
 def fuse_matches(flow: Flow, sgm: Flow, right_valid: BoolMap, textured: BoolMap) -> Match:
-    """Take the flow's match, or semi-global matching's where there is texture and it is plainly more consistent.
+    """Take semi-global matching's match where there is texture and it is clearly more consistent, else the flow's.
 
+    Clearly: its error is at most MATCHED_PX, and the flow's is above MATCHED_PX or larger by SGM_GAIN_PX.
     flow: optical flow of the pair. sgm: its matches along the rows (sgm_flow). right_valid: HxW bool in the right
-    frame, False where alignment left no picture. textured: HxW bool, texture.textured with windows of TEXTURE_PX.
+    frame, False where alignment moved in pixels from beyond the border. textured: HxW bool in the left frame,
+    texture.textured with windows of TEXTURE_PX.
     """
     flow_error, sgm_error = (
         np.where(target_visible(match, right_valid), forward_backward_error(match), np.inf) for match in (flow, sgm)
     )
-    flow_is_worse = (flow_error > MATCHED_PX) | (flow_error >= sgm_error + ROWS_GAIN_PX)
+    flow_is_worse = (flow_error > MATCHED_PX) | (flow_error >= sgm_error + SGM_GAIN_PX)
     take_sgm = (sgm_error <= MATCHED_PX) & flow_is_worse & textured
     disparity = np.where(take_sgm, disparity_of(sgm), disparity_of(flow))
     error = np.where(take_sgm, sgm_error, flow_error)

@@ -20,17 +20,21 @@ from redweb_builder.errors import WeightsUnavailable
 from redweb_builder.types import Flow, Picture, StereoPair
 from redweb_builder.weights import Weights, find_weights
 
-UPDATES = 12
-MIN_SIDE = 128
-BATCH_PIXELS = 768 * 768  # of the pictures that `batch` is meant for; larger ones come in smaller batches
-MAX_PIXELS = 1280 * 960  # the network sees larger pictures reduced: its memory, 4 GB here, grows with pixels squared
+UPDATES = 12  # recurrent updates
+MIN_SIDE = 128  # px, of the padded view
+BATCH_PIXELS = 768 * 768  # pixels of a view for which `batch` is meant; larger views come in smaller batches
+MAX_PIXELS = 1280 * 960  # larger views are reduced; memory, 4 GB at this size, grows with the pixels squared
 
 
 class Raft:
-    """Flow of pairs, batched by shape, both directions in one batch: what they share is computed once."""
+    """RAFT for pairs, batched by shape. Both directions are in one batch, so that their features are computed once."""
 
     def __init__(self, name: str, weights: Path | None, device: torch.device) -> None:
-        """Load "raft-large" or "raft-small". Raises WeightsUnavailable, also for a file of another network."""
+        """Load a network.
+
+        name: "raft-large" or "raft-small". weights: a file in place of torchvision's published weights. device: where
+        it runs. Raises WeightsUnavailable where the weights cannot be had or belong to another network.
+        """
         build, published = {
             "raft-large": (optical_flow.raft_large, optical_flow.Raft_Large_Weights.C_T_SKHT_V2),
             "raft-small": (optical_flow.raft_small, optical_flow.Raft_Small_Weights.C_T_V1),
@@ -54,7 +58,11 @@ class Raft:
         self.network = for_both_directions(network).eval().to(device, memory_format=memory_format(device))
 
     def __call__(self, pairs: Sequence[StereoPair]) -> list[Flow]:
-        """Flow of each pair, in order; pairs of one padded shape share a batch. Above MAX_PIXELS it is enlarged."""
+        """Flow of each pair, in both directions, in the order of the pairs.
+
+        Pairs of one padded shape share a batch. Views above MAX_PIXELS are reduced, and their flow is enlarged. Raises
+        FloatingPointError where the network gives values that are not finite.
+        """
         reduced = [_reduced(pair) for pair in pairs]
         by_shape = defaultdict(list)
         for index, pair in enumerate(reduced):
@@ -89,9 +97,10 @@ class Raft:
 
 
 def for_both_directions(network: optical_flow.RAFT) -> optical_flow.RAFT:
-    """torchvision's RAFT, in place, made quick for a batch of pairs followed by the same pairs exchanged.
+    """Change torchvision's RAFT in place so that a batch of pairs and the same pairs exchanged takes less time.
 
-    The same flow to rounding, in about three quarters of the time on CPU (benchmarks/throughput.py).
+    network: as torchvision builds it; its first pictures must be [left, right], its second ones [right, left]. The flow
+    is the same to rounding, in about three quarters of the time on CPU (benchmarks.speed.throughput).
     """
     blocks = network.corr_block
     network.feature_encoder = EncodeOnce(network.feature_encoder)
@@ -104,7 +113,7 @@ class EncodeOnce(nn.Module):
     """Features of the batch [left, right, right, left] from those of its first half."""
 
     def __init__(self, encoder: nn.Module) -> None:
-        """encoder: the feature encoder to spare."""
+        """encoder: RAFT's feature encoder."""
         super().__init__()
         self.encoder = encoder
 
@@ -116,7 +125,7 @@ class EncodeOnce(nn.Module):
 
 
 class PooledCorrelation(CorrBlock):  # type: ignore[misc]  # torchvision is untyped
-    """Correlation with pooled features instead of pooled correlation, which is the same: both are linear."""
+    """Correlation with pooled features in place of pooled correlation. Both are linear, so the result is the same."""
 
     def build_pyramid(self, fmap1: torch.Tensor, fmap2: torch.Tensor) -> None:
         """NxCxHxW features of both pictures -> one NHWx1xH/2^lxW/2^l correlation volume a level l."""
@@ -134,13 +143,13 @@ def _first_line(error: Exception) -> str:
 
 
 def _room(batch: int, pixels: int) -> int:
-    """How many pairs of so many pixels go together: pictures take memory by pixels, correlation by pixels squared."""
+    """Number of pairs of a view of `pixels` that fit a batch: memory grows with the pixels, or with their square."""
     share = BATCH_PIXELS / pixels
     return max(1, int(batch * min(share, share**2)))
 
 
 def _reduced(pair: StereoPair) -> StereoPair:
-    """The pair, of at most MAX_PIXELS a view."""
+    """The pair reduced to at most MAX_PIXELS a view."""
     height, width = pair.left.shape[:2]
     scale = (MAX_PIXELS / (height * width)) ** 0.5
     if scale >= 1:
@@ -151,12 +160,12 @@ def _reduced(pair: StereoPair) -> StereoPair:
 
 
 def _enlarged(flow: Flow, shape: tuple[int, ...]) -> Flow:
-    """The flow of a reduced pair in px of the whole one, HxW of `shape`."""
+    """The flow of a reduced pair, enlarged to the height and width of `shape`, in px of that size."""
     height, width = flow.forward.shape[:2]
     if (height, width) == shape[:2]:
         return flow
     factor = np.array([shape[1] / width, shape[0] / height], np.float32)
-    return Flow(*(cv2.resize(one, shape[1::-1]) * factor for one in (flow.forward, flow.backward)))
+    return Flow(*(cv2.resize(part, shape[1::-1]) * factor for part in (flow.forward, flow.backward)))
 
 
 def _padded_shape(shape: tuple[int, ...]) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Where a picture has structure that matching can go by."""
+"""Texture of a picture: the contrast that matching needs."""
 
 from __future__ import annotations
 
@@ -7,16 +7,22 @@ import numpy as np
 
 from redweb_builder.types import BoolMap, Picture
 
-TEXTURE_LEVELS = 12  # grey levels; less is noise
-TEXTURED_PX = 5  # window
+TEXTURE_LEVELS = 12  # grey levels; a smaller contrast is noise
+TEXTURED_PX = 5  # side of the window
 
 
 def textured(picture: Picture, window_px: int = TEXTURED_PX) -> BoolMap:
-    """HxW bool: pixels whose square neighbourhood spans more than TEXTURE_LEVELS grey levels."""
+    """HxW bool: pixels with a contrast above TEXTURE_LEVELS.
+
+    picture: HxWx3 uint8 RGB. window_px: side of the square window, px, odd.
+    """
     return np.asarray(contrast(picture, window_px) > TEXTURE_LEVELS)
 
 
 def contrast(picture: Picture, window_px: int) -> Picture:
-    """HxW uint8: how many grey levels each pixel's square neighbourhood spans."""
+    """HxW uint8: greatest less least grey level in the square window around each pixel (a morphological gradient).
+
+    picture: HxWx3 uint8 RGB. window_px: side of the window, px, odd.
+    """
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     return np.asarray(cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, np.ones((window_px, window_px), np.uint8)), np.uint8)

@@ -1,9 +1,11 @@
-"""Vertical misalignment of the right view: estimated from a quick flow, undone before the real one.
+"""Rectification without calibration: the vertical misalignment of the right view, estimated and undone.
 
-Stereo as people take it is not rectified: the right camera sits a little higher, is rolled, zoomed, or toed in. What is
-vertical in the flow tells all of these without calibration (Mallon and Whelan, "Projective rectification from the
-fundamental matrix", 2005, use the same restricted homographies). The horizontal part is the depth and says nothing of
-the cameras; it follows from the vertical one, as for a camera that is turned, see `rectifying_homography`.
+Stereo as people take it is not rectified: the right camera sits a little higher, is rolled, zoomed, or toed in. The
+vertical part of the preview's flow shows all of these (Mallon and Whelan, "Projective rectification from the
+fundamental matrix", 2005, use the same restricted homographies). The horizontal part of the flow is depth, so it cannot
+show the cameras. Its correction follows from the vertical one, as for a turned camera (`rectifying_homography`).
+
+Coordinates: (u, v) are centred on the picture and divided by half of its longer side, so they lie in [-1, 1].
 """
 
 from __future__ import annotations
@@ -15,25 +17,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redweb_builder.matching.consistency import PREVIEW_PX, forward_backward_error
+from redweb_builder.matching.texture import TEXTURED_PX, contrast
 from redweb_builder.rectification.quick_flow import Preview
 from redweb_builder.types import BoolMap, FloatMap, Picture
 
-MIN_GAIN_PX = 0.3  # of shift, roll and zoom; calibrated pairs keep such errors, and warping them would harm the depth
-MIN_KEYSTONE_GAIN = 2.5e-4  # of the longer side: a rig's own distortion has the form of a keystone, and grows like one
-MIN_POINTS, MAX_POINTS = 400, 10_000
-NORMAL_LENS = 1.0  # focal length over the picture's diagonal, where a turned camera is assumed; photographs do not tell
-LIMITS = np.array([0.1, 0.1, 0.25, 0.08, 0.08])  # roll, zoom, shift, keystone x, keystone y; larger is not stereo
-ROUNDS = 12
-SIMILARITY, WITH_KEYSTONE = 3, 5
+MIN_GAIN_PX = 0.3  # px of the full view; a smaller gain of shift, roll and zoom is left, as calibrated rigs have it
+MIN_KEYSTONE_GAIN = 2.5e-4  # share of the longer side; a smaller gain of keystone may be a lens distortion of the rig
+MIN_POINTS, MAX_POINTS = 400, 10_000  # consistent points; with fewer, nothing is fitted; of more, every n-th is taken
+MIN_CONTRAST = 8  # grey levels in a window of 5 px; points with less are not used
+NORMAL_LENS = 1.0  # assumed focal length over the picture's diagonal, for the widening by a turned camera
+LIMITS = np.array([0.1, 0.1, 0.25, 0.08, 0.08])  # of |b|, |c|, |t|, |p|, |q|; larger values are not stereo
+ROUNDS = 12  # of reweighting
+SIMILARITY, WITH_KEYSTONE = 3, 5  # numbers of free parameters
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """How the right view was brought into line with the left.
+    """The correction that aligns the right view with the left.
 
-    homography: 3x3 float64, right pixel -> aligned right pixel. shift_px: vertical, at the picture's centre, + is down.
-    roll_deg, zoom_percent, keystone: the other parts. before_px, after_px: median |vertical flow| of confirmed points
-    without and with the correction. Identity (all zero) where there was nothing to correct or nothing to go by.
+    homography: 3x3 float64, right pixel -> aligned right pixel, px of the full view. shift_px: vertical shift at the
+    picture's centre, positive = down. roll_deg: b in degrees. zoom_percent: 100 c. keystone: length of (p, q).
+    before_px, after_px: median |vertical flow| of the consistent points without and with the correction, px of the full
+    view. Identity with zeros where too few points are consistent or the correction gains too little.
     """
 
     homography: NDArray[np.float64]
@@ -46,11 +51,11 @@ class Alignment:
 
     @property
     def is_identity(self) -> bool:
-        """True where the right view is used as it came."""
+        """True where the right view is used without a warp."""
         return bool(np.array_equal(self.homography, np.eye(3)))
 
     def measurements(self) -> dict[str, float]:
-        """The manifest's columns."""
+        """The columns of the manifest by name; their units are in the names."""
         return {
             "align_shift_px": self.shift_px,
             "align_roll_deg": self.roll_deg,
@@ -61,27 +66,27 @@ class Alignment:
         }
 
 
-def estimate_alignment(look: Preview, shape: tuple[int, ...]) -> Alignment:
-    """Find the homography of the right view that removes vertical disparity.
+def estimate_alignment(preview: Preview, shape: tuple[int, ...]) -> Alignment:
+    """Estimate the homography of the right view that removes vertical disparity.
 
-    shape: of the full-size views. Points are pixels that the quick flow confirms in both directions; the model
-    y_left = (b u + (1 + c) v + t) / (p u + q v + 1) in centred, normalised right-view coordinates (u, v) is fitted
-    by iteratively reweighted least squares (Tukey), so that a wrong tenth of the flow does not move it. Shift, roll
-    and zoom are undone where they make the median error smaller by MIN_GAIN_PX, keystone where it does so by
-    MIN_KEYSTONE_GAIN beyond these.
+    preview: of the pair, its eyes in order. shape: (height, width, ...) of the full views. The model of the left row is
+    y_left = (b u + (1 + c) v + t) / (p u + q v + 1), with (u, v) of the right view. The fit to consistent points is
+    iteratively reweighted least squares (Tukey's biweight), so that a wrong tenth of the flow does not move it. Shift,
+    roll and zoom are undone where they lower the median error by MIN_GAIN_PX. Keystone is undone where it lowers the
+    error by MIN_KEYSTONE_GAIN more.
     """
-    points, vertical, scale = consistent_points(look)
+    points, vertical, scale = consistent_points(preview)
     if len(points) < MIN_POINTS:
         return Alignment(np.eye(3))
     before = float(np.median(np.abs(vertical)))
-    best, after, left_over = np.zeros(5), before, before
-    # Keystone bends the horizontal axis too, so it must earn its place beyond shift, roll and zoom.
-    for free, least in ((SIMILARITY, MIN_GAIN_PX), (WITH_KEYSTONE, MIN_KEYSTONE_GAIN * max(shape[:2]))):
+    best, after, smallest = np.zeros(5), before, before
+    # Keystone bends the horizontal axis too, so its gain is counted beyond that of shift, roll and zoom.
+    for free, min_gain_px in ((SIMILARITY, MIN_GAIN_PX), (WITH_KEYSTONE, MIN_KEYSTONE_GAIN * max(shape[:2]))):
         parameters = fit_vertical(points, points[:, 1] + vertical, free)
         residual = float(np.median(np.abs(vertical - _model(parameters, points) + points[:, 1])))
-        if (left_over - residual) * scale >= least and np.all(np.abs(parameters) <= LIMITS):
+        if (smallest - residual) * scale >= min_gain_px and np.all(np.abs(parameters) <= LIMITS):
             best, after = parameters, residual
-        left_over = min(left_over, residual)
+        smallest = min(smallest, residual)
     if not best.any():
         return Alignment(np.eye(3), before_px=before * scale, after_px=before * scale)
     b, c, t, p, q = (float(value) for value in best)
@@ -97,7 +102,10 @@ def estimate_alignment(look: Preview, shape: tuple[int, ...]) -> Alignment:
 
 
 def apply_alignment(right: Picture, alignment: Alignment) -> tuple[Picture, BoolMap]:
-    """The aligned right view, and HxW bool: where it shows picture and not the void beyond the border."""
+    """Warp the right view; return it and HxW bool, False where it shows pixels from beyond the border.
+
+    right: HxWx3 uint8 RGB. alignment: of this view. Both results lie in the aligned right frame.
+    """
     height, width = right.shape[:2]
     if alignment.is_identity:
         return right, np.ones((height, width), bool)
@@ -105,22 +113,25 @@ def apply_alignment(right: Picture, alignment: Alignment) -> tuple[Picture, Bool
     warped = cv2.warpPerspective(
         right, alignment.homography, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
-    seen = cv2.warpPerspective(np.ones((height, width), np.float32), alignment.homography, size) > 0.99
-    return warped, seen
+    valid = cv2.warpPerspective(np.ones((height, width), np.float32), alignment.homography, size) > 0.99
+    return warped, valid
 
 
-def consistent_points(look: Preview) -> tuple[FloatMap, FloatMap, float]:
-    """Nx2 right-view points and N vertical corrections, both centred and normalised; and px per normalised unit."""
-    height, width = look.left.shape[:2]
-    grey = cv2.cvtColor(look.left, cv2.COLOR_RGB2GRAY)
-    textured = cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)) > 8
-    y, x = np.nonzero((forward_backward_error(look.flow) < PREVIEW_PX) & textured)
+def consistent_points(preview: Preview) -> tuple[FloatMap, FloatMap, float]:
+    """Textured points of the right view that are consistent, and the vertical moves that would align them.
+
+    preview: of the pair. Returns (u, v) of N points, Nx2 float32; N moves, float32, in the same unit, positive = down;
+    and px of the full view per unit.
+    """
+    height, width = preview.left.shape[:2]
+    textured = contrast(preview.left, TEXTURED_PX) > MIN_CONTRAST
+    y, x = np.nonzero((forward_backward_error(preview.flow) < PREVIEW_PX) & textured)
     every = max(1, len(x) // MAX_POINTS)
     y, x = y[::every], x[::every]
-    fx, fy = look.flow.forward[y, x].T
+    fx, fy = preview.flow.forward[y, x].T
     half = max(height, width) / 2
     points = np.stack([x + fx - (width - 1) / 2, y + fy - (height - 1) / 2], 1) / half
-    return points.astype(np.float32), (-fy / half).astype(np.float32), half / look.shrink
+    return points.astype(np.float32), (-fy / half).astype(np.float32), half / preview.scale
 
 
 def _model(parameters: NDArray[np.float64], points: FloatMap) -> NDArray[np.float64]:
@@ -131,7 +142,11 @@ def _model(parameters: NDArray[np.float64], points: FloatMap) -> NDArray[np.floa
 
 
 def fit_vertical(points: FloatMap, y_left: FloatMap, free: int) -> NDArray[np.float64]:
-    """The first `free` of the parameters (b, c, t, p, q), the others zero; lightly damped towards zero."""
+    """Fit the model of estimate_alignment: parameters (b, c, t, p, q), 5 float64.
+
+    points: Nx2 (u, v) of the right view. y_left: N, where the same points lie in the left view. free: number of
+    parameters fitted, SIMILARITY or WITH_KEYSTONE; the others are zero. All but t are lightly damped towards zero.
+    """
     u, v = points.T.astype(np.float64)
     design = np.stack([u, v, np.ones_like(u), -u * y_left, -v * y_left], 1)[:, :free]
     target = y_left - v
@@ -148,11 +163,12 @@ def fit_vertical(points: FloatMap, y_left: FloatMap, free: int) -> NDArray[np.fl
 
 
 def rectifying_homography(parameters: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """The parameters (b, c, t, p, q) as a homography of centred, normalised coordinates, 3x3.
+    """The homography of (u, v) for parameters (b, c, t, p, q), 3x3 float64.
 
-    Keystone p comes of a camera turned by some angle a, p = tan(a) / f. That also widens the picture: by (p f)^2 across
-    and half as much upwards, for q the other way round. The fit saw the upward part, which is in c; the rest, left out,
-    would slant every disparity.
+    shape: (height, width, ...) of the view. A camera turned by an angle a has a keystone of p = tan(a) / f, with f the
+    focal length in the unit of (u, v). The turn also widens the picture: by (p f)^2 along x and half as much along y;
+    for q it is the other way round. The vertical part is in the fitted c. The remaining half is added here along x,
+    since without it every disparity would slant.
     """
     b, c, t, p, q = parameters
     height, width = shape[:2]

@@ -1,11 +1,13 @@
-"""Which eye is which, told from the picture.
+"""Eye order: which of two views is the left eye's, estimated from the pictures.
 
-With the eyes exchanged every disparity changes its sign and the far becomes near. Geometry alone cannot tell: a scene
-turned inside out casts the same flow. Three things can. Occlusion: a strip that only one view shows belongs to the
-background, so in a left view it looks like what lies to its left, in a right view like what lies to its right.
-Contours: the edge between a near and a far surface is the near one's and moves with it (Gibson, Kaplan, Reynolds and
-Wheeler, 1969), so a step in the flow has the picture's edge on its near side. And most photographs are nearer at the
-bottom.
+With the eyes exchanged every disparity changes its sign, and far becomes near. Geometry alone does not show it: a scene
+turned inside out has the same flow. Three cues do.
+
+* Occlusion: a strip that only one view shows belongs to the background. In a left view the strip has the colour of what
+  lies to its left, in a right view the colour of what lies to its right.
+* Contours: the edge between a near and a far surface belongs to the near one and moves with it (Gibson, Kaplan,
+  Reynolds and Wheeler, 1969). So the picture's edge lies on the near side of a step in the flow.
+* Height: in most photographs lower rows are nearer.
 """
 
 from __future__ import annotations
@@ -18,49 +20,62 @@ from redweb_builder.matching.consistency import PREVIEW_PX, disparity_of, forwar
 from redweb_builder.rectification.quick_flow import Preview
 from redweb_builder.types import FloatMap, Flow, PairSource, Picture
 
-# An eye_order below these exchanges the eyes: of two files that people named, and of one file in which a camera, a
-# stereo program or a word ("cross", "-rl") states the order. An order that nothing states is worth 0.
-SWAPPED, SWAPPED_INSIDE = -0.1, -0.5
-STRIP_PX = (3, 0.2)  # shortest strip in px, longest as a share of the width
-BESIDE_PX = 4  # how much of the surface on each side is compared with the strip
-MAX_VOTE = 60.0  # grey levels, three channels together; no single strip decides
-DOUBT = 300.0  # votes that say nothing, added so that a handful of strips does not count as certain
-LOWER_NEARER_WEIGHT = 0.5
+# Scores below which the eyes are exchanged. An order that nothing states has the limit 0.
+SWAPPED = -0.1  # for two files, whose names state the order
+SWAPPED_INSIDE = -0.5  # for one file whose order a camera, a stereo program or a word ("cross", "-rl") states
+
+# The occlusion cue, of weight 1.
+STRIP_PX, STRIP_SHARE = 3, 0.2  # shortest strip, px, and longest strip, share of the width
+BESIDE_PX = 4  # width of the surface on each side that the strip is compared with
+MAX_VOTE = 60.0  # grey levels, sum of three channels; limits the vote of one strip
+DOUBT = 300.0  # grey levels, added to the sum of all votes, so that a handful of strips does not count as certain
+
+# The contour cue.
 CONTOUR_WEIGHT = 0.5
-CONTOUR_PX = 4  # so far from a step in the flow its contour is looked for
-CONTOUR_STEP = 1.0  # px; the least step in disparity
-CONTOUR_DOUBT = 30.0  # contours that say nothing, as DOUBT
-FAINT = 10.0  # grey levels, three channels together; a contour below says little
-MIN_CONFIRMED = 0.1  # share of the picture below which rows and disparities are not correlated
+CONTOUR_PX = 4  # distance from a step in the flow within which its contour lies
+CONTOUR_STEP = 1.0  # px, least step in disparity
+CONTOUR_DOUBT = 30.0  # contours, added to the number of all votes, as DOUBT
+FAINT = 10.0  # grey levels, sum of three channels; contours below it weigh less
+
+# The height cue.
+LOWER_NEARER_WEIGHT = 0.5
+MIN_CONSISTENT = 0.1  # share of the picture that must be consistent
 
 
-def eye_order(look: Preview) -> float:
-    """Positive: left is left; negative: the eyes are exchanged, which changes the sign. About 1 is certain."""
-    mirrored = Preview(_flipped(look.right), _flipped(look.left), _mirrored(look.flow), look.shrink)
-    occlusion = 0.0
+def eye_order(preview: Preview) -> float:
+    """The score of the order in which a preview has its eyes: positive = left is left, negative = exchanged.
+
+    Exchanged eyes change the sign. A magnitude of about 1 is certain, of about 0 unknown. Occlusion and contours count
+    by the balance of their votes over the sum. Both views vote, the right one as the left view of the mirrored pair.
+    """
+    mirrored = Preview(_flipped(preview.right), _flipped(preview.left), _mirrored(preview.flow), preview.scale)
+    score = 0.0
     for votes, weight, doubt in ((_strip_votes, 1.0, DOUBT), (_contour_votes, CONTOUR_WEIGHT, CONTOUR_DOUBT)):
-        votes_for, cast = np.add(votes(look.left, look.flow), votes(mirrored.left, mirrored.flow))
-        occlusion += weight * float(votes_for / (cast + doubt))
-    return occlusion + LOWER_NEARER_WEIGHT * lower_nearer(look.flow)
+        balance, total = np.add(votes(preview.left, preview.flow), votes(mirrored.left, mirrored.flow))
+        score += weight * float(balance / (total + doubt))
+    return score + LOWER_NEARER_WEIGHT * lower_nearer(preview.flow)
 
 
 def are_eyes_swapped(source: PairSource, score: float) -> bool:
-    """Whether an eye order of this score speaks against the order in which a source has its eyes."""
+    """Whether the eyes of a source are to be exchanged.
+
+    source: of the pair; how firmly its order is stated decides the limit. score: eye_order of the source as it is.
+    """
     if source.guessed and not source.order_stated:
         return score < 0
     return score < (SWAPPED if source.layout == "files" else SWAPPED_INSIDE)
 
 
 def lower_nearer(flow: Flow) -> float:
-    """Correlation of row and disparity over confirmed pixels, in [-1, 1]; 0 where there is nothing to correlate.
+    """Correlation of row and disparity over consistent pixels, in [-1, 1]; 0 where too few are consistent.
 
-    The top third is left out: ceilings and crowns of trees come nearer again towards the top.
+    flow: of the preview. The top third is left out: ceilings and crowns of trees come nearer again towards the top.
     """
-    confirmed = forward_backward_error(flow) <= PREVIEW_PX
-    confirmed[: len(confirmed) // 3] = False
-    rows, _ = np.nonzero(confirmed)
-    values = disparity_of(flow)[confirmed]
-    if values.size < max(100, MIN_CONFIRMED * confirmed.size):
+    consistent = forward_backward_error(flow) <= PREVIEW_PX
+    consistent[: len(consistent) // 3] = False
+    rows, _ = np.nonzero(consistent)
+    values = disparity_of(flow)[consistent]
+    if values.size < max(100, MIN_CONSISTENT * consistent.size):
         return 0.0
     values = np.clip(values, *np.percentile(values, (2, 98)))
     if values.std() < 1e-3 or rows.std() == 0:
@@ -69,23 +84,24 @@ def lower_nearer(flow: Flow) -> float:
 
 
 def _strip_votes(view: Picture, flow: Flow) -> tuple[float, float]:
-    """Votes for "this strip continues what is to its left" less those for its right; and all votes, in grey levels.
+    """Balance and sum of the votes of occluded strips, grey levels; positive = a strip is like what is to its left.
 
-    A strip is a run of unconfirmed pixels in a row whose length is what the step in disparity across it explains.
+    A strip is a run of inconsistent pixels in a row. It counts as occluded where its length agrees with the step in
+    disparity across it. Its vote is how much better its colour agrees with one side than with the other.
     """
-    confirmed = forward_backward_error(flow) <= PREVIEW_PX
-    width = confirmed.shape[1]
-    edges = np.diff(np.pad(confirmed, ((0, 0), (1, 1)), constant_values=True).astype(np.int8), axis=1)
+    consistent = forward_backward_error(flow) <= PREVIEW_PX
+    width = consistent.shape[1]
+    edges = np.diff(np.pad(consistent, ((0, 0), (1, 1)), constant_values=True).astype(np.int8), axis=1)
     rows, start = np.nonzero(edges == -1)
     _, stop = np.nonzero(edges == 1)
     length = stop - start
     usable = (start >= BESIDE_PX) & (stop <= width - BESIDE_PX)
-    usable &= (length >= STRIP_PX[0]) & (length <= STRIP_PX[1] * width)
+    usable &= (length >= STRIP_PX) & (length <= STRIP_SHARE * width)
     rows, start, stop, length = rows[usable], start[usable], stop[usable], length[usable]
     disparity = disparity_of(flow)
     step = disparity[rows, stop] - disparity[rows, start - 1]
-    explained = (step > 2) & (np.abs(length - step) < np.maximum(2, 0.35 * step))
-    rows, start, stop = rows[explained], start[explained], stop[explained]
+    occluded = (step > 2) & (np.abs(length - step) < np.maximum(2, 0.35 * step))
+    rows, start, stop = rows[occluded], start[occluded], stop[occluded]
     sums = np.pad(np.cumsum(cv2.GaussianBlur(view, (0, 0), 0.7).astype(np.float32), axis=1), ((0, 0), (1, 0), (0, 0)))
 
     def colour(first: NDArray[np.int64], last: NDArray[np.int64]) -> FloatMap:
@@ -99,9 +115,10 @@ def _strip_votes(view: Picture, flow: Flow) -> tuple[float, float]:
 
 
 def _contour_votes(view: Picture, flow: Flow) -> tuple[float, float]:
-    """Votes for "the contour of this step is on its near side" less those for the far side; and all votes.
+    """Balance and sum of the votes of steps in the flow; positive = the contour lies on the near side of the step.
 
-    Steps are looked for along rows; a vote is the contrast of the strongest edges on both sides, at most 1.
+    A step is a local maximum of the disparity's change along a row. Its vote, in [-1, 1], is the contrast between the
+    strongest picture edges on both sides.
     """
     disparity = cv2.medianBlur(disparity_of(flow), 5)
     edges = np.abs(np.gradient(cv2.GaussianBlur(view, (0, 0), 0.8).astype(np.float32), axis=1)).sum(axis=2)
@@ -109,14 +126,14 @@ def _contour_votes(view: Picture, flow: Flow) -> tuple[float, float]:
     step[:, 1:-1] = disparity[:, 2:] - disparity[:, :-2]
     height = np.abs(step)
     highest = cv2.dilate(height, np.ones((1, 2 * CONTOUR_PX + 1), np.uint8))
-    rows, at = np.nonzero((height >= highest) & (height > CONTOUR_STEP))
-    inside = (at > 2 * CONTOUR_PX + 1) & (at < view.shape[1] - 2 * CONTOUR_PX - 2)
-    rows, at = rows[inside], at[inside]
-    if not at.size:
+    rows, columns = np.nonzero((height >= highest) & (height > CONTOUR_STEP))
+    inside = (columns > 2 * CONTOUR_PX + 1) & (columns < view.shape[1] - 2 * CONTOUR_PX - 2)
+    rows, columns = rows[inside], columns[inside]
+    if not columns.size:
         return 0.0, 0.0
     away = np.arange(1, 2 * CONTOUR_PX + 1)
-    on_right, on_left = (edges[rows[:, None], at[:, None] + side * away].max(axis=1) for side in (1, -1))
-    votes = np.sign(step[rows, at]) * (on_right - on_left) / (on_right + on_left + FAINT)
+    on_right, on_left = (edges[rows[:, None], columns[:, None] + side * away].max(axis=1) for side in (1, -1))
+    votes = np.sign(step[rows, columns]) * (on_right - on_left) / (on_right + on_left + FAINT)
     return float(votes.sum()), float(np.abs(votes).sum())
 
 
@@ -125,7 +142,7 @@ def _flipped(view: Picture) -> Picture:
 
 
 def _mirrored(flow: Flow) -> Flow:
-    """The flow of the pair seen in a mirror, where right is left and left is right."""
+    """The flow of the mirrored pair, in which the right view is the left one."""
     forward, backward = (
         np.ascontiguousarray(part[:, ::-1] * (-1, 1), np.float32) for part in (flow.backward, flow.forward)
     )

@@ -1,4 +1,4 @@
-"""Which eye is which in a film: asked of frames from all over it, answered once for all of them."""
+"""The eye order of a film: estimated from frames all over it, and the same for every frame."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from redweb_builder.rectification.eye_order import eye_order
 from redweb_builder.rectification.quick_flow import SIDE, preview_flow
 from redweb_builder.types import PairSource
 
-ASKED = 7
+MOST_FRAMES = 7  # of a film from which its order is estimated
 
 
 def with_film_orders(
     sources: Iterable[PairSource], watch: Callable[[Path], None] = lambda film: None
 ) -> list[PairSource]:
-    """The sources in their order; the frames of each film with its eye order, which their rule tells too.
+    """The sources in their order, frames of films with the eye order of their film, which is added to their rule too.
 
-    watch: called with each film before it is asked.
+    sources: photographs and frames of films; photographs pass unchanged. watch: called with the path of each film
+    before its frames are read.
     """
     films: dict[tuple[Path, Path], list[PairSource]] = {}
     ordered = list(sources)
@@ -42,9 +43,12 @@ def _with_order(source: PairSource, order: float | None) -> PairSource:
 
 
 def film_order(frames: Sequence[PairSource]) -> float:
-    """The mean eye_order (eye_order.py) of at most ASKED frames of a film, spread over it; 0 where none can be read."""
+    """The mean score of eye_order.py over a film: positive = the first eye is left; 0 where no frame can be read.
+
+    frames: all frames of the film, in order. At most MOST_FRAMES of them, evenly spaced, are read.
+    """
     scores = []
-    every = max(1, -(-len(frames) // ASKED))
+    every = max(1, -(-len(frames) // MOST_FRAMES))
     with one_opencv_thread():
         for frame in frames[every // 2 :: every]:
             try:

@@ -1,4 +1,4 @@
-"""A quick look at a pair before the real flow: small views and their DIS flow, for eye order and alignment."""
+"""The preview of a pair: reduced views and their DIS flow, from which eye order and alignment are estimated."""
 
 from __future__ import annotations
 
@@ -10,39 +10,48 @@ from redweb_builder.matching.consistency import reversed_flow
 from redweb_builder.matching.dis import Shift, dis_flow, estimate_global_shift, more_consistent
 from redweb_builder.types import Flow, Picture
 
-SIDE = 448
-ITERATIONS = 8
-PATCH_STRIDE = 3
+SIDE = 448  # px, longer side of the reduced views
+ITERATIONS, PATCH_STRIDE = 8, 3  # of DIS, see dis_flow
 
 
 @dataclass(frozen=True)
 class Preview:
-    """left, right: hxwx3 uint8, longer side at most SIDE. flow: between them. shrink: their size over the pair's."""
+    """Reduced views and their flow.
+
+    left, right: hxwx3 uint8 RGB, longer side at most SIDE. flow: between them, in both directions, px of these views.
+    scale: their size over that of the full views, in (0, 1].
+    """
 
     left: Picture
     right: Picture
     flow: Flow
-    shrink: float
+    scale: float
 
     def swapped(self) -> Preview:
-        """The same look with the eyes exchanged."""
-        return Preview(self.right, self.left, reversed_flow(self.flow), self.shrink)
+        """The same preview with its eyes exchanged."""
+        return Preview(self.right, self.left, reversed_flow(self.flow), self.scale)
 
 
 def preview_flow(left: Picture, right: Picture) -> Preview:
-    """Reduce two HxWx3 uint8 views and match them in both directions."""
+    """Reduce two views and match them by DIS in both directions, from zero flow and from the global shift.
+
+    left, right: HxWx3 uint8 RGB of equal size.
+    """
     height, width = left.shape[:2]
-    shrink = min(1.0, SIDE / max(height, width))
-    size = (max(16, round(width * shrink)), max(16, round(height * shrink)))
+    scale = min(1.0, SIDE / max(height, width))
+    size = (max(16, round(width * scale)), max(16, round(height * scale)))
     small = [cv2.resize(view, size, interpolation=cv2.INTER_AREA) for view in (left, right)]
-    one, other = (cv2.cvtColor(view, cv2.COLOR_RGB2GRAY) for view in small)
-    flow = both_ways(one, other, (0, 0))
-    if start := estimate_global_shift(one, other):
-        flow = more_consistent(flow, both_ways(one, other, start))
-    return Preview(small[0], small[1], flow, shrink)
+    grey_left, grey_right = (cv2.cvtColor(view, cv2.COLOR_RGB2GRAY) for view in small)
+    flow = both_ways(grey_left, grey_right, (0, 0))
+    if shift := estimate_global_shift(grey_left, grey_right):
+        flow = more_consistent(flow, both_ways(grey_left, grey_right, shift))
+    return Preview(small[0], small[1], flow, scale)
 
 
 def both_ways(left: Picture, right: Picture, start: Shift) -> Flow:
-    """A quick flow between two HxW uint8 views in both directions, begun at a displacement of the right one."""
+    """The preview's DIS flow in both directions.
+
+    left, right: HxW uint8. start: forward flow at which the search begins, px; its negative is used backward.
+    """
     forward = dis_flow(left, right, PATCH_STRIDE, ITERATIONS, start)
     return Flow(forward, dis_flow(right, left, PATCH_STRIDE, ITERATIONS, (-start[0], -start[1])))

@@ -1,4 +1,4 @@
-"""Planted misalignments of the right view are found and undone; a rectified pair is left alone."""
+"""Planted misalignments of the right view are estimated and undone; a rectified pair is left alone."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def aligned(left: Picture, right: Picture) -> Alignment:
 
 def vertical_residual(left: Picture, right: Picture, alignment: Alignment) -> float:
     """Median |vertical flow| of confirmed pixels after the correction."""
-    straight, seen = apply_alignment(right, alignment)
+    straight, valid = apply_alignment(right, alignment)
     flow = Dis()([StereoPair("a", left, straight, True, (left.shape[1], left.shape[0]), "0")])[0]
-    confirmed = (forward_backward_error(flow) <= 2) & target_visible(flow, seen)
+    confirmed = (forward_backward_error(flow) <= 2) & target_visible(flow, valid)
     assert confirmed.mean() > 0.5
     return float(np.median(np.abs(flow.forward[..., 1][confirmed])))
 
@@ -88,17 +88,17 @@ def test_planted_misalignment_is_found_and_undone(
     height, width = scene.left.shape[:2]
     planted = correction(height, width, shift, roll, zoom, keystone)
     right = misaligned(scene.right, planted)
-    found = aligned(scene.left, right)
-    assert not found.is_identity
-    assert found.shift_px == pytest.approx(shift, abs=0.3)
-    assert found.roll_deg == pytest.approx(roll, abs=0.1)
-    assert found.zoom_percent == pytest.approx(zoom, abs=0.3)
-    assert found.keystone == pytest.approx(np.hypot(*keystone), abs=0.006)
-    assert found.after_px < 0.2 < found.before_px
+    estimated = aligned(scene.left, right)
+    assert not estimated.is_identity
+    assert estimated.shift_px == pytest.approx(shift, abs=0.3)
+    assert estimated.roll_deg == pytest.approx(roll, abs=0.1)
+    assert estimated.zoom_percent == pytest.approx(zoom, abs=0.3)
+    assert estimated.keystone == pytest.approx(np.hypot(*keystone), abs=0.006)
+    assert estimated.after_px < 0.2 < estimated.before_px
     corners = np.array([[[20.0, 20.0], [width - 20, 20], [20, height - 20], [width - 20, height - 20]]])
-    moved = cv2.perspectiveTransform(corners, found.homography @ np.linalg.inv(planted))
+    moved = cv2.perspectiveTransform(corners, estimated.homography @ np.linalg.inv(planted))
     assert np.abs(moved - corners)[..., 1].max() < 0.3
-    assert vertical_residual(scene.left, right, found) < 0.3
+    assert vertical_residual(scene.left, right, estimated) < 0.3
 
 
 @pytest.mark.parametrize("axis", [(0.0, 1.0), (1.0, 0.0)], ids=["pan", "tilt"])
@@ -125,16 +125,16 @@ def test_of_a_turned_camera_the_horizontal_part_follows_from_the_vertical_one(ax
 @pytest.mark.parametrize(("seed", "kind"), [*SCENES, (4, "outdoor"), (2, "outdoor")])
 def test_a_rectified_pair_is_left_untouched(rendered: Render, seed: int, kind: Kind, convergence: float) -> None:
     scene = rendered(seed, kind, convergence=convergence)
-    found = aligned(scene.left, scene.right)
-    assert found.is_identity
-    assert np.array_equal(found.homography, np.eye(3))
-    right, seen = apply_alignment(scene.right, found)
+    estimated = aligned(scene.left, scene.right)
+    assert estimated.is_identity
+    assert np.array_equal(estimated.homography, np.eye(3))
+    right, valid = apply_alignment(scene.right, estimated)
     assert right is scene.right
-    assert seen.all()
+    assert valid.all()
 
 
-def looked(shift: float, saddle: float, block: float = 0.0) -> Preview:
-    """A look at views 448 px wide whose vertical error, px, is even, of the form x y (at corners), and a block's."""
+def preview_of(shift: float, saddle: float, block: float = 0.0) -> Preview:
+    """A preview of views 448 px wide whose vertical error, px, is even, of the form x y (at corners), and a block's."""
     generator = np.random.default_rng(0)
     noise = generator.integers(0, 256, (300, 448, 3), dtype=np.uint8)
     x, y = np.meshgrid(np.linspace(-1, 1, 448), np.linspace(-1, 1, 300))
@@ -147,17 +147,17 @@ def looked(shift: float, saddle: float, block: float = 0.0) -> Preview:
 
 
 def test_no_correction_makes_a_pair_worse() -> None:
-    found = estimate_alignment(looked(0.0, 0.0, 0.6), (300, 448))
-    assert found.after_px <= found.before_px
+    estimated = estimate_alignment(preview_of(0.0, 0.0, 0.6), (300, 448))
+    assert estimated.after_px <= estimated.before_px
 
 
 def test_what_calibrated_rigs_keep_is_left_alone() -> None:
     """Less than 0.3 px, and of a keystone what gains less than 2.5e-4 of the picture (0.11 px) beyond the rest."""
-    assert estimate_alignment(looked(0.25, 0.0), (300, 448)).is_identity
-    assert np.isclose(estimate_alignment(looked(0.35, 0.0), (300, 448)).shift_px, -0.35, atol=0.01)
-    assert estimate_alignment(looked(0.0, 0.5), (300, 448)).is_identity
-    assert not estimate_alignment(looked(0.0, 0.7), (300, 448)).is_identity  # 0.13 px
-    own, turned = (estimate_alignment(looked(2.0, saddle), (300, 448)) for saddle in (0.5, 2.0))
+    assert estimate_alignment(preview_of(0.25, 0.0), (300, 448)).is_identity
+    assert np.isclose(estimate_alignment(preview_of(0.35, 0.0), (300, 448)).shift_px, -0.35, atol=0.01)
+    assert estimate_alignment(preview_of(0.0, 0.5), (300, 448)).is_identity
+    assert not estimate_alignment(preview_of(0.0, 0.7), (300, 448)).is_identity  # 0.13 px
+    own, turned = (estimate_alignment(preview_of(2.0, saddle), (300, 448)) for saddle in (0.5, 2.0))
     assert np.isclose(own.shift_px, -2, atol=0.05)
     assert own.keystone == 0
     assert np.isclose(turned.keystone, 2 / 150, rtol=0.1)
@@ -167,19 +167,19 @@ def test_depth_is_the_same_after_a_misalignment_was_undone(rendered: Render) -> 
     """Straightening must not eat or add horizontal parallax (beyond the roll's own, which is even)."""
     scene = rendered(0)
     right = misaligned(scene.right, correction(176, 240, 6.0, 1.0))
-    straight, seen = apply_alignment(right, aligned(scene.left, right))
+    straight, valid = apply_alignment(right, aligned(scene.left, right))
     flow = Dis()([StereoPair("a", scene.left, straight, True, (240, 176), "0")])[0]
-    confirmed = (forward_backward_error(flow) <= 2) & target_visible(flow, seen) & ~scene.sky & ~scene.occluded
+    confirmed = (forward_backward_error(flow) <= 2) & target_visible(flow, valid) & ~scene.sky & ~scene.occluded
     assert np.median(np.abs(disparity_of(flow) - scene.disparity)[confirmed]) < 0.3
 
 
 def test_the_void_beyond_the_border_is_marked() -> None:
     right = np.full((100, 120, 3), 90, np.uint8)
     shift = Alignment(np.array([[1.0, 0, 0], [0, 1, 10], [0, 0, 1]]), shift_px=10.0)
-    moved, seen = apply_alignment(right, shift)
+    moved, valid = apply_alignment(right, shift)
     assert moved.shape == right.shape
-    assert not seen[:10].any()
-    assert seen[10:].all()
+    assert not valid[:10].any()
+    assert valid[10:].all()
 
 
 def test_nothing_is_corrected_where_there_is_nothing_to_go_by() -> None:

@@ -27,8 +27,8 @@ SCENES: list[tuple[int, Kind]] = [(seed, kind) for seed in (0, 3, 5, 6) for kind
     ("seed", "kind", "convergence"),
     [*((*scene, 0.0) for scene in SCENES), *((seed, "outdoor", 8.0) for seed in (2, 4)), (3, "indoor", 10.0)],
 )
-def test_sign_tells_the_order(rendered: Render, seed: int, kind: Kind, convergence: float) -> None:
-    """Also for converged cameras, where the sign of disparity says nothing."""
+def test_sign_shows_the_order(rendered: Render, seed: int, kind: Kind, convergence: float) -> None:
+    """Also for converged cameras, where the sign of disparity shows nothing."""
     scene = rendered(seed, kind, convergence=convergence)
     right_way = eye_order(preview_flow(scene.left, scene.right))
     wrong_way = eye_order(preview_flow(scene.right, scene.left))
@@ -37,31 +37,31 @@ def test_sign_tells_the_order(rendered: Render, seed: int, kind: Kind, convergen
     assert wrong_way == pytest.approx(-right_way, abs=0.1)
 
 
-def strips_alone(look: Preview) -> float:
-    """The part of eye_order that comes from occlusion."""
-    return eye_order(look) - LOWER_NEARER_WEIGHT * lower_nearer(look.flow)
+def without_height_cue(preview: Preview) -> float:
+    """The part of eye_order that comes from occlusion and contours."""
+    return eye_order(preview) - LOWER_NEARER_WEIGHT * lower_nearer(preview.flow)
 
 
 @pytest.mark.parametrize(("seed", "kind"), SCENES)
-def test_occlusion_alone_tells_the_order_also_upside_down(rendered: Render, seed: int, kind: Kind) -> None:
+def test_occlusion_and_contours_show_the_order_also_upside_down(rendered: Render, seed: int, kind: Kind) -> None:
     """Turned upside down (not mirrored left to right) the near is at the top, but left stays left."""
     scene = rendered(seed, kind)
     for turn in (slice(None), slice(None, None, -1)):
         left, right = (np.ascontiguousarray(view[turn]) for view in (scene.left, scene.right))
-        assert strips_alone(preview_flow(left, right)) > 0
-        assert strips_alone(preview_flow(right, left)) < 0
+        assert without_height_cue(preview_flow(left, right)) > 0
+        assert without_height_cue(preview_flow(right, left)) < 0
 
 
 @pytest.mark.parametrize(("seed", "kind"), SCENES[:4])
 def test_exchanging_the_eyes_changes_the_sign_and_nothing_else(rendered: Render, seed: int, kind: Kind) -> None:
     scene = rendered(seed, kind)
-    look = preview_flow(scene.left, scene.right)
-    swapped = look.swapped()
-    assert np.array_equal(swapped.left, look.right)
-    assert np.array_equal(swapped.flow.forward, look.flow.backward)
-    assert eye_order(swapped) == pytest.approx(-eye_order(look), abs=0.05)
+    preview = preview_flow(scene.left, scene.right)
+    swapped = preview.swapped()
+    assert np.array_equal(swapped.left, preview.right)
+    assert np.array_equal(swapped.flow.forward, preview.flow.backward)
+    assert eye_order(swapped) == pytest.approx(-eye_order(preview), abs=0.05)
     twice = swapped.swapped()
-    assert eye_order(twice) == eye_order(look)
+    assert eye_order(twice) == eye_order(preview)
 
 
 def test_no_evidence_is_no_verdict() -> None:
