@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from redweb_builder.commands.status_line import StatusLine
+from redweb_builder.commands.terminal import echo, escape, printable
 from redweb_builder.errors import SettingsError, UserError
 from redweb_builder.progress import PAIRS, Progress
 
@@ -46,15 +46,15 @@ def errors_for_people() -> Iterator[None]:
     except (click.ClickException, click.exceptions.Exit, click.Abort):
         raise
     except UserError as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(printable(str(error))) from error
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             message = "no space left on the disk; free some and give the same command again: it goes on from here"
         else:
-            message = f"{error.strerror or error}: {error.filename or ''}"
-        raise click.ClickException(message) from error
+            message = ": ".join(str(part) for part in (error.strerror or error, error.filename) if part)
+        raise click.ClickException(printable(message)) from error
     except Exception as error:
-        click.echo(
+        echo(
             f"Error: a bug in redweb-builder ({type(error).__name__}: {error}). Its traceback is in {_bug_log()}; "
             "please report it with the command that you gave.",
             err=True,
@@ -64,8 +64,8 @@ def errors_for_people() -> Iterator[None]:
 
 def _bug_log() -> Path:
     """A new file in the system's folder for temporary files, with the traceback of the error that is handled."""
-    with tempfile.NamedTemporaryFile("w", prefix="redweb-bug-", suffix=".log", delete=False) as file:
-        file.write(traceback.format_exc())
+    with tempfile.NamedTemporaryFile("wb", prefix="redweb-bug-", suffix=".log", delete=False) as file:
+        file.write(traceback.format_exc().encode(errors="backslashreplace"))
     return Path(file.name)
 
 
@@ -165,22 +165,20 @@ def review(dataset: Path, reviewer: str | None, source: Path | None, port: int, 
 
     session = Session(dataset, reviewer or _user_name(), source)
     if session.source is None:
-        click.echo(
-            "The stereo photographs are not where they were: no right eye, no flicker. --source names their folder."
-        )
+        echo("The stereo photographs are not where they were: no right eye, no flicker. --source names their folder.")
 
     if not session.cache.is_usable:
-        click.echo(
-            f"{dataset / '.review'} is no plain folder: pictures are not kept there and are made anew each time."
-        )
+        echo(f"{dataset / '.review'} is a link or a file, so that the page's pictures are not kept: remove it.")
 
     def tell(address: str) -> None:
-        click.echo(f"{session.reviewer} reviews {dataset}; Ctrl-C ends it, nothing is lost\n{address}")
+        echo(f"{session.reviewer} reviews {dataset}; Ctrl-C ends it, nothing is lost")
+        echo(address)
         if browser:
             webbrowser.open(address)
 
     serve(session, port, tell)
-    click.echo(f"\nDecisions are in {dataset / 'decisions.jsonl'}; `cli.py decisions {dataset}` counts them.")
+    click.echo()
+    echo(f"Decisions are in {dataset / 'decisions.jsonl'}; `cli.py decisions {dataset}` counts them.")
 
 
 def _user_name() -> str:
@@ -197,7 +195,7 @@ def print_decisions(dataset: Path, files: Sequence[Path]) -> None:
 
     keys = {key for key in read_manifest(dataset)["key"].to_pylist() if key is not None}
     if files:
-        click.echo(f"{decisions.merge_decisions(dataset, files)} new lines merged")
+        echo(f"{decisions.merge_decisions(dataset, files)} new lines merged")
     made, damaged = decisions.read_decisions(dataset / decisions.FILE)
     stands = {key: by_reviewer for key, by_reviewer in decisions.standing(made).items() if key in keys}
     table = Table("reviewer", *decisions.DECISIONS[:3], box=None, pad_edge=False)
@@ -245,4 +243,4 @@ def export(dataset: Path, form: str, out: Path, keys: Sequence[str]) -> None:
             status.show(f"{at} of {total} samples", done=at, total=total, last=at == total)
 
         done = export_dataset(dataset, form, out, keys, watch)
-    click.echo(f"{done.samples} samples in {done.out}")
+    echo(f"{done.samples} samples in {done.out}")

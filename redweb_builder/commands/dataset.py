@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from redweb_builder.commands import options
+from redweb_builder.commands.terminal import echo
 
 
 @click.command("grid")
@@ -21,7 +22,7 @@ def grid(dataset: Path, keys: tuple[str, ...], rows: int, to: Path | None) -> No
     with console.errors_for_people():
         from redweb_builder.inspect.show import write_grid
 
-        click.echo(write_grid(dataset, rows, keys, to))
+        echo(write_grid(dataset, rows, keys, to))
 
 
 @click.command("report")
@@ -33,7 +34,7 @@ def report(dataset: Path) -> None:
     with console.errors_for_people():
         from redweb_builder.inspect.report import write_report
 
-        click.echo(write_report(dataset))
+        echo(write_report(dataset))
 
 
 @click.command("review")

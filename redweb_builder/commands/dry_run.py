@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
+from redweb_builder.commands.terminal import escape
 from redweb_builder.config import InputOptions
 from redweb_builder.dataset.paths import is_data_set
 from redweb_builder.errors import InputError

@@ -11,6 +11,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from redweb_builder.commands.terminal import printable
+
 PLAIN_EVERY_S = 5.0  # between two lines where nothing can be drawn over
 MIN_BAR = 10  # columns; where the terminal leaves less, there is no bar
 
@@ -46,7 +48,7 @@ class StatusLine:
 
         last: there is no more to come of this title, so that a plain line is due.
         """
-        self._title, self._detail, self._done, self._total = title, detail, done, total
+        self._title, self._detail, self._done, self._total = printable(title), printable(detail), done, total
         if self.is_live:
             if not self._live.is_started:
                 self._live.start()

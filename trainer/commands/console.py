@@ -11,11 +11,11 @@ import click
 import torch
 from rich.console import Console, Group
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 
 from redweb_builder.commands.console import errors_for_people
 from redweb_builder.commands.status_line import StatusLine
+from redweb_builder.commands.terminal import escape
 from trainer.checkpoint import weights_file
 from trainer.evaluation.results import ResultRow
 from trainer.progress import Progress, Summary, Validation

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from redweb_builder.commands import options
+from redweb_builder.commands.terminal import echo
 from trainer.config import PARTS
 
 
@@ -55,7 +56,7 @@ def evaluate(
         folder = out or weights_file(checkpoint).parent / "evaluation"
         write_report(rows, sheets, folder)
         print_rows(rows)
-        click.echo(f"{folder}/evaluation.json and {len(sheets)} picture sheets")
+        echo(f"{folder}/evaluation.json and {len(sheets)} picture sheets")
 
 
 @click.command("predict")
@@ -80,10 +81,10 @@ def predict(checkpoint: Path, source: Path, out: Path, side_by_side: bool, devic
         unread = 0
         for written in predict_files(predictor.network, source, out, predictor.size, predictor.device, side_by_side):
             if isinstance(written, DataError):
-                click.echo(str(written), err=True)
+                echo(str(written), err=True)
                 unread += 1
             else:
-                click.echo(f"{written.depth}  {written.colour}")
+                echo(f"{written.depth}  {written.colour}")
         if unread:
             raise DataError(f"{unread} files could not be read; the others are done")
 
@@ -99,4 +100,4 @@ def convert_nyu(source: Path, out: Path) -> None:
         from trainer.data.nyu_convert import convert_nyu
 
         with counting(str(source)) as tick:
-            click.echo(f"{out}: {convert_nyu(source, out, tick)} frames")
+            echo(f"{out}: {convert_nyu(source, out, tick)} frames")

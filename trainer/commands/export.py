@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from redweb_builder.commands import options
+from redweb_builder.commands.terminal import echo
 from trainer.config import NETWORK_FORMATS
 
 
@@ -32,7 +33,7 @@ def export(path: Path, form: str, out: Path | None, keys: tuple[str, ...]) -> No
         with trainer_errors_for_people():
             from trainer.export import export_checkpoint
 
-            click.echo(export_checkpoint(path, form, out))
+            echo(export_checkpoint(path, form, out))
         return
     from redweb_builder.commands import console
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from redweb_builder.commands import options
+from redweb_builder.commands.terminal import echo
 from trainer.config import (
     FOLDS,
     LOSS_NAMES,
@@ -189,4 +190,4 @@ def train_segmenter(
             sets = segmenter.prepared([segmenter.parse_set(text) for text in data], files, fold, out, tick)
         with TrainDisplay() as display:
             segmenter.train_segmenter(sets, config, out, overwrite=overwrite, watch=display.show)
-    click.echo(f"{out / segmenter.SHIPPED} and its checksum: copy both into redweb_builder/segmentation/ to ship them")
+    echo(f"{out / segmenter.SHIPPED} and its checksum: copy both into redweb_builder/segmentation/ to ship them")
