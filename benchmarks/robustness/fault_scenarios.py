@@ -1,0 +1,174 @@
+"""The commands that `benchmarks.robustness.write_faults` runs: what lies there before, and the command line."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from redweb_builder import builder, engines
+from redweb_builder.builder import build
+from redweb_builder.config import PRESETS, BuildConfig
+from redweb_builder.dataset.decisions import FILE, Decision, append_decisions
+from redweb_builder.dataset.reader import open_dataset, read_manifest
+from redweb_builder.matching.flow import load_flow
+from redweb_builder.pipeline import Inferred, Models, Prepared, infer, label_pair, prepare
+from redweb_builder.segmentation.segmenters import load_segmenter
+from redweb_builder.types import PairSource
+from samples.scenes import render
+
+Array = NDArray[np.uint8]
+CONFIG = BuildConfig(flow="dis", segmenter="builtin", device="cpu", thresholds=PRESETS["none"])
+BUILD = ("--flow", "dis", "--segmenter", "builtin", "--device", "cpu", "--preset", "none")
+OTHER_SIDE = 128  # px; of the data set that --overwrite makes in place of the first
+TRAIN = (
+    *("--encoder", "tu-mobilenetv3_small_050", "--encoder-weights", "none", "--size", "64", "--batch", "2"),
+    *("--epochs", "2", "--validation", "0.4", "--workers", "0", "--device", "cpu"),
+)
+EXPORTS = ("redweb-v1", "webdataset", "huggingface", "ply")
+NAMES = (
+    *("build", "build --overwrite", "refilter", "grid", "report", "decisions"),
+    *(f"export {form}" for form in EXPORTS),
+    *("train", "train --overwrite", "predict", "evaluate", "export safetensors"),
+)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A command. arguments: of cli.py. before: names in the workspace whose copies lie in its folder before.
+
+    readable: the data set that was finished before, and can be read at every moment.
+    """
+
+    arguments: tuple[str, ...]
+    before: tuple[str, ...] = ()
+    readable: Path | None = None
+
+
+def prepare_workspace(workspace: Path) -> None:
+    """Make what the commands need: stereo/ (photographs), set/ (built of them), others.jsonl (decisions about it).
+
+    Pairs are labelled here for all runs that are forked from this process.
+    """
+    torch.set_num_threads(1)  # a fork keeps no other thread than its own
+    cv2.setNumThreads(1)
+    _label_once()
+    _write_stereo(workspace / "stereo")
+    build(workspace / "stereo", workspace / "set", CONFIG)
+    keys = open_dataset(workspace / "set").keys
+    decisions = [
+        Decision(f"{number:032}", key, "reject", "eve", f"2026-01-01T00:00:0{number}.000000+00:00", "blurred")
+        for number, key in enumerate(keys[:2])
+    ]
+    append_decisions(workspace / "set", decisions[:1])
+    (workspace / "others").mkdir()
+    append_decisions(workspace / "others", decisions)
+    for module in ("trainer.train", "trainer.commands.train", "trainer.commands.evaluate", "trainer.commands.console"):
+        import_module(module)  # here, so that no fork need do it
+
+
+def scenario(name: str, workspace: Path, here: Path) -> Scenario:
+    """One of NAMES. here: the folder that the command changes."""
+    built, out, stereo = here / "set", here / "out", workspace / "stereo"
+    if name == "build":
+        return Scenario(("build", str(stereo), "--out", str(out), *BUILD))
+    if name == "build --overwrite":
+        build(stereo, workspace / "other", replace(CONFIG, max_side=OTHER_SIDE))
+        return Scenario(
+            ("build", str(stereo), "--out", str(built), *BUILD, "--max-side", str(OTHER_SIDE), "--overwrite"), ("set",)
+        )
+    if name == "refilter":
+        return Scenario(("refilter", str(built), "--set", f"min_texture={_middle(workspace / 'set')}"), ("set",), built)
+    if name in ("grid", "report"):
+        return Scenario((name, str(built)), ("set",), built)
+    if name == "decisions":
+        return Scenario((name, str(built), str(workspace / "others" / FILE)), ("set",), built)
+    if name.removeprefix("export ") in EXPORTS:
+        form = name.removeprefix("export ")
+        return Scenario(("export", str(built), "--format", form, "--out", str(out)), ("set",), built)
+    return _network_scenario(name, workspace, here)
+
+
+def _network_scenario(name: str, workspace: Path, here: Path) -> Scenario:
+    """The commands on a network; the run that they start from is `run/` in the workspace."""
+    data, run, out = workspace / "set", here / "run", here / "out"
+    photograph = next((data / "Imgs").iterdir())
+    return {
+        "train": Scenario(("train", "--data", str(data), "--out", str(out), *TRAIN)),
+        "train --overwrite": Scenario(
+            ("train", "--data", str(data), "--out", str(run), *TRAIN, "--seed", "1", "--overwrite"), ("run",)
+        ),
+        "predict": Scenario(("predict", str(run), str(photograph), "--out", str(out), "--device", "cpu"), ("run",)),
+        "evaluate": Scenario(("evaluate", str(run), "--on", str(data), "--out", str(out), "--device", "cpu"), ("run",)),
+        "export safetensors": Scenario(
+            ("export", str(run), "--format", "safetensors", "--out", str(out / "network.safetensors")), ("run",)
+        ),
+    }[name]
+
+
+def _middle(data: Path) -> float:
+    """A limit on texture that some pairs of a data set pass and some do not."""
+    return float(np.median([row["texture"] for row in read_manifest(data).to_pylist() if row["width"]]))
+
+
+def _write_stereo(folder: Path) -> None:
+    """Two pairs that are kept, one in another form, a duplicate that is not as good, one that is flat, one broken."""
+    folder.mkdir()
+    meadow, hut = (render(seed, 160, 120, max_disparity=12.0) for seed in (0, 4))
+    spoilt = meadow.right.copy()
+    spoilt[60:90, 40:100] = np.random.default_rng(0).integers(0, 256, (30, 60, 3), dtype=np.uint8)
+    flat = np.full((120, 160, 3), 120, np.uint8)
+    flat[50:60, 70:80] = 90
+    for name, left, right in (
+        ("meadow", meadow.left, meadow.right),
+        ("a-copy", meadow.left, spoilt),
+        ("flat", flat, np.roll(flat, -5, axis=1)),
+    ):
+        Image.fromarray(left).save(folder / f"{name}_L.png")
+        Image.fromarray(right).save(folder / f"{name}_R.png")
+    Image.fromarray(np.hstack([hut.left, hut.right])).save(folder / "hut-sbs.jpg", quality=92)
+    (folder / "broken_L.jpg").write_bytes((folder / "hut-sbs.jpg").read_bytes()[:2000])
+    shutil.copy(folder / "hut-sbs.jpg", folder / "broken_R.jpg")
+
+
+def _label_once() -> None:
+    """Let the pipeline remember what it made of a pair, for this process and all that are forked from it."""
+    made: dict[object, Any] = {}
+    configs: dict[int, BuildConfig] = {}
+
+    def remembered(step: str, source: PairSource, config: BuildConfig, make: Callable[[], Any]) -> Any:
+        name = step, source.key, repr(config)
+        if name not in made:
+            made[name] = make()
+        return made[name]
+
+    def prepare_once(source: PairSource, config: BuildConfig) -> Any:
+        prepared = remembered("prepare", source, config, lambda: prepare(source, config))
+        configs[id(prepared)] = config
+        return prepared
+
+    def infer_once(batch: Sequence[Prepared], models: Models) -> list[Any]:
+        return [
+            remembered("infer", prepared.source, configs[id(prepared)], partial(_infer, prepared, models))
+            for prepared in batch
+        ]
+
+    def label_once(inferred: Inferred, models: Models, config: BuildConfig) -> Any:
+        return remembered("label", inferred.prepared.source, config, lambda: label_pair(inferred, models, config))
+
+    vars(engines).update(prepare=prepare_once, infer=infer_once, label_pair=label_once)
+    vars(builder).update(load_flow=cache(load_flow), load_segmenter=cache(load_segmenter))
+
+
+def _infer(prepared: Prepared, models: Models) -> Inferred:
+    return infer([prepared], models)[0]

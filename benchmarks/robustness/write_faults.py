@@ -1,0 +1,262 @@
+"""A fault at every write: each command fails, or is killed, at every call that changes a file, and is given again.
+
+    python -m benchmarks.robustness.write_faults [--command build ...] [--every N]
+
+A command is run undisturbed first; its calls that change a file below its folder are counted (write_calls.py). Then it
+runs once for every call and every fault, and once more undisturbed. What must hold:
+
+- Afterwards every file is what the undisturbed run left, to the byte, and no other file is there.
+- A failure ends in one plain sentence, an interrupt with status 130, neither with a traceback.
+- Lines of journals, logs and decisions that were whole at the fault are a beginning of the undisturbed file.
+- A data set that was finished before can be read after the fault.
+
+Pairs are labelled once, before the first run; training and all writing is done each time. Every run is a fork of this
+process, which has loaded the libraries. Linux only.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import re
+import shutil
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import track
+from rich.table import Table
+
+from benchmarks.robustness.fault_scenarios import NAMES, Scenario, prepare_workspace, scenario
+from benchmarks.robustness.write_calls import FAULTS, Call, Fault, WriteCalls, is_possible, unseen
+from redweb_builder.commands.main import main as redweb
+from redweb_builder.dataset.reader import open_dataset
+
+HANG_S = 60.0
+KILLING = ("kill-before", "kill-after", "torn")
+APPENDED = ("journal.jsonl", "log.jsonl", "decisions.jsonl")
+LOCKS = (".lock", ".decisions.lock")
+# What a run says of itself, not of its data: times, and what it found done.
+VARYING = re.compile(rb'"(seconds_of_this_run|pairs_done_before_this_run)": [0-9.]+')
+Tree = dict[str, bytes]
+
+
+@dataclass
+class Tried:
+    """What became of a command's faults.
+
+    calls: how many it makes. unseen: files that it wrote by none of them. faults: how many were tried. equal: after
+    how many everything was good in the end. refused: how many ended in a plain sentence. problems: what went wrong ->
+    where.
+    """
+
+    calls: int
+    unseen: list[str]
+    faults: int = 0
+    equal: int = 0
+    refused: int = 0
+    problems: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+
+class Hang(Exception):
+    """A command that did not end in time, and was killed."""
+
+
+def run(arguments: Sequence[str], log: Path, calls: WriteCalls | None = None, made: Path | None = None) -> int:
+    """Run a command in a fork of this process; return its exit status, -9 where it was killed. Raises Hang.
+
+    log: gets what it prints. calls: what it meets. made: gets the calls, a line each, where the command ends by itself.
+    """
+    child = os.fork()
+    if child == 0:
+        _run_and_exit(arguments, log, calls, made)
+    deadline = time.monotonic() + HANG_S
+    while True:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            raise Hang
+        time.sleep(0.002)
+
+
+def _run_and_exit(arguments: Sequence[str], log: Path, calls: WriteCalls | None, made: Path | None) -> None:
+    """The child's part: nothing that this process would do at its end is done twice."""
+    status: object = 70
+    try:
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        for descriptor in (1, 2):
+            os.dup2(output, descriptor)
+        sys.stdout, sys.stderr = (io.TextIOWrapper(os.fdopen(n, "wb", 0), write_through=True) for n in (1, 2))
+        if calls:
+            calls.start()
+        try:
+            redweb(list(arguments))
+        except SystemExit as end:
+            status = end.code or 0
+        for thread in threading.enumerate():
+            if thread is not threading.current_thread() and not thread.daemon:
+                thread.join()
+        if calls and made:
+            made.write_text("".join(f"{call.name}\t{call.path}\t{call.size}\t{call.source}\n" for call in calls.calls))
+    except BaseException:  # shown as Python would show it, and counted as a traceback
+        traceback.print_exc()
+    finally:
+        os._exit(status if isinstance(status, int) else 1)
+
+
+class Trial:
+    """A command and what it leaves when nothing disturbs it."""
+
+    def __init__(self, command: Scenario, workspace: Path, here: Path) -> None:
+        """Run the command undisturbed. workspace: what `prepare_workspace` made. here: the folder it changes."""
+        self._command, self._workspace, self._here = command, workspace, here
+        self._log, made = workspace / "log.txt", workspace / "calls.txt"
+        self._set_up()
+        self._before = tree_of(here)
+        self._status = run(command.arguments, self._log, WriteCalls(here), made)
+        if self._status not in (0, 3):
+            raise RuntimeError(f"{' '.join(command.arguments)} fails undisturbed: {self._log.read_text()}")
+        self._after = tree_of(here)
+        lines = [line.split("\t") for line in made.read_text().split("\n")[:-1]]
+        self.calls = [Call(name, path, int(size), source) for name, path, size, source in lines]
+        new = {name for name, content in self._after.items() if self._before.get(name) != content}
+        self.unseen = [name for name in unseen(here, self.calls) if name in new]
+
+    def problems(self, at: int, fault: Fault) -> tuple[bool, list[str]]:
+        """Let a call meet a fault: whether the command ended in a plain sentence, and what went wrong, in sentences."""
+        self._set_up()
+        try:
+            status = run(self._command.arguments, self._log, WriteCalls(self._here, at, fault))
+            wrong = self._wrong_end(fault, status, self._log.read_text(errors="replace"))
+            wrong += self._wrong_files()
+            if self._different():  # a command that had done everything may refuse to do it again
+                again = run(self._command.arguments, self._log)
+                if again != self._status:
+                    wrong.append(f"the same command again ends with {again}: {_last_line(self._log.read_text())}")
+                else:
+                    wrong += [f"not equal after the same command again: {name}" for name in self._different()]
+        except Hang:
+            return False, [f"no end after {HANG_S:.0f} s"]
+        return status > 0 and not wrong, wrong
+
+    def _set_up(self) -> None:
+        shutil.rmtree(self._here, ignore_errors=True)
+        self._here.mkdir()
+        for name in self._command.before:
+            shutil.copytree(self._workspace / name, self._here / name)
+
+    def _wrong_end(self, fault: Fault, status: int, text: str) -> list[str]:
+        if "Traceback" in text or status == 70:
+            return [f"a bug is shown: {_last_line(text)}"]
+        if fault in KILLING:
+            return []
+        if status == 0:  # what failed was not needed, or is tried again at once
+            return [f"ends well, but differs: {name}" for name in self._different()]
+        if fault == "interrupt":
+            return [] if status == 130 else [f"an interrupt ends with status {status}: {_last_line(text)}"]
+        sentences = [line for line in text.splitlines() if line.startswith("Error: ")]
+        return [] if len(sentences) == 1 and len(sentences[0]) > 20 else [f"no plain sentence: {text[-200:]!r}"]
+
+    def _wrong_files(self) -> list[str]:
+        """What a fault must not do to files, whatever the command does next."""
+        wrong = []
+        for name, content in tree_of(self._here).items():
+            if name.endswith(APPENDED):
+                whole = content[: content.rfind(b"\n") + 1]
+                if not any(good.get(name, b"").startswith(whole) for good in (self._before, self._after)):
+                    wrong.append(f"lines that were recorded are lost or changed: {name}")
+        if self._command.readable:
+            try:
+                built = open_dataset(self._command.readable)
+                for sample in (*built, *built.rejected):
+                    del sample
+            except Exception as error:  # whatever it is, the data set cannot be read
+                wrong.append(f"the data set cannot be read: {error}")
+        return wrong
+
+    def _different(self) -> list[str]:
+        there = tree_of(self._here)
+        names = sorted(there.keys() | self._after.keys())
+        return [_without_chance(name) for name in names if there.get(name) != self._after.get(name)]
+
+
+def tree_of(folder: Path) -> Tree:
+    """Every file below a folder by its relative path, without times; folders with a slash. Locks are left out."""
+    tree: Tree = {}
+    for file in sorted(folder.rglob("*")):
+        name = file.relative_to(folder).as_posix()
+        if file.is_dir():
+            tree[f"{name}/"] = b""
+        elif file.name not in LOCKS and not file.name.startswith("events.out.tfevents."):
+            content = file.read_bytes()
+            tree[name] = VARYING.sub(b"", content) if file.suffix in (".json", ".html") else content
+    return tree
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or [""])[-1][:200]
+
+
+def _without_chance(name: str) -> str:
+    """A name whose random part is left out, so that like problems count as one."""
+    return re.sub(r"[0-9a-z_]{8,}(?=[./]|$)", "*", name)
+
+
+def try_faults(trial: Trial, every: int, name: str) -> Tried:
+    """Let every call of a command meet every fault that is possible there; or, `every` > 1, a share of these."""
+    tried = Tried(len(trial.calls), trial.unseen)
+    todo = [(at, fault) for at, call in enumerate(trial.calls) for fault in FAULTS if is_possible(fault, call)]
+    random.Random(0).shuffle(todo)  # every N-th must not be the same fault each time
+    for at, fault in track(todo[::every], name, console=Console(stderr=True)):
+        refused, problems = trial.problems(at, fault)
+        tried.faults += 1
+        tried.refused += refused
+        tried.equal += not problems
+        call = trial.calls[at]
+        for problem in problems:
+            tried.problems[problem].append(f"{fault} at {at} ({call.name} {_without_chance(call.path)})")
+    return tried
+
+
+@click.command()
+@click.option("--command", "commands", multiple=True, type=click.Choice(NAMES), help="Only these; default: all.")
+@click.option("--every", default=1, show_default=True, help="Try every N-th fault only.")
+def main(commands: tuple[str, ...], every: int) -> None:
+    """Print a table of what became of the faults; ends with status 1 where something does not hold."""
+    console = Console(width=110)
+    table = Table("command", "calls", "faults tried", "equal after", "refused plainly", "went wrong", box=None)
+    started, good = time.perf_counter(), True
+    with TemporaryDirectory(prefix="write-faults-") as folder:
+        workspace = Path(folder).resolve()
+        prepare_workspace(workspace)
+        for name in commands or NAMES:
+            trial = Trial(scenario(name, workspace, workspace / "here"), workspace, workspace / "here")
+            tried = try_faults(trial, every, name)
+            good = good and not tried.problems and not tried.unseen
+            numbers = (tried.calls, tried.faults, tried.equal, tried.refused, tried.faults - tried.equal)
+            table.add_row(name, *map(str, numbers))
+            for file in tried.unseen:
+                console.print(f"{name}: written by no call that is counted: {escape(file)}", soft_wrap=True)
+            for problem, places in tried.problems.items():
+                console.print(f"{name}: {len(places)} x {escape(problem)}; first {escape(places[0])}", soft_wrap=True)
+    console.print(table)
+    console.print(f"{time.perf_counter() - started:.0f} s")
+    sys.exit(not good)
+
+
+if __name__ == "__main__":
+    main()
