@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
-import cv2
 import numpy as np
 
+from redweb_builder.inputs.picture import read_values
 from redweb_builder.types import FloatMap, PairSource
 
 
@@ -54,9 +54,7 @@ def family(group: str) -> str:
 
 
 def _disparity(file: Path, scale: float) -> FloatMap:
-    image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise SystemExit(f"cannot read {file}")
+    image = read_values(file, ("PNG", "PPM", "TIFF"))
     values = (image if image.ndim == 2 else image[..., 0]).astype(np.float32)
     disparity: FloatMap = values * np.float32(scale)
     disparity[~np.isfinite(values) | (values <= 0)] = np.nan

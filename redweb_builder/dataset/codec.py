@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from redweb_builder.inputs.picture import open_picture, values_of
 from redweb_builder.types import FloatMap, Label, Mask
 
 FORMAT = "redweb-builder/1"
@@ -53,7 +54,8 @@ def png_of_label(label: Label) -> bytes:
 
 def label_text(png: bytes) -> tuple[float, float]:
     """(scale, offset) that stand in the bytes of RDs/<key>.png; disparity_px = offset + scale x value."""
-    with Image.open(io.BytesIO(png)) as image:
+    with open_picture(png, min_side=1, formats=("PNG",)) as image:
+        values_of(image)  # text may lie behind the pixels
         return float(image.text["scale"]), float(image.text["offset"])  # type: ignore[attr-defined]
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from redweb_builder.dataset.codec import FORMAT, decode
-from redweb_builder.errors import StoreError
-from redweb_builder.types import Label
+from redweb_builder.errors import InputError, StoreError
+from redweb_builder.inputs.picture import STORED, open_picture, read_picture, read_values, values_of
+from redweb_builder.types import Label, Picture
 
 FOLDERS = ("Imgs", "RDs", "masks", "confidence")
 
@@ -61,6 +61,14 @@ def require_inside(folder: Path, file: Path) -> Path:
     return file
 
 
+def read_stored(file: Path) -> Picture:
+    """A stored picture or preview, HxWx3 uint8 RGB. Raises StoreError where it is damaged."""
+    try:
+        return read_picture(file, min_side=1, orientation=1, formats=STORED)
+    except InputError as error:
+        raise StoreError(str(error)) from error
+
+
 def read_label(home: Path, key: str) -> Label:
     """The label of a key below `home`.
 
@@ -68,14 +76,14 @@ def read_label(home: Path, key: str) -> Label:
     """
     rd = home / "RDs" / f"{key}.png"
     try:
-        with Image.open(require_inside(home, rd)) as image:
+        with open_picture(require_inside(home, rd), min_side=1, formats=("PNG",)) as image:
+            values = values_of(image).astype(np.uint16)
             text = dict(image.text)  # type: ignore[attr-defined]
-            values = np.asarray(image, np.uint16)
-        with Image.open(require_inside(home, home / "masks" / rd.name)) as image:
-            mask = np.asarray(image, np.uint8)
-        with Image.open(require_inside(home, home / "confidence" / rd.name)) as image:
-            confidence = np.asarray(image, np.uint8)
-    except OSError as error:
+        mask, confidence = (
+            read_values(require_inside(home, home / name / rd.name)).astype(np.uint8)
+            for name in ("masks", "confidence")
+        )
+    except InputError as error:
         raise StoreError(f"{rd.name}: cannot be read ({error})") from error
     if text.get("format") != FORMAT:
         raise StoreError(f"{rd}: its format is {text.get('format')!r}, this version reads {FORMAT!r}")

@@ -13,10 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from PIL import Image
 
 from redweb_builder.dataset.decisions import FILE, as_decided, read_decisions
-from redweb_builder.dataset.paths import image_of, read_label, sample_root
+from redweb_builder.dataset.paths import image_of, read_label, read_stored, sample_root
 from redweb_builder.errors import StoreError
 from redweb_builder.types import FloatMap, Picture
 
@@ -70,8 +69,7 @@ class Dataset:
         key = self.keys[which] if isinstance(which, int) else which
         record = self._records[key]
         label = read_label(sample_root(self.folder, key), key)
-        with Image.open(self.image_path(key)) as image:
-            picture = np.asarray(image.convert("RGB"))
+        picture = read_stored(self.image_path(key))
         return Sample(key, picture, label.disparity, label.mask, label.confidence, record)
 
     def record(self, key: str) -> dict[str, Any]:

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from redweb_builder.dataset.codec import FARTHEST, SKY_VALUE
-from redweb_builder.dataset.paths import sample_root
+from redweb_builder.dataset.paths import read_stored, sample_root
 from redweb_builder.dataset.reader import Dataset
 from redweb_builder.files import create
+from redweb_builder.inputs.picture import read_values
 
 FARTHEST_8, SKY_8 = 254, 255
 JPEG_QUALITY = 95
@@ -32,10 +33,8 @@ def write_redweb_v1(dataset: Dataset, keys: Sequence[str], folder: Path) -> Iter
             if image.suffix == ".jpg":
                 file.write(image.read_bytes())
             else:
-                with Image.open(image) as picture:
-                    picture.convert("RGB").save(file, "JPEG", quality=JPEG_QUALITY, subsampling=0)
-        with Image.open(sample_root(dataset.folder, key) / "RDs" / f"{key}.png") as label:
-            values = np.asarray(label, np.uint16)
+                Image.fromarray(read_stored(image)).save(file, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+        values = read_values(sample_root(dataset.folder, key) / "RDs" / f"{key}.png").astype(np.uint16)
         with create(folder / "RDs" / f"{key}.png") as file:
             Image.fromarray(to_8_bit(values)).save(file, "PNG")
         yield key

@@ -58,6 +58,8 @@ def discover(
     """
     if not root.exists():
         raise InputNotFound(f"{root}: there is no such file or folder; give the folder that holds the photographs")
+    if not (root.is_dir() or root.is_file()):
+        raise InputNotFound(f"{root}: is neither a file nor a folder; give the folder that holds the photographs")
     options = options or InputOptions()
     left_out: list[LeftOut] = []
     files, base = (files_below(root, left_out, skip), root) if root.is_dir() else ([root], root.parent)

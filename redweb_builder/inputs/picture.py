@@ -1,24 +1,31 @@
-"""One picture file -> HxWx3 uint8 RGB, or an InputError that says what is wrong with the file."""
+"""The one door to a picture file: opened by an allow-list of formats, checked on its header, then decoded.
+
+Nothing else in the project opens a picture; the lint rule TID251 keeps it so.
+"""
 
 from __future__ import annotations
 
+import os
+import stat
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from errno import EINVAL
 from functools import cache
 from importlib.util import find_spec
-from io import SEEK_END, BufferedReader, BytesIO
-from os import fstat
+from io import SEEK_END, BufferedReader, BytesIO, FileIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from redweb_builder.errors import InputError
+from redweb_builder.inputs.pixels import to_rgb
 from redweb_builder.types import Picture
 
 EXTENSIONS = frozenset(
@@ -31,10 +38,11 @@ MAX_PIXELS = 200_000_000
 MIN_SIDE = 64
 PIXELS_A_BYTE = 500  # no photograph is coded in less; a picture of one colour may be
 MUCH = 1 << 20  # bytes
-TRANSPARENT = (128, 128, 128)
 
-# The decoders that may see a user's file: photographs only (Pillow's EPS reader, for one, starts a program).
-_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000", "AVIF", "HEIF")
+# The decoders that may see a file, by Pillow's names. Pillow has others that are no photographs and do more than
+# decode: its EPS reader starts Ghostscript.
+PHOTOGRAPHS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000", "AVIF", "HEIF")
+STORED = ("PNG", "JPEG")  # what a data set of ours holds
 _LOSSLESS = ("PNG", "TIFF", "BMP", "GIF", "PPM")
 _LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
 # What Pillow's decoders raise on broken files.
@@ -77,42 +85,58 @@ class Embedded(BytesIO):
 
 
 class _HonestFile(BufferedReader):
-    """A file that is never asked for more bytes than it has.
+    """A regular file that is never asked for more bytes than it has.
 
     A chunk may claim gigabytes, and Python sets memory aside for as much as is asked for.
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path.open("rb", buffering=0))
-        self._length = fstat(self.fileno()).st_size
+        """Open without waiting: a FIFO without a writer would hang. Raises OSError for what is no regular file."""
+        super().__init__(FileIO(path, opener=_open_without_waiting))
+        status = os.fstat(self.fileno())
+        self._length = status.st_size
+        if not stat.S_ISREG(status.st_mode):
+            self.close()
+            raise OSError(EINVAL, "it is no regular file", str(path))
 
     def read(self, size: int | None = -1) -> bytes:
         """As of any file."""
         return super().read(size if size is None or size < MUCH else min(size, max(0, self._length - self.tell())))
 
 
+def open_file(path: Path) -> BufferedReader:
+    """A regular file, opened for reading; a folder, FIFO, socket or device is refused without waiting for it.
+
+    Raises InputError "unreadable".
+    """
+    try:
+        return _HonestFile(path)
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL
+        why = getattr(error, "strerror", None) or error
+        raise InputError(
+            "unreadable", f"{path}: cannot be opened ({why}); check that it is a file, exists and may be read"
+        ) from error
+
+
 @contextmanager
-def open_picture(file: BinaryIO | Path, min_side: int = MIN_SIDE) -> Iterator[ImageFile.ImageFile]:
+def open_picture(
+    file: BinaryIO | Path | bytes, min_side: int = MIN_SIDE, formats: Sequence[str] = PHOTOGRAPHS
+) -> Iterator[ImageFile.ImageFile]:
     """Open a picture without decoding it; the size is checked on the header.
 
-    file: a path, or a binary file at its beginning (left open).
-    Raises InputError: "unreadable", "empty-file", "not-an-image", "corrupt", "too-large" (more than MAX_PIXELS),
-    "too-small" (a side under `min_side` px).
+    file: a path, the bytes of a file, or a binary file at its beginning (left open). min_side: px, the least that a
+    side must have. formats: Pillow's names of the decoders that may see the file.
+    Raises InputError: "unreadable" (also what is no regular file), "empty-file", "not-an-image", "corrupt",
+    "too-large" (more than MAX_PIXELS), "too-small" (a side under `min_side`).
     """
-    if not isinstance(file, Path):
-        yield _recognise(file, min_side)
-        return
-    try:
-        handle = _HonestFile(file)
-    except OSError as error:
-        raise InputError(
-            "unreadable", f"{file}: cannot be opened ({error.strerror}); check that it exists and may be read"
-        ) from error
-    with handle:
-        yield _recognise(handle, min_side)
+    if isinstance(file, Path):
+        with open_file(file) as handle:
+            yield _recognise(handle, min_side, formats)
+    else:
+        yield _recognise(BytesIO(file) if isinstance(file, bytes) else file, min_side, formats)
 
 
-def read_header(file: BinaryIO | Path, min_side: int = MIN_SIDE) -> Header:
+def read_header(file: BinaryIO | Path | bytes, min_side: int = MIN_SIDE) -> Header:
     """Size, orientation and storage of a picture file, nothing decoded. Raises InputError like open_picture."""
     with open_picture(file, min_side) as image:
         return header_of(image)
@@ -126,10 +150,15 @@ def header_of(image: ImageFile.ImageFile) -> Header:
 
 
 def read_picture(
-    file: BinaryIO | Path, min_side: int = MIN_SIDE, shrink: int = 1, orientation: int | None = None
+    file: BinaryIO | Path | bytes,
+    min_side: int = MIN_SIDE,
+    shrink: int = 1,
+    orientation: int | None = None,
+    formats: Sequence[str] = PHOTOGRAPHS,
 ) -> Picture:
     """Decode a picture to HxWx3 uint8 RGB, upright.
 
+    file, min_side, formats: as of open_picture.
     shrink: 1, 2, 4 or 8; a JPEG is decoded at 1/shrink of its size (sides rounded up), which is many times faster
         (libjpeg scaled decoding); other formats ignore it.
     orientation: overrules the EXIF orientation (1 to 8; Exif 2.32, tag 0x0112) of the file.
@@ -138,24 +167,47 @@ def read_picture(
     Raises InputError: as open_picture, "corrupt" (broken or cut off), "unsupported" (floating-point or 32-bit
     values, which are depth maps rather than photographs; or a colour space Pillow cannot convert).
     """
-    with open_picture(file, min_side) as image:
+    with open_picture(file, min_side, formats) as image:
         return as_rgb(image, shrink, orientation)
+
+
+def read_values(file: BinaryIO | Path | bytes, formats: Sequence[str] = ("PNG",)) -> NDArray[Any]:
+    """The values of a map as they are stored: HxW, or HxWxC of a colour file; uint8, uint16, int32 or float32.
+
+    file, formats: as of open_picture; PFM is of Pillow's format PPM, and its scale is ignored, as Middlebury does.
+    For labels, masks and depth maps, which must not be turned or converted. Raises InputError as read_picture.
+    """
+    with open_picture(file, min_side=1, formats=formats) as image:
+        return values_of(image)
+
+
+def values_of(image: ImageFile.ImageFile) -> NDArray[Any]:
+    """The values of an opened map as they are stored; see read_values."""
+    _decode(image)
+    return np.array(image)
 
 
 def as_rgb(image: ImageFile.ImageFile, shrink: int = 1, orientation: int | None = None) -> Picture:
     """Decode an opened picture (of several, the frame it stands at); see read_picture."""
     turned = orientation_of(image) if orientation is None else orientation
+    _decode(image, shrink)
+    upright = image.transpose(_TRANSPOSE[turned]) if turned in _TRANSPOSE else image
+    return to_rgb(upright, _name(image))
+
+
+def _decode(image: ImageFile.ImageFile, shrink: int = 1) -> None:
+    """Load the pixels. Raises InputError "corrupt", "too-large", or "unreadable" where the disk is at fault."""
     width, height = image.size
     try:
         if shrink > 1:
             image.draft(None, (width // shrink, height // shrink))
         image.load()
+    except Image.DecompressionBombError as error:  # a tile that is larger than its picture
+        raise InputError("too-large", f"{_name(image)}: {error}") from error
     except _BROKEN as error:
-        if isinstance(error, OSError) and error.errno is not None:  # the disk, not the file
+        if isinstance(error, OSError) and error.errno is not None:
             raise InputError("unreadable", f"{_name(image)}: cannot be read ({error.strerror})") from error
         raise InputError("corrupt", f"{_name(image)}: is broken or cut off ({error}); copy it again") from error
-    upright = image.transpose(_TRANSPOSE[turned]) if turned in _TRANSPOSE else image
-    return _to_rgb(upright, _name(image))
 
 
 def orientation_of(image: Image.Image) -> int:
@@ -172,11 +224,8 @@ def orientation_of(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _recognise(file: BinaryIO, min_side: int) -> ImageFile.ImageFile:
-    """Pillow's image for an open file.
-
-    Not Image.open: its size limit is a global of the process (and is below a 200-megapixel phone's).
-    """
+def _recognise(file: BinaryIO, min_side: int, formats: Sequence[str]) -> ImageFile.ImageFile:
+    """Pillow's image for an open file, made by the first of the formats that its first bytes fit."""
     name = str(getattr(file, "name", "picture"))
     try:
         start = file.read(32)
@@ -185,7 +234,7 @@ def _recognise(file: BinaryIO, min_side: int) -> ImageFile.ImageFile:
     if not start:
         raise InputError("empty-file", f"{name}: is an empty file; copy it again")
     _load_formats()
-    for format_name in _FORMATS:
+    for format_name in formats:
         factory, accepts = Image.OPEN.get(format_name, (None, None))
         if factory is None or accepts is None or accepts(start) is not True:
             continue
@@ -204,17 +253,26 @@ def _recognise(file: BinaryIO, min_side: int) -> ImageFile.ImageFile:
         _check_size(image.size, name, min_side)
         _check_honesty(image.size, file, name)
         return image
-    raise InputError("not-an-image", f"{name}: is not a picture in a known format ({', '.join(_FORMATS)})")
+    raise InputError("not-an-image", f"{name}: is not a picture in a known format ({', '.join(formats)})")
 
 
 @cache
 def _load_formats() -> None:
-    """Make Pillow know every format of _FORMATS that is installed."""
+    """Make Pillow know every installed format of PHOTOGRAPHS, and raise its size limit, a global, to ours.
+
+    Pillow's own limit is below a 200-megapixel phone's. It still holds for the tiles and frames inside a file.
+    """
     Image.init()
+    if Image.MAX_IMAGE_PIXELS is not None:
+        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, MAX_PIXELS)
     if heif_is_readable():
         from pillow_heif import register_heif_opener
 
         register_heif_opener()
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def heif_is_readable() -> bool:
@@ -240,31 +298,6 @@ def _check_honesty(size: tuple[int, int], file: BinaryIO, name: str) -> None:
     file.seek(place)
     if size[0] * size[1] > max(MAX_PIXELS // 20, PIXELS_A_BYTE * length):
         raise InputError("corrupt", f"{name}: {size[0]} x {size[1]} px in only {length} bytes; copy it again")
-
-
-def _to_rgb(image: Image.Image, name: str) -> Picture:
-    if image.mode == "F" or (image.mode == "I" and not _fits_16_bit(image)):
-        raise InputError(
-            "unsupported", f"{name}: holds floating-point or 32-bit values, like a depth map; give 8 or 16 bits"
-        )
-    if image.mode.startswith("I"):
-        deep = np.asarray(image).astype(np.uint32)
-        return np.repeat(((deep + 128) // 257).astype(np.uint8)[:, :, None], 3, axis=2)
-    try:
-        if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-            layered = image.convert("RGBA")
-            flat = Image.new("RGB", image.size, TRANSPARENT)
-            flat.paste(layered, mask=layered.getchannel("A"))
-            return np.array(flat)
-        return np.array(image if image.mode == "RGB" else image.convert("RGB"))
-    except ValueError as error:
-        raise InputError("unsupported", f"{name}: colour mode {image.mode} cannot be converted to RGB") from error
-
-
-def _fits_16_bit(image: Image.Image) -> bool:
-    """Pillow before 11 opens 16-bit grey PNG files as 32-bit integers."""
-    values = np.asarray(image)
-    return image.format == "PNG" or (int(values.min()) >= 0 and 255 < int(values.max()) <= 65535)
 
 
 def _is_lossless(image: ImageFile.ImageFile) -> bool:

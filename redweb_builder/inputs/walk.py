@@ -41,8 +41,10 @@ def files_below(root: Path, left_out: list[LeftOut], skip: Callable[[Path], bool
                     (links if entry.is_symlink() else folders).append(path)
                 elif entry.is_file():
                     files.append(path)
-                elif entry.is_symlink() and path.suffix.lower() in EXTENSIONS:
-                    left_out.append(LeftOut(path, "unreadable", "a link to a file that is not there"))
+                elif path.suffix.lower() in EXTENSIONS:
+                    missing = entry.is_symlink() and not path.exists()
+                    detail = "a link to a file that is not there" if missing else "it is no regular file"
+                    left_out.append(LeftOut(path, "unreadable", detail))
             except OSError as error:
                 left_out.append(LeftOut(path, "unreadable", f"cannot be followed ({error.strerror})"))
     return sorted(files)

@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow.parquet as pq
-from PIL import Image
 
 from redweb_builder.dataset.decisions import FILE, as_decided, read_decisions
-from redweb_builder.dataset.paths import require_inside
+from redweb_builder.dataset.paths import read_stored, require_inside
 from redweb_builder.errors import StoreError
 from redweb_builder.files import write_atomic
 from redweb_builder.inspect.grid import Row, choose, grid
@@ -54,10 +52,9 @@ def _row(dataset: Path, record: dict[str, Any]) -> Row:
 def _preview(dataset: Path, key: str) -> Picture | None:
     try:
         file = require_inside(dataset, dataset / "previews" / f"{key}.jpg")
+        return read_stored(file)
     except StoreError:
         return None
-    with Image.open(file) as image:
-        return np.asarray(image.convert("RGB"))
 
 
 def _caption(record: dict[str, Any]) -> str:

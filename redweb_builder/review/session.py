@@ -9,7 +9,6 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from redweb_builder.dataset.decisions import (
     FILE,
@@ -22,7 +21,7 @@ from redweb_builder.dataset.decisions import (
     standing,
     verdict_of,
 )
-from redweb_builder.dataset.paths import image_of, sample_root
+from redweb_builder.dataset.paths import image_of, read_stored, sample_root
 from redweb_builder.dataset.reader import read_manifest
 from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.errors import StoreError
@@ -106,8 +105,7 @@ class Session:
     def points(self, key: str) -> bytes:
         """The sample's point cloud, a PLY file. Raises StoreError."""
         label = label_of(self.folder, self._row(key)["key"])
-        with Image.open(image_of(self.folder, key)) as image:
-            return ply(points_of(np.asarray(image.convert("RGB")), label.disparity, label.mask))
+        return ply(points_of(read_stored(image_of(self.folder, key)), label.disparity, label.mask))
 
     def order(self, key: str, one: tuple[int, int], other: tuple[int, int]) -> dict[str, Any]:
         """Which of two pixels (x, y) of a label is nearer, in words. Raises StoreError, ValueError."""

@@ -615,22 +615,14 @@ def test_no_permission(own: Path, tmp_path: Path) -> None:
 
 def test_an_unreadable_file_costs_one_pair(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As test_no_permission, also for the superuser."""
-    plain = Path.open
+    opened = os.open
 
-    def closed(self: Path, *rest: Any, **more: Any) -> Any:
-        if self.name == "b_L.png":
-            raise PermissionError(errno.EACCES, "Permission denied", str(self))
-        return plain(self, *rest, **more)
-
-    monkeypatch.setattr(Path, "open", closed)
-    opened = Image.open
-
-    def open_image(file: Any, *rest: Any, **more: Any) -> Any:
+    def closed(file: Any, *rest: Any, **more: Any) -> int:
         if Path(str(file)).name == "b_L.png":
             raise PermissionError(errno.EACCES, "Permission denied", str(file))
         return opened(file, *rest, **more)
 
-    monkeypatch.setattr(Image, "open", open_image)
+    monkeypatch.setattr(os, "open", closed)
     summary = build(few, tmp_path / "out", quick())
     assert (summary.kept, summary.failed) == (2, [])
     assert summary.reasons == {"unreadable": 1}

@@ -6,32 +6,29 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from redweb_builder.errors import InputError
+from redweb_builder.inputs.picture import PHOTOGRAPHS, read_picture, read_values
 from redweb_builder.types import Picture
 from trainer.types import DataError
 
-# What Pillow raises for files that are broken, or would fill the memory.
-BROKEN = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 ENDINGS = (".jpg", ".jpeg", ".png")
 
 
 def read_rgb(file: Path) -> Picture:
     """HxWx3 uint8 RGB. Raises DataError."""
     try:
-        with Image.open(file) as image:
-            return np.asarray(image.convert("RGB"))
-    except BROKEN as error:
-        raise DataError(f"{file}: cannot be read as a picture ({error})") from error
+        return read_picture(file, min_side=1)
+    except InputError as error:
+        raise DataError(str(error)) from error
 
 
 def read_grey(file: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """HxW uint8 or uint16, as stored; of a colour file the first channel. Raises DataError."""
     try:
-        with Image.open(file) as image:
-            values = np.asarray(image)
-    except BROKEN as error:
-        raise DataError(f"{file}: cannot be read as a picture ({error})") from error
+        values = read_values(file, PHOTOGRAPHS)
+    except InputError as error:
+        raise DataError(str(error)) from error
     values = values if values.ndim == 2 else values[..., 0]
     if values.dtype == np.uint8:
         return values

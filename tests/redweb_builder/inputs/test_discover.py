@@ -747,11 +747,9 @@ def test_bad_files(tmp_path: Path, name: str, kind: str, reason: str) -> None:
 def test_a_limit_of_our_own_above_that_of_pillow(tmp_path: Path) -> None:
     """190 megapixels are more than Pillow allows and less than we do: the size is not what is wrong."""
     (tmp_path / "a.png").write_bytes(png(19_000, 10_000, 1, 0, b"\0"))
-    limit = Image.MAX_IMAGE_PIXELS
     with pytest.raises(InputError) as caught:
         read_picture(tmp_path / "a.png")
     assert caught.value.reason == "corrupt"
-    assert limit == Image.MAX_IMAGE_PIXELS
 
 
 def test_floats_and_one_pixel(tmp_path: Path) -> None:

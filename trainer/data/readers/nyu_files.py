@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from redweb_builder.errors import InputError
+from redweb_builder.inputs.picture import read_values
 from redweb_builder.types import FloatMap
 from trainer.data.pictures import by_stem, matched, read_grey, read_rgb, same_size
 from trainer.data.readers.nyu import Nyu, inverse
@@ -140,8 +141,8 @@ def read_metres(file: Path, eight_bits: bool = False) -> FloatMap:
 
 def _float_metres(file: Path) -> FloatMap:
     try:
-        values = np.load(file) if file.suffix.lower() == ".npy" else np.asarray(Image.open(file))
-    except (OSError, ValueError, SyntaxError) as error:
+        values = np.load(file) if file.suffix.lower() == ".npy" else read_values(file, ("TIFF",))
+    except (InputError, OSError, ValueError) as error:
         raise DataError(f"{file}: cannot be read ({error})") from error
     if values.ndim != 2 or values.dtype.kind != "f":
         raise DataError(f"{file}: metres must be an HxW array of floats, this is {values.shape} {values.dtype}")

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import cv2
 import numpy as np
 
+from redweb_builder.errors import InputError
+from redweb_builder.inputs.picture import read_values
 from redweb_builder.types import FloatMap
 from trainer.data.depth_set import DepthSetBase
 from trainer.data.pictures import read_rgb, same_size
@@ -55,10 +56,11 @@ class StereoTruth(DepthSetBase):
 
 
 def _disparity(file: Path, scale: float) -> FloatMap:
-    """HxW float32 px, NaN where unknown. OpenCV reads PFM and 16-bit PNG alike."""
-    stored = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
-    if stored is None:
-        raise DataError(f"{file}: cannot be read as a disparity map")
+    """HxW float32 px, NaN where unknown, of a PFM, PNG or TIFF file."""
+    try:
+        stored = read_values(file, ("PNG", "PPM", "TIFF"))
+    except InputError as error:
+        raise DataError(f"{error}; it should be a disparity map") from error
     values = np.abs((stored if stored.ndim == 2 else stored[..., 0]).astype(np.float32))
     known = np.isfinite(values) & (values > 0)
     return np.where(known, values * np.float32(scale), np.float32(np.nan))

@@ -142,7 +142,7 @@ def test_names_that_do_not_match_are_told_not_guessed(tmp_path: Path, save: Save
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (lambda file: file.write_bytes(b"no picture"), "cannot be read"),
+        (lambda file: file.write_bytes(b"no picture"), "not a picture"),
         (lambda file: Image.fromarray(np.zeros((5, 5), np.uint8)).save(file), "5x5"),
     ],
 )

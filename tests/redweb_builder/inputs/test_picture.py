@@ -1,0 +1,134 @@
+"""The door to a picture: only photographs, only regular files, only as many pixels as we allow."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import struct
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from redweb_builder.errors import InputError, InputNotFound
+from redweb_builder.inputs import discover, read_picture
+from redweb_builder.inputs.picture import MAX_PIXELS, STORED, open_picture, read_header, read_values
+from tests.redweb_builder.inputs.test_discover import reasons, save, scene
+
+
+def reason_of(file: Path | bytes, **options: object) -> str:
+    with pytest.raises(InputError) as caught:
+        read_picture(file, **options)  # type: ignore[arg-type]
+    return caught.value.reason
+
+
+def other_format(kind: str) -> bytes:
+    """A small good picture in a format that is no photograph's."""
+    buffer = BytesIO()
+    if kind == "FITS":
+        cards = ["SIMPLE  =                    T", "BITPIX  =                    8", "NAXIS   =                    2"]
+        cards += ["NAXIS1  =                   96", "NAXIS2  =                   72", "END"]
+        return "".join(card.ljust(80) for card in cards).ljust(2880).encode() + bytes(2880 * 3)
+    mode = "F" if kind == "SPIDER" else "RGB"
+    Image.new(mode, (96, 72)).save(buffer, kind)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["EPS", "FITS", "SPIDER", "TGA", "PCX"])
+def test_only_photographs_are_decoded(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the name says: Pillow would start Ghostscript on an EPS file."""
+    content = other_format(kind)
+    with Image.open(BytesIO(content)) as image:
+        assert image.format == kind
+    monkeypatch.setattr("subprocess.Popen", lambda *_, **__: pytest.fail("a program was started"))
+    for name in ("a.jpg", "a.png", "a.tif"):
+        (tmp_path / name).write_bytes(content)
+        assert reason_of(tmp_path / name) == "not-an-image"
+    assert {reason for _, reason in reasons(discover(tmp_path))} == {"not-an-image"}
+
+
+def test_a_stored_picture_is_png_or_jpeg(tmp_path: Path) -> None:
+    file = save(scene()[0], tmp_path / "a.gif")
+    assert read_picture(file).shape[2] == 3
+    assert reason_of(file, formats=STORED) == "not-an-image"
+
+
+def special_file(path: Path, kind: str) -> Path:
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        with socket.socket(socket.AF_UNIX) as made:
+            here = Path.cwd()
+            os.chdir(path.parent)  # a socket's path may have 108 bytes only
+            try:
+                made.bind(path.name)
+            finally:
+                os.chdir(here)
+        assert stat.S_ISSOCK(path.stat().st_mode)
+    return path
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a system with FIFOs")
+@pytest.mark.parametrize("kind", ["fifo", "socket", "device", "folder"])
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
+    file = special_file(tmp_path / "a.jpg", kind)
+    assert reason_of(file) == "unreadable"
+    if kind != "folder":
+        assert reasons(discover(tmp_path)) == [("a.jpg", "unreadable")]
+        with pytest.raises(InputNotFound, match="neither a file nor a folder"):
+            discover(file)
+
+
+def test_a_name_with_a_nul_is_refused() -> None:
+    assert reason_of(Path("a\0.jpg")) == "unreadable"
+
+
+def bilevel_tiff(width: int, height: int) -> bytes:
+    """One bit a pixel, one strip that is not all there."""
+    tags = (256, width), (257, height), (258, 1), (259, 1), (262, 1), (273, 8), (277, 1), (278, height), (279, 400_000)
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    directory = struct.pack("<H", len(tags)) + entries + bytes(4)
+    return b"II*\0" + struct.pack("<I", 8 + 400_000) + bytes(400_000) + directory
+
+
+@pytest.mark.parametrize("megapixels", [90, 180, 199, 201])
+def test_our_limit_of_pixels_holds_for_tiff_too(tmp_path: Path, megapixels: int) -> None:
+    """Pillow refuses from 179 megapixels on, and not before the pixels are asked for."""
+    file = tmp_path / "a.tif"
+    file.write_bytes(bilevel_tiff(10_000, megapixels * 100))
+    if megapixels * 1_000_000 > MAX_PIXELS:
+        assert reason_of(file) == "too-large"
+    else:
+        assert read_header(file).size == (10_000, megapixels * 100)
+        assert reason_of(file) == "corrupt"
+    assert {reason for _, reason in reasons(discover(tmp_path))} <= {"corrupt", "too-large"}
+
+
+def test_a_gif_frame_larger_than_its_screen(tmp_path: Path) -> None:
+    buffer = BytesIO()
+    Image.new("P", (96, 72)).save(buffer, "GIF")
+    content = bytearray(buffer.getvalue())
+    place = content.index(b"\x2c" + bytes(4) + struct.pack("<HH", 96, 72))
+    struct.pack_into("<HH", content, place + 5, 40_000, 40_000)
+    (tmp_path / "a.gif").write_bytes(content)
+    assert reason_of(tmp_path / "a.gif") == "too-large"
+
+
+def test_values_are_read_as_stored(tmp_path: Path) -> None:
+    deep = np.arange(12, dtype=np.uint16).reshape(3, 4) * 5000
+    Image.fromarray(deep).save(tmp_path / "a.png")
+    read = read_values(tmp_path / "a.png")
+    assert read.dtype == np.uint16
+    np.testing.assert_array_equal(read, deep)
+    metres = np.arange(12, dtype="<f4").reshape(3, 4)
+    (tmp_path / "a.pfm").write_bytes(b"Pf\n4 3\n-0.0039\n" + metres[::-1].tobytes())
+    np.testing.assert_array_equal(read_values(tmp_path / "a.pfm", ("PPM",)), metres)
+    with open_picture((tmp_path / "a.png").read_bytes(), min_side=1) as image:
+        assert image.size == (4, 3)
