@@ -1,4 +1,4 @@
-"""What each step of the method buys: the label figures with one step taken out at a time.
+"""What each step of the method gains: the label figures with one step taken out at a time.
 
 python -m benchmarks.quality.steps GT_ROOT [--flow raft-small] [--flow-weights PATH] [--every 1]
 """
@@ -23,9 +23,8 @@ from benchmarks.quality.label_quality import MAX_SIDE, figures, ours
 from redweb_builder import pipeline
 from redweb_builder.config import BuildConfig
 from redweb_builder.device import choose_device
-from redweb_builder.labels import confidence, refine
-from redweb_builder.labels import planes as surfaces
-from redweb_builder.labels.planes import RightView
+from redweb_builder.labels import confidence, planes, refine
+from redweb_builder.labels.planes import RightView, propagate_planes
 from redweb_builder.labels.refine import surface_and_error
 from redweb_builder.labels.superpixels import segment_superpixels
 from redweb_builder.matching.flow import load_flow
@@ -52,57 +51,61 @@ class Change:
             yield
 
 
-def row_fill(superpixels: object, raw: FloatMap, confirmed: BoolMap, ground: BoolMap, right: object) -> FloatMap:
-    """The usual way: the farther of the nearest confirmed disparities in the row (Hirschmueller 2008, section 2.6)."""
+def row_fill(
+    superpixels: object, raw_disparity: FloatMap, support: BoolMap, ground: BoolMap, right: object
+) -> FloatMap:
+    """The usual fill: the farther of the row's nearest consistent disparities (Hirschmueller 2008, section 2.6)."""
     del superpixels, ground, right
-    columns = np.broadcast_to(np.arange(raw.shape[1]), raw.shape)
-    before = np.maximum.accumulate(np.where(confirmed, columns, -1), 1)
-    after = np.minimum.accumulate(np.where(confirmed, columns, raw.shape[1])[:, ::-1], 1)[:, ::-1]
-    padded = np.pad(raw, ((0, 0), (1, 1)), constant_values=np.inf)
-    rows = np.arange(len(raw))[:, None]
+    columns = np.broadcast_to(np.arange(raw_disparity.shape[1]), raw_disparity.shape)
+    before = np.maximum.accumulate(np.where(support, columns, -1), 1)
+    after = np.minimum.accumulate(np.where(support, columns, raw_disparity.shape[1])[:, ::-1], 1)[:, ::-1]
+    padded = np.pad(raw_disparity, ((0, 0), (1, 1)), constant_values=np.inf)
+    rows = np.arange(len(raw_disparity))[:, None]
     filled = np.minimum(padded[rows, before + 1], padded[rows, after + 1])
-    return np.where(confirmed, raw, np.where(np.isfinite(filled), filled, np.nan)).astype(np.float32)
+    return np.where(support, raw_disparity, np.where(np.isfinite(filled), filled, np.nan)).astype(np.float32)
 
 
-def one_surface(
-    left: Picture, match: Match, confirmed: BoolMap, ground: BoolMap, right: RightView
+def planes_of_all_consistent(
+    left: Picture, match: Match, consistent: BoolMap, ground: BoolMap, right: RightView
 ) -> tuple[FloatMap, FloatMap]:
-    """What is in doubt shapes surfaces too."""
-    surface = surfaces.propagate_planes(segment_superpixels(left), match.disparity, confirmed, ground, right)
+    """Pixels of high predicted error support planes too."""
+    surface = propagate_planes(segment_superpixels(left), match.disparity, consistent, ground, right)
     return surface, confidence.predict_error_px(left, match, surface, ground)
 
 
-def no_rows(pair: StereoPair, flow: Flow, valid: BoolMap) -> Flow:
-    """The flow has the only say."""
+def no_sgm(pair: StereoPair, flow: Flow, valid: BoolMap) -> Flow:
+    """Semi-global matching without a match; the flow's matches are taken everywhere."""
     del pair, valid
     return Flow(np.full_like(flow.forward, NOWHERE), np.full_like(flow.backward, NOWHERE))
 
 
-def round_trip_alone(
-    left: Picture, match: Match, confirmed: BoolMap, ground: BoolMap, right: RightView
+def error_is_consistency_error(
+    left: Picture, match: Match, consistent: BoolMap, ground: BoolMap, right: RightView
 ) -> tuple[FloatMap, FloatMap]:
-    """What the published rules go by, at half their tolerance; surfaces stay as they are."""
-    surface, _ = surface_and_error(left, match, confirmed, ground, right)
+    """Measured as the published rules have it, at half their tolerance (1 px); planes stay as they are."""
+    surface, _ = surface_and_error(left, match, consistent, ground, right)
     return surface, refine.MEASURED_PX * match.error
 
 
 def changes(flow: object) -> dict[str, Change]:
-    """Every step that can be taken out, by what the table calls it."""
-    found = {
-        "everything in": Change(refine, "PLANE_BLEND_PX", refine.PLANE_BLEND_PX),
-        "no speckle filter": Change(refine, "without_speckles", lambda raw, valid: valid),
-        "no matching along rows": Change(pipeline, "sgm_flow", no_rows),
-        "measured by the round trip alone (1 px)": Change(refine, "surface_and_error", round_trip_alone),
-        "edges raise no doubt": Change(confidence, "edge_factor", lambda *_: 1.0),
-        "no averaging with the surface": Change(refine, "PLANE_BLEND_PX", -1.0),
-        "row-wise background fill, no surfaces": Change(refine, "propagate_planes", row_fill),
-        "surfaces of all that is confirmed": Change(refine, "surface_and_error", one_surface),
-        "no veto of the right view": Change(surfaces, "MAX_INVISIBLE", np.inf),
-        "no firming by neighbours": Change(surfaces, "AGGREGATION_ROUNDS", 0),
+    """Every step that can be taken out, by its name in the table (docs/method.md)."""
+    steps = {
+        "all steps": Change(refine, "PLANE_BLEND_PX", refine.PLANE_BLEND_PX),
+        "no speckle filter": Change(refine, "without_speckles", lambda raw_disparity, valid: valid),
+        "no matching along rows": Change(pipeline, "sgm_flow", no_sgm),
+        "measured by forward-backward consistency alone (1 px)": Change(
+            refine, "surface_and_error", error_is_consistency_error
+        ),
+        "no edge factor": Change(confidence, "edge_factor", lambda *_: 1.0),
+        "no averaging with the plane": Change(refine, "PLANE_BLEND_PX", -1.0),
+        "row-wise background fill, no planes": Change(refine, "propagate_planes", row_fill),
+        "planes from all consistent pixels": Change(refine, "surface_and_error", planes_of_all_consistent),
+        "no visibility constraint": Change(planes, "MAX_OCCLUDING", np.inf),
+        "no aggregation over neighbours": Change(planes, "AGGREGATION_ROUNDS", 0),
     }
     if getattr(flow, "needs_refinement", False):
-        found["no polish of the flow"] = Change(flow, "needs_refinement", False)
-    return found
+        steps["no flow refinement"] = Change(flow, "needs_refinement", False)
+    return steps
 
 
 @click.command()
@@ -118,16 +121,16 @@ def main(root: Path, flow: str, flow_weights: Path | None, every: int) -> None:
             prepared = prepare(scene.source, config)
             if isinstance(prepared, Outcome):
                 raise SystemExit(f"{scene.source.key}: {prepared.rejection}")
-            seen = infer([prepared], models)[0]
+            inferred = infer([prepared], models)[0]
             for name, change in changes(models.flow).items():
                 with change.made():
-                    outcome = label_pair(seen, models, config)
+                    outcome = label_pair(inferred, models, config)
                 measured = figures(ours(Mask.MEASURED)(outcome, 0), scene.disparity, index)
                 everything = figures(ours(Mask.MEASURED, Mask.FILLED)(outcome, 0), scene.disparity, index)
                 rows[scene.group, name].append((measured["WKDR"], measured["coverage"], everything["WKDR"]))
     table = Table("set", f"from {models.flow.name}", "WKDR measured", "coverage", "WKDR everything")
-    for (group, name), found in sorted(rows.items(), key=lambda item: item[0][0]):
-        table.add_row(group, name, *(f"{mean:.2f}" for mean in np.nanmean(found, 0)))
+    for (group, name), values in sorted(rows.items(), key=lambda item: item[0][0]):
+        table.add_row(group, name, *(f"{mean:.2f}" for mean in np.nanmean(values, 0)))
     Console(width=110).print(table)
 
 

@@ -1,1 +1,1 @@
-"""From matches to the refined label: sky, superpixel planes, uncertainty."""
+"""Matches -> label: sky, superpixel plane fitting, uncertainty."""

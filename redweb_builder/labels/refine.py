@@ -1,4 +1,4 @@
-"""Raw disparity -> refined label: sky farthest, far field calm, occlusions filled, edges where the photograph has them.
+"""Fused matches -> refined label: sky farthest, far field clamped, occlusions filled, edges on those of the picture.
 
 A pixel with a small predicted error (confidence.py) is MEASURED. A pixel whose disparity comes from a propagated plane
 is FILLED. A pixel that no plane reaches stays UNKNOWN.
@@ -12,80 +12,95 @@ from numpy.typing import NDArray
 
 from redweb_builder.labels.confidence import confidence_of, predict_error_px
 from redweb_builder.labels.planes import RightView, propagate_planes, superpixel_disparity
-from redweb_builder.labels.sky import blobs, sky_area
+from redweb_builder.labels.sky import connected_components, sky_area
 from redweb_builder.labels.superpixels import segment_superpixels
 from redweb_builder.matching.fusion import Match
 from redweb_builder.types import PRESENT, BoolMap, FloatMap, Label, Mask, Picture, Regions
 
-SPECKLE_SHARE = 2e-4
-SPECKLE_STEP_PX = 1.0
-PLANE_BLEND_PX = 1.0  # this close to its surface, a disparity is averaged with it
-MEASURED_PX = 1.2  # predicted error up to which a pixel counts as measured and is used to fit planes
-FAR_SPREAD = (5, 75)  # percentiles of a far blob's measured disparity that its filled pixels stay between
+SPECKLE_SHARE = 2e-4  # share of the picture; smaller islands of disparity are speckles (at least 8 px)
+SPECKLE_STEP_PX = 1.0  # disparity step that separates an island from its surroundings
+PLANE_BLEND_PX = 1.0  # a disparity at most this far from its plane is averaged with it
+MEASURED_PX = 1.2  # predicted error up to which a pixel is MEASURED and supports planes
+FAR_PERCENTILES = (5, 75)  # of the measured disparity of a far region; its filled pixels are clamped between them
+FAR_MIN_PIXELS = 50  # measured pixels above which a far region is clamped
 
 
 def refine(left: Picture, match: Match, valid: BoolMap, regions: Regions, right: RightView) -> Label:
     """The refined label of a left view.
 
-    left: HxWx3 uint8 RGB. match: the fused match of the pair. valid: HxW bool, consistent to within TOLERANCE_PX; only
-    such pixels can contradict the sky. regions: probabilities of sky and far field. right: disparity of the right view
-    where it is known, for the visibility check.
+    left: HxWx3 uint8 RGB. match: the fused match of the pair. valid: HxW bool, the flow is consistent to within
+    TOLERANCE_PX and its match is visible; only such pixels can contradict the sky. regions: probabilities of sky and
+    far field. right: disparity of the right view where it is known, for the visibility check. Without a consistent
+    pixel the label is UNKNOWN everywhere.
     """
     sky = sky_area(left, match.disparity, valid, regions)
-    confirmed = without_speckles(match.disparity, match.confirmed & ~sky)
-    if not confirmed.any():
-        nothing = np.zeros(sky.shape, np.uint8)
-        return Label(np.full(sky.shape, np.nan, np.float32), nothing, nothing)
-    surface, error_px = surface_and_error(left, match, confirmed, ~sky, right)
+    consistent = without_speckles(match.disparity, match.consistent & ~sky)
+    if not consistent.any():
+        unknown = np.zeros(sky.shape, np.uint8)
+        return Label(np.full(sky.shape, np.nan, np.float32), unknown, unknown)
+    surface, error_px = surface_and_error(left, match, consistent, ~sky, right)
     off = np.abs(surface - match.disparity)
     regularised = np.where(off <= PLANE_BLEND_PX, (match.disparity + surface) / 2, match.disparity)
-    disparity = np.where(confirmed, regularised, surface).astype(np.float32)
-    measured = (error_px <= MEASURED_PX) & np.isfinite(disparity) & np.isfinite(match.error)  # it must be in both views
+    disparity = np.where(consistent, regularised, surface).astype(np.float32)
+    measured = (error_px <= MEASURED_PX) & np.isfinite(disparity) & np.isfinite(match.error)  # in both views
     disparity = clamp_far_field(disparity, measured, regions.far > PRESENT)
     confidence = np.where(sky, np.round(255 * regions.sky), confidence_of(error_px)).astype(np.uint8)
     return make_label(disparity, measured, sky, confidence)
 
 
 def surface_and_error(
-    left: Picture, match: Match, confirmed: BoolMap, ground: BoolMap, right: RightView
+    left: Picture, match: Match, consistent: BoolMap, ground: BoolMap, right: RightView
 ) -> tuple[FloatMap, FloatMap]:
-    """HxW float32 px each: the surface that a pixel lies on, NaN for none, and the doubt about the pixel's match.
+    """Disparity of the surface of each pixel, and the predicted error of its match: HxW float32 px each.
 
-    What is in doubt gives surfaces no shape: halos around things are confirmed by both views, and would spread into
-    what is occluded behind them.
+    left: HxWx3 uint8 RGB. match: the fused match. consistent: HxW bool, consistent pixels of the ground without
+    speckles. ground: HxW bool, True where there is no sky. right: of propagate_planes. The surface is NaN where no
+    plane reaches. Only pixels of low predicted error support planes: halos around objects are consistent, and would
+    spread into the occlusions beside them. Where no plane is measured that way, all consistent pixels support them.
     """
     superpixels = segment_superpixels(left)
-    own = superpixel_disparity(superpixels, match.disparity, confirmed)
-    sure = confirmed & (predict_error_px(left, match, own, ground) <= MEASURED_PX)
-    surface = propagate_planes(superpixels, match.disparity, sure, ground, right)
+    own = superpixel_disparity(superpixels, match.disparity, consistent)
+    support = consistent & (predict_error_px(left, match, own, ground) <= MEASURED_PX)
+    surface = propagate_planes(superpixels, match.disparity, support, ground, right)
     if np.isnan(surface).all():
-        surface = propagate_planes(superpixels, match.disparity, confirmed, ground, right)
+        surface = propagate_planes(superpixels, match.disparity, consistent, ground, right)
     return surface, predict_error_px(left, match, surface, ground)
 
 
-def without_speckles(raw: FloatMap, valid: BoolMap) -> BoolMap:
-    """`valid` less the small islands of disparity that stand alone (OpenCV's speckle filter)."""
-    fixed = np.where(valid, np.clip(np.round(raw * 16), -32000, 32000), -32768).astype(np.int16)
-    cv2.filterSpeckles(fixed, -32768, max(8, int(SPECKLE_SHARE * raw.size)), 16 * SPECKLE_STEP_PX)
-    return np.asarray(valid & (fixed != -32768))
+def without_speckles(raw_disparity: FloatMap, valid: BoolMap) -> BoolMap:
+    """HxW bool: `valid` without small islands of disparity (OpenCV's speckle filter).
+
+    raw_disparity: HxW float32 px. valid: HxW bool, the pixels that form islands.
+    """
+    sixteenths = np.where(valid, np.clip(np.round(raw_disparity * 16), -32000, 32000), -32768).astype(np.int16)
+    most_px = max(8, int(SPECKLE_SHARE * raw_disparity.size))
+    cv2.filterSpeckles(sixteenths, -32768, most_px, 16 * SPECKLE_STEP_PX)
+    return np.asarray(valid & (sixteenths != -32768))
 
 
 def clamp_far_field(disparity: FloatMap, measured: BoolMap, far: BoolMap) -> FloatMap:
-    """What is filled in a far region stays within the robust range of what is measured in the same blob."""
+    """Disparity whose filled pixels of a far region are clamped to the robust range of its measured ones.
+
+    disparity: HxW float32 px, NaN = unknown. measured: HxW bool. far: HxW bool, far field. Each connected component of
+    `far` has its own range. Noise in the flow would else become relief.
+    """
     filled = far & ~measured
     if not filled.any():
         return disparity
-    calmed = disparity.copy()
-    for window, inside in blobs(far):
-        values = disparity[window][inside & measured[window]]
-        if values.size > 50:
-            guessed = inside & filled[window]
-            calmed[window][guessed] = np.clip(disparity[window][guessed], *np.percentile(values, FAR_SPREAD))
-    return calmed
+    clamped = disparity.copy()
+    for window, component in connected_components(far):
+        values = disparity[window][component & measured[window]]
+        if values.size > FAR_MIN_PIXELS:
+            inside = component & filled[window]
+            clamped[window][inside] = np.clip(disparity[window][inside], *np.percentile(values, FAR_PERCENTILES))
+    return clamped
 
 
 def make_label(disparity: FloatMap, measured: BoolMap, sky: BoolMap, confidence: NDArray[np.uint8]) -> Label:
-    """Put sky at the farthest value and say of every pixel what it rests on."""
+    """The label: sky at the smallest disparity of all other pixels, and the mask.
+
+    disparity: HxW float32 px, NaN = unknown. measured, sky: HxW bool. confidence: HxW uint8, set to 0 where unknown.
+    """
     mask = np.where(np.isnan(disparity), Mask.UNKNOWN, np.where(measured, Mask.MEASURED, Mask.FILLED))
     mask = np.where(sky, Mask.SKY, mask).astype(np.uint8)
     label = disparity.copy()

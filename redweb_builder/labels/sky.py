@@ -1,4 +1,4 @@
-"""Sky of a left view: by the segmentation, dropped where the two views contradict it."""
+"""The sky of a left view: segmented in the picture, dropped where the two views contradict it."""
 
 from __future__ import annotations
 
@@ -10,89 +10,110 @@ import numpy as np
 from redweb_builder.matching.texture import TEXTURED_PX, textured
 from redweb_builder.types import PRESENT, BoolMap, FloatMap, Picture, Regions
 
-MIN_SKY_SHARE = 5e-4  # smaller blobs of sky are windows and lamps
-SKY_RIM = 0.02  # of the longer side: matches this near the border of the sky may belong to what borders on it
-AROUND = 0.15  # of the longer side: window of the sky that a pixel is compared with
-MIN_AROUND = 0.02  # of that window, to know its colour
-DEVIATION = (5.0, 20.0)  # of a clear sky (noise and JPEG) and of a cloudy one, CIELAB in 8 bits
-ALIKE = 2.0  # such deviations from its mean colour
-STARK = 60.0  # CIELAB distance from that mean at which what is darker is a branch, a wire or a pole before the sky
-SURE = 0.9  # of sky; where the network is surer, what is dark may be a cloud
-MOSTLY = 1 / 3  # share of a blob of sky; where more of it is matched as near, the blob is no sky
-WELL_MATCHED = 0.15  # share of a blob's interior with consistent textured matches from which it may be a painted sky
-FARTHEST = 20  # percentile of the ground's disparity; a real sky is not nearer than this plus AMONG
-AMONG = 0.03  # share of the ground's disparity range that is added to FARTHEST; 0.5 px at least
-ONE_SURFACE = 0.1  # share of that range within which the middle half of a poster's disparities lies; a sky's scatter
+MIN_SKY_SHARE = 5e-4  # share of the picture; smaller components are windows and lamps
+SKY_RIM = 0.02  # share of the longer side; matches this near the border of the sky may belong to what is beside it
+
+# A match contradicts the sky where it is nearer than most of the ground.
+NEAR = 60  # percentile of the ground's disparity; what is nearer is a ceiling, a wall or a tree
+MAX_NEAR_SHARE = 1 / 3  # share of a component; where more of it is contradicted, all of it is dropped
+
+# A painted sky, as on a poster, is well matched, one surface, and not among the farthest.
+WELL_MATCHED = 0.15  # share of a component's interior with valid textured matches
+FARTHEST, FARTHEST_MARGIN = 20, 0.03  # percentile of the ground's disparity, plus share of its range (at least 0.5 px)
+ONE_SURFACE = 0.1  # share of the ground's range that the middle half of a poster's disparities spans; a sky's is wider
+
+# Comparison with the colour of the sky around, CIELAB in OpenCV's 8 bits.
+WINDOW = 0.15  # share of the longer side, side of the window
+MIN_WINDOW_SKY = 0.02  # share of the window that must be sky
+DEVIATION = (5.0, 20.0)  # bounds of the sky's standard deviation: of a clear sky (noise, JPEG) and of a cloudy one
+SKY_COLOURED = 2.0  # standard deviations from the mean colour of the sky
+DARK = 60.0  # CIELAB distance from that mean; what is darker and farther is a branch, a wire or a pole
+CERTAIN_SKY = 0.9  # probability of sky from which what is dark is a cloud
 
 
-def sky_area(left: Picture, raw: FloatMap, valid: BoolMap, regions: Regions) -> BoolMap:
-    """HxW bool: sky by the photograph, dropped where it is tiny or the two views contradict it.
+def sky_area(left: Picture, raw_disparity: FloatMap, valid: BoolMap, regions: Regions) -> BoolMap:
+    """HxW bool: the segmented sky without what the two views contradict.
 
-    What is nearer than most of the scene is a ceiling, a wall or a tree; a blob that is so for more than a third is no
-    sky at all. Nor is one, like the sky on a poster, that is well matched as one surface, not among the farthest. Only
-    texture well inside the blob may say so: flow in blank sky is borrowed from the branches and roofs around it. Of
-    less than a third, what has the colour of the sky around stays sky: it is seen between branches. These, starkly
-    darker than the sky, speak for themselves alone, not against the blob; and they are none, matched or not.
+    left: HxWx3 uint8 RGB. raw_disparity: HxW float32 px, of the fused match. valid: HxW bool, matches that can
+    contradict. regions: probabilities of sky and far field; sky is segmented where its probability is above PRESENT.
+
+    1. Only textured matches inside the sky, SKY_RIM away from its border, count: the flow of plain sky is borrowed from
+       the branches and roofs around it.
+    2. A component is dropped where it is small, where more than MAX_NEAR_SHARE of it is contradicted, or where it is a
+       painted sky.
+    3. Of the other components the contradicted pixels are dropped, but not those of the colour of the sky around: they
+       are sky between branches.
+    4. What is much darker than the sky around is a branch, a wire or a pole, and is dropped, matched or not. Its
+       matches contradict its surroundings (3.), not the component (2.).
+
+    Without valid ground there is no sky: a picture that is sky from border to border is for the filters to judge.
     """
     sky: BoolMap = regions.sky > PRESENT
     ground = valid & ~sky
     if not sky.any():
         return sky
     if not ground.any():
-        return np.zeros_like(sky)  # sky from border to border is a blank picture, which the filters are to judge
-    least, farthest, middle, most = np.percentile(raw[ground], (1, FARTHEST, 60, 99))
-    among = farthest + max(0.5, AMONG * (most - least))
+        return np.zeros_like(sky)
+    least, farthest, near, most = np.percentile(raw_disparity[ground], (1, FARTHEST, NEAR, 99))
+    ground_range = most - least
+    sky_limit = farthest + max(0.5, FARTHEST_MARGIN * ground_range)
     rim = max(3, round(SKY_RIM * max(sky.shape)))
-    inner = ~_grown(~sky, rim)
-    matched = inner & valid & textured(left)
-    nearer = _grown(matched & (raw > middle), rim)
-    alike, stark = beside_sky(left, sky & ~nearer)
-    own = matched & ~_grown(stark, TEXTURED_PX + 2)  # its edge is a blend of both
-    against = _grown(own & (raw > middle), rim)
-    remaining = sky.copy()
-    for window, inside in blobs(sky):
-        seen = raw[window][inside & own[window]]
-        painted = len(seen) > WELL_MATCHED * (inside & inner[window]).sum() and _one_surface(seen, among, most - least)
-        mostly = (inside & against[window]).sum() > MOSTLY * inside.sum()
-        none = inside.sum() < MIN_SKY_SHARE * raw.size or mostly or painted
-        remaining[window] &= ~(inside if none else inside & nearer[window] & ~alike[window])
-    return remaining & ~(stark & (regions.sky < SURE))
+    interior = ~_dilated(~sky, rim)
+    matched = interior & valid & textured(left)
+    contradicted = _dilated(matched & (raw_disparity > near), rim)
+    sky_coloured, dark = compare_with_sky(left, sky & ~contradicted)
+    matched_bright = matched & ~_dilated(dark, TEXTURED_PX + 2)  # the edge of a dark object blends both
+    contradicted_by_bright = _dilated(matched_bright & (raw_disparity > near), rim)
+    kept = sky.copy()
+    for window, component in connected_components(sky):
+        disparities = raw_disparity[window][component & matched_bright[window]]
+        well_matched = len(disparities) > WELL_MATCHED * (component & interior[window]).sum()
+        painted = well_matched and _is_one_near_surface(disparities, sky_limit, ground_range)
+        near_object = (component & contradicted_by_bright[window]).sum() > MAX_NEAR_SHARE * component.sum()
+        small = component.sum() < MIN_SKY_SHARE * sky.size
+        part = component & contradicted[window] & ~sky_coloured[window]
+        kept[window] &= ~(component if small or near_object or painted else part)
+    return kept & ~(dark & (regions.sky < CERTAIN_SKY))
 
 
-def beside_sky(left: Picture, sky: BoolMap) -> tuple[BoolMap, BoolMap]:
-    """HxW bool each: what has the colour of the `sky` around it, and what is starkly darker.
+def compare_with_sky(left: Picture, sky: BoolMap) -> tuple[BoolMap, BoolMap]:
+    """HxW bool each: pixels of the colour of the sky around them, and pixels much darker than that sky.
 
-    Alike is measured in standard deviations of that sky: more passes among clouds than in a clear one. Where there is
-    hardly any sky around, nothing is either.
+    left: HxWx3 uint8 RGB. sky: HxW bool, the sky to compare with. Colours are compared in standard deviations of the
+    sky in the window, so that more passes among clouds than in a clear sky. Both are False where the window has less
+    sky than MIN_WINDOW_SKY.
     """
-    side = max(3, round(AROUND * max(sky.shape)))
+    side = max(3, round(WINDOW * max(sky.shape)))
     lab = cv2.cvtColor(left, cv2.COLOR_RGB2LAB).astype(np.float32)
     share = cv2.blur(sky.astype(np.float32), (side, side))
-    known = np.maximum(share, MIN_AROUND)[..., None]
-    mean = cv2.blur(lab * sky[..., None], (side, side)) / known
-    variance = cv2.blur(lab**2 * sky[..., None], (side, side)) / known - mean**2
+    divisor = np.maximum(share, MIN_WINDOW_SKY)[..., None]
+    mean = cv2.blur(lab * sky[..., None], (side, side)) / divisor
+    variance = cv2.blur(lab**2 * sky[..., None], (side, side)) / divisor - mean**2
     squares = (lab - mean) ** 2
     deviations = (squares / np.clip(variance, *np.square(DEVIATION))).sum(-1)
-    there = share >= MIN_AROUND
+    comparable = share >= MIN_WINDOW_SKY
     darker = lab[..., 0] < mean[..., 0]
-    return there & (deviations <= ALIKE**2), there & darker & (squares.sum(-1) > STARK**2)
+    return comparable & (deviations <= SKY_COLOURED**2), comparable & darker & (squares.sum(-1) > DARK**2)
 
 
-def _grown(mask: BoolMap, side: int) -> BoolMap:
-    """What lies within a square of `side` px around a pixel of the mask."""
+def _dilated(mask: BoolMap, side: int) -> BoolMap:
+    """HxW bool: the mask dilated by a square of `side` px."""
     return np.asarray(cv2.dilate(mask.astype(np.uint8), np.ones((side, side), np.uint8)) > 0)
 
 
-def _one_surface(seen: FloatMap, among: float, span: float) -> bool:
-    """Whether disparities lie together, and nearer than `among`. span: the range of the ground's."""
-    low, middle, high = np.percentile(seen, (25, 50, 75))
-    return bool(middle > among and high - low <= ONE_SURFACE * span)
+def _is_one_near_surface(disparities: FloatMap, sky_limit: float, ground_range: float) -> bool:
+    """Whether the median of disparities, px, is above `sky_limit` and their middle half within ONE_SURFACE."""
+    low, middle, high = np.percentile(disparities, (25, 50, 75))
+    return bool(middle > sky_limit and high - low <= ONE_SURFACE * ground_range)
 
 
-def blobs(mask: BoolMap) -> Iterator[tuple[tuple[slice, slice], BoolMap]]:
-    """Each connected part of a mask: the window around it, and where it is in that. Foliage has thousands."""
+def connected_components(mask: BoolMap) -> Iterator[tuple[tuple[slice, slice], BoolMap]]:
+    """The 8-connected components of a HxW bool mask: the window around each, and hxw bool, the component in its window.
+
+    The window keeps the cost of a component to its own size: foliage has thousands.
+    """
     count, numbers, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
-    for blob in range(1, count):
-        x, y, width, height = (int(value) for value in stats[blob, :4])
+    for number in range(1, count):
+        x, y, width, height = (int(value) for value in stats[number, :4])
         window = (slice(y, y + height), slice(x, x + width))
-        yield window, numbers[window] == blob
+        yield window, numbers[window] == number

@@ -10,14 +10,20 @@ from numpy.typing import NDArray
 
 from redweb_builder.types import Picture
 
-STEP_PX = 12  # distance between superpixel seeds
+STEP_PX = 12  # px between the seeds of superpixels
+
 Array = NDArray[np.float64]
 Labels = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
 class Superpixels:
-    """labels: HxW, 0..count-1. colour: count x 3 CIELAB. neighbours: pairs (i, j), i < j, that share a border."""
+    """The superpixels of a picture.
+
+    labels: HxW int32, the superpixel of each pixel, 0 to count - 1. colour: count x 3, mean CIELAB in OpenCV's 8 bits.
+    centre: count x 2, mean (x, y), px. area: count, px, at least 1. neighbours: i and j of all pairs i < j that share a
+    border.
+    """
 
     labels: Labels
     count: int
@@ -28,14 +34,17 @@ class Superpixels:
 
 
 def segment_superpixels(left: Picture) -> Superpixels:
-    """Compact superpixels: OpenCV's watershed from a grid of seeds STEP_PX apart on the smoothed photograph."""
+    """Superpixels by watershed from a grid of seeds STEP_PX apart on the smoothed picture (OpenCV).
+
+    left: HxWx3 uint8 RGB. Seeded watershed: Meyer, "Color image segmentation", 1992.
+    """
     height, width = left.shape[:2]
     rows, columns = (np.arange(STEP_PX // 2, side, STEP_PX) for side in (height, width))
     count = len(rows) * len(columns)
     markers = np.zeros((height, width), np.int32)
     markers[np.ix_(rows, columns)] = np.arange(1, count + 1).reshape(len(rows), len(columns))
     cv2.watershed(cv2.GaussianBlur(left, (0, 0), 1.0), markers)
-    labels = _without_lines(markers) - 1
+    labels = _fill_watershed_lines(markers) - 1
     area = np.maximum(np.bincount(labels.ravel(), minlength=count), 1).astype(np.float64)
     lab = cv2.cvtColor(left, cv2.COLOR_RGB2LAB)
     y, x = np.indices(labels.shape, np.float32)
@@ -43,8 +52,8 @@ def segment_superpixels(left: Picture) -> Superpixels:
     return Superpixels(labels, count, np.stack(means[:3], 1), np.stack(means[3:], 1), area, _neighbours(labels, count))
 
 
-def _without_lines(markers: Labels) -> Labels:
-    """Give the pixels on watershed lines (-1) to a superpixel beside them."""
+def _fill_watershed_lines(markers: Labels) -> Labels:
+    """The markers, 1 to count, with the pixels of watershed lines (-1) given to a superpixel beside them."""
     labels = np.maximum(markers, 0)
     for _ in range(3):
         grown = cv2.dilate(labels.astype(np.float32), np.ones((3, 3), np.uint8)).astype(np.int32)
@@ -53,6 +62,7 @@ def _without_lines(markers: Labels) -> Labels:
 
 
 def _neighbours(labels: Labels, count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """i and j of all pairs i < j of labels that meet along a row or a column."""
     first = np.concatenate([labels[:, :-1].ravel(), labels[:-1].ravel()]).astype(np.int64)
     second = np.concatenate([labels[:, 1:].ravel(), labels[1:].ravel()]).astype(np.int64)
     low, high = np.minimum(first, second), np.maximum(first, second)

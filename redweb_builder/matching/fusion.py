@@ -32,7 +32,7 @@ class Match:
     disagreement: FloatMap
 
     @property
-    def confirmed(self) -> BoolMap:
+    def consistent(self) -> BoolMap:
         """HxW bool: consistent to within MATCHED_PX."""
         return np.asarray(self.error <= MATCHED_PX)
 

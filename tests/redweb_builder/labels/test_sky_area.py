@@ -1,4 +1,4 @@
-"""Sky by the photograph against what the two views say of it."""
+"""The segmented sky against matches of the two views."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def scene(sky_disparity: float, texture: float) -> tuple[Picture, FloatMap, Bool
         (30.0, 1.0, 0.0),  # a ceiling
     ],
 )
-def test_texture_that_is_matched_tells_a_painted_sky(sky_disparity: float, texture: float, kept: float) -> None:
+def test_a_painted_sky_is_matched_and_textured(sky_disparity: float, texture: float, kept: float) -> None:
     sky = sky_area(*scene(sky_disparity, texture))
     assert sky[:50].mean() == kept
     assert not sky[50:].any()

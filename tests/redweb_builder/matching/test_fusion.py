@@ -1,4 +1,4 @@
-"""Row matching finds known disparities, the better of two matches is taken, and doubt tells right from wrong."""
+"""Semi-global matching gives known disparities, the more consistent match is taken, predicted errors order pixels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from redweb_builder.labels.confidence import LEAST_PX, TYPICAL, confidence_of, edge_factor, predict_error_px
+from redweb_builder.labels.confidence import CALIBRATION, LEAST_PX, confidence_of, edge_factor, predict_error_px
 from redweb_builder.labels.planes import RightView, right_view
 from redweb_builder.labels.refine import refine, surface_and_error
 from redweb_builder.matching.consistency import MATCHED_PX, disparity_of, forward_backward_error
@@ -50,9 +50,9 @@ def test_rows_give_the_known_disparity_of_both_signs(rendered: Render, convergen
     pair = pair_of(scene)
     flow = Dis()([pair])[0]
     rows = sgm_flow(pair, flow, forward_backward_error(flow) <= 2)
-    confirmed = forward_backward_error(rows) <= MATCHED_PX
-    assert confirmed[~scene.occluded].mean() > 0.85
-    error = np.abs(disparity_of(rows) - scene.disparity)[confirmed]
+    consistent = forward_backward_error(rows) <= MATCHED_PX
+    assert consistent[~scene.occluded].mean() > 0.85
+    error = np.abs(disparity_of(rows) - scene.disparity)[consistent]
     assert np.median(error) < 0.2
     assert (error > 2).mean() < 0.08
     assert np.all(rows.forward[..., 1] == 0)
@@ -65,14 +65,14 @@ def test_views_that_lie_far_beside_each_other_are_matched(rendered: Render, shar
     """As of cameras turned inwards or outwards."""
     width = rendered(3).left.shape[1]
     scene = rendered(3, convergence=share * width)
-    found = estimate_global_shift(*(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY) for view in (scene.left, scene.right)))
-    assert found is not None
-    assert abs(found[0] + np.median(scene.disparity)) < 0.05 * width
-    assert abs(found[1]) < 0.02 * width
+    shift = estimate_global_shift(*(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY) for view in (scene.left, scene.right)))
+    assert shift is not None
+    assert abs(shift[0] + np.median(scene.disparity)) < 0.05 * width
+    assert abs(shift[1]) < 0.02 * width
     for flow in (Dis()([pair_of(scene)])[0], preview_flow(scene.left, scene.right).flow):
-        confirmed = forward_backward_error(flow) < 1
-        assert confirmed[~scene.occluded & ~scene.sky].mean() > 0.8
-        error = np.abs(disparity_of(flow) - scene.disparity)[confirmed & ~scene.occluded & ~scene.sky]
+        consistent = forward_backward_error(flow) < 1
+        assert consistent[~scene.occluded & ~scene.sky].mean() > 0.8
+        error = np.abs(disparity_of(flow) - scene.disparity)[consistent & ~scene.occluded & ~scene.sky]
         assert np.median(error) < 0.3
 
 
@@ -92,29 +92,29 @@ def test_without_any_valid_flow_no_row_is_matched(rendered: Render) -> None:
     assert not np.isfinite(forward_backward_error(rows)).any()
 
 
-def test_the_plainly_closer_round_trip_wins() -> None:
-    seen = np.ones((6, 40), bool)
+def test_the_clearly_more_consistent_match_is_taken() -> None:
+    valid = np.ones((6, 40), bool)
     off = along(-4)
-    off.backward[..., 0] = 5  # leads back 1 px beside
-    match = fuse_matches(off, along(-6), seen, seen)
+    off.backward[..., 0] = 5  # a forward-backward error of 1 px
+    match = fuse_matches(off, along(-6), valid, valid)
     inside = np.s_[:, 6:]
     assert np.all(match.disparity[inside] == 6)
     assert np.allclose(match.error[inside], 0)
     assert np.allclose(match.disagreement, 2)
     slightly = along(-4)
     slightly.backward[..., 0] = 4.2
-    assert np.all(fuse_matches(slightly, along(-6), seen, seen).disparity == 4)  # as good: the flow stays
-    assert np.all(fuse_matches(off, along(-NOWHERE), seen, seen).disparity == 4)  # nothing better: the flow
-    assert not fuse_matches(off, along(-NOWHERE), seen, seen).confirmed.any()
-    assert np.all(fuse_matches(off, along(-6), seen, np.zeros_like(seen)).disparity == 4)  # blank: rows have no say
+    assert np.all(fuse_matches(slightly, along(-6), valid, valid).disparity == 4)  # as good: the flow stays
+    assert np.all(fuse_matches(off, along(-NOWHERE), valid, valid).disparity == 4)  # nothing better: the flow
+    assert not fuse_matches(off, along(-NOWHERE), valid, valid).consistent.any()
+    assert np.all(fuse_matches(off, along(-6), valid, np.zeros_like(valid)).disparity == 4)  # no texture: the flow
 
 
-def test_what_alignment_left_blank_confirms_nothing() -> None:
-    seen = np.ones((6, 40), bool)
-    seen[:, :20] = False
-    match = fuse_matches(along(-4), along(-4), seen, seen)
-    assert not match.confirmed[:, :24].any()
-    assert match.confirmed[:, 24:].all()
+def test_a_match_beyond_the_aligned_picture_is_not_consistent() -> None:
+    valid = np.ones((6, 40), bool)
+    valid[:, :20] = False
+    match = fuse_matches(along(-4), along(-4), valid, valid)
+    assert not match.consistent[:, :24].any()
+    assert match.consistent[:, 24:].all()
 
 
 def flat(error: float, disagreement: float, side: int = 20) -> Match:
@@ -124,33 +124,35 @@ def flat(error: float, disagreement: float, side: int = 20) -> Match:
 
 BLANK = np.full((20, 768, 3), 128, np.uint8)
 ALL = np.ones((40, 768), bool)
-SURE = TYPICAL * LEAST_PX
+SURE = CALIBRATION * LEAST_PX
 
 
-def test_doubt_is_the_geometric_mean_of_the_witnesses() -> None:
+def test_predicted_error_is_the_calibrated_geometric_mean_of_the_cues() -> None:
     surface = np.full((20, 768), 7.0, np.float32)
     assert np.allclose(predict_error_px(BLANK, flat(0, 0), surface, ALL[:20]), SURE, atol=1e-6)
     three = 0.8 * 2.0 * 1.0
-    found = predict_error_px(BLANK, flat(0.75, 0.95), surface + 1.95, ALL[:20])
-    assert np.allclose(found, TYPICAL * three ** (1 / 3), atol=1e-5)
+    predicted = predict_error_px(BLANK, flat(0.75, 0.95), surface + 1.95, ALL[:20])
+    assert np.allclose(predicted, CALIBRATION * three ** (1 / 3), atol=1e-5)
     unknown: FloatMap = np.full_like(surface, np.nan)
-    assert np.allclose(predict_error_px(BLANK, flat(np.inf, NOWHERE), unknown, ALL[:20]), TYPICAL * 10.05, atol=1e-3)
+    assert np.allclose(
+        predict_error_px(BLANK, flat(np.inf, NOWHERE), unknown, ALL[:20]), CALIBRATION * 10.05, atol=1e-3
+    )
     half = Match(*(part[:, :384] for part in (surface, surface * 0, surface * 0)))
     assert np.allclose(
         predict_error_px(BLANK[:, :384], half, surface[:, :384], ALL[:20, :384]), SURE * 2**0.6, atol=1e-6
     )
 
 
-def test_a_bad_round_trip_is_held_against_its_neighbours() -> None:
+def test_a_consistency_error_raises_the_predicted_error_of_its_neighbours() -> None:
     surface = np.full((20, 768), 7.0, np.float32)
     match = flat(0, 0)
     match.error[10, 100] = 4.9
-    doubt = predict_error_px(BLANK, match, surface, ALL[:20])
-    assert doubt[10, 100] > doubt[10, 103] > doubt[10, 104]
-    assert np.isclose(doubt[10, 104], SURE)
+    error_px = predict_error_px(BLANK, match, surface, ALL[:20])
+    assert error_px[10, 100] > error_px[10, 103] > error_px[10, 104]
+    assert np.isclose(error_px[10, 104], SURE)
 
 
-def test_doubt_grows_near_edges_of_the_surface() -> None:
+def test_predicted_error_grows_near_edges_of_the_surface() -> None:
     surface = np.full((40, 768), 7.0, np.float32)
     surface[:, 384:] = 12.5
     blank = np.full((40, 768, 3), 128, np.uint8)
@@ -161,7 +163,7 @@ def test_doubt_grows_near_edges_of_the_surface() -> None:
     assert np.allclose(edge_factor(blank, surface, ALL)[:, 90:310], 1)
 
 
-def test_doubt_grows_near_edges_of_the_photograph() -> None:
+def test_predicted_error_grows_near_edges_of_the_photograph() -> None:
     surface = np.full((40, 768), 7.0, np.float32)
     left = np.full((40, 768, 3), 100, np.uint8)
     left[:, 384:] = 180
@@ -184,9 +186,9 @@ def test_doubt_grows_near_edges_of_the_photograph() -> None:
     assert edge_factor(texture, surface, sky)[:, 620:].max() < 1.2 < edge_factor(texture, surface, ALL)[:, 620:].max()
 
 
-def test_confidence_falls_with_doubt() -> None:
-    doubt = np.array([0, 1, 4, 1e6], np.float32)
-    assert confidence_of(doubt).tolist() == [255, 128, 51, 0]
+def test_confidence_falls_with_the_predicted_error() -> None:
+    error_px = np.array([0, 1, 4, 1e6], np.float32)
+    assert confidence_of(error_px).tolist() == [255, 128, 51, 0]
 
 
 @pytest.mark.parametrize(("seed", "kind"), [(0, "outdoor"), (3, "indoor")])
@@ -217,8 +219,8 @@ def test_what_one_eye_sees_alone_is_filled_and_not_measured(rendered: Render) ->
     assert measured[~scene.occluded].mean() > 0.8
 
 
-def test_what_is_in_doubt_shapes_no_surface() -> None:
-    """A halo that both views confirm, but flow and rows do not agree on, stays out of the hidden strip beside it."""
+def test_pixels_of_high_predicted_error_support_no_plane() -> None:
+    """A halo that is consistent, but on which flow and rows disagree, stays out of the hidden strip beside it."""
     columns = np.arange(144)
     picture = np.where(columns < 48, 60, 140).astype(np.uint8)[None, :, None]
     left = np.broadcast_to(picture, (96, 144, 3)).copy()
@@ -230,6 +232,6 @@ def test_what_is_in_doubt_shapes_no_surface() -> None:
     ]
     match = Match(*(np.broadcast_to(row.astype(np.float32), (96, 144)).copy() for row in rows))
     nothing = RightView(np.zeros((96, 144), np.float32), np.zeros((96, 144), bool))
-    surface, _ = surface_and_error(left, match, match.confirmed, np.ones((96, 144), bool), nothing)
+    surface, _ = surface_and_error(left, match, match.consistent, np.ones((96, 144), bool), nothing)
     assert np.abs(surface[:, hidden] - 5).max() < 0.5
     assert np.abs(surface[:, columns < 36] - 15).max() < 0.5
