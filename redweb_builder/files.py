@@ -107,6 +107,14 @@ def move(file: Path, to: Path) -> None:
     file.replace(to)
 
 
+def flush_to_disk(folder: Path) -> None:
+    """Flush the files below a folder to the disk, so that a power cut cannot empty them. Raises OSError."""
+    for file in folder.rglob("*"):
+        if file.is_file():
+            with file.open("rb+") as opened:  # Windows flushes only what may be written
+                os.fsync(opened.fileno())
+
+
 def read_regular(path: Path, most: int | None = None) -> bytes:
     """The content of a regular file. most: the largest size in bytes that is read.
 

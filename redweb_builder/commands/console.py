@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 GOES_ON = "The same command goes on from here."
 NOTHING_KEPT = 3
+SHOWN_DAMAGED = 20  # files named; the others are counted
 BUG = 70  # EX_SOFTWARE of sysexits.h
 
 
@@ -234,7 +235,7 @@ def refilter(dataset: Path, settings: Sequence[str], dry_run: bool) -> None:
 
 
 def export(dataset: Path, form: str, out: Path, keys: Sequence[str]) -> None:
-    """Write a data set in another form, with a progress bar."""
+    """Write a data set in another form, with a progress bar. Exit status 1 where samples had to be left out."""
     from redweb_builder.export.dataset import export_dataset
 
     with StatusLine() as status:
@@ -244,3 +245,12 @@ def export(dataset: Path, form: str, out: Path, keys: Sequence[str]) -> None:
 
         done = export_dataset(dataset, form, out, keys, watch)
     echo(f"{done.samples} samples in {done.out}")
+    exit_if_damaged(done.damaged, "samples were left out")
+
+
+def exit_if_damaged(damaged: Sequence[str], what: str) -> None:
+    """Name the files that could not be read, and exit with status 1 where there are any."""
+    for sentence in damaged[:SHOWN_DAMAGED]:
+        echo(sentence, err=True)
+    if damaged:
+        raise click.ClickException(f"{len(damaged)} {what}: their files are damaged or missing")

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 
+from filelock import Timeout
+
 from redweb_builder.dataset.reader import Dataset
-from redweb_builder.errors import StoreError
+from redweb_builder.errors import StoreError, UserError
 from redweb_builder.export.huggingface import write_huggingface
 from redweb_builder.export.points import write_points
 from redweb_builder.export.redweb_v1 import write_redweb_v1
 from redweb_builder.export.webdataset import write_webdataset
-from redweb_builder.files import move
+from redweb_builder.files import flush_to_disk, lock, move
 
 # format -> (write(dataset, keys, folder), which passes each key on as it is done)
 WRITERS: dict[str, Callable[[Dataset, Sequence[str], Path], Iterable[str]]] = {
@@ -25,12 +30,17 @@ WRITERS: dict[str, Callable[[Dataset, Sequence[str], Path], Iterable[str]]] = {
 }
 
 
+PART = ".part-"  # an export is written beside its new folder, under that folder's name, this and random letters
+LOCK = "lock"
+
+
 @dataclass(frozen=True)
 class Exported:
-    """What was written, and where."""
+    """What was written, and where. damaged: a sentence for each sample that was left out, its file named."""
 
     out: Path
     samples: int
+    damaged: list[str]
 
 
 def export_dataset(
@@ -42,8 +52,10 @@ def export_dataset(
 ) -> Exported:
     """Write the kept samples of a data set, decisions honoured, to a new folder.
 
-    form: one of WRITERS. keys: only these of the kept. watch: called with (done, total).
-    An interrupted export leaves nothing at `out`. Raises StoreError where the data set or the folder cannot be used.
+    form: one of WRITERS. out: the new folder; an empty one is replaced. keys: only these of the kept. watch: called
+    with (done, total). A sample whose files are damaged is left out. An interrupted export leaves nothing at `out`;
+    what a killed one left beside it is removed by the next. Raises StoreError where the data set or the folder cannot
+    be used.
     """
     dataset = Dataset(folder)
     if missing := [key for key in keys if key not in dataset.keys]:
@@ -51,16 +63,46 @@ def export_dataset(
     chosen = list(dict.fromkeys(keys)) or dataset.keys
     if not chosen:
         raise StoreError(f"{folder} keeps no sample: there is nothing to export")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
         raise StoreError(f"{out} exists and is not an empty folder: choose another --out")
+    sound, damaged = _check_files(dataset, chosen)
+    if not sound:
+        raise StoreError(f"{damaged[0]}; no sample of {folder} can be exported")
     target = out.absolute()  # "." has no name
     target.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=target.parent, prefix=f"{target.name}.part-") as beside:
+    _remove_what_was_killed(target)
+    with TemporaryDirectory(dir=target.parent, prefix=f"{target.name}{PART}") as beside, lock(Path(beside) / LOCK):
         part = Path(beside) / target.name
         part.mkdir()
-        for done, _ in enumerate(WRITERS[form](dataset, chosen, part), 1):
-            watch(done, len(chosen))
+        for done, _ in enumerate(WRITERS[form](dataset, sound, part), 1):
+            watch(done, len(sound))
+        flush_to_disk(part)
         with suppress(FileNotFoundError):
             target.rmdir()
         move(part, target)
-    return Exported(out, len(chosen))
+    return Exported(out, len(sound), damaged)
+
+
+def _check_files(dataset: Dataset, keys: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The keys whose files can be read, and a sentence about each other one."""
+
+    def fault(key: str) -> str | None:
+        try:
+            dataset[key]
+        except (UserError, OSError) as error:
+            return f"{key}: {error}"
+        return None
+
+    with ThreadPoolExecutor() as threads:
+        faults = dict(zip(keys, threads.map(fault, keys), strict=True))
+    return [key for key in keys if faults[key] is None], [text for text in faults.values() if text is not None]
+
+
+def _remove_what_was_killed(target: Path) -> None:
+    """Remove the folders of earlier exports to `target` whose processes have ended before they were complete."""
+    for beside in target.parent.glob(f"{escape(target.name)}{PART}*"):
+        with suppress(OSError, Timeout):  # somebody else's, or in use: it stays
+            entries = set() if beside.is_symlink() else {entry.name for entry in beside.iterdir()}
+            if LOCK in entries and entries <= {LOCK, target.name}:
+                with lock(beside / LOCK).acquire(timeout=0):
+                    rmtree(beside)

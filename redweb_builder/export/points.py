@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redweb_builder.dataset.reader import Dataset
+from redweb_builder.export.names import file_names
 from redweb_builder.files import create
 from redweb_builder.types import FloatMap, Mask, Picture
 
@@ -56,8 +57,8 @@ def ply(points: NDArray[np.void]) -> bytes:
 
 def write_points(dataset: Dataset, keys: Sequence[str], folder: Path) -> Iterator[str]:
     """Write <key>.ply for each key below `folder`, passing the key on as it is done."""
-    for key in keys:
+    for key, name in file_names(keys).items():
         sample = dataset[key]
-        with create(folder / f"{key}.ply") as file:
+        with create(folder / f"{name}.ply") as file:
             file.write(ply(points_of(sample.image, sample.disparity, sample.mask)))
         yield key

@@ -16,6 +16,7 @@ from PIL import Image
 from redweb_builder.dataset.codec import FARTHEST, SKY_VALUE
 from redweb_builder.dataset.paths import read_stored, sample_root
 from redweb_builder.dataset.reader import Dataset
+from redweb_builder.export.names import file_names
 from redweb_builder.files import create
 from redweb_builder.inputs.picture import read_values
 
@@ -25,17 +26,17 @@ JPEG_QUALITY = 95
 
 def write_redweb_v1(dataset: Dataset, keys: Sequence[str], folder: Path) -> Iterator[str]:
     """Write Imgs/ and RDs/ below `folder`, passing each key on as it is done. JPEGs are copied as they are."""
-    for name in ("Imgs", "RDs"):
-        (folder / name).mkdir()
-    for key in keys:
+    for kind in ("Imgs", "RDs"):
+        (folder / kind).mkdir()
+    for key, name in file_names(keys).items():
         image = dataset.image_path(key)
-        with create(folder / "Imgs" / f"{key}.jpg") as file:
+        with create(folder / "Imgs" / f"{name}.jpg") as file:
             if image.suffix == ".jpg":
                 file.write(image.read_bytes())
             else:
                 Image.fromarray(read_stored(image)).save(file, "JPEG", quality=JPEG_QUALITY, subsampling=0)
         values = read_values(sample_root(dataset.folder, key) / "RDs" / f"{key}.png").astype(np.uint16)
-        with create(folder / "RDs" / f"{key}.png") as file:
+        with create(folder / "RDs" / f"{name}.png") as file:
             Image.fromarray(to_8_bit(values)).save(file, "PNG")
         yield key
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from redweb_builder.dataset.reader import Dataset
+from redweb_builder.export.names import file_names
 from redweb_builder.export.stored import maps_of
 from redweb_builder.files import create
 
@@ -21,21 +22,21 @@ SHARD = 500  # samples, some 500 MB at 768 px
 
 def write_webdataset(dataset: Dataset, keys: Sequence[str], folder: Path) -> Iterator[str]:
     """Write data-000000.tar and on below `folder`, passing each key on as it is done."""
+    names = file_names(keys, dots=False)  # a sample's name ends at its first dot
     for number, start in enumerate(range(0, len(keys), SHARD)):
         shard = folder / f"data-{number:06}.tar"
         with create(shard) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
             for key in keys[start : start + SHARD]:
-                for name, content in _members(dataset, key):
+                for name, content in _members(dataset, key, names[key]):
                     entry = tarfile.TarInfo(name)
                     entry.size = len(content)
                     tar.addfile(entry, io.BytesIO(content))
                 yield key
 
 
-def _members(dataset: Dataset, key: str) -> list[tuple[str, bytes]]:
-    """File name, content. A sample's name ends at its first dot, so that a dot in the key becomes an underscore."""
+def _members(dataset: Dataset, key: str, name: str) -> list[tuple[str, bytes]]:
+    """(file name, content) of the files of a sample, all named alike up to the first dot."""
     image = dataset.image_path(key)
-    name = key.replace(".", "_")
     row = json.dumps(dataset.record(key), ensure_ascii=False)
     files = [(f"image{image.suffix}", image.read_bytes()), ("json", row.encode())]
     files += [(f"{what}.png", content) for what, content in maps_of(dataset, key).items()]

@@ -10,7 +10,7 @@ from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
-from redweb_builder.files import write_atomic
+from redweb_builder.files import is_temporary, read_regular, write_atomic
 
 FOLDER = ".review"
 MAX_FILES = 2000  # some 200 MB of pictures of 768 px
@@ -45,7 +45,7 @@ class Cache:
         try:
             if not _is_ours(file.name, file.lstat()):
                 return make()
-            content = file.read_bytes()
+            content = read_regular(file, MAX_BYTES)
             os.utime(file)
         except OSError:
             content = make()
@@ -71,4 +71,5 @@ class Cache:
 
 def _is_ours(name: str, state: os.stat_result) -> bool:
     """Whether a file may be one of the cache: a regular file of a bounded size under a name of its form."""
-    return bool(NAME.fullmatch(name)) and stat.S_ISREG(state.st_mode) and state.st_size <= MAX_BYTES
+    is_named = NAME.fullmatch(name) is not None or is_temporary(name)
+    return is_named and stat.S_ISREG(state.st_mode) and state.st_size <= MAX_BYTES

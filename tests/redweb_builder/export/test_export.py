@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import re
 import shutil
+import signal
 import tarfile
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,8 +28,10 @@ from redweb_builder.dataset.reader import Dataset
 from redweb_builder.errors import StoreError
 from redweb_builder.export import huggingface, webdataset
 from redweb_builder.export.dataset import WRITERS, export_dataset
+from redweb_builder.export.names import file_names
 from redweb_builder.export.points import FARTHEST, VIEW_DEGREES, points_of
 from redweb_builder.export.redweb_v1 import to_8_bit
+from redweb_builder.files import lock
 from redweb_builder.types import Mask
 
 Snapshot = Callable[[Path], dict[str, bytes]]
@@ -232,6 +238,103 @@ def test_an_interrupted_export_leaves_nothing(decided: Path, tmp_path: Path) -> 
     with pytest.raises(KeyboardInterrupt):
         export_dataset(decided, "redweb-v1", tmp_path / "out", watch=interrupt)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_killed_export_leaves_nothing_that_the_next_does_not_remove(
+    decided: Path, tmp_path: Path, snapshot: Snapshot
+) -> None:
+    child = os.fork()
+    if child == 0:
+        export_dataset(decided, "ply", tmp_path / "out", watch=lambda done, _: os.kill(os.getpid(), signal.SIGKILL))
+    os.waitpid(child, 0)
+    assert not (tmp_path / "out").exists()
+    assert len(list(tmp_path.iterdir())) == 1
+    running = tmp_path / "out.part-running"
+    (running / "out").mkdir(parents=True)
+    with lock(running / "lock"):
+        export_dataset(decided, "ply", tmp_path / "out")
+        assert sorted(entry.name for entry in tmp_path.iterdir()) == ["out", "out.part-running"]
+    export_dataset(decided, "ply", tmp_path / "undisturbed")
+    assert snapshot(tmp_path / "out") == snapshot(tmp_path / "undisturbed")
+
+
+def test_a_linked_target_is_refused(decided: Path, tmp_path: Path) -> None:
+    (tmp_path / "documents").mkdir()
+    for name in ("documents", "nowhere"):
+        (tmp_path / "out").symlink_to(tmp_path / name)
+        with pytest.raises(StoreError, match="choose another --out"):
+            export_dataset(decided, "ply", tmp_path / "out")
+        (tmp_path / "out").unlink()
+    assert not list((tmp_path / "documents").iterdir())
+
+
+@pytest.mark.parametrize("form", sorted(WRITERS))
+def test_a_damaged_sample_is_left_out_and_named(form: str, decided: Path, dataset: Dataset, tmp_path: Path) -> None:
+    folder = shutil.copytree(decided, tmp_path / "set")
+    torn, empty, gone, *sound = dataset.keys
+    label = next(folder.rglob(f"RDs/{torn}.png"))
+    label.write_bytes(label.read_bytes()[:500])
+    next(folder.rglob(f"Imgs/{empty}.*")).write_bytes(b"")
+    next(folder.rglob(f"masks/{gone}.png")).unlink()
+    result = CliRunner().invoke(main, ["export", str(folder), "--format", form, "--out", str(tmp_path / "out")])
+    assert result.exit_code == 1
+    assert f"{len(sound)} samples in" in result.output
+    assert "3 samples were left out" in result.output
+    for key in (torn, empty, gone):
+        assert key in result.output
+    export_dataset(decided, form, tmp_path / "sound", sound)
+    names = [sorted(file.name for file in (tmp_path / out).rglob("*")) for out in ("out", "sound")]
+    assert names[0] == names[1]
+    result = CliRunner().invoke(
+        main, ["export", str(folder), "--format", form, "--out", str(tmp_path / "none"), "--keys", torn]
+    )
+    assert result.exit_code == 1
+    assert not (tmp_path / "none").exists()
+
+
+# --- names -------------------------------------------------------------------------------------------------------
+
+
+def test_names_are_keys_where_every_system_can_hold_them() -> None:
+    keys = ["meadow-0a1b2c3d", "ключ-0a1b2c3d", "v1.2_x-00000000", "console", "a" * 160]
+    assert file_names(keys) == {key: key for key in keys}
+
+
+def test_no_two_names_are_one_on_any_disk() -> None:
+    keys = ["a_b", "a.b", "A_B", "e\u0301", "\u00e9", "STRASSE", "straße"]
+    for dots in (True, False):
+        names = file_names(keys, dots)
+        assert list(names) == keys
+        folded = {unicodedata.normalize("NFC", name.casefold()) for name in names.values()}
+        assert len(folded) == len(keys)
+        assert names == file_names(keys, dots)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("con", "NUL", "aux.jpg", "COM1.tar-00000000", "lpt¹", "", ".", "..", "../up", "a/b", "a\\b", "c:x", "end."),
+        *(
+            "end ",
+            "tab\t",
+            "esc\x1b",
+            "line\nfeed",
+            "nul\0",
+            "what?",
+            "st*r",
+            "\u202egnp",
+            "\udcff",
+            "x" * 255,
+            "東" * 85,
+        ),
+    ],
+)
+def test_a_key_that_some_system_cannot_hold_gets_another_name(key: str) -> None:
+    name = file_names([key])[key]
+    assert name != key
+    assert re.fullmatch(r"[^<>:\"/\\|?*\x00-\x1f\u202e\udcff]+[^. ]", name)
+    assert name.split(".")[0].lower() not in ("con", "nul", "aux", "com1", "lpt¹")
+    assert len(f"{name}.confidence.png".encode()) <= 255
 
 
 def test_a_folder_named_like_a_part_is_not_ours_to_remove(decided: Path, dataset: Dataset, tmp_path: Path) -> None:
