@@ -10,9 +10,10 @@ from redweb_builder.errors import SettingsError
 
 
 def choose_device(choice: str) -> torch.device:
-    """ "auto" = CUDA where there is one, else CPU; "cpu" and "cuda" as they say.
+    """The device of a name in config.DEVICES.
 
-    Raises SettingsError where "cuda" is asked for and there is none.
+    choice: "auto" = CUDA where it is available, else CPU; "cpu"; "cuda". Raises SettingsError for "cuda" where it is
+    not available.
     """
     if choice == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -22,12 +23,12 @@ def choose_device(choice: str) -> torch.device:
 
 
 def autocast(device: torch.device) -> AbstractContextManager[object]:
-    """bf16 autocast on CUDA; plain float32 on CPU, where RAFT-small gains nothing."""
+    """Context of a network's call: bf16 autocast on CUDA, float32 on CPU, where RAFT-small gains nothing by it."""
     if device.type == "cuda":
         return torch.autocast("cuda", torch.bfloat16)
     return nullcontext()
 
 
 def memory_format(device: torch.device) -> torch.memory_format:
-    """channels_last on CUDA, where it is what convolutions want under autocast."""
+    """channels_last on CUDA, where convolutions under autocast are faster with it; contiguous on CPU."""
     return torch.channels_last if device.type == "cuda" else torch.contiguous_format

@@ -1,4 +1,4 @@
-"""What holds for the whole process: OpenCV's threads, and how freed memory is kept."""
+"""Settings of the whole process: OpenCV's threads, and what becomes of freed memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ import cv2
 
 @contextmanager
 def one_opencv_thread() -> Iterator[None]:
-    """Pairs run side by side; OpenCV's own threads would also make DIS depend on how many cores a machine has."""
+    """Keep OpenCV at one thread inside the context.
+
+    Pairs run side by side already. OpenCV's own threads would make DIS depend on the number of cores.
+    """
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:

@@ -1,4 +1,4 @@
-"""Where a build is: told stage by stage and pair by pair to whoever watches."""
+"""The progress of a build, stage by stage and pair by pair, reported to a watcher."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ DONE_BEFORE = {READING: 0.0, MATCHING: 0.2, LABELLING: 0.75}
 class Progress:
     """The state of a build. Several threads report to it; `watch` is called after every change, one call at a time.
 
-    stage: what the build is doing, in words. item: the file or pair that it is at. total: pairs to do. done: pairs
-    recorded, `resumed` of them by earlier runs. counts: recorded pairs by status ("kept", "rejected", "failed") and,
-    after they are compared, "duplicate". notes: sentences for people, in order.
+    stage: what the build does now, in words. item: the file or pair that it works on. total: number of pairs. done:
+    number of recorded pairs, `resumed` of them by earlier runs. counts: recorded pairs by status ("kept", "rejected",
+    "failed") and, after they are compared, "duplicate". notes: sentences for people, in order.
     """
 
     def __init__(self, watch: Callable[[Progress], None] = lambda progress: None) -> None:
-        """watch: called with this object whenever something has changed."""
+        """watch: called with this object after every change."""
         self.stage = ""
         self.item = ""
         self.total = self.done = self.resumed = 0
@@ -31,22 +31,22 @@ class Progress:
         self._watch = watch
         self._lock = RLock()
         self._started = time.monotonic()
-        self._begun: dict[str, float] = {}  # pairs in work -> the part of each that is done
+        self._begun: dict[str, float] = {}  # key of each pair in work -> part of it that is done, in [0, 1]
 
     def enter(self, stage: str) -> None:
-        """Begin a stage."""
+        """Begin a stage. stage: its name, in words."""
         with self._lock:
             self.stage, self.item = stage, ""
             self._watch(self)
 
     def at(self, item: object) -> None:
-        """Name the file that the stage is at."""
+        """Name the file or pair that the stage works on. item: shown by str()."""
         with self._lock:
             self.item = str(item)
             self._watch(self)
 
     def start(self, total: int, recorded: Counter[str]) -> None:
-        """Begin with the pairs, some of which earlier runs have recorded."""
+        """Begin the stage of pairs. total: their number. recorded: earlier runs recorded so many, by status."""
         with self._lock:
             self.total, self.counts = total, recorded
             self.done = self.resumed = recorded.total()
@@ -54,13 +54,13 @@ class Progress:
             self.enter(PAIRS)
 
     def step(self, key: str, step: str) -> None:
-        """A pair begins one of its steps."""
+        """A pair begins a step. key: of the pair. step: a key of DONE_BEFORE."""
         with self._lock:
             self._begun[key] = DONE_BEFORE[step]
             self.at(f"{step} {key}")
 
     def end(self, key: str, status: str) -> None:
-        """A pair is recorded."""
+        """A pair is recorded. key: of the pair. status: as in `counts`."""
         with self._lock:
             self._begun.pop(key, None)
             self.counts[status] += 1
@@ -69,7 +69,7 @@ class Progress:
 
     @property
     def position(self) -> float:
-        """Pairs done, those in work counted by the part of them that is done."""
+        """Number of pairs done; those in work count by their part that is done."""
         return min(self.done + sum(self._begun.values()), float(self.total))
 
     @property
@@ -79,5 +79,5 @@ class Progress:
 
     @property
     def seconds_left(self) -> float | None:
-        """At this rate; None while there is none to go by."""
+        """Seconds to the end of the pairs at this rate; None while the rate is 0."""
         return (self.total - self.position) / self.rate if self.rate > 0 else None

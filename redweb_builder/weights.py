@@ -1,4 +1,4 @@
-"""Where pretrained weights come from: a path given, the hub's cache, the hub. Nothing is fetched at import."""
+"""Pretrained weights: from a given path, the hub's cache or the hub. Nothing is fetched at import."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 from redweb_builder.errors import WeightsUnavailable
 from redweb_builder.files import replacing
 
-HUB_TIMEOUT_S = 10
+HUB_TIMEOUT_S = 10  # seconds without an answer
 
 
 @dataclass(frozen=True)
 class Weights:
-    """A weight file that was found. origin: "path", "cache" or "hub". sha256: of the file's bytes."""
+    """A weight file. origin: "path", "cache", "hub" or "package". sha256: hexadecimal, of the file's bytes."""
 
     path: Path
     origin: str
@@ -33,10 +33,10 @@ def sha256_of(path: Path) -> str:
 
 
 def find_weights(path: Path | None, url: str) -> Weights:
-    """The file at `path`, else `url`'s file in torch.hub's cache, else downloaded into that cache.
+    """The weight file at `path`, else that of `url` in torch.hub's cache, else downloaded into that cache.
 
-    The hub's names end in the first digits of their SHA-256 ("raft_small_C_T_V1-ad48884c.pth"), which a
-    download is checked against. Raises WeightsUnavailable.
+    path: a given file, or None. url: of the published file; its name ends in the first digits of its SHA-256
+    ("raft_small_C_T_V1-ad48884c.pth"), against which a download is checked. Raises WeightsUnavailable.
     """
     if path is not None:
         if not path.is_file():

@@ -10,6 +10,7 @@ from typing import Any
 
 from redweb_builder.config import DEVICES
 from redweb_builder.errors import SettingsError
+from redweb_builder.segmentation.encoder_input import STRIDE
 
 LOSS_NAMES = ("ranking", "improved-ranking", "structure-guided", "ssi", "ssi-trimmed", "l2")
 MODELS = ("rednet", "eigen")
@@ -19,7 +20,6 @@ PARTS = ("auto", "all", "train", "val", "test")  # of a data set, see data/split
 NETWORK_FORMATS = ("onnx", "torchscript", "safetensors")  # that a checkpoint is exported to
 REGION_KINDS = ("camvid", "masks", "stereo", "photographs", "no-sky")  # pictures for the segmenter
 FOLDS = 3  # parts of the segmenter's pictures, each of which may be kept back to validate on
-STRIDE = 32  # of the encoders; sizes are multiples of it, so that every x2 is exact
 FREE_TO_CHANGE = ("device", "workers", "precision")  # where a run goes on, not what it is
 
 

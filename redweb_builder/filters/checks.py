@@ -13,7 +13,11 @@ from redweb_builder.types import Rejection
 
 @dataclass(frozen=True)
 class Check:
-    """One limit on one measurement. at_least: the measurement must reach the limit, else it must not exceed it."""
+    """A limit on a measurement.
+
+    reason: code of the rejection. measurement: its name. limit: in the unit of the measurement. at_least: True where
+    the measurement must reach the limit, False where it must not exceed it.
+    """
 
     reason: str
     measurement: str
@@ -21,25 +25,28 @@ class Check:
     at_least: bool
 
     def slack(self, value: float) -> float:
-        """Distance to the limit relative to the larger of both: negative = fails.
+        """Distance of a value to the limit, relative to the larger of both; negative = the check fails.
 
-        So that half of what is needed and twice what is allowed are as far off, and checks can be compared.
+        Half of a lower limit and twice an upper one are equally far off, so checks can be compared.
         """
         distance = value - self.limit if self.at_least else self.limit - value
         return distance / max(abs(self.limit), abs(value), 1e-9)
 
 
 def checks(thresholds: Thresholds) -> list[Check]:
-    """The checks that are on, causes before their consequences: the first that fails names the reason."""
+    """The checks whose limit in `thresholds` is not None, in the order of CRITERIA: causes before consequences."""
     return [
-        Check(one.reason, one.measurement, limit, one.at_least)
-        for one in CRITERIA
-        if (limit := getattr(thresholds, one.threshold)) is not None
+        Check(criterion.reason, criterion.measurement, limit, criterion.at_least)
+        for criterion in CRITERIA
+        if (limit := getattr(thresholds, criterion.threshold)) is not None
     ]
 
 
 def judge(measurements: Mapping[str, float], thresholds: Thresholds) -> Rejection | None:
-    """None = keep. A NaN measurement (no ground for it in this pair) is not held against a pair."""
+    """The Rejection of the first check that fails; None = keep.
+
+    measurements: by name, of `measure`. thresholds: the limits. A NaN measurement fails no check.
+    """
     for check in checks(thresholds):
         value = measurements[check.measurement]
         if not math.isnan(value) and check.slack(value) < 0:
@@ -48,11 +55,14 @@ def judge(measurements: Mapping[str, float], thresholds: Thresholds) -> Rejectio
 
 
 def margin(measurements: Mapping[str, float], thresholds: Thresholds) -> float:
-    """The smallest |slack| over the checks: near zero = borderline. Infinite where nothing is checked."""
+    """The smallest |slack| over the checks that are on; near zero = a borderline pair, infinite = nothing to check.
+
+    measurements: by name, of `measure`. thresholds: the limits.
+    """
     slacks = [check.slack(measurements[check.measurement]) for check in checks(thresholds)]
-    return min((abs(s) for s in slacks if not math.isnan(s)), default=math.inf)
+    return min((abs(slack) for slack in slacks if not math.isnan(slack)), default=math.inf)
 
 
 def quality(measurements: Mapping[str, float]) -> float:
-    """One figure in [0, 1] to sort by: how much of the picture two views confirm, and how well they agree."""
+    """A figure in [0, 1] to sort pairs by: coverage x agreement. measurements: by name, of `measure`."""
     return measurements["coverage"] * measurements["agreement"]

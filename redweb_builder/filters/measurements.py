@@ -1,7 +1,11 @@
-"""One function per measurement of a pair: numbers only, judged in checks.py.
+"""One function a measurement of a pair. It returns a number; checks.py judges it.
 
-Measured first, judged later: limits can be changed afterwards without running a network again. A measurement that a
-pair gives no ground for is NaN and is not judged.
+Limits can so be changed later without running a network again. A measurement for which a pair gives no basis is NaN and
+is not judged.
+
+Arguments of these functions, HxW in the left frame: raw_disparity: float32 px, larger = nearer. error: float32 px,
+forward-backward error, infinite where the match leaves the right view. valid: bool, the flow is consistent and its
+match visible. ground: bool, valid and not sky. sky: bool.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from redweb_builder.matching.consistency import TOLERANCE_PX, disparity_of, warp
 from redweb_builder.matching.texture import textured
 from redweb_builder.types import PRESENT, BoolMap, FloatMap, Flow, Label, Mask, Picture, Regions, StereoPair
 
-MIN_SHARE = 0.005  # a region smaller than this share of the picture is no ground for a measurement
+MIN_SHARE = 0.005  # share of the picture; a smaller region is no basis for a measurement
 
 
 def measure(
@@ -24,11 +28,11 @@ def measure(
     regions: Regions,
     label: Label,
 ) -> dict[str, float]:
-    """Every measurement of a pair by name.
+    """All measurements of a pair that come of its flow, regions and label, by their names in criteria.MEASUREMENTS.
 
-    error: HxW round-trip error px, infinite where the match leaves the view. valid: HxW, confirmed by both directions.
+    pair: aligned. flow: refined. error, valid: of the module. regions, label: of the left view.
     """
-    raw = disparity_of(flow)
+    raw_disparity = disparity_of(flow)
     sky, far = regions.sky > PRESENT, regions.far > PRESENT
     ground = valid & ~sky
     matched = matched_grey(pair, flow, ground)
@@ -36,53 +40,62 @@ def measure(
         "texture": texture(pair.left),
         "agreement": agreement(error, sky),
         "vertical": vertical(flow, ground),
-        "range_px": robust_range(raw, ground),
-        "median_px": median_of(raw, ground),
+        "range_px": robust_range(raw_disparity, ground),
+        "median_px": median_of(raw_disparity, ground),
         "photometric": photometric(*matched),
         "exposure": exposure(*matched),
         "sharpness": sharpness(pair),
         "sky_share": float(sky.mean()),
         "far_share": float(far.mean()),
-        "sky_order": order_of(sky, raw, valid, ground),
-        "far_order": order_of(far & ~sky, raw, valid, ground & ~far),
+        "sky_order": order_of(sky, raw_disparity, valid, ground),
+        "far_order": order_of(far & ~sky, raw_disparity, valid, ground & ~far),
         "coverage": float((label.mask == Mask.MEASURED).mean()),
         "labelled": float((label.mask != Mask.UNKNOWN).mean()),
     }
 
 
 def texture(picture: Picture) -> float:
-    """Share of pixels that give matching something to go by."""
+    """Share of textured pixels (matching/texture.py). picture: HxWx3 uint8 RGB."""
     return float(textured(picture).mean())
 
 
 def agreement(error: FloatMap, sky: BoolMap) -> float:
-    """Share of pixels that return to within 2 px, of those that are not sky and whose match lies in the right view."""
-    asked = np.isfinite(error) & ~sky
-    if asked.mean() < MIN_SHARE:
+    """Share of consistent pixels among those that are not sky and whose match lies in the right view.
+
+    Consistent: a forward-backward error of at most TOLERANCE_PX. 0 where such pixels are too few.
+    """
+    in_view = np.isfinite(error) & ~sky
+    if in_view.mean() < MIN_SHARE:
         return 0.0
-    return float((error[asked] <= TOLERANCE_PX).mean())
+    return float((error[in_view] <= TOLERANCE_PX).mean())
 
 
 def vertical(flow: Flow, ground: BoolMap) -> float:
-    """Share of confirmed pixels with more than 2 px of vertical flow left after alignment (MiDaS 3D Movies)."""
-    return _mean(np.abs(flow.forward[..., 1]) > TOLERANCE_PX, ground)
+    """Share of the ground with more than TOLERANCE_PX of vertical flow after alignment (MiDaS 3D Movies)."""
+    return _share(np.abs(flow.forward[..., 1]) > TOLERANCE_PX, ground)
 
 
-def robust_range(raw: FloatMap, ground: BoolMap) -> float:
-    """95th minus 5th percentile of the confirmed disparity, px. Max minus min, as published, follows outliers."""
+def robust_range(raw_disparity: FloatMap, ground: BoolMap) -> float:
+    """95th minus 5th percentile of the ground's disparity, px; 0 without ground.
+
+    Papers use maximum minus minimum, which follows outliers.
+    """
     if not ground.any():
         return 0.0
-    low, high = np.percentile(raw[ground], (5, 95))
+    low, high = np.percentile(raw_disparity[ground], (5, 95))
     return float(high - low)
 
 
-def median_of(raw: FloatMap, ground: BoolMap) -> float:
-    """Median confirmed disparity, px."""
-    return float(np.median(raw[ground])) if ground.any() else float("nan")
+def median_of(raw_disparity: FloatMap, ground: BoolMap) -> float:
+    """Median disparity of the ground, px; NaN without ground."""
+    return float(np.median(raw_disparity[ground])) if ground.any() else float("nan")
 
 
 def photometric(left: FloatMap, right: FloatMap) -> float:
-    """Median difference, in [0, 1], of the grey levels of matched pixels, exposure evened out."""
+    """Median difference, in [0, 1], of the grey levels of matched pixels, mean and contrast equalised.
+
+    left, right: N grey levels each, of matched_grey. NaN without pixels.
+    """
     if not left.size:
         return float("nan")
     gain = max(float(left.std()), 1.0) / max(float(right.std()), 1.0)
@@ -90,44 +103,54 @@ def photometric(left: FloatMap, right: FloatMap) -> float:
 
 
 def exposure(left: FloatMap, right: FloatMap) -> float:
-    """Difference in brightness of matched pixels in stops (|log2| of the ratio of mean grey)."""
+    """Difference in brightness of matched pixels, stops: |log2| of the ratio of their mean grey levels.
+
+    left, right: N grey levels each, of matched_grey. NaN without pixels.
+    """
     if not left.size:
         return float("nan")
     return abs(float(np.log2((left.mean() + 1) / (right.mean() + 1))))
 
 
 def sharpness(pair: StereoPair) -> float:
-    """Ratio of the eyes' fine detail, in (0, 1]: the smaller mean Laplacian magnitude over the larger, relative to
-    coarse detail, so that exposure does not count."""
+    """Fine detail of the softer view over that of the sharper one, in (0, 1].
+
+    Fine detail is relative to coarse detail, so that exposure does not count.
+    """
     values = [_detail(view) for view in (pair.left, pair.right)]
     return (min(values) + 1e-6) / (max(values) + 1e-6)
 
 
-def order_of(region: BoolMap, raw: FloatMap, valid: BoolMap, ground: BoolMap) -> float:
-    """Where the region's confirmed disparities rank among the ground's: 0 = all farther, 1 = all nearer.
+def order_of(region: BoolMap, raw_disparity: FloatMap, valid: BoolMap, ground: BoolMap) -> float:
+    """Mean rank of the region's disparity in the ground's: 0 = all farther, 1 = all nearer.
 
-    Sky and far field must rank low; a high rank means swapped eyes or a wrong region.
+    region: HxW bool, sky or far field; its valid pixels count. NaN where region or ground is small. Both must rank low;
+    a high rank means exchanged eyes or a wrong region.
     """
     inside = region & valid
     if inside.mean() < MIN_SHARE or ground.mean() < MIN_SHARE:
         return float("nan")
-    others = np.sort(raw[ground])
-    return float(np.searchsorted(others, raw[inside]).mean() / len(others))
+    others = np.sort(raw_disparity[ground])
+    return float(np.searchsorted(others, raw_disparity[inside]).mean() / len(others))
 
 
 def matched_grey(pair: StereoPair, flow: Flow, ground: BoolMap) -> tuple[FloatMap, FloatMap]:
-    """N grey levels of the left view's confirmed pixels, and those of their matches in the right view."""
+    """Grey levels, N float32 each, of the ground in the left view and of its matches in the right view.
+
+    pair: aligned. flow: its forward part is used.
+    """
     left = cv2.cvtColor(pair.left, cv2.COLOR_RGB2GRAY).astype(np.float32)
     right = warp(cv2.cvtColor(pair.right, cv2.COLOR_RGB2GRAY), flow.forward).astype(np.float32)
     return left[ground], right[ground]
 
 
 def _detail(view: Picture) -> float:
+    """Mean |difference of Gaussians| at fine scale (sigma 0 and 1 px) over that at coarse scale (2 and 6 px)."""
     grey = cv2.cvtColor(view, cv2.COLOR_RGB2GRAY).astype(np.float32)
     coarse = cv2.GaussianBlur(grey, (0, 0), 2)
     spread = float(np.abs(coarse - cv2.GaussianBlur(grey, (0, 0), 6)).mean())
     return float(np.abs(grey - cv2.GaussianBlur(grey, (0, 0), 1)).mean()) / max(spread, 0.25)
 
 
-def _mean(map_: BoolMap, where: BoolMap) -> float:
-    return float(map_[where].mean()) if where.any() else float("nan")
+def _share(mask: BoolMap, where: BoolMap) -> float:
+    return float(mask[where].mean()) if where.any() else float("nan")

@@ -1,1 +1,1 @@
-"""Sky and far field of a photograph."""
+"""Segmentation of sky and far field in a photograph."""

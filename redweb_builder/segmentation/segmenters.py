@@ -1,4 +1,4 @@
-"""Photograph -> probability of sky and of far-capable background (mountains, water, skyline)."""
+"""Photograph -> probabilities of sky and of far field (mountains, hills, water, skyline)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from safetensors.torch import load_file
 
 from redweb_builder.device import autocast
 from redweb_builder.errors import SettingsError, WeightsUnavailable
-from redweb_builder.segmentation.sky_network import MEAN, SKY_BIAS, STD, SkyNetwork, input_size, sky_far_rest
+from redweb_builder.segmentation.encoder_input import IMAGENET_MEAN, IMAGENET_STD, fit_to_stride
+from redweb_builder.segmentation.sky_network import SKY_BIAS, SkyNetwork, input_size, sky_far_rest
 from redweb_builder.types import FloatMap, Picture, Regions
 from redweb_builder.weights import HUB_TIMEOUT_S, Weights, sha256_of
 
@@ -27,33 +28,34 @@ ADE20K_CLASSES = 150
 ADE20K_SKY = [2]
 ADE20K_FAR = [16, 21, 26, 48, 60, 68, 128]  # mountain, water, sea, skyscraper, river, hill, lake
 SHIPPED = Path(__file__).with_name("segmenter.safetensors")  # and .sha256 beside it; `train-segmenter` makes both
-NETWORK_SIDE = 512
+SMP_SIDE = 512  # px, longer side of the input of SmpSegmenter's network
 
 
 class Segmenter(Protocol):
-    """Pictures of any sizes in, Regions of the same sizes out, in order."""
+    """Takes pictures of any sizes and returns the Regions of each, at its size, in their order."""
 
     @property
     def name(self) -> str:
-        """What the manifest calls it."""
+        """Name in the manifest."""
         ...
 
     @property
     def weights(self) -> Weights | None:
-        """The weight file, if it needs one."""
+        """The weight file; None for a segmenter without weights."""
         ...
 
     def __call__(self, pictures: Sequence[Picture]) -> list[Regions]:
-        """Regions of each picture."""
+        """Regions of each HxWx3 uint8 RGB picture, in the order of the pictures."""
         ...
 
 
 def load_segmenter(choice: str, weights: Path | None, device: torch.device) -> tuple[Segmenter, str]:
-    """The segmenter of "auto", "builtin", "none" or a Hugging Face id, and a sentence for people about the choice.
+    """Load a segmenter; return it and a sentence for people about how it was chosen.
 
-    "auto" is DEFAULT_HUB_MODEL if it can be had (path, cache, hub), else the built-in network. Raises
-    WeightsUnavailable for an explicit choice that cannot be had, and for a damaged installation; ValueError
-    for weights with a choice that takes none.
+    choice: "auto", "builtin", "none" or a Hugging Face id. "auto" is DEFAULT_HUB_MODEL if it can be had (path, cache,
+    hub), else the built-in network. weights: folder or file of the named network, in place of the hub. device: where a
+    network runs. Raises WeightsUnavailable for an explicit choice that cannot be had and for a damaged installation,
+    SettingsError for weights with a choice that takes none.
     """
     if choice in ("none", "builtin") and weights is not None:
         raise SettingsError(
@@ -90,9 +92,11 @@ class BuiltinSegmenter:
     name = "builtin"
 
     def __init__(self, device: torch.device, file: Path = SHIPPED, sky_bias: float = SKY_BIAS) -> None:
-        """file: weights as `train-segmenter` writes them, their checksum beside them. sky_bias: added to sky's logit.
+        """Load the network.
 
-        Raises WeightsUnavailable.
+        device: where it runs. file: weights as `train-segmenter` writes them, with their checksum beside them.
+        sky_bias: added to the logit of sky. Raises WeightsUnavailable for weights that are damaged or of another
+        version.
         """
         self.weights: Weights | None = Weights(file, "package", _checked(file))
         self.device, self.sky_bias = device, sky_bias
@@ -104,16 +108,16 @@ class BuiltinSegmenter:
         self.network = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def __call__(self, pictures: Sequence[Picture]) -> list[Regions]:
-        """Regions of each picture; edges follow the photograph.
+        """Regions of each HxWx3 uint8 RGB picture, in their order; edges follow the picture.
 
-        On a GPU pictures of one shape go together. On CPU each goes alone, so that a result does not depend on the
-        rest of the batch; together they would be no faster.
+        On a GPU pictures of one shape share a batch. On CPU each has its own, so that a result does not depend on the
+        other pictures; a shared batch would be no faster there.
         """
         sizes = [input_size(*picture.shape[:2]) for picture in pictures]
         maps: dict[int, tuple[FloatMap, FloatMap]] = {}
         for size in dict.fromkeys(sizes):
-            same = [index for index, own in enumerate(sizes) if own == size]
-            for part in [same] if self.device.type == "cuda" else [[index] for index in same]:
+            equal = [index for index, own in enumerate(sizes) if own == size]
+            for part in [equal] if self.device.type == "cuda" else [[index] for index in equal]:
                 small = [cv2.resize(pictures[index], size[::-1], interpolation=cv2.INTER_AREA) for index in part]
                 maps |= dict(zip(part, self._sky_and_far(np.stack(small)), strict=True))
         with ThreadPoolExecutor() as pool:
@@ -135,19 +139,21 @@ def _checked(file: Path) -> str:
     checksum = file.with_name(f"{file.name}.sha256")
     if not file.is_file() or not checksum.is_file():
         raise WeightsUnavailable(f"{file} or its .sha256 is missing: install redweb-builder anew")
-    found = sha256_of(file)
-    if checksum.read_text().split()[:1] != [found]:
+    actual = sha256_of(file)
+    if checksum.read_text().split()[:1] != [actual]:
         raise WeightsUnavailable(f"{file} is damaged: its SHA-256 is not the one in {checksum.name}. Install it anew")
-    return found
+    return actual
 
 
 class SmpSegmenter:
     """A segmentation-models-pytorch network with the 150 ADE20K classes, saved by its `save_pretrained`."""
 
     def __init__(self, model: str, weights: Path | None, device: torch.device) -> None:
-        """model: Hugging Face id. weights: folder with config.json and model.safetensors (or that file).
+        """Load the network.
 
-        Raises WeightsUnavailable.
+        model: Hugging Face id. weights: folder with config.json and model.safetensors, or that file; None = the hub's
+        cache, then the hub. device: where it runs. Raises WeightsUnavailable where the files cannot be had or hold no
+        network of the ADE20K classes.
         """
         import segmentation_models_pytorch as smp
 
@@ -165,14 +171,14 @@ class SmpSegmenter:
             raise WeightsUnavailable(f"{folder} is not an ADE20K network: it must have {ADE20K_CLASSES} classes")
 
     def __call__(self, pictures: Sequence[Picture]) -> list[Regions]:
-        """Regions of each picture; the network sees it at 512 px, edges follow the photograph."""
+        """Regions of each HxWx3 uint8 RGB picture, in their order; edges follow the picture."""
         return [self._regions(picture) for picture in pictures]
 
     def _regions(self, picture: Picture) -> Regions:
         height, width = picture.shape[:2]
-        shrink = NETWORK_SIDE / max(height, width)
-        size = (max(32, round(width * shrink / 32) * 32), max(32, round(height * shrink / 32) * 32))
-        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if shrink < 1 else cv2.INTER_LINEAR)
+        scale = SMP_SIDE / max(height, width)
+        size = fit_to_stride(height, width, scale)[::-1]
+        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
         probabilities = self._probabilities(small[None])[0]
         sky, far = (probabilities[classes].sum(0).cpu().numpy() for classes in (ADE20K_SKY, ADE20K_FAR))
         return guided_upsample(picture, sky, far)
@@ -181,14 +187,15 @@ class SmpSegmenter:
     def _probabilities(self, pictures: Picture) -> torch.Tensor:
         """BxHxWx3 uint8 -> Bx150xHxW float32, summing to 1 over the classes."""
         tensor = torch.from_numpy(pictures).permute(0, 3, 1, 2).to(self.device).float() / 255
-        tensor = (tensor - tensor.new_tensor(MEAN)[:, None, None]) / tensor.new_tensor(STD)[:, None, None]
+        mean, std = (tensor.new_tensor(value)[:, None, None] for value in (IMAGENET_MEAN, IMAGENET_STD))
+        tensor = (tensor - mean) / std
         with autocast(self.device):
             logits = self.network(tensor)
         return F.softmax(logits.float(), 1)
 
 
 def _model_folder(model: str, weights: Path | None) -> tuple[Path, str]:
-    """The folder that holds config.json and model.safetensors, and where it came from."""
+    """The folder that holds config.json and model.safetensors, and its origin: "path", "cache" or "hub"."""
     if weights is not None:
         folder = weights.parent if weights.is_file() else weights
         missing = [name for name in ("config.json", "model.safetensors") if not (folder / name).is_file()]
@@ -200,23 +207,24 @@ def _model_folder(model: str, weights: Path | None) -> tuple[Path, str]:
     wanted = ["config.json", "model.safetensors"]
     for origin, offline in (("cache", True), ("hub", False)):
         try:
-            found = Path(
+            cached = Path(
                 snapshot_download(model, allow_patterns=wanted, local_files_only=offline, etag_timeout=HUB_TIMEOUT_S)
             )
         except Exception as error:  # the hub client raises a dozen unrelated types for "cannot be had"
             problem = error
             continue
-        if all((found / name).is_file() for name in wanted):
-            return found, origin
+        if all((cached / name).is_file() for name in wanted):
+            return cached, origin
         problem = FileNotFoundError(f"{model} has no {' or '.join(wanted)}")
     reason = (str(problem).splitlines() or [type(problem).__name__])[0]
     raise WeightsUnavailable(f"{model} is not in the hub's cache and the hub gave none: {reason}")
 
 
 def guided_upsample(picture: Picture, sky: FloatMap, far: FloatMap) -> Regions:
-    """Small probability maps -> Regions at the picture's size whose edges follow the photograph.
+    """Small probability maps -> Regions at the picture's size, with edges on those of the picture.
 
-    Fast guided filter (He and Sun, 2015) of kornia with the photograph as guide.
+    picture: HxWx3 uint8 RGB, the guide. sky, far: hxw float32 in [0, 1]. Fast guided filter (He and Sun, "Fast Guided
+    Filter", 2015) of kornia. Where both maps are zero everywhere they stay so.
     """
     height, width = picture.shape[:2]
     maps = np.stack([cv2.resize(m, (width, height), interpolation=cv2.INTER_LINEAR) for m in (sky, far)])

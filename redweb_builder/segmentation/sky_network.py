@@ -1,4 +1,4 @@
-"""The network of the built-in segmenter: a small feature pyramid that tells sky and far field from the rest.
+"""The network of the built-in segmenter: a small feature pyramid for sky, far field and the rest.
 
 EfficientNet-Lite0 (Tan and Le 2019; timm's port) under the decoder of Kirillov et al. CVPR 2019, "Panoptic Feature
 Pyramid Networks", both as segmentation-models-pytorch makes them. docs/segmenter.md is its model card.
@@ -10,21 +10,21 @@ import segmentation_models_pytorch as smp
 import torch
 from torch import Tensor, nn
 
+from redweb_builder.segmentation.encoder_input import IMAGENET_MEAN, IMAGENET_STD, fit_to_stride
+
 ENCODER = "tu-tf_efficientnet_lite0"
 DECODER_CHANNELS = 64
 THINGS = ("building", "plant", "ground", "wall", "ceiling", "floor", "opening", "object")
-CLASSES = ("sky", "far", *THINGS)  # what the rest is, it learns so that it knows what a place looks like
-STRIDE = 32  # sides of its input are multiples of this
-SIDE = 352  # longer side at which it sees pictures, px
-SKY_BIAS = 0.6  # added to the logit of sky at run time; benchmarks.quality.sky_bias asks the pictures trained on for it
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet, which the encoder was trained on
+CLASSES = ("sky", "far", *THINGS)  # the classes of the rest are trained for what they add to the features
+SIDE = 352  # px, longer side of the network's input
+SKY_BIAS = 0.6  # added to the logit of sky at run time; benchmarks.quality.sky_bias chooses it on the training pictures
 
 
 class SkyNetwork(nn.Module):
     """Bx3xHxW RGB in [0, 1], sides multiples of 32 -> Bx10xHxW logits of CLASSES.
 
-    The pictures are normalised inside, so that whoever holds the weights needs to know nothing else. The mean of the
-    deepest features joins them everywhere (Liu et al. 2015, "ParseNet"): a ceiling tells that a bright wall is no sky.
+    The pictures are normalised inside, so that users of the weights need not do so. The mean of the deepest features is
+    added to them everywhere (Liu et al. 2015, "ParseNet"): where there is a ceiling, a bright wall is no sky.
     """
 
     mean: Tensor
@@ -39,11 +39,11 @@ class SkyNetwork(nn.Module):
         self.context = nn.Conv2d(deepest, deepest, 1)
         nn.init.zeros_(self.context.weight)
         nn.init.zeros_(self.context.bias)  # type: ignore[arg-type]
-        for name, value in (("mean", MEAN), ("std", STD)):
+        for name, value in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
             self.register_buffer(name, torch.tensor(value).view(1, 3, 1, 1), persistent=False)
 
     def train(self, mode: bool = True) -> SkyNetwork:
-        """As usual, but the encoder's batch norms keep to their pretrained statistics: the batches are small."""
+        """As usual, but the encoder's batch norms keep their pretrained statistics, since the batches are small."""
         super().train(mode)
         for part in self.network.encoder.modules():
             if isinstance(part, nn.modules.batchnorm._BatchNorm):
@@ -51,7 +51,7 @@ class SkyNetwork(nn.Module):
         return self
 
     def forward(self, image: Tensor) -> Tensor:
-        """See the class."""
+        """image: Bx3xHxW float32 RGB in [0, 1], sides multiples of STRIDE. Returns Bx10xHxW logits of CLASSES."""
         features = list(self.network.encoder((image - self.mean) / self.std))
         features[-1] = features[-1] + self.context(features[-1].mean((2, 3), keepdim=True))
         logits: Tensor = self.network.segmentation_head(self.network.decoder(features))
@@ -59,13 +59,14 @@ class SkyNetwork(nn.Module):
 
 
 def sky_far_rest(logits: Tensor) -> Tensor:
-    """BxCxHxW logits of CLASSES -> Bx3xHxW probabilities that sum to 1."""
+    """Bx10xHxW logits of CLASSES -> Bx3xHxW probabilities of sky, far field and the rest, which sum to 1."""
     sky, far, *things = logits.softmax(1).unbind(1)
     return torch.stack([sky, far, torch.stack(things).sum(0)], 1)
 
 
 def input_size(height: int, width: int) -> tuple[int, int]:
-    """Height and width at which the network sees a picture: longer side SIDE, sides multiples of STRIDE."""
-    shrink = SIDE / max(height, width)
-    fitted = (max(STRIDE, round(side * shrink / STRIDE) * STRIDE) for side in (height, width))
-    return next(fitted), next(fitted)
+    """Height and width of the network's input for a picture of this height and width, px.
+
+    The longer side is about SIDE, both are multiples of STRIDE.
+    """
+    return fit_to_stride(height, width, SIDE / max(height, width))

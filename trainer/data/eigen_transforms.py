@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchvision import tv_tensors
 
+from redweb_builder.segmentation.encoder_input import IMAGENET_MEAN
 from redweb_builder.types import FloatMap, Picture
 from trainer.eigen_geometry import CROP, FRAME
-from trainer.models.rednet import IMAGENET_MEAN
 
 LARGEST = 1.5
 STEEPEST = 5.0  # degrees

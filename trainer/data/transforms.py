@@ -15,8 +15,8 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
+from redweb_builder.segmentation.encoder_input import fit_to_stride
 from redweb_builder.types import Picture
-from trainer.config import STRIDE
 from trainer.types import DepthSample
 
 
@@ -61,9 +61,7 @@ def fitting_size(height: int, width: int, size: int) -> tuple[int, int]:
     height, width: of the picture, px. size: side of the training crops, px. The network has learned on crops of size x
     size; the same number of pixels keeps things at the scale it knows.
     """
-    scale = size / math.sqrt(height * width)
-    fitted = (max(STRIDE, round(side * scale / STRIDE) * STRIDE) for side in (height, width))
-    return next(fitted), next(fitted)
+    return fit_to_stride(height, width, size / math.sqrt(height * width))
 
 
 def as_input(image: Picture, size: int) -> Tensor:

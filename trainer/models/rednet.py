@@ -18,11 +18,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from redweb_builder.errors import SettingsError
-from trainer.config import STRIDE
+from redweb_builder.segmentation.encoder_input import IMAGENET_MEAN, IMAGENET_STD, STRIDE
 from trainer.models.encoders import build_encoder
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 CHANNELS = 256
 LIGHT_CHANNELS = 64
 SMALL_ENCODER = 10_000_000  # parameters; below it the paper's decoder would be larger than the encoder

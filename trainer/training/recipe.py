@@ -15,7 +15,8 @@ from torch import nn
 from torch.optim import AdamW, Optimizer
 
 from redweb_builder.errors import SettingsError
-from trainer.config import STRIDE, TrainConfig
+from redweb_builder.segmentation.encoder_input import STRIDE
+from trainer.config import TrainConfig
 from trainer.losses import LOSSES, Loss
 from trainer.models.encoder_weights import load_encoder_weights
 from trainer.models.rednet import RedNet, RedNetConfig
