@@ -15,9 +15,11 @@ from redweb_builder.config import InputOptions
 from redweb_builder.errors import InputError, InputNotFound
 from redweb_builder.inputs.content.agreement import AGREEMENT, agreement
 from redweb_builder.inputs.formats import films
-from redweb_builder.inputs.formats.folders import TwoFiles, is_ground_truth, pair_files
+from redweb_builder.inputs.formats.folders import TwoFiles, pair_files
+from redweb_builder.inputs.formats.ground_truth import is_ground_truth
 from redweb_builder.inputs.formats.one_file import CONTAINERS, file_layout
 from redweb_builder.inputs.formats.packed import forced_layout, named_layout
+from redweb_builder.inputs.formats.unread import how_to_convert
 from redweb_builder.inputs.layout import Layout, NotPair
 from redweb_builder.inputs.picture import EXTENSIONS, heif_is_readable, read_picture
 from redweb_builder.inputs.walk import files_below
@@ -28,7 +30,7 @@ _KEY_LENGTH = 80
 _KEY_BYTES = 160
 _SAMPLE_AT, _SAMPLE_BYTES = 0.618, 1024  # of a file: a row well inside the picture, and not where it begins
 
-Found = Iterator[PairSource | LeftOut]
+Sources = Iterator[PairSource | LeftOut]
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ def discover(
         relative, extension = PurePath(str(file)[inside:]), file.suffix.lower()
         missing = _missing_reader(extension)
         if missing:
-            left_out.append(LeftOut(file, "unsupported", missing))
+            if not is_ground_truth(relative):
+                left_out.append(LeftOut(file, "unsupported", missing))
         elif extension in films.EXTENSIONS:
             moving.append(relative)
         elif extension in CONTAINERS or not root.is_dir():
@@ -92,13 +95,11 @@ def discover(
 
 def _missing_reader(extension: str) -> str:
     """What to do about files that this installation cannot read; empty where it can."""
-    if extension == ".jxl":
-        return "JPEG XL files cannot be read; convert to JPEG or PNG"
     if extension in _HEIC and not heif_is_readable():
         return "HEIC files need pillow-heif: pip install 'redweb-builder[heic]', or convert to JPEG or PNG"
     if extension in films.EXTENSIONS and not films.are_readable():
         return "films need PyAV: pip install 'redweb-builder[film]'"
-    return ""
+    return how_to_convert(extension)
 
 
 def _found(
@@ -106,9 +107,9 @@ def _found(
     files: list[PurePath],
     containers: list[PurePath],
     options: InputOptions,
-    make: Callable[[Path, TwoFiles | PurePath, InputOptions], Found],
+    make: Callable[[Path, TwoFiles | PurePath, InputOptions], Sources],
     watch: Callable[[PurePath], None],
-) -> Found:
+) -> Sources:
     """Pictures, or films: two files that belong together, and single files that hold both eyes."""
     alone = [*containers, *files]
     if options.layout == "auto":
@@ -131,8 +132,8 @@ def _guarded(
     base: Path,
     what: TwoFiles | PurePath,
     options: InputOptions,
-    make: Callable[[Path, TwoFiles | PurePath, InputOptions], Found],
-) -> Found:
+    make: Callable[[Path, TwoFiles | PurePath, InputOptions], Sources],
+) -> Sources:
     """What a file gives; a broken one is left out and costs nothing else."""
     try:
         yield from make(base, what, options)
@@ -141,36 +142,54 @@ def _guarded(
             yield LeftOut(base / file, error.reason, str(error))
 
 
-def _picture(base: Path, what: TwoFiles | PurePath, options: InputOptions) -> Found:
+def _picture(base: Path, what: TwoFiles | PurePath, options: InputOptions) -> Sources:
     if isinstance(what, TwoFiles):
-        yield from _two_pictures(base, what)
+        yield from _guessed_two(base, what, options) if what.guessed else [_two_pictures(base, what, what.rule)]
         return
     file = base / what
-    found = file_layout(file) if options.layout == "auto" else forced_layout(options.layout, file.stem)
-    if isinstance(found, NotPair):
-        yield LeftOut(file, found.reason, found.detail)
-    else:
-        key = _key(base, what.with_suffix("").as_posix(), what)
-        yield PairSource(key, file, file, **_read_as(found), fov=options.vr_fov)
+    layout = file_layout(file) if options.layout == "auto" else forced_layout(options.layout, file.stem)
+    yield _one_picture(base, what, layout, options)
 
 
-def _two_pictures(base: Path, pair: TwoFiles) -> Found:
-    """Two files that belong together by name; where the name is a weak reason, their content is asked too."""
-    files = base / pair.left, base / pair.right
-    rule = pair.rule
-    if pair.guessed:
-        score = agreement(*(read_picture(file, shrink=2) for file in files))
-        rule = f"{rule}, the two agree ({score:.2f})"
-        if score < AGREEMENT:
-            detail = f"its name pairs it with {{}}, but the two do not show one scene (agreement {score:.2f})"
-            for file, other in (files, files[::-1]):
-                yield LeftOut(file, "single", detail.format(other.name))
-            return
+def _one_picture(base: Path, file: PurePath, layout: Layout | NotPair, options: InputOptions) -> PairSource | LeftOut:
+    """The source of a file that holds both eyes, or why it holds none."""
+    if isinstance(layout, NotPair):
+        return LeftOut(base / file, layout.reason, layout.detail)
+    key = _key(base, file.with_suffix("").as_posix(), file)
+    return PairSource(key, base / file, base / file, **_read_as(layout), fov=options.vr_fov)
+
+
+def _two_pictures(base: Path, pair: TwoFiles, rule: str) -> PairSource:
+    """The source of two files that belong together. rule: what says so."""
     key = _key(base, pair.name, pair.left, pair.right)
-    yield PairSource(key, *files, "files", rule, guessed=pair.guessed)
+    return PairSource(key, base / pair.left, base / pair.right, "files", rule, guessed=pair.guessed)
 
 
-def _film(base: Path, what: TwoFiles | PurePath, options: InputOptions) -> Found:
+def _guessed_two(base: Path, pair: TwoFiles, options: InputOptions) -> Sources:
+    """Two files whose names are a weak reason, so that their content is asked: a pair if they show one scene.
+
+    Not where each of them holds both eyes already: two packed pictures of one scene show one scene, too.
+    """
+    files = base / pair.left, base / pair.right
+    layouts = [file_layout(file) for file in files]
+    if not any(isinstance(layout, NotPair) for layout in layouts):
+        for file, layout in zip((pair.left, pair.right), layouts, strict=True):
+            yield _one_picture(base, file, layout, options)
+        return
+    score = agreement(*(read_picture(file, shrink=2) for file in files))
+    if score >= AGREEMENT and "not-a-photograph" not in [
+        layout.reason for layout in layouts if isinstance(layout, NotPair)
+    ]:
+        yield _two_pictures(base, pair, f"{pair.rule}, the two agree ({score:.2f})")
+        return
+    for file, other, layout in zip((pair.left, pair.right), files[::-1], layouts, strict=True):
+        if isinstance(layout, NotPair) and layout.reason == "single":
+            detail = f"its name pairs it with {other.name}, but the two do not show one scene (agreement {score:.2f})"
+            layout = NotPair("single", detail)
+        yield _one_picture(base, file, layout, options)
+
+
+def _film(base: Path, what: TwoFiles | PurePath, options: InputOptions) -> Sources:
     """A source for every frame to take from a film, or from two films of one eye each."""
     parts = (what.left, what.right) if isinstance(what, TwoFiles) else (what,)
     files = [base / part for part in parts]

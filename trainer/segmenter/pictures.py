@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from redweb_builder.errors import InputError
 from redweb_builder.files import write_atomic
 from redweb_builder.inputs.discover import discover
-from redweb_builder.inputs.formats.folders import is_ground_truth
+from redweb_builder.inputs.formats.ground_truth import is_ground_truth
 from redweb_builder.inputs.picture import EXTENSIONS, read_picture
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.types import BoolMap, FloatMap, Picture

@@ -1,4 +1,4 @@
-"""One file an eye: which files of a folder tree belong together, by their names alone, never by their order.
+"""Two files, an eye each: which files of a folder tree belong together, by their names alone, never by their order.
 
 Layouts of KITTI (image_2 image_3, colored_0 colored_1), Middlebury (im0 im1, im2 im6, view1 view5), ETH3D, EuRoC
 (cam0 cam1), Cityscapes (leftImg8bit rightImg8bit), Flickr1024 (_L _R), Holopix50k (left/ right/), and what people
@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePath
 
-LEFT, RIGHT = "left", "right"
+from redweb_builder.inputs.formats.eye_marks import LEFT, RIGHT, EyeMark, eye_marks
+from redweb_builder.inputs.formats.faces import cube_faces
+from redweb_builder.inputs.formats.names import comparable
+from redweb_builder.inputs.formats.siblings import Numbered, numbered_siblings
 
 # Folders that hold one eye each, besides those named by an eye word.
 _FOLDER_PAIRS = (
@@ -28,75 +31,21 @@ _FOLDER_PAIRS = (
     ("camera_0", "camera_1"),
     ("camera_00", "camera_02"),
 )
+_TABLE = "table"  # the style of their marks
 # Grey copies of the same views (KITTI): not taken where the colour pair is there too.
 _GREY_FOLDERS = {"image_0": ("colored_0", "image_2"), "image_00": ("image_02",)}
+# KITTI-360: two fisheyes that look to the two sides, in folders that hold the colour pair in KITTI.
+_FISHEYES = re.compile(r"(?:^|/)image_0[23]/data_rgb(?:/|$)")
 # File names of a scene folder: prefix, the numbers of the two eyes, whether other numbers may lie beside them.
 _SCENE_PAIRS = (
     *(("im", 2, 6, True), ("view", 1, 5, True), ("scene1.row3.col", 3, 4, True)),
     *(("im", 0, 1, False), ("", 0, 1, False)),
 )
+_SCENE_VIEW = re.compile(r"(im|view|scene1\.row3\.col|)(0|[1-9]\d?)")
 # Further pictures of a scene's two views, in other light (Middlebury 2014 and 2021): im0e1 + im1e1, im1E, im1L.
 _IN_OTHER_LIGHT = re.compile(r"im([01])([a-z]\w*)", re.IGNORECASE)
-# Names that differ in a last 0 and 1: only where no other number is there.
-_ZERO_ONE = re.compile(r"(.*[-_. ])(\d+)")
-
-_WORD = r"(?P<eye>left|right)"
-_LETTER = r"(?P<eye>l|r)"
-_BEFORE, _BEHIND = r"(?<=[-_. (\[])", r"(?=[-_. )\]])"
-# Words for left and right, in their order; besides English, a name must have both to say anything.
-_OTHER_WORDS = (
-    *(("lft", "rgt"), ("links", "rechts"), ("gauche", "droite"), ("izquierda", "derecha"), ("sinistra", "destra")),
-    *(("sx", "dx"), ("esquerda", "direita"), ("лево", "право"), ("левый", "правый"), ("слева", "справа")),
-)
-_OTHER = "|".join(word for words in _OTHER_WORDS for word in words)
-_RIGHT_WORDS = frozenset((*(right for _, right in _OTHER_WORDS), "right", "r", "右", "2"))
 # Folders that hold one eye even where the other eye's folder is missing.
 _LONE_FOLDER = r"((images?|img|cam(era)?|view|eye)[-_. ]?)?(left|right)([-_. ]?(images?|img|cam(era)?|view|eye))?"
-
-# A mark of an eye in a name, from the plainest to the weakest. Strong ones tell an eye even without a partner.
-_MARK_PATTERNS: tuple[tuple[str, bool], ...] = (
-    (rf"(?i:^{_WORD}$)", True),
-    (rf"(?i:^{_LETTER}$)", False),
-    (rf"(?i:{_BEFORE}{_WORD}[)\]]?$)", True),
-    (rf"(?i:(?<=[-_. ]){_LETTER}$)", True),
-    (rf"(?i:[(\[]{_LETTER}[)\]]$)", True),
-    (rf"(?i:^{_WORD}(?=[-_. ]))", True),
-    (rf"(?i:^{_LETTER}(?=[-_. ]))", True),
-    (rf"(?i:{_BEFORE}{_WORD}{_BEHIND})", False),
-    (rf"(?i:^{_WORD}(?=\d|images?|img|cam|eye|view|frames?))", False),
-    (rf"(?i:(?<=\d){_WORD}$)", False),
-    (r"^(?P<eye>left|right|Left|Right)(?=[A-Z])", False),
-    (r"(?<=[-_. ])(?P<eye>left|right)(?=[A-Z])", False),
-    (r"(?<=[a-z])(?P<eye>Left|Right)(?![a-z])", False),
-    (r"(?<=[a-z\d])(?P<eye>L|R)$", False),
-    (rf"(?i:{_BEFORE}{_LETTER}(?=[-_. ]\d+$))", False),
-    (rf"(?i:^{_LETTER}(?=\d+$))", False),
-    (rf"(?i:(?:^|{_BEFORE})(?P<eye>{_OTHER})(?=$|[-_. )\]]))", False),
-    (r"(?P<eye>左|右)$", False),
-    (r"^(?P<eye>左|右)", False),
-    (r"^I(?P<eye>1|2)(?=_\d+$)", False),  # Karlsruhe and LIBELAS: I1_000000 I2_000000
-)
-_MARKS = tuple((re.compile(pattern), strong) for pattern, strong in _MARK_PATTERNS)
-_TRUTH = re.compile(
-    r"(?i:disparity|disp|mask|occlusion|occl|occ|nonocc|noc|calib|truedisp|groundtruth|depth)s?"
-    r"(?=$|[-_.\d]|[LR](?![A-Za-z])|GT)"
-)
-# Ground truth that lies deeper below a folder of its name (Sintel, SceneFlow), or beside the views by a last word
-# (000001.left.depth, 000001_left.disp).
-_TRUTH_FOLDER = re.compile(
-    r"(?i:disparit(y|ies)|occlusions|outofframe|optical_flow|object_index|obj_map|motion_boundaries)(_\w+)?"
-)
-_TRUTH_SUFFIX = re.compile(r"(?i:.*(left|right|l|r)[-_.](disp|disparity|depth|seg|mask|occ|noc))")
-
-
-@dataclass(frozen=True)
-class EyeMark:
-    """The eye that a name speaks of. rest: the name with "*" for the mark; style: how it was written."""
-
-    eye: str
-    rest: str
-    style: str
-    strong: bool
 
 
 @dataclass(frozen=True)
@@ -122,14 +71,27 @@ class Unpaired:
     detail: str
 
 
+@dataclass(frozen=True, eq=False)
+class _File:
+    """A file with the parts of its path that the rules ask for again and again: marks are read once."""
+
+    path: PurePath
+    folder: PurePath
+    place: str
+    stem: str
+    marks: Sequence[EyeMark]
+
+
 @dataclass(frozen=True)
 class _Claim:
     """What one rule says of one file: files of equal `group` and different `eye` are the two of a pair.
 
-    strong: the file belongs to that eye even where there is no partner. guessed: see TwoFiles.
+    exact: the group with names as they are written; it decides where names differ in case only. strong: the file
+    belongs to that eye even where there is no partner. guessed: see TwoFiles.
     """
 
     group: tuple[str, ...]
+    exact: tuple[str, ...]
     eye: str
     name: str
     rule: str
@@ -137,24 +99,8 @@ class _Claim:
     guessed: bool = False
 
 
-def is_ground_truth(file: PurePath) -> bool:
-    """Whether a picture is a disparity map, mask or the like by its name or that of its folders."""
-    if _TRUTH.match(file.stem) or _TRUTH_SUFFIX.fullmatch(file.stem):
-        return True
-    folders = file.parts[:-1]
-    return any(map(_TRUTH.match, folders[-1:])) or any(map(_TRUTH_FOLDER.fullmatch, folders))
-
-
-def eye_mark(name: str) -> EyeMark | None:
-    """The mark of an eye in a file or folder name without extension; None where there is none or both are."""
-    if {"left", "right"} <= set(re.split(r"[\W_\d]+", name.lower())):
-        return None
-    for style, (pattern, strong) in enumerate(_MARKS):
-        match = pattern.search(name)
-        if match:
-            eye = RIGHT if match["eye"].lower() in _RIGHT_WORDS else LEFT
-            return EyeMark(eye, name[: match.start()] + "*" + name[match.end() :], str(style), strong)
-    return None
+_Rule = Callable[[_File], _Claim | None]
+_Member = tuple[_File, _Claim]
 
 
 def pair_files(files: Iterable[PurePath]) -> tuple[list[TwoFiles], list[Unpaired], list[PurePath]]:
@@ -163,142 +109,239 @@ def pair_files(files: Iterable[PurePath]) -> tuple[list[TwoFiles], list[Unpaired
     files: picture files, relative to the input folder.
     Returns the pairs, the files that name an eye but make no pair ("one-eye", "ambiguous", "other-view",
     "grey-copy"), and the files that no rule speaks of. Rules in their order: an eye named in the file name, with the
-    partner in the same folder; eye folders side by side; numbered views of a scene folder; a last 0 and 1.
+    partner in the same folder; eye folders side by side; numbered views of a scene folder; folders, then files, that
+    differ in one number only.
     """
-    rest = sorted(files)
+    everything = _with_parts(sorted(files))
     pairs: list[TwoFiles] = []
-    unpaired: list[Unpaired] = []
-    folder_claim = _folder_rule(rest)
-    for claim in (_name_claim, folder_claim, _scene_rule(rest), _zero_one_rule(rest)):
-        found, double, rest = _pair_by(rest, claim)
-        pairs += found
-        unpaired += double
+    unpaired, rest = _without_directions(everything)
+    folder_rule = _folder_rule(rest)
+
+    def pair_by(*rules: Callable[[Sequence[_File]], _Rule]) -> None:
+        nonlocal rest, pairs, unpaired
+        for rule in rules:
+            if rest:
+                rest = _pair_by(rest, rule(rest), pairs, unpaired)
+
+    pair_by(lambda files: _name_claim, lambda files: folder_rule, _scene_rule)
+    rest = _explain(rest, folder_rule, pairs, unpaired)
+    pair_by(_numbered_folder_rule, _masked_folder_rule, lambda files: _numbered_file_rule(files, everything))
+    rest = _explain(rest, folder_rule, pairs, unpaired, numbered=True)
     pairs, grey = _without_grey_copies(pairs)
-    unpaired += grey
-    taken_scenes = {(pair.left.parent, _number(pair.left)[0]) for pair in pairs if pair.rule.startswith("scene")}
-    unexplained = []
-    for file in rest:
-        eyes = [claimed for claimed in (_name_claim(file), folder_claim(file)) if claimed and claimed.strong]
-        if eyes:
-            other = RIGHT if eyes[-1].eye == LEFT else LEFT
-            unpaired.append(Unpaired(file, "one-eye", f"{eyes[-1].rule}: there is no {other} picture for it"))
-        elif _view_of(file) is not None and (file.parent, _view_of(file)) in taken_scenes:
-            unpaired.append(Unpaired(file, "other-view", "a further view of a scene whose pair was found"))
-        else:
-            unexplained.append(file)
-    return pairs, unpaired, unexplained
+    return pairs, unpaired + grey, [file.path for file in rest]
 
 
-def _pair_by(
-    files: list[PurePath], claim: Callable[[PurePath], _Claim | None]
-) -> tuple[list[TwoFiles], list[Unpaired], list[PurePath]]:
-    groups: dict[tuple[str, ...], list[tuple[PurePath, _Claim]]] = defaultdict(list)
+def _with_parts(files: Iterable[PurePath]) -> list[_File]:
+    folders: dict[PurePath, tuple[PurePath, str]] = {}
+    parts: list[_File] = []
     for file in files:
-        claimed = claim(file)
-        if claimed:
-            groups[claimed.group].append((file, claimed))
-    pairs: list[TwoFiles] = []
-    double: list[Unpaired] = []
-    for members in groups.values():
-        _pair_group(members, pairs, double)
-    used = {file for pair in pairs for file in (pair.left, pair.right)} | {one.file for one in double}
-    return pairs, double, [file for file in files if file not in used]
+        parent, stem = file.parent, file.stem
+        folder, place = folders.setdefault(parent, (parent, parent.as_posix()))
+        parts.append(_File(file, folder, place, stem, eye_marks(stem)))
+    return parts
 
 
-def _pair_group(members: list[tuple[PurePath, _Claim]], pairs: list[TwoFiles], double: list[Unpaired]) -> None:
-    """Pair the files of one group: equal extensions first, then what is left where it is one of each eye."""
-    eyes: dict[str, dict[str, list[PurePath]]] = {LEFT: defaultdict(list), RIGHT: defaultdict(list)}
-    for file, claimed in members:
-        eyes[claimed.eye][file.suffix.lower()].append(file)
-    name, rule, guessed = members[0][1].name, members[0][1].rule, members[0][1].guessed
-    open_left: list[PurePath] = []
-    open_right = [file for suffix, some in eyes[RIGHT].items() if suffix not in eyes[LEFT] for file in some]
-    for suffix, lefts in eyes[LEFT].items():
-        rights = eyes[RIGHT].get(suffix, [])
-        if len(lefts) == len(rights) == 1:
-            pairs.append(TwoFiles(lefts[0], rights[0], name, rule, guessed))
-        elif rights:
-            double += [Unpaired(file, "ambiguous", f"{rule}: several files for one eye") for file in (*lefts, *rights)]
+def _explain(
+    files: Iterable[_File],
+    folder_rule: _Rule,
+    pairs: Sequence[TwoFiles],
+    unpaired: list[Unpaired],
+    numbered: bool = False,
+) -> list[_File]:
+    """Say why files without a partner have none, where their names do; the rest of them.
+
+    numbered: also of folders whose eyes are numbers (image_2), which say less than words.
+    """
+    scenes = {(pair.left.parent, _number(pair.left.stem)[0]) for pair in pairs if pair.rule.startswith("scene")}
+    in_use = {pair.rule: pair for pair in pairs if pair.rule.startswith("folders")}
+    rest: list[_File] = []
+    for file in files:
+        by_name, by_folder = _name_claim(file), folder_rule(file)
+        if by_folder and by_folder.strong and (numbered or by_folder.group[2] != _TABLE):
+            common = by_folder.rule in in_use or "?" in by_folder.rule
+            unpaired.append(Unpaired(file.path, "one-eye", _no_partner(by_folder) if common else _no_common(by_folder)))
+        elif by_name and by_name.strong:
+            unpaired.append(Unpaired(file.path, "one-eye", _no_partner(by_name)))
+        elif scenes and (view := _view_of(file.stem)) is not None and (file.folder, view) in scenes:
+            unpaired.append(Unpaired(file.path, "other-view", "a further view of a scene whose pair is taken"))
         else:
-            open_left += lefts
-    if len(open_left) == len(open_right) == 1:
-        pairs.append(TwoFiles(open_left[0], open_right[0], name, rule, guessed))
+            rest.append(file)
+    return rest
 
 
-def _name_claim(file: PurePath) -> _Claim | None:
-    mark = eye_mark(file.stem)
-    if mark is None:
+def _no_partner(claim: _Claim) -> str:
+    return f"{claim.rule}: there is no {RIGHT if claim.eye == LEFT else LEFT} picture for it"
+
+
+def _no_common(claim: _Claim) -> str:
+    return (
+        f"{claim.rule} have no file names in common; give the two files of a pair the same name, or list the pairs in "
+        "a file for --pairs: nothing is paired by its place in a list"
+    )
+
+
+def _without_directions(files: Sequence[_File]) -> tuple[list[Unpaired], list[_File]]:
+    """The faces of cube maps and other cameras that look elsewhere, and the rest."""
+    folders = _folders_of(files)
+    faces = cube_faces((folder.parent, folder.name) for folder in folders)
+    elsewhere = {folder for folder in folders if any((up.parent, up.name) in faces for up in _up(folder))}
+    fisheyes = {folder for folder in folders if _FISHEYES.search(folder.as_posix())}
+    file_faces = cube_faces((file.folder, file.stem) for file in files)
+    directions: list[Unpaired] = []
+    rest: list[_File] = []
+    for file in files:
+        if file.folder in fisheyes:
+            detail = "a fisheye that looks to the side (KITTI-360), not an eye"
+        elif file.folder in elsewhere or (file_faces and (file.folder, file.stem) in file_faces):
+            detail = "a direction beside front, back or others (a cube map, cameras around), not an eye"
+        else:
+            detail = ""
+        if detail:
+            directions.append(Unpaired(file.path, "other-view", detail))
+        else:
+            rest.append(file)
+    return directions, rest
+
+
+def _folders_of(files: Iterable[_File]) -> set[PurePath]:
+    """Every folder that the files lie in or below, but the input folder itself."""
+    folders: set[PurePath] = set()
+    for parent in {file.folder for file in files}:
+        folders.update(_up(parent))
+    return folders
+
+
+def _up(folder: PurePath) -> list[PurePath]:
+    """A folder and those above it, the nearest first, without the input folder."""
+    return [place for place in (folder, *folder.parents) if place.name]
+
+
+def _pair_by(files: Iterable[_File], rule: _Rule, pairs: list[TwoFiles], unpaired: list[Unpaired]) -> list[_File]:
+    """Add the pairs that one rule makes, and files that it cannot decide on; the rest."""
+    groups: dict[tuple[str, ...], list[_Member]] = defaultdict(list)
+    for file in files:
+        claim = rule(file)
+        if claim:
+            groups[claim.group].append((file, claim))
+    used: set[_File] = set()
+    for members in groups.values():
+        if len(members) > 1:
+            used |= _pair_group(members, pairs, unpaired)
+    return [file for file in files if file not in used] if used else list(files)
+
+
+def _pair_group(members: list[_Member], pairs: list[TwoFiles], unpaired: list[Unpaired]) -> set[_File]:
+    """Pair the files of one group: equal names and extensions first, then what is left where it is one of each eye.
+
+    Returns the files that are paired or left out.
+    """
+    used: set[_File] = set()
+    steps: tuple[Callable[[_Member], object], ...] = (
+        lambda member: (member[1].exact, member[0].path.suffix.lower()),
+        lambda member: member[0].path.suffix.lower(),
+        lambda member: None,
+    )
+    for alike in steps:
+        together: dict[object, list[_Member]] = defaultdict(list)
+        for member in members:
+            together[alike(member)].append(member)
+        members = []
+        for group in together.values():
+            left, right = ([file for file, claim in group if claim.eye == eye] for eye in (LEFT, RIGHT))
+            if len(left) == len(right) == 1:
+                claim = group[0][1]
+                pairs.append(TwoFiles(left[0].path, right[0].path, claim.name, claim.rule, claim.guessed))
+                used |= {left[0], right[0]}
+            elif left and right and alike is not steps[-1]:
+                detail = f"{group[0][1].rule}: several files for one eye"
+                unpaired += [Unpaired(file.path, "ambiguous", detail) for file in (*left, *right)]
+                used |= {*left, *right}
+            else:
+                members += group
+        if len(members) < 2:
+            break
+    return used
+
+
+def _name_claim(file: _File) -> _Claim | None:
+    """The rule of an eye named in the file name."""
+    if not file.marks:
         return None
-    group = (file.parent.as_posix(), mark.rest, mark.style)
-    name = (file.parent / mark.rest).as_posix()
+    mark = file.marks[0]
     rule = "files left + right" if mark.rest == "*" else "file names with an eye mark"
-    return _Claim(group, mark.eye, name, rule, mark.strong)
+    group = (file.place, comparable(mark.rest), mark.style)
+    return _Claim(group, (mark.rest,), mark.eye, f"{file.place}/{mark.rest}", rule, mark.strong)
 
 
-def _folder_rule(files: Iterable[PurePath]) -> Callable[[PurePath], _Claim | None]:
+def _folder_rule(files: Iterable[_File]) -> _Rule:
     """The rule of eye folders side by side, for the folders that these files lie in."""
     eyes_of: dict[tuple[PurePath, str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    parents = {file.parent for file in files}
-    for folder in {one for parent in parents for one in (parent, *parent.parents) if one.name}:
-        mark = _folder_mark(folder.name)
-        if mark:
-            eyes_of[folder.parent, mark.rest, mark.style][mark.eye].add(folder.name)
+    for folder in _folders_of(files):
+        for mark in _folder_marks(folder.name):
+            eyes_of[folder.parent, comparable(mark.rest), mark.style][mark.eye].add(folder.name)
 
-    def claim(file: PurePath) -> _Claim | None:
+    @lru_cache(maxsize=1024)
+    def of_folder(parent: PurePath) -> _Claim | None:
+        """What is claimed of all files of one folder; their names are to be added."""
         lone: _Claim | None = None
-        for folder in file.parents:
-            mark = _folder_mark(folder.name)
-            if mark is None:
-                continue
-            eyes = eyes_of[folder.parent, mark.rest, mark.style]
-            claimed = _claim_in(file, folder, mark, eyes)
-            if len(eyes) == 2:
-                return claimed
-            if lone is None and re.fullmatch(_LONE_FOLDER, folder.name.lower()):
-                lone = claimed
+        for folder in _up(parent):
+            for mark in _folder_marks(folder.name):
+                eyes = eyes_of[folder.parent, comparable(mark.rest), mark.style]
+                claim = _claim_in(parent, folder, mark, eyes)
+                if len(eyes) == 2:
+                    return claim
+                if lone is None and re.fullmatch(_LONE_FOLDER, folder.name.lower()):
+                    lone = claim
         return lone
+
+    def claim(file: _File) -> _Claim | None:
+        of_all = of_folder(file.folder)
+        if of_all is None:
+            return None
+        stem = next((mark.rest for mark in file.marks if mark.eye == of_all.eye), file.stem)
+        group, exact = (*of_all.group, comparable(stem)), (*of_all.exact, stem)
+        return _Claim(group, exact, of_all.eye, f"{of_all.name}/{stem}", of_all.rule, of_all.strong)
 
     return claim
 
 
-def _claim_in(file: PurePath, folder: PurePath, mark: EyeMark, eyes: dict[str, set[str]]) -> _Claim:
-    inner = file.relative_to(folder)
-    own = eye_mark(file.stem)
-    stem = own.rest if own and own.eye == mark.eye else file.stem
-    group = (folder.parent.as_posix(), mark.rest, mark.style, inner.parent.as_posix(), stem)
+def _claim_in(parent: PurePath, folder: PurePath, mark: EyeMark, eyes: dict[str, set[str]]) -> _Claim:
+    inner = parent.relative_to(folder).as_posix()
     names = [" or ".join(sorted(eyes.get(eye, {"?"}))) for eye in (LEFT, RIGHT)]
-    rest = "" if mark.style == "folder" else mark.rest
-    name = (folder.parent / rest / inner.parent / stem).as_posix()
-    return _Claim(group, mark.eye, name, f"folders {names[0]}/ + {names[1]}/", True)
+    rest = "" if mark.style == _TABLE else mark.rest
+    group = (folder.parent.as_posix(), comparable(mark.rest), mark.style, comparable(inner))
+    name = (folder.parent / rest / inner).as_posix()
+    return _Claim(group, (inner,), mark.eye, name, f"folders {names[0]}/ + {names[1]}/", True)
 
 
 @lru_cache(maxsize=1024)
-def _folder_mark(name: str) -> EyeMark | None:
+def _folder_marks(name: str) -> tuple[EyeMark, ...]:
+    """What a folder's name says of eyes, the plainest mark first."""
     plain = name.lower()
     for left, right in _FOLDER_PAIRS:
         for eye, folder in ((LEFT, left), (RIGHT, right)):
             if plain == folder or plain.endswith((f"_{folder}", f"-{folder}")):
-                return EyeMark(eye, plain.removesuffix(folder) + left, "folder", False)
-    return eye_mark(name)
+                return (EyeMark(eye, plain.removesuffix(folder) + left, _TABLE, False),)
+    return tuple(eye_marks(name))
 
 
-def _scene_rule(files: Iterable[PurePath]) -> Callable[[PurePath], _Claim | None]:
+def _scene_rule(files: Iterable[_File]) -> _Rule:
     """The rule of numbered views (im0 im1): which numbers a folder holds decides which two are the pair."""
     numbers: dict[tuple[PurePath, str], set[int]] = defaultdict(set)
     for file in files:
-        prefix, number = _number(file)
+        prefix, number = _number(file.stem)
         if number is not None:
-            numbers[file.parent, prefix].add(number)
+            numbers[file.folder, prefix].add(number)
 
-    def claim(file: PurePath) -> _Claim | None:
+    def claim(file: _File) -> _Claim | None:
         light = _IN_OTHER_LIGHT.fullmatch(file.stem)
         if light:
-            group = (file.parent.as_posix(), "im*", light[2])
-            name = (file.parent / f"im{light[2]}").as_posix()
+            name = f"{file.place}/im{light[2]}"
             eye = LEFT if light[1] == "0" else RIGHT
-            return _Claim(group, eye, name, f"scene folder im0{light[2]} + im1{light[2]}", False)
-        prefix, number = _number(file)
-        there = numbers.get((file.parent, prefix), set())
+            rule = f"scene folder im0{light[2]} + im1{light[2]}"
+            return _Claim((file.place, "im*", light[2]), (), eye, name, rule, False)
+        prefix, number = _number(file.stem)
+        there = numbers.get((file.folder, prefix), set())
         for wanted, left, right, among_others in _SCENE_PAIRS:
             if prefix != wanted or not {left, right} <= there or (there != {left, right} and not among_others):
                 continue
@@ -306,43 +349,74 @@ def _scene_rule(files: Iterable[PurePath]) -> Callable[[PurePath], _Claim | None
                 return None
             rule = f"scene folder {prefix}{left} + {prefix}{right}"
             eye = LEFT if number == left else RIGHT
-            return _Claim((file.parent.as_posix(), prefix), eye, (file.parent / prefix).as_posix(), rule, False)
+            return _Claim((file.place, prefix), (), eye, f"{file.place}/{prefix}", rule, False)
         return None
 
     return claim
 
 
-def _zero_one_rule(files: Iterable[PurePath]) -> Callable[[PurePath], _Claim | None]:
-    """The rule of names that differ in a last 0 and 1, with no third number beside them."""
-    numbers: dict[tuple[PurePath, str], set[str]] = defaultdict(set)
-    for file in files:
-        match = _ZERO_ONE.fullmatch(file.stem)
-        if match:
-            numbers[file.parent, match[1]].add(match[2])
+def _numbered_folder_rule(files: Iterable[_File], masked: bool = False) -> _Rule:
+    """The rule of folders that differ in one number only: cam1/ + cam2/, infra1/ + infra2/.
 
-    def claim(file: PurePath) -> _Claim | None:
-        match = _ZERO_ONE.fullmatch(file.stem)
-        if match is None or numbers[file.parent, match[1]] != {"0", "1"}:
+    masked: the files in them have the folder's number in their names, too.
+    """
+    siblings = numbered_siblings((folder.parent, folder.name) for folder in _folders_of(files))
+
+    def claim(file: _File) -> _Claim | None:
+        for folder in _up(file.folder):
+            sibling = siblings.get((folder.parent, folder.name))
+            if sibling is None:
+                continue
+            inner = file.folder.relative_to(folder).as_posix()
+            stem = sibling.without_number(file.stem) if masked else comparable(file.stem)
+            group = (folder.parent.as_posix(), sibling.rest, comparable(inner), stem)
+            name = f"{(folder.parent / sibling.name / inner).as_posix()}/{stem.replace('#', '')}"
+            return _numbered_claim(group, sibling, name, f"folders {_numbers(sibling, '/')}")
+        return None
+
+    return claim if siblings else lambda file: None
+
+
+def _masked_folder_rule(files: Iterable[_File]) -> _Rule:
+    return _numbered_folder_rule(files, masked=True)
+
+
+def _numbered_file_rule(files: Iterable[_File], beside: Iterable[_File]) -> _Rule:
+    """The rule of file names that differ in one number only: tree-1 + tree-2. beside: all files, to know of a third."""
+    folders = {file.folder for file in files}
+    siblings = numbered_siblings((file.folder, file.stem) for file in beside if file.folder in folders)
+
+    def claim(file: _File) -> _Claim | None:
+        sibling = siblings.get((file.folder, file.stem))
+        if sibling is None:
             return None
-        name = (file.parent / match[1]).as_posix()
-        eye = LEFT if match[2] == "0" else RIGHT
-        rule = "file names that end in 0 + 1"
-        return _Claim((file.parent.as_posix(), match[1]), eye, name, rule, strong=False, guessed=True)
+        name = f"{file.place}/{sibling.name}"
+        return _numbered_claim((file.place, sibling.rest), sibling, name, f"file names {_numbers(sibling)}")
 
     return claim
 
 
-def _number(file: PurePath) -> tuple[str, int | None]:
-    """("im", 6) for im6.png; (stem, None) where the stem is no prefix of a scene pair and a plain number."""
-    match = re.fullmatch(r"(im|view|scene1\.row3\.col|)(0|[1-9]\d?)", file.stem.lower())
-    return (match[1], int(match[2])) if match else (file.stem, None)
+def _numbered_claim(group: tuple[str, ...], sibling: Numbered, name: str, rule: str) -> _Claim:
+    eye = LEFT if sibling.number == sibling.lower else RIGHT
+    return _Claim(group, (), eye, name, rule, strong=False, guessed=True)
 
 
-def _view_of(file: PurePath) -> str | None:
+def _numbers(sibling: Numbered, end: str = "") -> str:
+    low, high = (sibling.rest.replace("#", str(number)) + end for number in (sibling.lower, sibling.lower + 1))
+    return f"{low} + {high}, a number apart"
+
+
+def _number(stem: str) -> tuple[str, int | None]:
+    """("im", 6) for im6; (stem, None) where it is no prefix of a scene pair and a plain number."""
+    match = _SCENE_VIEW.fullmatch(stem.lower())
+    return (match[1], int(match[2])) if match else (stem, None)
+
+
+def _view_of(stem: str) -> str | None:
     """The prefix of the scene whose view a file is by its name, as "im" of im4 and of im1E; None where it is none."""
-    if _IN_OTHER_LIGHT.fullmatch(file.stem):
+    if _IN_OTHER_LIGHT.fullmatch(stem):
         return "im"
-    prefix, number = _number(file)
+    prefix, number = _number(stem)
     return None if number is None else prefix
 
 

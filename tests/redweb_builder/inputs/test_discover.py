@@ -18,7 +18,6 @@ from PIL import Image
 from redweb_builder.config import InputOptions
 from redweb_builder.errors import InputError
 from redweb_builder.inputs import Discovery, discover, read_pair, read_picture
-from redweb_builder.inputs.formats.folders import eye_mark, is_ground_truth
 from redweb_builder.inputs.formats.packed import named_layout
 from redweb_builder.types import PairSource, Picture
 
@@ -81,74 +80,6 @@ def assert_eyes(source: PairSource) -> None:
 
 
 # --- two files ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("left_name", "right_name"),
-    [
-        ("left/a.png", "right/a.png"),
-        ("Left/a.png", "Right/a.png"),
-        ("l/a.png", "r/a.png"),
-        ("left_images/a.png", "right_images/a.png"),
-        ("image_L/a.png", "image_R/a.png"),
-        ("image_0/a.png", "image_1/a.png"),
-        ("image_2/a.png", "image_3/a.png"),
-        ("colored_0/a.png", "colored_1/a.png"),
-        ("view1/a.png", "view5/a.png"),
-        ("cam0/data/17.png", "cam1/data/17.png"),
-        ("leftImg8bit/x/a_leftImg8bit.png", "rightImg8bit/x/a_rightImg8bit.png"),
-        ("left/a_left.png", "right/a_right.png"),
-        ("a_L.png", "a_R.png"),
-        ("a-l.png", "a-r.png"),
-        ("a.left.png", "a.right.png"),
-        ("a_left.png", "a_right.png"),
-        ("L_a.png", "R_a.png"),
-        ("left_a.png", "right_a.png"),
-        ("left01.jpg", "right01.jpg"),
-        ("a_left_001.png", "a_right_001.png"),
-        ("houseL.png", "houseR.png"),
-        ("scene/left.png", "scene/right.png"),
-        ("scene/im0.png", "scene/im1.png"),
-        ("scene/im2.ppm", "scene/im6.ppm"),
-        ("scene/view1.png", "scene/view5.png"),
-        ("scene/0.png", "scene/1.png"),
-        ("artroom1/ambient/L0/im0e2.png", "artroom1/ambient/L0/im1e2.png"),
-        ("Art/Illum1/Exp0/view1.png", "Art/Illum1/Exp0/view5.png"),
-        ("delivery_area_1l/im0.png", "delivery_area_1l/im1.png"),
-        ("frames_cleanpass/TRAIN/A/0000/left/0006.webp", "frames_cleanpass/TRAIN/A/0000/right/0006.webp"),
-        ("training/clean_left/alley_1/frame_0001.png", "training/clean_right/alley_1/frame_0001.png"),
-        ("train/left/-L__1_left.jpg", "train/right/-L__1_right.jpg"),
-        ("Train/0001_L.png", "Train/0001_R.png"),
-        ("Scene01/clone/frames/rgb/Camera_0/rgb_00001.jpg", "Scene01/clone/frames/rgb/Camera_1/rgb_00001.jpg"),
-        ("Bathroom/camera_00/im0.png", "Bathroom/camera_02/im0.png"),
-        ("left-image-half-size/2018/1.jpg", "right-image-half-size/2018/1.jpg"),
-        ("kitchen_3/000000.left.jpg", "kitchen_3/000000.right.jpg"),
-        ("tsukuba/scene1.row3.col3.ppm", "tsukuba/scene1.row3.col4.ppm"),
-        ("kitti/samples_image_2/1.png", "kitti/samples_image_3/1.png"),
-        ("drive_0023/I1_000014.png", "drive_0023/I2_000014.png"),
-        ("leftimage/000045_10.png", "rightimage/000045_10.png"),
-        ("IMG_0001 L.JPG", "IMG_0001 R.JPG"),
-        ("photo (left).jpg", "photo (right).jpg"),
-        ("photo[L].jpg", "photo[R].jpg"),
-        ("left-001.png", "right-001.png"),
-        ("frame_l_0001.png", "frame_r_0001.png"),
-        ("L0001.jpg", "R0001.jpg"),
-        ("links/See.jpg", "rechts/See.jpg"),
-        ("写真左.jpg", "写真右.jpg"),
-        ("左/1.jpg", "右/1.jpg"),
-        ("旅行/左/写真_L.jpg", "旅行/左/写真_R.jpg"),
-        ("Поездка/озеро-left.jpg", "Поездка/озеро-right.jpg"),
-        ("Ausflug zum See/größe 1_L.jpg", "Ausflug zum See/größe 1_R.jpg"),
-    ],
-)
-def test_two_files(tmp_path: Path, left_name: str, right_name: str) -> None:
-    left, right = scene()
-    save(right, tmp_path / right_name)
-    save(left, tmp_path / left_name)
-    source = only(discover(tmp_path))
-    assert (source.left, source.right) == (tmp_path / left_name, tmp_path / right_name)
-    assert source.layout == "files"
-    assert_eyes(source)
 
 
 def test_matched_by_key_not_by_position(tmp_path: Path) -> None:
@@ -230,24 +161,6 @@ def test_several_pairs_in_one_scene_folder(tmp_path: Path) -> None:
     assert reasons(found) == [("im1E.png", "other-view"), ("im1L.png", "other-view")]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "training/disparities/alley_1/frame_0001.png",
-        "training/occlusions/alley_1/frame_0001.png",
-        "training/outofframe/alley_1/frame_0001.png",
-        "disparity/TRAIN/A/0000/left/0006.png",
-        "kitchen/000000.left.depth.png",
-        "kitchen/000000.left.seg.png",
-        "tree/0001_left.disp.jpg",
-        "training/disp_occ_0/000000_10.png",
-    ],
-)
-def test_ground_truth_of_data_sets_is_passed_over(tmp_path: Path, name: str) -> None:
-    save(scene()[0], tmp_path / name)
-    assert discover(tmp_path) == Discovery([], [])
-
-
 def test_a_stated_layout_goes_before_everything(tmp_path: Path) -> None:
     left, right = scene(1, 320, 240)
     for name in ("a_L.png", "a_R.png", "b-tb.png", "c cross.png", "left/d.png"):
@@ -298,27 +211,6 @@ def test_a_row_of_numbered_frames_is_no_pair(tmp_path: Path) -> None:
     found = discover(tmp_path)
     assert found.sources == []
     assert {one.reason for one in found.left_out} == {"single"}
-
-
-@pytest.mark.parametrize("name", ["left/a.png", "a_L.png", "b_right.png", "left_images/a.png"])
-def test_one_eye(tmp_path: Path, name: str) -> None:
-    save(scene()[0], tmp_path / name)
-    assert [reason for _, reason in reasons(discover(tmp_path))] == ["one-eye"]
-
-
-def test_eye_marks_are_whole_words() -> None:
-    assert eye_mark("copyright") is None
-    assert eye_mark("bright") is None
-    assert eye_mark("a.left-right") is None
-    assert eye_mark("walrus") is None
-    mark = eye_mark("0001_L")
-    assert mark is not None
-    assert (mark.eye, mark.rest) == ("left", "0001_*")
-
-
-def test_ground_truth_names() -> None:
-    assert all(is_ground_truth(Path(name)) for name in ("disp0.png", "dispL.png", "MASK_1.png", "disp_occ_0/1.png"))
-    assert not any(is_ground_truth(Path(name)) for name in ("display.png", "nocturne.jpg", "maskenball.jpg"))
 
 
 # --- two eyes in one file ----------------------------------------------------------------------------------------

@@ -1,0 +1,51 @@
+"""Left and right that are directions: the faces of a cube map, and cameras that look around."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import PurePath
+
+from redweb_builder.inputs.formats.names import comparable
+
+_DIRECTIONS = re.compile(r"(?i)(?<![^\W\d_])(front|back|rear|top|bottom|up|down|left|right)(?![^\W\d_])")
+_LETTERS = re.compile(r"(?i)(?<![^\W\d_])([fbudlr])$")
+_BESIDES_EYES = re.compile(r"(?i)(?<![^\W\d_])(front|back|rear|top|bottom|up|down|[fbud]$)(?![^\W\d_])")
+_FRONT = ("front", "f")
+
+Name = tuple[PurePath, str]  # a folder, and a name in it without extension
+
+
+def cube_faces(names: Iterable[Name]) -> frozenset[Name]:
+    """The names that are directions, since left and right stand beside front, or beside two of back, top and bottom.
+
+    names: of files or of folders. Letters (f b l r u d) count where both opposites are there. The front of a rig
+    that has two such cameras may be an eye of its own, so it is not among them.
+    """
+    listed = list(names)
+    if not any(_BESIDES_EYES.search(name) for _, name in listed):
+        return frozenset()
+    around: dict[tuple[PurePath, str, bool], dict[str, Name]] = defaultdict(dict)
+    for folder, name in listed:
+        for pattern in (_DIRECTIONS, _LETTERS):
+            for match in pattern.finditer(name):
+                rest = comparable(f"{name[: match.start()]}*{name[match.end() :]}")
+                around[folder, rest, pattern is _LETTERS][match[1].lower()] = (folder, name)
+    faces = (
+        member
+        for (_, _, letters), members in around.items()
+        if (_looks_around_by_letter(members) if letters else _looks_around(members))
+        for direction, member in members.items()
+        if direction not in _FRONT
+    )
+    return frozenset(faces)
+
+
+def _looks_around(directions: Iterable[str]) -> bool:
+    others = set(directions) - {"left", "right"}
+    return {"left", "right"} <= set(directions) and ("front" in others or len(others) >= 2)
+
+
+def _looks_around_by_letter(letters: Iterable[str]) -> bool:
+    return {"l", "r"} <= set(letters) and ({"f", "b"} <= set(letters) or {"u", "d"} <= set(letters))
