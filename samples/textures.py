@@ -1,0 +1,125 @@
+"""Textures of surfaces: functions of the place on a surface, so that both eyes see the same paint."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from samples.vectors import Vec, scaled
+
+Colours: TypeAlias = NDArray[np.float32]
+Paint: TypeAlias = Callable[[Colours, Colours, Colours], Colours]  # (u, v, footprint) in metres -> Nx3 in [0, 1]
+
+
+def rgb(hexadecimal: str) -> Vec:
+    """'8090a0' -> (0.5, 0.56, 0.63)."""
+    r, g, b = bytes.fromhex(hexadecimal)
+    return (r / 255, g / 255, b / 255)
+
+
+def colours(text: str) -> list[Vec]:
+    """'8090a0 405060' -> two colours."""
+    return [rgb(word) for word in text.split()]
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Value noise on a 256x256 lattice of random numbers in [-1, 1]."""
+
+    table: Colours
+
+    def once(self, u: Colours, v: Colours) -> Colours:
+        """One octave with lattice spacing 1, smooth between the lattice points."""
+        iu, iv = np.floor(u), np.floor(v)
+        fu, fv = u - iu, v - iv
+        fu, fv = fu * fu * (3 - 2 * fu), fv * fv * (3 - 2 * fv)
+        i, j = iu.astype(np.int32) & 255, iv.astype(np.int32) & 255
+        i1, j1 = (i + 1) & 255, (j + 1) & 255
+        flat = self.table.ravel()
+        top = flat[i * 256 + j] * (1 - fu) + flat[i1 * 256 + j] * fu
+        bottom = flat[i * 256 + j1] * (1 - fu) + flat[i1 * 256 + j1] * fu
+        blend: Colours = (top * (1 - fv) + bottom * fv).astype(np.float32)
+        return blend
+
+    def fbm(
+        self, u: Colours, v: Colours, footprint: Colours | float, frequency: float, octaves: int, gain: float = 0.6
+    ) -> Colours:
+        """Sum of octaves, each twice as fine; those too fine for a pixel `footprint` (metres) fade out."""
+        total = np.zeros(u.shape, np.float32)
+        for octave in range(octaves):
+            f = frequency * 2.03**octave
+            fade = np.broadcast_to(np.clip(1.5 - 2 * f * np.asarray(footprint, np.float32), 0, 1), u.shape)
+            seen = np.flatnonzero(fade)
+            if seen.size:
+                layer = self.once(u[seen] * f + 17.3 * octave, v[seen] * f + 5.1 * octave)
+                total[seen] += gain**octave * fade[seen] * layer
+        return total
+
+
+def mix(a: Vec, b: Vec, amount: Colours) -> Colours:
+    """Nx3 colours between a (amount <= 0) and b (amount >= 1)."""
+    share = np.clip(amount, 0, 1)[:, None]
+    out: Colours = (np.asarray(a, np.float32) * (1 - share) + np.asarray(b, np.float32) * share).astype(np.float32)
+    return out
+
+
+def mottled(noise: Noise, a: Vec, b: Vec, frequency: float = 3.0, stretch: float = 1.0, contrast: float = 0.6) -> Paint:
+    """Cloudy mixture of two colours; stretch > 1 draws it out along v (bark, wood grain)."""
+
+    def paint(u: Colours, v: Colours, footprint: Colours) -> Colours:
+        value = noise.fbm(u, v / np.float32(stretch), footprint, frequency, 7, 0.72)
+        return mix(a, b, 0.5 + contrast * value)
+
+    return paint
+
+
+def courses(noise: Noise, a: Vec, b: Vec, joint: Vec, width: float, height: float) -> Paint:
+    """Bricks, planks, tiles, books: rows of pieces width x height, each with its own tone, and dark joints."""
+
+    def paint(u: Colours, v: Colours, footprint: Colours) -> Colours:
+        row = np.floor(v / height)
+        shifted = u / width + 0.5 * (row % 2)
+        column = np.floor(shifted)
+        tone = noise.once(column * 7.0 + 0.5, row * 3.0 + 0.5) * 0.45
+        grain = noise.fbm(u, v, footprint, 2 / height, 5, 0.7) * 0.35
+        gap = np.minimum((shifted - column) * width, v - row * height)
+        gap = np.minimum(gap, np.minimum((column + 1 - shifted) * width, (row + 1) * height - v))
+        line = np.clip(1.2 - gap / (0.06 * height + footprint), 0, 1)[:, None]
+        out: Colours = mix(a, b, 0.5 + tone + grain) * (1 - line) + np.asarray(joint, np.float32) * line
+        return out
+
+    return paint
+
+
+def striped(noise: Noise, a: Vec, b: Vec, period: float) -> Paint:
+    """Soft vertical stripes with a little noise: wallpaper, a beach ball, an awning."""
+
+    def paint(u: Colours, v: Colours, footprint: Colours) -> Colours:
+        wave = np.sin(u * np.float32(2 * math.pi / period)) * 3 + 0.5
+        grain = noise.fbm(u, v, footprint, 9.0, 5, 0.75)[:, None] * 0.07
+        out: Colours = mix(a, b, wave) + grain
+        return out
+
+    return paint
+
+
+def meadow(noise: Noise, a: Vec, b: Vec, path: Vec, bend: float) -> Paint:
+    """Ground with a winding path: u is world x, v is world z."""
+
+    def paint(u: Colours, v: Colours, footprint: Colours) -> Colours:
+        patches = noise.fbm(u, v, footprint, 0.25, 3)
+        blades = noise.fbm(u, v, footprint, 2.5, 6, 0.85)
+        ground = mix(a, b, 0.5 + 0.35 * patches + 0.4 * blades)
+        stones = mix(scaled(path, 0.75), scaled(path, 1.15), 0.5 + 0.5 * noise.fbm(u, v, footprint, 4.0, 6, 0.8))
+        centre = bend * (1.4 * np.sin(0.23 * v) + 0.06 * v)
+        ragged = 0.75 - np.abs(u - centre) + 0.25 * patches + 0.12 * blades
+        on_path = np.clip(ragged / 0.15 + 0.5, 0, 1)[:, None]
+        out: Colours = ground * (1 - on_path) + stones * on_path
+        return out
+
+    return paint

@@ -1,0 +1,42 @@
+"""Vectors in the world: x right, y down, z forward, metres."""
+
+from __future__ import annotations
+
+import math
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[np.float64]
+Vec: TypeAlias = tuple[float, float, float]
+
+
+def dot(a: Vec, b: Vec) -> float:
+    """Scalar product."""
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+def cross(a: Vec, b: Vec) -> Vec:
+    """Vector product."""
+    return (a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0])
+
+
+def unit(a: Vec) -> Vec:
+    """The vector of length 1 in the same direction."""
+    return scaled(a, 1 / math.sqrt(dot(a, a)))
+
+
+def plus(a: Vec, b: Vec, times: float = 1.0) -> Vec:
+    """The sum a + times * b."""
+    return (a[0] + times * b[0], a[1] + times * b[1], a[2] + times * b[2])
+
+
+def scaled(a: Vec, by: float) -> Vec:
+    """The vector times a number."""
+    return (a[0] * by, a[1] * by, a[2] * by)
+
+
+def project(points: Array, axis: Vec) -> Array:
+    """Nx3 points along one axis -> N."""
+    return points[:, 0] * axis[0] + points[:, 1] * axis[1] + points[:, 2] * axis[2]
