@@ -48,7 +48,17 @@ def save_network(file: Path, network: nn.Module, model: Mapping[str, Any], more:
         "model": json.dumps(dict(model)),
         **{key: json.dumps(value) for key, value in more.items()},
     }
-    write_atomic(file, save(tensors, header))
+    write_atomic(file, _with_sorted_metadata(save(tensors, header)))
+
+
+def _with_sorted_metadata(content: bytes) -> bytes:
+    """A safetensors file whose metadata is in order of name: the library writes it in another order each time."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text = text.ljust(-(-len(text) // 8) * 8)  # the tensors behind it are aligned to 8 bytes
+    return len(text).to_bytes(8, "little") + text + content[end:]
 
 
 def load_network(path: str | Path, device: str | torch.device = "cpu") -> RedNet | MetricNetwork:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
-from trainer.checkpoint import FORMAT, CheckpointError, load_network, read_header
+from trainer.checkpoint import FORMAT, CheckpointError, load_network, read_header, save_network
 from trainer.models.rednet import RedNet
 
 
@@ -21,6 +21,18 @@ def test_a_checkpoint_brings_back_the_same_network(network: RedNet, checkpoint: 
         with torch.no_grad():
             assert torch.equal(load_network(path)(image), network(image))
     assert read_header(checkpoint)["step"] == 7
+
+
+def test_the_same_weights_and_header_are_the_same_bytes(network: RedNet, tmp_path: Path) -> None:
+    """safetensors orders the metadata by chance, each time anew."""
+    more = {name: name * 3 for name in "abcdefgh"}
+    for number in range(3):
+        save_network(tmp_path / f"{number}.safetensors", network, {"name": "rednet"}, more)
+    first, *others = (file.read_bytes() for file in sorted(tmp_path.iterdir()))
+    assert others == [first, first]
+    assert int.from_bytes(first[:8], "little") % 8 == 0
+    weights = load_file(tmp_path / "0.safetensors")
+    assert all(torch.equal(value, weights[name]) for name, value in network.state_dict().items())
 
 
 def test_what_is_no_checkpoint_is_told(tmp_path: Path) -> None:
