@@ -21,6 +21,11 @@ from filelock import FileLock
 
 from redweb_builder.errors import UnsafePath
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 _TEMPORARY = re.compile(r"\.redweb-[0-9a-f]{16}\.part")
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # to open a FIFO would wait for its other end
@@ -41,6 +46,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     part = path.with_name(f".redweb-{secrets.token_hex(8)}.part")
     try:
         with create(part) as file:
+            _hold(file.fileno())
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -143,11 +149,32 @@ def is_temporary(name: str) -> bool:
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Remove the regular files that an interrupted `replacing` left in a folder. Raises OSError."""
+    """Remove the regular files that a killed `replacing` left in a folder, and none that is being written.
+
+    Raises OSError.
+    """
     with os.scandir(folder) as entries:
-        stale = [entry for entry in entries if is_temporary(entry.name) and entry.is_file(follow_symlinks=False)]
-    for entry in stale:
-        Path(entry.path).unlink(missing_ok=True)
+        there = [entry.path for entry in entries if is_temporary(entry.name) and entry.is_file(follow_symlinks=False)]
+    for name in there:
+        with suppress(FileNotFoundError, PermissionError):  # it was renamed just now; Windows: it is open elsewhere
+            if _is_left(name):
+                Path(name).unlink()
+
+
+def _is_left(part: str) -> bool:
+    """Whether no process holds a temporary file any more."""
+    with os.fdopen(os.open(part, os.O_RDONLY | _NO_LINK | _NO_WAIT), "rb") as file:
+        return _hold(file.fileno())
+
+
+def _hold(descriptor: int) -> bool:
+    """Hold an open file until it is closed; False where another holds it, or the file system has no locks."""
+    try:
+        if fcntl is not None:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def make_folder(folder: Path, root: Path) -> None:

@@ -21,7 +21,7 @@ from safetensors.torch import save
 from torch import nn
 
 from redweb_builder.errors import SettingsError, UserError
-from redweb_builder.files import write_atomic
+from redweb_builder.files import remove_temporaries, write_atomic
 from trainer.models.eigen import EigenConfig, MetricNetwork
 from trainer.models.eigen import build as build_metric
 from trainer.models.rednet import RedNet, RedNetConfig
@@ -187,6 +187,7 @@ def open_run(out: Path, identity: Mapping[str, Any], overwrite: bool) -> None:
     of another run. Raises CheckpointError where `out` holds another run.
     """
     out.mkdir(parents=True, exist_ok=True)
+    remove_temporaries(out)
     file = out / "run.json"
     if overwrite:
         for name in ("state.pt", "run.json", "log.jsonl", "best.safetensors", "last.safetensors"):

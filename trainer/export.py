@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from redweb_builder.errors import UserError
-from redweb_builder.files import write_atomic
+from redweb_builder.files import remove_temporaries, write_atomic
 from trainer.checkpoint import load_network, read_header, save_network, weights_file
 from trainer.config import NETWORK_FORMATS
 from trainer.eigen_geometry import CROP
@@ -45,6 +45,7 @@ def export_checkpoint(path: str | Path, format: str, out: str | Path | None = No
     network = load_network(source)
     target = Path(out) if out else source.with_name(f"{source.stem}_exported{ENDINGS[format]}")
     target.parent.mkdir(parents=True, exist_ok=True)
+    remove_temporaries(target.parent)
     if format == "safetensors":
         header = read_header(source)
         save_network(target, network, header.pop("model"), header)

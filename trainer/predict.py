@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from redweb_builder.errors import InputError
-from redweb_builder.files import write_atomic
+from redweb_builder.files import remove_temporaries, write_atomic
 from redweb_builder.inputs.formats import films
 from redweb_builder.inputs.picture import EXTENSIONS, read_picture
 from redweb_builder.inspect.colour import disparity_picture
@@ -157,6 +157,7 @@ def predict_files(
     otherwise.
     """
     out.mkdir(parents=True, exist_ok=True)
+    remove_temporaries(out)
     for name, image in _pictures(source, out):
         if isinstance(image, DataError):
             yield image

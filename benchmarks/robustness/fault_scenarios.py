@@ -99,15 +99,18 @@ def scenario(name: str, workspace: Path, here: Path) -> Scenario:
     return _network_scenario(name, workspace, here)
 
 
+def training(workspace: Path, out: Path) -> tuple[str, ...]:
+    """The command line that trains a small network on the data set of the workspace, into the folder `out`."""
+    return ("train", "--data", str(workspace / "set"), "--out", str(out), *TRAIN)
+
+
 def _network_scenario(name: str, workspace: Path, here: Path) -> Scenario:
     """The commands on a network; the run that they start from is `run/` in the workspace."""
     data, run, out = workspace / "set", here / "run", here / "out"
     photograph = next((data / "Imgs").iterdir())
     return {
-        "train": Scenario(("train", "--data", str(data), "--out", str(out), *TRAIN)),
-        "train --overwrite": Scenario(
-            ("train", "--data", str(data), "--out", str(run), *TRAIN, "--seed", "1", "--overwrite"), ("run",)
-        ),
+        "train": Scenario(training(workspace, out)),
+        "train --overwrite": Scenario((*training(workspace, run), "--seed", "1", "--overwrite"), ("run",)),
         "predict": Scenario(("predict", str(run), str(photograph), "--out", str(out), "--device", "cpu"), ("run",)),
         "evaluate": Scenario(("evaluate", str(run), "--on", str(data), "--out", str(out), "--device", "cpu"), ("run",)),
         "export safetensors": Scenario(

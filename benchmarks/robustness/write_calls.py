@@ -210,17 +210,19 @@ class _CountedFile(io.FileIO):
         return self._calls.made("truncate", _path(self.fileno()), lambda: truncate(size))
 
 
-def unseen(folder: Path, calls: Iterable[Call]) -> list[str]:
-    """The files below a folder that no counted call has opened for writing, whatever they were renamed to since."""
-    seen = set()
+def unseen(written: Iterable[str], before: Iterable[str], calls: Iterable[Call]) -> list[str]:
+    """The files, of those that a command has written, that no counted call opened for writing or moved there.
+
+    written, before: paths below the folder; before: what was there, which may have been moved.
+    """
+    seen, there = set(), set(before)
     for call in calls:
         if call.name in ("open", "link"):
             seen.add(call.path)
         elif call.name == "rename":
-            moved = {name for name in seen if f"{name}/".startswith(f"{call.source}/")}
+            moved = {name for name in seen | there if f"{name}/".startswith(f"{call.source}/")}
             seen |= {call.path + name.removeprefix(call.source) for name in moved}
-    files = [str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()]
-    return sorted(name for name in files if name not in seen)
+    return sorted(set(written) - seen)
 
 
 def _path(file: Any, dir_fd: int | None = None) -> str:

@@ -27,7 +27,7 @@ from redweb_builder.dataset.paths import read_build, sample_root
 from redweb_builder.dataset.reader import read_manifest
 from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.errors import StoreError
-from redweb_builder.files import write_atomic
+from redweb_builder.files import remove_temporaries, write_atomic
 from redweb_builder.filters.checks import Check, checks
 from redweb_builder.inspect.colour import MASK_COLOURS, disparity_colours
 from redweb_builder.inspect.histogram import HEIGHT, WIDTH, Histogram, histogram
@@ -81,6 +81,7 @@ def write_report(dataset: Path) -> Path:
         js=script,
         js_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
+    remove_temporaries(dataset)
     write_atomic(dataset / "report.html", page.encode())
     return dataset / "report.html"
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from redweb_builder.dataset.decisions import FILE, as_decided, read_decisions
 from redweb_builder.dataset.paths import read_stored, require_inside
 from redweb_builder.errors import StoreError
-from redweb_builder.files import write_atomic
+from redweb_builder.files import remove_temporaries, write_atomic
 from redweb_builder.inspect.grid import Row, choose, grid
 from redweb_builder.types import Picture
 
@@ -41,6 +41,7 @@ def write_grid(dataset: Path, rows: int = GRID_ROWS, keys: Sequence[str] = (), t
     path = to or dataset / "grid.png"
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", compress_level=2)
+    remove_temporaries(path.parent)
     write_atomic(path, buffer.getvalue())
     return path
 

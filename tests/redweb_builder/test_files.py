@@ -168,6 +168,14 @@ def test_only_our_own_temporary_files_are_removed(tmp_path: Path) -> None:
     assert link.is_symlink()
 
 
+def test_a_temporary_file_that_is_being_written_stays(tmp_path: Path) -> None:
+    with replacing(tmp_path / "report.html") as file:
+        file.write(b"content")
+        remove_temporaries(tmp_path)
+    remove_temporaries(tmp_path)
+    assert [(entry.name, entry.read_bytes()) for entry in tmp_path.iterdir()] == [("report.html", b"content")]
+
+
 def test_a_folder_is_not_made_through_a_link(tmp_path: Path) -> None:
     root, outside = tmp_path / "set", tmp_path / "outside"
     root.mkdir()

@@ -30,7 +30,7 @@ try:
 except OSError as error:
     sys.exit(error.errno)
 os.system(f"touch {folder}/unseen")
-print(*[call.name for call in calls.calls], *unseen(folder, calls.calls))
+print(*[call.name for call in calls.calls], *unseen(os.listdir(folder), [], calls.calls))
 """
 
 

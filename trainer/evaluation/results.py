@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cv2
 
-from redweb_builder.files import write_atomic
+from redweb_builder.files import remove_temporaries, write_atomic
 from redweb_builder.types import Picture
 
 
@@ -51,6 +51,7 @@ def write_report(rows: Sequence[ResultRow], sheets: dict[str, Picture], out: Pat
     rows: of all sets. sheets: the set's name -> HxWx3 uint8 RGB. NaN becomes null.
     """
     out.mkdir(parents=True, exist_ok=True)
+    remove_temporaries(out)
     content = [{"data": row.data, "predictor": row.predictor, "samples": row.samples, **row.figures} for row in rows]
     valid_json = json.loads(json.dumps(content), parse_constant=lambda _: None)  # NaN is no JSON: null
     write_atomic(out / "evaluation.json", (json.dumps(valid_json, indent=2) + "\n").encode())
