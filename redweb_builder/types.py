@@ -60,11 +60,15 @@ class PairSource:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A file of the input folder that is not part of any pair, and why."""
+    """A file of the input folder that is not part of any pair, and why.
+
+    trace: the traceback of an unforeseen error, reason "failed"; empty for every other reason.
+    """
 
     path: Path
     reason: str
     detail: str = ""
+    trace: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import traceback
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
@@ -134,12 +135,18 @@ def _guarded(
     options: InputOptions,
     make: Callable[[Path, TwoFiles | PurePath, InputOptions], Sources],
 ) -> Sources:
-    """What a file gives; a broken one is left out and costs nothing else."""
+    """What a file gives; a broken one, or one that shows a fault of ours, is left out and costs nothing else."""
+    files = [base / file for file in ((what.left, what.right) if isinstance(what, TwoFiles) else (what,))]
     try:
-        yield from make(base, what, options)
+        yield from list(make(base, what, options))
     except InputError as error:
-        for file in (what.left, what.right) if isinstance(what, TwoFiles) else (what,):
-            yield LeftOut(base / file, error.reason, str(error))
+        yield from (LeftOut(file, error.reason, str(error)) for file in files)
+    except OSError as error:  # gone, or out of reach, since the folder was listed
+        yield from (LeftOut(file, "unreadable", f"{file}: cannot be read ({error.strerror})") for file in files)
+    except Exception as error:  # nobody foresaw it: one file must not stop a run over a hundred thousand
+        detail = f"an unforeseen error, a bug of this program: {type(error).__name__}: {error}"
+        trace = "".join(traceback.format_exception(error))
+        yield from (LeftOut(file, "failed", detail, trace) for file in files)
 
 
 def _picture(base: Path, what: TwoFiles | PurePath, options: InputOptions) -> Sources:
@@ -203,8 +210,9 @@ def _film(base: Path, what: TwoFiles | PurePath, options: InputOptions) -> Sourc
     if isinstance(found, NotPair):
         yield LeftOut(files[0], found.reason, found.detail)
         return
-    bars = [films.film_bars(file) for file in files]
-    crops = bars[0], bars[-1]
+    first = films.film_bars(files[0])
+    two = len(files) == 2 or found.layout == "two-streams"
+    crops = first, films.film_bars(files[-1], stream=2 - len(files)) if two else first
     yield from (
         PairSource(
             _key(base, f"{name} c{frame.clip:03d} t{frame.time:09.3f}", *parts),

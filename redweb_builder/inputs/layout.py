@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from redweb_builder.config import PACKED
 
-LAYOUTS = ("files", *PACKED, "mpo", "spatial", "vr180", "vr180-side-by-side", "vr180-over-under")
+LAYOUTS = ("files", *PACKED, "mpo", "spatial", "vr180", "vr180-side-by-side", "vr180-over-under", "two-streams")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 from redweb_builder.errors import InputError
 from redweb_builder.inputs.content.mount import Box, inside_margin, inside_mount
 from redweb_builder.inputs.content.refuse import is_sphere
-from redweb_builder.inputs.formats.films import read_frame
+from redweb_builder.inputs.formats.films import Shot, read_shot
 from redweb_builder.inputs.formats.heic import read_spatial
 from redweb_builder.inputs.formats.mpo import read_mpo
 from redweb_builder.inputs.formats.packed import split
@@ -138,15 +138,33 @@ def _read_packed(source: PairSource, max_side: int) -> _Eyes:
 
 def _read_film(source: PairSource, max_side: int) -> _Eyes:
     time = source.time or 0.0
-    frame = read_frame(source.left, time)
-    if source.layout == "files":
-        frames = frame, read_frame(source.right, time)
+    shot = read_shot(source.left, time)
+    size = shot.picture.shape[1], shot.picture.shape[0]
+    if source.layout in ("files", "two-streams"):
+        other = read_shot(source.right, time, stream=int(source.layout == "two-streams"))
+        _check_moment(source, shot, other)
+        frames = shot.picture, other.picture
         boxes = tuple(Box(*crop) for crop in source.crops) if source.crops else tuple(map(Box.whole, frames))
         left, right = _to_common_size(boxes[0].cut(frames[0]), boxes[1].cut(frames[1]), source)
-        return _Eyes(left, right, (frame.shape[1], frame.shape[0]), lossless=False)
-    box = Box(*source.crops[0]) if source.crops else Box.whole(frame)
-    eye = _half((frame.shape[1], frame.shape[0]), source.layout)
-    return _packed(frame, source.layout, box, eye, lossless=False)
+        return _Eyes(left, right, size, lossless=False)
+    packing = source.layout.removeprefix("vr180-")
+    eye = _half(size, packing)
+    if packing != source.layout:
+        left, right = (flat_view(half, shot.sphere, source.fov) for half in split(shot.picture, packing))
+        return _Eyes(left, right, eye, lossless=False)
+    box = Box(*source.crops[0]) if source.crops else Box.whole(shot.picture)
+    return _packed(shot.picture, packing, box, eye, lossless=False)
+
+
+def _check_moment(source: PairSource, first: Shot, second: Shot) -> None:
+    """InputError "not-a-pair" where two eyes were taken at different moments: more than a frame apart."""
+    apart = abs(first.time - second.time)
+    if apart > max(first.duration, second.duration) + 1e-3:
+        raise InputError(
+            "not-a-pair",
+            f"{source.left}: the frames of the two eyes lie {apart:.2f} s apart at {source.time:.3f} s; "
+            "one of the films has a gap or ends early",
+        )
 
 
 def _packed(picture: Picture, layout: str, inner: Box, eye: Size, lossless: bool, shrink: int = 1) -> _Eyes:

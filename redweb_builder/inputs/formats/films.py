@@ -1,28 +1,39 @@
-"""Films: which frames to take, and one frame read.
+"""Films: how they hold two eyes, which frames to take, and the eyes of one frame.
 
 Looked at are the key frames, which decode alone: a film is gone through without being decoded. Cuts lie where two of
-them differ; only the frames in between are then decoded to find the place. PyAV reads the files
-(`pip install 'redweb-builder[film]'`).
+them differ; only the frames in between are then decoded to find the place.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from redweb_builder.errors import InputError
+from redweb_builder.inputs.content.agreement import AGREEMENT, agreement
 from redweb_builder.inputs.content.mount import inside_margin
-from redweb_builder.inputs.formats.packed import named_layout, on_a_screen, round_view, seen_layout
+from redweb_builder.inputs.formats.film_file import (
+    Film,
+    Stated,
+    frames_from,
+    moment,
+    moving_streams,
+    open_film,
+    spread,
+    stated,
+    upright,
+)
+from redweb_builder.inputs.formats.mvc import holds_mvc
+from redweb_builder.inputs.formats.packed import is_squeezed, named_layout, round_view, seen_layout, split
+from redweb_builder.inputs.formats.vr180 import WIDEST, Sphere
 from redweb_builder.inputs.layout import Layout, NotPair
 from redweb_builder.types import Picture
 
@@ -30,15 +41,19 @@ if TYPE_CHECKING:
     import av
 
 EXTENSIONS = frozenset(
-    (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".wmv", ".mpg", ".mpeg", ".mts", ".m2ts", ".ogv", ".3gp")
+    (
+        *(".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".f4v", ".mkv", ".mk3d", ".webm", ".avi", ".divx"),
+        *(".wmv", ".asf", ".mpg", ".mpeg", ".mpe", ".m2v", ".vob", ".mod", ".tod", ".mts", ".m2ts", ".m2t", ".ts"),
+        *(".ssif", ".flv", ".ogv", ".ogm", ".dv", ".mxf"),
+    )
 )
 CUT = 0.45  # Bhattacharyya distance of two frames' colour histograms: above it, two scenes
 JUMP = 27.0  # mean difference in grey levels: above it, two scenes as well
 STILL = 1.5  # mean difference in grey levels: below it, the same picture again
 LOOK_EVERY = 0.5  # s; key frames that follow closer are passed over
 LONGEST_GAP = 12.0  # s between key frames; a cut may hide in a longer one
+MVC_PACKETS = 16  # packets of a film's beginning that are searched for a second view
 LONGEST_FILM = 48 * 3600.0  # s; a longer one lies
-SAMPLES = 5  # frames that tell the layout and the bars
 _THUMB = (64, 36)
 
 # Matroska's StereoMode as FFmpeg names it -> layout, right eye first.
@@ -48,6 +63,23 @@ _STEREO_MODES = {
     "top_bottom": ("over-under", False),
     "bottom_top": ("over-under", True),
 }
+# FFmpeg's AVStereo3DType -> layout.
+_PACKINGS = {1: "side-by-side", 2: "over-under"}
+_CONVERT = "convert it to side by side (with Stereoscopic Player, BD3D2MK3D or the like)"
+# What holds two eyes in a way that cannot be read -> reason, words.
+_MVC = f"H.264 MVC (both eyes in one block, as in 3D Blu-ray): only one eye can be decoded; {_CONVERT}"
+_UNREAD = {
+    3: ("unsupported", f"its frames alternate between the eyes (frame-sequential); {_CONVERT}"),
+    4: ("interlaced", f"the eyes are mixed in a checkerboard; {_CONVERT}"),
+    5: ("interlaced", f"the eyes are sampled in a quincunx side by side; {_CONVERT}"),
+    6: ("interlaced", f"the rows belong to the two eyes in turn (row-interleaved); {_CONVERT}"),
+    7: ("interlaced", f"the columns belong to the two eyes in turn (column-interleaved); {_CONVERT}"),
+    8: (
+        "unsupported",
+        "an Apple spatial film (MV-HEVC, vexu box): both eyes in one stream, of which one is decoded; "
+        "convert it to side by side (with Spatialify, the `spatial` tool or the like)",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -56,6 +88,19 @@ class FilmFrame:
 
     clip: int
     time: float
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One frame read. picture: HxWx3 uint8 RGB, upright. time: s from the start of the film. duration: s.
+
+    sphere: what an eye's picture covers of a sphere, as the film states it; a half-sphere where it states nothing.
+    """
+
+    picture: Picture
+    time: float
+    duration: float
+    sphere: Sphere
 
 
 @dataclass(frozen=True)
@@ -75,27 +120,106 @@ def are_readable() -> bool:
 def film_layout(file: Path) -> Layout | NotPair:
     """How a film holds two eyes: by its container, its name, or what some of its frames show.
 
-    Raises InputError "corrupt" for a film that cannot be opened.
+    Spheres come before packings: eyes that cover a half-sphere are VR180, whatever their packing; whole spheres and
+    single eyes are left. Raises InputError as open_film does, "corrupt" where no frame can be decoded.
     """
-    with _opened(file) as (container, stream):
-        mode = str(stream.metadata.get("stereo_mode", ""))
-        size = int(stream.codec_context.width), int(stream.codec_context.height)
-        if mode in _STEREO_MODES:
-            layout, right_first = _STEREO_MODES[mode]
-            return Layout(layout, f"Matroska stereo mode {mode.replace('_', ' ')}", right_first)
+    with open_film(file) as film:
+        first = next(frames_from(film, 0.0), None)
+        if first is None:
+            raise InputError("corrupt", f"{file}: no frame of the film can be decoded; copy it again")
+        facts, frame = stated(first), upright(first)
+        aspect = float(film.stream.sample_aspect_ratio or 1)
         named = named_layout(file.stem)
-        packed = _frame_packing(container, stream, size)
-        if packed is not None:
-            return packed
-        if isinstance(named, NotPair):
+        refused = _refused(film, facts)
+        if refused is not None:
+            return refused
+        packing = _stated_packing(film, facts) or (named if isinstance(named, Layout) else None)
+        if facts.projection not in (None, 4):
+            return _spherical(facts, packing)
+        if isinstance(named, NotPair) and packing is None:
             return named
-        by_shape = round_view(file.stem, size, named) or (named and on_a_screen(named, size))
+        size = frame.shape[1], frame.shape[0]
+        by_shape = round_view(file.stem, size, packing)
         if by_shape is not None:
             return by_shape
-        frames = list(_spread(container, stream))
-    if not frames:
-        raise InputError("corrupt", f"{file}: no frame of the film can be decoded; copy it again")
-    seen = [seen_layout(frame, size, file.stem) for frame in frames]
+        if packing is not None:
+            return _with_squeeze(packing, frame, aspect)
+        frames = [upright(one) for one in spread(film)]
+        two = _two_streams(film, frames)
+    return two or _seen(frames or [frame], file.stem, aspect)
+
+
+def _refused(film: Film, facts: Stated) -> NotPair | None:
+    """Why a film cannot be read though it holds two eyes, by what it states; None where nothing speaks against it."""
+    mode = str(film.stream.metadata.get("stereo_mode", ""))
+    if mode.startswith("anaglyph"):
+        return NotPair("anaglyph", "Matroska stereo mode anaglyph: the colours of the eyes are lost")
+    if mode.startswith("block"):
+        return NotPair("unsupported", _MVC)
+    if facts.packing in _UNREAD:
+        return NotPair(*_UNREAD[facts.packing])
+    if film.stream.codec_context.name == "h264" and _has_dependent_view(film.file):
+        return NotPair("unsupported", _MVC)
+    return None
+
+
+def _has_dependent_view(file: Path) -> bool:
+    with open_film(file) as film:
+        packets = islice(film.container.demux(*moving_streams(film.container)), MVC_PACKETS)
+        return holds_mvc(map(bytes, packets), bytes(film.stream.codec_context.extradata or b""))
+
+
+def _stated_packing(film: Film, facts: Stated) -> Layout | None:
+    """The packing that Matroska's stereo mode, an MP4 box or the frame packing of the bit stream states."""
+    mode = str(film.stream.metadata.get("stereo_mode", ""))
+    if mode in _STEREO_MODES:
+        layout, right_first = _STEREO_MODES[mode]
+        return Layout(layout, f"Matroska stereo mode {mode.replace('_', ' ')}", right_first)
+    if facts.packing in _PACKINGS:
+        return Layout(_PACKINGS[facts.packing], "frame packing", facts.inverted)
+    return None
+
+
+def _spherical(facts: Stated, packing: Layout | None) -> Layout | NotPair:
+    """What a film with a stated spherical projection holds."""
+    if facts.sphere is None:
+        return NotPair("panorama", "a VR film of a projection that cannot be read (cube map or fisheye)")
+    if packing is None:
+        return NotPair("panorama", "a VR film (sv3d) that states no packing of two eyes: one eye only")
+    if facts.sphere.width > WIDEST:
+        return NotPair("panorama", "a 360-degree film: no flat pair can be cut from it")
+    plain = packing.layout.removesuffix("-half")
+    return replace(packing, layout=f"vr180-{plain}", rule=f"{packing.rule}, VR180 by its spherical projection")
+
+
+def _with_squeeze(packing: Layout, frame: Picture, aspect: float) -> Layout:
+    """A packing with half width or height, where the shape of the frame says so; see packed.is_squeezed."""
+    if packing.layout.endswith("-half"):
+        return packing
+    size = frame.shape[1], frame.shape[0]
+    if not is_squeezed(packing.layout, size, split(frame, packing.layout)[0], pixel_aspect=aspect, film=True):
+        return packing
+    return replace(packing, layout=f"{packing.layout}-half", rule=f"{packing.rule}, half by frame size")
+
+
+def _two_streams(film: Film, frames: Sequence[Picture]) -> Layout | None:
+    """A film whose two video streams are the eyes, the first one left, as 3D cameras write AVI files (Fuji W3)."""
+    if len(moving_streams(film.container)) != 2 or not frames:
+        return None
+    with open_film(film.file, 1) as other:
+        others = [upright(frame) for frame in spread(other)]
+    if len(others) != len(frames) or any(one.shape != two.shape for one, two in zip(frames, others, strict=True)):
+        return None
+    score = float(np.median([agreement(one, two) for one, two in zip(frames, others, strict=True)]))
+    if score < AGREEMENT:
+        return None
+    return Layout("two-streams", f"two video streams that agree ({score:.2f})", guessed=True, order_stated=True)
+
+
+def _seen(frames: Sequence[Picture], stem: str, aspect: float) -> Layout | NotPair:
+    """What most of some frames show."""
+    size = frames[0].shape[1], frames[0].shape[0]
+    seen = [seen_layout(frame, size, stem, pixel_aspect=aspect, film=True) for frame in frames]
     pairs = [one for one in seen if isinstance(one, Layout)]
     for layout in {one.layout for one in pairs}:
         alike = [one for one in pairs if one.layout == layout]
@@ -105,33 +229,15 @@ def film_layout(file: Path) -> Layout | NotPair:
     return others[0] if others else NotPair("single", "the frames of the film do not agree on a layout")
 
 
-def _frame_packing(container: Any, stream: Any, size: tuple[int, int]) -> Layout | None:
-    """What the first frame's frame packing says (H.264 and H.265 SEI, MP4 st3d); None where it says nothing.
-
-    FFmpeg gives it as an AVStereo3D: two 32-bit integers, the arrangement and flags (1: the right eye comes first).
-    """
-    from av.sidedata.sidedata import Type
-
-    frame = next(_frames_from(container, stream, 0.0), None)
-    data = frame.side_data.get(Type.STEREO3D) if frame is not None else None
-    if data is None:
-        return None
-    arrangement, flags = struct.unpack("=ii", bytes(data)[:8])
-    if arrangement not in (1, 2):
-        return None
-    shape = size[0] / size[1]
-    layout, half = ("side-by-side", shape < 2.4) if arrangement == 1 else ("over-under", shape > 1.2)
-    return Layout(f"{layout}-half" if half else layout, "frame packing", bool(flags & 1))
-
-
-def film_bars(file: Path) -> tuple[int, int, int, int]:
+def film_bars(file: Path, stream: int = 0) -> tuple[int, int, int, int]:
     """What black bars leave of the frames: left, top, right, bottom in px; one box for the whole film.
 
-    Told from the brightest values of several frames, so that a dark scene is not taken for a bar.
+    stream: which of the film's video streams. Measured on the brightest values of several frames, so that a dark scene
+    is not taken for a bar.
     """
-    with _opened(file) as (container, stream):
+    with open_film(file, stream) as film:
         brightest: Picture | None = None
-        for frame in _spread(container, stream):
+        for frame in map(upright, spread(film)):
             brightest = frame if brightest is None else np.maximum(brightest, frame)
     if brightest is None:
         raise InputError("corrupt", f"{file}: no frame of the film can be decoded; copy it again")
@@ -144,101 +250,94 @@ def film_frames(file: Path, rate: float) -> list[FilmFrame]:
 
     Raises InputError "corrupt".
     """
-    with _opened(file) as (container, stream):
-        looks, end = _key_looks(container, stream)
+    with open_film(file) as film:
+        looks, shown = _key_looks(film)
         if not looks:
             raise InputError("corrupt", f"{file}: no frame of the film can be decoded; copy it again")
+        end = float(shown[-1])
+        if end - looks[0].time > LONGEST_FILM:
+            raise InputError("corrupt", f"{file}: claims to last {end / 3600:.0f} hours; copy it again")
         cuts: list[_Look] = []
         for one, two in pairwise(looks):
             if _differ(one, two) or two.time - one.time > LONGEST_GAP:
-                cuts += _cuts_between(container, stream, one.time, two.time)
-        if end - looks[0].time > LONGEST_FILM:
-            raise InputError("corrupt", f"{file}: claims to last {end / 3600:.0f} hours; copy it again")
+                cuts += _cuts_between(film, one.time, two.time)
         if end - looks[-1].time > LONGEST_GAP:
-            cuts += _cuts_between(container, stream, looks[-1].time, end)
+            cuts += _cuts_between(film, looks[-1].time, end)
     looks = sorted({look.time: look for look in (*looks, *cuts)}.values(), key=lambda look: look.time)
-    keys, cut_times = np.array([look.time for look in looks]), [look.time for look in cuts]
-    times = keys[0] + np.arange(int((end - keys[0]) * rate) + 1) / rate
+    return _taken(looks, [look.time for look in cuts], _times(looks[0].time, shown, rate, film.slack))
+
+
+def _times(start: float, shown: NDArray[np.float64], rate: float, slack: float) -> list[float]:
+    """The times from `start` on at which a frame is taken, `rate` a second; no frame twice.
+
+    shown: s, when the frames are shown, ascending: a film that claims hours but has few frames gives few.
+    """
+    end = float(shown[-1])
+    if (end - start) * rate <= 4 * shown.size:
+        times = start + np.arange(int((end - start) * rate) + 1) / rate
+    else:
+        times = start + np.unique(np.floor((shown[shown >= start] - start) * rate)) / rate
+    times = times[times < end + 1e-3]
+    frames = np.searchsorted(shown, times - slack)
+    _, first = np.unique(frames, return_index=True)
+    return [float(time) for time in times[first]]
+
+
+def _taken(looks: Sequence[_Look], cut_times: Sequence[float], times: Sequence[float]) -> list[FilmFrame]:
+    """The frames at these times, but those that look as the one before in the same clip."""
+    keys = np.array([look.time for look in looks])
     frames: list[FilmFrame] = []
     taken: tuple[int, int] | None = None  # clip and key frame of the last one
-    for time in times[times < end + 1e-3]:
+    for time in times:
         clip = 1 + int(np.searchsorted(cut_times, time + 1e-3, side="right"))
         key = int(np.searchsorted(keys, time + 1e-3, side="right")) - 1
         if taken is not None and taken[0] == clip:
             next_key = key + 1 if taken[1] == key else key
             if next_key < len(looks) and _is_still(looks[taken[1]], looks[next_key]):
                 continue
-        frames.append(FilmFrame(clip, round(float(time), 3)))
+        frames.append(FilmFrame(clip, round(time, 3)))
         taken = clip, key
     return frames
 
 
-def read_frame(file: Path, time: float) -> Picture:
-    """The frame that is shown at a time, HxWx3 uint8 RGB. Raises InputError "corrupt"."""
-    with _opened(file) as (container, stream):
-        frame = next(_frames_from(container, stream, time), None)
-    if frame is None:
-        raise InputError("corrupt", f"{file}: has no frame at {time:.3f} s")
-    return _pixels(frame)
+def read_shot(file: Path, time: float, stream: int = 0) -> Shot:
+    """The frame that is shown at a time, in s from the start of the film. Raises InputError "corrupt".
+
+    stream: which of the film's video streams.
+    """
+    with open_film(file, stream) as film:
+        frame = next(frames_from(film, time), None)
+        if frame is None:
+            raise InputError("corrupt", f"{file}: has no frame at {time:.3f} s")
+        return Shot(upright(frame), moment(film, frame), 2 * film.slack, stated(frame).sphere or Sphere())
 
 
-@contextmanager
-def _opened(file: Path) -> Iterator[tuple[Any, Any]]:
-    """PyAV's container and its video stream; what FFmpeg cannot read is an InputError."""
-    import av
-
-    try:
-        with av.open(str(file)) as container:
-            if not container.streams.video:
-                raise InputError("not-an-image", f"{file}: a film file without pictures")
-            stream = container.streams.video[0]
-            if stream.codec_context is None:
-                raise InputError("unsupported", f"{file}: its pictures are coded in a way that FFmpeg does not know")
-            yield container, stream
-    except (av.FFmpegError, UnicodeError, ValueError) as error:
-        raise InputError("corrupt", f"{file}: cannot be read as a film ({error}); copy it again") from error
-
-
-def _frames_from(container: Any, stream: Any, time: float) -> Iterator[av.VideoFrame]:
-    """The frames of a film from the one that is shown at `time` on."""
-    base = float(stream.time_base)
-    container.seek(max(0, int(time / base)), stream=stream, backward=True)
-    slack = 0.5 / float(stream.average_rate or 25)
-    for frame in container.decode(stream):
-        if frame.time is not None and frame.time >= time - slack:
-            yield frame
-
-
-def _spread(container: Any, stream: Any) -> Iterator[Picture]:
-    """Some frames from all over a film."""
-    length = (container.duration or 0) / 1e6
-    for number in range(SAMPLES):
-        frame = next(_frames_from(container, stream, length * (number + 0.5) / SAMPLES), None)
-        if frame is not None:
-            yield _pixels(frame)
-
-
-def _key_looks(container: Any, stream: Any) -> tuple[list[_Look], float]:
-    """How the key frames look, in their order, and the time of the last frame; nothing else is decoded."""
-    context, base = stream.codec_context, float(stream.time_base)
+def _key_looks(film: Film) -> tuple[list[_Look], NDArray[np.float64]]:
+    """How the key frames look, in their order, and when all frames are shown; nothing else is decoded."""
+    context, base = film.stream.codec_context, float(film.stream.time_base)
     looks: list[_Look] = []
-    last, end = -LOOK_EVERY, 0.0
-    for packet in container.demux(stream):
-        if packet.pts is not None:
-            end = max(end, packet.pts * base)
-            if not packet.is_keyframe or packet.pts * base < last + LOOK_EVERY:
+    shown: list[float] = []
+    last = -LOOK_EVERY
+    for packet in film.container.demux(film.stream):
+        if packet.size:  # an empty one flushes the decoder
+            if packet.pts is None:
                 continue
-            last = packet.pts * base
-        looks += [_look(frame) for frame in context.decode(packet)]
-    return looks, end
+            time = packet.pts * base - film.start
+            shown.append(time)
+            if not packet.is_keyframe or time < last + LOOK_EVERY:
+                continue
+            last = time
+        looks += [_look(film, frame) for frame in context.decode(packet)]
+    shown += [look.time for look in looks]
+    return looks, np.unique(shown)
 
 
-def _cuts_between(container: Any, stream: Any, start: float, stop: float) -> list[_Look]:
-    """The first frames behind the cuts between two times, told frame by frame."""
+def _cuts_between(film: Film, start: float, stop: float) -> list[_Look]:
+    """The first frames behind the cuts between two times, found frame by frame."""
     cuts: list[_Look] = []
     before: _Look | None = None
-    for frame in _frames_from(container, stream, start):
-        look = _look(frame)
+    for frame in frames_from(film, start):
+        look = _look(film, frame)
         if before is not None and _differ(before, look):
             cuts.append(look)
         before = look
@@ -247,12 +346,12 @@ def _cuts_between(container: Any, stream: Any, start: float, stop: float) -> lis
     return cuts
 
 
-def _look(frame: av.VideoFrame) -> _Look:
-    small = np.asarray(cv2.resize(_pixels(frame), _THUMB, interpolation=cv2.INTER_AREA))
+def _look(film: Film, frame: av.VideoFrame) -> _Look:
+    small = np.asarray(cv2.resize(upright(frame), _THUMB, interpolation=cv2.INTER_AREA))
     colours = cv2.calcHist([small], [0, 1, 2], None, [6, 6, 6], [0, 256] * 3)
     colours = cv2.GaussianBlur(colours.reshape(36, 6), (3, 3), 0)
     grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.float32)
-    return _Look(float(frame.time or 0.0), grey, np.asarray(colours, np.float32))
+    return _Look(moment(film, frame), grey, np.asarray(colours, np.float32))
 
 
 def _differ(one: _Look, two: _Look) -> bool:
@@ -263,7 +362,3 @@ def _differ(one: _Look, two: _Look) -> bool:
 
 def _is_still(one: _Look, two: _Look) -> bool:
     return float(np.abs(one.grey - two.grey).mean()) < STILL
-
-
-def _pixels(frame: av.VideoFrame) -> Picture:
-    return np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)

@@ -20,6 +20,8 @@ from redweb_builder.types import Picture
 
 MARGIN = 0.1  # by which one layout must agree better than the other
 WIDEST, NARROWEST = 2.5, 0.7  # width to height of a whole picture: an eye over or beside the other is no view beyond
+SCREEN = (1.6, 2.45)  # width to height of films as they are shown: 16:10 to CinemaScope
+STRETCHED = 1.6  # width to height of a pixel: from here on, it is that of a squeezed eye and not of a PAL film's
 STEEP, STEEP_ON_A_SCREEN = 0.4, 0.1  # steepness of a picture squeezed to half width; see _steepness
 
 _SBS, _OU = "side-by-side", "over-under"
@@ -67,6 +69,7 @@ _LAST_TAGS = (
 _CROSSED = ("cross", "crossed", "crosseye", "crosseyed", "crossview", "xeyed")
 # Whole frames in which broadcast 3D squeezes both eyes (HDMI 1.4a, frame-compatible structures).
 _BROADCAST = ((1280, 720), (1920, 1080), (3840, 2160))
+_SCREEN_WIDTHS = (1280, 1920, 3840)  # px; of frames whose black bars were cut away, too
 
 
 def name_words(stem: str) -> list[str]:
@@ -105,11 +108,14 @@ def forced_layout(layout: str, stem: str) -> Layout:
     return Layout(layout, "--layout", bool(order), guessed=order is None)
 
 
-def seen_layout(picture: Picture, size: tuple[int, int], stem: str) -> Layout | NotPair:
+def seen_layout(
+    picture: Picture, size: tuple[int, int], stem: str, pixel_aspect: float = 1.0, film: bool = False
+) -> Layout | NotPair:
     """The layout that the content shows: halves that agree hold two views of one scene.
 
     picture: HxWx3 uint8 RGB, may be reduced. size: (width, height) of the file. stem: its name without extension,
-    for the words "cross" and "parallel". Mounts and borders are not looked at. Always guessed; the score is part of the
+    for the words "cross" and "parallel". pixel_aspect, film: as of is_squeezed.
+    Mounts and borders are not looked at. Always guessed; the score is part of the
     rule.
     """
     if is_drawing(picture):
@@ -134,7 +140,8 @@ def seen_layout(picture: Picture, size: tuple[int, int], stem: str) -> Layout | 
     if is_sphere(eyes[layout]):
         return NotPair("panorama", "a 360-degree picture an eye: no flat pair can be cut from it")
     order = _named_order(name_words(stem))
-    half = _looks_squeezed(layout, size, stem, eyes[layout])
+    squeezed = {"squeezed", "anamorphic"} & set(name_words(stem))
+    half = bool(squeezed) or is_squeezed(layout, size, eyes[layout], pixel_aspect, film)
     words = "content, halves agree" if order is None else "content, halves agree, order from the name"
     return Layout(
         f"{layout}-half" if half else layout,
@@ -143,12 +150,6 @@ def seen_layout(picture: Picture, size: tuple[int, int], stem: str) -> Layout | 
         guessed=True,
         order_stated=order is not None,
     )
-
-
-def on_a_screen(named: Layout, size: tuple[int, int]) -> Layout:
-    """A named layout of a film: whole frames of a broadcast size hold both eyes squeezed to half, said or not."""
-    half = size in _BROADCAST and named.layout in (_SBS, _OU)
-    return replace(named, layout=f"{named.layout}-half", rule=f"{named.rule}, half by frame size") if half else named
 
 
 def round_view(stem: str, size: tuple[int, int], named: Layout | None) -> Layout | NotPair | None:
@@ -167,6 +168,30 @@ def round_view(stem: str, size: tuple[int, int], named: Layout | None) -> Layout
     if eye[0] == eye[1] and named and layout in (_SBS, _OU):
         return replace(named, layout=f"vr180-{layout}", rule=f"{named.rule}, VR180 by name and shape")
     return None
+
+
+def is_squeezed(
+    layout: str, size: tuple[int, int], eye: Picture, pixel_aspect: float = 1.0, film: bool = False
+) -> bool:
+    """Whether the two eyes of a frame are of half width, or half height: the one rule for every form.
+
+    layout: "side-by-side" or "over-under". size: (width, height) of the whole in px. eye: one of them, HxWx3 uint8 RGB,
+    may be reduced. pixel_aspect: width to height of a pixel as it is displayed. film: the whole is a frame of a film,
+    where screens are usual and upright views are not.
+    In their order decide: pixels that are displayed twice as wide, or as high; the shape of a screen; the structure of
+    the picture, which a squeeze makes steeper (see _steepness).
+    """
+    if pixel_aspect >= STRETCHED or pixel_aspect <= 1 / STRETCHED:
+        return (pixel_aspect > 1) == (layout == _SBS)
+    width, height = size
+    if layout == _OU:  # of full height it is upright or square; each eye of a lying one would be wider than 2 : 1
+        return size in _BROADCAST or width >= 1.2 * height
+    screen = film and SCREEN[0] <= width / height <= SCREEN[1]
+    if size in _BROADCAST or (screen and width in _SCREEN_WIDTHS):
+        return True
+    # A whole of 16:9 is a screen's; photographs of 8:9 are rare.
+    steep = STEEP_ON_A_SCREEN if screen or abs(width * 9 / (height * 16) - 1) <= 0.01 else STEEP
+    return (screen or eye.shape[1] <= eye.shape[0]) and _steepness(eye) >= steep
 
 
 def split(picture: Picture, layout: str) -> tuple[Picture, Picture]:
@@ -198,18 +223,6 @@ def _named_order(words: list[str]) -> bool | None:
     crossed = any(word in _CROSSED for word in words)
     parallel = "parallel" in words
     return None if crossed == parallel else crossed
-
-
-def _looks_squeezed(layout: str, size: tuple[int, int], stem: str, eye: Picture) -> bool:
-    """Whether the eyes are of half width or height: by a word, a broadcast size, an odd shape, or steep structure."""
-    if any(word in ("squeezed", "anamorphic") for word in name_words(stem)):
-        return True
-    # Over-under of full height is upright or square; each eye of a lying one would be wider than 2 : 1.
-    if size in _BROADCAST or (layout == _OU and size[0] >= 1.2 * size[1]):
-        return True
-    # A whole of 16:9 is a screen's; photographs of 8:9 are rare.
-    steep = STEEP_ON_A_SCREEN if abs(size[0] * 9 / (size[1] * 16) - 1) <= 0.01 else STEEP
-    return layout == _SBS and eye.shape[1] <= eye.shape[0] and _steepness(eye) >= steep
 
 
 def _steepness(picture: Picture) -> float:

@@ -28,7 +28,7 @@ from redweb_builder.types import Picture
 _EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 _GUID, _PLACE = 32, 8
 # A half-sphere is about 180 degrees wide; lenses that see a little more are common.
-_WIDEST = 230.0
+WIDEST = 230.0
 ASPECT = 4 / 3  # of the view that is cut out
 
 
@@ -55,7 +55,7 @@ def vr180_layout(image: Image.Image) -> Layout | NotPair | None:
         sphere = covered(xmp)
     except ValueError as error:
         return NotPair("panorama", f"a panorama whose description makes no sense ({error})")
-    if sphere.width > _WIDEST:
+    if sphere.width > WIDEST:
         return NotPair("panorama", f"a panorama {sphere.width:.0f} degrees wide: no flat pair can be cut from it")
     if b"GImage:" not in xmp and b"HasExtendedXMP" not in xmp:
         return NotPair("panorama", "a panorama (GPano) that holds one eye only")
