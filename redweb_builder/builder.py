@@ -27,6 +27,7 @@ from redweb_builder.engines import FAILED, run_local
 from redweb_builder.errors import StoreError
 from redweb_builder.filters.checks import margin, quality
 from redweb_builder.inputs.discover import Discovery, discover
+from redweb_builder.inputs.walk import state_of
 from redweb_builder.inspect.report import write_report
 from redweb_builder.inspect.show import write_grid
 from redweb_builder.inspect.strip import strip
@@ -96,10 +97,12 @@ def build(
         if refiltered:
             config = replace(config, thresholds=limits)
             progress.notes.append(f"filters: the limits that `refilter` gave {out}, not those of this command")
+        _forget_changed(store, stereo_dir)
         recorded = [store.records[source.key] for source in sources if source.key in store.records]
         progress.start(len(sources), Counter(record["status"] for record in recorded))
 
         failures = _label_pairs(sources, models, config, store, stereo_dir, progress)
+        failures += [{"key": _below(one.path, stereo_dir), "detail": one.trace} for one in found.left_out if one.trace]
         store.write_errors(failures)
         progress.enter("comparing pictures for duplicates")
         rows = final_rows(store, found, config, stereo_dir)
@@ -199,6 +202,8 @@ def _finish(outcome: Outcome, store: Store, config: BuildConfig, models: Models,
     }
     if rejection is not None:
         record["detail"] = _portable_text(rejection.detail, stereo_dir)
+        if rejection.stage == "read":
+            record["file_states"] = state_of((source.left, source.right))
     if evidence is not None and prepared is not None:
         height, width = evidence.pair.left.shape[:2]
         record |= {
@@ -217,6 +222,18 @@ def _finish(outcome: Outcome, store: Store, config: BuildConfig, models: Models,
         record |= {name: nine_digits(value) for name, value in evidence.measurements.items()}
         store.write_label(source.key, evidence.pair.left, evidence.pair.lossless, evidence.label, strip(evidence), kept)
     return record
+
+
+def _forget_changed(store: Store, stereo_dir: Path) -> None:
+    """Drop the records of pairs that could not be read and whose files are others now.
+
+    A file that is still being copied is cut or empty for a moment. Whole, it may have another key, or the same one.
+    """
+    base = stereo_dir if stereo_dir.is_dir() else stereo_dir.parent
+    for key, record in list(store.records.items()):
+        files = [base / record[side] for side in ("left", "right") if record.get("file_states")]
+        if files and state_of(files) != record["file_states"]:
+            del store.records[key]
 
 
 def _below(path: Path, stereo_dir: Path) -> str:

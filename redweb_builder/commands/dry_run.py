@@ -13,7 +13,6 @@ from rich.table import Table
 from redweb_builder.commands.terminal import escape
 from redweb_builder.config import InputOptions
 from redweb_builder.dataset.paths import is_data_set
-from redweb_builder.errors import InputError
 from redweb_builder.inputs.discover import discover
 from redweb_builder.inputs.picture import read_header
 from redweb_builder.inputs.read import read_pair
@@ -87,9 +86,9 @@ def _asked(source: PairSource) -> float | None:
     """The eye order as the picture shows it; None for a pair that cannot be read."""
     try:
         pair = read_pair(source, SIDE)
-    except InputError:
+        return eye_order(preview_flow(pair.left, pair.right))
+    except Exception:  # the build records why; one file must not stop the list
         return None
-    return eye_order(preview_flow(pair.left, pair.right))
 
 
 def _eyes(source: PairSource, score: float | None) -> str:
@@ -114,7 +113,7 @@ def _size(source: PairSource) -> str:
     """The sizes of the source's pictures as displayed, one where they are equal; empty where a file cannot be read."""
     try:
         sizes = {read_header(file).size: None for file in dict.fromkeys((source.left, source.right))}
-    except InputError:
+    except Exception:  # as above
         return ""
     return " ".join(f"{width}x{height}" for width, height in sizes)
 

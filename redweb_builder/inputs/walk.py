@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from redweb_builder.inputs.picture import EXTENSIONS
 from redweb_builder.types import LeftOut
+
+
+def state_of(files: Sequence[Path]) -> list[list[int]]:
+    """Size in bytes and time of the last change in ns of each file; [] for one that cannot be asked."""
+    states: list[list[int]] = []
+    for file in files:
+        try:
+            status = file.stat()
+            states.append([status.st_size, status.st_mtime_ns])
+        except OSError:
+            states.append([])
+    return states
 
 
 def files_below(root: Path, left_out: list[LeftOut], skip: Callable[[Path], bool]) -> list[Path]:

