@@ -116,7 +116,7 @@ def _review(browser: Any, large: Path, steps: int) -> None:
 
 def _report(browser: Any, large: Path) -> None:
     started = time.perf_counter()
-    file = write_report(large)
+    file = write_report(large).file
     print(f"writing the report      {time.perf_counter() - started:8.2f} s, {file.stat().st_size / 2**20:.1f} MiB")
     page = browser.new_page(viewport={"width": 1440, "height": 900})
     started = time.perf_counter()

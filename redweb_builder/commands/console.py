@@ -156,6 +156,24 @@ def exit_code(summary: builder.Summary) -> int:
     return 0 if summary.kept else NOTHING_KEPT
 
 
+def grid(dataset: Path, rows: int, keys: Sequence[str], to: Path | None) -> None:
+    """Draw the grid. Exit status 1 where previews cannot be shown."""
+    from redweb_builder.inspect.show import write_grid
+
+    drawn = write_grid(dataset, rows, keys, to)
+    echo(drawn.file)
+    exit_if_damaged(drawn.damaged, "pairs are drawn without their pictures")
+
+
+def report(dataset: Path) -> None:
+    """Draw the report. Exit status 1 where labelled pairs have no files."""
+    from redweb_builder.inspect.report import write_report
+
+    drawn = write_report(dataset)
+    echo(drawn.file)
+    exit_if_damaged(drawn.damaged, "labelled pairs are shown without all their pictures")
+
+
 def review(dataset: Path, reviewer: str | None, source: Path | None, port: int, browser: bool) -> None:
     """Serve the review page until Ctrl-C."""
     try:
@@ -171,13 +189,13 @@ def review(dataset: Path, reviewer: str | None, source: Path | None, port: int, 
     if not session.cache.is_usable:
         echo(f"{dataset / '.review'} is a link or a file, so that the page's pictures are not kept: remove it.")
 
-    def tell(address: str) -> None:
+    def announce(address: str) -> None:
         echo(f"{session.reviewer} reviews {dataset}; Ctrl-C ends it, nothing is lost")
         echo(address)
         if browser:
             webbrowser.open(address)
 
-    serve(session, port, tell)
+    serve(session, port, announce)
     click.echo()
     echo(f"Decisions are in {dataset / 'decisions.jsonl'}; `cli.py decisions {dataset}` counts them.")
 
@@ -190,7 +208,7 @@ def _user_name() -> str:
 
 
 def print_decisions(dataset: Path, files: Sequence[Path]) -> None:
-    """Merge files of other reviewers, then tell who decided what and where they differ."""
+    """Merge files of other reviewers, then print who decided what, and where they differ."""
     from redweb_builder.dataset import decisions
     from redweb_builder.dataset.reader import read_manifest
 
@@ -200,7 +218,7 @@ def print_decisions(dataset: Path, files: Sequence[Path]) -> None:
     made, damaged = decisions.read_decisions(dataset / decisions.FILE)
     stands = {key: by_reviewer for key, by_reviewer in decisions.standing(made).items() if key in keys}
     table = Table("reviewer", *decisions.DECISIONS[:3], box=None, pad_edge=False)
-    counts = Counter((who, one.decision) for by_reviewer in stands.values() for who, one in by_reviewer.items())
+    counts = Counter((who, last.decision) for by_reviewer in stands.values() for who, last in by_reviewer.items())
     for reviewer in sorted({who for who, _ in counts}):
         table.add_row(escape(reviewer), *(str(counts[reviewer, decision]) for decision in decisions.DECISIONS[:3]))
     console = Console(highlight=False, soft_wrap=True)
@@ -208,8 +226,8 @@ def print_decisions(dataset: Path, files: Sequence[Path]) -> None:
     disputed = sorted(key for key, by_reviewer in stands.items() if decisions.is_disputed(by_reviewer))
     console.print(f"{len(stands)} of {len(keys)} pairs decided, {len(disputed)} disputed: the latest verdict counts")
     for key in disputed:
-        said = ", ".join(f"{who} {one.decision}" for who, one in stands[key].items())
-        console.print(f"  {escape(key)}: {escape(said)}")
+        verdicts = ", ".join(f"{who} {last.decision}" for who, last in stands[key].items())
+        console.print(f"  {escape(key)}: {escape(verdicts)}")
     if damaged:
         console.print(f"{damaged} lines are damaged (torn by a crash, or edited) and are passed over")
 
@@ -221,12 +239,12 @@ def refilter(dataset: Path, settings: Sequence[str], dry_run: bool) -> None:
     limits = refiltering.parse_limits(settings)
     plan = refiltering.plan_refilter(dataset, limits)
     table = Table("change", "pairs", "for example", box=None, pad_edge=False)
-    for (before, after), count in Counter((one.before, one.after) for one in plan.changes).most_common():
-        example = next(one.key for one in plan.changes if (one.before, one.after) == (before, after))
+    for (before, after), count in Counter((change.before, change.after) for change in plan.changes).most_common():
+        example = next(change.key for change in plan.changes if (change.before, change.after) == (before, after))
         table.add_row(f"{escape(before)} -> {escape(after)}", str(count), escape(example))
     console = Console(highlight=False, soft_wrap=True)
     console.print(table if plan.changes else "No pair changes.")
-    decided = sum(one.decided for one in plan.changes)
+    decided = sum(change.decided for change in plan.changes)
     if decided:
         console.print(f"{decided} of these were decided by people and stay as decided")
     if not dry_run:

@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from redweb_builder.commands import options
-from redweb_builder.commands.terminal import echo
 
 
 @click.command("grid")
@@ -20,9 +19,7 @@ def grid(dataset: Path, keys: tuple[str, ...], rows: int, to: Path | None) -> No
     from redweb_builder.commands import console
 
     with console.errors_for_people():
-        from redweb_builder.inspect.show import write_grid
-
-        echo(write_grid(dataset, rows, keys, to))
+        console.grid(dataset, rows, keys, to)
 
 
 @click.command("report")
@@ -32,9 +29,7 @@ def report(dataset: Path) -> None:
     from redweb_builder.commands import console
 
     with console.errors_for_people():
-        from redweb_builder.inspect.report import write_report
-
-        echo(write_report(dataset))
+        console.report(dataset)
 
 
 @click.command("review")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,17 @@ def read_build(out: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return build if isinstance(build, dict) else {}
+
+
+def input_folder(out: Path) -> Path | None:
+    """The folder of the stereo photographs, as build.json names it; None where it is not there.
+
+    A share of the network is not looked for: a data set from elsewhere must not make this machine call another.
+    """
+    stated = read_build(out).get("input")
+    if not isinstance(stated, str) or stated.startswith(("//", "\\\\")) or not os.path.exists(stated):  # noqa: PTH110
+        return None
+    return Path(stated) if Path(stated).is_dir() else Path(stated).parent
 
 
 def sample_root(out: Path, key: str) -> Path:

@@ -6,6 +6,7 @@ Written with pyarrow alone: `datasets` tells pictures from bytes by the "hugging
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.export.stored import maps_of
 from redweb_builder.files import create, write_atomic
 from redweb_builder.filters.checks import checks
+from redweb_builder.inspect.facts import facts_of
 from redweb_builder.inspect.wording import limit_text, value_text, wording
 from redweb_builder.version import __version__
 
@@ -72,15 +74,16 @@ def _row(dataset: Dataset, key: str, maps: Sequence[str]) -> dict[str, Any]:
 
 def _card(dataset: Dataset, keys: Sequence[str], maps: Sequence[str]) -> str:
     """README.md: what the set is, how it was made, how it is read; filled from build.json and the measurements."""
-    build, limits = read_build(dataset.folder), checks(thresholds_of(dataset.folder))
+    limits = checks(thresholds_of(dataset.folder))
     records = [dataset.record(key) for key in keys]
     every = dataset.manifest.to_pylist()
     sizes = len(records)
     words = Environment(loader=PackageLoader("redweb_builder", "export"), undefined=StrictUndefined, trim_blocks=True)
+    words.filters["inline"] = _inline
     return words.get_template("card.md").render(
         name=dataset.folder.resolve().name,
         version=__version__,
-        build=build,
+        facts=facts_of(read_build(dataset.folder)),
         maps=maps,
         samples=sizes,
         size_category=_size_category(sizes),
@@ -90,6 +93,11 @@ def _card(dataset: Dataset, keys: Sequence[str], maps: Sequence[str]) -> str:
         limits=[(wording(check.measurement).title, limit_text(check)) for check in limits],
         measurements=[line for name in MEASUREMENTS if (line := _spread(name, records))],
     )
+
+
+def _inline(text: str) -> str:
+    """A text from the data set as one line of Markdown: no markup of its own, and no cell of a table more."""
+    return re.sub(r"([\\`*\[\]<>|&])", r"\\\1", " ".join(text.split()))
 
 
 def _spread(name: str, records: Sequence[dict[str, Any]]) -> tuple[str, ...] | None:

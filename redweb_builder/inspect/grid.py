@@ -75,20 +75,20 @@ def grid(rows: Sequence[Row], title: str) -> Image.Image:
     Within a section the rows keep their order. Returns an RGB picture, WIDTH px wide and as high as the rows need.
     """
     sections = {status: [row for row in rows if row.status == status] for status in STATUSES}
-    heights = {status: _section_height(found) for status, found in sections.items()}
+    heights = {status: _section_height(members) for status, members in sections.items()}
     header = MARGIN + TITLE_SIZE + 20 + LINE + 4 + LEGEND_HEIGHT
     total = header + sum(SECTION_GAP + height for height in heights.values()) + MARGIN
     canvas = Image.new("RGB", (WIDTH, total), PAPER)
     _draw_header(canvas, title)
     top = header
-    for status, found in sections.items():
-        _draw_section(canvas, top + SECTION_GAP, status, found)
+    for status, members in sections.items():
+        _draw_section(canvas, top + SECTION_GAP, status, members)
         top += SECTION_GAP + heights[status]
     return canvas
 
 
 def choose(records: Sequence[Record], rows: int) -> list[Record]:
-    """Choose the records that tell most about a large set: at most `rows` of them, kept ones first.
+    """Choose the most informative records of a large set: at most `rows` of them, kept ones first.
 
     A record has "key", "status" ("kept" or "rejected"), "reason", "quality" in [0, 1] and "margin", the distance to
     the nearest threshold; None, NaN or absent count as the worst quality and as far from every threshold.
@@ -125,7 +125,7 @@ def _choose_rejected(records: list[Record], rows: int) -> list[Record]:
     for record in sorted(records, key=_by_margin):
         reasons.setdefault(str(record["reason"]), []).append(record)
     groups = sorted(reasons.items(), key=lambda item: (-len(item[1]), item[0]))
-    turns = sorted((turn, rank) for rank, (_, found) in enumerate(groups) for turn in range(len(found)))[:rows]
+    turns = sorted((turn, rank) for rank, (_, members) in enumerate(groups) for turn in range(len(members)))[:rows]
     return [groups[rank][1][turn] for rank, turn in sorted((rank, turn) for turn, rank in turns)]
 
 

@@ -26,12 +26,12 @@ class Histogram:
     sentence: str
     low: float
     high: float
-    low_told: str
-    high_told: str
+    low_text: str
+    high_text: str
     kept: str
     rejected: str
     limit_x: float | None
-    limit_told: str
+    limit_text: str
     missing: int
 
 
@@ -56,12 +56,12 @@ def histogram(name: str, kept: Sequence[float], rejected: Sequence[float], check
         sentence=wording(name).sentence,
         low=low,
         high=high,
-        low_told=value_text(name, low),
-        high_told=value_text(name, high),
+        low_text=value_text(name, low),
+        high_text=value_text(name, high),
         kept=_bars(np.zeros(BINS), counts[0] * unit),
         rejected=_bars(counts[0] * unit, counts[1] * unit),
         limit_x=None if check is None else round(WIDTH * (check.limit - low) / (high - low), 2),
-        limit_told="" if check is None else limit_text(check),
+        limit_text="" if check is None else limit_text(check),
         missing=sum(map(len, values)) - len(every),
     )
 

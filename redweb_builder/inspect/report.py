@@ -23,13 +23,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from redweb_builder.dataset.decisions import FILE, STAGE, as_decided, read_decisions
-from redweb_builder.dataset.paths import read_build, sample_root
+from redweb_builder.dataset.paths import image_of, input_folder, read_build, require_inside
 from redweb_builder.dataset.reader import read_manifest
 from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.errors import StoreError
 from redweb_builder.files import remove_temporaries, write_atomic
 from redweb_builder.filters.checks import Check, checks
 from redweb_builder.inspect.colour import MASK_COLOURS, disparity_colours
+from redweb_builder.inspect.drawn import Drawn
+from redweb_builder.inspect.facts import facts_of
 from redweb_builder.inspect.histogram import HEIGHT, WIDTH, Histogram, histogram
 from redweb_builder.inspect.table import NUMBERS, table
 from redweb_builder.inspect.wording import REASONS
@@ -54,12 +56,16 @@ class Step:
     lost: list[tuple[str, int]]
 
 
-def write_report(dataset: Path) -> Path:
-    """Write report.html into a finished data set and return its path. Raises StoreError where `dataset` is none."""
+def write_report(dataset: Path) -> Drawn:
+    """Write report.html into a finished data set; a labelled pair whose files are missing is shown without them.
+
+    Raises StoreError where `dataset` is none.
+    """
     built = read_manifest(dataset).to_pylist()
     rows = as_decided(built, read_decisions(dataset / FILE)[0])
     pairs = [row for row in rows if row["key"] is not None]
     limits = {check.measurement: check for check in checks(thresholds_of(dataset))}
+    data, missing = _data(dataset, pairs, limits)
     script = _own("common.js") + _own("report.js")
     template = _environment().get_template("report.html")
     page = template.render(
@@ -70,10 +76,10 @@ def write_report(dataset: Path) -> Path:
         funnel=funnel(pairs),
         histograms=_histograms(pairs, limits),
         drawing=(WIDTH, HEIGHT),
-        build=read_build(dataset),
+        facts=facts_of(read_build(dataset)),
         left_out=[row for row in rows if row["key"] is None],
         reasons=REASONS,
-        data=_data(dataset, pairs, limits),
+        data=data,
         depth_table=_depth_table(),
         mask_tables=_mask_tables(),
         legend=[(mask.name.lower(), "#" + bytes(colour).hex()) for mask, colour in MASK_COLOURS.items()],
@@ -83,7 +89,7 @@ def write_report(dataset: Path) -> Path:
     )
     remove_temporaries(dataset)
     write_atomic(dataset / "report.html", page.encode())
-    return dataset / "report.html"
+    return Drawn(dataset / "report.html", missing)
 
 
 def funnel(pairs: Sequence[Mapping[str, Any]]) -> list[Step]:
@@ -106,35 +112,43 @@ def _histograms(pairs: Sequence[Mapping[str, Any]], limits: Mapping[str, Check])
     for name in names:
         kept, rejected = ([_number(row.get(name)) for row in group] for group in groups)
         drawn.append(histogram(name, kept, rejected, limits.get(name)))
-    return [one for one in drawn if one is not None]
+    return [drawing for drawing in drawn if drawing is not None]
 
 
-def _data(dataset: Path, pairs: Sequence[Mapping[str, Any]], limits: Mapping[str, Check]) -> dict[str, Any]:
-    """What report.js works on: the table of pairs, and where the files of each lie."""
+def _data(
+    dataset: Path, pairs: Sequence[Mapping[str, Any]], limits: Mapping[str, Check]
+) -> tuple[dict[str, Any], list[str]]:
+    """What report.js works on, the table of pairs and where the files of each lie; and the files that are missing."""
     data, source = table(pairs, limits), _source_folder(dataset)
+    missing: list[str] = []
     data["columns"] += ["image", "home", "source"]
     for values, row in zip(data["rows"], pairs, strict=True):
         links = [f"{source}/{quote(row[eye])}" if source else None for eye in ("left", "right")]
-        values += [*_stored(dataset, row), links]
-    return data
+        values += [*_stored(dataset, row, missing), links]
+    return data, missing
 
 
-def _stored(dataset: Path, row: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """The picture's extension, and "" or "rejected/"; None, None for a pair without a label."""
+def _stored(dataset: Path, row: Mapping[str, Any], missing: list[str]) -> tuple[str | None, str | None]:
+    """The picture's extension, and "" or "rejected/"; None, None for a pair without a label or without its files.
+
+    A sentence about a file that is missing is added to `missing`.
+    """
+    ending = home = None
     try:
-        home = sample_root(dataset, row["key"])
-    except StoreError:
-        return None, None
-    png = (home / "Imgs" / f"{row['key']}.png").exists()
-    return "png" if png else "jpg", "" if home == dataset else "rejected/"
+        if row["width"]:
+            image = image_of(dataset, row["key"])
+            ending, home = image.suffix[1:], "" if image.parent.parent == dataset else "rejected/"
+            require_inside(dataset, dataset / "previews" / f"{row['key']}.jpg")
+    except StoreError as error:
+        missing.append(str(error))
+    return ending, home
 
 
 def _source_folder(dataset: Path) -> str | None:
     """The input folder seen from the data set, as a link; None where it is no longer there."""
-    title = read_build(dataset).get("input")
-    if not title or not Path(title).exists():
+    folder = input_folder(dataset)
+    if folder is None:
         return None
-    folder = Path(title) if Path(title).is_dir() else Path(title).parent
     try:
         return quote(Path(os.path.relpath(folder.resolve(), dataset.resolve())).as_posix())
     except ValueError:  # on another drive

@@ -7,26 +7,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from redweb_builder.dataset.decisions import FILE, as_decided, read_decisions
 from redweb_builder.dataset.paths import read_stored, require_inside
+from redweb_builder.dataset.reader import read_manifest
 from redweb_builder.errors import StoreError
 from redweb_builder.files import remove_temporaries, write_atomic
+from redweb_builder.inspect.drawn import Drawn
 from redweb_builder.inspect.grid import Row, choose, grid
+from redweb_builder.inspect.strip import CELL_HEIGHT, STRIP_WIDTH
 from redweb_builder.types import Picture
 
 GRID_ROWS = 40  # pairs shown where nothing else is asked for
 
 
-def write_grid(dataset: Path, rows: int = GRID_ROWS, keys: Sequence[str] = (), to: Path | None = None) -> Path:
-    """Draw the chosen keys, or the most telling `rows` pairs, of a finished data set; return the picture's path.
+def write_grid(dataset: Path, rows: int = GRID_ROWS, keys: Sequence[str] = (), to: Path | None = None) -> Drawn:
+    """Draw the chosen keys, or the most telling `rows` pairs, of a finished data set.
 
-    Raises StoreError where `dataset` is none or a key is not in it.
+    to: the picture's file; by default grid.png in the data set. A pair whose preview is damaged or missing is drawn
+    without it. Raises StoreError where `dataset` is none or a key is not in it.
     """
-    if not (dataset / "manifest.parquet").is_file():
-        raise StoreError(f"{dataset} is not a finished data set: it has no manifest.parquet")
-    manifest = as_decided(pq.read_table(dataset / "manifest.parquet").to_pylist(), read_decisions(dataset / FILE)[0])
+    manifest = as_decided(read_manifest(dataset).to_pylist(), read_decisions(dataset / FILE)[0])
     records = [row for row in manifest if row["status"] in ("kept", "rejected")]
     if keys:
         by_key = {row["key"]: row for row in records}
@@ -35,27 +35,34 @@ def write_grid(dataset: Path, rows: int = GRID_ROWS, keys: Sequence[str] = (), t
         chosen = [by_key[key] for key in keys]
     else:
         chosen = choose(records, rows)
+    damaged: list[str] = []
+    drawn = [Row(_strip(dataset, row, damaged), row["key"], row["status"], _caption(row)) for row in chosen]
     kept = sum(row["status"] == "kept" for row in records)
-    title = f"{dataset.resolve().name}: {kept} kept, {len(records) - kept} rejected"
-    picture = grid([_row(dataset, record) for record in chosen], title)
+    picture = grid(drawn, f"{dataset.resolve().name}: {kept} kept, {len(records) - kept} rejected")
     path = to or dataset / "grid.png"
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", compress_level=2)
     remove_temporaries(path.parent)
     write_atomic(path, buffer.getvalue())
-    return path
+    return Drawn(path, damaged)
 
 
-def _row(dataset: Path, record: dict[str, Any]) -> Row:
-    return Row(_preview(dataset, record["key"]), record["key"], record["status"], _caption(record))
-
-
-def _preview(dataset: Path, key: str) -> Picture | None:
-    try:
-        file = require_inside(dataset, dataset / "previews" / f"{key}.jpg")
-        return read_stored(file)
-    except StoreError:
+def _strip(dataset: Path, row: dict[str, Any], damaged: list[str]) -> Picture | None:
+    """The preview of a pair, None where it has no label, or where its file is damaged, which is added to `damaged`."""
+    if not row["width"]:
         return None
+    file = dataset / "previews" / f"{row['key']}.jpg"
+    try:
+        preview = read_stored(require_inside(dataset, file))
+    except StoreError as error:
+        damaged.append(str(error))
+        return None
+    if preview.shape != (CELL_HEIGHT, STRIP_WIDTH, 3):
+        damaged.append(
+            f"{file}: a preview has {STRIP_WIDTH} x {CELL_HEIGHT} px, this one {preview.shape[1]} x {preview.shape[0]}"
+        )
+        return None
+    return preview
 
 
 def _caption(record: dict[str, Any]) -> str:
@@ -73,8 +80,9 @@ def _caption(record: dict[str, Any]) -> str:
         ("sky_order", "sky order {:.2f}"),
     )
     parts += [text.format(record[name]) for name, text in shown if record[name] is not None]
-    if record["aligned"]:
-        parts.append("aligned: vertical {align_before_px:.1f} -> {align_after_px:.1f} px".format(**record))
+    before, after = record["align_before_px"], record["align_after_px"]
+    if record["aligned"] and before is not None and after is not None:
+        parts.append(f"aligned: vertical {before:.1f} -> {after:.1f} px")
     if record["eyes_exchanged"]:
         parts.append("eyes exchanged")
     return " · ".join(parts)

@@ -10,7 +10,7 @@ from redweb_builder.filters.checks import Check
 from redweb_builder.inspect.strip import CELL_HEIGHT, CELL_WIDTH, COLUMNS, GAP
 from redweb_builder.inspect.wording import REASONS, limit_text, wording
 
-BORDERLINE = 0.1  # a pair this near to a limit, relative to it, is worth a look whichever side it is on
+BORDERLINE = 0.1  # relative to the limit; a pair this near to it, on either side, is worth a review
 NUMBERS = ("quality", "margin", *MEASUREMENTS)
 TEXTS = ("key", "status", "stage", "reason", "detail", "left", "right", "width", "height", "layout", "rule")
 
@@ -25,7 +25,7 @@ def table(pairs: Sequence[Mapping[str, Any]], limits: Mapping[str, Check]) -> di
         ],
         "numbers": {name: {"title": wording(name).title, "unit": wording(name).unit} for name in NUMBERS},
         "limits": {
-            name: {"value": check.limit, "least": check.at_least, "told": limit_text(check)}
+            name: {"value": check.limit, "least": check.at_least, "text": limit_text(check)}
             for name, check in limits.items()
         },
         "reasons": REASONS,

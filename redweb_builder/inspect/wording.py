@@ -5,7 +5,7 @@ from __future__ import annotations
 from redweb_builder.criteria import CRITERIA, DERIVED, MEASUREMENTS, OTHER_REASONS, Measurement
 from redweb_builder.filters.checks import Check
 
-_BY_NAME = {one.name: one for one in (*MEASUREMENTS, *DERIVED)}
+_BY_NAME = {measurement.name: measurement for measurement in (*MEASUREMENTS, *DERIVED)}
 
 
 def wording(name: str) -> Measurement:

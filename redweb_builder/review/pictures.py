@@ -49,13 +49,6 @@ def preview_of(folder: Path, key: str) -> Path:
     return require_inside(folder, folder / "previews" / f"{key}.jpg")
 
 
-def source_folder(folder: Path, stated: Path | None = None) -> Path | None:
-    """Where the stereo photographs lie: as stated, or as build.json has it; None where there is no such folder."""
-    named = stated or Path(read_build(folder).get("input", ""))
-    found = named if named.is_dir() else named.parent
-    return found if str(named) != "." and named.exists() else None
-
-
 def right_view(folder: Path, row: Mapping[str, Any], source: Path | None) -> Picture:
     """The right view as the label was made from it: read from the source again, in order, aligned.
 
@@ -66,7 +59,7 @@ def right_view(folder: Path, row: Mapping[str, Any], source: Path | None) -> Pic
             "the right view is not in the data set, and its source folder is not there: name it by --source"
         )
     try:
-        pair = read_pair(source_of(row, source), read_build(folder)["identity"]["max_side"])
+        pair = read_pair(source_of(row, source), _max_side(folder))
     except (InputError, OSError, ValueError) as error:
         raise StoreError(f"the right view cannot be read again: {error}") from error
     if pair.digest != row["source_sha256"]:
@@ -81,6 +74,15 @@ def right_view(folder: Path, row: Mapping[str, Any], source: Path | None) -> Pic
     from redweb_builder.rectification.quick_flow import preview_flow
 
     return apply_alignment(right, estimate_alignment(preview_flow(left, right), left.shape))[0]
+
+
+def _max_side(folder: Path) -> int:
+    """The longer side of the stored pictures, px. Raises StoreError where build.json names none."""
+    identity = read_build(folder).get("identity")
+    side = identity.get("max_side") if isinstance(identity, dict) else None
+    if not isinstance(side, int) or side < 1:
+        raise StoreError(f"{folder / 'build.json'} names no longer side of the pictures")
+    return side
 
 
 def _nearness(label: Label, low: float, high: float) -> Picture:

@@ -1,8 +1,8 @@
-"""The local review server: this machine only, one person at a time by a token that works once.
+"""The local review server: for this machine only, one visitor, let in by a token that works once.
 
-Every answer is checked for three things before anything else: the Host header names this machine (else a foreign
-page could reach it through a name of its own, "DNS rebinding"), the visitor has shown the token, and whoever changes
-something comes from this page.
+Every request is checked before it is answered. The Host header must name this machine, else a foreign page could reach
+the server through a name of its own ("DNS rebinding"). The visitor must have shown the token. A request that changes
+something must come from the page itself.
 """
 
 from __future__ import annotations
@@ -46,10 +46,11 @@ SAFE_HEADERS = {
 }
 
 
-def serve(session: Session, port: int, tell: Callable[[str], None]) -> None:
-    """Serve until interrupted. port: 0 picks a free one. tell: called once with the address, token included.
+def serve(session: Session, port: int, announce: Callable[[str], None]) -> None:
+    """Serve until interrupted.
 
-    Raises ValueError where the port cannot be had.
+    port: 0 picks a free one. announce: called once with the address, token included, when the server listens.
+    Raises SettingsError where the port cannot be had.
     """
     cv2.setNumThreads(1)  # requests run side by side; and a right view must be aligned as the build did (engines.py)
     try:
@@ -68,12 +69,12 @@ def serve(session: Session, port: int, tell: Callable[[str], None]) -> None:
         cleanup_interval=IDLE_S // 4,
         asyncore_use_poll=True,  # select() breaks at file descriptor 1024
     )
-    tell(f"http://{LOOPBACK}:{free}/?token={token}")
+    announce(f"http://{LOOPBACK}:{free}/?token={token}")
     server.run()
 
 
 def create_app(session: Session, token: str, port: int = 80) -> Flask:
-    """The web application. token: what the first visit must bring; port: the one it is served at."""
+    """The web application. token: what the first visit must bring. port: the one at which it is served."""
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.jinja_loader = ChoiceLoader(
@@ -86,17 +87,17 @@ def create_app(session: Session, token: str, port: int = 80) -> Flask:
 
 
 def _guard(app: Flask, token: str, port: int) -> None:
-    """Who may ask: hosts, token, cookie, origin."""
+    """Let nobody in but the visitor with the token: checks of host, token, cookie and origin."""
     visitor = secrets.token_urlsafe(24)
-    spent = Lock()  # taken by the first who brings the token, and never given back
+    spent = Lock()  # taken by the first visitor with the token, and never released
 
     names = {LOOPBACK, "localhost"}
-    ours = {f"{name}:{port}" for name in names} | (names if port == 80 else set())  # browsers leave out :80
+    own_hosts = {f"{name}:{port}" for name in names} | (names if port == 80 else set())  # browsers leave out :80
     cookie = f"redweb-review-{port}"  # cookies do not tell ports apart: two reviews at once need a name each
 
     @app.before_request
     def check() -> Response | None:
-        if request.headers.get("Host", "") not in ours:
+        if request.headers.get("Host", "") not in own_hosts:
             abort(403, "This server answers to this machine only.")
         known = compare_digest(request.cookies.get(cookie, "").encode(), visitor.encode())
         given = request.args.get("token")
@@ -110,7 +111,7 @@ def _guard(app: Flask, token: str, port: int) -> None:
             abort(403, "Open the link that was printed when the review was started.")
         if request.method != "GET":
             origin = urlsplit(request.headers.get("Origin", ""))
-            if origin.scheme != "http" or origin.netloc not in ours or not request.is_json:
+            if origin.scheme != "http" or origin.netloc not in own_hosts or not request.is_json:
                 abort(403, "Decisions are taken from the review page only.")
         return None
 
@@ -157,7 +158,7 @@ def _pages(app: Flask, session: Session) -> None:
 
 
 def _answers(app: Flask, session: Session) -> None:
-    """What the page asks for and sends; a wish that cannot be met is a sentence under "error"."""
+    """The data that the page fetches and sends; a refusal is a sentence under "error"."""
 
     @app.get("/api/samples")
     def samples() -> Response:
@@ -169,11 +170,11 @@ def _answers(app: Flask, session: Session) -> None:
 
     @app.post("/api/decide")
     def decide() -> Response:
-        wish = request.get_json()
-        if not isinstance(wish, dict) or wish.get("decision") not in ("accept", "reject", "skip"):
+        sent = request.get_json()
+        if not isinstance(sent, dict) or sent.get("decision") not in ("accept", "reject", "skip"):
             raise ValueError("a decision is accept, reject or skip")
-        reason = wish.get("reason")
-        return jsonify(session.decide(str(wish.get("key")), wish["decision"], None if reason is None else str(reason)))
+        reason = sent.get("reason")
+        return jsonify(session.decide(str(sent.get("key")), sent["decision"], None if reason is None else str(reason)))
 
     @app.post("/api/undo")
     def undo() -> Response:

@@ -21,7 +21,7 @@ from redweb_builder.dataset.decisions import (
     standing,
     verdict_of,
 )
-from redweb_builder.dataset.paths import image_of, read_stored, sample_root
+from redweb_builder.dataset.paths import image_of, input_folder, read_stored, sample_root
 from redweb_builder.dataset.reader import read_manifest
 from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.errors import StoreError
@@ -31,7 +31,7 @@ from redweb_builder.inspect.table import table
 from redweb_builder.inspect.wording import PEOPLE_SAY
 from redweb_builder.review.cache import FOLDER as CACHE
 from redweb_builder.review.cache import Cache
-from redweb_builder.review.pictures import label_of, render, source_folder
+from redweb_builder.review.pictures import label_of, render
 from redweb_builder.types import Mask
 
 LABELS_IN_MEMORY = 4
@@ -47,10 +47,14 @@ class Session:
     """One reviewer at one data set. Safe to be called from several threads."""
 
     def __init__(self, folder: Path, reviewer: str, source: Path | None = None) -> None:
-        """Open a finished data set. source: the stereo photographs, where they have moved. Raises StoreError."""
+        """Open a finished data set.
+
+        folder: the data set. reviewer: the name under which decisions are recorded. source: the folder of the stereo
+        photographs, where it is not the one that build.json names. Raises StoreError.
+        """
         self.folder, self.reviewer = folder, reviewer
-        self.source = source_folder(folder, source)
-        if source is not None and self.source is None:
+        self.source = source or input_folder(folder)
+        if source is not None and not source.is_dir():
             raise StoreError(f"{source}: there is no such folder of stereo photographs")
         self._built = 0
         self._rows: dict[str, dict[str, Any]] = {}
@@ -68,20 +72,24 @@ class Session:
 
     def _table(self) -> bytes:
         limits = {check.measurement: check for check in checks(thresholds_of(self.folder))}
-        told = {
+        page = {
             "name": self.folder.resolve().name,
             "reviewer": self.reviewer,
             "source": self.source is not None,
             "say": PEOPLE_SAY,
         }
-        return json.dumps(table(list(self._rows.values()), limits) | told, ensure_ascii=False).encode()
+        return json.dumps(table(list(self._rows.values()), limits) | page, ensure_ascii=False).encode()
 
     def decisions(self) -> dict[str, Any]:
         """key -> what stands about it, of every sample that somebody decided about."""
         return {key: _verdict_fields(by_reviewer) for key, by_reviewer in standing(self._decided()).items()}
 
     def decide(self, key: str, decision: str, reason: str | None) -> dict[str, Any]:
-        """Record a decision of this reviewer; what stands now. Raises StoreError, ValueError, OSError (not saved)."""
+        """Record a decision of this reviewer about a pair; returns {"key": key, "now": what stands about it}.
+
+        decision: accept, reject or skip. reason: of a rejection, a code or a sentence. Raises StoreError where there is
+        no such pair, or none with a label to accept; ValueError on another decision; OSError where it is not saved.
+        """
         if decision == "accept":
             sample_root(self.folder, self._row(key)["key"])  # what has no label cannot be rescued
         self._row(key)
@@ -89,8 +97,11 @@ class Session:
         return self._now(key)
 
     def undo(self) -> dict[str, Any] | None:
-        """Take back this reviewer's latest decision; what stands about that sample now, None where there is none."""
-        mine = [one for one in not_undone(self._decided()) if one.reviewer == self.reviewer]
+        """Take back this reviewer's latest decision; returns as `decide` does, None where there is none.
+
+        Raises OSError where that is not saved.
+        """
+        mine = [decision for decision in not_undone(self._decided()) if decision.reviewer == self.reviewer]
         if not mine:
             return None
         last = mine[-1]
@@ -98,7 +109,7 @@ class Session:
         return self._now(last.key)
 
     def picture(self, kind: str, key: str) -> bytes:
-        """One of pictures.KINDS of a sample, from the cache where it is there. Raises StoreError."""
+        """The JPEG or PNG of one of pictures.KINDS of a sample, from the cache where it is there. Raises StoreError."""
         row = self._row(key)
         return self.cache.get(f"{kind}/{key}/{self._version(key)}", lambda: render(self.folder, kind, row, self.source))
 
@@ -107,10 +118,14 @@ class Session:
         label = label_of(self.folder, self._row(key)["key"])
         return ply(points_of(read_stored(image_of(self.folder, key)), label.disparity, label.mask))
 
-    def order(self, key: str, one: tuple[int, int], other: tuple[int, int]) -> dict[str, Any]:
-        """Which of two pixels (x, y) of a label is nearer, in words. Raises StoreError, ValueError."""
-        points = [self._point(key, *at) for at in (one, other)]
-        return {"points": points, "told": _order(*points)}
+    def order(self, key: str, a: tuple[int, int], b: tuple[int, int]) -> dict[str, Any]:
+        """Which of two pixels of a label is nearer.
+
+        a, b: (x, y) in px of the label. Returns {"text": in words, "points": what the label has at a and at b}.
+        Raises StoreError; ValueError where a pixel lies outside.
+        """
+        points = [self._point(key, *pixel) for pixel in (a, b)]
+        return {"points": points, "text": _order(*points)}
 
     def _point(self, key: str, x: int, y: int) -> dict[str, Any]:
         label = self._label(self._row(key)["key"], self._version(key))
@@ -132,7 +147,7 @@ class Session:
             raise StoreError(f"the data set has no pair {key!r}") from None
 
     def _read_rows(self) -> None:
-        """Read the manifest where it is another one than before: a refilter may have changed it."""
+        """Read the manifest again where it has changed since: a refilter may have done so."""
         file = self.folder / "manifest.parquet"
         if file.exists() and file.stat().st_mtime_ns == self._built:
             return
@@ -142,11 +157,11 @@ class Session:
         self._built = file.stat().st_mtime_ns
 
     def _version(self, key: str) -> int:
-        """Another number where the label is another one: what was made of it before is not shown again."""
+        """The time of the label's last change in ns; it is part of a picture's name in the cache."""
         return (sample_root(self.folder, key) / "RDs" / f"{key}.png").stat().st_mtime_ns
 
     def _now(self, key: str) -> dict[str, Any]:
-        about = [one for one in self._decided() if one.key == key]
+        about = [decision for decision in self._decided() if decision.key == key]
         return {"key": key, "now": _verdict_fields(standing(about).get(key, {}))}
 
     def _decided(self) -> list[Decision]:
@@ -171,19 +186,19 @@ def _verdict_fields(by_reviewer: dict[str, Decision]) -> dict[str, Any]:
     return {
         "verdict": verdict.decision if verdict else None,
         "disputed": is_disputed(by_reviewer),
-        "said": [[one.reviewer, one.decision, one.reason, one.time] for one in by_reviewer.values()],
+        "verdicts": [[last.reviewer, last.decision, last.reason, last.time] for last in by_reviewer.values()],
     }
 
 
-def _order(one: dict[str, Any], other: dict[str, Any]) -> str:
-    """In words, which of the points A and B is nearer."""
-    if "unknown" in (one["basis"], other["basis"]):
-        return "The label does not know the depth of " + ("A" if one["basis"] == "unknown" else "B")
-    if one["basis"] == other["basis"] == "sky":
+def _order(a: dict[str, Any], b: dict[str, Any]) -> str:
+    """In words, which of two points is nearer. a, b: as `_point` returns them."""
+    if "unknown" in (a["basis"], b["basis"]):
+        return "The label does not know the depth of " + ("A" if a["basis"] == "unknown" else "B")
+    if a["basis"] == b["basis"] == "sky":
         return "Both are sky"
-    if "sky" in (one["basis"], other["basis"]):
-        return "B is nearer: A is sky" if one["basis"] == "sky" else "A is nearer: B is sky"
-    difference = one["disparity"] - other["disparity"]
+    if "sky" in (a["basis"], b["basis"]):
+        return "B is nearer: A is sky" if a["basis"] == "sky" else "A is nearer: B is sky"
+    difference = a["disparity"] - b["disparity"]
     if difference == 0:
         return "A and B are equally far"
     return f"{'A' if difference > 0 else 'B'} is nearer, by {abs(difference):.2f} px of disparity"

@@ -17,12 +17,12 @@ function icon(name) {
 }
 function samplesOf(data) {
   return data.rows.map((row) => {
-    const one = {};
-    for (let at = 0; at < row.length; at++) one[data.columns[at]] = row[at];
-    return one;
+    const sample = {};
+    for (let at = 0; at < row.length; at++) sample[data.columns[at]] = row[at];
+    return sample;
   });
 }
-function told(data, name, value) {
+function valueText(data, name, value) {
   if (value === null) return "–";
   const unit = data.numbers[name].unit;
   if (unit === "share") return `${+(100 * value).toPrecision(3)} %`;
@@ -58,9 +58,9 @@ function measurements(data, sample) {
           "td",
           {},
           data.numbers[name].title,
-          name in data.limits ? make("small", { textContent: data.limits[name].told }) : "",
+          name in data.limits ? make("small", { textContent: data.limits[name].text }) : "",
         ),
-        make("td", { textContent: told(data, name, sample[name]) }),
+        make("td", { textContent: valueText(data, name, sample[name]) }),
       ),
     );
   return make("table", {}, make("tbody", {}, ...rows));

@@ -31,17 +31,17 @@ function passes(sample) {
   return true;
 }
 function compare(a, b) {
-  const one = a[state.sort],
+  const value = a[state.sort],
     other = b[state.sort];
-  if (one === null || other === null) return (one === null) - (other === null) || (a.key < b.key ? -1 : 1);
-  const order = one < other ? -1 : one > other ? 1 : 0;
+  if (value === null || other === null) return (value === null) - (other === null) || (a.key < b.key ? -1 : 1);
+  const order = value < other ? -1 : value > other ? 1 : 0;
   return (state.descending ? -order : order) || (a.key < b.key ? -1 : 1);
 }
 function refresh() {
   shown = samples.filter(passes).sort(compare);
   drawn = 0;
   $("gallery").replaceChildren();
-  $("told").textContent =
+  $("shown").textContent =
     shown.length === samples.length ? `All ${samples.length} pairs` : `${shown.length} of ${samples.length} pairs`;
   for (const button of document.querySelectorAll("[data-status]"))
     button.setAttribute("aria-pressed", button.dataset.status === state.status);
@@ -96,7 +96,7 @@ function card(sample, at) {
   const numbers = [...new Set(names)]
     .filter((name) => sample[name] !== null)
     .map((name) =>
-      make("span", {}, `${data.numbers[name].title} `, make("b", { textContent: told(data, name, sample[name]) })),
+      make("span", {}, `${data.numbers[name].title} `, make("b", { textContent: valueText(data, name, sample[name]) })),
     );
   return make(
     "article",

@@ -1,16 +1,16 @@
 "use strict";
-// A small look around a picture: its pixels move by their nearness as the pointer moves. The view ray of each screen
+// Parallax of a picture: its pixels move by their nearness as the pointer moves. The view ray of each screen
 // pixel is followed from near to far until it meets the surface (relief mapping), so that near things cover far ones.
 const RAY = `precision highp float;
 varying vec2 at;
 uniform sampler2D photo, near;
-uniform vec2 look;
+uniform vec2 shift;
 void main() {
   vec2 hit = at, before = at;
   float above = 0.0;
   for (int step = 0; step <= 96; step++) {
     float level = 1.0 - float(step) / 96.0;
-    hit = clamp(at + look * (level - 0.5), 0.0, 1.0);
+    hit = clamp(at + shift * (level - 0.5), 0.0, 1.0);
     float below = texture2D(near, hit).r - level;
     if (below >= 0.0) { hit = mix(hit, before, below / max(below + above, 1e-4)); break; }
     before = hit;
@@ -56,10 +56,10 @@ function parallax(canvas, photo, near) {
       gl.texParameteri(gl.TEXTURE_2D, name, value);
     gl.uniform1i(gl.getUniformLocation(program, unit ? "near" : "photo"), unit);
   });
-  const look = gl.getUniformLocation(program, "look");
+  const shift = gl.getUniformLocation(program, "shift");
   return (x, y) => {
     gl.viewport(0, 0, canvas.width, canvas.height);
-    gl.uniform2f(look, x * REACH, (y * REACH * canvas.width) / canvas.height);
+    gl.uniform2f(shift, x * REACH, (y * REACH * canvas.width) / canvas.height);
     gl.drawArrays(gl.TRIANGLE_STRIP, 0, 4);
   };
 }

@@ -9,10 +9,10 @@ let at = 0;
 
 const enc = encodeURIComponent;
 const sample = () => queue[at];
-const nowOf = (one) => decided[one.key];
-const status = (one) => ({ accept: "kept", reject: "rejected" })[nowOf(one)?.verdict] || one.status;
-const labelled = (one) => one.width !== null;
-const mine = (one) => nowOf(one)?.said.find(([who]) => who === data.reviewer);
+const nowOf = (pair) => decided[pair.key];
+const status = (pair) => ({ accept: "kept", reject: "rejected" })[nowOf(pair)?.verdict] || pair.status;
+const labelled = (pair) => pair.width !== null;
+const mine = (pair) => nowOf(pair)?.verdicts.find(([who]) => who === data.reviewer);
 
 async function ask(path, body) {
   const answer = await fetch(
@@ -21,19 +21,19 @@ async function ask(path, body) {
       ? {}
       : { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) },
   );
-  const told = await answer.json().catch(() => ({ error: `the server answered ${answer.status}` }));
-  if (!answer.ok) throw new Error(told?.error || `the server answered ${answer.status}`);
-  return told;
+  const content = await answer.json().catch(() => ({ error: `the server answered ${answer.status}` }));
+  if (!answer.ok) throw new Error(content?.error || `the server answered ${answer.status}`);
+  return content;
 }
 
 const QUEUES = {
   all: ["all pairs", () => true],
-  open: ["not decided by me", (one) => !mine(one)],
-  kept: ["kept", (one) => status(one) === "kept"],
-  borderline: ["borderline", (one) => one.borderline],
-  rejected: ["rejected", (one) => status(one) === "rejected"],
-  mine: ["decided by me", (one) => Boolean(mine(one))],
-  disputed: ["disputed", (one) => Boolean(nowOf(one)?.disputed)],
+  open: ["not decided by me", (pair) => !mine(pair)],
+  kept: ["kept", (pair) => status(pair) === "kept"],
+  borderline: ["borderline", (pair) => pair.borderline],
+  rejected: ["rejected", (pair) => status(pair) === "rejected"],
+  mine: ["decided by me", (pair) => Boolean(mine(pair))],
+  disputed: ["disputed", (pair) => Boolean(nowOf(pair)?.disputed)],
 };
 function compare(name, descending) {
   return (a, b) => {
@@ -45,10 +45,10 @@ function compare(name, descending) {
 }
 function fillQueues() {
   $("queue").replaceChildren(
-    ...Object.entries(QUEUES).map(([name, [told, test]]) =>
+    ...Object.entries(QUEUES).map(([name, [title, test]]) =>
       make("option", {
         value: name,
-        textContent: `${told} (${samples.filter(test).length})`,
+        textContent: `${title} (${samples.filter(test).length})`,
         selected: name === ($("queue").value || "all"),
       }),
     ),
@@ -60,11 +60,11 @@ function requeue(stay) {
   const [name, descending] = [$("sort").value.replace("-", ""), $("sort").value.startsWith("-")];
   queue = samples
     .filter(QUEUES[$("queue").value][1])
-    .filter((one) => one.key.toLowerCase().includes(text))
+    .filter((pair) => pair.key.toLowerCase().includes(text))
     .sort(compare(name, descending));
-  const found = queue.findIndex((one) => one.key === here);
-  const open = queue.findIndex((one) => !mine(one));
-  go(found >= 0 ? found : Math.max(0, open));
+  const place = queue.findIndex((pair) => pair.key === here);
+  const open = queue.findIndex((pair) => !mine(pair));
+  go(place >= 0 ? place : Math.max(0, open));
 }
 function go(to) {
   at = Math.min(Math.max(0, to), Math.max(0, queue.length - 1));
@@ -76,16 +76,16 @@ function drawFilm() {
   const fits = Math.max(3, Math.min(FILM, Math.floor((innerWidth - 36) / (innerWidth > 900 ? 104 : 78))));
   const first = Math.max(0, Math.min(at - Math.floor(fits / 2), queue.length - fits));
   $("film").replaceChildren(
-    ...queue.slice(first, first + fits).map((one, n) => {
-      const kept = status(one),
-        mark = make("span", { className: `mark ${kept}${nowOf(one)?.verdict ? " decided" : ""}` }, icon(kept));
+    ...queue.slice(first, first + fits).map((pair, n) => {
+      const kept = status(pair),
+        mark = make("span", { className: `mark ${kept}${nowOf(pair)?.verdict ? " decided" : ""}` }, icon(kept));
       const button = make(
         "button",
-        { type: "button", title: one.key, onclick: () => go(first + n) },
-        labelled(one) ? crop(data.strip, one, 0, source("strip", one)) : "",
+        { type: "button", title: pair.key, onclick: () => go(first + n) },
+        labelled(pair) ? crop(data.strip, pair, 0, source("strip", pair)) : "",
         mark,
       );
-      button.setAttribute("aria-label", `${one.key}, ${kept}`);
+      button.setAttribute("aria-label", `${pair.key}, ${kept}`);
       button.setAttribute("aria-current", first + n === at);
       return button;
     }),

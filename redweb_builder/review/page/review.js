@@ -19,42 +19,42 @@ const KEYS = [
 ];
 let busy = false; // while a decision is on its way
 
-// ---- what is said about the sample
+// ---- what the page says about the sample
 function draw() {
   drawStage();
-  const one = sample();
-  for (const id of ["accept", "reject", "skip", "swapped"]) $(id).disabled = !one;
-  $("said").textContent = "";
-  $("said").className = "soft";
+  const pair = sample();
+  for (const id of ["accept", "reject", "skip", "swapped"]) $(id).disabled = !pair;
+  $("message").textContent = "";
+  $("message").className = "soft";
   drawVerdict();
   drawFilm();
   const done = samples.filter(mine).length;
   $("progress").max = samples.length || 1;
   $("progress").value = done;
-  $("progress-told").textContent = `${done} of ${samples.length} by ${data.reviewer}`;
+  $("progress-text").textContent = `${done} of ${samples.length} by ${data.reviewer}`;
   for (const next of [queue[at + 1], queue[at - 1]]) {
     if (next && labelled(next))
       for (const kind of (PANES[view] || [[view]]).flat()) new Image().src = source(kind, next);
   }
 }
 function drawVerdict() {
-  const one = sample();
-  if (!one) {
+  const pair = sample();
+  if (!pair) {
     $("verdict").replaceChildren();
     $("about").replaceChildren();
     return;
   }
-  const now = nowOf(one),
-    kept = status(one);
+  const now = nowOf(pair),
+    kept = status(pair);
   const word = now?.verdict
     ? `${kept}, decided`
-    : one.reason && kept === "rejected"
-      ? one.reason
-      : one.borderline
+    : pair.reason && kept === "rejected"
+      ? pair.reason
+      : pair.borderline
         ? `${kept}, borderline`
         : kept;
   $("verdict").replaceChildren(
-    make("h2", { textContent: one.key }),
+    make("h2", { textContent: pair.key }),
     make(
       "div",
       { className: "state" },
@@ -62,35 +62,35 @@ function drawVerdict() {
       make("span", { className: "soft", textContent: `${at + 1} of ${queue.length}` }),
     ),
   );
-  $("accept-told").textContent = one.status === "rejected" ? "Rescue" : "Accept";
-  $("accept").disabled = !labelled(one);
-  const my = mine(one)?.[1];
+  $("accept-text").textContent = pair.status === "rejected" ? "Rescue" : "Accept";
+  $("accept").disabled = !labelled(pair);
+  const my = mine(pair)?.[1];
   $("accept").setAttribute("aria-pressed", my === "accept");
   $("reject").setAttribute("aria-pressed", my === "reject");
-  const said = (now?.said || []).map(([who, what, why, when]) =>
+  const verdicts = (now?.verdicts || []).map(([who, what, why, when]) =>
     make("li", { textContent: `${who}: ${what}${why ? `, ${why}` : ""} (${new Date(when).toLocaleString()})` }),
   );
-  const sources = [...new Set([one.left, one.right])].map((name) => make("p", { textContent: name }));
+  const sources = [...new Set([pair.left, pair.right])].map((name) => make("p", { textContent: name }));
   $("about").replaceChildren(
-    ...(said.length
+    ...(verdicts.length
       ? [
           make("h3", { textContent: now.disputed ? "Said about it (disputed)" : "Said about it" }),
-          make("ul", { className: "said-by" }, ...said),
+          make("ul", { className: "verdicts" }, ...verdicts),
         ]
       : []),
-    ...(one.status === "rejected"
+    ...(pair.status === "rejected"
       ? [
           make("h3", { textContent: "Why the filters rejected it" }),
-          make("p", { textContent: data.reasons[one.reason] || one.reason }),
-          make("p", { className: "soft", textContent: one.detail || "" }),
+          make("p", { textContent: data.reasons[pair.reason] || pair.reason }),
+          make("p", { className: "soft", textContent: pair.detail || "" }),
         ]
       : []),
     make("h3", { textContent: "Measurements" }),
-    measurements(data, one),
-    make("h3", { textContent: `Source, ${one.layout}: ${one.rule}` }),
+    measurements(data, pair),
+    make("h3", { textContent: `Source, ${pair.layout}: ${pair.rule}` }),
     ...sources,
-    ...(labelled(one)
-      ? [make("p", {}, make("a", { href: `/points/${enc(one.key)}`, textContent: "Point cloud (.ply)" }))]
+    ...(labelled(pair)
+      ? [make("p", {}, make("a", { href: `/points/${enc(pair.key)}`, textContent: "Point cloud (.ply)" }))]
       : []),
   );
 }
@@ -99,37 +99,37 @@ async function send(path, body, after) {
   if (busy) return;
   busy = true;
   try {
-    const told = await ask(path, body);
-    if (told) decided[told.key] = told.now;
-    after(told);
+    const answer = await ask(path, body);
+    if (answer) decided[answer.key] = answer.now;
+    after(answer);
   } catch (error) {
-    $("said").textContent = `Not saved: ${error.message.replace(/^not saved: /, "")}`;
-    $("said").className = "failed";
+    $("message").textContent = `Not saved: ${error.message.replace(/^not saved: /, "")}`;
+    $("message").className = "failed";
   } finally {
     busy = false;
   }
 }
 function decide(decision, reason = null) {
-  const one = sample();
-  if (!one || (decision === "accept" && !labelled(one))) return;
-  send("/api/decide", { key: one.key, decision, reason }, () => {
+  const pair = sample();
+  if (!pair || (decision === "accept" && !labelled(pair))) return;
+  send("/api/decide", { key: pair.key, decision, reason }, () => {
     const last = at === queue.length - 1;
     go(at + 1);
-    $("said").textContent = last
+    $("message").textContent = last
       ? `${decision} saved. This was the last one shown.`
-      : `${one.key}: ${decision}${reason ? `, ${reason}` : ""}. u takes it back.`;
+      : `${pair.key}: ${decision}${reason ? `, ${reason}` : ""}. u takes it back.`;
   });
 }
 function undo() {
-  send("/api/undo", {}, (told) => {
-    if (!told) {
-      $("said").textContent = "There is nothing of yours to undo.";
+  send("/api/undo", {}, (answer) => {
+    if (!answer) {
+      $("message").textContent = "There is nothing of yours to undo.";
       return;
     }
-    const found = queue.findIndex((one) => one.key === told.key);
-    if (found >= 0) go(found);
+    const place = queue.findIndex((pair) => pair.key === answer.key);
+    if (place >= 0) go(place);
     else draw();
-    $("said").textContent = `${told.key}: your decision is taken back.`;
+    $("message").textContent = `${answer.key}: your decision is taken back.`;
   });
 }
 function askReason() {
@@ -270,11 +270,11 @@ $("reasons").querySelector("form").onsubmit = (event) => {
   rejectFor($("reason-text").value.trim());
 };
 $("views").append(
-  ...Object.entries(VIEWS).map(([key, [name, told]]) => {
+  ...Object.entries(VIEWS).map(([key, [name, title]]) => {
     const button = make(
       "button",
       { type: "button", onclick: () => show(name) },
-      `${told} `,
+      `${title} `,
       make("kbd", { textContent: key }),
     );
     button.dataset.view = name;
@@ -282,9 +282,9 @@ $("views").append(
   }),
 );
 $("keys").append(
-  ...KEYS.flatMap(([keys, told]) => [
+  ...KEYS.flatMap(([keys, meaning]) => [
     make("dt", {}, ...keys.split(" ").map((key) => (key === "…" ? " … " : make("kbd", { textContent: key })))),
-    make("dd", { textContent: told }),
+    make("dd", { textContent: meaning }),
   ]),
 );
 
@@ -309,5 +309,5 @@ $("keys").append(
   requeue(false);
   document.body.dataset.ready = "yes";
 })().catch((error) => {
-  $("stage-told").textContent = `The data set cannot be shown: ${error.message}`;
+  $("stage-status").textContent = `The data set cannot be shown: ${error.message}`;
 });

@@ -19,20 +19,20 @@ let zoom = { scale: 1, x: 0, y: 0 };
 let points = [];
 let turn = null; // turns the parallax view where that is shown
 
-function source(kind, one = sample()) {
-  if (kind === "photo") return `/photo/${enc(one.key)}`;
-  if (kind === "strip") return `/preview/${enc(one.key)}`;
-  return `/picture/${kind}/${enc(one.key)}`;
+function source(kind, pair = sample()) {
+  if (kind === "photo") return `/photo/${enc(pair.key)}`;
+  if (kind === "strip") return `/preview/${enc(pair.key)}`;
+  return `/picture/${kind}/${enc(pair.key)}`;
 }
 function image(kind) {
-  const one = sample(),
+  const pair = sample(),
     picture = make("img", { alt: "", draggable: false, src: source(kind) });
   picture.onerror = async () => {
     const why = await ask(picture.getAttribute("src")).then(
       () => "",
       (error) => error.message,
     );
-    if (sample() === one) $("stage-told").textContent = why || "The picture cannot be shown";
+    if (sample() === pair) $("stage-status").textContent = why || "The picture cannot be shown";
     picture.hidden = true;
   };
   return picture;
@@ -40,25 +40,25 @@ function image(kind) {
 function drawStage() {
   stopFlicker();
   turn = null;
-  $("stage-told").textContent = "";
-  const one = sample();
+  $("stage-status").textContent = "";
+  const pair = sample();
   $("opacity-label").hidden = view !== "overlay";
   for (const button of $("views").children) button.setAttribute("aria-pressed", button.dataset.view === view);
-  if (!one || !labelled(one)) {
+  if (!pair || !labelled(pair)) {
     $("panes").replaceChildren();
-    $("stage-told").textContent = one
-      ? `No label was made: ${one.detail || one.reason}`
+    $("stage-status").textContent = pair
+      ? `No label was made: ${pair.detail || pair.reason}`
       : "No sample is like that. Show others.";
     return;
   }
-  fillPanes(view === "strip" ? [steps(one)] : (PANES[view] || [[view]]).map((kinds) => kinds.map(image)));
+  fillPanes(view === "strip" ? [steps(pair)] : (PANES[view] || [[view]]).map((kinds) => kinds.map(image)));
   if (view === "overlay") fade();
-  if (view === "parallax") drawParallax(one);
+  if (view === "parallax") drawParallax(pair);
   drawPoints();
 }
-function steps(one) {
+function steps(pair) {
   return data.strip.columns.map((name, n) => {
-    const box = crop(data.strip, one, n, source("strip")),
+    const box = crop(data.strip, pair, n, source("strip")),
       figure = make("figure", {}, box, make("figcaption", { textContent: name }));
     box.style.width = box.style.height = "100%";
     figure.style.left = `${(100 * (n % 3)) / 3}%`;
@@ -83,27 +83,27 @@ function fade() {
   const over = document.querySelectorAll(".sheet img")[1];
   if (view === "overlay" && over) over.style.opacity = $("opacity").value / 100;
 }
-async function drawParallax(one) {
-  const canvas = make("canvas", { width: one.width, height: one.height });
+async function drawParallax(pair) {
+  const canvas = make("canvas", { width: pair.width, height: pair.height });
   const [photo, near] = ["photo", "parallax"].map((kind) => make("img", { src: source(kind) }));
   try {
     await Promise.all([photo.decode(), near.decode()]);
   } catch {
-    if (sample() === one) $("stage-told").textContent = "The picture cannot be read";
+    if (sample() === pair) $("stage-status").textContent = "The picture cannot be read";
     return;
   }
-  if (sample() !== one || view !== "parallax") return;
+  if (sample() !== pair || view !== "parallax") return;
   turn = parallax(canvas, photo, near);
-  $("stage-told").textContent = turn
-    ? "Move the pointer to look around"
+  $("stage-status").textContent = turn
+    ? "Move the pointer to see the depth"
     : "This browser draws no WebGL; the other views do without";
   sheets()[0].replaceChildren(canvas);
   turn?.(0, 0);
 }
 function frame() {
-  const one = sample(),
+  const pair = sample(),
     room = document.querySelector(".pane").getBoundingClientRect();
-  const [wide, high] = view === "strip" ? [3 * one.width, 2 * one.height] : [one.width, one.height];
+  const [wide, high] = view === "strip" ? [3 * pair.width, 2 * pair.height] : [pair.width, pair.height];
   const fit = Math.min(room.width / wide, room.height / high);
   return {
     width: wide * fit,
@@ -144,12 +144,12 @@ async function toggleFlicker() {
     drawStage();
     return;
   }
-  const one = sample();
-  if (!one || !labelled(one)) return;
+  const pair = sample();
+  if (!pair || !labelled(pair)) return;
   drawStage();
   const [left, right] = [image("photo"), image("right")];
   fillPanes([[left, right]]);
-  $("stage-told").textContent = "Reading the right eye…";
+  $("stage-status").textContent = "Reading the right eye…";
   $("flicker").setAttribute("aria-pressed", "true");
   try {
     await Promise.all([left.decode(), right.decode()]);
@@ -157,10 +157,10 @@ async function toggleFlicker() {
     $("flicker").setAttribute("aria-pressed", "false");
     return; // image() says why
   }
-  if (sample() !== one || $("flicker").getAttribute("aria-pressed") === "false") return;
+  if (sample() !== pair || $("flicker").getAttribute("aria-pressed") === "false") return;
   const swap = () => {
     right.hidden = !right.hidden;
-    $("stage-told").textContent = right.hidden ? "left" : "right";
+    $("stage-status").textContent = right.hidden ? "left" : "right";
   };
   swap();
   flicker = setInterval(swap, FLICKER_MS);
@@ -168,42 +168,42 @@ async function toggleFlicker() {
 
 // ---- two points
 async function addPoint(x, y) {
-  const one = sample();
-  if (!one || !labelled(one) || view === "strip") return;
+  const pair = sample();
+  if (!pair || !labelled(pair) || view === "strip") return;
   if (points.length === 2) points = [];
-  points.push({ x: Math.floor(x * one.width), y: Math.floor(y * one.height) });
+  points.push({ x: Math.floor(x * pair.width), y: Math.floor(y * pair.height) });
   drawPoints();
   if (points.length < 2) return;
   const [a, b] = points;
-  const told = await ask(`/api/order/${enc(one.key)}?ax=${a.x}&ay=${a.y}&bx=${b.x}&by=${b.y}`).catch((error) => ({
-    told: error.message,
+  const answer = await ask(`/api/order/${enc(pair.key)}?ax=${a.x}&ay=${a.y}&bx=${b.x}&by=${b.y}`).catch((error) => ({
+    text: error.message,
     points: [],
   }));
-  if (sample() !== one || points[0] !== a) return;
+  if (sample() !== pair || points[0] !== a) return;
   const of = ({ basis, disparity }) => (disparity === null ? basis : `${disparity.toFixed(2)} px, ${basis}`);
   $("order").replaceChildren(
-    make("b", { textContent: `${told.told}. ` }),
+    make("b", { textContent: `${answer.text}. ` }),
     make("span", {
       className: "soft",
-      textContent: told.points.map((point, n) => `${"AB"[n]}: ${of(point)}`).join("; "),
+      textContent: answer.points.map((point, n) => `${"AB"[n]}: ${of(point)}`).join("; "),
     }),
   );
 }
 function drawPoints() {
-  const one = sample();
+  const pair = sample();
   for (const old of document.querySelectorAll(".point")) old.remove();
   $("order").textContent =
     points.length === 1
       ? "A is set. Click another place."
       : points.length
         ? ""
-        : "Click two places to be told which is nearer.";
+        : "Click two places to read which is nearer.";
   for (const sheet of view === "strip" ? [] : sheets())
     points.forEach(({ x, y }, n) => {
       const mark = make("div", { className: "point" });
       mark.dataset.name = "AB"[n];
-      mark.style.left = `${(100 * (x + 0.5)) / one.width}%`;
-      mark.style.top = `${(100 * (y + 0.5)) / one.height}%`;
+      mark.style.left = `${(100 * (x + 0.5)) / pair.width}%`;
+      mark.style.top = `${(100 * (y + 0.5)) / pair.height}%`;
       sheet.append(mark);
     });
 }

@@ -78,8 +78,8 @@ def test_every_build_writes_a_report_that_asks_for_nothing_else(built: Any) -> N
     page = Page((built.out / "report.html").read_text(encoding="utf-8"))
     for tag, attributes in page.tags:
         for name in ("src", "href"):
-            told = attributes.get(name) or ""
-            assert not re.match(r"(?i)https?:|//|/", told), (tag, told)
+            address = attributes.get(name) or ""
+            assert not re.match(r"(?i)https?:|//|/", address), (tag, address)
     assert "default-src 'none'" in next(a["content"] or "" for t, a in page.tags if a.get("http-equiv"))
     data = data_of(page)
     rows = [dict(zip(data["columns"], values, strict=True)) for values in data["rows"]]
@@ -104,14 +104,14 @@ def test_the_funnel_loses_each_pair_once(built: Any) -> None:
 
 def test_the_report_tells_what_people_decided(built: Any, folder: Path) -> None:
     append_decisions(folder, [decide(built.rows["good-hut"]["key"], "reject", "ana", "wrong-edges")])
-    html = write_report(folder).read_text(encoding="utf-8")
+    html = write_report(folder).file.read_text(encoding="utf-8")
     assert "stayed after review" in html
     assert 'data-reason="wrong-edges"' in html
 
 
 def test_a_report_is_the_same_every_time(folder: Path) -> None:
     before = (folder / "report.html").read_bytes()
-    assert write_report(folder).read_bytes() == before
+    assert write_report(folder).file.read_bytes() == before
 
 
 def bars(path: str) -> list[tuple[float, float, float]]:
@@ -129,7 +129,7 @@ def test_a_histogram_counts_every_pair_and_places_the_limit() -> None:
     assert drawn.missing == 1
     assert drawn.limit_x is not None
     assert drawn.low + drawn.limit_x / WIDTH * (drawn.high - drawn.low) == pytest.approx(0.6, abs=0.001)
-    assert drawn.limit_told == "at least 60 %"
+    assert drawn.limit_text == "at least 60 %"
     assert histogram("agreement", [], [float("nan")], None) is None
     one_value = histogram("range_px", [3.0, 3.0], [], None)
     assert one_value is not None

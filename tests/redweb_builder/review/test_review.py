@@ -194,11 +194,11 @@ def test_the_right_view_is_what_the_label_was_made_from(built: Any, desk: Desk) 
     assert min(off, key=lambda dy: off[dy]) == 0
 
 
-def test_a_right_view_that_is_gone_or_changed_is_said(desk: Desk, built: Any, tmp_path: Path) -> None:
+def test_a_right_view_that_is_gone_or_changed_is_reported(desk: Desk, built: Any, tmp_path: Path) -> None:
     source = shutil.copytree(built.source, tmp_path / "photos")
     key = desk.keys["good-meadow"]
-    told = json.loads((desk.folder / "build.json").read_text()) | {"input": str(source)}
-    (desk.folder / "build.json").write_text(json.dumps(told))
+    changed = json.loads((desk.folder / "build.json").read_text()) | {"input": str(source)}
+    (desk.folder / "build.json").write_text(json.dumps(changed))
     shutil.copy(source / "good-room_L.png", source / "good-meadow_L.png")
     assert "changed" in enter(desk.folder).get(f"/picture/right/{key}").json["error"]
     shutil.rmtree(source)
@@ -220,15 +220,15 @@ def test_two_pixels_are_put_in_order(desk: Desk) -> None:
     def ask(a: tuple[int, int], b: tuple[int, int]) -> Any:
         return desk.client.get(f"/api/order/{key}?ax={a[0]}&ay={a[1]}&bx={b[0]}&by={b[1]}")
 
-    told = ask((nx, ny), (fx, fy)).json
-    assert told["told"].startswith("A is nearer, by ")
+    answer = ask((nx, ny), (fx, fy)).json
+    assert answer["text"].startswith("A is nearer, by ")
     difference = float(sample.disparity[ny, nx] - sample.disparity[fy, fx])
-    assert float(re.findall(r"[\d.]+", told["told"])[0]) == pytest.approx(difference, abs=0.01)
-    assert told["points"][0]["basis"] == "measured"
-    assert ask((fx, fy), (nx, ny)).json["told"].startswith("B is nearer")
+    assert float(re.findall(r"[\d.]+", answer["text"])[0]) == pytest.approx(difference, abs=0.01)
+    assert answer["points"][0]["basis"] == "measured"
+    assert ask((fx, fy), (nx, ny)).json["text"].startswith("B is nearer")
     sky_y, sky_x = np.argwhere(sample.mask == Mask.SKY)[0]
-    assert ask((sky_x, sky_y), (fx, fy)).json["told"] == "B is nearer: A is sky"
-    assert ask((fx, fy), (fx, fy)).json["told"] == "A and B are equally far"
+    assert ask((sky_x, sky_y), (fx, fy)).json["text"] == "B is nearer: A is sky"
+    assert ask((fx, fy), (fx, fy)).json["text"] == "A and B are equally far"
     for wrong in ((-1, 0), (240, 0), (0, 176)):
         assert ask(wrong, (0, 0)).status_code == 400
     assert desk.client.get(f"/api/order/{key}?ax=x").status_code == 400
@@ -237,7 +237,7 @@ def test_two_pixels_are_put_in_order(desk: Desk) -> None:
 def test_decisions_are_kept_undone_and_found_again(desk: Desk) -> None:
     now = desk.decide("good-hut", "reject", "wrong-sky").json["now"]
     assert now["verdict"] == "reject"
-    assert now["said"][0][:3] == ["ana", "reject", "wrong-sky"]
+    assert now["verdicts"][0][:3] == ["ana", "reject", "wrong-sky"]
     desk.decide("torn", "accept")
     desk.decide("good-room", "skip")
     later = enter(desk.folder)
@@ -265,9 +265,9 @@ def test_a_machine_without_a_user_name_asks_for_one(desk: Desk, monkeypatch: pyt
         raise KeyError("getpwuid(): uid not found: 54321")
 
     monkeypatch.setattr("getpass.getuser", unknown)
-    told = CliRunner().invoke(main, ["review", str(desk.folder), "--no-browser"])
-    assert told.exit_code == 1
-    assert "--reviewer" in told.output
+    result = CliRunner().invoke(main, ["review", str(desk.folder), "--no-browser"])
+    assert result.exit_code == 1
+    assert "--reviewer" in result.output
 
 
 def test_reviewers_see_each_other_and_undo_their_own(desk: Desk) -> None:
@@ -277,7 +277,7 @@ def test_reviewers_see_each_other_and_undo_their_own(desk: Desk) -> None:
     now = eve.post("/api/decide", json=wish, headers={"Origin": HERE}).json["now"]
     assert now["disputed"]
     undone = desk.client.post("/api/undo", json={}, headers={"Origin": HERE}).json["now"]
-    assert [said[0] for said in undone["said"]] == ["eve"]
+    assert [reviewer for reviewer, *_ in undone["verdicts"]] == ["eve"]
     append_decisions(desk.folder, [decide(desk.keys["torn"], "accept", "from elsewhere")])
     assert desk.keys["torn"] in desk.client.get("/api/decisions").json
 
@@ -300,14 +300,14 @@ def test_what_has_no_label_cannot_be_rescued(desk: Desk) -> None:
     assert desk.decide("broken", "reject", "unsuitable").status_code == 200
 
 
-def test_a_decision_that_cannot_be_written_is_said(desk: Desk) -> None:
+def test_a_decision_that_cannot_be_written_is_reported(desk: Desk) -> None:
     (desk.folder / FILE).mkdir()  # stands for a disk that is full or read-only
     answer = desk.decide("good-hut", "accept")
     assert answer.status_code == 507
     assert answer.json["error"].startswith("not saved")
 
 
-def test_what_keeps_the_review_from_starting_is_said(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_keeps_the_review_from_starting_is_reported(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -438,7 +438,7 @@ def test_browser_decide_by_keys_and_find_it_again(
     page.reload()
     page.wait_for_selector("body[data-ready]")
     assert title(page) == keys[3]  # goes on where it was
-    assert "3 of 14 by ana" in page.locator("#progress-told").text_content()
+    assert "3 of 14 by ana" in page.locator("#progress-text").text_content()
     page.keyboard.press("ArrowLeft")
     assert title(page) == keys[2]
     assert "eyes-swapped" in page.locator("#about").text_content()
@@ -475,8 +475,8 @@ def test_browser_looks(served: Callable[[], str], built: Any, watched: Callable[
     assert "scale(2)" in page.locator(".sheet").first.get_attribute("style")
     page.keyboard.press("z")
     page.keyboard.press("f")
-    one.until("document.querySelector('#stage-told').textContent === 'right'")
-    one.until("document.querySelector('#stage-told').textContent === 'left'")
+    one.until("document.querySelector('#stage-status').textContent === 'right'")
+    one.until("document.querySelector('#stage-status').textContent === 'left'")
     page.keyboard.press("f")
     assert page.locator("#flicker").get_attribute("aria-pressed") == "false"
     page.keyboard.press("?")

@@ -1,0 +1,303 @@
+"""Tampered data sets through every command: what each makes of sets that come from elsewhere.
+
+    python -m benchmarks.robustness.tampered [--sets 10000] [--first 0] [--only NUMBER]
+
+A small data set is built, and each copy of it is changed in one to three ways (tampering.py); then all commands run on
+the copy, one after the other. What must hold:
+
+- A command ends well, or refuses in plain sentences. It shows no traceback and does not hang.
+- Nothing outside the set changes: a canary folder, to which planted links lead, and the photographs are compared before
+  and after, to the byte and the time.
+- No label or picture file of the set is lost.
+
+Every set follows from its number, so that `--only` repeats one and prints what the commands said. Linux only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+import traceback
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from io import StringIO
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from types import FrameType
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import track
+from rich.table import Table
+
+from benchmarks.robustness.fault_scenarios import BUILD, EXPORTS, prepare_workspace
+from benchmarks.robustness.tampering import tamper
+from redweb_builder.commands.main import COMMANDS
+from redweb_builder.commands.main import main as redweb
+from redweb_builder.errors import UserError
+
+HANG_S = 30
+PAGES = ("photo", "preview", "picture/depth", "picture/mask", "picture/parallax", "picture/right", "points")
+LABELS = ("Imgs", "RDs", "masks", "confidence")
+Tree = dict[str, tuple[int, bytes]]
+OK, REFUSED, BUG, HANG, TOUCHED, LOST = "ok", "refused", "bug", "hang", "outside touched", "files lost"
+OUTCOMES = (OK, REFUSED, BUG, HANG, TOUCHED, LOST)
+
+
+class Hang(BaseException):
+    """A command that did not end in time; no handler of errors may take it for one."""
+
+
+def commands(folder: Path, out: Path, workspace: Path) -> dict[str, Callable[[], int]]:
+    """name -> a command on the data set in `folder`, which returns its exit status. out: where exports go."""
+
+    def line(*arguments: str) -> Callable[[], int]:
+        return lambda: _status(list(arguments))
+
+    check = {"check": line("check", str(folder))} if "check" in COMMANDS else {}
+    exports = {
+        f"export {form}": line("export", str(folder), "--format", form, "--out", str(out / form)) for form in EXPORTS
+    }
+    return {
+        **check,
+        "report": line("report", str(folder)),
+        "grid": line("grid", str(folder)),
+        "decisions": line("decisions", str(folder), str(workspace / "others" / "decisions.jsonl")),
+        **exports,
+        "review": lambda: _review(folder),
+        "train": lambda: _read_as_trainer(folder),
+        "refilter": line("refilter", str(folder), "--set", "max_vertical=0.01"),
+        "build": line("build", str(workspace / "stereo"), "--out", str(folder), *BUILD),
+    }
+
+
+def _status(arguments: list[str]) -> int:
+    try:
+        redweb(arguments, prog_name="cli.py")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    return 0
+
+
+def _review(folder: Path) -> int:
+    """Every page and picture, and a decision about every pair."""
+    from redweb_builder.review.server import create_app
+    from redweb_builder.review.session import Session
+
+    app = create_app(Session(folder, "ana"), "token")
+    app.config["PROPAGATE_EXCEPTIONS"] = True
+    client = app.test_client()
+    client.get("/?token=token")
+    table = client.get("/api/samples").get_json()
+    client.get("/api/decisions")
+    at = table["columns"].index("key")
+    for key in [row[at] for row in table["rows"]][:8]:
+        name = json.dumps(key)[1:-1].replace("/", "%2F").replace("?", "%3F").replace("#", "%23")[:2000]
+        for kind in (
+            "photo",
+            "preview",
+            "picture/depth",
+            "picture/mask",
+            "picture/parallax",
+            "picture/right",
+            "points",
+        ):
+            client.get(f"/{kind}/{name}")
+        client.get(f"/api/order/{name}?ax=1&ay=1&bx=50&by=50")
+        client.post("/api/decide", json={"key": key, "decision": "accept"}, headers={"Origin": "http://localhost"})
+    client.post("/api/undo", json={}, headers={"Origin": "http://localhost"})
+    return 0
+
+
+def _read_as_trainer(folder: Path) -> int:
+    """Every sample, as training reads it; a sample that is refused does not keep the others from being read."""
+    from trainer.data.open import open_data
+
+    data, refused = open_data(folder), 0
+    for index in range(len(data)):
+        try:
+            data[index]
+        except UserError:
+            refused = 1
+    return refused
+
+
+def tree_of(folder: Path) -> Tree:
+    """Every entry below a folder: its time of change in ns, and its content or where it leads."""
+    tree = {}
+    for entry in sorted(folder.rglob("*")):
+        content = b""
+        if entry.is_symlink():
+            content = os.fsencode(entry.readlink())
+        elif entry.is_file():
+            content = entry.read_bytes()
+        tree[entry.relative_to(folder).as_posix()] = entry.lstat().st_mtime_ns, content
+    return tree
+
+
+def _outside(canary: Path, workspace: Path) -> list[Tree | set[str]]:
+    """What no command on the set may change."""
+    return [tree_of(canary), tree_of(workspace / "stereo"), {entry.name for entry in workspace.iterdir()}]
+
+
+def label_files(folder: Path) -> Counter[str]:
+    """The contents of the regular files below the folders of labels and pictures, wherever a verdict has moved them."""
+    files = (file for home in (folder, folder / "rejected") for kind in LABELS for file in (home / kind).glob("*.*g"))
+    return Counter(sha256(file.read_bytes()).hexdigest() for file in files if file.is_file() and not file.is_symlink())
+
+
+@contextmanager
+def time_limit(seconds: int) -> Iterator[None]:
+    """Raise Hang in the block when it takes longer."""
+
+    def end(_: int, __: FrameType | None) -> None:
+        raise Hang
+
+    signal.signal(signal.SIGALRM, end)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+
+
+def outcome_of(command: Callable[[], int]) -> tuple[str, str]:
+    """What became of a command, and what it said: of a bug the traceback, else what it printed."""
+    said = StringIO()
+    streams = sys.stdout, sys.stderr
+    sys.stdout = sys.stderr = said
+    try:
+        with time_limit(HANG_S):
+            status = command()
+    except UserError as error:
+        return (REFUSED, str(error)) if str(error) else (BUG, f"an empty {type(error).__name__}")
+    except Hang:
+        return HANG, traceback.format_exc()
+    except BaseException:  # whatever else a command lets through is what is looked for
+        return BUG, traceback.format_exc()
+    finally:
+        sys.stdout, sys.stderr = streams
+    text = said.getvalue()
+    if status == 70:
+        return BUG, _bug_log(text)
+    if status not in (0, 1, 3) or "Traceback" in text or text.rstrip().endswith(":"):
+        return BUG, f"status {status}: {text}"
+    return (OK if status in (0, 3) else REFUSED), text
+
+
+def _bug_log(text: str) -> str:
+    """The traceback that the command has put into a file, which is removed."""
+    file = Path(text.rpartition("Its traceback is in ")[2].split(";")[0])
+    log = file.read_text()
+    file.unlink()
+    return log
+
+
+def try_set(number: int, workspace: Path, report: Path) -> None:
+    """Tamper with a copy of the set, run every command on it, and write what became of them as lines of JSON."""
+    random, here = Random(number), workspace / "here"
+    folder, canary = here / "set", here / "canary"
+    shutil.copytree(workspace / "set", folder)
+    shutil.copytree(workspace / "canary", canary)
+    done = tamper(random, folder, canary)
+    outside = _outside(canary, workspace)
+    labels = label_files(folder)
+    with report.open("w") as lines:
+        lines.write(json.dumps({"done": done}) + "\n")
+        for name, command in commands(folder, here / "out", workspace).items():
+            lines.write(json.dumps({"command": name}) + "\n")
+            lines.flush()
+            outcome, said = outcome_of(command)
+            if _outside(canary, workspace) != outside:
+                outcome = TOUCHED
+            elif name != "build" and (lost := labels - label_files(folder)):
+                outcome, said = LOST, f"{lost.total()} files; {said}"
+            lines.write(json.dumps({"command": name, "outcome": outcome, "said": said}) + "\n")
+            if outcome in (TOUCHED, LOST):
+                return
+
+
+def run_set(number: int, workspace: Path) -> tuple[str, dict[str, tuple[str, str]]]:
+    """`try_set` in a fork: what was done to the set, and command -> (outcome, what it said)."""
+    here, report = workspace / "here", workspace / "report.jsonl"
+    here.mkdir()
+    report.touch()
+    child = os.fork()
+    if child == 0:
+        try:
+            try_set(number, workspace, report)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(0)
+    deadline = time.monotonic() + 3 * HANG_S
+    while os.waitpid(child, os.WNOHANG) == (0, 0):
+        if time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            break
+        time.sleep(0.005)
+    lines: list[dict[str, Any]] = [json.loads(line) for line in report.read_text().splitlines()]
+    shutil.rmtree(here)
+    results = {line["command"]: (line.get("outcome", HANG), line.get("said", "")) for line in lines[1:]}
+    return (lines[0]["done"] if lines else "not even tampered with"), results
+
+
+def _summary(outcome: str, said: str) -> str:
+    """One line by which like faults are counted: where in our code, and what."""
+    lines = said.strip().splitlines() or [""]
+    ours = [line.strip() for line in lines if "/redweb_builder/" in line or "/trainer/" in line]
+    place = ours[-1].rpartition("/")[2].replace('"', "") if ours else ""
+    return f"{outcome}: {place} {lines[-1][:160]}"
+
+
+@click.command()
+@click.option("--sets", default=10_000, show_default=True, help="How many tampered sets.")
+@click.option("--first", default=0, show_default=True, help="Number of the first.")
+@click.option("--only", type=int, help="Only the set of this number; prints what every command said.")
+def main(sets: int, first: int, only: int | None) -> None:
+    """Print a table of what became of the commands; ends with status 1 where something does not hold."""
+    console, started = Console(width=110), time.perf_counter()
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    faults: dict[str, list[str]] = defaultdict(list)
+    with TemporaryDirectory(prefix="tampered-") as name:
+        workspace = Path(name).resolve()
+        prepare_workspace(workspace)
+        (workspace / "canary").mkdir()
+        (workspace / "canary" / "letter.txt").write_text("the only copy\n")
+        for kind in ("report", "grid"):
+            _status([kind, str(workspace / "set")])
+        _read_as_trainer(workspace / "set")
+        _review(workspace / "set")  # imports, so that no fork need do it
+        shutil.rmtree(workspace / "set" / ".review")
+        numbers = [only] if only is not None else range(first, first + sets)
+        for number in track(numbers, "tampered sets", console=Console(stderr=True)):
+            done, results = run_set(number, workspace)
+            for command, (outcome, said) in results.items():
+                counts[command][outcome] += 1
+                if outcome not in (OK, REFUSED):
+                    faults[f"{command}: {_summary(outcome, said)}"].append(f"{number}: {done}")
+                if only is not None:
+                    console.print(f"[bold]{command}[/] {outcome}\n{escape(said)}", soft_wrap=True)
+    table = Table("command", *OUTCOMES, box=None)
+    for command, counter in counts.items():
+        table.add_row(command, *(str(counter[outcome]) for outcome in OUTCOMES))
+    for fault, where in sorted(faults.items(), key=lambda item: -len(item[1])):
+        console.print(f"{len(where)} x {escape(fault)}\n    first {escape(where[0][:300])}", soft_wrap=True)
+    console.print(table)
+    seconds = time.perf_counter() - started
+    console.print(f"{len(numbers)} sets, {sum(map(Counter.total, counts.values()))} commands, {seconds:.0f} s")
+    sys.exit(bool(faults))
+
+
+if __name__ == "__main__":
+    main()

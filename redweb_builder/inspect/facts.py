@@ -1,0 +1,50 @@
+"""How a data set was built, in words for the report and the card of an export."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+UNKNOWN = "unknown"
+MAX_LENGTH = 200  # letters of one fact
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Short texts of one line; UNKNOWN where build.json does not say.
+
+    flow_weights, segmenter_weights: SHA-256 of the weights, empty where there are none. input: a fingerprint of the
+    names and sizes of the photographs. max_side: px.
+    """
+
+    flow: str
+    segmentation: str
+    max_side: str
+    method: str
+    format: str
+    input: str
+    flow_weights: str
+    segmenter_weights: str
+
+
+def facts_of(build: Mapping[str, Any]) -> Facts:
+    """The facts of build.json. build: its content, which may come from anywhere; what is no text or number is left."""
+    stated = build.get("identity")
+    identity = stated if isinstance(stated, dict) else {}
+    return Facts(
+        flow=_text(build.get("flow")),
+        segmentation=_text(build.get("segmentation")),
+        max_side=_text(identity.get("max_side")),
+        method=_text(identity.get("method")),
+        format=_text(build.get("format")),
+        input=_text(build.get("input_fingerprint")),
+        flow_weights=_text(identity.get("flow_weights_sha256"), ""),
+        segmenter_weights=_text(identity.get("segmenter_weights_sha256"), ""),
+    )
+
+
+def _text(value: object, missing: str = UNKNOWN) -> str:
+    if not isinstance(value, str | int | float) or value == "":
+        return missing
+    return " ".join(str(value)[:MAX_LENGTH].split())
