@@ -1,4 +1,4 @@
-"""Do the filters tell bad pairs from good ones?
+"""Do the filters separate bad pairs from good ones?
 
     python -m benchmarks.quality.faults STEREO_DIR [STEREO_DIR ...] [--flow dis] [--every 1]
 
@@ -143,8 +143,8 @@ def verdict(views: Views, models: Models, config: BuildConfig, folder: Path) -> 
 
 def auroc(good: list[float], bad: list[float]) -> float:
     """Chance that a good pair's slack exceeds a bad one's, ties counting half."""
-    one, other = np.array(good)[:, None], np.array(bad)[None]
-    return float((one > other).mean() + 0.5 * (one == other).mean())
+    good_slack, bad_slack = np.array(good)[:, None], np.array(bad)[None]
+    return float((good_slack > bad_slack).mean() + 0.5 * (good_slack == bad_slack).mean())
 
 
 @click.command()
@@ -176,14 +176,13 @@ def main(roots: tuple[Path, ...], flow: str, flow_weights: Path | None, every: i
             for fault in FAULTS:
                 results[fault.__name__].append(verdict(fault(pair, other), models, config, Path(folder)))
     table = Table("pairs", "number", "rejected %", "reasons")
-    for name, found in results.items():
-        reasons = Counter(reason for _, reason in found if reason)
-        share = 100 * sum(reasons.values()) / len(found)
-        table.add_row(name, str(len(found)), f"{share:.1f}", ", ".join(f"{n} {r}" for r, n in reasons.most_common()))
+    for name, outcomes in results.items():
+        reasons = Counter(reason for _, reason in outcomes if reason)
+        share = 100 * sum(reasons.values()) / len(outcomes)
+        table.add_row(name, str(len(outcomes)), f"{share:.1f}", ", ".join(f"{n} {r}" for r, n in reasons.most_common()))
     Console(width=140).print(table)
-    bad = [
-        slack for name, found in results.items() if name in {fault.__name__ for fault in FAULTS} for slack, _ in found
-    ]
+    faulty = {fault.__name__ for fault in FAULTS}
+    bad = [slack for name, outcomes in results.items() if name in faulty for slack, _ in outcomes]
     good = [slack for slack, _ in results["good"]]
     rejected = np.mean([slack < 0 for slack in bad])
     print(f"faults rejected {100 * rejected:.1f} %, good pairs lost {100 * np.mean([s < 0 for s in good]):.1f} %")

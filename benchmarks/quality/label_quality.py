@@ -6,9 +6,9 @@ GT_ROOT holds a folder a set and in it a folder a scene (benchmarks/ground_truth
 coverage = share of the pixels with truth that carry a label; WKDR = share of 100,000 random pixel pairs with a true
 ratio of disparities above 1.02 that the label orders wrongly, a tie being wrong (Chen et al. 2016, tau = 0.02);
 far = the same among pixels with a true disparity under 10 px; bad-2 = share of labelled pixels off by more than 2 px
-after a least-squares scale and shift a picture; boundary F1 after Depth Pro (Bochkovskii et al. 2024), neighbour ratio
-1.25 for 1.05..1.25 on disparity; s = seconds a pair for what follows the flow.
-"every" = WKDR with every pixel asked, an unlabelled one being wrong.
+after a robust scale and shift a picture; edge F1 = boundary F1 of Depth Pro (Bochkovskii et al. 2024) on disparity,
+for ratios of neighbours from 1.05 to 1.25; s = seconds a pair for all steps after the networks; every = WKDR over pairs
+of all pixels with truth, where a pair with an unlabelled pixel is wrong.
 
 The second table is the risk-coverage curve: the figures of the pixels whose stored confidence is at least so much.
 """
@@ -54,22 +54,22 @@ class Labelling:
     seconds: float
 
 
-def raw_flow(seen: Inferred) -> Labelling:
+def flow_as_it_is(inferred: Inferred) -> Labelling:
     """Every pixel's flow as it is."""
-    disparity = disparity_of(seen.flow)
+    disparity = disparity_of(inferred.flow)
     return Labelling(disparity, np.ones(disparity.shape, bool), 0.0)
 
 
-def midas_rule(seen: Inferred) -> Labelling:
+def midas_rule(inferred: Inferred) -> Labelling:
     """3D Movies (Ranftl et al. 2019): forward-backward difference up to 2 px, a match outside being unknown."""
-    return Labelling(disparity_of(seen.flow), forward_backward_error(seen.flow) <= 2, 0.0)
+    return Labelling(disparity_of(inferred.flow), forward_backward_error(inferred.flow) <= 2, 0.0)
 
 
-def vdw_rule(seen: Inferred) -> Labelling:
+def vdw_rule(inferred: Inferred) -> Labelling:
     """VDW (Wang et al. 2023): forward-backward difference up to 0.01 of the magnitudes + 0.5 px."""
-    magnitude = np.hypot(*np.moveaxis(seen.flow.forward, -1, 0))
+    magnitude = np.hypot(*np.moveaxis(inferred.flow.forward, -1, 0))
     allowed = 0.01 * 2 * magnitude + 0.5
-    return Labelling(disparity_of(seen.flow), forward_backward_error(seen.flow) <= allowed, 0.0)
+    return Labelling(disparity_of(inferred.flow), forward_backward_error(inferred.flow) <= allowed, 0.0)
 
 
 def ours(*values: Mask) -> Callable[[Outcome, float], Labelling]:
@@ -115,14 +115,16 @@ def wkdr(label: FloatMap, truth: FloatMap, where: BoolMap, generator: np.random.
     pixels = np.flatnonzero(where)
     if len(pixels) < 2:
         return float("nan")
-    one, other = generator.choice(pixels, PAIRS), generator.choice(pixels, PAIRS)
-    true_one, true_other = truth.ravel()[one], truth.ravel()[other]
-    order = np.where(true_one > (1 + TAU) * true_other, 1, np.where(true_other > (1 + TAU) * true_one, -1, 0))
-    asked = order != 0
-    if not asked.any():
+    first, second = generator.choice(pixels, PAIRS), generator.choice(pixels, PAIRS)
+    true_first, true_second = truth.ravel()[first], truth.ravel()[second]
+    true_order = np.where(
+        true_first > (1 + TAU) * true_second, 1, np.where(true_second > (1 + TAU) * true_first, -1, 0)
+    )
+    unequal = true_order != 0
+    if not unequal.any():
         return float("nan")
-    told = np.sign(label.ravel()[one].astype(np.float64) - label.ravel()[other])
-    return 100 * float((told[asked] != order[asked]).mean())
+    order = np.sign(label.ravel()[first].astype(np.float64) - label.ravel()[second])
+    return 100 * float((order[unequal] != true_order[unequal]).mean())
 
 
 def bad_after_fit(label: FloatMap, truth: FloatMap, where: BoolMap) -> float:
@@ -142,24 +144,24 @@ def boundary_f1(label: FloatMap, truth: FloatMap) -> float:
     thresholds = np.linspace(1.05, 1.25, 10)
     scores = []
     for threshold in thresholds:
-        hit, told, true = 0, 0, 0
+        hit, labelled, true = 0, 0, 0
         for axis in (0, 1):
             a, b = _boundaries(label, axis, threshold), _boundaries(truth, axis, threshold)
             known = b[1]
             for side in (0, 1):
                 hit += int((a[0] == b[0])[known & (b[0] == side * 2 - 1)].sum())
-                told += int((known & (a[0] == side * 2 - 1)).sum())
+                labelled += int((known & (a[0] == side * 2 - 1)).sum())
                 true += int((known & (b[0] == side * 2 - 1)).sum())
-        scores.append(2 * hit / max(told + true, 1))
+        scores.append(2 * hit / max(labelled + true, 1))
     return float(100 * np.average(scores, weights=thresholds))
 
 
 def _boundaries(disparity: FloatMap, axis: int, threshold: float) -> tuple[FloatMap, BoolMap]:
-    """Sign of each neighbour step whose ratio exceeds the threshold, and where both neighbours are known."""
-    one, other = (np.delete(disparity, at, axis) for at in (-1, 0))
+    """Sign of each step between neighbours whose ratio exceeds the threshold, and where both neighbours are known."""
+    first, second = (np.delete(disparity, at, axis) for at in (-1, 0))
     with np.errstate(invalid="ignore"):
-        sign = np.where(one > threshold * other, 1, np.where(other > threshold * one, -1, 0))
-    return sign.astype(np.float32), np.isfinite(one) & np.isfinite(other)
+        sign = np.where(first > threshold * second, 1, np.where(second > threshold * first, -1, 0))
+    return sign.astype(np.float32), np.isfinite(first) & np.isfinite(second)
 
 
 def label_scene(scene: TruthScene, models: Models, config: BuildConfig) -> dict[str, Labelling]:
@@ -167,14 +169,14 @@ def label_scene(scene: TruthScene, models: Models, config: BuildConfig) -> dict[
     prepared = prepare(scene.source, config)
     if isinstance(prepared, Outcome):
         raise SystemExit(f"{scene.source.key}: {prepared.rejection}")
-    seen = infer([prepared], models)[0]
+    inferred = infer([prepared], models)[0]
     started = time.perf_counter()
-    outcome = label_pair(seen, models, config)
+    outcome = label_pair(inferred, models, config)
     seconds = time.perf_counter() - started
     return {
-        "raw flow": raw_flow(seen),
-        "MiDaS 3D Movies rule": midas_rule(seen),
-        "VDW rule": vdw_rule(seen),
+        "flow as it is": flow_as_it_is(inferred),
+        "MiDaS 3D Movies rule": midas_rule(inferred),
+        "VDW rule": vdw_rule(inferred),
         "ours, measured": ours(Mask.MEASURED)(outcome, seconds),
         "ours, everything": ours(Mask.MEASURED, Mask.FILLED)(outcome, seconds),
         **{f"confidence {least}": sure(least)(outcome) for least in CURVE},
@@ -204,17 +206,17 @@ def main(
         for index, scene in enumerate(list(scenes(root))[::every]):
             for name, labelling in label_scene(scene, models, config).items():
                 rows[scene.group, name].append(figures(labelling, scene.disparity, index))
-    labels = {key: found for key, found in rows.items() if not key[1].startswith("confidence")}
-    curve = {key: found for key, found in rows.items() if key not in labels}
+    labels = {key: scores for key, scores in rows.items() if not key[1].startswith("confidence")}
+    curve = {key: scores for key, scores in rows.items() if key not in labels}
     _print(labels, f"labels from {models.flow.name}", ["coverage", "WKDR", "every", "far", "bad-2", "edge F1", "s"])
     _print(curve, f"at least, from {models.flow.name}", ["coverage", "WKDR", "bad-2"])
 
 
 def _print(rows: dict[tuple[str, str], list[dict[str, float]]], what: str, columns: list[str]) -> None:
     table = Table("set", "scenes", what, *columns)
-    for (group, name), found in sorted(rows.items(), key=lambda item: item[0][0]):
-        means = [np.nanmean([row[column] for row in found]) for column in columns]
-        table.add_row(group, str(len(found)), name, *(f"{mean:.2f}" for mean in means))
+    for (group, name), scores in sorted(rows.items(), key=lambda item: item[0][0]):
+        means = [np.nanmean([row[column] for row in scores]) for column in columns]
+        table.add_row(group, str(len(scores)), name, *(f"{mean:.2f}" for mean in means))
     Console(width=120).print(table)
 
 

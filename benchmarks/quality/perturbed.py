@@ -1,12 +1,13 @@
 """Does alignment undo what hand-held cameras do?
 
-    python -m benchmarks.quality.perturbed GT_ROOT [--flow dis] [--every 1] [--settled]
+    python -m benchmarks.quality.perturbed GT_ROOT [--flow dis] [--every 1] [--rectify-first]
 
 The right view of pairs with ground truth is shifted, rolled, zoomed and turned in and out. Printed is, for every set
-and for all pairs, WKDR of what is measured and of everything, beside that of the pair as it is, their ratio, and what
-alignment reports. Rectified pairs are not without vertical error (every frame of KITTI 2012 has one of the form x y,
-nearly half as large as what turning makes): it adds to the perturbation or takes away from it. With --settled it is
-taken out before, so that the perturbation is all there is to undo; "as it is" is then the pair without it.
+and for all pairs: WKDR of measured and of all labelled pixels, its ratio to that of the unperturbed pair, and the
+vertical error after alignment. Rectified pairs have vertical errors of their own: every frame of KITTI 2012 has one of
+the form x y, nearly half as large as that of the turns. It adds to a perturbation or cancels part of it. With
+--rectify-first it is removed before, so that the perturbation alone is to be undone; "as it is" is then the pair
+without it.
 """
 
 from __future__ import annotations
@@ -71,24 +72,24 @@ def _moved(right: Picture, matrix: NDArray[np.float64]) -> Picture:
     )
 
 
-def settled(left: Picture, right: Picture) -> Picture:
-    """The right view without the vertical error that its rig left, moved up and down only: the truth stays true."""
+def without_vertical_error(left: Picture, right: Picture) -> Picture:
+    """The right view without the vertical error of its rig. Pixels move up and down only, so the truth stays valid."""
     points, vertical, _ = consistent_points(preview_flow(left, right))
     b, c, t, p, q = fit_vertical(points, points[:, 1] + vertical, WITH_KEYSTONE)
     height, width = right.shape[:2]
     half = max(height, width) / 2
     y, x = np.indices((height, width), np.float32)
     u, v = (x - (width - 1) / 2) / half, (y - (height - 1) / 2) / half
-    comes_from = (v * (p * u + 1) - b * u - t) / (1 + c - q * v)
-    rows = (comes_from * half + (height - 1) / 2).astype(np.float32)
+    source_v = (v * (p * u + 1) - b * u - t) / (1 + c - q * v)
+    rows = (source_v * half + (height - 1) / 2).astype(np.float32)
     moved = cv2.remap(right, x, rows, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(moved, np.uint8)
 
 
 @click.command()
 @truth_options
-@click.option("--settled", "settle", is_flag=True, help="Take out the rig's own vertical error first.")
-def main(root: Path, flow: str, flow_weights: Path | None, every: int, settle: bool) -> None:
+@click.option("--rectify-first", is_flag=True, help="Remove the rig's own vertical error first.")
+def main(root: Path, flow: str, flow_weights: Path | None, every: int, rectify_first: bool) -> None:
     """Print WKDR with and without perturbation over the scenes below ROOT."""
     config = BuildConfig(max_side=MAX_SIDE, eyes="as-is")
     device = choose_device("auto")
@@ -98,8 +99,8 @@ def main(root: Path, flow: str, flow_weights: Path | None, every: int, settle: b
         file = Path(folder) / "right.png"
         for index, scene in enumerate(list(scenes(root))[::every]):
             right = read_picture(scene.source.right)
-            if settle:
-                right = settled(read_picture(scene.source.left), right)
+            if rectify_first:
+                right = without_vertical_error(read_picture(scene.source.left), right)
             for name, matrix in perturbations(right.shape[1], right.shape[0]).items():
                 Image.fromarray(_moved(right, matrix)).save(file, compress_level=1)
                 prepared = prepare(replace(scene.source, right=file), config)
@@ -127,8 +128,8 @@ def show(group: str, rows: Rows) -> None:
     """One table: means over a group's scenes, by perturbation."""
     plain = np.nanmean(rows["as it is"], 0)
     table = Table(f"{group}: right view", "WKDR measured", "ratio", "WKDR everything", "ratio", "vertical left, px")
-    for name, found in rows.items():
-        mean = np.nanmean(found, 0)
+    for name, values in rows.items():
+        mean = np.nanmean(values, 0)
         cells = (mean[0], mean[0] / plain[0], mean[1], mean[1] / plain[1], mean[2])
         table.add_row(name, *(f"{cell:.2f}" for cell in cells))
     Console(width=110).print(table)

@@ -1,12 +1,12 @@
-"""Sky as the segmenters find it: on hand-labelled pictures, in grey, and indoors where there is none.
+"""Sky of the segmenters on hand-labelled pictures, in colour and in grey, and indoors where there is none.
 
     python -m benchmarks.quality.segmentation SEMANTIC_ROOT [--nyu FOLDER] [--fold N] [--teacher CODE
         --teacher-weights FILE]
 
 SEMANTIC_ROOT holds camvid/ and sky_ade20k/ (docs/segmenter.md says in which layout). IoU of sky is over all pixels of a
-set together, at the pictures' own size, edges snapped. "grey" = the same pictures without colour. False sky = share of
-the known pixels of NYU frames called sky, mean and worst frame. --fold: only what that fold of `train-segmenter` kept
-back. ms: of a 512x384 picture, eight at a time, the network and the snapping of edges apart.
+set together, at the pictures' own size, after guided upsampling. "grey" = the same pictures without colour. False sky =
+share of the known pixels of NYU frames labelled sky, mean and worst frame. --fold: only pictures that this fold of
+`train-segmenter` kept back. ms: of a 512x384 picture, eight at a time, network and guided upsampling apart.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from redweb_builder.weights import Weights
 from trainer.segmenter.pictures import Found, RegionSample, find, in_fold
 from trainer.segmenter.teacher import Teacher
 
-Judged = Callable[[Sequence[Picture]], list[Regions]]
+Segment = Callable[[Sequence[Picture]], list[Regions]]
 
 
 class TeacherSegmenter:
-    """The teacher as the builder takes segmenters: its edges snapped as the others' are."""
+    """The teacher as a Segmenter of the builder, with guided upsampling as the others have it."""
 
     name = "teacher"
     weights: Weights | None = None
@@ -43,8 +43,8 @@ class TeacherSegmenter:
 
     def __call__(self, pictures: Sequence[Picture]) -> list[Regions]:
         """Regions of each picture."""
-        taught = map(self.teacher, pictures)
-        return [guided_upsample(picture, told.sky, told.far) for picture, told in zip(pictures, taught, strict=True)]
+        small = [self.teacher(picture) for picture in pictures]
+        return [guided_upsample(picture, maps.sky, maps.far) for picture, maps in zip(pictures, small, strict=True)]
 
 
 @click.command()
@@ -53,19 +53,19 @@ class TeacherSegmenter:
 @click.option("--fold", type=click.IntRange(0, 2), help="Only what this fold keeps back.  [default: everything]")
 @click.option("--teacher", type=click.Path(path_type=Path, exists=True), help="Python file of an ADE20K network.")
 @click.option("--teacher-weights", type=click.Path(path_type=Path, exists=True), help="Its weights.")
-@click.option("--every", default=1, show_default=True, help="Take every so-manieth NYU frame.")
+@click.option("--every", default=1, show_default=True, help="Only every n-th NYU frame.")
 def main(
     root: Path, nyu: Path | None, fold: int | None, teacher: Path | None, teacher_weights: Path | None, every: int
 ) -> None:
-    segmenters: dict[str, Judged] = {"builtin": load_segmenter("builtin", None, choose_device("auto"))[0]}
+    segmenters: dict[str, Segment] = {"builtin": load_segmenter("builtin", None, choose_device("auto"))[0]}
     if teacher and teacher_weights:
         segmenters["teacher"] = TeacherSegmenter(teacher, teacher_weights)
     sets = {
-        "CamVid": dealt("camvid", root / "camvid", fold),
-        "ADE": dealt("masks", root / "sky_ade20k" / "train", fold),
+        "CamVid": pictures_of("camvid", root / "camvid", fold),
+        "ADE": pictures_of("masks", root / "sky_ade20k" / "train", fold),
     }
-    indoors = dealt("no-sky", nyu, fold)[::every] if nyu else []
-    columns = [f"{name} ({len(found)})" for name, found in sets.items()]
+    indoors = pictures_of("no-sky", nyu, fold)[::every] if nyu else []
+    columns = [f"{name} ({len(pictures)})" for name, pictures in sets.items()]
     table = Table(
         "sky IoU",
         *(column for name in columns for column in (name, "grey")),
@@ -75,41 +75,41 @@ def main(
         "ms edges",
         box=None,
     )
-    for name, judged in segmenters.items():
-        cells = [f"{iou(judged, found, grey):.3f}" for found in sets.values() for grey in (False, True)]
-        false = [100 * share for share in false_sky(judged, indoors)]
+    for name, segment in segmenters.items():
+        cells = [f"{iou(segment, pictures, grey):.3f}" for pictures in sets.values() for grey in (False, True)]
+        false = [100 * share for share in false_sky(segment, indoors)]
         cells += [f"{np.mean(false):.3f}", f"{max(false):.2f}"] if false else ["-", "-"]
-        table.add_row(name, *cells, *(f"{ms:.0f}" for ms in speed(judged)))
+        table.add_row(name, *cells, *(f"{ms:.0f}" for ms in speed(segment)))
     Console(width=140).print(table)
 
 
-def dealt(kind: str, folder: Path, fold: int | None, kept_back: bool = True) -> list[Found]:
-    """What a fold keeps back of a folder, or what it trains on; everything of it where no fold is asked for."""
-    found = find(kind, folder, None)
+def pictures_of(kind: str, folder: Path, fold: int | None, kept_back: bool = True) -> list[Found]:
+    """The pictures of a folder that a fold keeps back, or those that it trains on; all of them without a fold."""
+    pictures = find(kind, folder, None)
     if fold is None:
-        return found
-    return [one for one, kept in zip(found, in_fold(found, fold), strict=True) if kept == kept_back]
+        return pictures
+    return [picture for picture, kept in zip(pictures, in_fold(pictures, fold), strict=True) if kept == kept_back]
 
 
-def iou(judged: Judged, found: Sequence[Found], grey: bool) -> float:
+def iou(segment: Segment, pictures: Sequence[Found], grey: bool) -> float:
     """Of sky, over all known pixels of a set together."""
     both = either = 0
-    for one in found:
-        sample = one.read()
-        sky = judged([without_colour(sample.image) if grey else sample.image])[0].sky > 0.5
+    for picture in pictures:
+        sample = picture.read()
+        sky = segment([without_colour(sample.image) if grey else sample.image])[0].sky > 0.5
         known, truth = known_and_sky(sample)
         both += int((sky & truth & known).sum())
         either += int(((sky | truth) & known).sum())
     return both / max(either, 1)
 
 
-def false_sky(judged: Judged, found: Sequence[Found]) -> list[float]:
-    """Of each picture the share of its known pixels that is called sky."""
+def false_sky(segment: Segment, pictures: Sequence[Found]) -> list[float]:
+    """Of each picture the share of its known pixels that is labelled sky."""
     shares = []
-    for one in found:
-        sample = one.read()
+    for picture in pictures:
+        sample = picture.read()
         known, _ = known_and_sky(sample)
-        shares.append(float((judged([sample.image])[0].sky > 0.5)[known].mean()))
+        shares.append(float((segment([sample.image])[0].sky > 0.5)[known].mean()))
     return shares
 
 
@@ -123,15 +123,15 @@ def without_colour(picture: Picture) -> Picture:
     return np.asarray(cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB), np.uint8)
 
 
-def speed(judged: Judged, rounds: int = 3) -> tuple[float, float]:
-    """Milliseconds a 512x384 picture, in batches of eight: all but the snapping, and the snapping. Best of rounds."""
+def speed(segment: Segment, rounds: int = 3) -> tuple[float, float]:
+    """Milliseconds a 512x384 picture in batches of eight, network and guided upsampling. Best of the rounds."""
     generator = np.random.default_rng(0)
     pictures = [cv2.resize(generator.integers(0, 256, (12, 16, 3), np.uint8), (512, 384)) for _ in range(8)]
     maps = generator.random((2, 264, 352), np.float32)
     whole, edges = [], []
     for _ in range(rounds + 1):
         started = time.perf_counter()
-        judged(pictures)
+        segment(pictures)
         whole.append(time.perf_counter() - started)
         started = time.perf_counter()
         for picture in pictures:

@@ -39,10 +39,10 @@ from pathlib import Path
 from redweb_builder.inputs import discover
 before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
 begun = time.process_time()
-found = discover(Path(sys.argv[1]))
+discovery = discover(Path(sys.argv[1]))
 seconds, cpu = time.perf_counter() - start, time.process_time() - begun
 grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-print(len(found.sources), len(found.left_out), seconds, cpu, grown)
+print(len(discovery.sources), len(discovery.left_out), seconds, cpu, grown)
 """
 
 
@@ -60,10 +60,10 @@ def main(files: int) -> None:
             for eye in eyes:
                 eye.write_bytes(picture)
             for number in range(count // 2):
-                for path, one in zip(names_of(number), eyes, strict=True):
+                for path, eye in zip(names_of(number), eyes, strict=True):
                     target = root / path
                     target.parent.mkdir(parents=True, exist_ok=True)
-                    os.link(one, target)
+                    os.link(eye, target)
             run = subprocess.run([sys.executable, "-c", _RUN, folder], capture_output=True, text=True, check=True)
         pairs, left_out, seconds, cpu, kib = (float(part) for part in run.stdout.split())
         row = (

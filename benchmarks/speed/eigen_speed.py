@@ -67,10 +67,10 @@ def main(backbone: str | None, batch: int, steps: int, rounds: int, workers: int
             bare = {phase.name: seconds for phase, seconds in _bare(config, device, precision)}
             for name, seconds in _loop(data, config, Path(home) / f"run{turn}").items():
                 ratios.setdefault(name, []).append(bare[name] / seconds)
-                told = f"{name:28} bare {bare[name]:.3f} s, loop {seconds:.3f} s a step: {100 * ratios[name][-1]:.1f} %"
-                print(told, flush=True)
-    for name, found in ratios.items():
-        print(f"median of {len(found)}: {name} runs at {100 * statistics.median(found):.1f} % of the bare rate")
+                line = f"{name:28} bare {bare[name]:.3f} s, loop {seconds:.3f} s a step: {100 * ratios[name][-1]:.1f} %"
+                print(line, flush=True)
+    for name, values in ratios.items():
+        print(f"median of {len(values)}: {name} runs at {100 * statistics.median(values):.1f} % of the bare rate")
 
 
 def _bare(config: TrainConfig, device: torch.device, precision: torch.dtype) -> list[tuple[Phase, float]]:
@@ -82,7 +82,7 @@ def _bare(config: TrainConfig, device: torch.device, precision: torch.dtype) -> 
     batch = Batch(image, torch.rand(size) + 0.2, valid, torch.zeros(size, dtype=torch.bool), torch.zeros(config.batch))
     batch = batch.to(device)
     pixels = batch.pixels()
-    found = []
+    timed = []
     for phase in recipe.phases:
         phase.on_start(network)
         optimiser = phase.optimiser(network)
@@ -95,8 +95,8 @@ def _bare(config: TrainConfig, device: torch.device, precision: torch.dtype) -> 
             optimiser.step()
 
         step()
-        found.append((phase, statistics.median(_seconds(step) for _ in range(3))))
-    return found
+        timed.append((phase, statistics.median(_seconds(step) for _ in range(3))))
+    return timed
 
 
 def _loop(data: Path, config: TrainConfig, out: Path) -> dict[str, float]:

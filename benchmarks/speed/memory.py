@@ -50,7 +50,7 @@ def write_pairs(folder: Path, count: int, side: int) -> None:
 
 
 def _peak_mib(stereo_dir: Path, out: Path, flow: str, weights: Path | None) -> float:
-    """Peak resident MiB of one build, asked of the operating system by a parent of its own."""
+    """Peak resident MiB of one build, measured by a parent process of its own."""
     command = [sys.executable, "cli.py", "build-redweb", str(stereo_dir), "--out", str(out), "--flow", flow]
     command += ["--segmenter", "builtin"] + (["--flow-weights", str(weights)] if weights else [])
     watch = (
@@ -58,8 +58,8 @@ def _peak_mib(stereo_dir: Path, out: Path, flow: str, weights: Path | None) -> f
         "code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode\n"
         "print(code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n"
     )
-    told = subprocess.run([sys.executable, "-c", watch, *command], capture_output=True, text=True, check=True).stdout
-    code, peak = (int(part) for part in told.split())
+    output = subprocess.run([sys.executable, "-c", watch, *command], capture_output=True, text=True, check=True).stdout
+    code, peak = (int(part) for part in output.split())
     if code not in (0, 3):
         raise SystemExit(f"the build of {stereo_dir.name} ended with status {code}")
     return peak / (2**20 if sys.platform == "darwin" else 2**10)

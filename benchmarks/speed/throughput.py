@@ -44,8 +44,8 @@ def main(stereo_dir: Path, flow: str, flow_weights: Path | None, limit: int | No
     sources = discover(stereo_dir).sources[:limit]
     prepared = [item for source in sources if not isinstance(item := prepare(source, config), Outcome)]
     pairs = [item.pair for item in prepared]
-    estimator, told = load_flow(flow, flow_weights, choose_device("auto"))
-    print(f"{len(pairs)} readable pairs of {len(sources)}; {told}")
+    estimator, chosen = load_flow(flow, flow_weights, choose_device("auto"))
+    print(f"{len(pairs)} readable pairs of {len(sources)}; {chosen}")
     bare = _as_it_comes(estimator) if isinstance(estimator, Raft) else estimator
     ratios = []
     for turn in range(rounds):
@@ -55,8 +55,8 @@ def main(stereo_dir: Path, flow: str, flow_weights: Path | None, limit: int | No
             len(pairs) / _command(stereo_dir, flow, flow_weights, limit),
         ]
         ratios.append((rates[2] / rates[0], rates[2] / rates[1]))
-        told = "bare {:.3f}, ours {:.3f}, whole {:.3f} pairs/s".format(*rates)
-        print(f"round {turn + 1}: {told}; whole/bare {ratios[-1][0]:.3f}, whole/ours {ratios[-1][1]:.3f}", flush=True)
+        shown = "bare {:.3f}, ours {:.3f}, whole {:.3f} pairs/s".format(*rates)
+        print(f"round {turn + 1}: {shown}; whole/bare {ratios[-1][0]:.3f}, whole/ours {ratios[-1][1]:.3f}", flush=True)
     print("median: whole/bare {:.3f}, whole/ours {:.3f}".format(*np.median(ratios, axis=0)))
 
 

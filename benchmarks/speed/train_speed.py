@@ -119,12 +119,12 @@ def _article(given: Batch) -> None:
     side, total = given.disparity.shape[-1], torch.zeros(())
     for _ in range(ARTICLE_PAIRS):
         x1, y1, x2, y2 = (random.randrange(side) for _ in range(4))
-        one, other = given.disparity[:, x1, y1], given.disparity[:, x2, y2]
-        relation = torch.zeros(len(one))
-        for i in range(len(one)):
-            if one[i] / (other[i] + 1e-7) > 1.02:
+        first, second = given.disparity[:, x1, y1], given.disparity[:, x2, y2]
+        relation = torch.zeros(len(first))
+        for i in range(len(first)):
+            if first[i] / (second[i] + 1e-7) > 1.02:
                 relation[i] = 1
-            elif other[i] / (one[i] + 1e-7) > 1.02:
+            elif second[i] / (first[i] + 1e-7) > 1.02:
                 relation[i] = -1
         apart = prediction[:, x1, y1] - prediction[:, x2, y2]
         unequal = relation != 0
