@@ -28,13 +28,13 @@ SWAPPED_INSIDE = -0.5  # for one file whose order a camera, a stereo program or 
 STRIP_PX, STRIP_SHARE = 3, 0.2  # shortest strip, px, and longest strip, share of the width
 BESIDE_PX = 4  # width of the surface on each side that the strip is compared with
 MAX_VOTE = 60.0  # grey levels, sum of three channels; limits the vote of one strip
-DOUBT = 300.0  # grey levels, added to the sum of all votes, so that a handful of strips does not count as certain
+NEUTRAL_VOTES = 300.0  # grey levels added to the sum of all votes, so that a handful of strips is not certain
 
 # The contour cue.
 CONTOUR_WEIGHT = 0.5
 CONTOUR_PX = 4  # distance from a step in the flow within which its contour lies
 CONTOUR_STEP = 1.0  # px, least step in disparity
-CONTOUR_DOUBT = 30.0  # contours, added to the number of all votes, as DOUBT
+CONTOUR_NEUTRAL_VOTES = 30.0  # likewise, in contours
 FAINT = 10.0  # grey levels, sum of three channels; contours below it weigh less
 
 # The height cue.
@@ -50,9 +50,13 @@ def eye_order(preview: Preview) -> float:
     """
     mirrored = Preview(_flipped(preview.right), _flipped(preview.left), _mirrored(preview.flow), preview.scale)
     score = 0.0
-    for votes, weight, doubt in ((_strip_votes, 1.0, DOUBT), (_contour_votes, CONTOUR_WEIGHT, CONTOUR_DOUBT)):
+    cues = (
+        (_strip_votes, 1.0, NEUTRAL_VOTES),
+        (_contour_votes, CONTOUR_WEIGHT, CONTOUR_NEUTRAL_VOTES),
+    )
+    for votes, weight, neutral in cues:
         balance, total = np.add(votes(preview.left, preview.flow), votes(mirrored.left, mirrored.flow))
-        score += weight * float(balance / (total + doubt))
+        score += weight * float(balance / (total + neutral))
     return score + LOWER_NEARER_WEIGHT * lower_nearer(preview.flow)
 
 
