@@ -6,7 +6,17 @@ from dataclasses import dataclass
 
 from redweb_builder.config import PACKED
 
-LAYOUTS = ("files", *PACKED, "mpo", "spatial", "vr180", "vr180-side-by-side", "vr180-over-under", "two-streams")
+LAYOUTS = (
+    "files",
+    *PACKED,
+    "mpo",
+    "spatial",
+    "vr180",
+    "vr180-side-by-side",
+    "vr180-over-under",
+    "two-streams",
+    "two-frames",
+)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from redweb_builder.errors import InputError
-from redweb_builder.inputs.pixels import to_rgb
+from redweb_builder.inputs.pixels import bits_in_use, deep_values, in_8_bits, is_deep, stated_bits, to_rgb
 from redweb_builder.types import Picture
 
 EXTENSIONS = frozenset(
@@ -67,12 +67,13 @@ class Header:
     """What a picture file says before it is decoded.
 
     size: (width, height) in px as displayed, EXIF rotation applied. orientation: the EXIF value, 1 to 8.
-    lossless: the file stores its pixels without loss.
+    lossless: the file stores its pixels without loss. deep: it stores 16 bits a value.
     """
 
     size: tuple[int, int]
     orientation: int
     lossless: bool
+    deep: bool = False
 
 
 class Embedded(BytesIO):
@@ -146,7 +147,7 @@ def header_of(image: ImageFile.ImageFile) -> Header:
     """The Header of a picture opened with open_picture."""
     turned = orientation_of(image)
     width, height = image.size
-    return Header((height, width) if turned >= 5 else (width, height), turned, _is_lossless(image))
+    return Header((height, width) if turned >= 5 else (width, height), turned, _is_lossless(image), is_deep(image))
 
 
 def read_picture(
@@ -155,6 +156,7 @@ def read_picture(
     shrink: int = 1,
     orientation: int | None = None,
     formats: Sequence[str] = PHOTOGRAPHS,
+    bits: int | None = None,
 ) -> Picture:
     """Decode a picture to HxWx3 uint8 RGB, upright.
 
@@ -162,13 +164,15 @@ def read_picture(
     shrink: 1, 2, 4 or 8; a JPEG is decoded at 1/shrink of its size (sides rounded up), which is many times faster
         (libjpeg scaled decoding); other formats ignore it.
     orientation: overrules the EXIF orientation (1 to 8; Exif 2.32, tag 0x0112) of the file.
-    Grey is repeated in the three channels, 16-bit values are divided by 257, CMYK and palettes are converted,
-    transparent pixels are laid over mid grey, of an animation the first frame counts. Colour profiles are ignored.
+    bits: how many of the bits of a 16-bit file count as its full range; None: as many as its values use, 10 at least.
+    Grey is repeated in the three channels, 16-bit values are brought to the full range of eight bits, CMYK and palettes
+    are converted, transparent pixels are laid over mid grey, of an animation the first frame counts. Colour profiles
+    are ignored.
     Raises InputError: as open_picture, "corrupt" (broken or cut off), "unsupported" (floating-point or 32-bit
     values, which are depth maps rather than photographs; or a colour space Pillow cannot convert).
     """
     with open_picture(file, min_side, formats) as image:
-        return as_rgb(image, shrink, orientation)
+        return as_rgb(image, shrink, orientation, bits)
 
 
 def read_values(file: BinaryIO | Path | bytes, formats: Sequence[str] = ("PNG",)) -> NDArray[Any]:
@@ -187,12 +191,46 @@ def values_of(image: ImageFile.ImageFile) -> NDArray[Any]:
     return np.array(image)
 
 
-def as_rgb(image: ImageFile.ImageFile, shrink: int = 1, orientation: int | None = None) -> Picture:
+def as_rgb(
+    image: ImageFile.ImageFile, shrink: int = 1, orientation: int | None = None, bits: int | None = None
+) -> Picture:
     """Decode an opened picture (of several, the frame it stands at); see read_picture."""
     turned = orientation_of(image) if orientation is None else orientation
+    file, deep = image.fp, is_deep(image)
     _decode(image, shrink)
-    upright = image.transpose(_TRANSPOSE[turned]) if turned in _TRANSPOSE else image
+    shown: Image.Image = image
+    if deep:
+        values = deep_values(image, file)
+        shown = in_8_bits(image, values, bits or bits_in_use(values, stated_bits(image, file)))
+    upright = shown.transpose(_TRANSPOSE[turned]) if turned in _TRANSPOSE else shown
     return to_rgb(upright, _name(image))
+
+
+def to_frame(image: ImageFile.ImageFile, number: int) -> bool:
+    """Move an opened picture to another of its frames, from 0; False where there is no such frame.
+
+    Raises InputError "corrupt", "too-large": a frame may be larger than the first one.
+    """
+    try:
+        image.seek(number)
+    except EOFError:
+        return False
+    except Image.DecompressionBombError as error:
+        raise InputError("too-large", f"{_name(image)}: {error}") from error
+    except _BROKEN as error:
+        raise InputError("corrupt", f"{_name(image)}: frame {number + 1} is broken ({error}); copy it again") from error
+    _check_size(image.size, _name(image), 1)
+    return True
+
+
+def sample_bits(file: BinaryIO | Path | bytes) -> int:
+    """How many bits the values of a picture use: 8, or 10 to 16 of a file of 16 bits. Raises as read_picture."""
+    with open_picture(file, min_side=1) as image:
+        handle = image.fp
+        if not is_deep(image):
+            return 8
+        _decode(image)
+        return bits_in_use(deep_values(image, handle), stated_bits(image, handle))
 
 
 def _decode(image: ImageFile.ImageFile, shrink: int = 1) -> None:

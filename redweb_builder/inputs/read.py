@@ -16,9 +16,10 @@ from redweb_builder.inputs.formats.films import Shot, read_shot
 from redweb_builder.inputs.formats.heic import read_spatial
 from redweb_builder.inputs.formats.mpo import read_mpo
 from redweb_builder.inputs.formats.packed import split
+from redweb_builder.inputs.formats.two_frames import read_two_frames
 from redweb_builder.inputs.formats.vr180 import Sphere, covered, flat_view, main_xmp, right_eye
 from redweb_builder.inputs.layout import LAYOUTS
-from redweb_builder.inputs.picture import MIN_SIDE, open_picture, read_header, read_picture
+from redweb_builder.inputs.picture import MIN_SIDE, open_picture, read_header, read_picture, sample_bits
 from redweb_builder.types import PairSource, Picture, StereoPair
 
 CROP_SHARE = 0.10
@@ -78,7 +79,10 @@ def read_pair(source: PairSource, max_side: int) -> StereoPair:
 def _reader(source: PairSource) -> Callable[[PairSource, int], _Eyes]:
     if source.time is not None:
         return _read_film
-    one_file = {"files": _read_two_files, "mpo": _read_mpo, "spatial": _read_spatial, "vr180": _read_vr180}
+    one_file = {
+        **{"files": _read_two_files, "mpo": _read_mpo, "spatial": _read_spatial, "vr180": _read_vr180},
+        "two-frames": _read_two_frames,
+    }
     return one_file.get(source.layout, _read_packed)
 
 
@@ -86,7 +90,8 @@ def _read_two_files(source: PairSource, max_side: int) -> _Eyes:
     headers = read_header(source.left), read_header(source.right)
     sizes = headers[0].size, headers[1].size
     shrink = _shrink(sizes[0], _fit(sizes[0], max_side)) if sizes[0] == sizes[1] else 1
-    left, right = read_picture(source.left, shrink=shrink), read_picture(source.right, shrink=shrink)
+    bits = max(map(sample_bits, (source.left, source.right))) if headers[0].deep and headers[1].deep else None
+    left, right = (read_picture(file, shrink=shrink, bits=bits) for file in (source.left, source.right))
     left, right = _to_common_size(left, right, source)
     size = sizes[1] if source.right_first else sizes[0]
     return _Eyes(left, right, size, headers[0].lossless and headers[1].lossless, shrink)
@@ -106,6 +111,12 @@ def _read_spatial(source: PairSource, max_side: int) -> _Eyes:
     size = left.shape[1], left.shape[0]
     left, right = _to_common_size(left, right, source)
     return _Eyes(left, right, size, lossless=False)
+
+
+def _read_two_frames(source: PairSource, max_side: int) -> _Eyes:
+    header = read_header(source.left)
+    first, second = read_two_frames(source.left)
+    return _Eyes(first, second, header.size, header.lossless)
 
 
 def _read_vr180(source: PairSource, max_side: int) -> _Eyes:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from redweb_builder.errors import InputError
 from redweb_builder.inputs.layout import Layout
-from redweb_builder.inputs.picture import as_rgb, open_picture
+from redweb_builder.inputs.picture import as_rgb, open_picture, to_frame
 from redweb_builder.types import Picture
 
 EXTENSIONS = (".heic", ".heif", ".hif")
@@ -33,9 +33,11 @@ def read_spatial(path: Path) -> tuple[Picture, Picture]:
         if places is None:
             raise InputError("not-a-pair", f"{path}: holds no stereo pair group")
         first, second = places
-        image.seek(first)
+        if not to_frame(image, first):
+            raise InputError("corrupt", f"{path}: has no picture {first + 1}, where its left eye should be")
         left = as_rgb(image)
-        image.seek(second)
+        if not to_frame(image, second):
+            raise InputError("corrupt", f"{path}: has no picture {second + 1}, where its right eye should be")
         return left, as_rgb(image)
 
 

@@ -25,8 +25,9 @@ def mpo_layout(image: ImageFile.ImageFile) -> Layout | NotPair | None:
     """Whether an opened picture is a stereo MPO; None when it is not, so that its first frame is looked at alone.
 
     Two frames of type "Disparity" and of equal size are a pair, left first (DC-007 numbers viewpoints from the
-    left). Two equal frames of no stated type, as Pillow writes them, are taken for one when their contents agree
-    (guessed). Phones put previews, bursts and gain maps of other sizes or types into MPO files: no pair.
+    left). The first two of two or three frames of no stated type, as Pillow and some cameras write them, are taken for
+    one when they are equal in size and their contents agree (guessed). Phones put previews, bursts and gain maps of
+    other sizes or types into MPO files: no pair.
     Raises InputError "corrupt" when the second frame cannot be opened.
     """
     places = _eye_frames(image)
@@ -84,7 +85,7 @@ def _eye_frames(image: Image.Image) -> tuple[int, int] | None:
     disparity = [place for place, kind in enumerate(types) if "Disparity" in kind]
     if len(disparity) >= 2:
         return disparity[0], disparity[1]
-    return (0, 1) if len(types) == 2 and all(kind in _UNSTATED for kind in types) else None
+    return (0, 1) if len(types) in (2, 3) and all(kind in _UNSTATED for kind in types) else None
 
 
 def _open_frame(image: ImageFile.ImageFile, place: int) -> Embedded:

@@ -9,6 +9,7 @@ from redweb_builder.inputs.formats.heic import spatial_layout
 from redweb_builder.inputs.formats.jps import jps_layout
 from redweb_builder.inputs.formats.mpo import mpo_layout
 from redweb_builder.inputs.formats.packed import named_layout, round_view, seen_layout
+from redweb_builder.inputs.formats.two_frames import two_frames_layout
 from redweb_builder.inputs.formats.vr180 import vr180_layout
 from redweb_builder.inputs.layout import Layout, NotPair
 from redweb_builder.inputs.picture import header_of, open_picture, read_picture
@@ -33,7 +34,13 @@ def file_layout(file: Path) -> Layout | NotPair:
         return named
     with open_picture(file) as image:
         header = header_of(image)
-        stated = vr180_layout(image) or spatial_layout(image) or mpo_layout(image) or jps_layout(image, file.suffix)
+        stated = (
+            vr180_layout(image)
+            or spatial_layout(image)
+            or mpo_layout(image)
+            or jps_layout(image, file.suffix)
+            or two_frames_layout(image)
+        )
     if stated is not None and not (named is not None and isinstance(stated, Layout) and stated.guessed):
         return stated
     whole_sphere = round_view(file.stem, header.size, named)

@@ -15,6 +15,7 @@ import numpy as np
 from redweb_builder.inputs.content.agreement import AGREEMENT, agreement
 from redweb_builder.inputs.content.mount import inside_margin, inside_mount
 from redweb_builder.inputs.content.refuse import is_drawing, is_sphere, why_no_pair
+from redweb_builder.inputs.formats.interleaved import interleaved
 from redweb_builder.inputs.layout import Layout, NotPair
 from redweb_builder.types import Picture
 
@@ -41,6 +42,8 @@ _TAGS: tuple[tuple[str, str, bool | None], ...] = (
     ("topbottom", _OU, None),
     ("bottom top", _OU, True),
     ("under over", _OU, True),
+    ("3dh", _SBS, None),
+    ("3dv", _OU, None),
 )
 _HALF_TAGS = (
     ("hsbs", _SBS, None),
@@ -66,6 +69,10 @@ _LAST_TAGS = (
     ("ou", _OU, None),
     ("tab", _OU, None),
 )
+# Words of headset players for the part of a sphere; behind them stand the tags of this line, or before them.
+_SPHERE_WORDS = frozenset(("360", "180", "vr", "vr180", "vr360", "180vr", "360vr", "180x180", "360x180"))
+_TAGS_OF_SPHERES = ("lr", "rl", "tb", "bt")
+_FISHEYE = frozenset(("fisheye190", "fisheye200", "mkx200", "mkx220", "vrca220", "rf52", "f180", "180f"))
 _CROSSED = ("cross", "crossed", "crosseye", "crosseyed", "crossview", "xeyed")
 # Whole frames in which broadcast 3D squeezes both eyes (HDMI 1.4a, frame-compatible structures).
 _BROADCAST = ((1280, 720), (1920, 1080), (3840, 2160))
@@ -86,11 +93,14 @@ def named_layout(stem: str) -> Layout | NotPair | None:
     words = name_words(stem)
     if any(word.startswith("anaglyph") for word in words):
         return NotPair("anaglyph", "named an anaglyph: the colours of the eyes are lost")
+    if _FISHEYE & set(words):
+        return NotPair("panorama", "named a fisheye VR picture: no flat view can be cut; convert it to equirectangular")
     for tag, layout, right_first in (*_HALF_TAGS, *_TAGS, *_LAST_TAGS):
         tag_words = tag.split()
         if tag_words[0] not in words:
             continue
-        place = _place(words, tag_words, last=(tag, layout, right_first) in _LAST_TAGS)
+        last = (tag, layout, right_first) in _LAST_TAGS
+        place = _place(_without_sphere(words) if tag in _TAGS_OF_SPHERES else words, tag_words, last)
         if place is None:
             continue
         order = right_first if right_first is not None else _named_order(words)
@@ -133,7 +143,8 @@ def seen_layout(
     layout = max(scores, key=lambda name: scores[name])
     score = scores[layout]
     if score < AGREEMENT:
-        return why_no_pair(inner, size, scores[_SBS], scores[_OU], gap)
+        mixed = interleaved(picture) if picture.shape[1::-1] == size else None
+        return mixed or why_no_pair(inner, size, scores[_SBS], scores[_OU], gap)
     if min(scores.values()) > score - MARGIN:
         both = f"side by side {scores[_SBS]:.2f}, over-under {scores[_OU]:.2f}"
         return NotPair("ambiguous", f"its halves agree both ways ({both}); give --layout or name the file -sbs or -ab")
@@ -158,8 +169,7 @@ def round_view(stem: str, size: tuple[int, int], named: Layout | None) -> Layout
     size: (width, height) of the file. named: what a tag in the name says. Two square eyes of 180 degrees are a VR180
     pair; whole spheres, and single pictures, are left.
     """
-    words = set(name_words(stem))
-    if not words & {"360", "180", "vr", "vr180", "vr360", "180x180", "360x180"}:
+    if not _SPHERE_WORDS & set(name_words(stem)):
         return None
     layout = named.layout if named else ""
     eye = size[0] // 2 if layout == _SBS else size[0], size[1] // 2 if layout == _OU else size[1]
@@ -212,6 +222,14 @@ def _place(words: list[str], tag: list[str], last: bool) -> int | None:
     starts = [len(words) - len(tag)] if last else range(len(words) - len(tag) + 1)
     # A name that is nothing but the tag ("ab.jpg") says nothing when the tag is a short one.
     return next((start for start in starts if start >= int(last) and words[start : start + len(tag)] == tag), None)
+
+
+def _without_sphere(words: list[str]) -> list[str]:
+    """The words of a name up to the last one that does not speak of a sphere: a_LR_180 -> a, lr."""
+    end = len(words)
+    while end and words[end - 1] in _SPHERE_WORDS:
+        end -= 1
+    return words[:end]
 
 
 def _beside(words: list[str], place: int, length: int, wanted: tuple[str, ...]) -> bool:

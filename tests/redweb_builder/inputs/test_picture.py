@@ -6,15 +6,17 @@ import os
 import socket
 import stat
 import struct
+import zlib
 from io import BytesIO
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from redweb_builder.errors import InputError, InputNotFound
-from redweb_builder.inputs import discover, read_picture
+from redweb_builder.inputs import discover, read_pair, read_picture
 from redweb_builder.inputs.picture import MAX_PIXELS, STORED, open_picture, read_header, read_values
 from tests.redweb_builder.inputs.test_discover import reasons, save, scene
 
@@ -132,3 +134,52 @@ def test_values_are_read_as_stored(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_values(tmp_path / "a.pfm", ("PPM",)), metres)
     with open_picture((tmp_path / "a.png").read_bytes(), min_side=1) as image:
         assert image.size == (4, 3)
+
+
+def deep_file(path: Path, values: np.ndarray, stated: int = 0) -> Path:
+    """A 16-bit file. stated: significant bits, in PNG's chunk sBIT or TIFF's MaxSampleValue."""
+    if values.ndim == 2 and path.suffix == ".tif":
+        Image.fromarray(values).save(path, tiffinfo={281: (1 << stated) - 1} if stated else {})
+        return path
+    content = cv2.imencode(path.suffix, values[..., ::-1] if values.ndim == 3 else values)[1].tobytes()
+    if stated:
+        chunk = b"sBIT" + bytes([stated] * (3 if values.ndim == 3 else 1))
+        chunk = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+        content = content[:33] + chunk + content[33:]
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("ending", ["png", "tif"])
+@pytest.mark.parametrize("bits", [10, 12, 14, 16])
+@pytest.mark.parametrize("colour", [False, True])
+def test_values_of_fewer_bits_in_a_16_bit_file(tmp_path: Path, ending: str, bits: int, colour: bool) -> None:
+    picture = scene()[0].copy()
+    picture[0, 0] = 255
+    shown = picture if colour else picture[:, :, 1]
+    values = np.round(shown.astype(np.float64) / 255 * ((1 << bits) - 1)).astype(np.uint16)
+    read = read_picture(deep_file(tmp_path / f"a.{ending}", values))
+    expected = shown if colour else shown[:, :, None].repeat(3, axis=2)
+    assert np.abs(read.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_stated_bits_keep_a_dark_picture_dark(tmp_path: Path, ending: str) -> None:
+    values = np.tile(np.arange(80, dtype=np.uint16) * 12, (72, 1))
+    told, untold = (read_picture(deep_file(tmp_path / f"{stated}.{ending}", values, stated)) for stated in (12, 0))
+    assert told.max() == round(79 * 12 * 255 / 4095)
+    assert untold.max() == round(79 * 12 * 255 / 1023)
+    scaled = read_picture(deep_file(tmp_path / f"scaled.{ending}", (values * 68).astype(np.uint16), 12))
+    assert scaled.max() == round(79 * 12 * 68 / 257)
+
+
+def test_both_eyes_are_brightened_by_one_factor(tmp_path: Path) -> None:
+    left, right = (eye[:, :, 1].astype(np.uint16) for eye in scene())
+    left, right = left * 4, right * 4
+    left[0, 0] = 1030  # needs an eleventh bit
+    deep_file(tmp_path / "a_L.png", left)
+    deep_file(tmp_path / "a_R.png", right)
+    (source,) = discover(tmp_path).sources
+    pair = read_pair(source, 1000)
+    np.testing.assert_array_equal(pair.right[:, :, 0], (right.astype(int) * 255 + 2047) // 4095)
+    np.testing.assert_array_equal(pair.left[1:, :, 0], (left[1:].astype(int) * 255 + 2047) // 4095)

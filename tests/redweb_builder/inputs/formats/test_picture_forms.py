@@ -1,0 +1,126 @@
+"""Pictures that hold two eyes in rare ways, or look as if they did: their layout, or the reason they are left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from redweb_builder.inputs import discover, read_pair
+from redweb_builder.types import PairSource, Picture
+from tests.redweb_builder.inputs.test_discover import over_under, save, save_mpo, scene, side_by_side
+
+LEFT, RIGHT = scene(3, 160, 128)
+OTHER = scene(5, 160, 128)[0]
+
+
+@dataclass(frozen=True)
+class Form:
+    """expected: the layout, or the reason it is left out; words: part of the rule or the detail."""
+
+    name: str
+    make: Callable[[Path], object]
+    expected: str
+    words: str = ""
+
+
+def frames(*pictures: Picture) -> Callable[[Path], object]:
+    def write(path: Path) -> None:
+        first, *others = map(Image.fromarray, pictures)
+        options: dict[str, Any] = {"lossless": True} if path.suffix == ".webp" else {}
+        first.save(path, save_all=True, append_images=others, **options)
+
+    return write
+
+
+def picture(content: Picture) -> Callable[[Path], object]:
+    return lambda path: save(content, path)
+
+
+def mpo(*pictures: Picture) -> Callable[[Path], object]:
+    return lambda path: save_mpo(path, list(pictures))
+
+
+def rows(left: Picture, right: Picture) -> Picture:
+    mixed = left.copy()
+    mixed[1::2] = right[1::2]
+    return mixed
+
+
+def columns(left: Picture, right: Picture) -> Picture:
+    mixed = left.copy()
+    mixed[:, 1::2] = right[:, 1::2]
+    return mixed
+
+
+def checkerboard(left: Picture, right: Picture) -> Picture:
+    squares = np.indices(left.shape[:2]).sum(axis=0) % 2
+    return np.where(squares[:, :, None] == 1, right, left).astype(np.uint8)
+
+
+def square(arrange: Callable[[Picture, Picture], Picture]) -> Callable[[Path], object]:
+    eyes = [np.asarray(Image.fromarray(eye).resize((192, 192))) for eye in (LEFT, RIGHT)]
+    return lambda path: save(arrange(*eyes), path)
+
+
+FORMS = (
+    Form("wiggle.gif", frames(LEFT, RIGHT), "two-frames", "GIF"),
+    Form("wiggle.webp", frames(LEFT, RIGHT), "two-frames", "WEBP"),
+    Form("pages.tif", frames(LEFT, RIGHT), "two-frames", "TIFF"),
+    Form("wiggle.png", frames(LEFT, RIGHT), "two-frames", "PNG"),
+    Form("slides.gif", frames(LEFT, OTHER), "single"),
+    Form("round.gif", frames(LEFT, RIGHT, OTHER), "single"),
+    Form("scan.tif", frames(LEFT, LEFT[::4, ::4]), "single"),
+    Form("three.mpo", mpo(LEFT, RIGHT, OTHER), "mpo", "agree"),
+    Form("three.mpo", mpo(LEFT, OTHER, RIGHT), "single"),
+    Form("preview.mpo", mpo(side_by_side(LEFT, RIGHT), LEFT[::4, ::4]), "side-by-side"),
+    Form("lake.png", picture(rows(LEFT, RIGHT)), "interlaced", "rows"),
+    Form("lake.png", picture(columns(LEFT, RIGHT)), "interlaced", "columns"),
+    Form("lake.png", picture(checkerboard(LEFT, RIGHT)), "interlaced", "checkerboard"),
+    Form("lake.png", picture(LEFT), "single"),
+    Form("a_LR_180.jpg", square(side_by_side), "vr180-side-by-side"),
+    Form("a_180_LR.jpg", square(side_by_side), "vr180-side-by-side"),
+    Form("a_180x180_3dh.jpg", square(side_by_side), "vr180-side-by-side"),
+    Form("a_180x180_3dh_LR.jpg", square(side_by_side), "vr180-side-by-side"),
+    Form("a_TB_180.jpg", square(over_under), "vr180-over-under"),
+    Form("a_180x180_3dv.jpg", square(over_under), "vr180-over-under"),
+    Form("a_SBS_VR180.jpg", square(side_by_side), "vr180-side-by-side"),
+    Form("a_MKX200_LR.jpg", square(side_by_side), "panorama", "fisheye"),
+)
+
+
+def result(found_in: Path) -> tuple[str, str, Sequence[PairSource]]:
+    found = discover(found_in)
+    if found.sources:
+        (source,) = found.sources
+        return source.layout, source.rule, found.sources
+    (left_out,) = found.left_out
+    return left_out.reason, left_out.detail, []
+
+
+@pytest.mark.parametrize("form", FORMS, ids=[f"{number}-{form.name}" for number, form in enumerate(FORMS)])
+def test_forms_of_picture(tmp_path: Path, form: Form) -> None:
+    form.make(tmp_path / form.name)
+    kind, words, sources = result(tmp_path)
+    assert kind == form.expected
+    assert form.words in words
+    for source in sources:
+        pair = read_pair(source, 1000)
+        if kind in ("two-frames", "mpo"):
+            assert source.guessed
+            for eye, expected in ((pair.left, LEFT), (pair.right, RIGHT)):
+                assert np.abs(eye.astype(int) - expected).mean() < 12  # 256 colours
+
+
+@pytest.mark.parametrize("name", ["cut.gif", "cut.tif", "cut.webp"])
+def test_a_second_frame_that_is_broken(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    frames(LEFT, RIGHT)(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(0.8 * len(content))])
+    assert result(tmp_path)[0] in ("corrupt", "single")
