@@ -35,9 +35,10 @@ def run_local(
 ) -> Iterator[Done]:
     """Take every source that is not done through the pipeline; yield what `finish` returns, in the order of sources.
 
-    sources: the whole list, also those that are done. is_done: whether the pair of a key is recorded; it may be called
-    from any thread. finish: writes the files of an outcome; it is called from threads of the pool. on_step: called from
-    any thread with the key of a pair that is not done and the step of progress.py that it begins.
+    sources: the whole list, also those that are done. models: the loaded networks. config: of the build. is_done:
+    whether the pair of a key is recorded; it may be called from any thread. finish: writes the files of an outcome; it
+    is called from threads of the pool. on_step: called from any thread with the key of a pair that is not done and the
+    step of progress.py that it begins.
 
     An error in one pair becomes its outcome of stage FAILED. OSError of `finish` (no space left) is raised.
 

@@ -102,7 +102,11 @@ def prepare(source: PairSource, config: BuildConfig) -> Prepared | Outcome:
 
 
 def infer(batch: Sequence[Prepared], models: Models) -> list[Inferred]:
-    """Run the networks on a batch: flow in both directions, and the regions of the left view, in the batch's order."""
+    """Run the networks on a batch.
+
+    batch: pairs of any sizes. models: the loaded networks. Returns flow in both directions and the regions of the left
+    view for each pair, in the order of the batch. What a network raises (out of memory, say) is raised.
+    """
     flows = models.flow([prepared.pair for prepared in batch])
     regions = models.segmenter([prepared.pair.left for prepared in batch])
     return [Inferred(*parts) for parts in zip(batch, flows, regions, strict=True)]

@@ -1,4 +1,9 @@
-"""Indoor worlds: a room with its furniture."""
+"""Indoor worlds: a room with its furniture.
+
+rng: random generator of the world. seed: chooses colours. b: the builder that collects shapes. x, z: places on the
+floor, metres. turn: radians about the vertical. side: -1 = left, 1 = right. ceiling, back: y and z of the room's end,
+metres. tones: two hexadecimal colours.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Outdoor worlds: hills, a meadow with a path, and what stands on it."""
+"""Outdoor worlds: hills, a meadow with a path, and what stands on it.
+
+rng: random generator of the world. seed: chooses day and landmarks. b: the builder that collects shapes. x, z, x0 ...
+z1: places on its ground, metres. size: of a hut, metres. turn: radians about the vertical. wall, roof, wood: paints.
+green, tones: two colours each. frequency, shift: of the noise of a ridge, 1/m and metres.
+"""
 
 from __future__ import annotations
 

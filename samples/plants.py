@@ -1,4 +1,9 @@
-"""Trees and branches."""
+"""Trees and branches.
+
+b: the builder that collects them. x, z: where they stand on its ground, metres. height, width, length, radius: metres.
+green: the two colours of leaves. bark: paint. shift: place in the noise, so that no two plants are equal. start,
+heading: origin and unit vector of a branch. forks: how often it divides.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Shapes that rays can hit: cards, balls, rods and convex solids."""
+"""Shapes that rays can hit: cards, balls, rods and convex solids.
+
+eye: x of the eye, metres. dx, dy: N float64, slopes of the rays. points: Nx3, metres. bottom: the middle of the lower
+side. width, height, depth: metres. turn: radians about the vertical. paint: colour of the surface.
+"""
 
 from __future__ import annotations
 

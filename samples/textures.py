@@ -1,4 +1,8 @@
-"""Textures of surfaces: functions of the place on a surface, so that both eyes see the same paint."""
+"""Textures of surfaces: functions of the place on a surface, so that both eyes see the same paint.
+
+noise: of the world. u, v: N float32, metres on the surface. footprint: N float32, metres that a pixel covers there. a,
+b: two colours, RGB in [0, 1], that are mixed. frequency: 1/m. Every other length is in metres.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +21,13 @@ Paint: TypeAlias = Callable[[Colours, Colours, Colours], Colours]  # (u, v, foot
 
 
 def rgb(hexadecimal: str) -> Vec:
-    """'8090a0' -> (0.5, 0.56, 0.63)."""
+    """RGB in [0, 1] of a hexadecimal colour: '8090a0' -> (0.5, 0.56, 0.63)."""
     r, g, b = bytes.fromhex(hexadecimal)
     return (r / 255, g / 255, b / 255)
 
 
 def colours(text: str) -> list[Vec]:
-    """'8090a0 405060' -> two colours."""
+    """The colours of a text, as of `rgb`: '8090a0 405060' -> two."""
     return [rgb(word) for word in text.split()]
 
 
@@ -49,7 +53,7 @@ class Noise:
     def fbm(
         self, u: Colours, v: Colours, footprint: Colours | float, frequency: float, octaves: int, gain: float = 0.6
     ) -> Colours:
-        """Sum of octaves, each twice as fine; those too fine for a pixel `footprint` (metres) fade out."""
+        """Sum of octaves, each twice as fine and `gain` as strong; those too fine for a pixel fade out."""
         total = np.zeros(u.shape, np.float32)
         for octave in range(octaves):
             f = frequency * 2.03**octave

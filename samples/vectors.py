@@ -1,4 +1,7 @@
-"""Vectors in the world: x right, y down, z forward, metres."""
+"""Vectors in the world: x right, y down, z forward, metres.
+
+a, b: vectors. by, times: factors.
+"""
 
 from __future__ import annotations
 

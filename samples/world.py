@@ -53,7 +53,7 @@ class Builder:
     shadows: list[tuple[float, float, float]]
 
     def between(self, low: float, high: float) -> float:
-        """A uniform random number."""
+        """A uniform random number in [low, high)."""
         return float(self.rng.uniform(low, high))
 
     def ground(self, x: float, z: float) -> Vec:
@@ -61,11 +61,11 @@ class Builder:
         return (x, self.height + self.slope[0] * x + self.slope[1] * z, z)
 
     def shadow(self, x: float, z: float, radius: float) -> None:
-        """A soft shadow on the ground."""
+        """Add a soft shadow on the ground: its place and radius, metres."""
         self.shadows.append((x, z, radius))
 
 
 def new_builder(rng: np.random.Generator, height: float, slope: tuple[float, float]) -> Builder:
-    """An empty world with its own noise."""
+    """An empty world with its own noise. rng: of the world. height, slope: of the ground, see Builder."""
     table = rng.uniform(-1, 1, (256, 256)).astype(np.float32)
     return Builder(rng, Noise(table), height, slope, [], [])

@@ -86,7 +86,7 @@ def propagate_planes(
 def superpixel_disparity(superpixels: Superpixels, raw_disparity: FloatMap, support: BoolMap) -> FloatMap:
     """Disparity by the plane of each pixel's own superpixel: HxW float32 px, NaN where that is not measured.
 
-    Arguments as of propagate_planes.
+    superpixels, raw_disparity, support: as of propagate_planes.
     """
     planes, measured = _fit_planes(superpixels, raw_disparity, support)
     disparity = _evaluate(planes, superpixels.labels)

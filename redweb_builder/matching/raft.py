@@ -128,7 +128,7 @@ class PooledCorrelation(CorrBlock):  # type: ignore[misc]  # torchvision is unty
     """Correlation with pooled features in place of pooled correlation. Both are linear, so the result is the same."""
 
     def build_pyramid(self, fmap1: torch.Tensor, fmap2: torch.Tensor) -> None:
-        """NxCxHxW features of both pictures -> one NHWx1xH/2^lxW/2^l correlation volume a level l."""
+        """Fill `corr_pyramid`: one NHWx1xH/2^lxW/2^l correlation volume a level l. fmap1, fmap2: NxCxHxW features."""
         count, channels, height, width = fmap1.shape
         queries = (fmap1 / channels**0.5).flatten(2).transpose(1, 2)
         self.corr_pyramid = []

@@ -108,7 +108,7 @@ class BuiltinSegmenter:
         self.network = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def __call__(self, pictures: Sequence[Picture]) -> list[Regions]:
-        """Regions of each HxWx3 uint8 RGB picture, in their order; edges follow the picture.
+        """Regions of each picture, in their order; edges follow the picture. pictures: HxWx3 uint8 RGB, any sizes.
 
         On a GPU pictures of one shape share a batch. On CPU each has its own, so that a result does not depend on the
         other pictures; a shared batch would be no faster there.
@@ -171,7 +171,7 @@ class SmpSegmenter:
             raise WeightsUnavailable(f"{folder} is not an ADE20K network: it must have {ADE20K_CLASSES} classes")
 
     def __call__(self, pictures: Sequence[Picture]) -> list[Regions]:
-        """Regions of each HxWx3 uint8 RGB picture, in their order; edges follow the picture."""
+        """Regions of each picture, in their order; edges follow the picture. pictures: HxWx3 uint8 RGB, any sizes."""
         return [self._regions(picture) for picture in pictures]
 
     def _regions(self, picture: Picture) -> Regions:

@@ -43,7 +43,11 @@ class SkyNetwork(nn.Module):
             self.register_buffer(name, torch.tensor(value).view(1, 3, 1, 1), persistent=False)
 
     def train(self, mode: bool = True) -> SkyNetwork:
-        """As usual, but the encoder's batch norms keep their pretrained statistics, since the batches are small."""
+        """Set the mode, True = training, as in PyTorch.
+
+        The encoder's batch norms stay in evaluation mode: they keep their pretrained statistics, since batches are
+        small.
+        """
         super().train(mode)
         for part in self.network.encoder.modules():
             if isinstance(part, nn.modules.batchnorm._BatchNorm):
