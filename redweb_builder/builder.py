@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import platform
 import time
@@ -27,6 +28,7 @@ from redweb_builder.engines import FAILED, run_local
 from redweb_builder.errors import StoreError
 from redweb_builder.filters.checks import margin, quality
 from redweb_builder.inputs.discover import Discovery, discover
+from redweb_builder.inputs.formats.calibration import calibration_digest
 from redweb_builder.inputs.walk import state_of
 from redweb_builder.inspect.report import write_report
 from redweb_builder.inspect.show import write_grid
@@ -34,6 +36,7 @@ from redweb_builder.inspect.strip import strip
 from redweb_builder.matching.flow import load_flow
 from redweb_builder.pipeline import Models, Outcome
 from redweb_builder.progress import Progress
+from redweb_builder.rectification.calibrated import Calibrated
 from redweb_builder.rectification.film_order import with_film_orders
 from redweb_builder.segmentation.segmenters import load_segmenter
 from redweb_builder.types import PairSource
@@ -98,6 +101,7 @@ def build(
             config = replace(config, thresholds=limits)
             progress.notes.append(f"filters: the limits that `refilter` gave {out}, not those of this command")
         _forget_changed(store, stereo_dir)
+        _forget_recalibrated(store, sources)
         recorded = [store.records[source.key] for source in sources if source.key in store.records]
         progress.start(len(sources), Counter(record["status"] for record in recorded))
 
@@ -196,6 +200,10 @@ def _finish(outcome: Outcome, store: Store, config: BuildConfig, models: Models,
         **columns_of(source),
         "left": _below(source.left, stereo_dir),
         "right": _below(source.right, stereo_dir),
+        "calibration_sha256": calibration_digest(source.calibration),
+        "calibration": json.dumps([_below(file, stereo_dir) for file in source.calibration])
+        if source.calibration
+        else None,
         **verdict_columns(rejection),
         "flow": models.flow.name,
         "segmenter": models.segmenter.name,
@@ -216,6 +224,7 @@ def _finish(outcome: Outcome, store: Store, config: BuildConfig, models: Models,
             "perceptual_hash": str(imagehash.phash(Image.fromarray(evidence.pair.left))),
             "eyes_exchanged": prepared.eyes_swapped,
             "aligned": not prepared.alignment.is_identity,
+            **_calibration_columns(prepared.calibrated, stereo_dir),
             "quality": nine_digits(quality(evidence.measurements)),
             "margin": nine_digits(margin(evidence.measurements, config.thresholds)),
         }
@@ -234,6 +243,25 @@ def _forget_changed(store: Store, stereo_dir: Path) -> None:
         files = [base / record[side] for side in ("left", "right") if record.get("file_states")]
         if files and state_of(files) != record["file_states"]:
             del store.records[key]
+
+
+def _forget_recalibrated(store: Store, sources: Sequence[PairSource]) -> None:
+    """Drop the records of pairs that were labelled with another calibration than lies beside them now, or with none."""
+    for source in sources:
+        record = store.records.get(source.key)
+        if record is not None and record.get("calibration_sha256") != calibration_digest(source.calibration):
+            del store.records[source.key]
+
+
+def _calibration_columns(calibrated: Calibrated, stereo_dir: Path) -> dict[str, Any]:
+    geometry = calibrated.geometry
+    return {
+        "rectified": calibrated.rectified,
+        "calibration_note": _portable_text(calibrated.note, stereo_dir) or None,
+        "fx_px": nine_digits(geometry.fx_px) if geometry else None,
+        "baseline_m": nine_digits(geometry.baseline_m) if geometry else None,
+        "doffs_px": nine_digits(geometry.doffs_px) if geometry else None,
+    }
 
 
 def _below(path: Path, stereo_dir: Path) -> str:

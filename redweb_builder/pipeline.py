@@ -1,7 +1,7 @@
 """The method, on one screen, in the order in which it happens.
 
-    source -> pair -> eye order -> alignment -> flow (both directions) + regions (sky, far) -> semi-global matching
-    -> fused matches -> refined label with confidence -> measurements -> keep | reject
+    source -> pair -> calibration -> eye order -> alignment -> flow (both directions) + regions (sky, far)
+    -> semi-global matching -> fused matches -> refined label with confidence -> measurements -> keep | reject
 
 `prepare` and `label_pair` are plain CPU work on one pair; `infer` runs the networks on a batch. An engine only decides
 which pairs pass through them, where and when.
@@ -28,6 +28,7 @@ from redweb_builder.matching.fusion import TEXTURE_PX, fuse_matches
 from redweb_builder.matching.semi_global import sgm_flow
 from redweb_builder.matching.texture import textured
 from redweb_builder.rectification.alignment import Alignment, apply_alignment, estimate_alignment
+from redweb_builder.rectification.calibrated import Calibrated, after_alignment, calibrate
 from redweb_builder.rectification.eye_order import are_eyes_swapped, eye_order
 from redweb_builder.rectification.quick_flow import preview_flow
 from redweb_builder.segmentation.segmenters import Segmenter
@@ -44,11 +45,11 @@ class Models:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A pair that is read, with its eyes in order and its right view aligned.
+    """A pair that is read, rectified by its calibration where it has one, its eyes in order and its right view aligned.
 
     eye_order: score of rectification/eye_order.py for the pair as it is here; positive = left is left. eyes_swapped:
     the source had the eyes the other way round, and they were exchanged. right_valid: HxW bool in the aligned right
-    frame, False where alignment moved in pixels from beyond the border.
+    frame, False where alignment moved in pixels from beyond the border. calibrated: what its calibration did to it.
     """
 
     source: PairSource
@@ -57,6 +58,7 @@ class Prepared:
     eyes_swapped: bool
     alignment: Alignment
     right_valid: BoolMap
+    calibrated: Calibrated
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ def prepare(source: PairSource, config: BuildConfig) -> Prepared | Outcome:
         pair = read_pair(source, config.max_side)
     except InputError as error:
         return Outcome(source, Rejection("read", error.reason, detail=str(error)))
+    pair, calibrated = calibrate(source, pair)
     preview = preview_flow(pair.left, pair.right)
     order = eye_order(preview) if source.film_order is None else source.film_order
     eyes_swapped = config.eyes == "auto" and are_eyes_swapped(source, order)
@@ -98,7 +101,8 @@ def prepare(source: PairSource, config: BuildConfig) -> Prepared | Outcome:
         pair, preview, order = replace(pair, left=pair.right, right=pair.left), preview.swapped(), -order
     alignment = estimate_alignment(preview, pair.left.shape)
     right, right_valid = apply_alignment(pair.right, alignment)
-    return Prepared(source, replace(pair, right=right), order, eyes_swapped, alignment, right_valid)
+    calibrated = after_alignment(calibrated, alignment, pair.left.shape, eyes_swapped)
+    return Prepared(source, replace(pair, right=right), order, eyes_swapped, alignment, right_valid, calibrated)
 
 
 def infer(batch: Sequence[Prepared], models: Models) -> list[Inferred]:

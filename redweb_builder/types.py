@@ -22,6 +22,7 @@ FloatMap = NDArray[np.float32]
 BoolMap = NDArray[np.bool_]
 
 Corners = tuple[int, int, int, int]  # left, top, right, bottom, px; right and bottom are excluded
+Window = tuple[int, int, int, int]  # left, top, width, height, px
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class PairSource:
     film_order: of a film, the mean eye_order of frames from all over it (rectification/film_order.py), the same for
     every frame. None for photographs.
     fov: degrees; the horizontal field of view of the flat view to cut from a VR180 picture.
+    calibration: the files beside the pictures that state the rig (inputs/formats/calibration.py); empty = none.
     """
 
     key: str
@@ -56,6 +58,7 @@ class PairSource:
     crops: tuple[Corners, Corners] | None = None
     film_order: float | None = None
     fov: float = 90.0
+    calibration: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,8 @@ class StereoPair:
     digest: hexadecimal SHA-256 of the source bytes; for a frame of a film, of its pixels.
     crop: the box of each eye without its mount, border or bars: "left WxH+X+Y, right WxH+X+Y", px of the source;
     empty where nothing was cropped.
+    windows: what the left and the right view show of their eye in the source, px of the source; None where the two were
+    cropped or scaled apart.
     """
 
     key: str
@@ -89,6 +94,7 @@ class StereoPair:
     source_size: tuple[int, int]
     digest: str
     crop: str = ""
+    windows: tuple[Window, Window] | None = None
 
 
 @dataclass(frozen=True)

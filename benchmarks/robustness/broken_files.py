@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
@@ -112,6 +112,35 @@ def with_entity_group(heic: bytes, kind: bytes, entities: tuple[int, ...]) -> by
         struct.pack_into(">I", content, place, offset + len(grpl))
     struct.pack_into(">I", content, meta, size + len(grpl))
     content[meta + size : meta + size] = grpl
+    return bytes(content)
+
+
+def with_cameras(heic: bytes, cameras: Sequence[Sequence[bytes]]) -> bytes:
+    """Give the items of a HEIC file further properties (ISO/IEC 14496-12, 8.11), and move what lies behind.
+
+    cameras: an item's property boxes, for each item in its order.
+    """
+    content = bytearray(heic)
+    ipco, ipma = content.index(b"ipco") - 4, content.index(b"ipma") - 4
+    boxes = b"".join(box for some in cameras for box in some)
+    sizes = [struct.unpack_from(">I", content, place)[0] for place in (ipco, ipma)]
+    associations, at, number = bytearray(content[ipma + 8 : ipma + 16]), ipma + 16, 5
+    for some in cameras:
+        item, count = struct.unpack_from(">HB", content, at)
+        associations += struct.pack(">HB", item, count + len(some)) + content[at + 3 : at + 3 + count]
+        associations += bytes(range(number, number + len(some)))
+        number, at = number + len(some), at + 3 + count
+    content[ipma : ipma + sizes[1]] = struct.pack(">I4s", 8 + len(associations), b"ipma") + associations
+    content[ipco + sizes[0] : ipco + sizes[0]] = boxes
+    struct.pack_into(">I", content, ipco, sizes[0] + len(boxes))
+    grown = len(content) - len(heic)
+    for name in (b"iprp", b"meta"):
+        place = content.index(name) - 4
+        struct.pack_into(">I", content, place, struct.unpack_from(">I", content, place)[0] + grown)
+    iloc = content.index(b"iloc") - 4
+    for item in range(struct.unpack_from(">H", content, iloc + 14)[0]):
+        place = iloc + 16 + 18 * item + 10
+        struct.pack_into(">I", content, place, struct.unpack_from(">I", content, place)[0] + grown)
     return bytes(content)
 
 

@@ -16,20 +16,23 @@ from typing import Any
 import pyarrow as pa
 
 from redweb_builder import criteria
+from redweb_builder.files import parse_json
 from redweb_builder.types import PairSource, Rejection
 
 _TEXT = ("key", "left", "right", "layout", "rule", "status", "stage", "reason", "detail", "flow", "segmenter")
 _SOURCE_TEXT = ("source_sha256", "perceptual_hash", "crop", "film_crops")
-_FLAGS = ("right_first", "guessed", "eyes_exchanged", "aligned")
+_CALIBRATION_TEXT = ("calibration", "calibration_sha256", "calibration_note")
+_FLAGS = ("right_first", "guessed", "eyes_exchanged", "rectified", "aligned")
 _SIZES = ("width", "height", "source_width", "source_height")
 _VERDICT = ("value", "threshold", "quality", "margin", "film_time_s", "vr_fov")
+_CALIBRATION = ("fx_px", "baseline_m", "doffs_px")
 MEASUREMENTS = tuple(measurement.name for measurement in criteria.MEASUREMENTS)
 
 SCHEMA = pa.schema(
-    [(name, pa.string()) for name in (*_TEXT, *_SOURCE_TEXT)]
+    [(name, pa.string()) for name in (*_TEXT, *_SOURCE_TEXT, *_CALIBRATION_TEXT)]
     + [(name, pa.bool_()) for name in _FLAGS]
     + [(name, pa.int32()) for name in _SIZES]
-    + [(name, pa.float64()) for name in (*_VERDICT, *MEASUREMENTS)]
+    + [(name, pa.float64()) for name in (*_VERDICT, *_CALIBRATION, *MEASUREMENTS)]
 )
 
 
@@ -72,7 +75,11 @@ def source_of(row: Mapping[str, Any], folder: Path) -> PairSource:
     Raises ValueError where the row's paths lead out of the folder: a manifest may come from anywhere.
     """
     left, right = folder / row["left"], folder / row["right"]
-    if not all(file.resolve().is_relative_to(folder.resolve()) for file in (left, right)):
+    names = parse_json(row.get("calibration") or "[]")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"the calibration of {row['key']} is no list of files")
+    calibration = tuple(folder / name for name in names)
+    if not all(file.resolve().is_relative_to(folder.resolve()) for file in (left, right, *calibration)):
         raise ValueError(f"the source of {row['key']} lies outside of {folder}")
     crops = json.loads(row.get("film_crops") or "null")
     return PairSource(
@@ -86,4 +93,5 @@ def source_of(row: Mapping[str, Any], folder: Path) -> PairSource:
         time=row.get("film_time_s"),
         crops=(tuple(crops[0]), tuple(crops[1])) if crops else None,
         fov=row.get("vr_fov") or PairSource.fov,
+        calibration=calibration,
     )

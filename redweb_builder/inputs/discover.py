@@ -16,6 +16,7 @@ from redweb_builder.config import InputOptions
 from redweb_builder.errors import InputError, InputNotFound
 from redweb_builder.inputs.content.agreement import AGREEMENT, agreement
 from redweb_builder.inputs.formats import films
+from redweb_builder.inputs.formats.calibration import CalibrationFiles
 from redweb_builder.inputs.formats.folders import TwoFiles, pair_files
 from redweb_builder.inputs.formats.ground_truth import is_ground_truth
 from redweb_builder.inputs.formats.one_file import CONTAINERS, file_layout
@@ -91,6 +92,7 @@ def discover(
             sources.append(one)
         else:
             left_out.append(one)
+    sources = list(map(CalibrationFiles(files).beside, sources))
     return Discovery(sorted(sources, key=lambda source: source.key), sorted(left_out, key=lambda one: str(one.path)))
 
 

@@ -20,7 +20,7 @@ from redweb_builder.inputs.formats.two_frames import read_two_frames
 from redweb_builder.inputs.formats.vr180 import Sphere, covered, flat_view, main_xmp, right_eye
 from redweb_builder.inputs.layout import LAYOUTS
 from redweb_builder.inputs.picture import MIN_SIDE, open_picture, read_header, read_picture, sample_bits
-from redweb_builder.types import PairSource, Picture, StereoPair
+from redweb_builder.types import PairSource, Picture, StereoPair, Window
 
 CROP_SHARE = 0.10
 ASPECT_SHARE = 0.02
@@ -33,7 +33,8 @@ class _Eyes:
     """Two eyes as the source has them, its first one first; equal in size.
 
     size: (width, height) of an eye in the source. scale: px of the source a px of the pictures. boxes: what the
-    pictures are of the source's two pictures, in px of the pictures; None where they are all of them.
+    pictures are of the source's two pictures, in px of the pictures; None where they are all of them. corners: where in
+    its eye each picture begins, (left, top) in px of the source; None where the two were cropped or scaled apart.
     """
 
     first: Picture
@@ -42,6 +43,7 @@ class _Eyes:
     lossless: bool
     scale: int = 1
     boxes: tuple[Box, Box] | None = None
+    corners: tuple[Size, Size] | None = ((0, 0), (0, 0))
 
 
 def read_pair(source: PairSource, max_side: int) -> StereoPair:
@@ -73,7 +75,8 @@ def read_pair(source: PairSource, max_side: int) -> StereoPair:
     if source.right_first:
         left, right = right, left
     digest = _digest(source) if source.time is None else sha256(left.tobytes() + right.tobytes()).hexdigest()
-    return StereoPair(source.key, left, right, eyes.lossless, eyes.size, digest, _order_text(eyes, source.right_first))
+    crop, windows = _order_text(eyes, source.right_first), _windows(eyes, source.right_first)
+    return StereoPair(source.key, left, right, eyes.lossless, eyes.size, digest, crop, windows)
 
 
 def _reader(source: PairSource) -> Callable[[PairSource, int], _Eyes]:
@@ -94,7 +97,8 @@ def _read_two_files(source: PairSource, max_side: int) -> _Eyes:
     left, right = (read_picture(file, shrink=shrink, bits=bits) for file in (source.left, source.right))
     left, right = _to_common_size(left, right, source)
     size = sizes[1] if source.right_first else sizes[0]
-    return _Eyes(left, right, size, headers[0].lossless and headers[1].lossless, shrink)
+    corners = ((0, 0), (0, 0)) if sizes[0] == sizes[1] else None
+    return _Eyes(left, right, size, headers[0].lossless and headers[1].lossless, shrink, corners=corners)
 
 
 def _read_mpo(source: PairSource, max_side: int) -> _Eyes:
@@ -157,7 +161,9 @@ def _read_film(source: PairSource, max_side: int) -> _Eyes:
         frames = shot.picture, other.picture
         boxes = tuple(Box(*crop) for crop in source.crops) if source.crops else tuple(map(Box.whole, frames))
         left, right = _to_common_size(boxes[0].cut(frames[0]), boxes[1].cut(frames[1]), source)
-        return _Eyes(left, right, size, lossless=False)
+        alike = frames[0].shape == frames[1].shape and boxes[0].size == boxes[1].size
+        corners = ((boxes[0].left, boxes[0].top), (boxes[1].left, boxes[1].top)) if alike else None
+        return _Eyes(left, right, size, lossless=False, corners=corners)
     packing = source.layout.removeprefix("vr180-")
     eye = _half(size, packing)
     if packing != source.layout:
@@ -181,7 +187,7 @@ def _check_moment(source: PairSource, first: Shot, second: Shot) -> None:
 def _packed(picture: Picture, layout: str, inner: Box, eye: Size, lossless: bool, shrink: int = 1) -> _Eyes:
     """The halves of what margins leave of a packed picture."""
     first, second = split(inner.cut(picture), layout)
-    boxes = None
+    boxes, corners = None, ((0, 0), (0, 0))
     if inner != Box.whole(picture):
         width, height = first.shape[1], first.shape[0]
         across = layout.startswith("side-by-side")
@@ -194,7 +200,12 @@ def _packed(picture: Picture, layout: str, inner: Box, eye: Size, lossless: bool
                 else Box(inner.left, inner.bottom - height, inner.right, inner.bottom)
             ),
         )
-    return _Eyes(first, second, eye, lossless, shrink, boxes)
+        beyond = (eye[0], 0) if across else (0, eye[1])  # where the second eye begins
+        corners = (
+            (one.left * shrink, one.top * shrink),
+            (boxes[1].left * shrink - beyond[0], boxes[1].top * shrink - beyond[1]),
+        )
+    return _Eyes(first, second, eye, lossless, shrink, boxes, corners)
 
 
 def _without_mount(eyes: _Eyes) -> _Eyes:
@@ -204,7 +215,23 @@ def _without_mount(eyes: _Eyes) -> _Eyes:
         return eyes
     first, second = found[0].cut(eyes.first), found[1].cut(eyes.second)
     boxes = (found[0].within(eyes.boxes[0]), found[1].within(eyes.boxes[1])) if eyes.boxes else found
-    return replace(eyes, first=first, second=second, boxes=boxes)
+    corners = None
+    if eyes.corners:
+        moved = [
+            (corner[0] + box.left * eyes.scale, corner[1] + box.top * eyes.scale)
+            for corner, box in zip(eyes.corners, found, strict=True)
+        ]
+        corners = moved[0], moved[1]
+    return replace(eyes, first=first, second=second, boxes=boxes, corners=corners)
+
+
+def _windows(eyes: _Eyes, right_first: bool) -> tuple[Window, Window] | None:
+    """What the left and the right picture show of their eye, see StereoPair."""
+    if eyes.corners is None:
+        return None
+    width, height = eyes.first.shape[1] * eyes.scale, eyes.first.shape[0] * eyes.scale
+    first, second = ((left, top, width, height) for left, top in eyes.corners)
+    return (second, first) if right_first else (first, second)
 
 
 def _order_text(eyes: _Eyes, right_first: bool) -> str:

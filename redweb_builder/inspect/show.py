@@ -80,6 +80,8 @@ def _caption(record: dict[str, Any]) -> str:
         ("sky_order", "sky order {:.2f}"),
     )
     parts += [text.format(record[name]) for name, text in shown if record[name] is not None]
+    if record.get("rectified"):
+        parts.append("rectified by its calibration")
     before, after = record["align_before_px"], record["align_after_px"]
     if record["aligned"] and before is not None and after is not None:
         parts.append(f"aligned: vertical {before:.1f} -> {after:.1f} px")

@@ -13,6 +13,7 @@ from PIL import Image
 from redweb_builder.dataset.manifest import source_of
 from redweb_builder.dataset.paths import read_build, read_label, require_inside, sample_root
 from redweb_builder.errors import InputError, StoreError
+from redweb_builder.inputs.formats.calibration import calibration_digest
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.inspect.colour import disparity_picture, mask_picture
 from redweb_builder.inspect.strip import colour_scale
@@ -59,11 +60,18 @@ def right_view(folder: Path, row: Mapping[str, Any], source: Path | None) -> Pic
             "the right view is not in the data set, and its source folder is not there: name it by --source"
         )
     try:
-        pair = read_pair(source_of(row, source), _max_side(folder))
+        origin = source_of(row, source)
+        pair = read_pair(origin, _max_side(folder))
     except (InputError, OSError, ValueError) as error:
         raise StoreError(f"the right view cannot be read again: {error}") from error
     if pair.digest != row["source_sha256"]:
         raise StoreError("the source files have changed since the data set was built")
+    if row.get("rectified"):
+        from redweb_builder.rectification.calibrated import calibrate  # here: it loads PyTorch, as below
+
+        if calibration_digest(origin.calibration) != row.get("calibration_sha256"):
+            raise StoreError("the calibration has changed since the data set was built")
+        pair = calibrate(origin, pair)[0]
     left, right = (pair.right, pair.left) if row["eyes_exchanged"] else (pair.left, pair.right)
     if not row["aligned"]:
         return right

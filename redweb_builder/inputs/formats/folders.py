@@ -277,7 +277,7 @@ def _folder_rule(files: Iterable[_File]) -> _Rule:
     """The rule of eye folders side by side, for the folders that these files lie in."""
     eyes_of: dict[tuple[PurePath, str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for folder in _folders_of(files):
-        for mark in _folder_marks(folder.name):
+        for mark in folder_marks(folder.name):
             eyes_of[folder.parent, comparable(mark.rest), mark.style][mark.eye].add(folder.name)
 
     @lru_cache(maxsize=1024)
@@ -285,7 +285,7 @@ def _folder_rule(files: Iterable[_File]) -> _Rule:
         """What is claimed of all files of one folder; their names are to be added."""
         lone: _Claim | None = None
         for folder in _up(parent):
-            for mark in _folder_marks(folder.name):
+            for mark in folder_marks(folder.name):
                 eyes = eyes_of[folder.parent, comparable(mark.rest), mark.style]
                 claim = _claim_in(parent, folder, mark, eyes)
                 if len(eyes) == 2:
@@ -315,8 +315,8 @@ def _claim_in(parent: PurePath, folder: PurePath, mark: EyeMark, eyes: dict[str,
 
 
 @lru_cache(maxsize=1024)
-def _folder_marks(name: str) -> tuple[EyeMark, ...]:
-    """What a folder's name says of eyes, the plainest mark first."""
+def folder_marks(name: str) -> tuple[EyeMark, ...]:
+    """What the name of a folder, or of a file beside the eyes' folders, says of eyes; the plainest mark first."""
     plain = name.lower()
     for left, right in _FOLDER_PAIRS:
         for eye, folder in ((LEFT, left), (RIGHT, right)):

@@ -551,9 +551,11 @@ def test_the_manifest_holds_the_numbers_as_they_are(tmp_path: Path) -> None:
             "b", Path("/in/f.mkv"), Path("/in/f.mkv"), "side-by-side", "film", time=1.5, crops=((0, 2, 8, 6),) * 2
         ),
         PairSource("c", Path("/in/v.jpg"), Path("/in/v.jpg"), "vr180", "XMP", fov=75.0),
+        PairSource("d", Path("/in/l.png"), Path("/in/r.png"), "files", "", calibration=(Path("/in/calib, 1.txt"),)),
     ],
 )
 def test_a_row_leads_back_to_its_source(source: PairSource) -> None:
     row = columns_of(source) | {"left": source.left.name, "right": source.right.name}
+    row["calibration"] = json.dumps([file.name for file in source.calibration]) if source.calibration else None
     assert set(row) <= set(SCHEMA.names)
     assert source_of(row, Path("/in")) == source

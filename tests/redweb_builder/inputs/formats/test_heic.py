@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.robustness.broken_files import with_entity_group
+from benchmarks.robustness.broken_files import with_cameras, with_entity_group
 from redweb_builder.inputs import discover, read_pair
+from redweb_builder.rectification.calibrated import calibrate
 from redweb_builder.types import Picture
 from tests.redweb_builder.inputs.test_discover import only, reasons, scene, side_by_side
 
@@ -63,3 +65,31 @@ def test_an_eye_a_file(tmp_path: Path) -> None:
     heic(tmp_path / "a_L.heic", left)
     heic(tmp_path / "a_R.heic", right)
     assert mean_error(read_pair(only(discover(tmp_path)), 1000).left, left) < 8
+
+
+def lens(focal: float, x: float, y: float, size: tuple[int, int]) -> bytes:
+    """A camera intrinsic matrix property: px over the width, the y of the principal point over the height, 16.16."""
+    numbers = focal / size[0], x / size[0], y / size[1]
+    return struct.pack(">I4sI3i", 24, b"cmin", 16 << 8, *(round(number * 65536) for number in numbers))
+
+
+def position(metres: float) -> bytes:
+    """A camera extrinsic matrix property with an x, micrometres."""
+    return struct.pack(">I4sIi", 16, b"cmex", 1, round(metres * 1e6))
+
+
+@pytest.mark.parametrize("positions", [(0.0, 0.019), None])
+def test_spatial_photographs_state_their_cameras(tmp_path: Path, positions: tuple[float, float] | None) -> None:
+    """Focal length, baseline and principal points, in px of the picture as it is stored."""
+    size = (192, 128)
+    file = heic(tmp_path / "IMG_1.HEIC", *scene(0, *size))
+    eyes = [[lens(150, x, 64, size)] for x in (96, 99)]
+    for eye, x in zip(eyes, positions or (), strict=False):
+        eye.append(position(x))
+    file.write_bytes(with_cameras(file.read_bytes(), eyes))
+    add_group(file, b"ster", (1, 2))
+    source = only(discover(tmp_path))
+    geometry = calibrate(source, read_pair(source, 96))[1].geometry
+    assert geometry is not None
+    assert (geometry.fx_px, geometry.doffs_px) == pytest.approx((75, 1.5), abs=0.01)
+    assert geometry.baseline_m == (pytest.approx(0.019) if positions else None)

@@ -1,0 +1,178 @@
+"""Calibration that lies beside the pictures: which files belong to a pair, and the rig that they state.
+
+Forms: calib.txt of Middlebury 2014 and 2021 and of ETH3D (two views), calib.txt and calib_cam_to_cam.txt of KITTI,
+sensor.yaml of EuRoC, camera_info YAML of ROS, camchain YAML of Kalibr, YAML and XML of OpenCV's FileStorage, and
+cameras.txt with images.txt of COLMAP and ETH3D. `calibration_forms.py` has their grammar.
+
+A calibration is a claim: `read_rig` checks that it is finite, sane and for pictures of this size.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from hashlib import sha256
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from redweb_builder.errors import UnsafePath
+from redweb_builder.files import read_regular
+from redweb_builder.inputs.formats import calibration_forms as forms
+from redweb_builder.inputs.formats.eye_marks import LEFT, RIGHT
+from redweb_builder.inputs.formats.folders import folder_marks
+from redweb_builder.inputs.formats.rig import NotUsable, Rig, Size, check_rig
+from redweb_builder.types import PairSource
+
+_TEXT = ".txt"
+_TREES = (".yaml", ".yml", ".xml")
+EXTENSIONS = (_TEXT, *_TREES)
+MAX_TEXT_BYTES, MAX_TREE_BYTES = 1 << 20, 1 << 16
+
+_NAMES = re.compile(r"(?i).*calib|calib_cam_to_cam|cameras|images")  # of text files, whole stems
+_TREE_NAMES = re.compile(r"(?i)calib|cam|trinsic|stereo|sensor|left|right|^ost$|^[lr]$")  # anywhere in a stem
+_FOLDERS = ("calib_cam_to_cam", "calib", "calibration", "camera_info")  # beside the folders of the eyes
+
+
+class CalibrationFiles:
+    """The files below an input folder that may be calibrations."""
+
+    def __init__(self, files: Iterable[Path]) -> None:
+        """files: every file below the input folder, absolute."""
+        self._by_folder: dict[Path, list[Path]] = defaultdict(list)
+        for file in files:
+            if file.suffix.lower() in EXTENSIONS and _may_be_calibration(file):
+                self._by_folder[file.parent].append(file)
+
+    def beside(self, source: PairSource) -> PairSource:
+        """The source with the calibration that lies nearest to it: in the eyes' folders, or in one above both."""
+        if not self._by_folder or source.layout.startswith("vr180"):
+            return source
+        left, right = eyes_of(source)
+        return replace(source, calibration=next(self._groups(left, right), ()))
+
+    def _groups(self, left: Path, right: Path) -> Iterator[tuple[Path, ...]]:
+        """Files that may calibrate two pictures together, the likeliest first."""
+        shared = [folder for folder in left.parents if folder in right.parents]
+        for folders in zip(_below(left, shared), _below(right, shared), strict=False):
+            yield from self._an_eye_each(*folders)
+        for folder in shared:
+            for place in (folder, *(folder / name for name in _FOLDERS)):
+                there = self._by_folder.get(place, [])
+                yield from _of_the_frame(there, left)
+                yield from _by_eye_mark(there)
+                yield from _of_the_rig(there, place != folder)
+
+    def _an_eye_each(self, left: Path, right: Path) -> Iterator[tuple[Path, ...]]:
+        """A file in each eye's folder: of one name, or the only one of each."""
+        ours, theirs = self._by_folder.get(left, []), self._by_folder.get(right, [])
+        names = {file.name for file in theirs}
+        yield from ((file, right / file.name) for file in ours if file.name in names)
+        if len(ours) == len(theirs) == 1:
+            yield ours[0], theirs[0]
+
+
+def eyes_of(source: PairSource) -> tuple[Path, Path]:
+    """The file of the left and of the right eye."""
+    return (source.right, source.left) if source.right_first else (source.left, source.right)
+
+
+def read_rig(source: PairSource, size: Size) -> Rig:
+    """The rig that the calibration of a source states.
+
+    size: (width, height) of an eye in the source, px. Raises NotUsable, with a sentence that names the file, where it
+    cannot be read or understood, contradicts itself, is of other pictures, or states what no rig can be.
+    """
+    contents = [_content(file) for file in source.calibration]
+    name = " + ".join(file.name for file in source.calibration)
+    try:
+        rig = _parsed(source, contents, size)
+        check_rig(rig, size)
+    except NotUsable as error:
+        raise NotUsable(f"{name}: {error}") from error
+    except (ValueError, KeyError, IndexError, TypeError, OverflowError, np.linalg.LinAlgError) as error:
+        raise NotUsable(f"{name}: not understood ({error})") from error
+    return rig
+
+
+def calibration_digest(files: Iterable[Path]) -> str | None:
+    """SHA-256 over the files' bytes, hexadecimal; None where there are none. One that cannot be read is its fault's."""
+    digest, any_file = sha256(), False
+    for file in files:
+        any_file = True
+        try:
+            content = _content(file)
+        except NotUsable:
+            content = b"cannot be read"
+        digest.update(len(content).to_bytes(8, "little") + content)
+    return digest.hexdigest() if any_file else None
+
+
+def _parsed(source: PairSource, contents: list[bytes], size: Size) -> Rig:
+    suffix = source.calibration[0].suffix.lower()
+    left, right = eyes_of(source)
+    if suffix == _TEXT:
+        texts = [content.decode("utf-8", "replace") for content in contents]
+        if len(texts) == 2:
+            return forms.colmap(texts[0], texts[1], left, right)
+        if re.search(r"(?m)^\s*cam0\s*=", texts[0]):
+            return forms.middlebury(texts[0])
+        return forms.kitti(texts[0], left, right, size)
+    trees = [forms.xml_tree(content) if suffix == ".xml" else forms.yaml_tree(content) for content in contents]
+    return forms.rig_of_trees(trees)
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return read_regular(file, MAX_TEXT_BYTES if file.suffix.lower() == _TEXT else MAX_TREE_BYTES)
+    except (OSError, UnsafePath) as error:
+        raise NotUsable(f"{file.name} cannot be read ({getattr(error, 'strerror', None) or error})") from error
+
+
+def _may_be_calibration(file: Path) -> bool:
+    if file.suffix.lower() == _TEXT:
+        return file.parent.name.lower() in _FOLDERS or bool(_NAMES.fullmatch(file.stem))
+    return bool(_TREE_NAMES.search(file.stem))
+
+
+def _below(picture: Path, shared: list[Path]) -> list[Path]:
+    """The folders of one eye alone, from the picture upwards."""
+    return [folder for folder in picture.parents if folder not in shared and len(folder.parts) > len(shared[0].parts)]
+
+
+def _of_the_frame(files: list[Path], left: Path) -> Iterator[tuple[Path]]:
+    """The file named after the picture: calib/000010.txt of image_2/000010_10.png."""
+    frames = (left.stem, left.stem.partition("_")[0])
+    yield from ((file,) for frame in frames for file in files if file.stem == frame)
+
+
+def _by_eye_mark(files: list[Path]) -> Iterator[tuple[Path, Path]]:
+    """Two files whose names differ in an eye mark: left.yaml + right.yaml, cam0.yaml + cam1.yaml."""
+    eyes: dict[tuple[str, str, str], dict[str, Path]] = defaultdict(dict)
+    for file in files:
+        for mark in folder_marks(file.stem)[:1] if file.suffix.lower() in _TREES else ():
+            eyes[mark.rest, mark.style, file.suffix.lower()][mark.eye] = file
+    yield from ((two[LEFT], two[RIGHT]) for two in eyes.values() if len(two) == 2)
+
+
+def _of_the_rig(files: list[Path], in_own_folder: bool) -> Iterator[tuple[Path, ...]]:
+    """One file for both eyes, or two that complete each other."""
+    names = {file.name.lower(): file for file in files}
+    for name in ("calib.txt", "calib_cam_to_cam.txt"):
+        if name in names:
+            yield (names[name],)
+    if {"cameras.txt", "images.txt"} <= set(names):
+        yield names["cameras.txt"], names["images.txt"]
+    texts = [file for file in files if file.suffix.lower() == _TEXT and file.stem.lower().endswith("calib")]
+    yield from ((file,) for file in texts if not in_own_folder)
+    trees = sorted(file for file in files if file.suffix.lower() in _TREES)
+    yield from ((one, two) for one, two in combinations(trees, 2) if _complete_each_other(one, two))
+    yield from ((file,) for file in trees if not folder_marks(file.stem))
+
+
+def _complete_each_other(one: Path, two: Path) -> bool:
+    stems = {one.stem.lower(), two.stem.lower()}
+    return any("extrinsic" in stem for stem in stems) and any("intrinsic" in stem for stem in stems)
