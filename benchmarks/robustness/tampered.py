@@ -3,7 +3,7 @@
     python -m benchmarks.robustness.tampered [--sets 10000] [--first 0] [--only NUMBER]
 
 A small data set is built, and each copy of it is changed in one to three ways (tampering.py); then all commands run on
-the copy, one after the other. What must hold:
+the copy, one after the other, in an order of chance. What must hold:
 
 - A command ends well, or refuses in plain sentences. It shows no traceback and does not hang.
 - Nothing outside the set changes: a canary folder, to which planted links lead, and the photographs are compared before
@@ -24,7 +24,8 @@ import time
 import traceback
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from dataclasses import dataclass, field
 from hashlib import sha256
 from io import StringIO
 from pathlib import Path
@@ -41,9 +42,11 @@ from rich.table import Table
 
 from benchmarks.robustness.fault_scenarios import BUILD, EXPORTS, prepare_workspace
 from benchmarks.robustness.tampering import tamper
+from redweb_builder import builder
 from redweb_builder.commands.main import COMMANDS
 from redweb_builder.commands.main import main as redweb
 from redweb_builder.errors import UserError
+from redweb_builder.matching.flow import load_flow
 
 HANG_S = 30
 PAGES = ("photo", "preview", "picture/depth", "picture/mask", "picture/parallax", "picture/right", "points")
@@ -213,21 +216,25 @@ def try_set(number: int, workspace: Path, report: Path) -> None:
     labels = label_files(folder)
     with report.open("w") as lines:
         lines.write(json.dumps({"done": done}) + "\n")
-        for name, command in commands(folder, here / "out", workspace).items():
+        todo = list(commands(folder, here / "out", workspace).items())
+        random.shuffle(todo)  # a build mends things, so that later commands would see less
+        for name, command in todo:
             lines.write(json.dumps({"command": name}) + "\n")
             lines.flush()
+            started = time.perf_counter()
             outcome, said = outcome_of(command)
+            seconds = time.perf_counter() - started
             if _outside(canary, workspace) != outside:
                 outcome = TOUCHED
             elif name != "build" and (lost := labels - label_files(folder)):
                 outcome, said = LOST, f"{lost.total()} files; {said}"
-            lines.write(json.dumps({"command": name, "outcome": outcome, "said": said}) + "\n")
+            lines.write(json.dumps({"command": name, "outcome": outcome, "said": said, "seconds": seconds}) + "\n")
             if outcome in (TOUCHED, LOST):
                 return
 
 
-def run_set(number: int, workspace: Path) -> tuple[str, dict[str, tuple[str, str]]]:
-    """`try_set` in a fork: what was done to the set, and command -> (outcome, what it said)."""
+def run_set(number: int, workspace: Path) -> tuple[str, dict[str, tuple[str, str, float]]]:
+    """`try_set` in a fork: what was done to the set, and command -> (outcome, what it said, seconds)."""
     here, report = workspace / "here", workspace / "report.jsonl"
     here.mkdir()
     report.touch()
@@ -248,7 +255,10 @@ def run_set(number: int, workspace: Path) -> tuple[str, dict[str, tuple[str, str
         time.sleep(0.005)
     lines: list[dict[str, Any]] = [json.loads(line) for line in report.read_text().splitlines()]
     shutil.rmtree(here)
-    results = {line["command"]: (line.get("outcome", HANG), line.get("said", "")) for line in lines[1:]}
+    results = {
+        line["command"]: (line.get("outcome", HANG), line.get("said", ""), line.get("seconds", HANG_S))
+        for line in lines[1:]
+    }
     return (lines[0]["done"] if lines else "not even tampered with"), results
 
 
@@ -260,43 +270,78 @@ def _summary(outcome: str, said: str) -> str:
     return f"{outcome}: {place} {lines[-1][:160]}"
 
 
+def prepare(workspace: Path) -> None:
+    """Make the set that is tampered with, the canary, and whatever commands import, so that no fork need do it."""
+    prepare_workspace(workspace)
+    vars(builder).update(load_flow=load_flow)  # the one that prepare_workspace keeps has threads, which no fork has
+    (workspace / "canary").mkdir()
+    (workspace / "canary" / "letter.txt").write_text("the only copy\n")
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        for name, command in commands(workspace / "set", workspace / "out", workspace).items():
+            if name != "refilter":
+                command()
+    for made in (workspace / "out", workspace / "set" / ".review"):
+        shutil.rmtree(made)
+
+
+@dataclass
+class Tried:
+    """What became of the sets. sets: how many. outcomes, seconds: by command. faults: in words -> numbers of sets."""
+
+    sets: int = 0
+    outcomes: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    faults: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, number: int, done: str, results: dict[str, tuple[str, str, float]]) -> None:
+        """Count the results of a set. done: what was done to it."""
+        self.sets += 1
+        for command, (outcome, said, seconds) in results.items():
+            self.outcomes[command][outcome] += 1
+            self.seconds[command] += seconds
+            if outcome not in (OK, REFUSED):
+                self.faults[f"{command}: {_summary(outcome, said)}"].append(f"{number}: {done}")
+
+    def show(self, console: Console) -> None:
+        """Print the faults, the most frequent first, and a table of the outcomes."""
+        for fault, where in sorted(self.faults.items(), key=lambda item: -len(item[1])):
+            console.print(f"{len(where)} x {escape(fault)}\n    first {escape(where[0][:300])}", soft_wrap=True)
+        table = Table("command", *OUTCOMES, "ms a set", box=None)
+        for command, counter in self.outcomes.items():
+            mean = 1000 * self.seconds[command] / counter.total()
+            table.add_row(command, *(str(counter[outcome]) for outcome in OUTCOMES), f"{mean:.0f}")
+        console.print(table)
+        console.print(f"{self.sets} tampered sets, {sum(map(Counter.total, self.outcomes.values()))} commands")
+
+
+def print_all(console: Console, done: str, results: dict[str, tuple[str, str, float]]) -> None:
+    """Print what was done to a set, and everything that the commands printed."""
+    console.print(escape(done), soft_wrap=True)
+    for command, (outcome, said, _) in results.items():
+        console.print(f"[bold]{command}[/] {outcome}\n{escape(said)}", soft_wrap=True)
+
+
 @click.command()
 @click.option("--sets", default=10_000, show_default=True, help="How many tampered sets.")
 @click.option("--first", default=0, show_default=True, help="Number of the first.")
 @click.option("--only", type=int, help="Only the set of this number; prints what every command said.")
 def main(sets: int, first: int, only: int | None) -> None:
     """Print a table of what became of the commands; ends with status 1 where something does not hold."""
-    console, started = Console(width=110), time.perf_counter()
-    counts: dict[str, Counter[str]] = defaultdict(Counter)
-    faults: dict[str, list[str]] = defaultdict(list)
+    tried, started = Tried(), time.perf_counter()
+    console = Console(width=110)
     with TemporaryDirectory(prefix="tampered-") as name:
         workspace = Path(name).resolve()
-        prepare_workspace(workspace)
-        (workspace / "canary").mkdir()
-        (workspace / "canary" / "letter.txt").write_text("the only copy\n")
-        for kind in ("report", "grid"):
-            _status([kind, str(workspace / "set")])
-        _read_as_trainer(workspace / "set")
-        _review(workspace / "set")  # imports, so that no fork need do it
-        shutil.rmtree(workspace / "set" / ".review")
+        prepare(workspace)
         numbers = [only] if only is not None else range(first, first + sets)
-        for number in track(numbers, "tampered sets", console=Console(stderr=True)):
-            done, results = run_set(number, workspace)
-            for command, (outcome, said) in results.items():
-                counts[command][outcome] += 1
-                if outcome not in (OK, REFUSED):
-                    faults[f"{command}: {_summary(outcome, said)}"].append(f"{number}: {done}")
+        with suppress(KeyboardInterrupt):
+            for number in track(numbers, "tampered sets", console=Console(stderr=True)):
+                done, results = run_set(number, workspace)
+                tried.add(number, done, results)
                 if only is not None:
-                    console.print(f"[bold]{command}[/] {outcome}\n{escape(said)}", soft_wrap=True)
-    table = Table("command", *OUTCOMES, box=None)
-    for command, counter in counts.items():
-        table.add_row(command, *(str(counter[outcome]) for outcome in OUTCOMES))
-    for fault, where in sorted(faults.items(), key=lambda item: -len(item[1])):
-        console.print(f"{len(where)} x {escape(fault)}\n    first {escape(where[0][:300])}", soft_wrap=True)
-    console.print(table)
-    seconds = time.perf_counter() - started
-    console.print(f"{len(numbers)} sets, {sum(map(Counter.total, counts.values()))} commands, {seconds:.0f} s")
-    sys.exit(bool(faults))
+                    print_all(console, done, results)
+    tried.show(console)
+    console.print(f"{time.perf_counter() - started:.0f} s")
+    sys.exit(bool(tried.faults))
 
 
 if __name__ == "__main__":

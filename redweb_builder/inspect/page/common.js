@@ -28,6 +28,10 @@ function valueText(data, name, value) {
   if (unit === "share") return `${+(100 * value).toPrecision(3)} %`;
   return `${+value.toPrecision(3)}${{ px: " px", stops: " stops", degrees: "°", percent: " %" }[unit] || ""}`;
 }
+// In the place of a picture whose file is damaged or missing.
+function notShown(image) {
+  image.replaceWith(make("span", { className: "not-shown", textContent: "cannot be shown: damaged or missing" }));
+}
 // One of the tiles of a strip, cut to the picture that lies in its cell.
 function crop(strip, sample, column, source) {
   const scale = Math.min(strip.width / sample.width, strip.height / sample.height);
@@ -39,6 +43,7 @@ function crop(strip, sample, column, source) {
   image.style.left = `${(-100 * (column * (strip.width + strip.gap) + Math.floor((strip.width - width) / 2))) / width}%`;
   image.style.top = `${(-100 * Math.floor((strip.height - height) / 2)) / height}%`;
   const box = make("div", { className: "crop" }, image);
+  image.onerror = () => notShown(image);
   box.style.width = `${(100 * width) / strip.width}%`;
   box.style.height = `${(100 * height) / strip.height}%`;
   return box;

@@ -114,9 +114,12 @@ function card(sample, at) {
 
 // ---- one sample, large
 function side(sample, kind) {
-  if (kind === "photo") return make("img", { alt: "", src: file(sample, "Imgs", sample.image) });
-  if (kind === "depth") return make("img", { alt: "", className: "depth", src: file(sample, "RDs", "png") });
-  if (kind === "mask") return make("img", { alt: "", className: "mask", src: file(sample, "masks", "png") });
+  const stored = { photo: ["Imgs", sample.image], depth: ["RDs", "png"], mask: ["masks", "png"] }[kind];
+  if (stored) {
+    const image = make("img", { alt: "", className: kind, src: file(sample, ...stored) });
+    image.onerror = () => notShown(image);
+    return image;
+  }
   const box = crop(data.strip, sample, TILE[kind], preview(sample));
   box.style.width = box.style.height = "100%";
   return box;

@@ -68,13 +68,20 @@ function drawVerdict() {
   $("accept").setAttribute("aria-pressed", my === "accept");
   $("reject").setAttribute("aria-pressed", my === "reject");
   const verdicts = (now?.verdicts || []).map(([who, what, why, when]) =>
-    make("li", { textContent: `${who}: ${what}${why ? `, ${why}` : ""} (${new Date(when).toLocaleString()})` }),
+    make(
+      "li",
+      {},
+      make("bdi", { textContent: who }),
+      `: ${what}${why ? ", " : ""}`,
+      make("bdi", { textContent: why || "" }),
+      ` (${new Date(when).toLocaleString()})`,
+    ),
   );
   const sources = [...new Set([pair.left, pair.right])].map((name) => make("p", { textContent: name }));
   $("about").replaceChildren(
     ...(verdicts.length
       ? [
-          make("h3", { textContent: now.disputed ? "Said about it (disputed)" : "Said about it" }),
+          make("h3", { textContent: now.disputed ? "Verdicts (disputed)" : "Verdicts" }),
           make("ul", { className: "verdicts" }, ...verdicts),
         ]
       : []),

@@ -268,3 +268,19 @@ def test_browser_hostile_names_do_nothing(hostile: Path, watched: Callable[..., 
     assert HOSTILE in one.page.locator("body").text_content()
     assert one.problems == []
     assert all(url.startswith(hostile.as_uri()) or url.startswith("data:") for url in one.requests)
+
+
+def test_browser_says_what_cannot_be_shown(folder: Path, built: Any, watched: Callable[..., Any]) -> None:
+    key = built.rows["good-meadow"]["key"]
+    (folder / "previews" / f"{key}.jpg").write_bytes(b"\xff\xd8 no picture")
+    (folder / "RDs" / f"{key}.png").write_bytes(b"")
+    view = watched()
+    view.page.goto((folder / "report.html").as_uri())
+    card = view.page.locator(".card", has_text=key)
+    card.scroll_into_view_if_needed()
+    view.until("document.querySelectorAll('.card .not-shown').length === 3")
+    card.locator("button.open").click()
+    view.page.select_option("#after", "depth")
+    view.until("document.querySelector('#compare .after .not-shown') !== null")
+    assert view.page.locator("#compare .not-shown").first.text_content() == "cannot be shown: damaged or missing"
+    assert view.problems == []

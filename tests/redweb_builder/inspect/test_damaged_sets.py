@@ -1,0 +1,94 @@
+"""Data sets that are damaged or come from elsewhere: drawn without what cannot be shown, which is named and counted."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from cli import main
+from redweb_builder.config import PRESETS
+from redweb_builder.dataset.paths import input_folder
+from redweb_builder.inspect.facts import UNKNOWN, facts_of
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def folder(built: Any, tmp_path: Path) -> Path:
+    copy: Path = shutil.copytree(built.out, tmp_path / "set")
+    return copy
+
+
+def test_a_preview_that_cannot_be_shown_costs_its_own_pair(folder: Path, tmp_path: Path) -> None:
+    empty, gone, small, linked, fifo, *_ = sorted((folder / "previews").iterdir())
+    empty.write_bytes(b"")
+    gone.unlink()
+    Image.new("RGB", (8, 8)).save(small)
+    for file in (linked, fifo):
+        file.unlink()
+    Image.new("RGB", (8, 8)).save(tmp_path / "private.jpg")
+    linked.symlink_to(tmp_path / "private.jpg")
+    os.mkfifo(fifo)
+    (folder / "grid.png").unlink()
+    result = run("grid", folder)
+    assert result.exit_code == 1
+    assert "5 pairs are drawn without their pictures" in result.output
+    for file in (empty, gone, small, linked, fifo):
+        assert file.name in result.output
+    with Image.open(folder / "grid.png") as grid:
+        assert grid.height > 500
+
+
+def test_a_label_that_is_gone_is_named_by_the_report(folder: Path, built: Any) -> None:
+    label = next((folder / "RDs").iterdir())
+    label.unlink()
+    (folder / "report.html").unlink()
+    result = run("report", folder)
+    assert result.exit_code == 1
+    assert label.stem in result.output
+    assert "1 labelled pairs" in result.output
+    assert (folder / "report.html").read_text(encoding="utf-8").count(label.stem) >= 1
+
+
+def test_a_sound_set_is_drawn_with_status_0(folder: Path) -> None:
+    assert run("grid", folder).exit_code == 0
+    assert run("report", folder).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "build", [{}, {"identity": 5}, {"flow": {}, "format": []}, {"input": 7}, {"input": "\0"}, {"input": "x" * 5000}]
+)
+def test_whatever_build_json_says_is_text_or_unknown(folder: Path, tmp_path: Path, build: dict[str, Any]) -> None:
+    thresholds = {"thresholds": asdict(PRESETS["default"]), "segmentation": "<b>&amp;|x\n# y"}
+    (folder / "build.json").write_text(json.dumps(thresholds | build))
+    assert run("report", folder).exit_code == 0
+    assert "&lt;b&gt;&amp;amp;|x # y" in (folder / "report.html").read_text(encoding="utf-8")
+    assert run("export", folder, "--format", "huggingface", "--out", tmp_path / "hub").exit_code == 0
+    card = (tmp_path / "hub" / "README.md").read_text(encoding="utf-8")
+    assert r"\<b\>\&amp;\|x # y" in card
+    assert UNKNOWN in card
+    assert facts_of(build).flow == UNKNOWN
+
+
+@pytest.mark.parametrize("share", ["//attacker/share", "\\\\attacker\\share"])
+def test_a_share_of_the_network_is_not_looked_for(folder: Path, share: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "build.json").write_text(json.dumps({"input": share}))
+    asked: list[object] = []
+
+    def exists(path: object) -> bool:
+        asked.append(path)
+        return True
+
+    monkeypatch.setattr(os.path, "exists", exists)
+    assert input_folder(folder) is None
+    assert asked == []
