@@ -21,12 +21,13 @@ from safetensors.torch import save
 from torch import nn
 
 from redweb_builder.errors import SettingsError, UserError
-from redweb_builder.files import remove_temporaries, write_atomic
+from redweb_builder.files import parse_json, remove_temporaries, write_atomic
 from trainer.models.eigen import EigenConfig, MetricNetwork
 from trainer.models.eigen import build as build_metric
 from trainer.models.rednet import RedNet, RedNetConfig
 
 FORMAT = "redweb-trainer/1"
+FINISHED = "finished"  # entry of run.json beside the identity
 STATE = ("network", "average", "optimiser", "scaler", "counters", "figures")  # entries of state.pt
 LEAST_SIZE, LARGEST_SIZE = 32, 4096  # px, of the crops that a network was trained on
 PYTORCH_STARTS = (b"PK", b"\x80\x02")  # torch.save's zip archive, and its pickle of before version 1.6
@@ -105,8 +106,8 @@ def read_header(file: Path) -> dict[str, Any]:
     if header.get("format") != FORMAT:
         raise CheckpointError(f"{file}: {_other_format(header.get('format'))}")
     try:
-        values = {key: json.loads(value) for key, value in header.items() if key != "format"}
-    except (ValueError, RecursionError) as error:
+        values = {key: parse_json(value) for key, value in header.items() if key != "format"}
+    except ValueError as error:
         raise CheckpointError(f"{file}: its header is damaged ({error})") from error
     _check_header(file, values)
     return values
@@ -180,28 +181,63 @@ def load_state(out: Path) -> dict[str, Any] | None:
     return state
 
 
-def open_run(out: Path, identity: Mapping[str, Any], overwrite: bool) -> None:
-    """Make the folder of a run, or find that it holds the same run.
+def open_run(out: Path, identity: Mapping[str, Any], overwrite: bool, grows: str = "epochs") -> None:
+    """Make the folder of a run, or check that it holds the same run.
 
-    out: the folder. identity: what makes the run this run, plain data; it becomes run.json. overwrite: delete the files
-    of another run. Raises CheckpointError where `out` holds another run.
+    out: the folder, locked by the caller. identity: what makes the run this run, plain data; it becomes run.json.
+    overwrite: delete the files of another run, or of a finished one; an unfinished run of this identity goes on, so
+    that the same command can be given again. grows: the entry of the identity that may have grown since, the number of
+    epochs of the last phase. Raises CheckpointError where `out` holds another run.
     """
-    out.mkdir(parents=True, exist_ok=True)
     remove_temporaries(out)
-    file = out / "run.json"
-    if overwrite:
+    ours = json.loads(json.dumps(dict(identity)))
+    theirs = _read_run(out)
+    if overwrite and not (theirs and theirs.get(FINISHED) is False and _differences(theirs, ours) == []):
         for name in ("state.pt", "run.json", "log.jsonl", "best.safetensors", "last.safetensors"):
             (out / name).unlink(missing_ok=True)
         for events in out.glob("events.out.tfevents.*"):
             events.unlink()
-    ours = json.loads(json.dumps(dict(identity)))
-    if file.is_file():
-        theirs = json.loads(file.read_text())
-        other = [key for key in sorted(ours.keys() | theirs.keys()) if ours.get(key) != theirs.get(key)]
+        theirs = None
+    finished = False
+    if theirs is not None:
+        other = [key for key in _differences(theirs, ours) if not (key == grows and _has_grown(theirs, ours, key))]
         if other:
             differences = ", ".join(f"{key}: {theirs.get(key)} there, {ours.get(key)} now" for key in other)
             raise CheckpointError(
                 f"{out} holds another run ({differences}). Choose another --out, repeat its settings to go on with "
                 "it, or replace it with --overwrite."
             )
-    write_atomic(file, (json.dumps(ours, indent=2) + "\n").encode())
+        finished = theirs.get(FINISHED) is True and theirs.get(grows) == ours.get(grows)
+    _write_run(out, {**ours, FINISHED: finished})
+
+
+def finish_run(out: Path) -> None:
+    """Note in run.json that a run has come to its end."""
+    _write_run(out, {**(_read_run(out) or {}), FINISHED: True})
+
+
+def _read_run(out: Path) -> dict[str, Any] | None:
+    """run.json; None without one. Raises CheckpointError where it is damaged."""
+    file = out / "run.json"
+    if not file.is_file():
+        return None
+    try:
+        content = parse_json(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{file}: cannot be read ({error}); choose another --out, or remove it") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{file}: is not of a run; choose another --out, or remove it")
+    return content
+
+
+def _write_run(out: Path, content: Mapping[str, Any]) -> None:
+    write_atomic(out / "run.json", (json.dumps(content, indent=2) + "\n").encode())
+
+
+def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
+    return [key for key in sorted(ours.keys() | theirs.keys()) if key != FINISHED and ours.get(key) != theirs.get(key)]
+
+
+def _has_grown(theirs: Mapping[str, Any], ours: Mapping[str, Any], key: str) -> bool:
+    before, now = theirs.get(key), ours.get(key)
+    return isinstance(before, int) and isinstance(now, int) and now > before

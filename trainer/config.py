@@ -16,6 +16,7 @@ LOSS_NAMES = ("ranking", "improved-ranking", "structure-guided", "ssi", "ssi-tri
 MODELS = ("rednet", "eigen")
 SCHEDULES = ("cosine", "step")
 PRECISIONS = ("auto", "float32", "bf16", "fp16")
+CHECKS = ("quick", "full", "none")  # of the data before a run, see data/check.py
 PARTS = ("auto", "all", "train", "val", "test")  # of a data set, see data/splits.py
 NETWORK_FORMATS = ("onnx", "torchscript", "safetensors")  # that a checkpoint is exported to
 REGION_KINDS = ("camvid", "masks", "stereo", "photographs", "no-sky")  # pictures for the segmenter
@@ -30,7 +31,8 @@ class TrainConfig:
     model: "rednet" = relative depth (Xian et al. 2018), "eigen" = metric depth (Eigen et al. 2014), which has a size
     and a loss of its own. backbone, joint, fine_epochs: of eigen, see training/metric_recipe.py; there epochs are those
     of the coarse phase, and learning_rate is a factor on the paper's rates.
-    loss, encoder, channels, encoder_weights: see losses/, models/rednet.py, models/encoder_weights.py.
+    loss, encoder, channels, encoder_weights: see losses/, models/rednet.py, models/encoder_weights.py. init: a
+    checkpoint to start from, see training/initial.py.
     size: side of the square training crops, px, a multiple of 32.
     batch: pictures an optimiser step, over all processes and all `accumulate` parts of it.
     epochs: of as many whole batches as the samples, times their sets' weights, fill. l2_epochs: of L2 warm-up before.
@@ -39,6 +41,7 @@ class TrainConfig:
     over the first 3 %. ema: decay of the running mean of the weights that is validated and kept.
     freeze_batchnorm: leave the encoder's batch norms as pretrained: for small batches, and for runs that are to give
     the same on any number of processes. pairs: a picture and step. validation: share held out where a set has no split.
+    depth_scale: what the numbers of depth files mean where their set does not say, see data/depth_scale.py.
     """
 
     model: str = "rednet"
@@ -49,6 +52,7 @@ class TrainConfig:
     encoder: str = "resnet50"
     encoder_weights: str = "auto"
     channels: int | None = None
+    init: str | None = None
     size: int = 384
     batch: int = 8
     accumulate: int = 1
@@ -67,6 +71,7 @@ class TrainConfig:
     seed: int = 0
     precision: str = "auto"
     device: str = "auto"
+    depth_scale: str | None = None
     workers: int = min(4, os.cpu_count() or 1)
 
     def __post_init__(self) -> None:

@@ -11,8 +11,11 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor, nn
 
+from redweb_builder.dataset.codec import image_bytes
 from redweb_builder.errors import InputError
 from redweb_builder.files import remove_temporaries, write_atomic
 from redweb_builder.inputs.formats import films
@@ -21,7 +24,9 @@ from redweb_builder.inspect.colour import disparity_picture
 from redweb_builder.types import FloatMap, Picture
 from trainer.checkpoint import load_network, read_header, weights_file
 from trainer.config import TrainConfig
-from trainer.data.eigen_transforms import Warp, apply_warp
+from trainer.data.eigen_transforms import Warp, apply_warp, as_frame
+from trainer.data.marks import unpack_marks
+from trainer.data.pictures import NEAREST_HIGHEST
 from trainer.data.transforms import as_input
 from trainer.eigen_geometry import CROP, FRAME
 from trainer.models.eigen import MetricNetwork
@@ -37,7 +42,8 @@ class Predictor:
     """A loaded checkpoint as a function of a photograph.
 
     name: for tables. network: in eval mode, on `device`. size: side of the crops that it was trained on, px.
-    validation_fraction: that its training held out where a set has no split.
+    validation_fraction: that its training held out where a set has no split. trained_on: the marks of the samples that
+    it was trained on (data/marks.py), as far as the checkpoint says.
     """
 
     name: str
@@ -45,6 +51,7 @@ class Predictor:
     size: int
     validation_fraction: float
     device: torch.device
+    trained_on: frozenset[bytes] = frozenset()
 
     def __call__(self, image: Picture) -> FloatMap:
         """See `predict_depth`."""
@@ -71,7 +78,8 @@ def load_predictor(path: Path, device: torch.device) -> Predictor:
     """
     network, header = load_network(path, device), read_header(weights_file(path))
     size, validation = header.get("size", TrainConfig.size), header.get("validation", TrainConfig.validation)
-    return Predictor(str(path), network, int(size), float(validation), device)
+    trained_on = unpack_marks(header.get("trained_on", ""))
+    return Predictor(str(path), network, int(size), float(validation), device, trained_on)
 
 
 def metric_networks(predictors: Sequence[Predictor]) -> dict[str, MetricNetwork]:
@@ -109,14 +117,6 @@ def predict_metres(network: MetricNetwork, image: Picture, device: torch.device)
     pixels = (torch.from_numpy(crop).permute(2, 0, 1)[None].float() / 255).to(device)
     logs = network.maps(pixels.contiguous(memory_format=torch.channels_last))
     return {name: filled(_metres(log_depth[0]), image.shape[:2]) for name, log_depth in logs.items()}
-
-
-def as_frame(image: Picture) -> Picture:
-    """A photograph at 320x240: by direct subsampling where it is a whole multiple of that, as in training."""
-    every = image.shape[0] // FRAME[0]
-    if image.shape[:2] == (every * FRAME[0], every * FRAME[1]):
-        return np.ascontiguousarray(image[every - 1 :: every, every - 1 :: every])
-    return np.asarray(cv2.resize(image, FRAME[::-1], interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _metres(logs: Tensor) -> FloatMap:
@@ -167,7 +167,10 @@ def predict_files(
         colour = disparity_picture(depth, float(low), max(float(high), float(low) + 1e-6))
         files = out / f"{name}.png", out / f"{name}_colour.png"
         files[0].parent.mkdir(parents=True, exist_ok=True)
-        _write(files[0], millimetres(depth) if isinstance(network, MetricNetwork) else stretched(depth))
+        if isinstance(network, MetricNetwork):
+            _write_depth(files[0], millimetres(depth), unit="millimetres")
+        else:
+            _write_depth(files[0], stretched(depth), polarity=NEAREST_HIGHEST)
         _write(files[1], cv2.cvtColor(np.hstack([image, colour]) if beside else colour, cv2.COLOR_RGB2BGR))
         yield Written(name, *files)
 
@@ -232,6 +235,14 @@ def _frames(source: Path) -> Iterator[tuple[str, Picture]]:
             raise DataError(f"{source}: cannot be read as a film")
     finally:
         film.release()
+
+
+def _write_depth(file: Path, values: np.ndarray[tuple[int, ...], np.dtype[np.uint16]], **text: str) -> None:
+    """A 16-bit PNG that says in its text what its numbers mean, so that a reader need not guess."""
+    chunks = PngInfo()
+    for name, value in text.items():
+        chunks.add_text(name, value)
+    write_atomic(file, image_bytes(Image.fromarray(values), "PNG", pnginfo=chunks))
 
 
 def _write(file: Path, picture: np.ndarray[tuple[int, ...], np.dtype[np.uint8 | np.uint16]]) -> None:

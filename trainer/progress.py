@@ -1,4 +1,4 @@
-"""What a run tells while it goes and when it ends."""
+"""What a run reports while it goes and when it ends."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Progress:
 class Summary:
     """best: the deciding figure of best.safetensors. figures: of the last validation. seconds: of this start.
 
-    is_main: whether this process speaks for all.
+    is_main: whether this process speaks for all. unread: samples that could not be read and were left out.
     """
 
     out: Path
@@ -49,6 +49,7 @@ class Summary:
     skipped: int
     seconds: float
     is_main: bool
+    unread: int = 0
 
 
 Validator = Callable[[nn.Module, torch.device], Validation]

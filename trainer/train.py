@@ -11,9 +11,12 @@ import torch
 from torch import Tensor
 
 from redweb_builder.types import FloatMap, Picture
-from trainer.config import TrainConfig
+from trainer.config import CHECKS, TrainConfig
+from trainer.data.check import check_samples
+from trainer.data.depth_scale import parse_scale
 from trainer.data.depth_set import DepthSet
 from trainer.data.eigen_transforms import Augmentation, Warp, apply_warp
+from trainer.data.marks import mark_of, pack_marks
 from trainer.data.metric_frames import MetricFrames
 from trainer.data.open import open_data
 from trainer.data.sample_stream import SampleStream, Source
@@ -37,18 +40,22 @@ def train_relative_depth(
     out: Path,
     *,
     overwrite: bool = False,
+    check: str = CHECKS[0],
     watch: Callable[[Progress], None] = lambda _: None,
+    reading: Callable[[int, int], None] = lambda done, of: None,
 ) -> Summary:
     """Train on one or several sets of relative depth.
 
     data: folder or file of each set, and its weight: how often an epoch its samples are drawn. config: the settings.
-    out: the folder of the run. overwrite: replace the run there. watch: called after every step. A fraction of each set
-    is held out, by the set's own split or by whole groups, and validated on. Raises DataError, ValueError,
+    out: the folder of the run. overwrite: replace the run there. check: of the files, before the first step, see
+    data/check.py. watch: called after every step. reading: (samples checked, of all of a set). A fraction of each set
+    is held out, by the set's own split or by whole groups, and validated on. Raises DataError, SettingsError,
     WeightsUnavailable, CheckpointError, TrainingError.
     """
     sources, validation, notes = opened_sets(data, config)
-    for source in sources:
-        notes += check_labels(source.data, source.indices)
+    for source, (_, held_out) in zip(sources, validation, strict=True):
+        notes += left_out(source.data, check_samples(source.data, [*source.indices, *held_out], check, reading))
+        notes += check_labels(source.data, source.indices, refuse=check != "none")
     transform = augmentation(config.size) if config.augment else resize_only(config.size)
     stream = SampleStream(sources, transform, config.seed)
     if not any(held_out for _, held_out in validation):
@@ -60,7 +67,8 @@ def train_relative_depth(
         make_validator(validation, config.size),
         config,
         out,
-        identity=identity_of(data, sources),
+        identity=identity_of(data),
+        about=trained_on(sources),
         notes=notes,
         overwrite=overwrite,
         watch=watch,
@@ -73,13 +81,14 @@ def train_metric_depth(
     out: Path,
     *,
     overwrite: bool = False,
+    check: str = CHECKS[0],
     watch: Callable[[Progress], None] = lambda _: None,
     reading: Callable[[int, int], None] = lambda done, of: None,
 ) -> Summary:
     """Train Eigen et al. 2014's network, or the one with a backbone, on one or several sets with depth in metres.
 
-    data, config, out, overwrite, watch: see `train_relative_depth`. reading: (frames read, of all of a set). Frames are
-    read once, before the first step.
+    data, config, out, overwrite, check, watch: see `train_relative_depth`. reading: (frames read, of all of a set).
+    Frames are read once, before the first step.
     """
     opened, validation, notes = opened_sets(data, config)
     sources, shown_frames = [], []
@@ -87,8 +96,9 @@ def train_metric_depth(
         shown = evenly_spaced(held_out, MOST_VALIDATED)
         frames = MetricFrames(source.data, [*shown, *source.indices], reading)
         sources.append(Source(frames, source.indices, source.weight))
-        shown_frames.append((frames, shown))
-        notes += check_labels(frames, source.indices)
+        shown_frames.append((frames, [index for index in shown if index not in frames.broken]))
+        notes += left_out(frames, list(frames.broken.values()))
+        notes += check_labels(frames, source.indices, refuse=check != "none")
     if not any(shown for _, shown in shown_frames):
         raise DataError("nothing is held out to validate on: --validation must be above 0")
     stream = SampleStream(sources, Augmentation(random=config.augment), config.seed)
@@ -98,7 +108,8 @@ def train_metric_depth(
         make_metric_validator(shown_frames),
         config,
         out,
-        identity=identity_of(data, sources),
+        identity=identity_of(data),
+        about=trained_on(sources),
         notes=notes,
         overwrite=overwrite,
         watch=watch,
@@ -113,6 +124,8 @@ def mean_log_depth(sources: Sequence[Source[MetricFrames]], most: int = 2000) ->
     total, count = np.zeros(MAP), np.zeros(MAP)
     for source in sources:
         for index in evenly_spaced(source.indices, most):
+            if index in source.data.broken:
+                continue
             _, crop = apply_warp(*_labelled(source.data[index]), Warp())
             logs = -np.log(crop[..., 0][TARGET])
             total += np.nan_to_num(logs)
@@ -129,8 +142,9 @@ def opened_sets(
     data: path and weight of each set. config: says what fraction is held out. Raises DataError.
     """
     sources, validation, notes = [], [], []
+    scale = parse_scale(config.depth_scale) if config.depth_scale else None
     for path, weight in data:
-        opened = open_data(path)
+        opened = open_data(path, scale)
         training, held_out = split(opened, config.validation)
         if not training:
             raise DataError(f"{path}: has no samples to train on (test parts are never trained on)")
@@ -143,10 +157,21 @@ def opened_sets(
     return sources, validation, notes
 
 
-def identity_of(data: Sequence[tuple[Path, float]], sources: Sequence[Source[Any]]) -> dict[str, object]:
-    """The data of a run, for its run.json."""
-    rows = [[str(path), weight, len(source.indices)] for (path, weight), source in zip(data, sources, strict=True)]
-    return {"data": rows}
+def left_out(data: DepthSet, faults: Sequence[str]) -> list[str]:
+    """What to tell people of samples that cannot be read. faults: a sentence each."""
+    if not faults:
+        return []
+    return [f"WARNING: {data.name}: {len(faults)} samples cannot be read and are left out (first: {faults[0]})"]
+
+
+def identity_of(data: Sequence[tuple[Path, float]]) -> dict[str, object]:
+    """The data of a run, for its run.json: a sample that is mended, removed or added makes no other run of it."""
+    return {"data": [[str(path), weight] for path, weight in data]}
+
+
+def trained_on(sources: Sequence[Source[Any]]) -> dict[str, object]:
+    """The marks of the training samples, for the headers of checkpoints."""
+    return {"trained_on": pack_marks(mark_of(source.data, index) for source in sources for index in source.indices)}
 
 
 def _labelled(sample: DepthSample) -> tuple[Picture, FloatMap]:

@@ -6,7 +6,7 @@ Depth is disparity-like everywhere: **larger = nearer**, in labels and in predic
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 import torch
@@ -28,9 +28,9 @@ class DepthSample:
     """One labelled picture, as a reader hands it out.
 
     image: HxWx3 uint8 RGB. disparity: HxW float32, larger = nearer, NaN = unknown; known up to scale and shift
-    unless its set `has_true_zero`. sky: HxW bool, known to be farther than everything else.
-    noise: the error, in the disparity's own unit, that one label may have; pairs closer than twice that are not told
-    apart (losses.pairs.ordinal_step).
+    where `true_zero` is False. sky: HxW bool, known to be farther than everything else.
+    noise: the error, in the disparity's own unit, that one label may have; pairs closer than twice that are equal
+    (losses/ordinal.py). true_zero: disparity 0 is infinity, so that ratios mean something.
     """
 
     key: str
@@ -38,6 +38,7 @@ class DepthSample:
     disparity: FloatMap
     sky: BoolMap
     noise: float
+    true_zero: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,20 @@ class Batch(Pictures):
     """Pictures with relative depth.
 
     disparity: BxHxW float32, finite: 0 where unknown. valid: BxHxW bool, where it is known.
-    sky: BxHxW bool, a subset of valid. noise: B float32, see DepthSample.
+    sky: BxHxW bool, a subset of valid. noise: B float32, true_zero: B bool, see DepthSample; without true_zero it is
+    False for all.
     """
 
     disparity: Tensor
     valid: Tensor
     sky: Tensor
     noise: Tensor
+    true_zero: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.bool))
+
+    def __post_init__(self) -> None:
+        """Make true_zero as long as the batch where it was not given."""
+        if len(self.true_zero) != len(self.noise):
+            object.__setattr__(self, "true_zero", torch.zeros_like(self.noise, dtype=torch.bool))
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
+from trainer.data.eigen_transforms import as_frame
 from trainer.eigen_geometry import MAP
 from trainer.models.rednet import RedNet
-from trainer.predict import Written, as_frame, filled, predict_depth, predict_files, stretched
+from trainer.predict import Written, filled, predict_depth, predict_files, stretched
 from trainer.types import DataError
 
 CPU = torch.device("cpu")

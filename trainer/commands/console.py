@@ -17,11 +17,12 @@ from redweb_builder.commands.console import errors_for_people
 from redweb_builder.commands.status_line import StatusLine
 from redweb_builder.commands.terminal import escape
 from trainer.checkpoint import weights_file
-from trainer.evaluation.results import ResultRow
+from trainer.evaluation.results import COUNTS, ResultRow
 from trainer.progress import Progress, Summary, Validation
 
 PLAIN_EVERY_S = 20.0
 SHOWN_VERDICTS = 12
+MARK = "(*) "  # at figures on pictures that were trained on
 PERCENT = ("WKDR", "WHDR", "balanced", "equal", "unequal", "F1", "inverted")
 
 
@@ -112,6 +113,8 @@ def print_training(summary: Summary) -> None:
     console.print(f"\n[bold]{summary.steps} steps[/] in {summary.seconds / 60:.1f} min{best}")
     if summary.skipped:
         console.print(f"[yellow]{summary.skipped} steps were skipped: their loss or gradient was not a number[/]")
+    if summary.unread:
+        console.print(f"[yellow]{summary.unread} samples could not be read and were left out[/]; see the lines above")
     console.print(
         f"  weights: {escape(str(weights_file(summary.out)))}   curve: {out}/log.jsonl, tensorboard --logdir {out}"
     )
@@ -128,7 +131,7 @@ def print_rows(rows: Sequence[ResultRow]) -> None:
         columns = list(own[0].figures)
         table = Table("", *columns, title=f"{name}: {own[0].samples} pictures", title_justify="left", box=None)
         for row in own:
-            table.add_row(row.predictor, *(_number(row.figures[column], column) for column in columns))
+            table.add_row(_marked(row), *(_number(row.figures[column], column) for column in columns))
         wanted = console.measure(table, options=console.options.update(max_width=1000)).maximum
         if wanted <= console.width:
             console.print(table)
@@ -136,13 +139,22 @@ def print_rows(rows: Sequence[ResultRow]) -> None:
             console.print(table.title)
             for row in own:
                 figures = [f"{column} {_number(row.figures[column], column)}" for column in columns]
-                console.print(f"[bold]{escape(row.predictor)}[/]\n  {', '.join(figures)}")
+                console.print(f"[bold]{_marked(row)}[/]\n  {', '.join(figures)}")
+        for name, meaning in COUNTS.items():
+            most = max(row.counts.get(name, 0) for row in own)
+            if most:
+                console.print(f"[yellow]{MARK if name == 'trained_on' else ''}{most} {meaning}[/]")
         console.print()
     console.print("WKDR, WHDR, balanced, equal, unequal, d1, F1, inverted in percent; higher is better for d1 and F1.")
     console.print(
         "In tables of metric depth d1 to d3 are shares, as in the paper. A set without a test or validation part"
     )
     console.print("of its own is judged whole; if it was trained on, --part val takes what training held out.")
+
+
+def _marked(row: ResultRow) -> str:
+    """The predictor's name, with a mark where it was trained on pictures of the row."""
+    return escape(row.predictor) + (f" {MARK.strip()}" if row.counts.get("trained_on") else "")
 
 
 def _number(value: float, column: str) -> str:

@@ -8,6 +8,7 @@ import click
 
 from redweb_builder.commands import options
 from redweb_builder.commands.terminal import echo
+from trainer.commands.train import depth_scale
 from trainer.config import PARTS
 
 
@@ -23,6 +24,7 @@ from trainer.config import PARTS
 )
 @click.option("--validation", type=float, help="Share that training held out, for --part val.  [default: CHECKPOINT's]")
 @click.option("--limit", type=click.IntRange(1), help="At most so many pictures of each set.")
+@depth_scale
 @click.option("--out", type=options.PATH, help="For JSON and picture sheets.  [default: beside CHECKPOINT]")
 @options.device()
 def evaluate(
@@ -32,6 +34,7 @@ def evaluate(
     part: str,
     validation: float | None,
     limit: int | None,
+    depth_scale: str | None,
     out: Path | None,
     device: str,
 ) -> None:
@@ -45,6 +48,7 @@ def evaluate(
     with trainer_errors_for_people():
         from redweb_builder.device import choose_device
         from trainer.checkpoint import weights_file
+        from trainer.data.depth_scale import parse_scale
         from trainer.data.splits import Selection
         from trainer.evaluation.evaluate import evaluate_all
         from trainer.evaluation.results import merge_tables, write_report
@@ -52,7 +56,8 @@ def evaluate(
 
         predictors = load_predictors((checkpoint, *against), choose_device(device))
         selection = Selection(part, predictors[0].validation_fraction if validation is None else validation, limit)
-        rows, sheets = merge_tables(evaluate_all(predictors, data, selection, counting))
+        scale = parse_scale(depth_scale) if depth_scale else None
+        rows, sheets = merge_tables(evaluate_all(predictors, data, selection, counting, scale))
         folder = out or weights_file(checkpoint).parent / "evaluation"
         write_report(rows, sheets, folder)
         print_rows(rows)
@@ -92,12 +97,15 @@ def predict(checkpoint: Path, source: Path, out: Path, side_by_side: bool, devic
 @click.command("convert-nyu")
 @click.argument("source", type=options.PATH)
 @click.argument("out", type=options.PATH)
-def convert_nyu(source: Path, out: Path) -> None:
+@depth_scale
+def convert_nyu(source: Path, out: Path, depth_scale: str | None) -> None:
     """Write NYU Depth v2 in any form as OUT/rgb/*.png, OUT/depth/*.png (16 bit, millimetres) and OUT/split.csv."""
     from trainer.commands.console import counting, trainer_errors_for_people
 
     with trainer_errors_for_people():
+        from trainer.data.depth_scale import parse_scale
         from trainer.data.nyu_convert import convert_nyu
 
+        scale = parse_scale(depth_scale) if depth_scale else None
         with counting(str(source)) as tick:
-            echo(f"{out}: {convert_nyu(source, out, tick)} frames")
+            echo(f"{out}: {convert_nyu(source, out, tick, scale)} frames")

@@ -11,6 +11,7 @@ import click
 from redweb_builder.commands import options
 from redweb_builder.commands.terminal import echo
 from trainer.config import (
+    CHECKS,
     FOLDS,
     LOSS_NAMES,
     MODELS,
@@ -38,6 +39,16 @@ def encoder_weights(command: options.Function) -> options.Function:
         show_default=True,
         metavar="auto|none|FILE",
         help="ImageNet weights to start from; auto = wherever they can be had.",
+    )
+    return option(command)
+
+
+def depth_scale(command: options.Function) -> options.Function:
+    """--depth-scale, of train, evaluate and convert-nyu."""
+    option = click.option(
+        "--depth-scale",
+        metavar="N|metres|inverse[:N]",
+        help="What a metre is stored as in depth files (1000, 5000, 256) where their set does not say.",
     )
     return option(command)
 
@@ -72,6 +83,11 @@ def setting(name: str, help: str, of: TrainConfig = RELATIVE) -> options.Decorat
 @options.choice("--loss", LOSS_NAMES, TrainConfig.loss, "Loss of relative depth; eigen has one of its own.")
 @setting("--encoder", "Of segmentation-models-pytorch; tu-NAME: timm.")
 @encoder_weights
+@click.option(
+    "--init",
+    metavar="CHECKPOINT",
+    help="Start from a run, or from the encoder in somebody's .pth or .safetensors file, instead of ImageNet.",
+)
 @setting("--size", "Side of the training crops, px.")
 @click.option(
     "--batch",
@@ -89,11 +105,19 @@ def setting(name: str, help: str, of: TrainConfig = RELATIVE) -> options.Decorat
     help="Of new layers, the encoder has a tenth; of eigen without backbone: a factor on the paper's rates.  "
     f"[default: {RELATIVE.learning_rate:g}; eigen {PAPER.learning_rate:g}; with backbone {BACKBONE.learning_rate:g}]",
 )
+@depth_scale
 @setting("--validation", "Share held out where a set has no split.")
 @options.device()
 @click.option("--workers", type=int, help="Processes that read pictures.  [default: up to 4]")
 @options.seed(TrainConfig.seed)
 @options.overwrite("run")
+@options.choice(
+    "--check",
+    CHECKS,
+    CHECKS[0],
+    "Of the data before the first step: headers and sizes of all files, or everything; none also takes labels that "
+    "look upside down.",
+)
 @click.option("--joint", is_flag=True, help="eigen: coarse and fine at once.")
 @click.option(
     "--fine-epochs",
@@ -109,7 +133,15 @@ def setting(name: str, help: str, of: TrainConfig = RELATIVE) -> options.Decorat
 @options.choice(
     "--precision", PRECISIONS, TrainConfig.precision, "Of the forward pass; auto = bf16 where the hardware has it."
 )
-def train(model: str, backbone: str | None, data: tuple[str, ...], out: Path, overwrite: bool, **settings: Any) -> None:
+def train(
+    model: str,
+    backbone: str | None,
+    data: tuple[str, ...],
+    out: Path,
+    overwrite: bool,
+    check: str,
+    **settings: Any,
+) -> None:
     """Train a network: of relative depth, by default on ./redweb, what build-redweb makes; or of depth in metres.
 
     Interrupted, it goes on where it stopped when the same command is given again. Several GPUs or machines: start it
@@ -122,22 +154,31 @@ def train(model: str, backbone: str | None, data: tuple[str, ...], out: Path, ov
 
         keep_freed_memory()
         given = {name: value for name, value in settings.items() if value is not None}
+        if given.get("init") and model == "rednet" and _is_default("encoder"):
+            from trainer.training.initial import encoder_settings
+
+            given |= encoder_settings(Path(given["init"]))
         config = replace(preset(model, backbone), **given)
-        summary = _train([weighted_path(text) for text in data], config, out, overwrite)
+        summary = _train([weighted_path(text) for text in data], config, out, overwrite, check)
         if summary.is_main:
             print_training(summary)
 
 
-def _train(data: list[tuple[Path, float]], config: TrainConfig, out: Path, overwrite: bool) -> Summary:
+def _is_default(name: str) -> bool:
+    """Whether an option of the running command was not given."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is click.core.ParameterSource.DEFAULT
+
+
+def _train(data: list[tuple[Path, float]], config: TrainConfig, out: Path, overwrite: bool, check: str) -> Summary:
     """Train the model of a config, with a progress display."""
     from trainer.commands.console import TrainDisplay, counting
     from trainer.train import train_metric_depth, train_relative_depth
 
-    with TrainDisplay() as display:
-        if config.model != "eigen":
-            return train_relative_depth(data, config, out, overwrite=overwrite, watch=display.show)
-        with counting("reading the frames") as tick:
-            return train_metric_depth(data, config, out, overwrite=overwrite, watch=display.show, reading=tick)
+    metric = config.model == "eigen"
+    train_model = train_metric_depth if metric else train_relative_depth
+    with TrainDisplay() as display, counting("reading the frames" if metric else "checking the files") as tick:
+        return train_model(data, config, out, overwrite=overwrite, check=check, watch=display.show, reading=tick)
 
 
 @click.command("train-segmenter")

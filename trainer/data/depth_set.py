@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -39,6 +40,9 @@ class DepthSet(Protocol):
     def part(self, index: int) -> str | None:
         """The set's own split: "train", "val" or "test"; None = left to us."""
 
+    def files(self, index: int) -> tuple[Path, ...]:
+        """The files of a sample, the picture first; none where it lies in a file of the whole set. Raises DataError."""
+
     def evaluation_mask(self, shape: tuple[int, int]) -> BoolMap:
         """The pixels that published evaluations of this set count: HxW bool. shape: (H, W)."""
 
@@ -63,6 +67,10 @@ class DepthSetBase:
         """No split of its own."""
         return None
 
+    def files(self, index: int) -> tuple[Path, ...]:
+        """None."""
+        return ()
+
     def evaluation_mask(self, shape: tuple[int, int]) -> BoolMap:
         """Everywhere."""
         return np.ones(shape, bool)
@@ -71,3 +79,14 @@ class DepthSetBase:
 def in_metres(data: DepthSet) -> bool:
     """Whether the labels of a set are depth in metres (1 / disparity)."""
     return data.has_true_zero and data.unit == "m"
+
+
+def judged_pixels(data: DepthSet, sample: DepthSample) -> BoolMap:
+    """The pixels that an evaluation counts, HxW bool: known, in the set's own mask, and not beyond its farthest depth.
+
+    data: the set that the sample is of. Raises DataError for a size that the set's evaluation does not know.
+    """
+    known = np.isfinite(sample.disparity) & data.evaluation_mask(sample.disparity.shape)
+    if data.farthest is not None:
+        known &= np.nan_to_num(sample.disparity) >= (1 - 1e-6) / data.farthest
+    return known

@@ -42,6 +42,31 @@ class Warp:
     colour: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
 
+def as_frame(image: Picture) -> Picture:
+    """A photograph (HxWx3 uint8) at 320x240.
+
+    By direct subsampling where its size is a whole multiple of that, else resized; other proportions are squeezed.
+    """
+    step = _whole_step(image.shape)
+    if step:
+        return np.ascontiguousarray(image[step - 1 :: step, step - 1 :: step])
+    return np.asarray(cv2.resize(image, FRAME[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def label_frame(label: FloatMap) -> FloatMap:
+    """A depth label (HxW float32, of the photograph's size) at 320x240, as `as_frame`; depth is never interpolated."""
+    step = _whole_step(label.shape)
+    if step:
+        return np.ascontiguousarray(label[step - 1 :: step, step - 1 :: step])
+    return np.asarray(cv2.resize(label, FRAME[::-1], interpolation=cv2.INTER_NEAREST_EXACT), np.float32)
+
+
+def _whole_step(shape: tuple[int, ...]) -> int:
+    """n where a frame of this shape is n times 320x240, so that [1::2, 1::2] is taken of 640x480; else 0."""
+    step = shape[0] // FRAME[0]
+    return step if shape[:2] == (step * FRAME[0], step * FRAME[1]) else 0
+
+
 def random_warp() -> Warp:
     """A random warp: s in [1, 1.5], +-5 degrees, crop anywhere in the scaled frame, colours x [0.8, 1.2], flip 0.5.
 

@@ -6,26 +6,29 @@ from pathlib import Path
 
 from redweb_builder.dataset.paths import is_data_set
 from redweb_builder.errors import StoreError
+from trainer.data.depth_scale import DepthScale
 from trainer.data.depth_set import DepthSet
 from trainer.data.readers.built import RedwebSet
+from trainer.data.readers.file_lists import is_list, list_files, lists_of
 from trainer.data.readers.hrwsi import Hrwsi
 from trainer.data.readers.nyu import NyuFrames
-from trainer.data.readers.nyu_files import RgbDepth, is_list, list_files, lists_of
 from trainer.data.readers.nyu_mat import MAT, NyuMat
 from trainer.data.readers.redweb_v1 import RedwebV1
+from trainer.data.readers.rgb_depth import RgbDepth
 from trainer.data.readers.stereo_truth import StereoTruth
 from trainer.types import DataError
 
 
-def open_data(path: Path) -> DepthSet:
+def open_data(path: Path, scale: DepthScale | None = None) -> DepthSet:
     """Open the data set in a folder or a file, whichever of the known layouts it has.
 
-    Raises DataError, with the list of layouts, where it has none.
+    scale: what the numbers of depth files mean, where the layout leaves that open. Raises DataError, with the list of
+    layouts, where it has none.
     """
     if path.suffix == ".mat" or (path / MAT).is_file():
         return NyuMat(path if path.suffix == ".mat" else path / MAT)
     if path.is_file() or list_files(path):
-        return lists_of([path] if path.is_file() else list_files(path))
+        return lists_of([path] if path.is_file() else list_files(path), scale)
     if not path.is_dir():
         raise DataError(
             f"there is no data set at {path}. Build one first: python cli.py build-redweb STEREO_DIR --out {path}"
@@ -42,14 +45,18 @@ def open_data(path: Path) -> DepthSet:
     if (path / "frames.csv").is_file() and (path / "depth_u8_framemax").is_dir():
         return NyuFrames(path)
     if (path / "rgb").is_dir() and (path / "depth").is_dir():
-        return RgbDepth(path)
+        return RgbDepth(path, scale)
     if next(path.rglob("disp_left.*"), None):
         return StereoTruth(path)
+    sparse_to_dense = next((path / "train").glob("*/*.h5"), None)
+    found = (
+        f" (it looks like the .h5 copy of NYU that sparse-to-dense uses: {sparse_to_dense})" if sparse_to_dense else ""
+    )
     raise DataError(
-        f"{path} has none of the known layouts: a built set (manifest.parquet), ReDWeb_V1 (Imgs/ RDs/), HRWSI "
-        "(train/imgs train/gts train/valid_masks), NYU Depth v2 (nyu_depth_v2_labeled.mat; rgb/ depth/; the file lists "
-        "of DenseDepth or BTS; frames.csv rgb/ depth_u8_framemax/), stereo with ground "
-        "truth (*/left.* */disp_left.* */meta.json)"
+        f"{path} has none of the known layouts{found}: a built set (manifest.parquet), ReDWeb_V1 (Imgs/ RDs/), HRWSI "
+        "(train/imgs train/gts train/valid_masks), RGB-D (rgb/ depth/, or a list of files), NYU Depth v2 "
+        "(nyu_depth_v2_labeled.mat; the file lists of DenseDepth or BTS; frames.csv rgb/ depth_u8_framemax/), stereo "
+        "with ground truth (*/left.* */disp_left.* */meta.json)"
     )
 
 

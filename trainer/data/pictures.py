@@ -1,22 +1,24 @@
-"""Reading picture files, with errors that name them."""
+"""Reading the picture files of a set: photographs, masks and labels; and matching them by name."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from redweb_builder.errors import InputError
-from redweb_builder.inputs.picture import PHOTOGRAPHS, read_picture, read_values
+from redweb_builder.inputs.picture import EXTENSIONS, PHOTOGRAPHS, open_picture, read_picture, read_values
 from redweb_builder.types import Picture
 from trainer.types import DataError
 
-ENDINGS = (".jpg", ".jpeg", ".png")
+NEAREST_HIGHEST = "65535 = nearest"  # "polarity" in the text of a PNG that predict wrote
+SAME_SHAPE = 0.01  # relative difference of two aspect ratios up to which a map is one of the same view
 
 
 def read_rgb(file: Path) -> Picture:
-    """HxWx3 uint8 RGB. Raises DataError."""
+    """A photograph as HxWx3 uint8 RGB, upright as its EXIF says (`read_picture` has the details). Raises DataError."""
     try:
         return read_picture(file, min_side=1)
     except InputError as error:
@@ -24,22 +26,54 @@ def read_rgb(file: Path) -> Picture:
 
 
 def read_grey(file: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """HxW uint8 or uint16, as stored; of a colour file the first channel. Raises DataError."""
-    try:
-        values = read_values(file, PHOTOGRAPHS)
-    except InputError as error:
-        raise DataError(str(error)) from error
-    values = values if values.ndim == 2 else values[..., 0]
+    """A mask or label as HxW uint8 or uint16, as stored.
+
+    Of a colour file the first channel, of a palette its indices; EXIF is ignored. Raises DataError.
+    """
+    values = read_stored(file)
     if values.dtype == np.uint8:
-        return values
+        return np.asarray(values, np.uint8)
     if values.dtype.kind not in "iu" or values.min() < 0 or values.max() > 65535:
         raise DataError(f"{file}: depth maps have 8 or 16 bits, this has values from {values.min()} to {values.max()}")
     return values.astype(np.uint16)
 
 
-def by_stem(folder: Path) -> dict[str, Path]:
-    """The picture files of a folder by name without ending, in order of name."""
-    return {file.stem: file for file in sorted(folder.iterdir()) if file.suffix.lower() in ENDINGS}
+def read_stored(file: Path) -> NDArray[np.generic]:
+    """The numbers of a picture file as stored, HxW of the file's own type; of several channels the first.
+
+    Raises DataError.
+    """
+    try:
+        values = read_values(file, PHOTOGRAPHS)
+    except InputError as error:
+        raise DataError(str(error)) from error
+    if values.dtype == np.bool_:
+        values = values.astype(np.uint8)
+    return values if values.ndim == 2 else values[..., 0]
+
+
+def text_of(file: Path) -> dict[str, str]:
+    """The text that a PNG says about itself, such as its polarity; nothing of other files. Raises DataError."""
+    try:
+        with open_picture(file, min_side=1) as image:
+            return {str(name): value for name, value in image.info.items() if isinstance(value, str)}
+    except InputError as error:
+        raise DataError(str(error)) from error
+
+
+def by_stem(folder: Path, endings: frozenset[str] = EXTENSIONS) -> dict[str, Path]:
+    """The files of a folder by name without ending, in order of name.
+
+    endings: of the files wanted, in small letters. Raises DataError where two files differ in their ending only.
+    """
+    files: dict[str, Path] = {}
+    for file in sorted(folder.iterdir()):
+        if file.suffix.lower() not in endings or file.name.startswith("."):
+            continue
+        if file.stem in files:
+            raise DataError(f"{folder}: {files[file.stem].name} and {file.name} have one name; remove one of them")
+        files[file.stem] = file
+    return files
 
 
 def matched(pictures: dict[str, Path], depths: dict[str, Path], folder: Path) -> list[str]:
@@ -66,3 +100,17 @@ def same_size(image: Picture, depth: NDArray[np.generic], file: Path) -> None:
     if image.shape[:2] != depth.shape:
         theirs, ours = (f"{shape[1]}x{shape[0]}" for shape in (depth.shape, image.shape))
         raise DataError(f"{file}: the depth map is {theirs}, its picture {ours}; they must be of one size")
+
+
+def at_picture_size(depth: NDArray[np.float32], image: Picture, file: Path) -> NDArray[np.float32]:
+    """A depth map at the size of its picture, by nearest neighbour, so that no depth is made up between two others.
+
+    depth: HxW, of the same view as the picture (LiDAR of a phone is smaller). image: HxWx3. file: the depth map's, for
+    the message. Raises DataError where the proportions differ by more than SAME_SHAPE.
+    """
+    height, width = image.shape[:2]
+    if depth.shape == (height, width):
+        return depth
+    if not depth.size or abs(depth.shape[1] * height / (depth.shape[0] * width) - 1) > SAME_SHAPE:
+        same_size(image, depth, file)
+    return np.asarray(cv2.resize(depth, (width, height), interpolation=cv2.INTER_NEAREST_EXACT), np.float32)

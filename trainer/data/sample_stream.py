@@ -6,7 +6,7 @@ same augmentation as one that was never interrupted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -16,10 +16,26 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
+from trainer.data.check import refuse_many
 from trainer.data.transforms import transformed
 from trainer.types import Batch, DataError, Pictures
 
-Item = Pictures | DataError
+MOST_TRIED = 50  # samples in a row that may be broken
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What came of one number, or of several: pictures, None where nothing could be read. faults: why samples were not.
+
+    A fault is a value here: an exception would reach people through a worker's traceback.
+    """
+
+    pictures: Pictures | None
+    faults: tuple[str, ...] = ()
+
+    def pin_memory(self) -> Draw:
+        """The same in page-locked memory; the DataLoader asks for it."""
+        return Draw(self.pictures.pin_memory() if self.pictures else None, self.faults)
 
 
 class Samples(Protocol):
@@ -41,7 +57,7 @@ class Source(Generic[S]):
     weight: float = 1.0
 
 
-class SampleStream(Dataset[Item]):
+class SampleStream:
     """The samples of a run: stream[n] is the n-th draw as a batch of one, for n = 0, 1, 2, ... without end."""
 
     def __init__(self, sources: Sequence[Source[Any]], transform: v2.Transform, seed: int) -> None:
@@ -57,25 +73,44 @@ class SampleStream(Dataset[Item]):
             raise DataError("there is nothing to train on: every set is empty or has a weight near 0")
         self._orders: dict[int, NDArray[np.int64]] = {}
 
-    def __getitem__(self, n: int) -> Item:
-        """A fault is handed out as a value: an exception would reach people through a worker's traceback."""
+    def __getitem__(self, n: int) -> Any:
+        """The pictures of the n-th draw, a batch of one. Raises DataError where none can be read."""
+        draw = self.draw(n)
+        if draw.pictures is None:
+            raise DataError(f"{len(draw.faults)} samples in a row cannot be read. The first: {draw.faults[0]}")
+        return draw.pictures
+
+    def draw(self, n: int) -> Draw:
+        """The n-th draw. A sample that cannot be read is replaced by the next in the epoch's order, and reported.
+
+        So a file that is broken, or mended, changes no other draw.
+        """
         epoch, at = divmod(n, self.epoch_length)
-        which, index = self._order(epoch)[at]
-        try:
-            sample = self.sources[which].data[int(index)]
-        except DataError as error:
-            return error
-        with torch.random.fork_rng(devices=[]):
-            # Not torch.manual_seed: before CUDA is in use that keeps a note of every call for ever
-            torch.default_generator.manual_seed(
-                int(np.random.SeedSequence((self.seed, n)).generate_state(1, np.uint64)[0])
-            )
-            return self.to_batch(sample)
+        order, faults = self._order(epoch), []
+        for further in range(min(MOST_TRIED, self.epoch_length)):
+            which, index = order[(at + further) % self.epoch_length]
+            try:
+                sample = self.sources[which].data[int(index)]
+            except DataError as error:
+                faults.append(str(error))
+                continue
+            with torch.random.fork_rng(devices=[]):
+                # Not torch.manual_seed: before CUDA is in use that keeps a note of every call for ever
+                torch.default_generator.manual_seed(
+                    int(np.random.SeedSequence((self.seed, n)).generate_state(1, np.uint64)[0])
+                )
+                return Draw(self.to_batch(sample), tuple(faults))
+        return Draw(None, tuple(faults))
+
+    @property
+    def sample_count(self) -> int:
+        """Samples of all sets, each counted once."""
+        return sum(len(source.indices) for source in self.sources)
 
     def to_batch(self, sample: Any) -> Pictures:
         """A sample, augmented, as a batch of one; torch's generator is seeded for it."""
         image, disparity, valid, sky = (part[None] for part in transformed(sample, self.transform))
-        return Batch(image, disparity, valid, sky, torch.tensor([sample.noise]))
+        return Batch(image, disparity, valid, sky, torch.tensor([sample.noise]), torch.tensor([sample.true_zero]))
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         """Of this epoch; the last two are kept. A plain dict, so that the stream can be sent to worker processes."""
@@ -96,26 +131,43 @@ class SampleStream(Dataset[Item]):
         return generator.permutation(np.concatenate(rows))
 
 
-def collate(items: Sequence[Item]) -> Item:
-    """Batches of one -> a batch; the first fault among them, if any, in its place."""
-    for item in items:
-        if isinstance(item, DataError):
-            return item
-    batches = [item for item in items if isinstance(item, Pictures)]
+@dataclass(frozen=True)
+class _Draws(Dataset[Draw]):
+    """A stream as the DataLoader takes it."""
+
+    stream: SampleStream
+
+    def __getitem__(self, n: int) -> Draw:
+        return self.stream.draw(n)
+
+
+def collate(items: Sequence[Draw]) -> Draw:
+    """Batches of one -> a batch, with the faults of all."""
+    batches = [item.pictures for item in items if item.pictures is not None]
+    faults = tuple(fault for item in items for fault in item.faults)
+    if len(batches) < len(items):
+        return Draw(None, faults)
     kind = type(batches[0])
-    return kind(**{field.name: torch.cat([getattr(batch, field.name) for batch in batches]) for field in fields(kind)})
+    parts = {field.name: torch.cat([getattr(batch, field.name) for batch in batches]) for field in fields(kind)}
+    return Draw(kind(**parts), faults)
 
 
 def batch_iterator(
-    stream: SampleStream, numbers: Sequence[int], batch: int, workers: int, pin: bool
+    stream: SampleStream,
+    numbers: Sequence[int],
+    batch: int,
+    workers: int,
+    pin: bool,
+    on_fault: Callable[[str], None] = lambda fault: None,
 ) -> Iterator[Pictures]:
     """The given draws, in order, `batch` at a time, read ahead by worker processes.
 
     stream: the samples. numbers: of the draws. workers: processes; 0 = this one reads. pin: hand out page-locked
-    memory, for CUDA. Raises DataError.
+    memory, for CUDA. on_fault: called once for each sample that cannot be read, with a sentence. Raises DataError where
+    too many cannot.
     """
     loader = DataLoader(
-        stream,
+        _Draws(stream),
         batch_size=batch,
         sampler=numbers,
         num_workers=workers,
@@ -124,7 +176,13 @@ def batch_iterator(
         generator=torch.Generator(),  # seeds the workers, whose own randomness nothing uses
         prefetch_factor=4 if workers else None,
     )
-    for item in loader:
-        if isinstance(item, DataError):
-            raise item
-        yield item
+    faults: list[str] = []
+    for draw in loader:
+        for fault in draw.faults:
+            if fault not in faults:
+                faults.append(fault)
+                on_fault(fault)
+                refuse_many(faults, stream.sample_count)
+        if draw.pictures is None:
+            raise DataError(f"{len(draw.faults)} samples in a row cannot be read. The first: {draw.faults[0]}")
+        yield draw.pictures

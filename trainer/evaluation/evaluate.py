@@ -10,10 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from redweb_builder.types import FloatMap, Picture
-from trainer.data.depth_set import DepthSet, in_metres
+from trainer.data.check import refuse_many
+from trainer.data.depth_scale import DepthScale
+from trainer.data.depth_set import DepthSet, in_metres, judged_pixels
+from trainer.data.marks import mark_of
 from trainer.data.open import is_diw, open_data
 from trainer.data.pictures import read_rgb
-from trainer.data.readers.diw import read_diw
+from trainer.data.readers.diw import on_picture, read_diw
 from trainer.data.splits import Selection, evenly_spaced
 from trainer.evaluation.evaluate_metric import evaluate_metric
 from trainer.evaluation.metrics import (
@@ -53,30 +56,33 @@ def evaluate_all(
     paths: Sequence[Path],
     selection: Selection,
     counting: Callable[[str], AbstractContextManager[Watch]] = uncounted,
+    scale: DepthScale | None = None,
 ) -> list[Table]:
     """The tables of several sets, each set opened once.
 
     A set in metres gets a table of metric depth where a predictor has it, and one of order where another has not. Every
     other set gets one of order. predictors: loaded checkpoints. paths: data sets, or CSV files of DIW. selection: the
-    samples of each to look at. counting: (name of a set) -> context of a function to call with (samples done, of all).
-    Raises DataError.
+    samples of each to evaluate. counting: (name of a set) -> context of a function to call with (samples done, of all).
+    scale: what the numbers of depth files mean where their set does not say. Raises DataError.
     """
     tables: list[Table] = []
     for path in paths:
         with counting(str(path)) as watch:
-            tables += _evaluate_path(predictors, path, selection, watch)
+            tables += _evaluate_path(predictors, path, selection, watch, scale)
     return tables
 
 
-def _evaluate_path(predictors: Sequence[Predictor], path: Path, selection: Selection, watch: Watch) -> Iterator[Table]:
+def _evaluate_path(
+    predictors: Sequence[Predictor], path: Path, selection: Selection, watch: Watch, scale: DepthScale | None
+) -> Iterator[Table]:
     every = {predictor.name: predictor for predictor in predictors}
     if is_diw(path):
         yield evaluate_diw(every, path, selection.limit, watch)
         return
-    data = open_data(path)
+    data = open_data(path, scale)
     metric = metric_networks(predictors) if in_metres(data) else {}
     if metric:
-        yield evaluate_metric(metric, data, selection, watch)
+        yield evaluate_metric(metric, data, selection, watch, {one.name: one.trained_on for one in predictors})
     if len(metric) < len(every):
         yield evaluate(every, data, selection, watch)
 
@@ -87,52 +93,80 @@ def evaluate(
     """Ordinal and aligned figures of every predictor, and of the prior, on a data set.
 
     predictors: by name, functions of a photograph (HxWx3 uint8 RGB) that give HxW float32, larger = nearer.
-    selection: the samples to look at. watch: (samples done, of all). Raises DataError.
+    selection: the samples to evaluate. watch: (samples done, of all). A sample that cannot be read is left out and
+    counted. Raises DataError where too many cannot.
     """
     everyone = {**predictors, PRIOR: prior}
     indices = selection.indices(data)
     collected: dict[str, list[SampleFigures]] = {name: [] for name in everyone}
-    strips = []
+    strips: list[Picture] = []
+    unread: list[str] = []
     shown = set(evenly_spaced(indices, SHEET_ROWS))
     for done, index in enumerate(indices, 1):
-        sample = data[index]
+        watch(done, len(indices))
+        try:
+            sample = data[index]
+        except DataError as error:
+            unread.append(str(error))
+            refuse_many(unread, len(indices))
+            continue
         maps = {name: predict(sample.image) for name, predict in everyone.items()}
         for name, depth in maps.items():
             collected[name].append(sample_figures(depth, sample, data))
         if index in shown:
             strips.append(strip(sample, [maps[name] for name in predictors]))
-        watch(done, len(indices))
-    rows = [ResultRow(data.name, name, len(own), summed(own, data)) for name, own in collected.items()]
+    rows = [
+        ResultRow(data.name, name, len(own), summed(own, data), counts_of(everyone[name], data, indices, len(unread)))
+        for name, own in collected.items()
+    ]
     return rows, sheet(strips)
 
 
 def evaluate_diw(predictors: Mapping[str, Predict], path: Path, limit: int | None, watch: Watch = unwatched) -> Table:
     """WHDR of every predictor, and of the prior, on Depth in the Wild.
 
-    predictors, watch: as in `evaluate`. path: the CSV. limit: at most so many point pairs, evenly chosen. Raises
-    DataError.
+    predictors, watch: as in `evaluate`. path: the CSV. limit: at most so many point pairs, evenly chosen. A photograph
+    that is missing, broken or of other proportions than the list says is left out and counted; a point outside its
+    photograph is moved to the edge and counted. Raises DataError where no photograph is left, or most points are
+    outside.
     """
     everyone = {**predictors, PRIOR: prior}
     judgements = evenly_spaced(read_diw(path), limit)
     wrong = dict.fromkeys(everyone, 0)
-    strips = []
-    for done, judgement in enumerate(judgements):
-        image = read_rgb(judgement.image)
-        if max(judgement.first[0], judgement.second[0]) >= image.shape[0] or (
-            max(judgement.first[1], judgement.second[1]) >= image.shape[1]
-        ):
-            raise DataError(f"{path}: a point of {judgement.image.name} lies outside it: is the order y, x?")
+    strips: list[Picture] = []
+    unread: list[str] = []
+    outside = 0
+    for done, listed in enumerate(judgements, 1):
+        watch(done, len(judgements))
+        try:
+            image = read_rgb(listed.image)
+            judgement, moved = on_picture(listed, image.shape)
+        except DataError as error:
+            unread.append(str(error))
+            continue
+        outside += moved
         maps = {name: predict(image) for name, predict in everyone.items()}
         for name, depth in maps.items():
             wrong[name] += whdr_wrong(depth, judgement.first, judgement.second, judgement.farther)
-        if done < SHEET_ROWS:
+        if len(strips) < SHEET_ROWS:
             unlabelled = np.full(image.shape[:2], np.nan, np.float32)
             sample = DepthSample("", image, unlabelled, np.zeros(image.shape[:2], bool), 0.0)
             strips.append(strip(sample, [maps[name] for name in predictors]))
-        watch(done + 1, len(judgements))
-    count = len(judgements)
-    rows = [ResultRow(path.stem, name, count, {"WHDR": 100 * errors / count}) for name, errors in wrong.items()]
+    count = len(judgements) - len(unread)
+    if not count:
+        raise DataError(f"{path}: none of its {len(judgements)} photographs can be read. The first: {unread[0]}")
+    if 2 * outside > count:
+        raise DataError(f"{path}: {outside} of {count} point pairs lie outside their photographs: is the order y, x?")
+    counts = {name: number for name, number in (("unread", len(unread)), ("outside", outside)) if number}
+    rows = [ResultRow(path.stem, name, count, {"WHDR": 100 * errors / count}, counts) for name, errors in wrong.items()]
     return rows, sheet(strips)
+
+
+def counts_of(predict: Predict, data: DepthSet, indices: Sequence[int], unread: int) -> dict[str, int]:
+    """What to say of the samples of a row: how many were trained on, and how many could not be read; 0 is left out."""
+    trained_on = predict.trained_on if isinstance(predict, Predictor) else frozenset()
+    known = sum(mark_of(data, index) in trained_on for index in indices) if trained_on else 0
+    return {name: number for name, number in (("trained_on", known), ("unread", unread)) if number}
 
 
 def prior(image: Picture) -> FloatMap:
@@ -156,8 +190,8 @@ def sample_figures(depth: FloatMap, sample: DepthSample, data: DepthSet) -> Samp
 
     depth: HxW float32, larger = nearer. sample: the label, of the same size. data: the set that the sample is of.
     """
-    valid = np.isfinite(sample.disparity) & data.evaluation_mask(sample.disparity.shape)
-    pairs = ordinal(depth, sample.disparity, valid, ratio=data.has_true_zero, noise=sample.noise, sky=sample.sky)
+    valid = judged_pixels(data, sample)
+    pairs = ordinal(depth, sample.disparity, valid, ratio=sample.true_zero, noise=sample.noise, sky=sample.sky)
     scale, shift = align(depth, sample.disparity, valid)
     if not data.has_true_zero:
         error = (scale * depth + shift - sample.disparity)[valid]

@@ -8,14 +8,16 @@ from dataclasses import replace
 import numpy as np
 
 from redweb_builder.types import FloatMap
-from trainer.data.depth_set import DepthSet
+from trainer.data.check import refuse_many
+from trainer.data.depth_set import DepthSet, judged_pixels
+from trainer.data.marks import mark_of
 from trainer.data.splits import Selection, evenly_spaced
 from trainer.evaluation.metrics import depth_figures, depth_sums
 from trainer.evaluation.results import ResultRow, Table
 from trainer.evaluation.sheets import SHEET_ROWS, metric_strip, sheet
 from trainer.models.eigen import MetricNetwork
 from trainer.predict import filled, predict_metres
-from trainer.types import DepthSample
+from trainer.types import DataError, DepthSample
 
 MEAN = "mean of the training depths"
 PAPER = {
@@ -29,21 +31,30 @@ def evaluate_metric(
     data: DepthSet,
     selection: Selection,
     watch: Callable[[int, int], None] = lambda done, of: None,
+    trained_on: Mapping[str, frozenset[bytes]] | None = None,
 ) -> Table:
     """Every stage of every network, and the mean depth of the first one's training, on a set with depth in metres.
 
     networks: by name, in eval mode, all on one device. selection: the samples to look at; its part "auto" is the test
-    part or else what training held out: never frames trained on. watch: (samples done, of all). Figures are of the
-    pixels of the set's evaluation mask, at the set's own size. The paper's own rows come last. Raises DataError.
+    part or else what training held out. watch: (samples done, of all). trained_on: the marks of each network's training
+    samples; rows of networks that were trained on these frames say so. Figures are of the pixels of the set's
+    evaluation mask, at the set's own size. The paper's own rows come last. A frame that cannot be
+    read is left out and counted. Raises DataError where too many cannot.
     """
     part = selection.part
     if part == "auto":
         part = "test" if any(data.part(index) == "test" for index in range(len(data))) else "val"
     indices = replace(selection, part=part).indices(data)
     sums: dict[str, list[np.ndarray[tuple[int, ...], np.dtype[np.floating]]]] = {}
-    strips, shown = [], set(evenly_spaced(indices, SHEET_ROWS))
+    strips, unread, shown = [], [], set(evenly_spaced(indices, SHEET_ROWS))
     for done, index in enumerate(indices, 1):
-        sample = data[index]
+        watch(done, len(indices))
+        try:
+            sample = data[index]
+        except DataError as error:
+            unread.append(str(error))
+            refuse_many(unread, len(indices))
+            continue
         maps = {MEAN: mean_metres(next(iter(networks.values())), sample)}
         for name, network in networks.items():
             stages = predict_metres(network, sample.image, network.mean_map.device)
@@ -52,10 +63,15 @@ def evaluate_metric(
             sums.setdefault(name, []).append(sums_of(depth, sample, data))
         if index in shown:
             strips.append(metric_strip(sample, list(maps.values())[1:]))
-        watch(done, len(indices))
     columns = depth_figures([np.zeros(9)])
     title = f"{data.name}-{part}"
-    rows = [ResultRow(title, name, len(indices), depth_figures(own)) for name, own in sums.items()]
+    marks = [mark_of(data, index) for index in indices]
+    known = {name: sum(mark in own for mark in marks) for name, own in (trained_on or {}).items()}
+    rows = []
+    for name, own in sums.items():
+        trained = next((count for network, count in known.items() if name.startswith(f"{network}: ")), 0)
+        counts = {label: count for label, count in (("trained_on", trained), ("unread", len(unread))) if count}
+        rows.append(ResultRow(title, name, len(own), depth_figures(own), counts))
     rows += [ResultRow(title, name, 654, dict(zip(columns, row, strict=True))) for name, row in PAPER.items()]
     return rows, sheet(strips)
 
@@ -75,4 +91,4 @@ def sums_of(depth: FloatMap, sample: DepthSample, data: DepthSet) -> np.ndarray[
     """
     known = np.isfinite(sample.disparity)
     truth = np.asarray(1 / np.where(known, sample.disparity, 1), np.float32)
-    return depth_sums(depth, truth, known & data.evaluation_mask(truth.shape))
+    return depth_sums(depth, truth, judged_pixels(data, sample))

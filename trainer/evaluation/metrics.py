@@ -10,13 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from redweb_builder.types import BoolMap, FloatMap
-from trainer.losses.pairs import RANGE_QUANTILES, TAU
+from trainer.losses.ordinal import TAU, ordinal_step, relation_of
 
 Values = NDArray[np.floating]
 PAIRS = 20_000
+MOST_RANGED = 4_000_000  # pixels of a picture whose range is measured; of more, evenly chosen ones
 FARTHEST_OVER_NEAREST = 1e-4  # aligned disparity is kept above this share of its largest, so that depth stays finite
 THRESHOLDS = np.linspace(1.05, 1.25, 10)  # Depth Pro
 
@@ -58,29 +60,24 @@ def ordinal(
 ) -> Ordinal:
     """Draw pairs of valid pixels and compare what truth and prediction say of them.
 
-    ratio: the truth's zero is infinity, and a pair is unequal where the ratio exceeds 1 + tau (Chen et al. 2016);
-    otherwise (affine labels) where the difference exceeds losses.pairs.ordinal_step: tau of the robust range, or
-    twice the labels' noise. sky: HxW bool, then, as in training: equal to itself, and farther than all else.
+    prediction, truth: HxW float32, larger = nearer. valid: HxW bool. ratio: the truth's zero is infinity. noise: the
+    error that a label may have. sky: HxW bool. pairs: how many are drawn, with the generator `seed`. What the truth
+    says of a pair follows the rule of training, losses/ordinal.py, its range being that of all valid pixels.
     """
     where = np.flatnonzero(valid)
     if where.size < 2:
         return Ordinal(np.zeros(0, np.int8), np.zeros(0))
-    first, second = np.random.default_rng(seed).choice(where, (2, pairs))
-    a, b = truth.ravel()[first].astype(np.float64), truth.ravel()[second].astype(np.float64)
-    if ratio:
-        unequal = np.maximum(a, b) > (1 + tau) * np.minimum(a, b)
-    else:
-        above = np.zeros(truth.shape, bool) if sky is None else sky
-        ground = truth[valid & ~above]
-        low, high = np.quantile(ground, RANGE_QUANTILES) if ground.size else (0.0, 0.0)
-        unequal = np.abs(a - b) > max(tau * float(high - low), 2 * noise)
-        a_sky, b_sky = above.ravel()[first], above.ravel()[second]
-        a, b = np.where(a_sky, -np.inf, a), np.where(b_sky, -np.inf, b)
-        unequal = np.where(a_sky | b_sky, a_sky != b_sky, unequal)
+    drawn = np.random.default_rng(seed).choice(where, (2, pairs))
+    labels = torch.from_numpy(truth.ravel()[drawn].astype(np.float64))
+    above = np.zeros(truth.shape, bool) if sky is None else sky
+    sky_of_pair = torch.from_numpy(above.ravel()[drawn])
+    below = truth[valid & ~above].astype(np.float64)
+    ground = torch.from_numpy(below[:: 1 + below.size // MOST_RANGED] if below.size else np.zeros(1))[None]
+    step = ordinal_step(ground, torch.ones_like(ground, dtype=torch.bool), torch.tensor([noise]), tau)
+    relation = relation_of(labels[:1], labels[1:], step, torch.tensor([ratio]), sky_of_pair[:1], sky_of_pair[1:], tau)
     flat = prediction.ravel().astype(np.float64)
     spread = float(flat[where].std()) or 1.0
-    relation = np.where(unequal, np.where(a > b, 1, -1), 0)
-    return Ordinal(relation.astype(np.int8), (flat[first] - flat[second]) / spread)
+    return Ordinal(relation[0].numpy().astype(np.int8), (flat[drawn[0]] - flat[drawn[1]]) / spread)
 
 
 def wkdr_unequal(ordinal: Ordinal) -> float:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -18,13 +18,23 @@ class ResultRow:
     """One predictor on one set.
 
     data, predictor: their names. samples: how many pictures the figures are of. figures: name -> value; rates are in
-    percent, lower is better but for d1 and F1, NaN = the set gives no ground for the figure.
+    percent, lower is better but for d1 and F1, NaN = the set gives no ground for the figure. counts: what people should
+    know of the samples, see COUNTS; only what is not 0.
     """
 
     data: str
     predictor: str
     samples: int
     figures: dict[str, float]
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+# name of a count in evaluation.json -> what it says
+COUNTS = {
+    "trained_on": "of these pictures were trained on: the figures say nothing about other pictures",
+    "unread": "pictures could not be read and are left out",
+    "outside": "points lay outside their picture and were moved to its edge",
+}
 
 
 Table = tuple[list[ResultRow], Picture]  # the rows of one set, and its sheet of pictures
@@ -52,7 +62,10 @@ def write_report(rows: Sequence[ResultRow], sheets: dict[str, Picture], out: Pat
     """
     out.mkdir(parents=True, exist_ok=True)
     remove_temporaries(out)
-    content = [{"data": row.data, "predictor": row.predictor, "samples": row.samples, **row.figures} for row in rows]
+    content = [
+        {"data": row.data, "predictor": row.predictor, "samples": row.samples, **row.figures, **row.counts}
+        for row in rows
+    ]
     valid_json = json.loads(json.dumps(content), parse_constant=lambda _: None)  # NaN is no JSON: null
     write_atomic(out / "evaluation.json", (json.dumps(valid_json, indent=2) + "\n").encode())
     for name, picture in sheets.items():

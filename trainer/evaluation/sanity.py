@@ -1,4 +1,4 @@
-"""A look at the labels of a set before a network is trained on them."""
+"""Some labels of a set, judged before a network is trained on them."""
 
 from __future__ import annotations
 
@@ -6,22 +6,26 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from trainer.data.check import readable_samples
 from trainer.data.depth_set import DepthSet
 from trainer.data.splits import evenly_spaced
 from trainer.evaluation.metrics import lower_is_nearer, ordinal, wkdr_unequal
+from trainer.types import DataError
+
+LEAST_JUDGED = 5  # samples; of fewer nothing is said about the polarity
+INVERTED = 0.6  # share of pairs in which the lower pixel is farther; some 0.25 in photographs
 
 
-def check_labels(data: DepthSet, indices: Sequence[int], most: int = 40) -> list[str]:
-    """Read up to `most` samples, evenly chosen, and say in plain sentences what is wrong with them.
+def check_labels(data: DepthSet, indices: Sequence[int], most: int = 40, refuse: bool = True) -> list[str]:
+    """Read up to `most` samples, evenly chosen, and say in plain sentences what is wrong with their labels.
 
-    data: the set. indices: the samples to choose from. Found are labels without a known pixel, labels that are all one
-    value, and polarity that looks inverted: in photographs lower usually is nearer, so a set whose labels say the
-    opposite is most likely read upside down.
+    data: the set. indices: the samples to choose from. refuse: raise DataError for labels that are upside down, instead
+    of a sentence. Faults are labels without a known pixel, labels of one value, and inverted polarity: in photographs
+    lower usually is nearer, so a set whose labels say the opposite is most likely read upside down.
     """
-    chosen = evenly_spaced(indices, most)
+    chosen = readable_samples(data, evenly_spaced(indices, most))
     empty, flat, prior = [], [], []
-    for index in chosen:
-        sample = data[index]
+    for sample in chosen:
         valid = np.isfinite(sample.disparity)
         if not valid.any():
             empty.append(sample.key)
@@ -33,10 +37,14 @@ def check_labels(data: DepthSet, indices: Sequence[int], most: int = 40) -> list
     notes = []
     for keys, fault in ((empty, "have no known pixel"), (flat, "are all one value")):
         if keys:
-            notes.append(f"{data.name}: {len(keys)} of {len(chosen)} labels looked at {fault} (first: {keys[0]})")
-    if len(prior) >= 5 and np.nanmean(prior) > 0.6:
-        notes.append(
-            f"WARNING: {data.name}: its labels say that lower pixels are FARTHER in {100 * np.nanmean(prior):.0f} % of "
-            "pairs; in photographs it is some 25 %. Its polarity looks inverted: check that what is near is near."
+            notes.append(f"{data.name}: {len(keys)} of {len(chosen)} labels that were read {fault} (first: {keys[0]})")
+    if len(prior) >= LEAST_JUDGED and np.nanmean(prior) > INVERTED:
+        inverted = (
+            f"{data.name}: its labels say that lower pixels are FARTHER in {100 * np.nanmean(prior):.0f} % of pairs; "
+            "in photographs it is some 25 %. Its polarity is inverted, or its pictures are upside down: check that "
+            "what is near is near"
         )
+        if refuse:
+            raise DataError(f"{inverted}. If that is how these pictures are, --check none trains on them")
+        notes.append(f"WARNING: {inverted}")
     return notes

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from trainer.data.depth_set import DepthSet
+from trainer.data.check import readable_samples
+from trainer.data.depth_set import DepthSet, judged_pixels
 from trainer.data.splits import evenly_spaced
 from trainer.evaluation.evaluate_metric import sums_of
 from trainer.evaluation.metrics import column_means, depth_figures, ordinal, wkdr_unequal
@@ -25,7 +26,7 @@ def make_validator(validation: Sequence[tuple[DepthSet, Sequence[int]]], size: i
     validation: sets with the samples that are held out. size: side of the training crops, px. most: samples of a set at
     most, evenly chosen. They are read once and kept, since they are asked for again and again.
     """
-    kept = [(data, [data[index] for index in evenly_spaced(indices, most)]) for data, indices in validation if indices]
+    kept = [(data, readable_samples(data, evenly_spaced(indices, most))) for data, indices in validation if indices]
 
     def validate(network: nn.Module, device: torch.device) -> Validation:
         network.eval()
@@ -34,9 +35,9 @@ def make_validator(validation: Sequence[tuple[DepthSet, Sequence[int]]], size: i
             rates = []
             for at, sample in enumerate(samples):
                 depth = predict_depth(network, sample.image, size, device)
-                valid = np.isfinite(sample.disparity) & data.evaluation_mask(sample.disparity.shape)
+                valid = judged_pixels(data, sample)
                 pairs = ordinal(
-                    depth, sample.disparity, valid, ratio=data.has_true_zero, noise=sample.noise, sky=sample.sky
+                    depth, sample.disparity, valid, ratio=sample.true_zero, noise=sample.noise, sky=sample.sky
                 )
                 rates.append((wkdr_unequal(pairs),))
                 if at < max(1, SHEET_ROWS // len(kept)):

@@ -22,19 +22,17 @@ RANDOM_COLUMNS = COLUMNS
 
 def ranking(z: Tensor, batch: Batch, uniform: Tensor) -> tuple[Tensor, Scalars]:
     """Xian et al. 2018, without its improvement."""
-    return ranking_loss(z, batch.disparity, batch.valid, uniform, sky=batch.sky, noise=batch.noise)
+    return ranking_loss(z, batch.disparity, batch.valid, uniform, **_ordinal(batch))
 
 
 def improved_ranking(z: Tensor, batch: Batch, uniform: Tensor) -> tuple[Tensor, Scalars]:
     """Xian et al. 2018: the easiest quarter of the unequal pairs dropped."""
-    return improved_ranking_loss(z, batch.disparity, batch.valid, uniform, sky=batch.sky, noise=batch.noise)
+    return improved_ranking_loss(z, batch.disparity, batch.valid, uniform, **_ordinal(batch))
 
 
 def structure_guided(z: Tensor, batch: Batch, uniform: Tensor) -> tuple[Tensor, Scalars]:
     """Xian et al. 2020: pairs across edges too, and gradients."""
-    return structure_guided_loss(
-        z, batch.disparity, batch.valid, uniform, image=batch.image, sky=batch.sky, noise=batch.noise
-    )
+    return structure_guided_loss(z, batch.disparity, batch.valid, uniform, image=batch.image, **_ordinal(batch))
 
 
 def ssi(z: Tensor, batch: Batch, _: Tensor) -> tuple[Tensor, Scalars]:
@@ -50,6 +48,11 @@ def ssi_trimmed(z: Tensor, batch: Batch, _: Tensor) -> tuple[Tensor, Scalars]:
 def l2(z: Tensor, batch: Batch, _: Tensor) -> tuple[Tensor, Scalars]:
     """The seed article's warm-up."""
     return l2_loss(z, batch.disparity, batch.valid)
+
+
+def _ordinal(batch: Batch) -> dict[str, Any]:
+    """What the ordinal rule needs to know of a batch."""
+    return {"sky": batch.sky, "noise": batch.noise, "true_zero": batch.true_zero}
 
 
 LOSSES: dict[str, Loss] = {

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from trainer.losses.masked import Scalars, mean_where, to_safe_float
-from trainer.losses.pairs import TAU, ordinal_relation, random_pairs
+from trainer.losses.ordinal import TAU
+from trainer.losses.pairs import ordinal_relation, random_pairs
 from trainer.losses.ranking import pair_terms
 
 DROPPED = 0.25
@@ -39,10 +40,11 @@ def improved_ranking_loss(
     *,
     sky: Tensor | None = None,
     noise: Tensor | None = None,
+    true_zero: Tensor | None = None,
     tau: float = TAU,
 ) -> tuple[Tensor, Scalars]:
     """The loss over N random pairs a picture; arguments and result as `ranking_loss`."""
     pairs = random_pairs(valid, uniform)
-    relation = ordinal_relation(pairs, target, sky, noise, tau)
+    relation = ordinal_relation(pairs, target, sky, noise, true_zero, tau)
     terms, scalars = pair_terms(to_safe_float(prediction), pairs, relation)
     return mean_where(terms, hard_pairs(terms, relation, pairs.used)), scalars

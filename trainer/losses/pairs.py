@@ -1,17 +1,8 @@
-"""Which pixel pairs a ranking loss asks about, and what the labels say of each.
+"""Which pixel pairs a ranking loss compares.
 
 Random numbers come in, pairs go out: every function is deterministic, works on the whole batch at once, and on the
 device that its tensors are on. A pixel is named by its index into the flattened picture, y * W + x.
-
-**The ordinal rule.** Xian et al. 2018 call a pair unequal where the *ratio* of its two labels exceeds 1 + tau. A ratio
-means something only where zero does: adding a constant to all labels changes every ratio, and labels from stereo are
-known up to exactly such a constant (converged cameras, 8-bit stretching). Here a pair is unequal where the *difference*
-exceeds a step of the picture's own:
-
-    step = max(tau * range, 2 * noise),    range = 98th - 2nd percentile of the labels of the drawn points
-
-so the rule is invariant to scale and shift, and **never wrong in sign** where every label is within `noise` of the
-truth: measured a - b > step >= 2 noise implies true a > b.
+What the labels say of a pair: ordinal.py.
 """
 
 from __future__ import annotations
@@ -23,8 +14,8 @@ import torch.nn.functional as F
 from kornia.filters import spatial_gradient
 from torch import Tensor
 
-TAU = 0.02  # Chen et al. 2016; Xian et al. 2018
-RANGE_QUANTILES = (0.02, 0.98)  # outliers do not stretch the range
+from trainer.losses.ordinal import TAU, ordinal_step, relation_of
+
 EDGE_SHARE = 0.1  # Xian et al. 2020: an edge is where the gradient exceeds this share of the picture's largest
 EDGE_REACH = (2.0, 30.0)  # Xian et al. 2020: px from the edge to the points on either side of it
 
@@ -99,37 +90,28 @@ def label_gradient(target: Tensor, valid: Tensor) -> Tensor:
     return gradient.masked_fill(beside_unknown, 0)
 
 
-def ordinal_step(labels: Tensor, counted: Tensor, noise: Tensor, tau: float = TAU) -> Tensor:
-    """How far two labels of a picture must be apart to be called unequal (the rule is in this module's docstring).
-
-    labels: BxM, of drawn points. counted: BxM bool, those to measure the range on: valid, and not sky. noise: B, the
-    error that a label may have. tau: share of the range. Returns Bx1, 0 where nothing is counted and nothing known of
-    the noise.
-    """
-    quantiles = torch.tensor(RANGE_QUANTILES, dtype=labels.dtype, device=labels.device)
-    low, high = labels.masked_fill(~counted, torch.nan).nanquantile(quantiles, dim=1).nan_to_num(0)
-    return torch.maximum(tau * (high - low), 2 * noise.to(labels.dtype))[:, None]
-
-
 def ordinal_relation(
-    pairs: Pairs, target: Tensor, sky: Tensor | None = None, noise: Tensor | None = None, tau: float = TAU
+    pairs: Pairs,
+    target: Tensor,
+    sky: Tensor | None = None,
+    noise: Tensor | None = None,
+    true_zero: Tensor | None = None,
+    tau: float = TAU,
 ) -> Tensor:
-    """What the labels say of each pair: +1 first is nearer, -1 second is nearer, 0 equal; BxN, the target's dtype.
+    """What the labels say of each pair, by the ordinal rule: +1 first is nearer, -1 second is nearer, 0 equal.
 
-    Two sky points are equal; sky against anything else is farther, however small the difference of the labels. pairs: N
-    of each picture. target: BxHxW, larger = nearer, finite. sky: BxHxW bool. noise: B, the error a label may have. tau:
-    the share of the range that the step is, see the module.
+    pairs: N of each picture. target: BxHxW, larger = nearer, finite. sky: BxHxW bool. noise: B, the error a label may
+    have. true_zero: B bool, whose ratios decide. tau: see ordinal.py. Without sky, noise or true_zero there is none.
+    Returns BxN of the target's dtype.
     """
     a, b = gather_pixels(target, pairs.first), gather_pixels(target, pairs.second)
-    if sky is None:
-        sky = torch.zeros_like(target, dtype=torch.bool)
-    if noise is None:
-        noise = target.new_zeros(len(target))
+    sky = torch.zeros_like(target, dtype=torch.bool) if sky is None else sky
+    noise = target.new_zeros(len(target)) if noise is None else noise
+    true_zero = torch.zeros_like(noise, dtype=torch.bool) if true_zero is None else true_zero
     a_sky, b_sky = gather_pixels(sky, pairs.first), gather_pixels(sky, pairs.second)
     counted = torch.cat([pairs.used & ~a_sky, pairs.used & ~b_sky], dim=1)
     step = ordinal_step(torch.cat([a, b], dim=1), counted, noise, tau)
-    relation = (a - b).sign() * ((a - b).abs() > step)
-    return torch.where(a_sky | b_sky, b_sky.to(relation) - a_sky.to(relation), relation)
+    return relation_of(a, b, step, true_zero, a_sky, b_sky, tau)
 
 
 def gather_pixels(values: Tensor, index: Tensor) -> Tensor:

@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trainer.losses.masked import Scalars, mean_where, share_where, to_safe_float
-from trainer.losses.pairs import TAU, Pairs, gather_pixels, ordinal_relation, random_pairs
+from trainer.losses.ordinal import TAU
+from trainer.losses.pairs import Pairs, gather_pixels, ordinal_relation, random_pairs
 
 
 def ranking_terms(difference: Tensor, relation: Tensor) -> Tensor:
@@ -32,17 +33,18 @@ def ranking_loss(
     *,
     sky: Tensor | None = None,
     noise: Tensor | None = None,
+    true_zero: Tensor | None = None,
     tau: float = TAU,
 ) -> tuple[Tensor, Scalars]:
     """The loss over N random pairs a picture.
 
     prediction, target: BxHxW, larger = nearer, target finite. valid, sky: BxHxW bool. noise: B, the error a label may
-    have. uniform: BxNx2 in [0, 1), the randomness. tau: see `pairs.ordinal_step`. Returns the scalar loss, 0 for
-    pictures without a valid pair, and for people `wrong`: the share of the unequal pairs that the prediction does not
-    order as the labels do.
+    have. true_zero: B bool, whether ratios of the labels mean something. uniform: BxNx2 in [0, 1), the randomness. tau:
+    see ordinal.py. Returns the scalar loss, 0 for pictures without a valid pair, and for people `wrong`: the share of
+    the unequal pairs that the prediction does not order as the labels do.
     """
     pairs = random_pairs(valid, uniform)
-    relation = ordinal_relation(pairs, target, sky, noise, tau)
+    relation = ordinal_relation(pairs, target, sky, noise, true_zero, tau)
     terms, scalars = pair_terms(to_safe_float(prediction), pairs, relation)
     return mean_where(terms, pairs.used), scalars
 

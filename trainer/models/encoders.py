@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from difflib import get_close_matches
+from typing import Any
 
 import segmentation_models_pytorch as smp
 import timm
-from torch import nn
 
 from redweb_builder.errors import SettingsError
 
@@ -21,21 +21,20 @@ STRIDES = "1/4, 1/8, 1/16 and 1/32"
 EXAMPLES = ("resnet50", "tu-convnext_tiny", "tu-tf_efficientnet_lite0")
 
 
-def build_encoder(name: str) -> nn.Module:
-    """The encoder of a name, with random weights; nothing is fetched.
+def build_encoder(name: str) -> Any:
+    """The encoder of a name with random weights, a module of segmentation-models-pytorch; nothing is fetched.
 
     name: of segmentation-models-pytorch, or "tu-NAME" of timm. Raises SettingsError where the libraries have no such
     name (similar names are listed), or where the network has no feature maps at STRIDES.
     """
     check_name(name)
     try:
-        encoder: nn.Module = smp.encoders.get_encoder(name, weights=None)
+        return smp.encoders.get_encoder(name, weights=None)
     except Exception as error:  # each network of the libraries raises types of its own
         raise SettingsError(
             f"encoder {name!r}: the decoder needs feature maps at {STRIDES} of the picture, and this network does not "
             f"give them ({error}). Take {', '.join(similar_names(name.split('_')[0], EXAMPLES))}"
         ) from error
-    return encoder
 
 
 def check_name(name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
 import time
@@ -12,7 +13,7 @@ from io import BufferedWriter
 from pathlib import Path
 from typing import Any
 
-from redweb_builder.files import open_to_append, write_atomic
+from redweb_builder.files import open_to_append, parse_json, write_atomic
 from redweb_builder.types import Picture
 from trainer.progress import Progress
 
@@ -25,7 +26,7 @@ class Curve:
         file = out / "log.jsonl"
         if file.is_file():
             lines = file.read_text().split("\n")[:-1]  # a line torn by a crash has no end
-            kept = [line for line in lines if json.loads(line)["step"] <= step]
+            kept = [line for line in lines if _step_of(line) <= step]
             write_atomic(file, "".join(line + "\n" for line in kept).encode())
         self._log = open_to_append(file)
         self._board: Board | None = None
@@ -89,3 +90,11 @@ class Board:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _step_of(line: str) -> float:
+    """The step of a line of the log; beyond every step where the line is damaged."""
+    try:
+        return float(parse_json(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -47,6 +48,7 @@ def train(
     out: Path,
     *,
     identity: dict[str, object] | None = None,
+    about: Mapping[str, Any] | None = None,
     notes: Sequence[str] = (),
     overwrite: bool = False,
     watch: Watch = silent,
@@ -55,7 +57,8 @@ def train(
 
     recipe: the network and its phases. stream: the samples, by number. validator: gives the figures of a network on
     what was held out. config: the settings. identity: what besides the config makes this run this run, such as its
-    data. notes: for people, shown first. overwrite: replace the run in `out`. watch: called after every step.
+    data. about: further entries for the headers of its checkpoints. notes: for people, shown first. overwrite: replace
+    the run in `out`. watch: called after every step.
     Raises TrainingError, CheckpointError, DataError, ValueError.
     """
     device = choose_device(config.device)
@@ -64,60 +67,83 @@ def train(
         precision = chosen_precision(config.precision, device)
         watch = watch if ranks.is_main else silent
         micro_batch = micro_batch_size(config, ranks)
-        run = Run(recipe, config, out, identity or {}, ranks, device, precision, overwrite)
+        run = Run(recipe, config, out, identity or {}, ranks, device, precision, overwrite, about)
+        try:
+            return _train(run, stream, validator, micro_batch, precision, notes, watch)
+        finally:
+            run.close()
 
-        steps_an_epoch = max(1, stream.epoch_length // config.batch)
-        phase_ends = list(accumulate(phase.epochs * steps_an_epoch for phase in recipe.phases))
-        steps = phase_ends[-1]
-        validate_every = max(1, steps // config.validations)
 
-        numbers = own_numbers(range(run.step * config.batch, steps * config.batch), config.batch, ranks)
-        batches = batch_iterator(stream, numbers, micro_batch, config.workers, pin=device.type == "cuda")
-        curve = Curve(out, run.step) if ranks.is_main else None
-        state = run_notes(config, recipe.input_size, ranks, device, precision, run.step, steps)
-        every_note = (*notes, *recipe.notes, *state)
-        watch(Progress(run.step, steps, recipe.phases[0].name, skipped=run.skipped, notes=every_note))
-        started = saved = time.perf_counter()
-        resumed = run.step
+def _train(
+    run: Run,
+    stream: SampleStream,
+    validator: Validator,
+    micro_batch: int,
+    precision: torch.dtype,
+    notes: Sequence[str],
+    watch: Watch,
+) -> Summary:
+    """All steps of an open run."""
+    config, recipe, ranks, device = run.config, run.recipe, run.ranks, run.device
 
-        for phase, begin, end in zip(recipe.phases, [0, *phase_ends[:-1]], phase_ends, strict=True):
-            if run.step >= end:
-                continue
-            optimiser = run.start_phase(phase, fresh=run.step == begin)
-            full_rates = [group["lr"] for group in optimiser.param_groups]
-            if run.step > begin:
-                run.resume(optimiser)
+    steps_an_epoch = max(1, stream.epoch_length // config.batch)
+    phase_ends = list(accumulate(phase.epochs * steps_an_epoch for phase in recipe.phases))
+    steps = phase_ends[-1]
+    validate_every = max(1, steps // config.validations)
 
-            while run.step < end:
-                for group, full in zip(optimiser.param_groups, full_rates, strict=True):
-                    group["lr"] = full * phase.rate(run.step - begin, end - begin)
-                torch.manual_seed(config.seed + 1_000_003 * run.step)  # for dropout; pairs have numbers of their own
-                optimiser.zero_grad(set_to_none=True)
-                loss, scalars = forward_backward(run, phase.loss, batches, micro_batch, device, precision)
-                norm = run.take_step(optimiser, loss)
+    numbers = own_numbers(range(run.step * config.batch, steps * config.batch), config.batch, ranks)
+    unread: list[str] = []
+    batches = batch_iterator(
+        stream, numbers, micro_batch, config.workers, pin=device.type == "cuda", on_fault=unread.append
+    )
+    curve = Curve(run.out, run.step) if ranks.is_main else None
+    state = run_notes(config, recipe.input_size, ranks, device, precision, run.step, steps)
+    every_note = (*notes, *recipe.notes, *state)
+    watch(Progress(run.step, steps, recipe.phases[0].name, skipped=run.skipped, notes=every_note))
+    started = saved = time.perf_counter()
+    resumed, reported = run.step, 0
 
-                validates = run.step % validate_every == 0 or run.step in (1, steps)
-                validation = validator(run.average.module, device) if validates and ranks.is_main else None
-                if validation:
-                    run.keep_best(validation.figures)
-                rate = (run.step - resumed) / (time.perf_counter() - started)
-                values = {"loss": loss, "norm": norm, "learning_rate": optimiser.param_groups[-1]["lr"], **scalars}
-                progress = Progress(
-                    run.step, steps, phase.name, values, rate, run.skipped, validation, saved_step=run.saved_step
-                )
-                if curve:
-                    curve.add(progress)
-                watch(progress)
-                if run.bad >= PATIENCE:
-                    raise TrainingError(gone_bad(run.step, config))
-                if validates or time.perf_counter() - saved > SAVE_EVERY_S:
-                    run.save(optimiser)
-                    saved = time.perf_counter()
+    for phase, begin, end in zip(recipe.phases, [0, *phase_ends[:-1]], phase_ends, strict=True):
+        if run.step >= end:
+            continue
+        optimiser = run.start_phase(phase, fresh=run.step == begin)
+        full_rates = [group["lr"] for group in optimiser.param_groups]
+        if run.step > begin:
+            run.resume(optimiser)
 
-        ranks.barrier()
-        if curve:
-            curve.close()
-        return Summary(out, steps, run.best, run.figures, run.skipped, time.perf_counter() - started, ranks.is_main)
+        while run.step < end:
+            for group, full in zip(optimiser.param_groups, full_rates, strict=True):
+                group["lr"] = full * phase.rate(run.step - begin, end - begin)
+            torch.manual_seed(config.seed + 1_000_003 * run.step)  # for dropout; pairs have numbers of their own
+            optimiser.zero_grad(set_to_none=True)
+            loss, scalars = forward_backward(run, phase.loss, batches, micro_batch, device, precision)
+            norm = run.take_step(optimiser, loss)
+
+            validates = run.step % validate_every == 0 or run.step in (1, steps)
+            validation = validator(run.average.module, device) if validates and ranks.is_main else None
+            if validation:
+                run.keep_best(validation.figures)
+            rate = (run.step - resumed) / (time.perf_counter() - started)
+            values = {"loss": loss, "norm": norm, "learning_rate": optimiser.param_groups[-1]["lr"], **scalars}
+            new = tuple(f"WARNING: left out: {fault}" for fault in unread[reported:])
+            reported = len(unread)
+            progress = Progress(run.step, steps, phase.name, values, rate, run.skipped, validation, new, run.saved_step)
+            if curve:
+                curve.add(progress)
+            watch(progress)
+            if run.bad >= PATIENCE:
+                raise TrainingError(gone_bad(run.step, config))
+            if validates or time.perf_counter() - saved > SAVE_EVERY_S:
+                run.save(optimiser)
+                saved = time.perf_counter()
+
+    ranks.barrier()
+    if curve:
+        curve.close()
+    run.close(finished=True)
+    return Summary(
+        run.out, steps, run.best, run.figures, run.skipped, time.perf_counter() - started, ranks.is_main, len(unread)
+    )
 
 
 def forward_backward(
@@ -195,7 +221,7 @@ def run_notes(
     if 0 < step < steps:
         notes.append(f"going on after step {step}")
     elif step >= steps:
-        notes.append("this run is finished already; --overwrite starts it anew")
+        notes.append("this run is finished already; more --epochs continue it, --overwrite starts it anew")
     if ranks.world > 1 and device.type == "cpu" and not config.freeze_batchnorm:
         notes.append("batch norms see each CPU process's share by itself; --freeze-batchnorm avoids that")
     return notes

@@ -22,6 +22,7 @@ from trainer.losses.scale_invariant_log import scale_invariant_log_loss
 from trainer.models.eigen import COARSE, FINE, JOINT, BackboneDepth, Eigen, EigenConfig, build
 from trainer.models.encoder_weights import load_encoder_weights
 from trainer.models.imagenet_start import imagenet_start
+from trainer.training.initial import initial_path, start_from
 from trainer.training.recipe import ENCODER_RATE, RATES, Phase, Recipe
 from trainer.types import Batch
 
@@ -41,15 +42,24 @@ def metric_depth(config: TrainConfig, mean_map: Tensor) -> Recipe:
     model = EigenConfig(config.backbone, config.channels)
     network = build(model)
     network.mean_map.copy_(mean_map)
+    described = {"name": "eigen", **asdict(model)}
+    initial = initial_path(config)
     if isinstance(network, BackboneDepth):
-        note = load_encoder_weights(network.network.encoder, network.name, config.encoder_weights)
+        note = (
+            start_from(initial, network, network.network.encoder, described)
+            if initial
+            else load_encoder_weights(network.network.encoder, network.name, config.encoder_weights)
+        )
         network.network.batchnorm_frozen = config.freeze_batchnorm
         phases: tuple[Phase, ...] = (_backbone_phase(config),)
     else:
         assert isinstance(network, Eigen)
-        pretrained, note = imagenet_start(network.coarse, config.encoder_weights)
+        if initial:
+            pretrained, note = True, start_from(initial, network, None, described)
+        else:
+            pretrained, note = imagenet_start(network.coarse, config.encoder_weights)
         phases = _paper_phases(config, CONVOLUTIONS if pretrained else FULL)
-    return Recipe(network, {"name": "eigen", **asdict(model)}, phases, "304x228 px", (note,))
+    return Recipe(network, described, phases, "304x228 px", (note,))
 
 
 def scale_invariant_log(z: Tensor, batch: Batch, _: Tensor) -> tuple[Tensor, Scalars]:

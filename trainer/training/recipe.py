@@ -20,6 +20,7 @@ from trainer.config import TrainConfig
 from trainer.losses import LOSSES, Loss
 from trainer.models.encoder_weights import load_encoder_weights
 from trainer.models.rednet import RedNet, RedNetConfig
+from trainer.training.initial import initial_path, start_from
 
 ENCODER_RATE = 0.1  # of the new layers' rate (Ranftl et al. 2022: 1e-5 and 1e-4)
 WARMUP = 0.03  # share of a phase
@@ -60,7 +61,13 @@ def relative_depth(config: TrainConfig) -> Recipe:
     torch.manual_seed(config.seed)
     model = RedNetConfig(config.encoder, config.channels)
     network = RedNet(model)
-    note = load_encoder_weights(network.encoder, config.encoder, config.encoder_weights)
+    described = {"name": "rednet", **asdict(model)}
+    initial = initial_path(config)
+    note = (
+        start_from(initial, network, network.encoder, described)
+        if initial
+        else load_encoder_weights(network.encoder, config.encoder, config.encoder_weights)
+    )
     network.batchnorm_frozen = config.freeze_batchnorm
     _try_out(network, config)
 
@@ -76,7 +83,7 @@ def relative_depth(config: TrainConfig) -> Recipe:
     main = Phase(config.loss, config.epochs, LOSSES[config.loss], optimiser, rate)
     warm_up = Phase("l2 warm-up", config.l2_epochs, LOSSES["l2"], optimiser, constant)
     phases = (warm_up, main) if config.l2_epochs else (main,)
-    return Recipe(network, {"name": "rednet", **asdict(model)}, phases, f"{config.size} px", (note,))
+    return Recipe(network, described, phases, f"{config.size} px", (note,))
 
 
 @torch.no_grad()

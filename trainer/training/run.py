@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
-from trainer.checkpoint import load_state, open_run, save_network, save_state
+from redweb_builder.files import lock
+from trainer.checkpoint import CheckpointError, finish_run, load_state, open_run, save_network, save_state
 from trainer.config import TrainConfig
 from trainer.training.distributed import Ranks
 from trainer.training.recipe import Phase, Recipe
@@ -38,17 +40,25 @@ class Run:
         device: torch.device,
         precision: torch.dtype,
         overwrite: bool,
+        about: Mapping[str, Any] | None = None,
     ) -> None:
         """Open the run in `out`, new or to be continued.
 
         recipe: the network and its phases. config, identity: what makes this run this run. ranks: the processes.
-        device: this process's own. precision: of the forward pass. overwrite: replace the run in `out`. Raises
-        CheckpointError where `out` holds another run.
+        device: this process's own. precision: of the forward pass. overwrite: replace the run in `out`. about:
+        further entries for the headers of its checkpoints, plain data. Raises CheckpointError where `out` holds another
+        run.
         """
-        if ranks.is_main:
-            open_run(out, {**config.identity(), **identity}, overwrite)
+        self._lock = locked(out) if ranks.is_main else None
+        if self._lock is not None:
+            try:
+                open_run(out, {**config.identity(), **identity}, overwrite, last_epochs(config))
+            except CheckpointError:
+                self._lock.release()
+                raise
         ranks.barrier()
         self.recipe, self.config, self.out, self.ranks = recipe, config, out, ranks
+        self._about = dict(about or {})
         self.network = recipe.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = AveragedModel(self.network, multi_avg_fn=running_mean(config.ema))
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision is torch.float16)
@@ -57,14 +67,30 @@ class Run:
         # Other machines may not see the folder.
         self._state = ranks.broadcast(load_state(out) if ranks.is_main else None)
         if self._state is not None:
-            self.network.load_state_dict(self._state["network"])
-            self.average.load_state_dict(self._state["average"])
-            if self._state["scaler"]:  # empty where the run was not in fp16 so far
-                self.scaler.load_state_dict(self._state["scaler"])
-            self.step, self.skipped, self.bad, self.best = self._state["counters"]
-            self.figures = self._state["figures"]
+            self._load(self._state)
         self.saved_step = self.step
         self.device = device
+
+    def _load(self, state: dict[str, Any]) -> None:
+        """Go on from a state. Raises CheckpointError where it is not this network's."""
+        try:
+            self.network.load_state_dict(state["network"])
+            self.average.load_state_dict(state["average"])
+            if state["scaler"]:  # empty where the run was not in fp16 so far
+                self.scaler.load_state_dict(state["scaler"])
+            self.step, self.skipped, self.bad, self.best = state["counters"]
+            self.figures = dict(state["figures"])
+        except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CheckpointError(
+                f"{self.out / 'state.pt'}: is not of this network ({error}); start anew with --overwrite"
+            ) from error
+
+    def close(self, finished: bool = False) -> None:
+        """Let others write to the folder. finished: note that the run has come to its end."""
+        if self._lock is not None:
+            if finished:
+                finish_run(self.out)
+            self._lock.release()
 
     def start_phase(self, phase: Phase, fresh: bool) -> Optimizer:
         """Make network and optimiser ready for a phase: at its start, or (not fresh) where it was interrupted in it.
@@ -134,13 +160,29 @@ class Run:
     def _save_weights(self, name: str) -> None:
         about = {"size": self.config.size, "loss": self.config.loss, "step": self.step, "figures": self.figures}
         about["validation"] = self.config.validation
-        save_network(self.out / name, self.average.module, self.recipe.model, about)
+        save_network(self.out / name, self.average.module, self.recipe.model, {**about, **self._about})
 
     @torch.no_grad()
     def _restore_buffers(self) -> None:
         """Batch-norm statistics as of the last good step, which the average holds: a pass on NaN spoils them."""
         for mine, kept in zip(self.network.buffers(), self.average.module.buffers(), strict=True):
             mine.copy_(kept)
+
+
+def locked(out: Path) -> FileLock:
+    """The lock of the folder of a run, which is made where it is missing. Raises CheckpointError where it is taken."""
+    out.mkdir(parents=True, exist_ok=True)
+    held = lock(out / ".lock")
+    try:
+        held.acquire(timeout=0)
+    except Timeout as error:
+        raise CheckpointError(f"another training is writing to {out}: wait for it or choose another --out") from error
+    return held
+
+
+def last_epochs(config: TrainConfig) -> str:
+    """The setting that holds the epochs of the last phase: a run goes on when it is raised."""
+    return "fine_epochs" if config.fine_epochs else "epochs"
 
 
 def running_mean(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:

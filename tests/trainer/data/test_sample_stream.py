@@ -31,13 +31,13 @@ def test_a_draw_depends_on_its_number_alone() -> None:
     torch.manual_seed(99)
     back = {n: SampleStream([Source(data, range(6))], augmentation(64), seed=1)[n] for n in reversed(range(8))}
     for n, one in enumerate(forth):
-        assert torch.equal(one.image, back[n].image)  # type: ignore[union-attr]
-        assert torch.equal(one.disparity, back[n].disparity)  # type: ignore[union-attr]
-    assert not torch.equal(forth[0].image, forth[6].image)  # type: ignore[union-attr]
+        assert torch.equal(one.image, back[n].image)
+        assert torch.equal(one.disparity, back[n].disparity)
+    assert not torch.equal(forth[0].image, forth[6].image)
 
 
 def test_draws_can_be_sent_to_worker_processes() -> None:
     """As they are where workers are spawned, not forked."""
     stream = SampleStream([Source(Given([RAMP] * 4), range(4))], augmentation(64), seed=1)
     first = stream[2]
-    assert torch.equal(pickle.loads(pickle.dumps(stream))[2].image, first.image)  # type: ignore[union-attr]
+    assert torch.equal(pickle.loads(pickle.dumps(stream))[2].image, first.image)

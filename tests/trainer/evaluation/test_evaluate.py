@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +17,8 @@ from click.testing import CliRunner
 from redweb_builder.commands.main import main
 from trainer import predict
 from trainer.checkpoint import save_network
+from trainer.data.marks import mark_of, pack_marks
+from trainer.data.open import open_data
 from trainer.evaluation import evaluate as evaluation
 from trainer.models.eigen import EigenConfig, build
 from trainer.models.rednet import RedNet, RedNetConfig
@@ -108,3 +111,88 @@ def test_validation_samples_are_those_that_the_checkpoint_held_out(
         assert result.exit_code == 0, result.output
         rows = json.loads((tmp_path / "o" / "evaluation.json").read_text())
         assert {row["samples"] for row in rows} == {samples}
+
+
+def evaluated(tmp_path: Path, checkpoint: Path, *arguments: object) -> tuple[list[dict[str, Any]], str]:
+    """The rows and the output of an evaluation by the command line."""
+    command = ["evaluate", str(checkpoint), *map(str, arguments), "--out", str(tmp_path / "out"), "--device", "cpu"]
+    result = CliRunner().invoke(main, command, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return json.loads((tmp_path / "out" / "evaluation.json").read_text()), result.output
+
+
+def test_diw_counts_what_is_missing_outside_or_another_picture(
+    checkpoints: tuple[Path, Path], tmp_path: Path, save: Save
+) -> None:
+    lines = []
+    for name, shape, pair in (
+        ("right", (60, 80), "1,40,60,40,>,80,60"),
+        ("wrong", (60, 80), "1,40,60,40,<,80,60"),
+        ("resized", (120, 160), "1,40,60,40,>,80,60"),
+        ("outside", (60, 80), "1,40,61,40,>,80,60"),
+        ("another", (80, 80), "1,40,60,40,>,80,60"),
+    ):
+        save(np.zeros((*shape, 3), np.uint8), tmp_path / f"{name}.png")
+        lines.append(f"./{name}.png\n{pair}\n")
+    (tmp_path / "diw.csv").write_text("".join(lines) + "./gone.png\n1,40,60,40,>,80,60\n")
+    rows, output = evaluated(tmp_path, checkpoints[0], "--on", tmp_path / "diw.csv")
+    prior = rows[-1]
+    assert (prior["samples"], prior["WHDR"], prior["unread"], prior["outside"]) == (4, 25, 2, 1)
+    assert "2 pictures could not be read" in output
+    (tmp_path / "diw.csv").write_text("./gone.png\n1,40,60,40,>,80,60\n")
+    result = CliRunner().invoke(main, ["evaluate", str(checkpoints[0]), "--on", str(tmp_path / "diw.csv")])
+    assert result.exit_code == 1
+    assert "none of its 1 photographs can be read" in result.output
+
+
+def test_a_broken_picture_is_left_out_and_counted(
+    checkpoints: tuple[Path, Path], sets: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    for path, name in ((sets[0], "rgb"), (sets[1], "Imgs")):
+        file = path / name / "2.png"
+        file.write_bytes(file.read_bytes()[:2000])
+    rows, _ = evaluated(
+        tmp_path, checkpoints[0], "--against", checkpoints[1], "--on", sets[0], "--on", sets[1], "--part", "all"
+    )
+    assert {(row["samples"], row.get("unread", 0)) for row in rows} == {(2, 1), (654, 0)}
+
+
+def test_figures_on_pictures_that_were_trained_on_are_marked(
+    checkpoints: tuple[Path, Path], sets: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    data = open_data(sets[1])
+    marks = {"trained_on": pack_marks(mark_of(data, index) for index in range(2))}
+    relative = RedNetConfig(ENCODER, 8)
+    save_network(checkpoints[0], RedNet(relative), {"name": "rednet", **asdict(relative)}, {"size": 64, **marks})
+    copy = tmp_path / "copy"
+    shutil.copytree(sets[1], copy)
+    rows, output = evaluated(tmp_path, checkpoints[0], "--on", copy)
+    assert [row.get("trained_on") for row in rows] == [2, None]
+    assert "2 of these pictures were trained on" in output
+
+
+def test_frames_of_any_camera_are_trained_on_and_judged_whole(tmp_path: Path, save: Save) -> None:
+    """A RealSense of 848x480, in millimetres: both kinds of network, and the same frames in another scale."""
+    y = np.linspace(4000, 800, 480)[:, None]
+    for number in range(6):
+        depth = np.repeat(y + 50 * number, 848, axis=1).astype(np.uint16)
+        save((depth // 20)[..., None].repeat(3, 2).astype(np.uint8), tmp_path / "set" / "rgb" / f"{number}.png")
+        save(depth, tmp_path / "set" / "depth" / f"{number}.png")
+    common = ["--data", tmp_path / "set", "--epochs", 1, "--batch", 2, "--workers", 0, "--device", "cpu"]
+    common += ["--encoder-weights", "none", "--validation", 0.2]
+    for out, own in (
+        ("relative", ["--encoder", ENCODER, "--size", 64]),
+        ("metric", ["--model", "eigen", "--backbone", ENCODER]),
+    ):
+        command = ["train", *common, *own, "--out", tmp_path / out]
+        result = CliRunner().invoke(main, [str(part) for part in command], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        rows, output = evaluated(tmp_path, tmp_path / out, "--on", tmp_path / "set", "--part", "all")
+        assert rows[-1]["samples"] in (6, 654)
+        assert "were trained on" in output
+    save(np.repeat(5 * y, 848, axis=1).astype(np.uint16), tmp_path / "tum" / "depth" / "0.png")
+    save(np.zeros((480, 848, 3), np.uint8), tmp_path / "tum" / "rgb" / "0.png")
+    refused = CliRunner().invoke(main, ["evaluate", str(tmp_path / "relative"), "--on", str(tmp_path / "tum")])
+    assert refused.exit_code == 1
+    assert "5000 (TUM RGB-D: 2.4 m)" in refused.output
+    evaluated(tmp_path, tmp_path / "relative", "--on", tmp_path / "tum", "--depth-scale", 5000)

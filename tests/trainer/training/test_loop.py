@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from trainer.train import train_relative_depth
 from trainer.training.distributed import synchronised
 from trainer.training.loop import TrainingError
 from trainer.training.recipe import constant, cosine, relative_depth, staircase
+from trainer.types import DataError
 
 SETTINGS = TrainConfig(
     encoder="tu-mobilenetv3_small_050",
@@ -116,6 +118,73 @@ def test_another_run_in_the_same_folder_is_refused(whole: Path, data: Path) -> N
     run(data, whole, replace(SETTINGS, workers=0, precision="auto"), watch=lambda _: None)  # finished: nothing to do
 
 
+def test_overwrite_given_again_goes_on_with_the_unfinished_run(data: Path, tmp_path: Path) -> None:
+    class Stop(Exception):
+        pass
+
+    def stop(progress: Progress) -> None:
+        if progress.step == 4:
+            raise Stop
+
+    run(data, tmp_path, replace(SETTINGS, seed=1))
+    with pytest.raises(Stop):
+        run(data, tmp_path, overwrite=True, watch=stop)
+    seen: list[Progress] = []
+    run(data, tmp_path, overwrite=True, watch=seen.append)
+    assert "going on after step 2" in seen[0].notes  # the last that was saved
+    seen.clear()
+    run(data, tmp_path, overwrite=True, watch=seen.append)
+    assert seen[0].step == 0  # finished: it is replaced
+
+
+def test_a_finished_run_goes_on_with_more_epochs(data: Path, tmp_path: Path) -> None:
+    config = replace(SETTINGS, epochs=1, validations=1)
+    run(data, tmp_path, config)
+    seen: list[Progress] = []
+    summary = run(data, tmp_path, replace(config, epochs=2), watch=seen.append)
+    assert "going on after step 2" in seen[0].notes
+    assert summary.steps == 4
+    assert len(curve(tmp_path)) == 4
+    with pytest.raises(CheckpointError, match="epochs: 2 there, 1 now"):
+        run(data, tmp_path, config)
+
+
+def test_two_trainings_in_one_folder_are_refused(data: Path, tmp_path: Path) -> None:
+    messages = []
+
+    def start_another(progress: Progress) -> None:
+        if progress.step == 1:
+            with pytest.raises(CheckpointError) as caught:
+                run(data, tmp_path, replace(SETTINGS, epochs=1))
+            messages.append(str(caught.value))
+
+    run(data, tmp_path, replace(SETTINGS, epochs=1), watch=start_another)
+    assert ["another training is writing" in message for message in messages] == [True]
+
+
+def test_one_broken_picture_costs_one_sample_and_nothing_else(data: Path, tmp_path: Path) -> None:
+    """Cut in half it is seen when it is read; without a header before the first step; mended, the run goes on."""
+    folder = tmp_path / "set"
+    shutil.copytree(data, folder)
+    config = replace(SETTINGS, validation=0.0, epochs=1, validations=1)
+    whole = (folder / "Imgs" / "03.png").read_bytes()
+    (folder / "Imgs" / "03.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "RDs" / "05.png").write_bytes(b"nothing")
+    seen: list[Progress] = []
+    summary = run(folder, tmp_path / "out", config, watch=seen.append)
+    assert any("1 samples cannot be read" in note and "05.png" in note for note in seen[0].notes)
+    notes = [note for progress in seen[1:] for note in progress.notes]
+    assert ["03.png" in " ".join(notes), "05.png" in " ".join(notes), summary.unread] == [True, True, 2]
+    (folder / "Imgs" / "03.png").write_bytes(whole)
+    for name in ("Imgs", "RDs"):
+        (folder / name / "05.png").unlink()
+    run(folder, tmp_path / "out", replace(config, epochs=2))  # the same run, not another one
+    for name in ("06", "07", "08", "09"):
+        (folder / "Imgs" / f"{name}.png").write_bytes(b"nothing")
+    with pytest.raises(DataError, match="4 samples of 11 cannot be read, too many"):
+        run(folder, tmp_path / "other", config)
+
+
 @pytest.mark.parametrize("loss", ["ranking", "structure-guided"])
 def test_two_processes_and_two_parts_equal_one(loss: str, data: Path, tmp_path: Path) -> None:
     config = replace(SETTINGS, loss=loss, epochs=1)
@@ -195,6 +264,23 @@ def test_a_run_goes_on_in_fp16_where_it_began_without(whole: Path) -> None:
 def test_an_encoder_of_one_size_is_refused_with_those_that_fit(size: int) -> None:
     with pytest.raises(SettingsError, match=r"encoder tu-swin_tiny_patch4_window7_224 does not work.*tu-convnext_tiny"):
         relative_depth(replace(SETTINGS, encoder="tu-swin_tiny_patch4_window7_224", size=size))
+
+
+def test_a_run_starts_from_a_checkpoint(whole: Path, data: Path, tmp_path: Path) -> None:
+    started = load_network(whole).state_dict()
+    recipe = relative_depth(replace(SETTINGS, init=str(whole)))
+    assert all(torch.equal(value, started[name]) for name, value in recipe.network.state_dict().items())
+    assert recipe.notes[0].startswith("all weights of")
+    recipe = relative_depth(replace(SETTINGS, init=str(whole / "last.safetensors"), channels=16))
+    assert "the decoder is random" in recipe.notes[0]
+    with pytest.raises(SettingsError, match="its network is rednet, tu-mobilenetv3_small_050, 8, that of this run"):
+        relative_depth(replace(SETTINGS, init=str(whole), encoder="resnet18"))
+    with pytest.raises(SettingsError, match="there is no file"):
+        relative_depth(replace(SETTINGS, init=str(tmp_path / "none.pth")))
+    options = f"--init {whole} --data {data} --out {tmp_path} --size 64 --batch 4 --epochs 1 --workers 0"
+    result = CliRunner().invoke(main, ["train", *options.split(), "--validation", "0.1", "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    assert "all weights of" in result.output
 
 
 def test_the_l2_warm_up_is_a_phase_before(data: Path, tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def test_a_bad_first_step_of_a_phase_costs_one_step(
 
 
 def test_frames_are_decoded_once(nyu: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from trainer.data.readers import nyu_files
+    from trainer.data.readers import rgb_depth
 
     read: list[str] = []
 
@@ -151,7 +151,7 @@ def test_frames_are_decoded_once(nyu: Path, tmp_path: Path, monkeypatch: pytest.
         read.append(file.name)
         return read_rgb(file)
 
-    monkeypatch.setattr(nyu_files, "read_rgb", counted)
+    monkeypatch.setattr(rgb_depth, "read_rgb", counted)
     train_metric_depth([(nyu, 1.0)], replace(SETTINGS, backbone=BACKBONE, epochs=2, fine_epochs=0), tmp_path)
     assert sorted(read) == [f"{number:02d}.png" for number in range(6)]  # and never a test frame
 
@@ -187,11 +187,8 @@ def test_wrong_input_is_a_sentence(nyu: Path, tmp_path: Path, save: Callable[...
     for stem in "ab":
         save(picture, tmp_path / "redweb" / "Imgs" / f"{stem}.png")
         save(grey, tmp_path / "redweb" / "RDs" / f"{stem}.png")
-        save(picture, tmp_path / "small" / "rgb" / f"{stem}.png")
-        save(grey, tmp_path / "small" / "depth" / f"{stem}.png")
     for arguments, told in (
         (["--data", str(tmp_path / "redweb")], "not in metres"),
-        (["--data", str(tmp_path / "small")], "320x240"),
         (["--data", str(nyu), "--validation", "0"], "held out"),
         (["--data", str(nyu), "--backbone", "nonet"], "nonet"),
         (["--data", str(nyu), "--backbone", BACKBONE, "--joint"], "one with a backbone has one phase"),

@@ -33,6 +33,13 @@ class RedwebSet(DepthSetBase):
         """The builder's key."""
         return str(self._set.keys[index])
 
+    def files(self, index: int) -> tuple[Path, ...]:
+        """The picture. Raises DataError."""
+        try:
+            return (self._set.image_path(self.key(index)),)
+        except (StoreError, OSError) as error:
+            raise DataError(str(error)) from error
+
     def __getitem__(self, index: int) -> DepthSample:
         """Read one sample. Raises DataError."""
         try:

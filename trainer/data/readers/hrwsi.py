@@ -46,6 +46,10 @@ class Hrwsi(DepthSetBase):
         """As published."""
         return self._files[index][0]
 
+    def files(self, index: int) -> tuple[Path, ...]:
+        """Picture, label and mask."""
+        return self._files[index][2:]
+
     def __getitem__(self, index: int) -> DepthSample:
         """Read one sample. Raises DataError."""
         _, _, image_file, depth_file, mask_file = self._files[index]

@@ -1,6 +1,6 @@
 """What the forms of NYU Depth v2 have in common, and the form with 8-bit depth.
 
-Frames of the official test part are never trained on. Other forms: nyu_mat.py, nyu_files.py.
+Frames of the official test part are never trained on. Other forms: nyu_mat.py, rgb_depth.py, file_lists.py.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ import numpy as np
 from redweb_builder.types import BoolMap, FloatMap
 from trainer.data.depth_set import DepthSetBase
 from trainer.data.pictures import read_grey, read_rgb, same_size
+from trainer.data.readers.protocols import FULL, NYU, subsampled
 from trainer.types import DataError, DepthSample
 
-FULL = (480, 640)
-EIGEN_CROP = np.s_[45:471, 41:601]  # Eigen et al. 2014, on 480x640
 BORDER = 8  # white frame of the labelled set, px at full size
 INSIDE = np.s_[BORDER : FULL[0] - BORDER, BORDER : FULL[1] - BORDER]
 
@@ -26,11 +25,11 @@ class Nyu(DepthSetBase):
 
     has_true_zero = True
     unit = "m"
-    farthest: float | None = 10.0
+    farthest: float | None = NYU.farthest
 
     def evaluation_mask(self, shape: tuple[int, int]) -> BoolMap:
         """The Eigen crop, subsampled as the frames are ([1::2, 1::2])."""
-        return subsampled(EIGEN_CROP, shape)
+        return NYU.mask(shape)
 
 
 class NyuFrames(Nyu):
@@ -77,32 +76,23 @@ class NyuFrames(Nyu):
         """The official test part stays apart."""
         return "test" if self._frames[index][1] == "test" else None
 
+    def files(self, index: int) -> tuple[Path, ...]:
+        """Picture and depth."""
+        key = self.key(index)
+        return self._folder / "rgb" / f"{key}.jpg", self._folder / "depth_u8_framemax" / f"{key}.png"
+
     def __getitem__(self, index: int) -> DepthSample:
         """Read one frame. Raises DataError."""
         key, largest = self.key(index), self._frames[index][2]
-        depth_file = self._folder / "depth_u8_framemax" / f"{key}.png"
-        image, values = read_rgb(self._folder / "rgb" / f"{key}.jpg"), read_grey(depth_file)
+        picture, depth_file = self.files(index)
+        image, values = read_rgb(picture), read_grey(depth_file)
         same_size(image, values, depth_file)
         disparity = np.float32(255 / largest) / (values.astype(np.float32) + np.float32(0.5))
         disparity[~subsampled(INSIDE, values.shape)] = np.nan
-        return DepthSample(key, image, disparity, np.zeros(values.shape, bool), 0.0)
+        return DepthSample(key, image, disparity, np.zeros(values.shape, bool), 0.0, true_zero=True)
 
 
 def inverse(metres: FloatMap, known: BoolMap) -> FloatMap:
     """Depth in metres as inverse depth, float32, 1/m, NaN where it is not known."""
     result = np.full(metres.shape, np.nan, np.float32)
     return np.divide(np.float32(1), metres, out=result, where=known)
-
-
-def subsampled(window: tuple[slice, slice], shape: tuple[int, int]) -> BoolMap:
-    """A window of the full frame as a mask of a smaller frame, HxW bool.
-
-    window: rows and columns of the frame of 480x640. shape: (H, W) of the frame: the full one, or every second pixel
-    from 1. Raises DataError for another size.
-    """
-    full = np.zeros(FULL, bool)
-    full[window] = True
-    every = max(1, FULL[0] // max(1, shape[0]))
-    if shape != (FULL[0] // every, FULL[1] // every):
-        raise DataError(f"NYU frames are 640x480 or 320x240, not {shape[1]}x{shape[0]}")
-    return full[every - 1 :: every, every - 1 :: every]

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from trainer.data.readers.nyu import FULL, INSIDE, Nyu, inverse, subsampled
+from trainer.data.readers.nyu import INSIDE, Nyu, inverse
+from trainer.data.readers.protocols import FULL, subsampled
 from trainer.types import DataError, DepthSample
 
 MAT = "nyu_depth_v2_labeled.mat"
@@ -67,7 +68,7 @@ class NyuMat(Nyu):
         except OSError as error:
             raise DataError(f"{self._file}: frame {index} cannot be read ({error}). {_again()}") from error
         known = measured & (metres > 0) & subsampled(INSIDE, FULL)
-        return DepthSample(self.key(index), image, inverse(metres, known), np.zeros(FULL, bool), 0.0)
+        return DepthSample(self.key(index), image, inverse(metres, known), np.zeros(FULL, bool), 0.0, true_zero=True)
 
     def _mat(self) -> Any:
         """The open file; each process opens its own, since HDF5 cannot be shared after a fork."""
@@ -93,7 +94,15 @@ def _opened(file: Path) -> Any:
         size = file.stat().st_size / 1e9
         if "truncated" in str(error):
             raise DataError(f"{file}: is cut off at {size:.2f} GB. {_again()}") from error
+        if _is_old_mat(file):
+            raise DataError(f"{file}: is an old MATLAB file; in MATLAB save it with save -v7.3") from error
         raise DataError(f"{file}: is no MATLAB 7.3 file ({size:.2f} GB; {error}). {_again()}") from error
+
+
+def _is_old_mat(file: Path) -> bool:
+    """Whether a file begins as MATLAB 5 to 7.2 and scipy.io.savemat write it."""
+    with file.open("rb") as opened:
+        return opened.read(19) == b"MATLAB 5.0 MAT-file"
 
 
 def _splits(file: Path, count: int) -> dict[str, set[int]]:

@@ -1,7 +1,8 @@
 """ReDWeb_V1 (Xian et al. 2018): Imgs/*.jpg and RDs/*.png of the same stem.
 
 **0 = nearest, the top value = background or sky.** Published with 8 bits (255); 16 bits (65535) are read the same way.
-Rounding keeps order, so the labels have no noise that could turn a pair round.
+A label that `predict` wrote says in its text that 65535 is nearest, and is read so. Rounding keeps order, so the labels
+have no noise that could turn a pair round.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from trainer.data.depth_set import DepthSetBase
-from trainer.data.pictures import by_stem, matched, read_grey, read_rgb, same_size
-from trainer.types import DepthSample
+from trainer.data.pictures import NEAREST_HIGHEST, by_stem, matched, read_grey, read_rgb, same_size, text_of
+from trainer.types import DataError, DepthSample
 
 
 class RedwebV1(DepthSetBase):
@@ -32,10 +33,21 @@ class RedwebV1(DepthSetBase):
         """The stem."""
         return self._keys[index]
 
+    def files(self, index: int) -> tuple[Path, ...]:
+        """Picture and label."""
+        return self._images[self._keys[index]], self._depths[self._keys[index]]
+
     def __getitem__(self, index: int) -> DepthSample:
         """Read one sample. Raises DataError."""
         key = self._keys[index]
         image, values = read_rgb(self._images[key]), read_grey(self._depths[key])
         same_size(image, values, self._depths[key])
+        text = text_of(self._depths[key])
+        if "unit" in text:
+            raise DataError(
+                f"{self._depths[key]}: holds {text['unit']}, not relative depth; put it into a folder depth/"
+            )
+        if text.get("polarity") == NEAREST_HIGHEST:
+            return DepthSample(key, image, values.astype(np.float32), np.zeros(values.shape, bool), 0.0)
         top = np.iinfo(values.dtype).max
         return DepthSample(key, image, np.float32(top) - values.astype(np.float32), values == top, 0.0)

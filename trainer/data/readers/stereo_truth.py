@@ -11,9 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from redweb_builder.errors import InputError
-from redweb_builder.inputs.picture import read_values
 from redweb_builder.types import FloatMap
+from trainer.data.depth_files import read_depth
 from trainer.data.depth_set import DepthSetBase
 from trainer.data.pictures import read_rgb, same_size
 from trainer.types import DataError, DepthSample
@@ -47,20 +46,20 @@ class StereoTruth(DepthSetBase):
         """The scene's path below the set."""
         return self._scenes[index][1].parent.relative_to(self._folder).as_posix()
 
+    def files(self, index: int) -> tuple[Path, ...]:
+        """Left picture and disparity."""
+        return self._scenes[index][:2]
+
     def __getitem__(self, index: int) -> DepthSample:
         """Read one scene. Raises DataError."""
         left, truth, scale = self._scenes[index]
         image, disparity = read_rgb(left), _disparity(truth, scale)
         same_size(image, disparity, truth)
-        return DepthSample(self.key(index), image, disparity, np.zeros(disparity.shape, bool), 0.0)
+        return DepthSample(self.key(index), image, disparity, np.zeros(disparity.shape, bool), 0.0, true_zero=True)
 
 
 def _disparity(file: Path, scale: float) -> FloatMap:
-    """HxW float32 px, NaN where unknown, of a PFM, PNG or TIFF file."""
-    try:
-        stored = read_values(file, ("PNG", "PPM", "TIFF"))
-    except InputError as error:
-        raise DataError(f"{error}; it should be a disparity map") from error
-    values = np.abs((stored if stored.ndim == 2 else stored[..., 0]).astype(np.float32))
+    """HxW float32 px, NaN where unknown."""
+    values = np.abs(read_depth(file).astype(np.float32))
     known = np.isfinite(values) & (values > 0)
     return np.where(known, values * np.float32(scale), np.float32(np.nan))

@@ -16,7 +16,7 @@ from scipy.io import savemat
 from cli import main
 from trainer.data.nyu_convert import convert_nyu
 from trainer.data.open import open_data
-from trainer.data.readers.nyu_files import is_list, read_metres
+from trainer.data.readers.file_lists import is_list
 from trainer.data.splits import split
 from trainer.types import DataError
 
@@ -88,6 +88,9 @@ def test_a_broken_or_wrong_mat_is_a_sentence(mat: Path, tmp_path: Path) -> None:
     savemat(tmp_path / "splits.mat", {"trainNdxs": np.array([[1], [9]]), "testNdxs": np.array([[3]])})
     with pytest.raises(DataError, match="does not belong to a set of 4 frames"):
         open_data(tmp_path)
+    savemat(tmp_path / "old.mat", {"images": np.zeros(3)})
+    with pytest.raises(DataError, match="old MATLAB file; in MATLAB save it with save -v7"):
+        open_data(tmp_path / "old.mat")
     with h5py.File(tmp_path / "other.mat", "w") as other:
         other["x"] = np.zeros(3)
     with pytest.raises(DataError, match="has no images, depths, scenes"):
@@ -156,9 +159,10 @@ def test_densedepth_lists_have_8_bits_for_training_and_16_for_test(tmp_path: Pat
 def test_wrong_files_are_a_sentence(tmp_path: Path, save: Save) -> None:
     frame(save, tmp_path / "rgb" / "a.jpg", tmp_path / "depth" / "a.png", 20)
     with pytest.raises(DataError, match=r"0\.02 m: is it in another unit"):
-        open_data(tmp_path)[0]
+        open_data(tmp_path)
+    frame(save, tmp_path / "eight" / "rgb" / "a.jpg", tmp_path / "eight" / "depth" / "a.png", 5, np.uint8)
     with pytest.raises(DataError, match="has 8 bits"):
-        read_metres(save(np.full((9, 9), 5, np.uint8), tmp_path / "eight.png"))
+        open_data(tmp_path / "eight")[0]
     frame(save, tmp_path / "rgb" / "b.jpg", tmp_path / "b.png")
     with pytest.raises(DataError, match="no partner of the same name"):
         open_data(tmp_path)

@@ -1,0 +1,92 @@
+"""Depth maps in files: PNG, TIFF, npy, npz, PFM and HDF5; numbers as they are stored."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from redweb_builder.inputs.picture import EXTENSIONS, MAX_PIXELS
+from trainer.data.pictures import read_stored
+from trainer.types import DataError
+
+ARRAYS = frozenset((".npy", ".npz", ".h5", ".hdf5"))
+PICTURES = frozenset((".png", ".tif", ".tiff", ".pgm", ".pfm"))
+DEPTH_ENDINGS = ARRAYS | PICTURES
+KNOWN_OTHERS = (".exr", ".mat", ".bin", ".dat", ".pkl")  # depth too, in a form that is not read
+FORMS = "PNG or TIFF, .npy, .npz, .pfm or .h5"
+DATASET = "depth"  # of an HDF5 file or npz of several arrays
+
+
+def read_depth(file: Path) -> NDArray[np.generic]:
+    """A depth map as stored: HxW of integers or floats. Nothing is scaled or masked here.
+
+    npz and HDF5 files hold one array, or one called "depth". Raises DataError.
+    """
+    ending = file.suffix.lower()
+    if ending not in DEPTH_ENDINGS:
+        raise DataError(f"{file}: depth must be {FORMS}; {ending or 'a file without ending'} found")
+    try:
+        values = _READERS[ending](file) if ending in _READERS else read_stored(file)
+    except (OSError, ValueError, SyntaxError, EOFError, KeyError, TypeError, MemoryError, zipfile.BadZipFile) as error:
+        raise DataError(f"{file}: cannot be read as a depth map ({error})") from error
+    values = values[..., 0] if values.ndim == 3 and values.shape[2] == 1 else values
+    values = values[0] if values.ndim == 3 and values.shape[0] == 1 else values
+    if values.ndim != 2 or not values.size or values.dtype.kind not in "iuf":
+        raise DataError(f"{file}: a depth map is an HxW array of numbers, this is {values.shape} {values.dtype}")
+    return values
+
+
+def depth_by_stem(folder: Path) -> list[Path]:
+    """The depth files of a folder in order of name. Raises DataError where it holds only files that are not read."""
+    files = sorted(file for file in folder.iterdir() if not file.name.startswith("."))
+    read = [file for file in files if file.suffix.lower() in (EXTENSIONS | DEPTH_ENDINGS)]
+    others = [file for file in files if file.suffix.lower() in KNOWN_OTHERS]
+    if others and not read:
+        raise DataError(f"{folder}: depth must be {FORMS}; {others[0].suffix} found. Convert these files")
+    return read
+
+
+def _npy(file: Path) -> NDArray[Any]:
+    """Mapped into memory first, so that a header that claims more than the file holds is an error at once."""
+    mapped = np.load(file, mmap_mode="r", allow_pickle=False)
+    _check_count(mapped.size)
+    return np.array(mapped)
+
+
+def _npz(file: Path) -> NDArray[Any]:
+    with zipfile.ZipFile(file) as archive:
+        names = {info.filename.removesuffix(".npy"): info.file_size for info in archive.infolist()}
+    name = DATASET if DATASET in names else next(iter(names), "")
+    if name != DATASET and len(names) != 1:
+        raise ValueError(f"holds {', '.join(sorted(names)[:5]) or 'nothing'} and no array called {DATASET}")
+    _check_count(names[name] // 8)
+    with np.load(file, allow_pickle=False) as arrays:
+        return np.asarray(arrays[name])
+
+
+def _hdf5(file: Path) -> NDArray[Any]:
+    """Only what lies in the file itself: links to other files are not followed."""
+    try:
+        import h5py
+    except ImportError as error:
+        raise DataError(f"{file}: reading it needs h5py: pip install 'redweb-builder[nyu]'") from error
+    with h5py.File(file, "r") as opened:
+        names = [DATASET] if DATASET in opened else list(opened)[:2]
+        link = opened.get(names[0], getlink=True) if len(names) == 1 else None
+        data = opened[names[0]] if isinstance(link, h5py.HardLink) else None
+        if not isinstance(data, h5py.Dataset) or data.external or data.is_virtual:
+            raise ValueError(f"has no array called {DATASET} of its own")
+        _check_count(data.size)
+        return np.asarray(data[()])
+
+
+def _check_count(numbers: int) -> None:
+    if numbers > MAX_PIXELS:
+        raise ValueError(f"{numbers} numbers are more than {MAX_PIXELS // 1_000_000} million")
+
+
+_READERS = {".npy": _npy, ".npz": _npz, ".h5": _hdf5, ".hdf5": _hdf5}

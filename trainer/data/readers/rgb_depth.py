@@ -1,0 +1,169 @@
+"""RGB-D frames that are a picture and a depth file each: the folders rgb/ and depth/. File lists: file_lists.py.
+
+Depth files hold 16-bit integers in the set's scale (depth_scale.py), or floats in metres; 0 and what is not finite is
+unknown. Frames are read as they are: whoever wrote the files has decided about borders and holes.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from redweb_builder.types import BoolMap, FloatMap
+from trainer.data.depth_files import DEPTH_ENDINGS, depth_by_stem, read_depth
+from trainer.data.depth_scale import (
+    DENSEDEPTH,
+    METRES,
+    MILLIMETRES,
+    DepthScale,
+    check_typical,
+    one_scale,
+    read_depth_json,
+)
+from trainer.data.depth_set import DepthSetBase
+from trainer.data.pictures import at_picture_size, by_stem, matched, read_rgb
+from trainer.data.readers.nyu import inverse
+from trainer.data.readers.protocols import PLAIN, PROTOCOLS, Protocol
+from trainer.data.splits import evenly_spaced
+from trainer.types import DataError, DepthSample
+
+SPLIT = "split.csv"  # of the folder form: key, part, scene
+CHECKED = 12  # frames whose depth is read when a set is opened
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame on the disk. part: "test", "val" or None."""
+
+    key: str
+    rgb: Path
+    depth: Path
+    scene: str
+    part: str | None
+
+
+class FrameFiles(DepthSetBase):
+    """Frames that are a picture and a depth file each: inverse depth, 1/m, with a true zero."""
+
+    has_true_zero = True
+    unit = "m"
+
+    def __init__(
+        self, name: str, frames: Sequence[Frame], scale: DepthScale | None = None, protocol: Protocol = PLAIN
+    ) -> None:
+        """Open.
+
+        frames: where they lie. scale: of all depth files, as stated; None = millimetres in integers, metres in floats,
+        which must then look like a room. protocol: of their evaluation. Raises DataError where there are no frames,
+        or where their typical depth shows that the scale is another one.
+        """
+        if not frames:
+            raise DataError(f"{name}: there are no frames in it")
+        self.name, self._frames, self._scale, self._protocol = name, list(frames), scale, protocol
+        self.farthest = protocol.farthest
+        self._check_scale()
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return len(self._frames)
+
+    def key(self, index: int) -> str:
+        """The picture's path below its set, without ending."""
+        return self._frames[index].key
+
+    def group(self, index: int) -> str:
+        """The scene."""
+        return self._frames[index].scene
+
+    def part(self, index: int) -> str | None:
+        """Test and validation frames that the set names; what it calls train is free to be held out."""
+        return self._frames[index].part
+
+    def files(self, index: int) -> tuple[Path, ...]:
+        """Picture and depth."""
+        return self._frames[index].rgb, self._frames[index].depth
+
+    def evaluation_mask(self, shape: tuple[int, int]) -> BoolMap:
+        """As the protocol says."""
+        return self._protocol.mask(shape)
+
+    def __getitem__(self, index: int) -> DepthSample:
+        """Read one frame; depth of another size than its picture is brought to that. Raises DataError."""
+        frame = self._frames[index]
+        image = read_rgb(frame.rgb)
+        metres = at_picture_size(self.metres(frame.depth), image, frame.depth)
+        disparity = inverse(metres, np.isfinite(metres))
+        return DepthSample(frame.key, image, disparity, np.zeros(metres.shape, bool), 0.0, true_zero=True)
+
+    def metres(self, file: Path) -> FloatMap:
+        """HxW float32 metres of a depth file, NaN where unknown. Raises DataError."""
+        stored = read_depth(file)
+        return self._scale_of(stored, file).metres(stored)
+
+    def _scale_of(self, stored: NDArray[np.generic], file: Path) -> DepthScale:
+        if self._scale:
+            return self._scale
+        if stored.dtype.kind == "f":
+            return METRES
+        if stored.dtype.itemsize > 1:
+            return MILLIMETRES
+        if self._protocol.eight_bits:
+            return DENSEDEPTH
+        raise DataError(
+            f"{file}: has 8 bits, which cannot be millimetres; depth must be 16-bit PNG or floats in metres, or state "
+            "its scale with --depth-scale"
+        )
+
+    def _check_scale(self) -> None:
+        """Read some depth maps and refuse a scale that cannot be right. Frames that are broken do not count here."""
+        medians, known, assumed = [], [], self._scale
+        for index in evenly_spaced(range(len(self)), CHECKED):
+            file = self._frames[index].depth
+            try:
+                stored = read_depth(file)
+            except DataError:
+                continue
+            assumed = self._scale_of(stored, file)
+            metres = assumed.metres(stored)
+            if np.isfinite(metres).any():
+                medians.append(float(np.nanmedian(metres)))
+                known.append(float(np.isfinite(metres).mean()))
+        if medians:
+            unstated = None if self._scale or self._protocol.known_scale else assumed
+            check_typical(self.name, medians, float(np.mean(known)), unstated)
+
+
+class RgbDepth(FrameFiles):
+    """rgb/NAME.jpg|png with depth/NAME.png|npy|..., split.csv (key, part, scene) and depth.json where there are any."""
+
+    def __init__(self, folder: Path, scale: DepthScale | None = None) -> None:
+        """Open. scale: of the command line. Raises DataError for a picture without depth, or depth without a picture.
+
+        A depth.json in the folder states the scale, and whether the frames are NYU Depth v2's.
+        """
+        stated = read_depth_json(folder)
+        depth_by_stem(folder / "depth")
+        pictures, depths = by_stem(folder / "rgb"), by_stem(folder / "depth", DEPTH_ENDINGS)
+        parts = _read_split(folder / SPLIT)
+        frames = []
+        for stem in matched(pictures, depths, folder):
+            part, scene = parts.get(stem, ("", stem))
+            frames.append(Frame(stem, pictures[stem], depths[stem], scene, part if part in ("test", "val") else None))
+        super().__init__(
+            folder.resolve().name, frames, one_scale(folder, stated.scale, scale), PROTOCOLS[stated.protocol]
+        )
+
+
+def _read_split(file: Path) -> dict[str, tuple[str, str]]:
+    if not file.is_file():
+        return {}
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as lines:
+            return {row["key"]: (row["part"], row["scene"]) for row in csv.DictReader(lines)}
+    except (KeyError, ValueError, csv.Error) as error:
+        raise DataError(f"{file}: needs columns key, part, scene ({error})") from error
