@@ -168,7 +168,7 @@ class Session:
         """The file's decisions; what others have appended since is read too, whole lines only."""
         file = self.folder / FILE
         with self._lock:
-            size = file.stat().st_size if file.exists() else 0
+            size = file.stat().st_size if file.is_file() else 0  # a FIFO would be waited for
             if size < self._read_to:  # another file
                 self._decisions, self._read_to = [], 0
             if size > self._read_to:

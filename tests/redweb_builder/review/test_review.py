@@ -307,6 +307,25 @@ def test_a_decision_that_cannot_be_written_is_reported(desk: Desk) -> None:
     assert answer.json["error"].startswith("not saved")
 
 
+@pytest.mark.parametrize("kind", ["link", "hard link", "dangling link", "loop", "fifo"])
+def test_decisions_are_not_written_through_what_is_no_plain_file(desk: Desk, tmp_path: Path, kind: str) -> None:
+    startup, file = tmp_path / ".bashrc", desk.folder / FILE
+    startup.write_text("alias ll='ls -l'\n")
+    if kind == "fifo":
+        os.mkfifo(file)
+    elif kind == "hard link":
+        os.link(startup, file)
+    else:
+        file.symlink_to({"link": startup, "dangling link": tmp_path / "new", "loop": FILE}[kind])
+    client = enter(desk.folder)
+    assert client.get("/api/decisions").json == {}
+    answer = desk.decide("good-hut", "reject", "$(touch owned)")
+    assert answer.status_code == 507
+    assert FILE in answer.json["error"]
+    assert startup.read_text() == "alias ll='ls -l'\n"
+    assert not (tmp_path / "new").exists()
+
+
 def test_what_keeps_the_review_from_starting_is_reported(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
