@@ -115,22 +115,41 @@ def test_webdataset_is_read_by_webdataset(
         assert sample[f"image{dataset.image_path(key).suffix}"] == stored(decided, "Imgs", key)
 
 
-def test_a_dot_in_a_key_does_not_cut_a_sample_apart(decided: Path, dataset: Dataset, tmp_path: Path) -> None:
+def renamed(folder: Path, names: dict[str, str]) -> Path:
+    """The data set with other keys, in manifest and files. names: old key -> new key."""
+    table = pq.read_table(folder / "manifest.parquet")
+    rows = [row | {"key": names.get(row["key"], row["key"])} for row in table.to_pylist()]
+    pq.write_table(type(table).from_pylist(rows, schema=table.schema), folder / "manifest.parquet")
+    for old, new in names.items():
+        for file in list(folder.rglob(f"{old}.*")):
+            file.rename(file.with_name(new + file.suffix))
+    return folder
+
+
+def test_dots_in_keys_neither_cut_samples_apart_nor_make_two_one(
+    decided: Path, dataset: Dataset, tmp_path: Path
+) -> None:
     reader = pytest.importorskip("webdataset", reason="webdataset is not installed")
-    key, odd = dataset.keys[0], "v1.2.scene-00000000"
-    folder = shutil.copytree(decided, tmp_path / "set")
-    table = pq.read_table(folder / "manifest.parquet").to_pylist()
-    for row in table:
-        row["key"] = odd if row["key"] == key else row["key"]
-    pq.write_table(
-        type(dataset.manifest).from_pylist(table, schema=dataset.manifest.schema), folder / "manifest.parquet"
-    )
-    for file in folder.rglob(f"{key}.*"):
-        file.rename(file.with_name(odd + file.suffix))
-    export_dataset(folder, "webdataset", tmp_path / "out", [odd])
-    (sample,) = reader.WebDataset(str(tmp_path / "out" / "data-000000.tar"), shardshuffle=False)
-    assert sample["rd.png"] == stored(folder, "RDs", odd)
-    assert json.loads(sample["json"])["key"] == odd
+    odd = ["v1.2.scene-00000000", "v1_2_scene-00000000", "V1_2_SCENE-00000000"]
+    folder = renamed(shutil.copytree(decided, tmp_path / "set"), dict(zip(dataset.keys, odd, strict=False)))
+    export_dataset(folder, "webdataset", tmp_path / "out", odd)
+    samples = list(reader.WebDataset(str(tmp_path / "out" / "data-000000.tar"), shardshuffle=False))
+    assert [json.loads(sample["json"])["key"] for sample in samples] == odd
+    assert [sample["rd.png"] for sample in samples] == [stored(folder, "RDs", key) for key in odd]
+    assert len({sample["__key__"].casefold() for sample in samples}) == len(odd)
+
+
+def test_keys_that_differ_in_case_alone_are_files_of_their_own(decided: Path, dataset: Dataset, tmp_path: Path) -> None:
+    from trainer.data.readers.redweb_v1 import RedwebV1
+
+    odd = ["hut-00000000", "HUT-00000000"]
+    folder = renamed(shutil.copytree(decided, tmp_path / "set"), dict(zip(dataset.keys, odd, strict=False)))
+    export_dataset(folder, "redweb-v1", tmp_path / "out", odd)
+    data = RedwebV1(tmp_path / "out")
+    assert len(data) == 2
+    assert len({data.key(index).casefold() for index in range(2)}) == 2
+    for index in range(2):
+        assert data[index].image.shape[:2] == dataset[dataset.keys[index]].mask.shape
 
 
 # --- Hugging Face ------------------------------------------------------------------------------------------------
