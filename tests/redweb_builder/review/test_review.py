@@ -316,7 +316,7 @@ def test_decisions_are_not_written_through_what_is_no_plain_file(desk: Desk, tmp
     elif kind == "hard link":
         os.link(startup, file)
     else:
-        file.symlink_to({"link": startup, "dangling link": tmp_path / "new", "loop": FILE}[kind])
+        file.symlink_to({"link": startup, "dangling link": tmp_path / "new", "loop": file}[kind])
     client = enter(desk.folder)
     assert client.get("/api/decisions").json == {}
     answer = desk.decide("good-hut", "reject", "$(touch owned)")
