@@ -20,7 +20,7 @@ from PIL import Image
 from redweb_builder.config import BuildConfig
 from redweb_builder.dataset.codec import FORMAT
 from redweb_builder.dataset.manifest import columns_of, nine_digits, verdict_columns
-from redweb_builder.dataset.paths import is_data_set
+from redweb_builder.dataset.paths import is_data_set, refuse_data_set
 from redweb_builder.dataset.verdicts import DUPLICATE, judge_all, thresholds_of
 from redweb_builder.dataset.writer import Store
 from redweb_builder.device import choose_device
@@ -83,6 +83,7 @@ def build(
     stereo_dir, out = Path(stereo_dir), Path(out)
     progress = Progress(watch)
     progress.enter("finding pairs")
+    refuse_data_set(stereo_dir)
     found = discover(stereo_dir, config.inputs, progress.at, skip=is_data_set)
     found = replace(found, sources=with_film_orders(found.sources, progress.at))
     sources = found.sources[: config.limit]

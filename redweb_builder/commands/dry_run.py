@@ -12,7 +12,7 @@ from rich.table import Table
 
 from redweb_builder.commands.terminal import escape
 from redweb_builder.config import InputOptions
-from redweb_builder.dataset.paths import is_data_set
+from redweb_builder.dataset.paths import is_data_set, refuse_data_set
 from redweb_builder.inputs.discover import discover
 from redweb_builder.inputs.picture import read_header
 from redweb_builder.inputs.read import read_pair
@@ -35,6 +35,7 @@ def print_dry_run(stereo_dir: Path, options: InputOptions, ask_eyes: bool = True
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=WIDE)
+    refuse_data_set(stereo_dir)
     found = discover(stereo_dir, options, skip=is_data_set)
     sources = track(
         with_film_orders(found.sources),

@@ -22,6 +22,20 @@ def is_data_set(out: Path) -> bool:
     return str(read_build(out).get("format")).startswith(FORMAT.split("/")[0])
 
 
+def refuse_data_set(stereo_dir: Path) -> None:
+    """Raise StoreError, with the command that goes on, where the input folder is a data set or a part of one."""
+    inside = stereo_dir.absolute().name in (*FOLDERS, "rejected")
+    home = next(
+        (place for place in (stereo_dir, stereo_dir.absolute().parent)[: 1 + inside] if is_data_set(place)), None
+    )
+    if home is not None:
+        photographs = read_build(home).get("input") or "PHOTOGRAPHS"
+        raise StoreError(
+            f"{stereo_dir} is a data set that this program built, not a folder of photographs; "
+            f"to go on with it: build-redweb {photographs} --out {home}"
+        )
+
+
 def read_build(out: Path) -> dict[str, Any]:
     """build.json, empty where there is none or it is none of ours."""
     try:

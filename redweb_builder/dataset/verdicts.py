@@ -17,6 +17,8 @@ from redweb_builder.filters.checks import judge, margin
 from redweb_builder.types import Rejection
 
 DUPLICATE = "duplicate"
+LARGER = 1.2  # times the px of the other: below, pictures count as equal in size
+ALIKE = 0.1  # of quality, in [0, 1]: labels that differ by less count as equally good
 JUDGED = (None, "filter", DUPLICATE)  # the stages that thresholds decide; what could not be read or labelled stays
 
 
@@ -49,8 +51,9 @@ def _judged(row: dict[str, Any], thresholds: Thresholds) -> dict[str, Any]:
 def reject_duplicates(rows: Sequence[dict[str, Any]], bits: float | None) -> None:
     """Reject every kept row whose left view looks like an earlier kept one's, in place.
 
-    The 64-bit perceptual hashes (imagehash.phash) of a pair of duplicates differ in at most `bits` bits. The better of
-    the two by quality is kept, the earlier key at a tie.
+    rows: of the manifest. bits: 64-bit perceptual hashes (imagehash.phash) of duplicates differ in at most so many.
+    The better of the two by quality is kept, the earlier key at a tie; but the larger picture where their labels are
+    alike, since a small copy is easier to match.
     """
     if bits is None:
         return
@@ -60,9 +63,19 @@ def reject_duplicates(rows: Sequence[dict[str, Any]], bits: float | None) -> Non
     alive: list[int] = []
     for index, row in enumerate(kept):
         distances = np.bitwise_count(hashes[alive] ^ hashes[index])
-        if len(alive) and distances.min() <= bits:
-            twin = kept[alive[int(distances.argmin())]]["key"]
-            nearest, detail = float(distances.min()), f"looks like {twin}"
-            row |= verdict_columns(Rejection(DUPLICATE, DUPLICATE, nearest, float(bits), detail))
-        else:
+        if not alive or distances.min() > bits:
             alive.append(index)
+            continue
+        at, nearest = int(distances.argmin()), float(distances.min())
+        twin = kept[alive[at]]
+        if _is_larger_and_alike(row, twin):
+            alive[at] = index
+            row, twin = twin, row
+        detail = f"looks like {twin['key']}"
+        row |= verdict_columns(Rejection(DUPLICATE, DUPLICATE, nearest, float(bits), detail))
+
+
+def _is_larger_and_alike(row: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether a row's picture is clearly larger than another's, and its quality hardly lower."""
+    areas = [(one.get("width") or 0) * (one.get("height") or 0) for one in (row, other)]
+    return areas[0] >= LARGER * areas[1] > 0 and (row["quality"] or 0) >= (other["quality"] or 0) - ALIKE

@@ -11,7 +11,7 @@ import numpy as np
 
 from redweb_builder.errors import InputError
 from redweb_builder.inputs.content.mount import Box, inside_margin, inside_mount
-from redweb_builder.inputs.content.refuse import is_sphere
+from redweb_builder.inputs.content.refuse import is_flat_map, is_sphere
 from redweb_builder.inputs.formats.films import Shot, read_shot
 from redweb_builder.inputs.formats.heic import read_spatial
 from redweb_builder.inputs.formats.mpo import read_mpo
@@ -54,7 +54,8 @@ def read_pair(source: PairSource, max_side: int) -> StereoPair:
     stretched to their full shape. Eyes whose sides differ by up to 10 % are cropped to the middle, eyes of one shape
     (2 %) but different scale are reduced to the smaller one. Of a VR180 picture the flat view ahead is cut.
     `source_size` is the size of one eye before any crop or reduction, halves unstretched.
-    Raises InputError: as read_picture, "too-small" for an eye under 64 px, "size-mismatch", "not-a-pair", "panorama";
+    Raises InputError: as read_picture, "too-small" for an eye under 64 px, "size-mismatch", "not-upright",
+    "not-a-photograph", "not-a-pair", "panorama";
     ValueError for an unknown layout or a max_side under 64.
     """
     if source.layout not in LAYOUTS:
@@ -95,6 +96,8 @@ def _read_two_files(source: PairSource, max_side: int) -> _Eyes:
     shrink = _shrink(sizes[0], _fit(sizes[0], max_side)) if sizes[0] == sizes[1] else 1
     bits = max(map(sample_bits, (source.left, source.right))) if headers[0].deep and headers[1].deep else None
     left, right = (read_picture(file, shrink=shrink, bits=bits) for file in (source.left, source.right))
+    if is_flat_map(left) and is_flat_map(right):
+        raise InputError("not-a-photograph", f"{source.left}: a few flat colours: a mask, map or drawing")
     left, right = _to_common_size(left, right, source)
     size = sizes[1] if source.right_first else sizes[0]
     corners = ((0, 0), (0, 0)) if sizes[0] == sizes[1] else None
@@ -253,6 +256,8 @@ def _to_common_size(left: Picture, right: Picture, source: PairSource) -> tuple[
         return _crop(left, size), _crop(right, size)
     if abs(wide_a * high_b / (wide_b * high_a) - 1) <= ASPECT_SHARE:
         return _resize(left, size), _resize(right, size)
+    if abs(wide_a * wide_b / (high_a * high_b) - 1) <= ASPECT_SHARE:
+        raise InputError("not-upright", f"{source.left}: of its two eyes one lies on its side; turn it by 90 degrees")
     raise InputError(
         "size-mismatch",
         f"{source.left} is {wide_a} x {high_a} px but {source.right} is {wide_b} x {high_b} px: not two views of one "

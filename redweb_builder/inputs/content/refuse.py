@@ -6,12 +6,15 @@ import cv2
 import numpy as np
 
 from redweb_builder.inputs.content.agreement import AGREEMENT, COLOUR_SHIFT, colour_shift
+from redweb_builder.inputs.content.views import views_in_thirds
 from redweb_builder.inputs.layout import NotPair
 from redweb_builder.types import Picture
 
 # Photographs have more levels than this; label maps, which repeat and so look like two views, have fewer.
 MIN_LEVELS = 32
 FLAT_SHARE = 0.93  # of a picture in its two commonest tones: above it, a drawing
+FLAT_NEIGHBOURS = 0.8  # share of equal neighbours along the rows of a map
+FLAT_COLOURS, FLAT_GREYS = 512, 64  # most colours, or grey levels, of a map; photographs in grey have up to 256 levels
 PANORAMA = 2.5  # width to height
 POLE_SPREAD = 12.0  # grey levels along the first and last row of a sphere, where every column is the same point
 SEAM = 0.75  # above it, pictures were put together; see seam for the evidence
@@ -31,6 +34,9 @@ def why_no_pair(picture: Picture, size: tuple[int, int], beside: float, over: fl
         return NotPair("collage", f"different pictures put together (agreement {max(beside, over):.2f})")
     if is_sphere(picture):
         return NotPair("panorama", "a 360-degree picture: closed sideways, one colour at each pole")
+    several = views_in_thirds(picture)
+    if several is not None:
+        return several
     if max(size) >= PANORAMA * min(size):
         return NotPair("panorama", f"a wide panorama: its halves do not agree ({beside:.2f})")
     return NotPair(
@@ -60,6 +66,19 @@ def is_drawing(picture: Picture) -> bool:
     """Whether a picture has too few tones for a photograph: a label map, a mask, a flat drawing."""
     tones = np.sort(np.bincount(picture[:, :, 1].ravel(), minlength=256))[::-1]
     return bool(np.count_nonzero(tones) < MIN_LEVELS or tones[:2].sum() > FLAT_SHARE * tones.sum())
+
+
+def is_flat_map(picture: Picture) -> bool:
+    """Whether a picture, HxWx3 uint8 RGB, is painted in a few flat colours, as segmentation maps are.
+
+    Asked of at most 64 rows of the picture as it is stored: reduced, or compressed as JPEG, a map has more colours.
+    """
+    rows = np.ascontiguousarray(picture[:: max(1, len(picture) // 64)])
+    colours = rows[..., 0].astype(np.uint32) << 16 | rows[..., 1].astype(np.uint32) << 8 | rows[..., 2]
+    equal = np.count_nonzero(colours[:, 1:] == colours[:, :-1]) / max(1, colours[:, 1:].size)
+    values = np.unique(colours)
+    grey = bool(np.all((values & 255) * 0x010101 == values))
+    return bool(equal >= FLAT_NEIGHBOURS and 2 <= len(values) <= (FLAT_GREYS if grey else FLAT_COLOURS))
 
 
 def is_sphere(picture: Picture) -> bool:

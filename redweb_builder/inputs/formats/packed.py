@@ -15,6 +15,7 @@ import numpy as np
 from redweb_builder.inputs.content.agreement import AGREEMENT, agreement
 from redweb_builder.inputs.content.mount import inside_margin, inside_mount
 from redweb_builder.inputs.content.refuse import is_drawing, is_sphere, why_no_pair
+from redweb_builder.inputs.content.views import named_views, views_in_half
 from redweb_builder.inputs.formats.interleaved import interleaved
 from redweb_builder.inputs.layout import Layout, NotPair
 from redweb_builder.types import Picture
@@ -90,6 +91,9 @@ def named_layout(stem: str) -> Layout | NotPair | None:
     stem: the name without extension. Where the tag does not tell the order, "cross" and "parallel" do;
     else the left eye is taken to come first, or to lie on top (guessed).
     """
+    several = named_views(stem)
+    if several is not None:
+        return several
     words = name_words(stem)
     if any(word.startswith("anaglyph") for word in words):
         return NotPair("anaglyph", "named an anaglyph: the colours of the eyes are lost")
@@ -145,6 +149,9 @@ def seen_layout(
     if score < AGREEMENT:
         mixed = interleaved(picture) if picture.shape[1::-1] == size else None
         return mixed or why_no_pair(inner, size, scores[_SBS], scores[_OU], gap)
+    several = views_in_half(eyes[layout], score)
+    if several is not None:
+        return several
     if min(scores.values()) > score - MARGIN:
         both = f"side by side {scores[_SBS]:.2f}, over-under {scores[_OU]:.2f}"
         return NotPair("ambiguous", f"its halves agree both ways ({both}); give --layout or name the file -sbs or -ab")

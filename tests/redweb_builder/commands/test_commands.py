@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import shutil
@@ -22,6 +23,7 @@ from cli import main
 from redweb_builder import builder as builder_module
 from redweb_builder.config import Thresholds
 from redweb_builder.criteria import CRITERIA, MEASUREMENTS
+from redweb_builder.dataset.codec import FORMAT
 from redweb_builder.dataset.writer import Store
 from redweb_builder.errors import StoreError
 from redweb_builder.version import __version__
@@ -183,6 +185,19 @@ def test_an_empty_folder(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
     dry = run("build-redweb", tmp_path / "in", "--dry-run")
     assert "0 pairs" in dry.output
+
+
+@pytest.mark.parametrize("part", ["", "Imgs"])
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_a_data_set_as_input_is_refused_with_the_command_that_goes_on(
+    tmp_path: Path, part: str, dry: tuple[str, ...]
+) -> None:
+    dataset = tmp_path / "my-set"
+    (dataset / "Imgs").mkdir(parents=True)
+    (dataset / "build.json").write_text(json.dumps({"format": FORMAT, "input": "holiday"}))
+    result = run("build-redweb", dataset / part, "--out", dataset, *QUICK, *dry)
+    assert result.exit_code == 1
+    assert f"to go on with it: build-redweb holiday --out {dataset}" in " ".join(result.output.split())
 
 
 def test_an_output_that_is_no_data_set(one: Path, tmp_path: Path) -> None:
