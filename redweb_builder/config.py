@@ -57,16 +57,24 @@ PRESETS = {
 
 @dataclass(frozen=True)
 class InputOptions:
-    """How files are read. All of it shapes the data set.
+    """How files are read, and which of them belong together.
 
     layout: "auto", or how every file of the pile holds its two eyes, whatever its name and content say.
     film_rate: frames a second that are taken from a film.
     vr_fov: horizontal field of view, degrees, of the views that are cut from VR180 pictures.
+    right_first: the first half, frame or file of every pair is the right eye's, whatever its name and content say.
+    pair: patterns of the left and of the right eye's paths; only files that match are read (inputs/formats/stated.py).
+    pairs: a CSV file left,right[,key]; only the pairs that it lists are read.
+    time_tolerance: s; files of two eye folders, or of `pair` with a field "time", are paired by nearest time stamp.
     """
 
     layout: str = "auto"
     film_rate: float = 1.0
     vr_fov: float = 90.0
+    right_first: bool = False
+    pair: tuple[str, str] | None = None
+    pairs: Path | None = None
+    time_tolerance: float | None = None
 
     def __post_init__(self) -> None:
         """Raise SettingsError, with what is allowed, on a setting out of range."""
@@ -76,6 +84,15 @@ class InputOptions:
             raise SettingsError(f"film_rate {self.film_rate}: must be over 0 and at most 60 frames a second")
         if not 30 <= self.vr_fov <= 120:
             raise SettingsError(f"vr_fov {self.vr_fov}: must be from 30 to 120 degrees")
+        if sum((self.layout != "auto", self.pair is not None, self.pairs is not None)) > 1:
+            raise SettingsError("--layout, --pair and --pairs contradict each other; give one of them")
+        if self.time_tolerance is not None and not 0 <= self.time_tolerance <= 60:
+            raise SettingsError(f"time_tolerance {self.time_tolerance}: must be from 0 to 60 s")
+
+    def method(self) -> dict[str, object]:
+        """The part that decides what a label is, as plain data: which files make a pair is in the pair's key."""
+        settings: dict[str, object] = {"layout": self.layout, "film_rate": self.film_rate, "vr_fov": self.vr_fov}
+        return settings | ({"right_first": True} if self.right_first else {})
 
 
 @dataclass(frozen=True)
@@ -117,6 +134,6 @@ class BuildConfig:
         return {
             "eyes": self.eyes,
             "max_side": self.max_side,
-            "inputs": asdict(self.inputs),
+            "inputs": self.inputs.method(),
             "thresholds": asdict(self.thresholds),
         }

@@ -39,6 +39,15 @@ from redweb_builder.config import EYES, FLOW_CHOICES, LAYOUT_CHOICES, PRESETS, B
     "How every file holds its two eyes, whatever its name and content say.",
 )
 @click.option(
+    "--pair",
+    nargs=2,
+    metavar="LEFT RIGHT",
+    help="Which files are the two eyes: paths below STEREO_DIR with * and fields, 'cam0/{n}.png' 'cam1/{n}.png'.",
+)
+@click.option("--pairs", type=options.PATH, help="A CSV file of the pairs: left,right or left,right,key.")
+@click.option("--time-tolerance", type=float, help="Pair by the nearest time stamp, at most so many seconds apart.")
+@click.option("--right-first", is_flag=True, help="The right eye comes first in every pair (cross-eyed).")
+@click.option(
     "--film-rate", default=InputOptions.film_rate, show_default=True, help="Frames a second taken from films."
 )
 @click.option("--vr-fov", default=InputOptions.vr_fov, show_default=True, help="Field of view cut from VR180, degrees.")
@@ -55,6 +64,10 @@ def build_redweb(
     layout: str,
     film_rate: float,
     vr_fov: float,
+    pair: tuple[str, str] | None,
+    pairs: Path | None,
+    time_tolerance: float | None,
+    right_first: bool,
     preset: str,
     overwrite: bool,
     dry_run: bool,
@@ -69,7 +82,7 @@ def build_redweb(
     from redweb_builder.commands import console
 
     with console.errors_for_people():
-        inputs = InputOptions(layout, film_rate, vr_fov)
+        inputs = InputOptions(layout, film_rate, vr_fov, right_first, pair, pairs, time_tolerance)
         if dry_run:
             from redweb_builder.commands.dry_run import print_dry_run
 

@@ -6,9 +6,10 @@ import os
 import re
 import traceback
 import unicodedata
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from hashlib import blake2b
+from itertools import chain
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -17,10 +18,11 @@ from redweb_builder.errors import InputError, InputNotFound
 from redweb_builder.inputs.content.agreement import AGREEMENT, agreement
 from redweb_builder.inputs.formats import films
 from redweb_builder.inputs.formats.calibration import CalibrationFiles
-from redweb_builder.inputs.formats.folders import TwoFiles, pair_files
+from redweb_builder.inputs.formats.folders import TwoFiles, Unpaired, pair_files
 from redweb_builder.inputs.formats.ground_truth import is_ground_truth
 from redweb_builder.inputs.formats.one_file import CONTAINERS, file_layout
 from redweb_builder.inputs.formats.packed import forced_layout, named_layout
+from redweb_builder.inputs.formats.stated import pair_by_patterns, read_pair_list
 from redweb_builder.inputs.formats.unread import how_to_convert
 from redweb_builder.inputs.layout import Layout, NotPair
 from redweb_builder.inputs.picture import EXTENSIONS, heif_is_readable, read_picture
@@ -30,6 +32,7 @@ from redweb_builder.types import LeftOut, PairSource
 _HEIC = (".heic", ".heif", ".hif")
 _KEY_LENGTH = 80
 _KEY_BYTES = 160
+MOMENTS = 3  # of two films, at which they are compared
 _SAMPLE_AT, _SAMPLE_BYTES = 0.618, 1024  # of a file: a row well inside the picture, and not where it begins
 
 Sources = Iterator[PairSource | LeftOut]
@@ -65,9 +68,32 @@ def discover(
     if not (root.is_dir() or root.is_file()):
         raise InputNotFound(f"{root}: is neither a file nor a folder; give the folder that holds the photographs")
     options = options or InputOptions()
+    base = root if root.is_dir() else root.parent
     left_out: list[LeftOut] = []
-    files, base = (files_below(root, left_out, skip), root) if root.is_dir() else ([root], root.parent)
-    inside = len(str(base / "x")) - 1
+    files = files_below(root, left_out, skip) if root.is_dir() else [root]
+    if options.pairs is not None:
+        entries = _listed(base, options.pairs, options, watch)
+    else:
+        pictures, moving, containers = _by_kind(files, root, options, left_out)
+        entries = chain(
+            _sources_of(base, pictures, containers, options, _picture, watch),
+            _sources_of(base, moving, [], options, _film, watch),
+        )
+    sources: list[PairSource] = []
+    for entry in entries:
+        if isinstance(entry, PairSource):
+            sources.append(replace(entry, right_first=True, order_stated=True) if options.right_first else entry)
+        else:
+            left_out.append(entry)
+    sources = list(map(CalibrationFiles(files).beside, sources))
+    return Discovery(sorted(sources, key=lambda source: source.key), sorted(left_out, key=lambda file: str(file.path)))
+
+
+def _by_kind(
+    files: Iterable[Path], root: Path, options: InputOptions, left_out: list[LeftOut]
+) -> tuple[list[PurePath], list[PurePath], list[PurePath]]:
+    """Pictures, films and containers of both eyes, relative to the input folder. left_out: gets what cannot be read."""
+    inside = len(str((root if root.is_dir() else root.parent) / "x")) - 1
     pictures: list[PurePath] = []
     moving: list[PurePath] = []
     containers: list[PurePath] = []
@@ -79,21 +105,24 @@ def discover(
                 left_out.append(LeftOut(file, "unsupported", missing))
         elif extension in films.EXTENSIONS:
             moving.append(relative)
-        elif extension in CONTAINERS or not root.is_dir():
+        elif (extension in CONTAINERS and options.pair is None) or not root.is_dir():
             containers.append(relative)
-        elif extension in EXTENSIONS and not is_ground_truth(relative):
+        elif extension in EXTENSIONS and (options.pair is not None or not is_ground_truth(relative)):
             pictures.append(relative)
-    sources: list[PairSource] = []
-    for one in (
-        *_found(base, pictures, containers, options, _picture, watch),
-        *_found(base, moving, [], options, _film, watch),
-    ):
-        if isinstance(one, PairSource):
-            sources.append(one)
-        else:
-            left_out.append(one)
-    sources = list(map(CalibrationFiles(files).beside, sources))
-    return Discovery(sorted(sources, key=lambda source: source.key), sorted(left_out, key=lambda one: str(one.path)))
+    return pictures, moving, containers
+
+
+def _listed(base: Path, file: Path, options: InputOptions, watch: Callable[[PurePath], None]) -> Sources:
+    """The pairs that a person lists in a file."""
+    for pair in read_pair_list(file, base):
+        missing = [eye for eye in (pair.left, pair.right) if not (base / eye).is_file()]
+        yield from (LeftOut(base / eye, "unreadable", f"line {pair.line} of {file}: no such file") for eye in missing)
+        if not missing:
+            watch(pair.left)
+            name = pair.key or pair.left.with_suffix("").as_posix()
+            two = TwoFiles(pair.left, pair.right, name, f"listed in {file.name}")
+            film = pair.left.suffix.lower() in films.EXTENSIONS
+            yield from _guarded(base, two, options, _film if film else _picture)
 
 
 def _missing_reader(extension: str) -> str:
@@ -105,7 +134,7 @@ def _missing_reader(extension: str) -> str:
     return how_to_convert(extension)
 
 
-def _found(
+def _sources_of(
     base: Path,
     files: list[PurePath],
     containers: list[PurePath],
@@ -116,19 +145,28 @@ def _found(
     """Pictures, or films: two files that belong together, and single files that hold both eyes."""
     alone = [*containers, *files]
     if options.layout == "auto":
-        pairs, unpaired, unexplained = pair_files(files)
+        pairs, unpaired, unexplained = _pairs_of(files, options)
         for pair in pairs:
             watch(pair.left)
             yield from _guarded(base, pair, options, make)
         alone = [*containers, *unexplained]
-        for one in unpaired:
-            if one.reason == "one-eye" and named_layout(one.file.stem) is not None:
-                alone.append(one.file)
+        for left_out in unpaired:
+            if left_out.reason == "one-eye" and named_layout(left_out.file.stem) is not None:
+                alone.append(left_out.file)
             else:
-                yield LeftOut(base / one.file, one.reason, one.detail)
+                yield LeftOut(base / left_out.file, left_out.reason, left_out.detail)
     for file in alone:
         watch(file)
         yield from _guarded(base, file, options, make)
+
+
+def _pairs_of(files: list[PurePath], options: InputOptions) -> tuple[list[TwoFiles], list[Unpaired], list[PurePath]]:
+    """As pair_files; by the person's own patterns where there are any."""
+    if options.pair is None:
+        return pair_files(files, options.time_tolerance)
+    stated, why = pair_by_patterns(files, options.pair, options.time_tolerance)
+    pairs = [TwoFiles(left, right, left.with_suffix("").as_posix(), "--pair") for left, right in stated]
+    return pairs, [Unpaired(file, "unmatched", detail) for file, detail in why.items()], []
 
 
 def _guarded(
@@ -200,27 +238,49 @@ def _guessed_two(base: Path, pair: TwoFiles, options: InputOptions) -> Sources:
 
 def _film(base: Path, what: TwoFiles | PurePath, options: InputOptions) -> Sources:
     """A source for every frame to take from a film, or from two films of one eye each."""
-    parts = (what.left, what.right) if isinstance(what, TwoFiles) else (what,)
-    files = [base / part for part in parts]
-    found: Layout | NotPair
     if isinstance(what, TwoFiles):
-        found, name = Layout("files", f"films, {what.rule}", guessed=what.guessed), what.name
-    else:
-        name = what.with_suffix("").as_posix()
-        forced = options.layout != "auto"
-        found = forced_layout(options.layout, files[0].stem) if forced else films.film_layout(files[0])
-    if isinstance(found, NotPair):
-        yield LeftOut(files[0], found.reason, found.detail)
+        if what.guessed and not _films_agree(base / what.left, base / what.right):
+            for file in (what.left, what.right):
+                yield from _film(base, file, options)
+            return
+        layout = Layout("files", f"films, {what.rule}", guessed=what.guessed)
+        yield from _frames(base, (what.left, what.right), what.name, layout, options)
         return
+    file = base / what
+    forced = options.layout != "auto"
+    stated = forced_layout(options.layout, file.stem) if forced else films.film_layout(file)
+    if isinstance(stated, NotPair):
+        yield LeftOut(file, stated.reason, stated.detail)
+    else:
+        yield from _frames(base, (what,), what.with_suffix("").as_posix(), stated, options)
+
+
+def _films_agree(left: Path, right: Path) -> bool:
+    """Whether two films whose names are a weak reason show one scene at one time, and neither holds both eyes."""
+    if any(isinstance(films.film_layout(file), Layout) for file in (left, right)):
+        return False
+    moments = [frame.time for frame in films.film_frames(left, rate=1.0)]
+    scores = []
+    for time in moments[:: max(1, len(moments) // MOMENTS)][:MOMENTS]:
+        try:
+            scores.append(agreement(*(films.read_shot(file, time).picture for file in (left, right))))
+        except InputError:  # the other film is shorter
+            scores.append(0.0)
+    return bool(scores) and sorted(scores)[len(scores) // 2] >= AGREEMENT
+
+
+def _frames(base: Path, parts: Sequence[PurePath], name: str, layout: Layout, options: InputOptions) -> Sources:
+    """A source for every frame to take from one film, or from two. name: for the keys."""
+    files = [base / part for part in parts]
     first = films.film_bars(files[0])
-    two = len(files) == 2 or found.layout == "two-streams"
+    two = len(files) == 2 or layout.layout == "two-streams"
     crops = first, films.film_bars(files[-1], stream=2 - len(files)) if two else first
     yield from (
         PairSource(
             _key(base, f"{name} c{frame.clip:03d} t{frame.time:09.3f}", *parts),
             files[0],
             files[-1],
-            **(_read_as(found) | {"rule": f"{found.rule}; clip {frame.clip} at {frame.time:.3f} s"}),
+            **(_read_as(layout) | {"rule": f"{layout.rule}; clip {frame.clip} at {frame.time:.3f} s"}),
             time=frame.time,
             crops=crops,
             fov=options.vr_fov,
@@ -229,9 +289,9 @@ def _film(base: Path, what: TwoFiles | PurePath, options: InputOptions) -> Sourc
     )
 
 
-def _read_as(found: Layout) -> dict[str, Any]:
+def _read_as(layout: Layout) -> dict[str, Any]:
     """The fields that a Layout shares with a PairSource."""
-    return {field.name: getattr(found, field.name) for field in fields(found)}
+    return {field.name: getattr(layout, field.name) for field in fields(layout)}
 
 
 def _key(base: Path, name: str, *files: PurePath) -> str:

@@ -18,6 +18,7 @@ from redweb_builder.inputs.formats.eye_marks import LEFT, RIGHT, EyeMark, eye_ma
 from redweb_builder.inputs.formats.faces import cube_faces
 from redweb_builder.inputs.formats.names import comparable
 from redweb_builder.inputs.formats.siblings import Numbered, numbered_siblings
+from redweb_builder.inputs.formats.stated import nearest_pairs, seconds_of
 
 # Folders that hold one eye each, besides those named by an eye word.
 _FOLDER_PAIRS = (
@@ -103,10 +104,13 @@ _Rule = Callable[[_File], _Claim | None]
 _Member = tuple[_File, _Claim]
 
 
-def pair_files(files: Iterable[PurePath]) -> tuple[list[TwoFiles], list[Unpaired], list[PurePath]]:
+def pair_files(
+    files: Iterable[PurePath], tolerance: float | None = None
+) -> tuple[list[TwoFiles], list[Unpaired], list[PurePath]]:
     """Pair files that hold one eye each.
 
-    files: picture files, relative to the input folder.
+    files: picture files, relative to the input folder. tolerance: s; where it is given, files of two eye folders that
+    are named by their time stamps are paired with the nearest.
     Returns the pairs, the files that name an eye but make no pair ("one-eye", "ambiguous", "other-view",
     "grey-copy"), and the files that no rule speaks of. Rules in their order: an eye named in the file name, with the
     partner in the same folder; eye folders side by side; numbered views of a scene folder; folders, then files, that
@@ -124,11 +128,31 @@ def pair_files(files: Iterable[PurePath]) -> tuple[list[TwoFiles], list[Unpaired
                 rest = _pair_by(rest, rule(rest), pairs, unpaired)
 
     pair_by(lambda files: _name_claim, lambda files: folder_rule, _scene_rule)
+    if tolerance is not None:
+        rest = _pair_by_time(rest, folder_rule, tolerance, pairs)
     rest = _explain(rest, folder_rule, pairs, unpaired)
     pair_by(_numbered_folder_rule, _masked_folder_rule, lambda files: _numbered_file_rule(files, everything))
     rest = _explain(rest, folder_rule, pairs, unpaired, numbered=True)
     pairs, grey = _without_grey_copies(pairs)
     return pairs, unpaired + grey, [file.path for file in rest]
+
+
+def _pair_by_time(files: Iterable[_File], folder_rule: _Rule, tolerance: float, pairs: list[TwoFiles]) -> list[_File]:
+    """Add the pairs of nearest time stamps of two eye folders; the rest."""
+    groups: dict[tuple[str, ...], dict[str, list[tuple[float, PurePath]]]] = defaultdict(lambda: {LEFT: [], RIGHT: []})
+    claims: dict[PurePath, _Claim] = {}
+    for file in files:
+        claim, time = folder_rule(file), seconds_of(file.stem)
+        if claim is not None and time == time:  # not NaN
+            groups[claim.group[:-1]][claim.eye].append((time, file.path))
+            claims[file.path] = claim
+    used: set[PurePath] = set()
+    for eyes in groups.values():
+        for left, right in nearest_pairs(eyes[LEFT], eyes[RIGHT], tolerance):
+            rule = f"{claims[left].rule}, nearest time stamps"
+            pairs.append(TwoFiles(left, right, claims[left].name, rule))
+            used |= {left, right}
+    return [file for file in files if file.path not in used]
 
 
 def _with_parts(files: Iterable[PurePath]) -> list[_File]:

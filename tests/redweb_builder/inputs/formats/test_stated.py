@@ -1,0 +1,150 @@
+"""Pairs that a person states: patterns, a list, the nearest time stamps, right eye first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from redweb_builder.config import BuildConfig, InputOptions
+from redweb_builder.errors import SettingsError
+from redweb_builder.inputs import Discovery, discover
+from redweb_builder.inputs.formats.stated import seconds_of
+
+
+def pictures(folder: Path, *names: str) -> None:
+    for seed, name in enumerate(names):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.random.default_rng(seed).integers(0, 256, (70, 80, 3), np.uint8)).save(path)
+
+
+def pairs(found: Discovery, folder: Path) -> list[tuple[str, str]]:
+    return sorted(
+        (one.left.relative_to(folder).as_posix(), one.right.relative_to(folder).as_posix()) for one in found.sources
+    )
+
+
+@pytest.mark.parametrize(
+    ("patterns", "files", "expected", "left_out"),
+    [
+        (("cam0/{n}.png", "cam7/{n}.png"), ["cam0/1.png", "cam7/1.png"], [("cam0/1.png", "cam7/1.png")], {}),
+        (
+            ("cam_{n}/left_{t}.png", "cam_{n}/other_{t}.png"),
+            ["cam_1/left_7.png", "cam_1/other_7.png", "cam_2/left_7.png", "x.png"],
+            [("cam_1/left_7.png", "cam_1/other_7.png")],
+            {"unmatched": 2},
+        ),
+        (
+            ("**/a{n}*.png", "**/b{n}.png"),
+            ["day/one/a3x.png", "day/two/b3x.png", "day/two/b3.png"],
+            [("day/one/a3x.png", "day/two/b3x.png")],
+            {"unmatched": 1},
+        ),
+        (("**/a-{n}?.png", "**/b-{n}.png"), ["i/j/a-3x.png", "b-3.png"], [("i/j/a-3x.png", "b-3.png")], {}),
+        (("{n}/*.png", "{n}/*.png"), ["s/a.png", "s/b.png"], [], {"unmatched": 2}),
+        (
+            ("disp_L{n}.png", "disp_R{n}.png"),
+            ["disp_L1.png", "disp_R1.png"],
+            [("disp_L1.png", "disp_R1.png")],
+            {},
+        ),
+    ],
+)
+def test_patterns(
+    tmp_path: Path,
+    patterns: tuple[str, str],
+    files: list[str],
+    expected: list[tuple[str, str]],
+    left_out: dict[str, int],
+) -> None:
+    pictures(tmp_path, *files)
+    found = discover(tmp_path, InputOptions(pair=patterns))
+    assert pairs(found, tmp_path) == expected
+    assert Counter(one.reason for one in found.left_out) == left_out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"pair": ("a.png", "b.png")}, "no field in common"),
+        ({"pair": ("{1}.png", "{1}.png")}, "is no field"),
+        ({"pair": ("l{n}.png", "r{n}.png"), "time_tolerance": 0.1}, "needs the field"),
+        ({"pair": ("l{n}", "r{n}"), "layout": "side-by-side"}, "contradict"),
+        ({"time_tolerance": -1.0}, "must be from 0 to 60"),
+    ],
+)
+def test_settings_that_cannot_be(tmp_path: Path, options: dict[str, object], words: str) -> None:
+    pictures(tmp_path, "a.png")
+    with pytest.raises(SettingsError, match=words):
+        discover(tmp_path, InputOptions(**options))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("options", [{}, {"pair": ("left/{time}.png", "right/{time}.png")}])
+def test_nearest_time_stamps(tmp_path: Path, options: dict[str, tuple[str, str]]) -> None:
+    left = ("1403636579763555584", "1403636579813555456", "1403636579863555584")
+    right = ("1403636579764000000", "1403636579812000000", "1403636579990000000")
+    pictures(tmp_path, *(f"left/{stamp}.png" for stamp in left), *(f"right/{stamp}.png" for stamp in right))
+    assert discover(tmp_path).sources == []
+    found = discover(tmp_path, InputOptions(time_tolerance=0.005, **options))  # type: ignore[arg-type]
+    assert pairs(found, tmp_path) == [(f"left/{left[at]}.png", f"right/{right[at]}.png") for at in (0, 1)]
+    assert len(found.left_out) == 2
+
+
+@pytest.mark.parametrize(
+    ("stamp", "seconds"),
+    [
+        ("1403636579763555584", 1403636579.763555584),
+        ("1403636579763555", 1403636579.763555),
+        ("1403636579763", 1403636579.763),
+        ("1403636579.5", 1403636579.5),
+        ("1403636579_763555584", 1403636579.763555584),
+        ("17", 17.0),
+    ],
+)
+def test_stamps(stamp: str, seconds: float) -> None:
+    assert abs(seconds_of(stamp) - seconds) < 1e-6
+    assert np.isnan(seconds_of("frame"))
+
+
+def test_a_list_of_pairs(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    pictures(folder, "x.png", "y.png", "sub/z.png", "w_L.png", "w_R.png")
+    listing = tmp_path / "pairs.csv"
+    listing.write_text(f"left,right,key\ny.png,x.png,garden\n\n{folder}/sub/z.png,gone.png\n")
+    found = discover(folder, InputOptions(pairs=listing))
+    assert pairs(found, folder) == [("y.png", "x.png")]
+    assert found.sources[0].key.startswith("garden-")
+    assert [(one.path.name, one.reason) for one in found.left_out] == [("gone.png", "unreadable")]
+    assert "line 4" in found.left_out[0].detail
+
+
+@pytest.mark.parametrize("text", ["a.png", "a.png,a.png", "../a.png,b.png", "/etc/a.png,b.png", "a,b,c,d", "a\0,b"])
+def test_a_list_that_cannot_be_used(tmp_path: Path, text: str) -> None:
+    (tmp_path / "pairs.csv").write_text(text)
+    with pytest.raises(SettingsError, match=r"pairs\.csv"):
+        discover(tmp_path, InputOptions(pairs=tmp_path / "pairs.csv"))
+
+
+def test_a_list_that_is_no_text_or_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "pairs.csv").write_bytes(b"\xff\xfe\0\1")
+    for name in ("pairs.csv", "nothing.csv"):
+        with pytest.raises(SettingsError, match="cannot be read as CSV"):
+            discover(tmp_path, InputOptions(pairs=tmp_path / name))
+
+
+def test_right_first(tmp_path: Path) -> None:
+    pictures(tmp_path, "a_L.png", "a_R.png", "b-lr.png")
+    found = discover(tmp_path, InputOptions(right_first=True))
+    assert [(one.right_first, one.order_stated) for one in found.sources] == [(True, True)] * 2
+
+
+def test_which_files_pair_is_no_part_of_a_data_sets_identity(tmp_path: Path) -> None:
+    """Old data sets go on, and a second rule may add its pairs; the order of the eyes may not change."""
+    plain = BuildConfig().method()
+    assert plain["inputs"] == {"layout": "auto", "film_rate": 1.0, "vr_fov": 90.0}
+    assert BuildConfig(inputs=InputOptions(pair=("l{n}", "r{n}"), time_tolerance=1.0)).method() == plain
+    assert BuildConfig(inputs=InputOptions(right_first=True)).method() != plain
