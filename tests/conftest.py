@@ -193,16 +193,16 @@ def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
         return _SEEN[name]
 
     def infer_once(batch: Any, models: Any) -> Any:
-        keys = [key("conclude", one.source, _SEEN["config", one.source]) for one in batch]
+        keys = [key("label", prepared.source, _SEEN["config", prepared.source]) for prepared in batch]
         if all(name in _SEEN for name in keys):
             nothing: Any = None
-            return [Inferred(one, nothing, nothing) for one in batch]
+            return [Inferred(prepared, nothing, nothing) for prepared in batch]
         return infer(batch, models)
 
-    def label_once(seen: Any, *rest: Any) -> Any:
-        name = key("conclude", seen.prepared.source, rest[-1])
+    def label_once(inferred: Any, *rest: Any) -> Any:
+        name = key("label", inferred.prepared.source, rest[-1])
         if name not in _SEEN:
-            _SEEN[name] = label_pair(seen, *rest)
+            _SEEN[name] = label_pair(inferred, *rest)
         return _SEEN[name]
 
     monkeypatch.setattr(engines, "prepare", prepare_once)

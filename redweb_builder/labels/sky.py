@@ -11,7 +11,7 @@ from redweb_builder.matching.texture import TEXTURED_PX, textured
 from redweb_builder.types import PRESENT, BoolMap, FloatMap, Picture, Regions
 
 MIN_SKY_SHARE = 5e-4  # share of the picture; smaller components are windows and lamps
-SKY_RIM = 0.02  # share of the longer side; matches this near the border of the sky may belong to what is beside it
+SKY_RIM = 0.02  # share of the longer side, side of the square of dilations; matches at the rim may be of what is beside
 
 # A match contradicts the sky where it is nearer than most of the ground.
 NEAR = 60  # percentile of the ground's disparity; what is nearer is a ceiling, a wall or a tree
@@ -37,8 +37,8 @@ def sky_area(left: Picture, raw_disparity: FloatMap, valid: BoolMap, regions: Re
     left: HxWx3 uint8 RGB. raw_disparity: HxW float32 px, of the fused match. valid: HxW bool, matches that can
     contradict. regions: probabilities of sky and far field; sky is segmented where its probability is above PRESENT.
 
-    1. Only textured matches inside the sky, SKY_RIM away from its border, count: the flow of plain sky is borrowed from
-       the branches and roofs around it.
+    1. Only textured matches in the interior count, which is the sky without its rim: the flow of plain sky is borrowed
+       from the branches and roofs around it. A match contradicts its surroundings too, as wide as the rim.
     2. A component is dropped where it is small, where more than MAX_NEAR_SHARE of it is contradicted, or where it is a
        painted sky.
     3. Of the other components the contradicted pixels are dropped, but not those of the colour of the sky around: they

@@ -38,7 +38,8 @@ class Alignment:
     homography: 3x3 float64, right pixel -> aligned right pixel, px of the full view. shift_px: vertical shift at the
     picture's centre, positive = down. roll_deg: b in degrees. zoom_percent: 100 c. keystone: length of (p, q).
     before_px, after_px: median |vertical flow| of the consistent points without and with the correction, px of the full
-    view. Identity with zeros where too few points are consistent or the correction gains too little.
+    view. Identity where the correction gains too little (before_px = after_px), and where too few points are consistent
+    (all zero).
     """
 
     homography: NDArray[np.float64]

@@ -94,9 +94,9 @@ def test_scenes_without_sky() -> None:
 
 
 def test_same_seed_same_bytes_other_seed_other_scene() -> None:
-    one, again, other = (render(seed, 96, 72) for seed in (2, 2, 3))
-    assert all(np.array_equal(getattr(one, name), getattr(again, name)) for name in Scene.__dataclass_fields__)
-    assert np.abs(one.left.astype(int) - other.left).mean() > 10
+    scene_2, again, scene_3 = (render(seed, 96, 72) for seed in (2, 2, 3))
+    assert all(np.array_equal(getattr(scene_2, name), getattr(again, name)) for name in Scene.__dataclass_fields__)
+    assert np.abs(scene_2.left.astype(int) - scene_3.left).mean() > 10
 
 
 @pytest.mark.parametrize("seed", [1, 4, 6, 7])

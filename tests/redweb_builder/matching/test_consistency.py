@@ -1,4 +1,4 @@
-"""Known disparities are recovered, what only one eye sees is told apart, and RAFT is handled as it must be."""
+"""Known disparities are recovered, occlusions are not consistent, and RAFT is run as it must be."""
 
 from __future__ import annotations
 
@@ -99,19 +99,19 @@ def test_exact_flow_confirms_exactly_what_both_eyes_see(rendered: Render, conver
     scene = rendered(0, convergence=convergence)
     zero = np.zeros_like(scene.disparity)
     flow = Flow(np.stack([-scene.disparity, zero], 2), np.stack([scene.right_disparity, zero], 2))
-    confirmed = forward_backward_error(flow) <= 2
-    assert confirmed[~scene.occluded].mean() > 0.97
+    consistent = forward_backward_error(flow) <= 2
+    assert consistent[~scene.occluded].mean() > 0.97
     columns = np.broadcast_to(np.arange(scene.left.shape[1]), scene.disparity.shape)
     at = np.rint(columns - scene.disparity).astype(int)
     inside = (at >= 0) & (at < scene.left.shape[1])
     occluder = np.take_along_axis(scene.right_disparity, np.clip(at, 0, scene.left.shape[1] - 1), 1)
     hidden = scene.occluded & inside & (occluder - scene.disparity > 4)
     assert hidden.sum() > 200
-    assert confirmed[hidden].mean() < 0.03
+    assert consistent[hidden].mean() < 0.03
     outside = columns - scene.disparity < -0.01
     outside |= columns - scene.disparity > scene.left.shape[1] - 1 + 0.01
     assert outside.sum() > 200
-    assert not confirmed[outside].any()
+    assert not consistent[outside].any()
 
 
 @pytest.mark.parametrize("step", [10, 14])
@@ -137,10 +137,10 @@ def test_builtin_flow_rejects_the_strip_beside_a_near_card(step: int) -> None:
     hidden = np.zeros_like(truth, bool)
     hidden[40:140, 100 - step : 100] = True
     flow = dis(left, right)
-    confirmed = forward_backward_error(flow) <= 2
-    assert confirmed[hidden].mean() < 0.3
-    assert confirmed[~hidden].mean() > 0.93
-    assert (np.abs(disparity_of(flow) - truth)[confirmed] > 2).mean() < 0.02
+    consistent = forward_backward_error(flow) <= 2
+    assert consistent[hidden].mean() < 0.3
+    assert consistent[~hidden].mean() > 0.93
+    assert (np.abs(disparity_of(flow) - truth)[consistent] > 2).mean() < 0.02
 
 
 @pytest.mark.parametrize(
@@ -164,18 +164,18 @@ def test_a_match_outside_the_view_is_never_valid(x: float, y: float, inside: tup
     assert error[expected].max() < 1e-4
 
 
-def test_round_trip_error_is_a_distance_in_px() -> None:
+def test_forward_backward_error_is_a_distance_in_px() -> None:
     flow = constant_flow(0, 0)
     wrong = Flow(flow.forward, np.broadcast_to(np.array([3, 4], np.float32), (20, 30, 2)).copy())
     assert np.allclose(forward_backward_error(wrong), 5)
 
 
 def test_matches_on_the_void_that_alignment_left_do_not_count() -> None:
-    seen = np.ones((20, 30), bool)
-    seen[:, :10] = False
-    landed = target_visible(constant_flow(-5, 0), seen)
-    assert not landed[:, :15].any()
-    assert landed[:, 15:].all()
+    valid = np.ones((20, 30), bool)
+    valid[:, :10] = False
+    visible = target_visible(constant_flow(-5, 0), valid)
+    assert not visible[:, :15].any()
+    assert visible[:, 15:].all()
 
 
 def test_flow_of_a_batch_is_the_flow_of_each(rendered: Render) -> None:
@@ -244,10 +244,10 @@ def test_raft_in_larger_batches_agrees(raft: Raft, monkeypatch: pytest.MonkeyPat
     pairs = [noise_pair(131, 128, 1), noise_pair(136, 121, 2), noise_pair(129, 128, 3)]
     alone = [raft([pair])[0] for pair in pairs]
     monkeypatch.setattr(raft, "batch", 2)
-    for one, flow in zip(alone, raft(pairs), strict=True):
-        assert flow.forward.shape == one.forward.shape
-        assert np.allclose(flow.forward, one.forward, atol=1e-3)
-        assert np.allclose(flow.backward, one.backward, atol=1e-3)
+    for single, flow in zip(alone, raft(pairs), strict=True):
+        assert flow.forward.shape == single.forward.shape
+        assert np.allclose(flow.forward, single.forward, atol=1e-3)
+        assert np.allclose(flow.backward, single.backward, atol=1e-3)
 
 
 @pytest.mark.parametrize("build", [optical_flow.raft_small, optical_flow.raft_large])
@@ -292,18 +292,18 @@ def test_raft_padding_is_cut_off_where_it_was_put(raft: Raft) -> None:
 
 def test_raft_sees_a_large_picture_reduced_and_its_flow_is_scaled_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """A network that always answers (3, -1) px: the answer in px of the large picture is as much longer."""
-    seen: list[tuple[int, ...]] = []
+    shapes: list[tuple[int, ...]] = []
 
     class Constant(torch.nn.Module):
         def forward(self, first: torch.Tensor, second: torch.Tensor, num_flow_updates: int) -> list[torch.Tensor]:
-            seen.append(tuple(first.shape))
+            shapes.append(tuple(first.shape))
             return [torch.tensor([3.0, -1.0])[None, :, None, None].expand(len(first), 2, *first.shape[2:])]
 
     monkeypatch.setattr(raft_module, "MAX_PIXELS", 200 * 150)
     constant = object.__new__(Raft)
     constant.device, constant.batch, constant.network = CPU, 1, Constant()
     large, small = constant([noise_pair(400, 300, 1), noise_pair(200, 150, 2)])
-    assert seen == [(4, 3, 152, 200)]  # one batch: reduced, they are of one shape
+    assert shapes == [(4, 3, 152, 200)]  # one batch: reduced, they are of one shape
     assert (large.forward.shape, small.forward.shape) == ((300, 400, 2), (150, 200, 2))
     for flow, expected in ((large, [6, -2]), (small, [3, -1])):
         assert np.allclose(flow.forward, expected)
@@ -342,22 +342,22 @@ def test_a_wrong_weight_file_is_named(small_weights: Path, tmp_path: Path) -> No
 
 
 def test_auto_takes_the_raft_that_a_given_file_fits(small_weights: Path) -> None:
-    estimator, told = load_flow("auto", small_weights, CPU)
+    estimator, chosen = load_flow("auto", small_weights, CPU)
     assert estimator.name == "raft-small"
     assert estimator.weights is not None
     assert estimator.weights.origin == "path"
     assert estimator.weights.sha256 == sha256(small_weights.read_bytes()).hexdigest()
-    assert "raft-small" in told
-    assert str(small_weights) in told
+    assert "raft-small" in chosen
+    assert str(small_weights) in chosen
 
 
 def test_auto_falls_back_to_dis_and_says_so(hub: Path) -> None:
-    estimator, told = load_flow("auto", None, CPU)
+    estimator, chosen = load_flow("auto", None, CPU)
     assert estimator.name == "dis"
     assert estimator.weights is None
-    assert "DIS" in told
-    assert "no RAFT weights" in told
-    assert str(hub) in told
+    assert "DIS" in chosen
+    assert "no RAFT weights" in chosen
+    assert str(hub) in chosen
     assert not list(hub.iterdir())  # nothing half-downloaded
     for choice in ("raft-large", "raft-small"):
         with pytest.raises(WeightsUnavailable, match="hub"):
@@ -368,11 +368,11 @@ def test_auto_falls_back_to_dis_and_says_so(hub: Path) -> None:
 def test_auto_finds_weights_in_the_hub_cache(hub: Path, small_weights: Path) -> None:
     name = Path(optical_flow.Raft_Small_Weights.C_T_V1.url).name
     (hub / name).write_bytes(small_weights.read_bytes())
-    estimator, told = load_flow("auto", None, CPU)
+    estimator, chosen = load_flow("auto", None, CPU)
     assert estimator.name == "raft-small"
     assert estimator.weights is not None
     assert (estimator.weights.origin, estimator.weights.path) == ("cache", hub / name)
-    assert "cache" in told
+    assert "cache" in chosen
 
 
 def test_a_download_is_checked_against_the_name(hub: Path, tmp_path: Path) -> None:
@@ -381,9 +381,9 @@ def test_a_download_is_checked_against_the_name(hub: Path, tmp_path: Path) -> No
     good, bad = tmp_path / f"net-{digest[:8]}.pth", tmp_path / "net-00000000.pth"
     for file in (good, bad):
         file.write_bytes(content)
-    found = find_weights(None, good.as_uri())
-    assert (found.origin, found.path, found.sha256) == ("hub", hub / good.name, digest)
-    assert found.path.read_bytes() == content
+    weights = find_weights(None, good.as_uri())
+    assert (weights.origin, weights.path, weights.sha256) == ("hub", hub / good.name, digest)
+    assert weights.path.read_bytes() == content
     assert find_weights(None, good.as_uri()).origin == "cache"
     with pytest.raises(WeightsUnavailable, match="checksum"):
         find_weights(None, bad.as_uri())
@@ -391,15 +391,15 @@ def test_a_download_is_checked_against_the_name(hub: Path, tmp_path: Path) -> No
 
 
 def test_an_answer_that_is_no_http_is_no_weights(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Such as that of a captive portal: "auto" falls back, and a name is told that it cannot be had."""
+    """Such as that of a captive portal: "auto" falls back, and a named network is refused."""
 
     def garbage(url: str, timeout: float) -> None:
         raise http.client.BadStatusLine("<html>")
 
     monkeypatch.setattr(urllib.request, "urlopen", garbage)
-    estimator, told = load_flow("auto", None, CPU)
+    estimator, chosen = load_flow("auto", None, CPU)
     assert estimator.name == "dis"
-    assert "<html>" in told
+    assert "<html>" in chosen
     with pytest.raises(WeightsUnavailable, match="html"):
         load_flow("raft-small", None, CPU)
 

@@ -52,12 +52,12 @@ def aligned(left: Picture, right: Picture) -> Alignment:
 
 
 def vertical_residual(left: Picture, right: Picture, alignment: Alignment) -> float:
-    """Median |vertical flow| of confirmed pixels after the correction."""
+    """Median |vertical flow| of consistent pixels after the correction."""
     straight, valid = apply_alignment(right, alignment)
     flow = Dis()([StereoPair("a", left, straight, True, (left.shape[1], left.shape[0]), "0")])[0]
-    confirmed = (forward_backward_error(flow) <= 2) & target_visible(flow, valid)
-    assert confirmed.mean() > 0.5
-    return float(np.median(np.abs(flow.forward[..., 1][confirmed])))
+    consistent = (forward_backward_error(flow) <= 2) & target_visible(flow, valid)
+    assert consistent.mean() > 0.5
+    return float(np.median(np.abs(flow.forward[..., 1][consistent])))
 
 
 @pytest.mark.parametrize(("seed", "kind"), SCENES)
@@ -169,8 +169,8 @@ def test_depth_is_the_same_after_a_misalignment_was_undone(rendered: Render) -> 
     right = misaligned(scene.right, correction(176, 240, 6.0, 1.0))
     straight, valid = apply_alignment(right, aligned(scene.left, right))
     flow = Dis()([StereoPair("a", scene.left, straight, True, (240, 176), "0")])[0]
-    confirmed = (forward_backward_error(flow) <= 2) & target_visible(flow, valid) & ~scene.sky & ~scene.occluded
-    assert np.median(np.abs(disparity_of(flow) - scene.disparity)[confirmed]) < 0.3
+    consistent = (forward_backward_error(flow) <= 2) & target_visible(flow, valid) & ~scene.sky & ~scene.occluded
+    assert np.median(np.abs(disparity_of(flow) - scene.disparity)[consistent]) < 0.3
 
 
 def test_the_void_beyond_the_border_is_marked() -> None:

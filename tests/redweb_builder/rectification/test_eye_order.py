@@ -1,4 +1,4 @@
-"""Which eye is which is told from the pictures."""
+"""The order of the eyes is estimated from the pictures."""
 
 from __future__ import annotations
 

@@ -34,9 +34,9 @@ Render = Callable[..., Scene]
 CPU = torch.device("cpu")
 
 
-def overlap(one: BoolMap, other: BoolMap) -> float:
+def overlap(first: BoolMap, second: BoolMap) -> float:
     """Intersection over union."""
-    return float((one & other).sum() / (one | other).sum())
+    return float((first & second).sum() / (first | second).sum())
 
 
 # --- built-in ----------------------------------------------------------------------------------------------------
@@ -76,9 +76,9 @@ def test_builtin_takes_each_picture_by_itself(builtin: BuiltinSegmenter, rendere
 
 def test_what_is_shipped_is_small_and_is_what_was_trained(tmp_path: Path) -> None:
     assert SHIPPED.stat().st_size <= 8e6
-    found = BuiltinSegmenter(CPU).weights
-    assert found is not None
-    assert (found.origin, found.sha256) == ("package", sha256(SHIPPED.read_bytes()).hexdigest())
+    weights = BuiltinSegmenter(CPU).weights
+    assert weights is not None
+    assert (weights.origin, weights.sha256) == ("package", sha256(SHIPPED.read_bytes()).hexdigest())
     damaged = tmp_path / SHIPPED.name
     with pytest.raises(WeightsUnavailable, match="missing"):
         BuiltinSegmenter(CPU, damaged)
@@ -100,9 +100,9 @@ def test_weights_that_are_no_network_are_named(tmp_path: Path) -> None:
 
 
 def test_none_finds_nothing(rendered: Render) -> None:
-    segmenter, told = load_segmenter("none", None, CPU)
+    segmenter, chosen = load_segmenter("none", None, CPU)
     assert isinstance(segmenter, NoRegions)
-    assert "no segmentation" in told
+    assert "no segmentation" in chosen
     regions = segmenter([rendered(0).left])[0]
     assert regions.sky.shape == rendered(0).sky.shape
     assert not regions.sky.any()
@@ -143,12 +143,12 @@ def test_a_network_is_loaded_from_its_folder_or_its_file(network: Path) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (90, 131, 3), dtype=np.uint8)
     answers = []
     for weights in (network, network / "model.safetensors"):
-        segmenter, told = load_segmenter("auto", weights, CPU)
+        segmenter, chosen = load_segmenter("auto", weights, CPU)
         assert segmenter.name == "tiny"
         assert segmenter.weights is not None
         assert segmenter.weights.origin == "path"
         assert segmenter.weights.sha256 == sha256((network / "model.safetensors").read_bytes()).hexdigest()
-        assert str(network) in told
+        assert str(network) in chosen
         answers.append(segmenter([picture])[0])
     assert answers[0].sky.shape == (90, 131)
     assert answers[0].sky.dtype == np.float32
@@ -191,20 +191,20 @@ def test_ade20k_classes_become_sky_and_far(network: Path) -> None:
 
 def test_the_network_sees_imagenet_colours(network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     segmenter = SmpSegmenter("tiny", network, CPU)
-    seen: list[torch.Tensor] = []
+    inputs: list[torch.Tensor] = []
 
     class Spy(Classes):
         def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-            seen.append(pictures)
+            inputs.append(pictures)
             return super().forward(pictures)
 
     monkeypatch.setattr(segmenter, "network", Spy([0]))
     picture: Picture = np.full((100, 300, 3), (124, 116, 104), np.uint8)  # ImageNet's mean colour
     segmenter([picture, np.full((300, 100, 3), 255, np.uint8)])
-    assert seen[0].abs().max() < 0.02
-    assert [tuple(one.shape[2:]) for one in seen] == [(160, 512), (512, 160)]
+    assert inputs[0].abs().max() < 0.02
+    assert [tuple(tensor.shape[2:]) for tensor in inputs] == [(160, 512), (512, 160)]
     white = [(1 - mean) / spread for mean, spread in ((0.485, 0.229), (0.456, 0.224), (0.406, 0.225))]
-    assert seen[1].mean((0, 2, 3)).tolist() == pytest.approx(white, abs=1e-3)
+    assert inputs[1].mean((0, 2, 3)).tolist() == pytest.approx(white, abs=1e-3)
 
 
 @pytest.mark.parametrize("choice", ["auto", "smp-hub/upernet-convnext-tiny"])
@@ -250,12 +250,12 @@ def test_another_number_of_classes_is_refused(tmp_path: Path, classes: int) -> N
 
 
 def test_auto_offline_is_the_builtin_and_says_so() -> None:
-    segmenter, told = load_segmenter("auto", None, CPU)
+    segmenter, chosen = load_segmenter("auto", None, CPU)
     assert isinstance(segmenter, BuiltinSegmenter)
     assert segmenter.weights is not None
-    assert "built-in" in told
-    assert "no other could be had" in told
-    assert "smp-hub/upernet-convnext-tiny" in told
+    assert "built-in" in chosen
+    assert "no other could be had" in chosen
+    assert "smp-hub/upernet-convnext-tiny" in chosen
 
 
 def test_a_network_asked_for_by_name_is_not_replaced() -> None:
