@@ -21,14 +21,14 @@ from trainer.evaluation.results import COUNTS, ResultRow
 from trainer.progress import Progress, Summary, Validation
 
 PLAIN_EVERY_S = 20.0
-SHOWN_VERDICTS = 12
+SHOWN_VALIDATIONS = 12
 MARK = "(*) "  # at figures on pictures that were trained on
 PERCENT = ("WKDR", "WHDR", "balanced", "equal", "unequal", "F1", "inverted")
 
 
 @contextmanager
 def trainer_errors_for_people() -> Iterator[None]:
-    """As errors_for_people; a device that is too small is told too."""
+    """As errors_for_people; so does a device that is too small."""
     with errors_for_people():
         try:
             yield
@@ -38,17 +38,21 @@ def trainer_errors_for_people() -> Iterator[None]:
 
 
 class TrainDisplay:
-    """A live table on a terminal, a line now and then elsewhere. Use as a context manager."""
+    """A live table on a terminal, a line now and then elsewhere. Use as a context manager.
 
-    def __init__(self) -> None:
-        """Prepare; nothing is drawn until show()."""
+    Before the first step it shows how far reading or checking the data is.
+    """
+
+    def __init__(self, reading: str = "") -> None:
+        """Prepare; nothing is drawn before read() or show(). reading: what read() is about."""
+        self._reading, self._status = reading, StatusLine()
         self._console = Console(stderr=True, highlight=False)
         self._is_live = self._console.is_terminal and not self._console.is_dumb_terminal
         self._live = Live(console=self._console, refresh_per_second=4)
-        self._verdicts: list[tuple[int, Validation]] = []
+        self._validations: list[tuple[int, Validation]] = []
         self._loss: float | None = None
         self._progress: Progress | None = None
-        self._told = 0.0
+        self._printed_at = 0.0
 
     def __enter__(self) -> TrainDisplay:
         """Return self."""
@@ -56,6 +60,7 @@ class TrainDisplay:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Leave the table as it stands; after an interrupt say from where the run goes on."""
+        self._status.__exit__()
         if self._live.is_started:
             self._live.stop()
         if kind is KeyboardInterrupt and self._progress:
@@ -64,8 +69,13 @@ class TrainDisplay:
                 f"Step {step} of {steps} was done; the same command goes on after step {saved}, the last that is saved."
             )
 
+    def read(self, done: int, of: int) -> None:
+        """Show how far the reading of the data is."""
+        self._status.show(f"{done} of {of}", self._reading, done, of, last=done == of)
+
     def show(self, progress: Progress) -> None:
         """Show where a run is."""
+        self._status.__exit__()
         for note in progress.notes:
             style = "yellow" if note.startswith("WARNING") else ""
             self._console.print(escape(note), style=style, soft_wrap=True)
@@ -76,16 +86,20 @@ class TrainDisplay:
         if math.isfinite(loss):
             self._loss = loss if self._loss is None else 0.95 * self._loss + 0.05 * loss
         if progress.validation:
-            self._verdicts.append((progress.step, progress.validation))
+            self._validations.append((progress.step, progress.validation))
         if self._is_live:
             if not self._live.is_started:
                 self._live.start()
             self._live.update(Group(self._table(), self._line(progress)))
-        elif progress.validation or progress.step == progress.steps or time.monotonic() - self._told > PLAIN_EVERY_S:
-            self._told = time.monotonic()
+        elif (
+            progress.validation
+            or progress.step == progress.steps
+            or time.monotonic() - self._printed_at > PLAIN_EVERY_S
+        ):
+            self._printed_at = time.monotonic()
             figures = progress.validation.figures if progress.validation else {}
-            told = "  ".join(f"{name} {_number(value, name)}" for name, value in figures.items())
-            self._console.print(f"{self._line(progress)}  {told}", soft_wrap=True)
+            text = "  ".join(f"{name} {_number(value, name)}" for name, value in figures.items())
+            self._console.print(f"{self._line(progress)}  {text}", soft_wrap=True)
 
     def _line(self, progress: Progress) -> str:
         left = (progress.steps - progress.step) / progress.rate
@@ -97,10 +111,10 @@ class TrainDisplay:
         return ", ".join(parts)
 
     def _table(self) -> Table:
-        names = list(dict.fromkeys(name for _, verdict in self._verdicts for name in verdict.figures))
+        names = list(dict.fromkeys(name for _, validation in self._validations for name in validation.figures))
         table = Table("step", *names, box=None, title="validation (running mean of the weights)")
-        for step, verdict in self._verdicts[-SHOWN_VERDICTS:]:
-            table.add_row(str(step), *(_number(verdict.figures.get(name, math.nan), name) for name in names))
+        for step, validation in self._validations[-SHOWN_VALIDATIONS:]:
+            table.add_row(str(step), *(_number(validation.figures.get(name, math.nan), name) for name in names))
         return table
 
 

@@ -172,13 +172,15 @@ def _is_default(name: str) -> bool:
 
 def _train(data: list[tuple[Path, float]], config: TrainConfig, out: Path, overwrite: bool, check: str) -> Summary:
     """Train the model of a config, with a progress display."""
-    from trainer.commands.console import TrainDisplay, counting
+    from trainer.commands.console import TrainDisplay
     from trainer.train import train_metric_depth, train_relative_depth
 
     metric = config.model == "eigen"
     train_model = train_metric_depth if metric else train_relative_depth
-    with TrainDisplay() as display, counting("reading the frames" if metric else "checking the files") as tick:
-        return train_model(data, config, out, overwrite=overwrite, check=check, watch=display.show, reading=tick)
+    with TrainDisplay("reading the frames" if metric else "checking the files") as display:
+        return train_model(
+            data, config, out, overwrite=overwrite, check=check, watch=display.show, reading=display.read
+        )
 
 
 @click.command("train-segmenter")

@@ -49,11 +49,11 @@ def open_data(path: Path, scale: DepthScale | None = None) -> DepthSet:
     if next(path.rglob("disp_left.*"), None):
         return StereoTruth(path)
     sparse_to_dense = next((path / "train").glob("*/*.h5"), None)
-    found = (
+    hint = (
         f" (it looks like the .h5 copy of NYU that sparse-to-dense uses: {sparse_to_dense})" if sparse_to_dense else ""
     )
     raise DataError(
-        f"{path} has none of the known layouts{found}: a built set (manifest.parquet), ReDWeb_V1 (Imgs/ RDs/), HRWSI "
+        f"{path} has none of the known layouts{hint}: a built set (manifest.parquet), ReDWeb_V1 (Imgs/ RDs/), HRWSI "
         "(train/imgs train/gts train/valid_masks), RGB-D (rgb/ depth/, or a list of files), NYU Depth v2 "
         "(nyu_depth_v2_labeled.mat; the file lists of DenseDepth or BTS; frames.csv rgb/ depth_u8_framemax/), stereo "
         "with ground truth (*/left.* */disp_left.* */meta.json)"

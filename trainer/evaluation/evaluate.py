@@ -82,7 +82,9 @@ def _evaluate_path(
     data = open_data(path, scale)
     metric = metric_networks(predictors) if in_metres(data) else {}
     if metric:
-        yield evaluate_metric(metric, data, selection, watch, {one.name: one.trained_on for one in predictors})
+        yield evaluate_metric(
+            metric, data, selection, watch, {predictor.name: predictor.trained_on for predictor in predictors}
+        )
     if len(metric) < len(every):
         yield evaluate(every, data, selection, watch)
 

@@ -41,7 +41,7 @@ Table = tuple[list[ResultRow], Picture]  # the rows of one set, and its sheet of
 
 
 def merge_tables(tables: Sequence[Table]) -> tuple[list[ResultRow], dict[str, Picture]]:
-    """The rows of several sets, and their sheets by name; sets of one name are told apart."""
+    """The rows of several sets, and their sheets by name; sets of one name get numbers."""
     names = unique_names([rows[0].data for rows, _ in tables])
     rows = [replace(row, data=name) for name, (own, _) in zip(names, tables, strict=True) for row in own]
     return rows, {name: picture for name, (_, picture) in zip(names, tables, strict=True)}

@@ -22,7 +22,7 @@ def chosen_precision(wanted: str, device: torch.device) -> torch.dtype:
     if device.type == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        fast = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()  # nothing public tells
+        fast = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()  # there is no public function
     return torch.bfloat16 if fast else torch.float32
 
 
