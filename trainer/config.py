@@ -17,6 +17,7 @@ MODELS = ("rednet", "eigen")
 SCHEDULES = ("cosine", "step")
 PRECISIONS = ("auto", "float32", "bf16", "fp16")
 CHECKS = ("quick", "full", "none")  # of the data before a run, see data/check.py
+SENSES = ("near", "far")  # larger numbers of a prediction are nearer (disparity, inverse depth), or farther (depth)
 PARTS = ("auto", "all", "train", "val", "test")  # of a data set, see data/splits.py
 NETWORK_FORMATS = ("onnx", "torchscript", "safetensors")  # that a checkpoint is exported to
 REGION_KINDS = ("camvid", "masks", "stereo", "photographs", "no-sky")  # pictures for the segmenter

@@ -9,13 +9,20 @@ import click
 from redweb_builder.commands import options
 from redweb_builder.commands.terminal import echo
 from trainer.commands.train import depth_scale
-from trainer.config import PARTS
+from trainer.config import PARTS, SENSES, TrainConfig
 
 
 @click.command("evaluate")
 @click.argument("checkpoint", type=options.PATH)
 @click.option("--on", "data", multiple=True, required=True, type=options.PATH, help="Data set or DIW CSV (repeatable).")
-@click.option("--against", multiple=True, type=options.PATH, help="Another checkpoint, for comparison (repeatable).")
+@click.option(
+    "--against", multiple=True, type=options.PATH, help="Another checkpoint or folder of predictions (repeatable)."
+)
+@click.option(
+    "--predictions",
+    type=click.Choice(SENSES),
+    help="Of folders of predictions: larger numbers are nearer (disparity) or farther (depth).",
+)
 @options.choice(
     "--part",
     PARTS,
@@ -31,6 +38,7 @@ def evaluate(
     checkpoint: Path,
     data: tuple[Path, ...],
     against: tuple[Path, ...],
+    predictions: str | None,
     part: str,
     validation: float | None,
     limit: int | None,
@@ -39,6 +47,9 @@ def evaluate(
     device: str,
 ) -> None:
     """The field's figures for CHECKPOINT on data with known depth, beside the prior that the lower point is nearer.
+
+    CHECKPOINT may also be a folder of another program's predictions: PNG, TIFF, npy, npz, PFM or HDF5, named after the
+    pictures.
 
     A network of metric depth, on a set in metres, gets the columns of Eigen et al. 2014 beside the paper's own rows and
     the mean depth.
@@ -52,13 +63,19 @@ def evaluate(
         from trainer.data.splits import Selection
         from trainer.evaluation.evaluate import evaluate_all
         from trainer.evaluation.results import merge_tables, write_report
+        from trainer.evaluation.stored import is_stored, open_stored
         from trainer.predict import load_predictors
 
-        predictors = load_predictors((checkpoint, *against), choose_device(device))
-        selection = Selection(part, predictors[0].validation_fraction if validation is None else validation, limit)
+        given = (checkpoint, *against)
+        networks = load_predictors([path for path in given if not is_stored(path)], choose_device(device))
+        loaded = {network.name: network for network in networks}
+        predictors = [loaded.get(str(path)) or open_stored(path, predictions or "") for path in dict.fromkeys(given)]
+        held_out = networks[0].validation_fraction if networks else TrainConfig.validation
+        selection = Selection(part, held_out if validation is None else validation, limit)
         scale = parse_scale(depth_scale) if depth_scale else None
         rows, sheets = merge_tables(evaluate_all(predictors, data, selection, counting, scale))
-        folder = out or weights_file(checkpoint).parent / "evaluation"
+        beside = checkpoint.parent if is_stored(checkpoint) else weights_file(checkpoint).parent
+        folder = out or beside / "evaluation"
         write_report(rows, sheets, folder)
         print_rows(rows)
         echo(f"{folder}/evaluation.json and {len(sheets)} picture sheets")

@@ -24,7 +24,7 @@ DATASET = "depth"  # of an HDF5 file or npz of several arrays
 def read_depth(file: Path) -> NDArray[np.generic]:
     """A depth map as stored: HxW of integers or floats. Nothing is scaled or masked here.
 
-    npz and HDF5 files hold one array, or one called "depth". Raises DataError.
+    An npz file holds one array, or one called "depth"; an HDF5 file has one called "depth". Raises DataError.
     """
     ending = file.suffix.lower()
     if ending not in DEPTH_ENDINGS:
@@ -68,20 +68,25 @@ def _npz(file: Path) -> NDArray[Any]:
         return np.asarray(arrays[name])
 
 
-def _hdf5(file: Path) -> NDArray[Any]:
-    """Only what lies in the file itself: links to other files are not followed."""
+def read_hdf5(file: Path, name: str) -> NDArray[Any]:
+    """An array of an HDF5 file by name. Links to other files are not followed. Raises DataError."""
     try:
         import h5py
     except ImportError as error:
         raise DataError(f"{file}: reading it needs h5py: pip install 'redweb-builder[nyu]'") from error
-    with h5py.File(file, "r") as opened:
-        names = [DATASET] if DATASET in opened else list(opened)[:2]
-        link = opened.get(names[0], getlink=True) if len(names) == 1 else None
-        data = opened[names[0]] if isinstance(link, h5py.HardLink) else None
-        if not isinstance(data, h5py.Dataset) or data.external or data.is_virtual:
-            raise ValueError(f"has no array called {DATASET} of its own")
-        _check_count(data.size)
-        return np.asarray(data[()])
+    try:
+        with h5py.File(file, "r") as opened:
+            own = isinstance(opened.get(name, getlink=True), h5py.HardLink) and isinstance(opened[name], h5py.Dataset)
+            if not own or opened[name].external or opened[name].is_virtual:
+                raise ValueError(f"has no array called {name} of its own")
+            _check_count(opened[name].size)
+            return np.asarray(opened[name][()])
+    except (OSError, ValueError, KeyError, RuntimeError, MemoryError) as error:
+        raise DataError(f"{file}: cannot be read ({error})") from error
+
+
+def _hdf5(file: Path) -> NDArray[Any]:
+    return read_hdf5(file, DATASET)
 
 
 def _check_count(numbers: int) -> None:

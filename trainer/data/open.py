@@ -15,7 +15,9 @@ from trainer.data.readers.nyu import NyuFrames
 from trainer.data.readers.nyu_mat import MAT, NyuMat
 from trainer.data.readers.redweb_v1 import RedwebV1
 from trainer.data.readers.rgb_depth import RgbDepth
+from trainer.data.readers.sparse_to_dense import SparseToDense, is_sparse_to_dense
 from trainer.data.readers.stereo_truth import StereoTruth
+from trainer.data.readers.tum import TumRgbd, sequences_of
 from trainer.types import DataError
 
 
@@ -44,19 +46,19 @@ def open_data(path: Path, scale: DepthScale | None = None) -> DepthSet:
         return Hrwsi(path)
     if (path / "frames.csv").is_file() and (path / "depth_u8_framemax").is_dir():
         return NyuFrames(path)
+    if sequences_of(path):
+        return TumRgbd(path, scale)
+    if is_sparse_to_dense(path):
+        return SparseToDense(path)
     if (path / "rgb").is_dir() and (path / "depth").is_dir():
         return RgbDepth(path, scale)
     if next(path.rglob("disp_left.*"), None):
         return StereoTruth(path)
-    sparse_to_dense = next((path / "train").glob("*/*.h5"), None)
-    hint = (
-        f" (it looks like the .h5 copy of NYU that sparse-to-dense uses: {sparse_to_dense})" if sparse_to_dense else ""
-    )
     raise DataError(
-        f"{path} has none of the known layouts{hint}: a built set (manifest.parquet), ReDWeb_V1 (Imgs/ RDs/), HRWSI "
-        "(train/imgs train/gts train/valid_masks), RGB-D (rgb/ depth/, or a list of files), NYU Depth v2 "
-        "(nyu_depth_v2_labeled.mat; the file lists of DenseDepth or BTS; frames.csv rgb/ depth_u8_framemax/), stereo "
-        "with ground truth (*/left.* */disp_left.* */meta.json)"
+        f"{path} has none of the known layouts: a built set (manifest.parquet), ReDWeb_V1 (Imgs/ RDs/), HRWSI "
+        "(train/imgs train/gts train/valid_masks), RGB-D (rgb/ depth/, or a list of files), TUM RGB-D (rgb.txt "
+        "depth.txt), NYU Depth v2 (nyu_depth_v2_labeled.mat; the file lists of DenseDepth or BTS; train/SCENE/*.h5; "
+        "frames.csv rgb/ depth_u8_framemax/), stereo with ground truth (*/left.* */disp_left.* */meta.json)"
     )
 
 

@@ -34,10 +34,11 @@ from trainer.evaluation.metrics import (
 )
 from trainer.evaluation.results import ResultRow, Table
 from trainer.evaluation.sheets import SHEET_ROWS, sheet, strip
+from trainer.evaluation.stored import StoredPredictions
 from trainer.predict import Predictor, metric_networks
 from trainer.types import DataError, DepthSample
 
-Predict = Callable[[Picture], FloatMap]
+Predict = Callable[[Picture], FloatMap] | StoredPredictions
 Watch = Callable[[int, int], None]
 PRIOR = "lower is nearer"
 
@@ -52,7 +53,7 @@ def uncounted(name: str) -> AbstractContextManager[Watch]:
 
 
 def evaluate_all(
-    predictors: Sequence[Predictor],
+    predictors: Sequence[Predictor | StoredPredictions],
     paths: Sequence[Path],
     selection: Selection,
     counting: Callable[[str], AbstractContextManager[Watch]] = uncounted,
@@ -61,9 +62,9 @@ def evaluate_all(
     """The tables of several sets, each set opened once.
 
     A set in metres gets a table of metric depth where a predictor has it, and one of order where another has not. Every
-    other set gets one of order. predictors: loaded checkpoints. paths: data sets, or CSV files of DIW. selection: the
-    samples of each to evaluate. counting: (name of a set) -> context of a function to call with (samples done, of all).
-    scale: what the numbers of depth files mean where their set does not say. Raises DataError.
+    other set gets one of order. predictors: loaded checkpoints and stored predictions. paths: data sets, or CSV files
+    of DIW. selection: the samples of each to evaluate. counting: (name of a set) -> context of a function to call with
+    (samples done, of all). scale: what the numbers of depth files mean where their set does not say. Raises DataError.
     """
     tables: list[Table] = []
     for path in paths:
@@ -73,17 +74,22 @@ def evaluate_all(
 
 
 def _evaluate_path(
-    predictors: Sequence[Predictor], path: Path, selection: Selection, watch: Watch, scale: DepthScale | None
+    predictors: Sequence[Predictor | StoredPredictions],
+    path: Path,
+    selection: Selection,
+    watch: Watch,
+    scale: DepthScale | None,
 ) -> Iterator[Table]:
     every = {predictor.name: predictor for predictor in predictors}
+    networks = [predictor for predictor in predictors if isinstance(predictor, Predictor)]
     if is_diw(path):
         yield evaluate_diw(every, path, selection.limit, watch)
         return
     data = open_data(path, scale)
-    metric = metric_networks(predictors) if in_metres(data) else {}
+    metric = metric_networks(networks) if in_metres(data) else {}
     if metric:
         yield evaluate_metric(
-            metric, data, selection, watch, {predictor.name: predictor.trained_on for predictor in predictors}
+            metric, data, selection, watch, {predictor.name: predictor.trained_on for predictor in networks}
         )
     if len(metric) < len(every):
         yield evaluate(every, data, selection, watch)
@@ -94,7 +100,8 @@ def evaluate(
 ) -> Table:
     """Ordinal and aligned figures of every predictor, and of the prior, on a data set.
 
-    predictors: by name, functions of a photograph (HxWx3 uint8 RGB) that give HxW float32, larger = nearer.
+    predictors: by name, functions of a photograph (HxWx3 uint8 RGB) that give HxW float32, larger = nearer, or stored
+    predictions.
     selection: the samples to evaluate. watch: (samples done, of all). A sample that cannot be read is left out and
     counted. Raises DataError where too many cannot.
     """
@@ -112,7 +119,7 @@ def evaluate(
             unread.append(str(error))
             refuse_many(unread, len(indices))
             continue
-        maps = {name: predict(sample.image) for name, predict in everyone.items()}
+        maps = {name: map_of(predict, sample.key, sample.image) for name, predict in everyone.items()}
         for name, depth in maps.items():
             collected[name].append(sample_figures(depth, sample, data))
         if index in shown:
@@ -147,7 +154,7 @@ def evaluate_diw(predictors: Mapping[str, Predict], path: Path, limit: int | Non
             unread.append(str(error))
             continue
         outside += moved
-        maps = {name: predict(image) for name, predict in everyone.items()}
+        maps = {name: map_of(predict, judgement.image.stem, image) for name, predict in everyone.items()}
         for name, depth in maps.items():
             wrong[name] += whdr_wrong(depth, judgement.first, judgement.second, judgement.farther)
         if len(strips) < SHEET_ROWS:
@@ -162,6 +169,14 @@ def evaluate_diw(predictors: Mapping[str, Predict], path: Path, limit: int | Non
     counts = {name: number for name, number in (("unread", len(unread)), ("outside", outside)) if number}
     rows = [ResultRow(path.stem, name, count, {"WHDR": 100 * errors / count}, counts) for name, errors in wrong.items()]
     return rows, sheet(strips)
+
+
+def map_of(predict: Predict, key: str, image: Picture) -> FloatMap:
+    """The prediction of a picture, HxW float32, larger = nearer. key: of its sample. image: HxWx3 uint8 RGB.
+
+    Raises DataError where stored predictions have none that fits.
+    """
+    return predict.predict(key, image) if isinstance(predict, StoredPredictions) else predict(image)
 
 
 def counts_of(predict: Predict, data: DepthSet, indices: Sequence[int], unread: int) -> dict[str, int]:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from PIL import Image
 
 from redweb_builder.commands.main import main
 from trainer import predict
@@ -196,3 +197,27 @@ def test_frames_of_any_camera_are_trained_on_and_judged_whole(tmp_path: Path, sa
     assert refused.exit_code == 1
     assert "5000 (TUM RGB-D: 2.4 m)" in refused.output
     evaluated(tmp_path, tmp_path / "relative", "--on", tmp_path / "tum", "--depth-scale", 5000)
+
+
+def test_predictions_of_another_program_are_judged_beside_the_networks(
+    checkpoints: tuple[Path, Path], sets: tuple[Path, Path, Path], tmp_path: Path, save: Save
+) -> None:
+    near, far, small = (tmp_path / name for name in ("near", "far", "small"))
+    for number in range(3):
+        truth = 255.0 - np.asarray(Image.open(sets[1] / "RDs" / f"{number}.png"), np.float32)
+        near.mkdir(exist_ok=True)
+        np.save(near / f"{number}.npy", truth)
+        save(np.rint(50_000 / (1 + truth)).astype(np.uint16), far / f"{number}.png")
+        save(truth[::2, ::2].astype(np.uint8), small / f"{number}.png")
+    for folder, sense in ((near, "near"), (far, "far"), (small, "near")):
+        rows, _ = evaluated(tmp_path, folder, "--on", sets[1], "--predictions", sense, "--against", checkpoints[0])
+        assert [row["predictor"] for row in rows] == [str(folder), str(checkpoints[0]), "lower is nearer"]
+        assert rows[0]["WKDR"] < 3
+    for arguments, message in (
+        ([], "is larger nearer or farther"),
+        (["--predictions", "near"], "has no prediction for 2"),
+    ):
+        (near / "2.npy").unlink(missing_ok=True)
+        result = CliRunner().invoke(main, ["evaluate", str(near), "--on", str(sets[1]), *arguments])
+        assert result.exit_code == 1
+        assert message in result.output

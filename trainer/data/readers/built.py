@@ -33,6 +33,12 @@ class RedwebSet(DepthSetBase):
         """The builder's key."""
         return str(self._set.keys[index])
 
+    def group(self, index: int) -> str:
+        """The film that a frame is of, so that its frames stay together; every other sample by itself."""
+        key = self.key(index)
+        record = self._set.record(key)
+        return str(record.get("left") or key) if record.get("film_time_s") is not None else key
+
     def files(self, index: int) -> tuple[Path, ...]:
         """The picture. Raises DataError."""
         try:

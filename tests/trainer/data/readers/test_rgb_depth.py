@@ -177,6 +177,42 @@ def test_hostile_depth_files_are_a_sentence(tmp_path: Path) -> None:
             read_depth(file)
 
 
+def test_tum_is_taken_together_by_time(save: Save, tmp_path: Path) -> None:
+    times = {"rgb": (1.000, 1.033, 1.066, 2.000), "depth": (1.005, 1.050, 1.064, 3.000)}
+    for name, stamps in times.items():
+        lines = "".join(f"{stamp:.6f} {name}/{stamp:.6f}.png\n" for stamp in stamps)
+        (tmp_path / f"{name}.txt").write_text(f"# {name} maps\n{lines}")
+    for stamp in times["rgb"]:
+        save(np.zeros((*SHAPE, 3), np.uint8), tmp_path / "rgb" / f"{stamp:.6f}.png")
+    for stamp in times["depth"]:
+        save(np.rint(5000 * METRES * stamp).astype(np.uint16), tmp_path / "depth" / f"{stamp:.6f}.png")
+    data = open_data(tmp_path)
+    assert [data.key(index).rpartition("/")[2] for index in range(len(data))] == ["1.000000", "1.033000", "1.066000"]
+    for index, stamp in enumerate((1.005, 1.050, 1.064)):
+        np.testing.assert_allclose(1 / data[index].disparity, METRES * stamp, atol=0.001)
+    assert {data.group(index) for index in range(3)} == {tmp_path.name}
+    with pytest.raises(DataError, match="says depth scale 5000, --depth-scale says 1000"):
+        open_data(tmp_path, DepthScale(1000))
+    (tmp_path / "rgb.txt").write_text("nonsense\n")
+    with pytest.raises(DataError, match=r"rgb\.txt: is no list of time stamps"):
+        open_data(tmp_path)
+
+
+def test_the_h5_copy_of_nyu(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    picture, metres = generator.integers(0, 256, (3, 480, 640), np.uint8), generator.uniform(1, 9, (480, 640))
+    for place in ("train/kitchen_0028a/00001", "train/kitchen_0028b/00001", "val/official/00002"):
+        (tmp_path / place).parent.mkdir(parents=True)
+        with h5py.File(tmp_path / f"{place}.h5", "w") as file:
+            file["rgb"], file["depth"] = picture, metres.astype(np.float32)
+    data = open_data(tmp_path)
+    assert [data.part(index) for index in range(3)] == [None, None, "test"]
+    assert [data.group(index) for index in range(3)] == ["kitchen_0028", "kitchen_0028", "official"]
+    np.testing.assert_allclose(1 / data[0].disparity, metres, rtol=1e-5)
+    np.testing.assert_array_equal(data[0].image, picture.transpose(1, 2, 0))
+    assert judged_pixels(data, data[0]).sum() == 426 * 560
+
+
 # ---- pictures ---------------------------------------------------------------------------------------------------
 
 

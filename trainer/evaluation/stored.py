@@ -1,0 +1,79 @@
+"""Predictions of other programs, from files, judged beside networks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from redweb_builder.types import FloatMap, Picture
+from trainer.data.depth_files import DEPTH_ENDINGS, read_depth
+from trainer.data.pictures import NEAREST_HIGHEST, SAME_SHAPE, text_of
+from trainer.types import DataError
+
+COLOURED = "_colour"  # end of the name of what `predict` writes for people
+
+
+@dataclass(frozen=True)
+class StoredPredictions:
+    """A folder of maps, a file a picture, found by the picture's name.
+
+    name: for tables. files: name below the folder, without ending -> file. sense: of config.SENSES; "" = as each file
+    says of itself.
+    """
+
+    name: str
+    files: dict[str, Path]
+    sense: str
+
+    def predict(self, key: str, image: Picture) -> FloatMap:
+        """The map of a picture at the picture's size: HxW float32, larger = nearer.
+
+        key: of the sample; its file has that name below the folder, or the key's last part as its name. image: HxWx3,
+        for the size. A map of the same proportions is resized. Raises DataError where there is none, where it has
+        another shape or values that are not finite, and where nobody states its sense.
+        """
+        file = self.files.get(key) or self.files.get(key.replace("/", "_")) or self.files.get(key.rpartition("/")[2])
+        if file is None:
+            raise DataError(f"{self.name}: has no prediction for {key}; a file of that name is expected")
+        values = read_depth(file).astype(np.float32)
+        height, width = image.shape[:2]
+        if abs(values.shape[1] * height / (values.shape[0] * width) - 1) > SAME_SHAPE:
+            raise DataError(f"{file}: is {values.shape[1]}x{values.shape[0]}, its picture {width}x{height}")
+        if not np.isfinite(values).all():
+            raise DataError(f"{file}: has values that are not finite; a prediction is known everywhere")
+        if self._sense_of(file) == "far":
+            values = np.divide(np.float32(1), values, out=np.zeros_like(values), where=values > 0)
+        if values.shape == (height, width):
+            return values
+        return np.asarray(cv2.resize(values, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+
+    def _sense_of(self, file: Path) -> str:
+        text = text_of(file) if file.suffix.lower() == ".png" else {}
+        stated = {NEAREST_HIGHEST: "near"}.get(text.get("polarity", "")) or ("far" if "unit" in text else "")
+        if stated and self.sense and stated != self.sense:
+            raise DataError(f"{file}: says of itself that larger is {stated}, --predictions says {self.sense}")
+        if not stated and not self.sense:
+            raise DataError(
+                f"{self.name}: is larger nearer or farther? --predictions near is for disparity and inverse depth, "
+                "--predictions far for depth"
+            )
+        return stated or self.sense
+
+
+def is_stored(path: Path) -> bool:
+    """Whether a folder holds predictions, and no network."""
+    return path.is_dir() and not any(path.glob("*.safetensors")) and bool(_files(path))
+
+
+def open_stored(path: Path, sense: str = "") -> StoredPredictions:
+    """The predictions of a folder. sense: see `StoredPredictions`."""
+    return StoredPredictions(str(path), _files(path), sense)
+
+
+def _files(path: Path) -> dict[str, Path]:
+    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in DEPTH_ENDINGS)
+    named = {file.relative_to(path).with_suffix("").as_posix(): file for file in files}
+    return {name: file for name, file in named.items() if not name.endswith(COLOURED)}
