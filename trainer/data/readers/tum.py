@@ -1,7 +1,7 @@
 """TUM RGB-D as downloaded: rgb.txt and depth.txt list files by time stamp; 16-bit PNG, 5000 a metre.
 
-The cameras do not fire together. A picture gets the depth map of the nearest time, at most LARGEST_GAP_S away, each at
-most once, nearest pairs first (as the benchmark's associate.py). A folder of several sequences is one set, a scene each.
+The cameras do not fire together. A picture gets the depth map of the nearest time, at most LARGEST_GAP_S away. Each is
+used once, nearest pairs first, as in associate.py. A folder of several sequences is one set, a scene each.
 """
 
 from __future__ import annotations
