@@ -19,6 +19,7 @@ from PIL import Image
 
 from redweb_builder.config import BuildConfig
 from redweb_builder.dataset.codec import FORMAT
+from redweb_builder.dataset.flicker import set_flicker
 from redweb_builder.dataset.manifest import columns_of, nine_digits, verdict_columns
 from redweb_builder.dataset.paths import is_data_set, refuse_data_set
 from redweb_builder.dataset.verdicts import DUPLICATE, judge_all, thresholds_of
@@ -39,7 +40,7 @@ from redweb_builder.progress import Progress
 from redweb_builder.rectification.calibrated import Calibrated
 from redweb_builder.rectification.film_order import with_film_orders
 from redweb_builder.segmentation.segmenters import load_segmenter
-from redweb_builder.types import PairSource
+from redweb_builder.types import Label, Mask, PairSource
 
 METHOD = 8  # raised when the method changes what a label is: two methods are never mixed in one folder
 
@@ -111,6 +112,8 @@ def build(
         store.write_errors(failures)
         progress.enter("comparing pictures for duplicates")
         rows = final_rows(store, found, config, stereo_dir)
+        progress.enter("measuring the flicker of films")
+        set_flicker(rows, out, progress.at)
         counts = Counter(row["status"] for row in rows)
         duplicates = sum(row["reason"] == DUPLICATE for row in rows)
         progress.counts = Counter(
@@ -226,6 +229,7 @@ def _finish(outcome: Outcome, store: Store, config: BuildConfig, models: Models,
             "eyes_exchanged": prepared.eyes_swapped,
             "aligned": not prepared.alignment.is_identity,
             **_calibration_columns(prepared.calibrated, stereo_dir),
+            **_range_columns(evidence.label),
             "quality": nine_digits(quality(evidence.measurements)),
             "margin": nine_digits(margin(evidence.measurements, config.thresholds)),
         }
@@ -263,6 +267,13 @@ def _calibration_columns(calibrated: Calibrated, stereo_dir: Path) -> dict[str, 
         "baseline_m": nine_digits(geometry.baseline_m) if geometry else None,
         "doffs_px": nine_digits(geometry.doffs_px) if geometry else None,
     }
+
+
+def _range_columns(label: Label) -> dict[str, float | None]:
+    """The range of a label's disparity, sky left out."""
+    known = label.disparity[(label.mask == Mask.MEASURED) | (label.mask == Mask.FILLED)]
+    low, high = (float(known.min()), float(known.max())) if known.size else (None, None)
+    return {"min_px": nine_digits(low), "max_px": nine_digits(high)}
 
 
 def _below(path: Path, stereo_dir: Path) -> str:

@@ -20,11 +20,12 @@ from redweb_builder.files import parse_json
 from redweb_builder.types import PairSource, Rejection
 
 _TEXT = ("key", "left", "right", "layout", "rule", "status", "stage", "reason", "detail", "flow", "segmenter")
-_SOURCE_TEXT = ("source_sha256", "perceptual_hash", "crop", "film_crops")
+_SOURCE_TEXT = ("source_sha256", "perceptual_hash", "crop", "film_crops", "clip")
 _CALIBRATION_TEXT = ("calibration", "calibration_sha256", "calibration_note")
 _FLAGS = ("right_first", "guessed", "eyes_exchanged", "rectified", "aligned")
-_SIZES = ("width", "height", "source_width", "source_height")
+_SIZES = ("width", "height", "source_width", "source_height", "clip_frame")
 _VERDICT = ("value", "threshold", "quality", "margin", "film_time_s", "vr_fov")
+_RANGE = ("min_px", "max_px", "clip_min_px", "clip_max_px", "flicker_px")
 _CALIBRATION = ("fx_px", "baseline_m", "doffs_px")
 MEASUREMENTS = tuple(measurement.name for measurement in criteria.MEASUREMENTS)
 
@@ -32,7 +33,7 @@ SCHEMA = pa.schema(
     [(name, pa.string()) for name in (*_TEXT, *_SOURCE_TEXT, *_CALIBRATION_TEXT)]
     + [(name, pa.bool_()) for name in _FLAGS]
     + [(name, pa.int32()) for name in _SIZES]
-    + [(name, pa.float64()) for name in (*_VERDICT, *_CALIBRATION, *MEASUREMENTS)]
+    + [(name, pa.float64()) for name in (*_VERDICT, *_RANGE, *_CALIBRATION, *MEASUREMENTS)]
 )
 
 
@@ -46,6 +47,8 @@ def columns_of(source: PairSource) -> dict[str, Any]:
         "guessed": source.guessed,
         "film_time_s": source.time,
         "film_crops": json.dumps(source.crops) if source.crops else None,
+        "clip": source.clip,
+        "clip_frame": source.clip_frame,
         "vr_fov": source.fov if source.layout.startswith("vr180") else None,
     }
 
@@ -93,5 +96,7 @@ def source_of(row: Mapping[str, Any], folder: Path) -> PairSource:
         time=row.get("film_time_s"),
         crops=(tuple(crops[0]), tuple(crops[1])) if crops else None,
         fov=row.get("vr_fov") or PairSource.fov,
+        clip=row.get("clip"),
+        clip_frame=row.get("clip_frame"),
         calibration=calibration,
     )

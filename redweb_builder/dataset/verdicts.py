@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from redweb_builder.config import Thresholds
+from redweb_builder.dataset.clips import sequences_of, set_clip_ranges
 from redweb_builder.dataset.manifest import MEASUREMENTS, nine_digits, verdict_columns
 from redweb_builder.dataset.paths import read_build
 from redweb_builder.errors import StoreError
@@ -35,9 +36,10 @@ def thresholds_of(folder: Path) -> Thresholds:
 
 
 def judge_all(rows: Iterable[dict[str, Any]], thresholds: Thresholds) -> list[dict[str, Any]]:
-    """Copies of the manifest's rows with the verdicts of these thresholds, duplicates rejected."""
+    """Copies of the manifest's rows with the verdicts of these thresholds, duplicates rejected, clips' ranges set."""
     new = [_judged(row, thresholds) if row["stage"] in JUDGED and row["key"] else dict(row) for row in rows]
     reject_duplicates(new, thresholds.duplicate_bits)
+    set_clip_ranges(new)
     return new
 
 
@@ -53,23 +55,27 @@ def reject_duplicates(rows: Sequence[dict[str, Any]], bits: float | None) -> Non
 
     rows: of the manifest. bits: 64-bit perceptual hashes (imagehash.phash) of duplicates differ in at most so many.
     The better of the two by quality is kept, the earlier key at a tie; but the larger picture where their labels are
-    alike, since a small copy is easier to match.
+    alike, since a small copy is easier to match. Frames of one sequence
+    (clips.py) are no duplicates of each other.
     """
     if bits is None:
         return
     kept = [row for row in rows if row["status"] == "kept"]
     kept.sort(key=lambda row: (-(row["quality"] or 0), row["key"]))
     hashes = np.array([int(row["perceptual_hash"], 16) for row in kept], np.uint64)
+    sequences = sequences_of(rows)
+    clips = [row["clip"] if row.get("clip") in sequences else None for row in kept]
     alive: list[int] = []
     for index, row in enumerate(kept):
-        distances = np.bitwise_count(hashes[alive] ^ hashes[index])
-        if not alive or distances.min() > bits:
+        rivals = alive if clips[index] is None else [one for one in alive if clips[one] != clips[index]]
+        distances = np.bitwise_count(hashes[rivals] ^ hashes[index])
+        if not rivals or distances.min() > bits:
             alive.append(index)
             continue
-        at, nearest = int(distances.argmin()), float(distances.min())
-        twin = kept[alive[at]]
+        best, nearest = rivals[int(distances.argmin())], float(distances.min())
+        twin = kept[best]
         if _is_larger_and_alike(row, twin):
-            alive[at] = index
+            alive[alive.index(best)] = index
             row, twin = twin, row
         detail = f"looks like {twin['key']}"
         row |= verdict_columns(Rejection(DUPLICATE, DUPLICATE, nearest, float(bits), detail))

@@ -6,6 +6,7 @@ import os
 import re
 import traceback
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from hashlib import blake2b
@@ -275,18 +276,21 @@ def _frames(base: Path, parts: Sequence[PurePath], name: str, layout: Layout, op
     first = films.film_bars(files[0])
     two = len(files) == 2 or layout.layout == "two-streams"
     crops = first, films.film_bars(files[-1], stream=2 - len(files)) if two else first
-    yield from (
-        PairSource(
-            _key(base, f"{name} c{frame.clip:03d} t{frame.time:09.3f}", *parts),
+    taken: Counter[int] = Counter()
+    for frame in films.film_frames(files[0], options.film_rate):
+        clip = f"{name} c{frame.clip:03d}"
+        yield PairSource(
+            _key(base, f"{clip} t{frame.time:09.3f}", *parts),
             files[0],
             files[-1],
             **(_read_as(layout) | {"rule": f"{layout.rule}; clip {frame.clip} at {frame.time:.3f} s"}),
             time=frame.time,
             crops=crops,
+            clip=_key(base, clip, *parts),
+            clip_frame=taken[frame.clip],
             fov=options.vr_fov,
         )
-        for frame in films.film_frames(files[0], options.film_rate)
-    )
+        taken[frame.clip] += 1
 
 
 def _read_as(layout: Layout) -> dict[str, Any]:

@@ -1,0 +1,49 @@
+"""Films in sequence: what the rows of one clip share. A clip is what lies between two cuts of a film."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+SEQUENCE_S = 0.5  # frames of a clip that lie no farther apart are a sequence: motion is followed from one to the next
+
+
+def sequences_of(rows: Iterable[dict[str, Any]]) -> set[str]:
+    """The clips whose neighbouring frames lie typically at most SEQUENCE_S apart, whatever became of the frames."""
+    times: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        if row.get("clip") and row.get("film_time_s") is not None:
+            times[row["clip"]].append(row["film_time_s"])
+    return {
+        clip
+        for clip, some in times.items()
+        if len(some) > 1 and median(later - earlier for earlier, later in pairwise(sorted(some))) <= SEQUENCE_S
+    }
+
+
+def neighbours_of(rows: Iterable[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """The rows of neighbouring frames of sequences, earlier first, where none between the two is missing."""
+    rows = list(rows)
+    sequences = sequences_of(rows)
+    frames = [row for row in rows if row.get("clip") in sequences and row.get("clip_frame") is not None]
+    frames.sort(key=lambda row: (row["clip"], row["clip_frame"]))
+    for earlier, later in pairwise(frames):
+        if earlier["clip"] == later["clip"] and later["clip_frame"] == earlier["clip_frame"] + 1:
+            yield earlier, later
+
+
+def set_clip_ranges(rows: Sequence[dict[str, Any]]) -> None:
+    """Write clip_min_px and clip_max_px of kept frames, in place: the range of disparity over a clip's kept frames.
+
+    None for all other rows.
+    """
+    ranges: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        if row.get("clip") and row["status"] == "kept" and row.get("min_px") is not None:
+            ranges[row["clip"]] += [row["min_px"], row["max_px"]]
+    for row in rows:
+        some = ranges.get(row.get("clip") or "") if row["status"] == "kept" else None
+        row |= {"clip_min_px": min(some) if some else None, "clip_max_px": max(some) if some else None}

@@ -1,0 +1,77 @@
+"""How steady labels are from one frame of a film to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from redweb_builder.dataset.clips import neighbours_of
+from redweb_builder.dataset.manifest import nine_digits
+from redweb_builder.dataset.paths import image_of, read_label, read_stored, sample_root
+from redweb_builder.errors import StoreError
+from redweb_builder.matching.consistency import PREVIEW_PX, forward_backward_error
+from redweb_builder.matching.dis import dis_flow
+from redweb_builder.process import one_opencv_thread
+from redweb_builder.types import Flow, Label, Mask, Picture
+
+SIDE = 448  # px; longer side of the views between which points are followed
+ITERATIONS, PATCH_STRIDE = 8, 3
+MIN_SHARE = 0.05  # of the picture; fewer points that are followed and measured in both frames tell nothing
+
+
+def set_flicker(rows: Sequence[dict[str, Any]], out: Path, watch: Callable[[str], None] = lambda key: None) -> None:
+    """Write flicker_px of every labelled frame that follows another in a sequence (clips.py), in place.
+
+    None for all other rows. out: the data set, with the frames' files in their place. watch: called with the key of
+    each such frame.
+    """
+    for row in rows:
+        row["flicker_px"] = None
+    with one_opencv_thread():
+        for earlier, later in neighbours_of(rows):
+            watch(later["key"])
+            try:
+                pictures = [read_stored(image_of(out, row["key"])) for row in (earlier, later)]
+                labels = [read_label(sample_root(out, row["key"]), row["key"]) for row in (earlier, later)]
+            except StoreError:
+                continue  # a frame without a label
+            later["flicker_px"] = nine_digits(flicker(pictures[0], pictures[1], labels[0], labels[1]))
+
+
+def flicker(earlier: Picture, later: Picture, before: Label, after: Label) -> float:
+    """Median change of the disparity of points that are followed from one frame to the next, px of the stored picture.
+
+    earlier, later: HxWx3 uint8 left views of one size. before, after: their labels. Points count where the flow between
+    the frames is confirmed in both directions and both labels are measured. True motion in depth counts too; between
+    close frames it is small. NaN where there is too little to go by.
+    """
+    height, width = earlier.shape[:2]
+    if later.shape != earlier.shape:
+        return float("nan")
+    scale = min(1.0, SIDE / max(height, width))
+    size = max(16, round(width * scale)), max(16, round(height * scale))
+    grey = [
+        cv2.cvtColor(cv2.resize(view, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+        for view in (earlier, later)
+    ]
+    flow = Flow(
+        dis_flow(grey[0], grey[1], PATCH_STRIDE, ITERATIONS), dis_flow(grey[1], grey[0], PATCH_STRIDE, ITERATIONS)
+    )
+    measured = [np.where(label.mask == Mask.MEASURED, label.disparity, np.nan) for label in (before, after)]
+    first, second = (cv2.resize(disparity, size, interpolation=cv2.INTER_NEAREST) for disparity in measured)
+    y, x = np.mgrid[: size[1], : size[0]].astype(np.float32)
+    followed = cv2.remap(
+        second,
+        x + flow.forward[..., 0],
+        y + flow.forward[..., 1],
+        cv2.INTER_NEAREST,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=float("nan"),
+    )
+    change = np.abs(followed - first)[forward_backward_error(flow) <= PREVIEW_PX]
+    change = change[np.isfinite(change)]
+    return float(np.median(change)) if change.size >= MIN_SHARE * first.size else float("nan")
