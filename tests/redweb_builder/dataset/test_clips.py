@@ -83,7 +83,8 @@ def test_flicker_needs_measured_pixels(rendered: Render) -> None:
 def test_a_film_in_sequence(tmp_path: Path) -> None:
     """The manifest of two clips at 5 frames a second; interrupted and gone on with, it is the same."""
     pytest.importorskip("av", reason="needs the extra: pip install 'redweb-builder[film]'")
-    from tests.redweb_builder.inputs.formats.test_films import moving, side_by_side, write
+    from tests.redweb_builder.inputs.formats.test_films import moving, write
+    from tests.redweb_builder.inputs.test_discover import side_by_side
 
     (tmp_path / "in").mkdir()
     shots = [*moving(1, 0.8), *moving(2, 0.6)]
