@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import base64
+import re
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from io import BytesIO
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 from PIL import Image
 
-from redweb_builder.types import Picture
+from benchmarks.robustness.film_files import films
+from benchmarks.robustness.structure import numbers
 
 Change = tuple[str, int, int, bytes]
 LYING = (0, 1, 0xFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 1 << 30, 50_000)
@@ -28,6 +28,37 @@ TOKENS = (
     *(b"\x40\0\0\0iCCP", b"\x40\0\0\0eXIf", b"\x40\0\0\0zTXt", b"\x40\0\0\0IDAT", b"\0\0\0\x01mdat", b"grpl", b"ster"),
     b"<!DOCTYPE x [" + b"".join(b'<!ENTITY a%d "&a%d;&a%d;">' % (n, n - 1, n - 1) for n in range(1, 9)) + b"]>&a8;",
 )
+# In place of a value of a text file.
+VALUES = (
+    *(
+        b"-1",
+        b"0",
+        b"1e999",
+        b"NaN",
+        b"null",
+        b"true",
+        b"[]",
+        b"{}",
+        b'""',
+        b'"x"',
+        b"9" * 40,
+        b"1e-320",
+        b"-0.0",
+        b"\0",
+    ),
+    *(
+        b'"../../x"',
+        b'"/etc/passwd"',
+        b'"\\ud800"',
+        b'"\\u0000"',
+        b"[" * 20_000,
+        b'{"a":' * 20_000,
+        b"\xff\xfe",
+        b",",
+        b"\n",
+    ),
+)
+VALUE = re.compile(rb'"(?:[^"\\\n]|\\.)*"|-?\d+(?:\.\d+)?(?:e[-+]?\d+)?|[<>]|\b(?:true|false|null)\b')
 
 
 def seeds() -> dict[str, bytes]:
@@ -41,6 +72,8 @@ def seeds() -> dict[str, bytes]:
     eye = encoded(left.resize((144, 144)), "JPEG")
     files = {
         "pair.mpo": encoded(left, "MPO", save_all=True, append_images=[right]),
+        "three.mpo": encoded(left, "MPO", save_all=True, append_images=[right, left]),
+        "wiggle.gif": encoded(left, "GIF", save_all=True, append_images=[right, left, right], duration=120),
         "seen.jpg": jpeg,
         "named-sbs.jpg": encoded(packed, "JPEG", progressive=True),
         "pair.jps": with_segment(jpeg, b"\xff\xe3", b"_JPSJPS_" + struct.pack(">HIH", 4, 0x40201, 0)),
@@ -59,9 +92,7 @@ def seeds() -> dict[str, bytes]:
     }
     if find_spec("pillow_heif") is not None:
         files["spatial.heic"] = with_entity_group(_heic(left, right), b"ster", (1, 2))
-    if find_spec("av") is not None:
-        files |= {f"film-sbs.{kind}": _film(np.asarray(packed), kind) for kind in ("mp4", "mkv")}
-    return files
+    return files | films(wide[:, :96], wide[:, 8:])
 
 
 def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
@@ -145,19 +176,22 @@ def with_cameras(heic: bytes, cameras: Sequence[Sequence[bytes]]) -> bytes:
 
 
 def changes() -> st.SearchStrategy[list[Change]]:
-    """What is done to a file: up to four cuts, overwrites, insertions, deletions; most near its beginning.
+    """What is done to a file: up to four cuts, overwrites, insertions, deletions; many where its structure hangs on.
 
-    What is written are random bytes, lying numbers of every width and byte order, and words of the formats.
+    What is written are random bytes, lying numbers of every width and byte order, and words of the formats; in texts,
+    values that JSON and CSV can hold and no reader expects.
     """
     place = st.one_of(st.integers(0, 400), st.integers(0, 1 << 20))
-    numbers = [
+    lies = [
         struct.pack(order + size, value % (1 << 8 * struct.calcsize(size)))
         for order in "<>"
         for size in "BHI"
         for value in LYING
     ]
-    content = st.one_of(st.binary(min_size=1, max_size=8), st.sampled_from(numbers), st.sampled_from(TOKENS))
-    kind = st.sampled_from(("cut", "overwrite", "overwrite", "insert", "delete", "repeat"))
+    content = st.one_of(
+        st.binary(min_size=1, max_size=8), st.sampled_from(lies), st.sampled_from(TOKENS), st.sampled_from(VALUES)
+    )
+    kind = st.sampled_from(("cut", "overwrite", "insert", "delete", "repeat", "number", "number", "value", "line"))
     return st.lists(st.tuples(kind, place, st.integers(1, 64), content), min_size=1, max_size=4)
 
 
@@ -174,9 +208,39 @@ def broken(content: bytes, todo: list[Change]) -> bytes:
             file[at:at] = new
         elif kind == "repeat":
             file[at:at] = file[at : at + length] * length
+        elif kind == "number":
+            _change_number(file, place, length)
+        elif kind == "value":
+            _change_value(file, place, new)
+        elif kind == "line":
+            _change_line(file, place, length)
         else:
             del file[at : at + length]
     return bytes(file)
+
+
+def _change_number(file: bytearray, place: int, length: int) -> None:
+    """Let a number that the file's structure hangs on lie; length: which lie."""
+    if there := numbers(bytes(file)):
+        number = there[place % len(there)]
+        lie = LYING[length % len(LYING)] % (1 << 8 * struct.calcsize(number.form))
+        before = struct.unpack_from(number.form, file, number.place)[0]
+        struct.pack_into(number.form, file, number.place, lie if length < 48 else before ^ 1)
+
+
+def _change_value(file: bytearray, place: int, new: bytes) -> None:
+    """Put something else in place of a number or a quoted text of a text file."""
+    if values := list(VALUE.finditer(file[:4096])):
+        value = values[place % len(values)]
+        file[value.start() : value.end()] = new
+
+
+def _change_line(file: bytearray, place: int, length: int) -> None:
+    """Repeat, remove, or move to the end one line of a text file."""
+    lines = file.splitlines(keepends=True)
+    if lines:
+        line = lines.pop(place % len(lines))
+        file[:] = b"".join([*lines, *([line] * (length % 3))])
 
 
 def with_right_checksums(png: bytes) -> bytes:
@@ -212,19 +276,3 @@ def _heic(*pictures: Image.Image) -> bytes:
     buffer = BytesIO()
     file.save(buffer, quality=60)
     return buffer.getvalue()
-
-
-def _film(picture: Picture, kind: str) -> bytes:
-    """A film of three frames."""
-    import av
-
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / f"film.{kind}"
-        with av.open(str(path), "w") as container:
-            stream: Any = container.add_stream("mpeg4", rate=2)
-            stream.height, stream.width, stream.pix_fmt = picture.shape[0], picture.shape[1], "yuv420p"
-            for shift in (0, 3, 6):
-                frame = np.ascontiguousarray(np.roll(picture, shift, axis=0))
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-            container.mux(stream.encode())
-        return path.read_bytes()

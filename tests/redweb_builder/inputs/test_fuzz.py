@@ -15,11 +15,16 @@ from redweb_builder.errors import InputError
 from redweb_builder.inputs import discover, read_pair
 from tests.redweb_builder.inputs.test_discover import png, reasons, save_mpo, scene
 
+NO_PAIRS = {"three.mpo", "wiggle.gif", "sphere.mp4", "spatial.mov"}  # good files that are read, and are no pair
+
 
 def test_the_seeds_are_good_files(tmp_path: Path) -> None:
+    outcomes = {}
     for name, content in seeds().items():
         (tmp_path / name).write_bytes(content)
-        assert try_file(tmp_path / name) == "read", name
+        outcomes[name] = try_file(tmp_path / name)
+    assert {name for name, outcome in outcomes.items() if outcome != "read"} <= NO_PAIRS, outcomes
+    assert "corrupt" not in outcomes.values(), outcomes
 
 
 def test_broken_files_are_refused_and_never_crash(tmp_path: Path) -> None:

@@ -1,0 +1,125 @@
+"""Small good files of data sets, lists and checkpoints, and what reads them, for `benchmarks.robustness.fuzz`."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from PIL import Image
+from safetensors.torch import save
+
+from benchmarks.robustness.calibration_files import calibrations, try_calibration
+from redweb_builder.config import BuildConfig
+from redweb_builder.dataset.codec import FORMAT
+from redweb_builder.dataset.decisions import Decision, read_decisions
+from redweb_builder.dataset.manifest import SCHEMA
+from redweb_builder.dataset.reader import open_dataset
+from redweb_builder.refilter import plan_refilter
+from trainer.checkpoint import FORMAT as CHECKPOINT_FORMAT
+from trainer.checkpoint import STATE, load_state, read_header
+from trainer.data.open import open_data
+from trainer.data.readers.diw import read_diw
+
+
+@dataclass(frozen=True)
+class Parser:
+    """What reads a file, or the folder that it lies in.
+
+    good: the folder's files, by name. read: of the file that is broken; a text that it returns says what became of it.
+    kept: files that are never broken.
+    """
+
+    good: dict[str, bytes]
+    read: Callable[[Path], object]
+    kept: tuple[str, ...] = ()
+
+
+def parsers() -> dict[str, Parser]:
+    """Everything of ours that reads what is no photograph, by name."""
+    return {
+        "calibration": Parser(calibrations(), try_calibration),
+        "data set": Parser(_data_set(), _read_data_set),
+        "checkpoint": Parser({"best.safetensors": _checkpoint()}, read_header),
+        "state of a run": Parser({"state.pt": _state()}, lambda file: load_state(file.parent)),
+        "Depth in the Wild": Parser(
+            {"DIW_test.csv": b"./a.png\n10,20,30,40,<,96,72\n./a.png\n1,1,72,96,>,96,72\n"},
+            read_diw,
+        ),
+        "list of frames": Parser(
+            {"nyu2_train.csv": b"a.png,d.png\na.png,d.png\n", "a.png": _png(np.uint8), "d.png": _png(np.uint16)},
+            _read_depths,
+            kept=("a.png",),
+        ),
+    }
+
+
+def _read_data_set(file: Path) -> None:
+    """Everything that reads the tables of a data set and writes nothing."""
+    folder = file.parent
+    plan_refilter(folder, {})
+    built = open_dataset(folder)
+    len(built), len(built.rejected), read_decisions(folder / "decisions.jsonl")
+
+
+def _read_depths(file: Path) -> None:
+    data = open_data(file.with_name("nyu2_train.csv"))
+    for at in range(len(data)):
+        data[at]
+
+
+def _data_set() -> dict[str, bytes]:
+    keys = [f"pair{number}-{number:08x}" for number in range(3)]
+    rows = []
+    for number, status in enumerate(("kept", "kept", "rejected")):
+        row = dict.fromkeys(SCHEMA.names) | {
+            **{"key": keys[number], "left": f"{number}_L.png", "right": f"{number}_R.png"},
+            **{"layout": "two-files", "rule": "suffix", "status": status, "width": 96, "height": 72, "quality": 0.5},
+            **{"perceptual_hash": f"{number:016x}", "right_first": False, "guessed": False, "texture": 0.5},
+        }
+        rows.append(
+            row | ({"stage": "filter", "reason": "little-texture", "value": 0.1} if status == "rejected" else {})
+        )
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), buffer)
+    build = {"format": FORMAT, "identity": {"thresholds": asdict(BuildConfig().thresholds)}, "finished": True}
+    decisions = [
+        Decision(f"{number:032x}", key, "reject", "eve", "2026-01-01T00:00:00.000000+00:00", "blurred")
+        for number, key in enumerate(keys)
+    ]
+    return {
+        "manifest.parquet": buffer.getvalue(),
+        "build.json": json.dumps(build).encode(),
+        "decisions.jsonl": "".join(json.dumps(asdict(decision)) + "\n" for decision in decisions).encode(),
+    }
+
+
+def _checkpoint() -> bytes:
+    header = {
+        "format": CHECKPOINT_FORMAT,
+        "model": json.dumps({"name": "rednet", "encoder": "resnet18", "channels": 8}),
+        **{
+            name: json.dumps(value) for name, value in {"size": 64, "step": 7, "validation": 0.1, "figures": {}}.items()
+        },
+    }
+    content: bytes = save({"weight": torch.zeros(2, 2)}, header)
+    return content
+
+
+def _state() -> bytes:
+    buffer = io.BytesIO()
+    torch.save({name: {"weight": torch.zeros(2, 2)} for name in STATE}, buffer)
+    return buffer.getvalue()
+
+
+def _png(kind: type[np.unsignedinteger]) -> bytes:
+    values = np.random.default_rng(0).integers(1, 200, (480, 640) if kind is np.uint16 else (480, 640, 3)).astype(kind)
+    buffer = io.BytesIO()
+    Image.fromarray(values).save(buffer, "PNG")
+    return buffer.getvalue()
