@@ -21,7 +21,7 @@ from redweb_builder.export.redweb_v1 import write_redweb_v1
 from redweb_builder.export.webdataset import write_webdataset
 from redweb_builder.files import flush_to_disk, lock, move
 
-# format -> (write(dataset, keys, folder), which passes each key on as it is done)
+# format -> write(dataset, keys, folder), which yields each key when it is done
 WRITERS: dict[str, Callable[[Dataset, Sequence[str], Path], Iterable[str]]] = {
     "redweb-v1": write_redweb_v1,
     "webdataset": write_webdataset,

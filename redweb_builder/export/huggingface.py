@@ -1,6 +1,6 @@
 """A folder that Hugging Face's `datasets` loads and the hub shows: Parquet files with the pictures in them, and a card.
 
-Written with pyarrow alone: `datasets` tells pictures from bytes by the "huggingface" entry of the Parquet schema.
+Written with pyarrow alone: `datasets` recognises pictures by the "huggingface" entry of the Parquet schema.
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ _TYPES = {"double": "float64"}  # where pyarrow and `datasets` call a type diffe
 
 
 def write_huggingface(dataset: Dataset, keys: Sequence[str], folder: Path) -> Iterator[str]:
-    """Write data/train-*.parquet and README.md below `folder`, passing each key on as it is done."""
+    """Write data/train-*.parquet and README.md; yields each key when it is done.
+
+    dataset, keys: what is exported. folder: an empty folder. Raises StoreError, OSError.
+    """
     (folder / "data").mkdir()
     maps = list(maps_of(dataset, keys[0]))
     schema = _schema(maps)

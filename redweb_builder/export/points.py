@@ -1,8 +1,8 @@
-"""A sample as a cloud of coloured points (.ply), to turn about and look at.
+"""A sample as a cloud of coloured points (.ply), for 3D viewers.
 
-Depth here is a picture of depth, not a measurement: baseline and focal length are unknown, so the nearest label pixel
-is put at distance 1, the farthest at FARTHEST, disparity running evenly between them, and the lens is taken to see
-VIEW_DEGREES across.
+The depth is plausible, not measured, since baseline and focal length are unknown. The nearest label pixel is put at
+distance 1 and the farthest at FARTHEST; one over the distance is affine in disparity between them. The horizontal field
+of view is taken to be VIEW_DEGREES.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ _PLY_TYPES = {"<f4": "float", "|u1": "uchar"}
 
 
 def points_of(image: Picture, disparity: FloatMap, mask: NDArray[np.uint8]) -> NDArray[np.void]:
-    """The measured and filled pixels of a sample as N points of type POINT; sky and unknown pixels are left out.
+    """The measured and filled pixels of a sample as points; sky and unknown pixels are left out.
 
-    x to the right, y up, z towards the viewer (the camera looks along -z), as in OpenGL and glTF.
-    image: HxWx3 uint8; disparity: HxW float32 px; mask: HxW uint8 of Mask values.
+    image: HxWx3 uint8 RGB. disparity: HxW float32, px, larger = nearer. mask: HxW uint8 of Mask values.
+    Returns N points of type POINT, the nearest at distance 1. x points to the right, y up, z towards the viewer; the
+    camera is at the origin and faces -z, as in OpenGL and glTF.
     """
     rows, columns = np.nonzero((mask == Mask.MEASURED) | (mask == Mask.FILLED))
     points = np.zeros(len(rows), POINT)
@@ -56,7 +57,10 @@ def ply(points: NDArray[np.void]) -> bytes:
 
 
 def write_points(dataset: Dataset, keys: Sequence[str], folder: Path) -> Iterator[str]:
-    """Write <key>.ply for each key below `folder`, passing the key on as it is done."""
+    """Write a PLY file for each sample; yields each key when it is done.
+
+    dataset, keys: what is exported. folder: an empty folder. Raises StoreError, OSError.
+    """
     for key, name in file_names(keys).items():
         sample = dataset[key]
         with create(folder / f"{name}.ply") as file:

@@ -25,7 +25,10 @@ JPEG_QUALITY = 95
 
 
 def write_redweb_v1(dataset: Dataset, keys: Sequence[str], folder: Path) -> Iterator[str]:
-    """Write Imgs/ and RDs/ below `folder`, passing each key on as it is done. JPEGs are copied as they are."""
+    """Write Imgs/ and RDs/; yields each key when it is done. JPEGs are copied as they are.
+
+    dataset, keys: what is exported. folder: an empty folder. Raises StoreError, OSError.
+    """
     for kind in ("Imgs", "RDs"):
         (folder / kind).mkdir()
     for key, name in file_names(keys).items():

@@ -21,7 +21,10 @@ SHARD = 500  # samples, some 500 MB at 768 px
 
 
 def write_webdataset(dataset: Dataset, keys: Sequence[str], folder: Path) -> Iterator[str]:
-    """Write data-000000.tar and on below `folder`, passing each key on as it is done."""
+    """Write data-000000.tar and on, SHARD samples each; yields each key when it is done.
+
+    dataset, keys: what is exported. folder: an empty folder. Raises StoreError, OSError.
+    """
     names = file_names(keys, dots=False)  # a sample's name ends at its first dot
     for number, start in enumerate(range(0, len(keys), SHARD)):
         shard = folder / f"data-{number:06}.tar"

@@ -16,9 +16,11 @@ WIDTH, HEIGHT = 320, 96  # units of the drawing
 
 @dataclass(frozen=True)
 class Histogram:
-    """A drawing WIDTH x HEIGHT: kept and rejected are SVG paths, rejected on top of kept.
+    """A drawing of WIDTH x HEIGHT units.
 
-    low, high: the values at its sides; values beyond count in the outermost bins. limit_x: where the limit lies.
+    kept, rejected: SVG paths of the bars, rejected on top of kept. low, high: the values at the left and right side;
+    values beyond count in the outermost bins. limit_x: where the limit lies, units. *_text: values with their units.
+    missing: number of pairs without a value.
     """
 
     name: str
@@ -36,7 +38,10 @@ class Histogram:
 
 
 def histogram(name: str, kept: Sequence[float], rejected: Sequence[float], check: Check | None) -> Histogram | None:
-    """Draw one measurement; NaN counts as missing. None where no pair has it."""
+    """The histogram of a measurement, None where no pair has it.
+
+    name: its column. kept, rejected: its values, NaN = missing. check: the check that judges it, if any.
+    """
     values = [np.array(group, np.float64) for group in (kept, rejected)]
     known = [group[~np.isnan(group)] for group in values]
     every = np.concatenate(known)

@@ -37,7 +37,7 @@ from redweb_builder.inspect.table import NUMBERS, table
 from redweb_builder.inspect.wording import REASONS
 from redweb_builder.version import __version__
 
-STEPS = (  # how far a pair got: the step's name, and the stage of the pairs that it lost
+STEPS = (  # the words of each step, and the stage of the pairs that are rejected there
     ("could be read", "read"),
     ("could be labelled", "refine"),
     ("passed the filters", "filter"),
@@ -48,7 +48,11 @@ STEPS = (  # how far a pair got: the step's name, and the stage of the pairs tha
 
 @dataclass(frozen=True)
 class Step:
-    """One step of the funnel: how many pairs came through it, and the (reason, count) of those it stopped."""
+    """One step of the funnel.
+
+    left: number of pairs that passed it. share: of all pairs, in [0, 1]. lost: (reason, count) of those that did not,
+    the most frequent first.
+    """
 
     title: str
     left: int
@@ -93,7 +97,11 @@ def write_report(dataset: Path) -> Drawn:
 
 
 def funnel(pairs: Sequence[Mapping[str, Any]]) -> list[Step]:
-    """How many pairs got how far. pairs: manifest rows as decided, left-out files not among them."""
+    """How many pairs passed each stage, and the reasons of those that did not.
+
+    pairs: manifest rows as decided, without the files that are in no pair. The step of the review is left out where
+    nobody rejected a pair.
+    """
     steps = [Step("pairs were found", len(pairs), 1.0, [])]
     left = len(pairs)
     for title, stage in STEPS:

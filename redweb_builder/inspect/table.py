@@ -16,7 +16,11 @@ TEXTS = ("key", "status", "stage", "reason", "detail", "left", "right", "width",
 
 
 def table(pairs: Sequence[Mapping[str, Any]], limits: Mapping[str, Check]) -> dict[str, Any]:
-    """Manifest rows of pairs, and the words for their measurements and limits, ready for JSON."""
+    """Manifest rows of pairs, and the words for their measurements and limits, ready for JSON.
+
+    pairs: rows of the manifest as decided. limits: measurement -> the check that judges it.
+    Returns the names of the columns, a list of values for each pair, and titles, units, limits and reasons in words.
+    """
     return {
         "columns": [*TEXTS, *NUMBERS, "borderline"],
         "rows": [
@@ -34,7 +38,7 @@ def table(pairs: Sequence[Mapping[str, Any]], limits: Mapping[str, Check]) -> di
 
 
 def is_borderline(row: Mapping[str, Any]) -> bool:
-    """Whether a pair lies within a tenth of a limit, on either side, and limits decided about it."""
+    """Whether limits decided about a pair and one of them is nearer than BORDERLINE. row: of the manifest."""
     return row["margin"] is not None and row["margin"] <= BORDERLINE and row["stage"] in (None, "filter")
 
 

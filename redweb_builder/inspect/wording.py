@@ -9,12 +9,15 @@ _BY_NAME = {measurement.name: measurement for measurement in (*MEASUREMENTS, *DE
 
 
 def wording(name: str) -> Measurement:
-    """The words of a column of numbers; one that has none yet goes by its name."""
+    """The title, unit and meaning of a column of numbers, by its name in the manifest; an unknown one has its name."""
     return _BY_NAME.get(name, Measurement(name, name, "", ""))
 
 
 def value_text(name: str, value: float) -> str:
-    """A measurement with its unit: "87 %", "12.4 px"."""
+    """A measurement with its unit: "87 %", "12.4 px".
+
+    name: its column. value: in the unit of the column; a share lies in [0, 1].
+    """
     unit = wording(name).unit
     if unit == "share":
         return f"{100 * value:.3g} %"

@@ -23,10 +23,11 @@ KINDS = ("depth", "mask", "parallax", "right")
 
 
 def render(folder: Path, kind: str, row: Mapping[str, Any], source: Path | None) -> bytes:
-    """One of KINDS of a manifest's row, as the bytes of a JPEG or PNG.
+    """A picture of a sample as the bytes of a JPEG or PNG.
 
-    source: the folder of the stereo photographs, for the right view, which is not in the data set.
-    Raises StoreError where the sample or its source cannot be read, saying why.
+    folder: the data set. kind: one of KINDS. row: the sample's row of the manifest. source: the folder of the stereo
+    photographs, for the right view, which is not in the data set; None where there is none.
+    Raises StoreError where the sample or its source cannot be read.
     """
     if kind == "right":
         return _jpeg(right_view(folder, row, source))
@@ -40,20 +41,21 @@ def render(folder: Path, kind: str, row: Mapping[str, Any], source: Path | None)
 
 
 def label_of(folder: Path, key: str) -> Label:
-    """The label of a sample. Raises StoreError."""
+    """The label of a sample of the data set in `folder`. Raises StoreError."""
     return read_label(sample_root(folder, key), key)
 
 
 def preview_of(folder: Path, key: str) -> Path:
-    """The strip that the build left. Raises StoreError."""
+    """The file of a sample's preview, which the build wrote. Raises StoreError."""
     sample_root(folder, key)
     return require_inside(folder, folder / "previews" / f"{key}.jpg")
 
 
 def right_view(folder: Path, row: Mapping[str, Any], source: Path | None) -> Picture:
-    """The right view as the label was made from it: read from the source again, in order, aligned.
+    """The right view of which the label was made: read from the source again, eyes in order, aligned.
 
-    HxWx3 uint8 RGB. Raises StoreError where the source is not there, is not what it was, or cannot be read.
+    Arguments as of `render`. Returns HxWx3 uint8 RGB. Raises StoreError where the source is missing, has changed, or
+    cannot be read.
     """
     if source is None:
         raise StoreError(

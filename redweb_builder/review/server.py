@@ -21,7 +21,7 @@ from jinja2 import ChoiceLoader, PackageLoader
 from waitress.server import create_server
 
 from redweb_builder.dataset.paths import image_of
-from redweb_builder.errors import SettingsError, StoreError
+from redweb_builder.errors import SettingsError, UserError
 from redweb_builder.review.pictures import KINDS, preview_of
 from redweb_builder.review.session import Session
 from redweb_builder.version import __version__
@@ -185,8 +185,8 @@ def _answers(app: Flask, session: Session) -> None:
         ax, ay, bx, by = (int(request.args.get(name, "")) for name in ("ax", "ay", "bx", "by"))
         return jsonify(session.order(key, (ax, ay), (bx, by)))
 
-    @app.errorhandler(StoreError)
-    def refused(error: StoreError) -> tuple[Response, int]:
+    @app.errorhandler(UserError)
+    def refused(error: UserError) -> tuple[Response, int]:
         return jsonify(error=str(error)), 404
 
     @app.errorhandler(ValueError)
