@@ -21,7 +21,7 @@ from jinja2 import ChoiceLoader, PackageLoader
 from waitress.server import create_server
 
 from redweb_builder.dataset.paths import image_of
-from redweb_builder.errors import SettingsError, UserError
+from redweb_builder.errors import SettingsError, UnsafePath, UserError
 from redweb_builder.review.pictures import KINDS, preview_of
 from redweb_builder.review.session import Session
 from redweb_builder.version import __version__
@@ -194,8 +194,10 @@ def _answers(app: Flask, session: Session) -> None:
         return jsonify(error=str(error)), 400
 
     @app.errorhandler(OSError)
+    @app.errorhandler(UnsafePath)
     def failed(error: OSError) -> tuple[Response, int]:
-        return jsonify(error=f"not saved: {error.strerror or error}"), 507
+        why = str(error.strerror or error)
+        return (jsonify(error=f"not saved: {why}"), 507) if request.method == "POST" else (jsonify(error=why), 404)
 
 
 def _answer(content: bytes, kind: str) -> Response:
