@@ -10,6 +10,7 @@ import click
 
 from redweb_builder.commands import options
 from redweb_builder.config import EYES, FLOW_CHOICES, LAYOUT_CHOICES, PRESETS, BuildConfig, InputOptions
+from redweb_builder.errors import SettingsError
 
 
 @click.command("build-redweb")
@@ -58,6 +59,7 @@ from redweb_builder.config import EYES, FLOW_CHOICES, LAYOUT_CHOICES, PRESETS, B
 @click.option("--limit", type=int, help="Only the first N pairs.")
 @options.overwrite("data set")
 @click.option("--dry-run", is_flag=True, help="List what would be read and how, then stop.")
+@click.option("--json", "as_json", is_flag=True, help="The list of --dry-run for machines.")
 def build_redweb(
     stereo_dir: Path,
     out: Path,
@@ -71,6 +73,7 @@ def build_redweb(
     preset: str,
     overwrite: bool,
     dry_run: bool,
+    as_json: bool,
     **settings: Any,
 ) -> None:
     """Build a relative-depth data set from the stereo photographs in STEREO_DIR.
@@ -86,8 +89,10 @@ def build_redweb(
         if dry_run:
             from redweb_builder.commands.dry_run import print_dry_run
 
-            print_dry_run(stereo_dir, inputs, ask_eyes=settings["eyes"] == "auto")
+            print_dry_run(stereo_dir, inputs, settings["eyes"] == "auto", as_json)
             return
+        if as_json:
+            raise SettingsError("--json is the list of --dry-run for machines; give both")
         config = BuildConfig(thresholds=PRESETS[preset], inputs=inputs, **settings)
         with console.BuildDisplay() as display:  # first: importing the networks' libraries takes seconds
             from redweb_builder.builder import build

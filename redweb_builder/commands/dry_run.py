@@ -1,16 +1,19 @@
-"""What a build would read, and how: a table of every pair found and of every file left out."""
+"""What a build would read, and how: every pair and every file left out, in words for people or as JSON."""
 
 from __future__ import annotations
 
+import json
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
 
+import click
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
-from redweb_builder.commands.terminal import escape
+from redweb_builder.commands.terminal import printable
 from redweb_builder.config import InputOptions
 from redweb_builder.dataset.paths import is_data_set, refuse_data_set
 from redweb_builder.inputs.discover import discover
@@ -22,65 +25,166 @@ from redweb_builder.rectification.film_order import with_film_orders
 from redweb_builder.rectification.quick_flow import SIDE, preview_flow
 from redweb_builder.types import LeftOut, PairSource
 
-COLUMNS = ("file", "form", "eyes", "size", "told", "how, or why not")
-WIDE = 1000  # columns where the output is no terminal: nothing is folded
-TABLE = 110  # columns; a narrower terminal gets two lines a file
+STATED, PICTURE, ASSUMED = "stated", "picture", "assumed"  # what the order of the eyes rests on
+SURE, FAIRLY_SURE = 0.6, 0.2  # eye order from which the picture is sure of itself; about 1 is certain
+FORMS = {
+    "files": "two files",
+    "side-by-side": "side by side",
+    "side-by-side-half": "side by side, half width",
+    "over-under": "one over the other",
+    "over-under-half": "one over the other, half height",
+    "mpo": "two frames of an MPO",
+    "spatial": "Apple spatial photograph",
+    "vr180": "VR180 photograph",
+    "vr180-side-by-side": "VR180, side by side",
+    "vr180-over-under": "VR180, one over the other",
+    "two-streams": "two streams of a film",
+}
 
 
-def print_dry_run(stereo_dir: Path, options: InputOptions, ask_eyes: bool = True) -> None:
-    """A row for every pair, film and file left out: file, form, eye order, size, known or guessed, and why.
+@dataclass(frozen=True)
+class Listed:
+    """A pair, or the pairs of a film, as a build would read it.
 
-    ask_eyes: where the order of the eyes is a guess, tell what the pictures say of it, as a build would find.
+    left, right: below the input folder, equal where one file holds both eyes. rule: what recognised them. guessed: the
+    form or the order is not stated. right_first: the right eye comes first. order: what says so, of STATED, PICTURE,
+    ASSUMED. eye_order: how sure the picture is of it, 0 to about 1. width, height: of the file, px, where it is a
+    picture that can be read. frames, clips: of a film.
     """
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=WIDE)
+
+    key: str
+    left: str
+    right: str
+    layout: str
+    rule: str
+    guessed: bool
+    right_first: bool
+    order: str
+    eye_order: float | None = None
+    width: int | None = None
+    height: int | None = None
+    frames: int | None = None
+    clips: int | None = None
+
+
+def print_dry_run(stereo_dir: Path, options: InputOptions, ask_eyes: bool = True, as_json: bool = False) -> None:
+    """List every pair, film and file left out: its form, which eye comes first and how sure that is, and why.
+
+    ask_eyes: where the order of the eyes is a guess, say what the pictures show, as a build would.
+    as_json: one object {"pairs": [Listed], "left_out": [{"file", "reason", "detail"}]} for machines.
+    Raises StoreError where the folder is a data set, InputNotFound where it is not there, SettingsError as discover.
+    """
+    console = Console(highlight=False, stderr=as_json)
     refuse_data_set(stereo_dir)
-    found = discover(stereo_dir, options, skip=is_data_set)
+    discovery = discover(stereo_dir, options, skip=is_data_set)
     sources = track(
-        with_film_orders(found.sources),
+        with_film_orders(discovery.sources),
         "looking at eyes",
+        console=console,
         transient=True,
         disable=not (console.is_terminal and ask_eyes),
     )
     with one_opencv_thread():
-        rows = list(_pairs(sources, stereo_dir, ask_eyes))
-    rows += [_left_out_row(one, stereo_dir) for one in found.left_out]
-    if console.width >= TABLE:
-        table = Table(*COLUMNS, box=None, pad_edge=False)
-        for column in table.columns:
-            column.overflow = "fold"
-        for row in rows:
-            table.add_row(*map(escape, row))
-        console.print(table)
-    else:
-        for file, *facts, how in rows:
-            console.print(f"[bold]{escape(file)}[/]\n  {', '.join(filter(None, facts))}: {escape(how)}")
-    layouts = Counter(source.layout for source in found.sources)
-    text = ", ".join(f"{count} {layout}" for layout, count in layouts.most_common())
-    console.print(f"\n{len(found.sources)} pairs ({text}), {len(found.left_out)} files in no pair", soft_wrap=True)
+        pairs = list(_pairs(sources, stereo_dir, ask_eyes))
+    if as_json:
+        left_out = [
+            {"file": _below(file.path, stereo_dir), "reason": file.reason, "detail": _detail(file)}
+            for file in discovery.left_out
+        ]
+        click.echo(json.dumps({"pairs": [asdict(pair) for pair in pairs], "left_out": left_out}, indent=1))
+        return
+    for pair in pairs:
+        _print_entry(_file_lines(pair, console.width), _words(pair), console.width)
+    for file in discovery.left_out:
+        detail = ": ".join(filter(None, (f"left out, {file.reason}", _detail(file))))
+        _print_entry([_below(file.path, stereo_dir)], detail, console.width)
+    layouts = Counter(FORMS.get(source.layout, source.layout) for source in discovery.sources)
+    text = "; ".join(f"{count} {layout}" for layout, count in layouts.most_common())
+    click.echo(f"\n{len(discovery.sources)} pairs ({text}), {len(discovery.left_out)} files in no pair")
 
 
-def _pairs(sources: Iterable[PairSource], folder: Path, ask_eyes: bool) -> Iterator[tuple[str, ...]]:
-    """The rows of photographs as they come, then those of films: one a film, however many frames it gives."""
+def _pairs(sources: Iterable[PairSource], folder: Path, ask_eyes: bool) -> Iterator[Listed]:
+    """Photographs as they come, then films: one entry a film, however many frames it gives."""
     films: dict[tuple[Path, Path], list[PairSource]] = {}
     for source in sources:
         if source.time is None:
-            eyes = _eyes(source, _asked(source) if ask_eyes and source.guessed else None)
-            yield _files(source, folder), source.layout, eyes, _size(source), _certainty(source), source.rule
+            score = _asked(source) if ask_eyes and source.guessed else None
+            yield _listed(source, folder, score, source.rule, size=_size(source))
         else:
             films.setdefault((source.left, source.right), []).append(source)
     for frames in films.values():
-        first = frames[0]
         clips = len({frame.rule.split(" at ")[0] for frame in frames})
-        how = f"{first.rule.split('; clip')[0]}; {len(frames)} frames of {clips} clips"
-        eyes = _eyes(first, first.film_order if ask_eyes else None)
-        yield _files(first, folder), first.layout, eyes, "film", _certainty(first), how
+        score = frames[0].film_order if ask_eyes else None
+        rule = frames[0].rule.split("; clip")[0]
+        yield _listed(frames[0], folder, score, rule, frames=len(frames), clips=clips)
 
 
-def _left_out_row(one: LeftOut, folder: Path) -> tuple[str, ...]:
-    detail = one.detail.replace(f"{one.path}: ", "")
-    return _below(one.path, folder), "left out", "", "", "", f"{one.reason}: {detail}" if detail else one.reason
+def _listed(
+    source: PairSource,
+    folder: Path,
+    score: float | None,
+    rule: str,
+    size: tuple[int, int] | None = None,
+    frames: int | None = None,
+    clips: int | None = None,
+) -> Listed:
+    """score: the eye order that the picture shows, where it was asked."""
+    stated = source.order_stated or not source.guessed
+    swapped = score is not None and are_eyes_swapped(source, score)
+    asked = score is not None and (swapped or not stated)
+    width, height = size or (None, None)
+    return Listed(
+        source.key,
+        _below(source.left, folder),
+        _below(source.right, folder),
+        source.layout,
+        rule,
+        source.guessed,
+        source.right_first ^ swapped,
+        PICTURE if asked else STATED if stated else ASSUMED,
+        None if score is None else round(abs(score), 3),
+        width,
+        height,
+        frames,
+        clips,
+    )
+
+
+def _words(pair: Listed) -> str:
+    """An entry in words: its form, its eyes and how sure that is, its size, what recognised it."""
+    eye = "right eye first" if pair.right_first else "left eye first"
+    score = pair.eye_order or 0.0
+    sure = "sure" if score >= SURE else "fairly sure" if score >= FAIRLY_SURE else "not sure"
+    order = {STATED: "order stated", PICTURE: f"order from the picture, {sure}", ASSUMED: "order assumed"}[pair.order]
+    size = f"{pair.width}x{pair.height}" if pair.width else ""
+    film = f"film, {pair.frames} frames of {pair.clips} clips" if pair.frames else ""
+    facts = [FORMS.get(pair.layout, pair.layout), f"{eye} ({order})", size, film]
+    return f"{'; '.join(filter(None, facts))}; {'guessed from' if pair.guessed else 'by'} {pair.rule}"
+
+
+def _print_entry(files: Iterable[str], text: str, width: int) -> None:
+    """Names as they are, in lines of their own; the text below them, no word broken."""
+    for line in files:
+        click.echo(printable(line))
+    click.echo(
+        textwrap.fill(
+            printable(text),
+            width,
+            initial_indent="    ",
+            subsequent_indent="    ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    )
+
+
+def _file_lines(pair: Listed, width: int) -> list[str]:
+    """The names of a pair in one line where they fit, else in two."""
+    left, right = PurePath(pair.left), PurePath(pair.right)
+    if left == right:
+        return [pair.left]
+    line = f"{left} + {right.name if left.parent == right.parent else right}"
+    return [line] if len(line) <= width else [f"{left} +", f"{right}"]
 
 
 def _asked(source: PairSource) -> float | None:
@@ -92,31 +196,16 @@ def _asked(source: PairSource) -> float | None:
         return None
 
 
-def _eyes(source: PairSource, score: float | None) -> str:
-    """Which eye comes first, and by how much the picture says so."""
-    right_first = source.right_first ^ (score is not None and are_eyes_swapped(source, score))
-    text = "right first" if right_first else "left first"
-    return text if score is None else f"{text} (seen, {abs(score):.2f})"
-
-
-def _certainty(source: PairSource) -> str:
-    return "guessed" if source.guessed else "known"
-
-
-def _files(source: PairSource, folder: Path) -> str:
-    left, right = (PurePath(_below(path, folder)) for path in (source.left, source.right))
-    if left == right:
-        return str(left)
-    return f"{left} + {right.name}" if left.parent == right.parent else f"{left} + {right}"
-
-
-def _size(source: PairSource) -> str:
-    """The sizes of the source's pictures as displayed, one where they are equal; empty where a file cannot be read."""
+def _size(source: PairSource) -> tuple[int, int] | None:
+    """(width, height) of the first picture as displayed, px; None where it cannot be read."""
     try:
-        sizes = {read_header(file).size: None for file in dict.fromkeys((source.left, source.right))}
+        return read_header(source.left).size
     except Exception:  # as above
-        return ""
-    return " ".join(f"{width}x{height}" for width, height in sizes)
+        return None
+
+
+def _detail(file: LeftOut) -> str:
+    return file.detail.replace(f"{file.path}: ", "")
 
 
 def _below(path: Path, folder: Path) -> str:

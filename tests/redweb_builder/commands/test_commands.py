@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
 import re
@@ -67,37 +68,66 @@ def test_help_names_every_option() -> None:
     assert __version__ in run("--version").output
 
 
+def entry(output: str, name: str) -> str:
+    """What a dry run says of a file, in one line."""
+    lines = output.splitlines()
+    at = next(at for at, line in enumerate(lines) if line.startswith(name))
+    text = itertools.takewhile(lambda line: line.startswith("    "), lines[at + 1 :])
+    return " ".join(line.strip() for line in text)
+
+
 def test_dry_run_lists_and_writes_nothing(stereo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    result = run("build-redweb", stereo, "--dry-run")
-    assert result.exit_code == 0
-    assert "14 pairs (13 files, 1 side-by-side), 1 files in no pair" in result.output
-    table = result.output.splitlines()
-    assert table[0].split() == ["file", "form", "eyes", "size", "told", "how,", "or", "why", "not"]
-    meadow = next(line for line in table if line.startswith("good-meadow_L.png + good-meadow_R.png "))
-    assert re.search(r" files +left first +240x176 +known +file names with an eye mark", meadow)
-    firs = next(line for line in table if line.startswith("good-firs-sbs.png"))
-    assert re.search(r" side-by-side +left first \(seen, \d.\d\d\) +480x176 +guessed +name tag 'sbs'", firs)
-    left_out = next(line for line in table if line.startswith("widow_L.png"))
-    assert re.search(r" left out +one-eye: file names with an eye mark", left_out)
+    output = run("build-redweb", stereo, "--dry-run").output
+    assert "14 pairs (13 two files; 1 side by side), 1 files in no pair" in output
+    meadow = entry(output, "good-meadow_L.png + good-meadow_R.png")
+    assert meadow == "two files; left eye first (order stated); 240x176; by file names with an eye mark"
+    firs = entry(output, "good-firs-sbs.png")
+    assert firs.startswith("side by side; left eye first (order from the picture, ")
+    assert firs.endswith("sure); 480x176; guessed from name tag 'sbs'")
+    assert entry(output, "widow_L.png").startswith("left out, one-eye: file names with an eye mark")
+    assert max(map(len, output.splitlines())) <= 80
     assert not list(tmp_path.iterdir())
 
 
-def test_dry_run_tells_cross_eyed_files(tmp_path: Path, rendered: Render, save: Callable[..., Path]) -> None:
+def test_dry_run_for_machines(stereo: Path) -> None:
+    listed = json.loads(run("build-redweb", stereo, "--dry-run", "--json").output)
+    assert len(listed["pairs"]) == 14
+    firs = next(pair for pair in listed["pairs"] if pair["left"] == "good-firs-sbs.png")
+    assert (firs["layout"], firs["order"], firs["right_first"], firs["width"]) == (
+        "side-by-side",
+        "picture",
+        False,
+        480,
+    )
+    assert firs["eye_order"] > 0
+    assert [(file["file"], file["reason"]) for file in listed["left_out"]] == [("widow_L.png", "one-eye")]
+    assert "give both" in run("build-redweb", stereo, "--json").output
+
+
+def test_dry_run_breaks_no_names(tmp_path: Path) -> None:
+    name = "a holiday by the sea with " + "very-" * 14 + "long name"
+    for eye in "LR":
+        (tmp_path / f"{name}_{eye}.png").write_bytes(b"x")
+    lines = run("build-redweb", tmp_path, "--dry-run").output.splitlines()
+    assert lines[:2] == [f"{name}_L.png +", f"{name}_R.png"]
+
+
+def test_dry_run_names_cross_eyed_files(tmp_path: Path, rendered: Render, save: Callable[..., Path]) -> None:
     scene = rendered(0)
     save(np.hstack([scene.right, scene.left]), tmp_path / "meadow-rl.png")
-    result = run("build-redweb", tmp_path, "--dry-run")
-    line = next(line for line in result.output.splitlines() if line.startswith("meadow-rl.png"))
-    assert "right first" in line
+    assert "right eye first (order stated)" in run("build-redweb", tmp_path, "--dry-run").output
 
 
-def test_dry_run_tells_the_order_that_a_build_would_find(
+def test_dry_run_names_the_order_that_a_build_would_take(
     tmp_path: Path, rendered: Render, save: Callable[..., Path]
 ) -> None:
     scene = rendered(0)
     save(np.hstack([scene.right, scene.left]), tmp_path / "meadow-sbs.png")
-    assert "right first (seen, " in run("build-redweb", tmp_path, "--dry-run").output
-    assert "left first  " in run("build-redweb", tmp_path, "--dry-run", "--eyes", "as-is").output
+    assert "right eye first (order from the picture, " in run("build-redweb", tmp_path, "--dry-run").output
+    assert "left eye first (order assumed)" in run("build-redweb", tmp_path, "--dry-run", "--eyes", "as-is").output
+    stated = run("build-redweb", tmp_path, "--dry-run", "--right-first").output
+    assert "right eye first (order stated)" in stated
 
 
 def test_dry_run_of_names_with_brackets(tmp_path: Path, rendered: Render, save_pair: SavePair) -> None:
@@ -346,7 +376,7 @@ def test_grid_of_what_is_no_data_set(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "nowhere"):
         result = run("grid", folder)
         assert result.exit_code == 1
-        assert "not a finished data set" in result.output
+        assert "is not a data set" in result.output
 
 
 # --- what importing costs ----------------------------------------------------------------------------------------
