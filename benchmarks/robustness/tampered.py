@@ -181,7 +181,7 @@ def outcome_of(command: Callable[[], int]) -> tuple[str, str]:
     try:
         with time_limit(HANG_S):
             status = command()
-    except UserError as error:
+    except (UserError, OSError) as error:
         return (REFUSED, str(error)) if str(error) else (BUG, f"an empty {type(error).__name__}")
     except Hang:
         return HANG, traceback.format_exc()
@@ -226,7 +226,9 @@ def try_set(number: int, workspace: Path, report: Path) -> None:
             seconds = time.perf_counter() - started
             if _outside(canary, workspace) != outside:
                 outcome = TOUCHED
-            elif name != "build" and (lost := labels - label_files(folder)):
+            elif name == "build":  # it makes damaged pairs anew
+                labels = label_files(folder)
+            elif lost := labels - label_files(folder):
                 outcome, said = LOST, f"{lost.total()} files; {said}"
             lines.write(json.dumps({"command": name, "outcome": outcome, "said": said, "seconds": seconds}) + "\n")
             if outcome in (TOUCHED, LOST):

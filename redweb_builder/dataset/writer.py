@@ -188,14 +188,16 @@ def _check_is_ours(out: Path) -> None:
         raise StoreError(f"{out} is not empty and not a data set of this program: choose another --out")
 
 
-def _difference(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> str:
+def _difference(there: object, here: Mapping[str, Any], prefix: str = "") -> str:
+    if not isinstance(there, dict):
+        return "its build.json names no settings"
     parts = []
     for name in sorted(set(there) | set(here)):
         before, now = there.get(name), here.get(name)
         if isinstance(before, dict) and isinstance(now, dict):
             parts.append(_difference(before, now, f"{prefix}{name}."))
         elif before != now:
-            parts.append(f"{prefix}{name}: {before} there, {now} now")
+            parts.append(f"{prefix}{name}: {before!s:.80} there, {now!s:.80} now")
     return ", ".join(part for part in parts if part)
 
 

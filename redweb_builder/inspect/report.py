@@ -131,7 +131,7 @@ def _data(
     missing: list[str] = []
     data["columns"] += ["image", "home", "source"]
     for values, row in zip(data["rows"], pairs, strict=True):
-        links = [f"{source}/{quote(row[eye])}" if source else None for eye in ("left", "right")]
+        links = [f"{source}/{quote(row[eye])}" if source and row[eye] else None for eye in ("left", "right")]
         values += [*_stored(dataset, row, missing), links]
     return data, missing
 
