@@ -58,6 +58,7 @@ from redweb_builder.errors import SettingsError
 @options.choice("--preset", tuple(PRESETS), "default", "Filter thresholds: ours, MiDaS 3D Movies', VDW's, or none.")
 @click.option("--limit", type=int, help="Only the first N pairs.")
 @options.overwrite("data set")
+@click.option("--safe", is_flag=True, help="Decode pictures, too, in a process with limits: for files from strangers.")
 @click.option("--dry-run", is_flag=True, help="List what would be read and how, then stop.")
 @click.option("--json", "as_json", is_flag=True, help="The list of --dry-run for machines.")
 def build_redweb(
@@ -72,6 +73,7 @@ def build_redweb(
     right_first: bool,
     preset: str,
     overwrite: bool,
+    safe: bool,
     dry_run: bool,
     as_json: bool,
     **settings: Any,
@@ -86,6 +88,10 @@ def build_redweb(
 
     with console.errors_for_people():
         inputs = InputOptions(layout, film_rate, vr_fov, right_first, pair, pairs, time_tolerance)
+        if safe:
+            from redweb_builder.inputs.isolation import isolate_all
+
+            isolate_all()
         if dry_run:
             from redweb_builder.commands.dry_run import print_dry_run
 

@@ -17,6 +17,7 @@ from redweb_builder.commands.terminal import printable
 from redweb_builder.config import InputOptions
 from redweb_builder.dataset.paths import is_data_set, refuse_data_set
 from redweb_builder.inputs.discover import discover
+from redweb_builder.inputs.isolation import decoded
 from redweb_builder.inputs.picture import read_header
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.process import one_opencv_thread
@@ -199,7 +200,7 @@ def _asked(source: PairSource) -> float | None:
 def _size(source: PairSource) -> tuple[int, int] | None:
     """(width, height) of the first picture as displayed, px; None where it cannot be read."""
     try:
-        return read_header(source.left).size
+        return decoded(read_header, [source.left], source.left).size
     except Exception:  # as above
         return None
 

@@ -25,6 +25,7 @@ from redweb_builder.inputs.formats.one_file import CONTAINERS, file_layout
 from redweb_builder.inputs.formats.packed import forced_layout, named_layout
 from redweb_builder.inputs.formats.stated import pair_by_patterns, read_pair_list
 from redweb_builder.inputs.formats.unread import how_to_convert
+from redweb_builder.inputs.isolation import decoded
 from redweb_builder.inputs.layout import Layout, NotPair
 from redweb_builder.inputs.picture import EXTENSIONS, heif_is_readable, read_picture
 from redweb_builder.inputs.walk import files_below
@@ -179,7 +180,7 @@ def _guarded(
     """What a file gives; a broken one, or one that shows a fault of ours, is left out and costs nothing else."""
     files = [base / file for file in ((what.left, what.right) if isinstance(what, TwoFiles) else (what,))]
     try:
-        yield from list(make(base, what, options))
+        yield from decoded(_given, files, base, what, options, make is _film)
     except InputError as error:
         yield from (LeftOut(file, error.reason, str(error)) for file in files)
     except OSError as error:  # gone, or out of reach, since the folder was listed
@@ -188,6 +189,11 @@ def _guarded(
         detail = f"an unforeseen error, a bug of this program: {type(error).__name__}: {error}"
         trace = "".join(traceback.format_exception(error))
         yield from (LeftOut(file, "failed", detail, trace) for file in files)
+
+
+def _given(base: Path, what: TwoFiles | PurePath, options: InputOptions, is_film: bool) -> list[PairSource | LeftOut]:
+    """All that a file, or two that belong together, give."""
+    return list((_film if is_film else _picture)(base, what, options))
 
 
 def _picture(base: Path, what: TwoFiles | PurePath, options: InputOptions) -> Sources:

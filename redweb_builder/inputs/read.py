@@ -18,6 +18,7 @@ from redweb_builder.inputs.formats.mpo import read_mpo
 from redweb_builder.inputs.formats.packed import split
 from redweb_builder.inputs.formats.two_frames import read_two_frames
 from redweb_builder.inputs.formats.vr180 import Sphere, covered, flat_view, main_xmp, right_eye
+from redweb_builder.inputs.isolation import decoded
 from redweb_builder.inputs.layout import LAYOUTS
 from redweb_builder.inputs.picture import MIN_SIDE, open_picture, read_header, read_picture, sample_bits
 from redweb_builder.types import PairSource, Picture, StereoPair, Window
@@ -54,14 +55,18 @@ def read_pair(source: PairSource, max_side: int) -> StereoPair:
     stretched to their full shape. Eyes whose sides differ by up to 10 % are cropped to the middle, eyes of one shape
     (2 %) but different scale are reduced to the smaller one. Of a VR180 picture the flat view ahead is cut.
     `source_size` is the size of one eye before any crop or reduction, halves unstretched.
-    Raises InputError: as read_picture, "too-small" for an eye under 64 px, "size-mismatch", "not-upright",
-    "not-a-photograph", "not-a-pair", "panorama";
-    ValueError for an unknown layout or a max_side under 64.
+    Films and HEIC are decoded in a process of their own (isolation.py).
+    Raises InputError: as read_picture and decoded, "too-small" for an eye under 64 px, "size-mismatch", "not-upright",
+    "not-a-photograph", "not-a-pair", "panorama"; ValueError for an unknown layout or a max_side under 64.
     """
     if source.layout not in LAYOUTS:
         raise ValueError(f"{source.key}: unknown layout {source.layout!r}; one of {', '.join(LAYOUTS)}")
     if max_side < MIN_SIDE:
         raise ValueError(f"max_side must be {MIN_SIDE} px or more, got {max_side}")
+    return decoded(_read_pair, (source.left, source.right), source, max_side)
+
+
+def _read_pair(source: PairSource, max_side: int) -> StereoPair:
     eyes = _reader(source)(source, max_side)
     if not source.layout.startswith("vr180"):
         eyes = _without_mount(eyes)

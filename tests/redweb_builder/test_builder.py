@@ -675,6 +675,8 @@ def test_an_unforeseen_error_while_files_are_listed_costs_one_file(
     name = "odd.jpg" if where == "one_file.open_picture" else "odd.mp4"
     (own / name).write_bytes(b"anything")
 
+    monkeypatch.setattr("redweb_builder.inputs.isolation._AVAILABLE", False)  # or the patch would not reach the worker
+
     def faulty(file: Path, *_: Any) -> None:
         raise ZeroDivisionError("nobody foresaw this")
 
