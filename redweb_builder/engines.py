@@ -6,7 +6,7 @@ import os
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from typing import Generic, TypeAlias, TypeVar
@@ -33,7 +33,9 @@ def run_local(
     finish: Callable[[Outcome], Done],
     on_step: Callable[[str, str], None] = lambda key, step: None,
 ) -> Iterator[Done]:
-    """Take every source that is not done through the pipeline; yield what `finish` returns, in the order of sources.
+    """Take every source that is not done through the pipeline; yield what `finish` returns, batch by batch in order.
+
+    Within a batch the pairs without a label come first.
 
     sources: the whole list, also those that are done. models: the loaded networks. config: of the build. is_done:
     whether the pair of a key is recorded; it may be called from any thread. finish: writes the files of an outcome; it
@@ -104,7 +106,6 @@ def _alternate(turns: Sequence[Turn], stages: _Stages[Done]) -> Iterator[Done]:
         preparing = stages.start_preparing(following)
         while labelling:
             yield labelling.popleft().result()
-        wait(list(chain.from_iterable(preparing)))
 
 
 @dataclass(frozen=True)

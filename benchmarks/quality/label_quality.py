@@ -36,9 +36,9 @@ from redweb_builder.pipeline import Inferred, Models, Outcome, infer, label_pair
 from redweb_builder.process import one_opencv_thread
 from redweb_builder.segmentation.segmenters import load_segmenter
 from redweb_builder.types import BoolMap, FloatMap, Mask
+from trainer.losses.ordinal import TAU
 
 PAIRS = 100_000
-TAU = 0.02
 BAD_PX = 2.0
 FAR_PX = 10.0
 CURVE = (220, 200, 180, 160, 140, 120, 100, 80, 60, 40, 1)  # least confidence, of 255

@@ -12,6 +12,8 @@ MATCHED_PX = 0.7  # for the planes of superpixels, which need subpixel matches
 PREVIEW_PX = 1.0  # for eye order, alignment and global shift, px of the reduced views
 TOLERANCE_PX = 2.0  # for measurements and filters of a pair, as MiDaS 3D Movies has it
 
+WHOLLY_VALID = 0.99  # value of an interpolated mask above which a pixel has no share of what is masked out
+
 
 def disparity_of(flow: Flow) -> FloatMap:
     """Disparity, HxW float32 px in the left frame, larger = nearer: the negated horizontal forward flow."""
@@ -41,7 +43,7 @@ def target_visible(flow: Flow, right_valid: BoolMap) -> BoolMap:
 
     flow: its forward part is used. right_valid: HxW bool in the right frame.
     """
-    visible: BoolMap = warp(right_valid.astype(np.float32), flow.forward) > 0.99
+    visible: BoolMap = warp(right_valid.astype(np.float32), flow.forward) > WHOLLY_VALID
     return visible
 
 

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from redweb_builder.matching.consistency import PREVIEW_PX, forward_backward_error
+from redweb_builder.matching.consistency import PREVIEW_PX, WHOLLY_VALID, forward_backward_error
 from redweb_builder.matching.texture import TEXTURED_PX, contrast
 from redweb_builder.rectification.quick_flow import Preview
 from redweb_builder.types import BoolMap, FloatMap, Picture
@@ -114,8 +114,8 @@ def apply_alignment(right: Picture, alignment: Alignment) -> tuple[Picture, Bool
     warped = cv2.warpPerspective(
         right, alignment.homography, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
-    valid = cv2.warpPerspective(np.ones((height, width), np.float32), alignment.homography, size) > 0.99
-    return warped, valid
+    inside = cv2.warpPerspective(np.ones((height, width), np.float32), alignment.homography, size)
+    return warped, inside > WHOLLY_VALID
 
 
 def consistent_points(preview: Preview) -> tuple[FloatMap, FloatMap, float]:

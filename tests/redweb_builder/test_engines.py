@@ -1,0 +1,86 @@
+"""The local engine: the order of its results, and which stages run side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import pytest
+
+from redweb_builder import engines
+from redweb_builder.config import BuildConfig
+from redweb_builder.pipeline import Inferred, Models, Outcome, Prepared
+from redweb_builder.types import PairSource, Rejection
+
+
+class Network:
+    """A flow estimator of which only the settings are asked."""
+
+    def __init__(self, fills_cpu: bool) -> None:
+        self.batch, self.fills_cpu = 2, fills_cpu
+
+
+class Pipeline:
+    """Stages without pictures that count how many of them are at work."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.lock, self.in_threads, self.beside_network = Lock(), 0, 0
+        self.batches: list[str] = []
+        nothing: Any = None
+
+        def prepare(source: PairSource, config: BuildConfig) -> Prepared | Outcome:
+            if source.key == "unreadable":
+                return Outcome(source, Rejection("read", "corrupt"))
+            prepared = Prepared(source, nothing, 0.0, False, nothing, nothing, nothing)
+            self.work()
+            return prepared
+
+        def infer(batch: Sequence[Prepared], models: Models) -> list[Inferred]:
+            self.batches.append("".join(prepared.source.key for prepared in batch))
+            for _ in range(20):
+                sum(range(10_000))
+                self.beside_network = max(self.beside_network, self.in_threads)
+            return [Inferred(prepared, nothing, nothing) for prepared in batch]
+
+        def label_pair(inferred: Inferred, models: Models, config: BuildConfig) -> Outcome:
+            self.work()
+            return Outcome(inferred.prepared.source, None)
+
+        for stage in (prepare, infer, label_pair):
+            monkeypatch.setattr(engines, stage.__name__, stage)
+
+    def work(self) -> None:
+        with self.lock:
+            self.in_threads += 1
+        sum(range(100_000))
+        with self.lock:
+            self.in_threads -= 1
+
+    def run(self, keys: Sequence[str], fills_cpu: bool, done: str = "") -> list[str]:
+        sources = [PairSource(key, Path(), Path(), "files", "") for key in keys]
+        flow: Any = Network(fills_cpu)
+        models, config = Models(flow, flow), BuildConfig(max_side=128)
+        return list(engines.run_local(sources, models, config, done.__contains__, lambda outcome: outcome.source.key))
+
+
+@pytest.mark.parametrize("fills_cpu", [False, True])
+def test_results_come_batch_by_batch_and_no_thread_works_beside_a_network_that_fills_the_cpu(
+    monkeypatch: pytest.MonkeyPatch, fills_cpu: bool
+) -> None:
+    monkeypatch.setattr(engines, "TURN_BYTES", 4 * engines.BYTES_PER_PIXEL * 128**2)  # two batches a turn
+    pipeline, keys = Pipeline(monkeypatch), [*"abcdefg", "unreadable", *"hijklmnopqrst"]
+    expected = [*"abcdef", "unreadable", *"ghijklmnopqrst"]
+    assert pipeline.run(keys, fills_cpu) == expected
+    assert pipeline.batches == ["ab", "cd", "ef", "g", "hi", "jk", "lm", "no", "pq", "rs", "t"]
+    if fills_cpu:
+        assert pipeline.beside_network == 0
+
+
+@pytest.mark.parametrize("fills_cpu", [False, True])
+def test_a_batch_with_a_pair_missing_is_run_whole(monkeypatch: pytest.MonkeyPatch, fills_cpu: bool) -> None:
+    pipeline = Pipeline(monkeypatch)
+    assert pipeline.run("abcdef", fills_cpu, done="abd") == ["c", "e", "f"]
+    assert pipeline.batches == ["cd", "ef"]
+    assert pipeline.run("abcdef", fills_cpu, done="abcdef") == []
