@@ -40,6 +40,7 @@ FORMS = {
     "vr180-side-by-side": "VR180, side by side",
     "vr180-over-under": "VR180, one over the other",
     "two-streams": "two streams of a film",
+    "two-frames": "two frames of one file",
 }
 
 

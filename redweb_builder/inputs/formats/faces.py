@@ -13,6 +13,8 @@ _DIRECTIONS = re.compile(r"(?i)(?<![^\W\d_])(front|back|rear|top|bottom|up|down|
 _LETTERS = re.compile(r"(?i)(?<![^\W\d_])([fbudlr])$")
 _BESIDES_EYES = re.compile(r"(?i)(?<![^\W\d_])(front|back|rear|top|bottom|up|down|[fbud]$)(?![^\W\d_])")
 _FRONT = ("front", "f")
+# Cameras around a car: CAM_FRONT_LEFT, CAM_FRONT_RIGHT, CAM_BACK_LEFT, CAM_BACK_RIGHT.
+_CORNER = re.compile(r"(?i)(?<![^\W\d_])(front|back|rear)([-_. ])(left|right)(?![^\W\d_])")
 
 Name = tuple[PurePath, str]  # a folder, and a name in it without extension
 
@@ -26,8 +28,13 @@ def cube_faces(names: Iterable[Name]) -> frozenset[Name]:
     listed = list(names)
     if not any(_BESIDES_EYES.search(name) for _, name in listed):
         return frozenset()
+    corners: dict[tuple[PurePath, str], dict[str, list[Name]]] = defaultdict(lambda: defaultdict(list))
     around: dict[tuple[PurePath, str, bool], dict[str, Name]] = defaultdict(dict)
     for folder, name in listed:
+        corner = _CORNER.search(name)
+        if corner:
+            rest = comparable(f"{name[: corner.start()]}*{name[corner.end() :]}")
+            corners[folder, rest][corner[1].lower()].append((folder, name))
         for pattern in (_DIRECTIONS, _LETTERS):
             for match in pattern.finditer(name):
                 rest = comparable(f"{name[: match.start()]}*{name[match.end() :]}")
@@ -39,7 +46,8 @@ def cube_faces(names: Iterable[Name]) -> frozenset[Name]:
         for direction, member in members.items()
         if direction not in _FRONT
     )
-    return frozenset(faces)
+    around_a_car = (members for members in corners.values() if len(members) > 1)
+    return frozenset(faces).union(*(names for members in around_a_car for names in members.values()))
 
 
 def _looks_around(directions: Iterable[str]) -> bool:

@@ -23,12 +23,14 @@ _MAPS = _words("""disparity disparities disp disps truedisp depth depths depthma
     normals opticalflow sceneflow flowmap matchmap skymap rigidmap detailmap
     albedo labelids instanceids labeltrainids""")
 # Words that photographs are called by too: maps only beside a word of the second list, or in folder and file name.
-_PERHAPS_MAPS = _words("normal flow class label labels sky match rigid detail object obj material motion valid invalid")
-_OF_MAPS = _words("map maps index boundaries ids optical scene forward backward fw bw surface vis viz debug")
+_PERHAPS_MAPS = _words(
+    "normal flow conf confidence entity class label labels sky match rigid detail object obj material motion valid invalid"
+)
+_OF_MAPS = _words("map maps index boundaries id ids optical scene forward backward fw bw surface vis viz debug")
 # Words that say neither: eyes, cameras, parts of a data set, file formats.
 _NEUTRAL = _OF_MAPS | _words("""left right l r cam camera cameras image images img imgs view views frames data train
     training test testing val clean final pass stereo color colored colour raw png jpg pfm exr front back rear top
-    bottom up down ground truth unique tag entity change into future past proj sparse dense filtered refined lidar full
+    bottom up down ground truth unique tag fg bg change into future past proj sparse dense filtered refined lidar full
     half quarter size res resolution meters mm inverse inv bit d fine coarse visualization""")
 # A name that begins with one of these is a map, whatever follows; one that ends so is, behind an eye or a number.
 _FIRST_WORDS = _words("""disparity disparities disp disps mask masks occlusion occlusions occl occls occ occs nonocc noc

@@ -163,3 +163,14 @@ def test_a_named_film_of_broadcast_size_is_squeezed(tmp_path: Path) -> None:
     frame = np.asarray(cv2.resize(side_by_side(*eyes_of(1)), (1280, 720)))
     file = write(tmp_path / "Trip.3D.SBS.mkv", [frame] * 2)
     assert film_layout(file) == Layout("side-by-side-half", "name tag 'sbs', half by frame size", guessed=True)
+
+
+def test_films_a_number_apart_are_a_pair_only_if_they_show_one_scene(tmp_path: Path) -> None:
+    for name, seed in (("same", 1), ("other", 2)):
+        write(tmp_path / name / "MVI_1.mp4", [left for left, _ in moving(1, 2)])
+        write(tmp_path / name / "MVI_2.mp4", [right for _, right in moving(seed, 2)])
+    found = discover(tmp_path)
+    assert {(one.left.parent.name, one.right.name, one.guessed) for one in found.sources} == {
+        ("same", "MVI_2.mp4", True)
+    }
+    assert reasons(found) == [("MVI_1.mp4", "single"), ("MVI_2.mp4", "single")]

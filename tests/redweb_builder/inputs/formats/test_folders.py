@@ -149,6 +149,9 @@ MAPS = [
     "frames/ObjectSegmentation/camera_0/ObjectSegmentation_0_0_0001_0.png",
     "frames/Flow3D/camera_0/Flow3D_0_0_0001_0.png",
     "Bathroom/mask_00.png",
+    "stereo_train/fg_mask/17_Camera_5.png",
+    "test/HR/A/conf_map/0001.png",
+    "objectId_left/0.png",
     "Bathroom/mask_cat.png",
     "seq_1/depths/source_left-0001.png",
     "Ground_truth/DepthL/001.png",
@@ -174,6 +177,7 @@ NO_EYES: list[tuple[list[str], dict[str, int]]] = [
     ([f"skybox_{face}.png" for face in ("left", "right", "up", "down")], {"other-view": 4}),
     ([f"pano_{face}.png" for face in "flrb"], {"other-view": 3, "single": 1}),
     ([f"drive/image_0{eye}/data_rgb/0250.png" for eye in (2, 3)], {"other-view": 2}),
+    ([f"CAM_{at}_{side}/1.png" for at in ("FRONT", "BACK") for side in ("LEFT", "RIGHT")], {"other-view": 4}),
     ([f"P0/image_lcam_{face}/0.png" for face in ("front", "left", "right")], {"other-view": 2, "single": 1}),
     (
         [f"P0/image_{eye}cam_{face}/0.png" for eye in "lr" for face in ("left", "right", "up", "down")],
