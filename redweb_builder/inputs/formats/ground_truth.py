@@ -23,9 +23,8 @@ _MAPS = _words("""disparity disparities disp disps truedisp depth depths depthma
     normals opticalflow sceneflow flowmap matchmap skymap rigidmap detailmap
     albedo labelids instanceids labeltrainids""")
 # Words that photographs are called by too: maps only beside a word of the second list, or in folder and file name.
-_PERHAPS_MAPS = _words(
-    "normal flow conf confidence entity class label labels sky match rigid detail object obj material motion valid invalid"
-)
+_PERHAPS_MAPS = _words("""normal flow conf confidence entity class label labels sky match rigid detail object obj
+    material motion valid invalid""")
 _OF_MAPS = _words("map maps index boundaries id ids optical scene forward backward fw bw surface vis viz debug")
 # Words that say neither: eyes, cameras, parts of a data set, file formats.
 _NEUTRAL = _OF_MAPS | _words("""left right l r cam camera cameras image images img imgs view views frames data train

@@ -167,6 +167,7 @@ def test_a_named_film_of_broadcast_size_is_squeezed(tmp_path: Path) -> None:
 
 def test_films_a_number_apart_are_a_pair_only_if_they_show_one_scene(tmp_path: Path) -> None:
     for name, seed in (("same", 1), ("other", 2)):
+        (tmp_path / name).mkdir()
         write(tmp_path / name / "MVI_1.mp4", [left for left, _ in moving(1, 2)])
         write(tmp_path / name / "MVI_2.mp4", [right for _, right in moving(seed, 2)])
     found = discover(tmp_path)
