@@ -251,10 +251,13 @@ def _forget_changed(store: Store, stereo_dir: Path) -> None:
 
 
 def _forget_recalibrated(store: Store, sources: Sequence[PairSource]) -> None:
-    """Drop the records of pairs that were labelled with another calibration than lies beside them now, or with none."""
+    """Drop the records of pairs that were labelled with another calibration, or another offset of films, than now."""
     for source in sources:
         record = store.records.get(source.key)
-        if record is not None and record.get("calibration_sha256") != calibration_digest(source.calibration):
+        if record is not None and (
+            record.get("calibration_sha256") != calibration_digest(source.calibration)
+            or (record.get("film_offset_s") or 0.0) != source.offset
+        ):
             del store.records[source.key]
 
 

@@ -42,6 +42,7 @@ class PairSource:
     photographs.
     film_order: of a film, the mean eye_order of frames from all over it (rectification/film_order.py), the same for
     every frame. None for photographs.
+    offset: s; of two films, how much later the second one shows what the first one shows.
     clip, clip_frame: of a film, a name for what lies between two cuts, unique in the input folder; and the place of the
     frame among those taken of it, from 0. None for photographs.
     fov: degrees; the horizontal field of view of the flat view to cut from a VR180 picture.
@@ -59,6 +60,7 @@ class PairSource:
     time: float | None = None
     crops: tuple[Corners, Corners] | None = None
     film_order: float | None = None
+    offset: float = 0.0
     clip: str | None = None
     clip_frame: int | None = None
     fov: float = 90.0

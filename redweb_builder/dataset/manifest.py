@@ -24,7 +24,7 @@ _SOURCE_TEXT = ("source_sha256", "perceptual_hash", "crop", "film_crops", "clip"
 _CALIBRATION_TEXT = ("calibration", "calibration_sha256", "calibration_note")
 _FLAGS = ("right_first", "guessed", "eyes_exchanged", "rectified", "aligned")
 _SIZES = ("width", "height", "source_width", "source_height", "clip_frame")
-_VERDICT = ("value", "threshold", "quality", "margin", "film_time_s", "vr_fov")
+_VERDICT = ("value", "threshold", "quality", "margin", "film_time_s", "film_offset_s", "vr_fov")
 _RANGE = ("min_px", "max_px", "clip_min_px", "clip_max_px", "flicker_px")
 _CALIBRATION = ("fx_px", "baseline_m", "doffs_px")
 MEASUREMENTS = tuple(measurement.name for measurement in criteria.MEASUREMENTS)
@@ -46,6 +46,7 @@ def columns_of(source: PairSource) -> dict[str, Any]:
         "right_first": source.right_first,
         "guessed": source.guessed,
         "film_time_s": source.time,
+        "film_offset_s": source.offset if source.time is not None else None,
         "film_crops": json.dumps(source.crops) if source.crops else None,
         "clip": source.clip,
         "clip_frame": source.clip_frame,
@@ -96,6 +97,7 @@ def source_of(row: Mapping[str, Any], folder: Path) -> PairSource:
         time=row.get("film_time_s"),
         crops=(tuple(crops[0]), tuple(crops[1])) if crops else None,
         fov=row.get("vr_fov") or PairSource.fov,
+        offset=row.get("film_offset_s") or 0.0,
         clip=row.get("clip"),
         clip_frame=row.get("clip_frame"),
         calibration=calibration,

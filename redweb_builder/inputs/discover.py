@@ -19,6 +19,7 @@ from redweb_builder.errors import InputError, InputNotFound
 from redweb_builder.inputs.content.agreement import AGREEMENT, agreement
 from redweb_builder.inputs.formats import films
 from redweb_builder.inputs.formats.calibration import CalibrationFiles
+from redweb_builder.inputs.formats.film_offset import time_offset
 from redweb_builder.inputs.formats.folders import TwoFiles, Unpaired, pair_files
 from redweb_builder.inputs.formats.ground_truth import is_ground_truth
 from redweb_builder.inputs.formats.one_file import CONTAINERS, file_layout
@@ -282,6 +283,8 @@ def _frames(base: Path, parts: Sequence[PurePath], name: str, layout: Layout, op
     first = films.film_bars(files[0])
     two = len(files) == 2 or layout.layout == "two-streams"
     crops = first, films.film_bars(files[-1], stream=2 - len(files)) if two else first
+    offset = time_offset(files[0], files[1]) if len(files) == 2 else 0.0
+    rule = f"{layout.rule}, the second film is {offset:+.2f} s late" if offset else layout.rule
     taken: Counter[int] = Counter()
     for frame in films.film_frames(files[0], options.film_rate):
         clip = f"{name} c{frame.clip:03d}"
@@ -289,9 +292,10 @@ def _frames(base: Path, parts: Sequence[PurePath], name: str, layout: Layout, op
             _key(base, f"{clip} t{frame.time:09.3f}", *parts),
             files[0],
             files[-1],
-            **(_read_as(layout) | {"rule": f"{layout.rule}; clip {frame.clip} at {frame.time:.3f} s"}),
+            **(_read_as(layout) | {"rule": f"{rule}; clip {frame.clip} at {frame.time:.3f} s"}),
             time=frame.time,
             crops=crops,
+            offset=offset,
             clip=_key(base, clip, *parts),
             clip_frame=taken[frame.clip],
             fov=options.vr_fov,

@@ -164,7 +164,7 @@ def _read_film(source: PairSource, max_side: int) -> _Eyes:
     shot = read_shot(source.left, time)
     size = shot.picture.shape[1], shot.picture.shape[0]
     if source.layout in ("files", "two-streams"):
-        other = read_shot(source.right, time, stream=int(source.layout == "two-streams"))
+        other = read_shot(source.right, time + source.offset, stream=int(source.layout == "two-streams"))
         _check_moment(source, shot, other)
         frames = shot.picture, other.picture
         boxes = tuple(Box(*crop) for crop in source.crops) if source.crops else tuple(map(Box.whole, frames))
@@ -183,7 +183,7 @@ def _read_film(source: PairSource, max_side: int) -> _Eyes:
 
 def _check_moment(source: PairSource, first: Shot, second: Shot) -> None:
     """InputError "not-a-pair" where two eyes were taken at different moments: more than a frame apart."""
-    apart = abs(first.time - second.time)
+    apart = abs(first.time + source.offset - second.time)
     if apart > max(first.duration, second.duration) + 1e-3:
         raise InputError(
             "not-a-pair",

@@ -551,6 +551,9 @@ def test_the_manifest_holds_the_numbers_as_they_are(tmp_path: Path) -> None:
             "b", Path("/in/f.mkv"), Path("/in/f.mkv"), "side-by-side", "film", time=1.5, crops=((0, 2, 8, 6),) * 2
         ),
         PairSource("c", Path("/in/v.jpg"), Path("/in/v.jpg"), "vr180", "XMP", fov=75.0),
+        PairSource(
+            "e", Path("/in/l.mp4"), Path("/in/r.mp4"), "files", "films", time=2.0, offset=-0.4, clip="c1", clip_frame=2
+        ),
         PairSource("d", Path("/in/l.png"), Path("/in/r.png"), "files", "", calibration=(Path("/in/calib, 1.txt"),)),
     ],
 )

@@ -12,6 +12,7 @@ import pytest
 
 from redweb_builder.config import BuildConfig, InputOptions
 from redweb_builder.inputs import discover, read_pair
+from redweb_builder.inputs.formats.film_offset import time_offset
 from redweb_builder.inputs.formats.films import film_bars, film_frames, film_layout
 from redweb_builder.inputs.layout import Layout
 from redweb_builder.pipeline import Prepared, prepare
@@ -105,6 +106,40 @@ def test_two_films_of_one_eye_each(tmp_path: Path) -> None:
     pair = read_pair(found.sources[1], 1000)
     assert near(pair.left, eyes[10][0])
     assert near(pair.right, eyes[10][1])
+
+
+def unsteady(seed: int, frames: int, period: int | None = None) -> list[tuple[Picture, Picture]]:
+    """Two views that move by another distance from frame to frame; period: frames after which the distances repeat."""
+    left, right = eyes_of(seed)
+    speeds = np.random.default_rng(seed).integers(0, 9, period or frames)
+    places = np.cumsum(np.resize(speeds, frames))
+    return [(np.roll(left, place, axis=1), np.roll(right, place, axis=1)) for place in places]
+
+
+@pytest.mark.parametrize("late", [0, 4, -7])
+def test_an_offset_in_time_of_two_films_is_undone(tmp_path: Path, late: int) -> None:
+    """`late`: frames, how much later the right film shows what the left one shows."""
+    eyes = unsteady(6, 50)
+    write(tmp_path / "walk_L.mp4", [left for left, _ in eyes[max(0, late) :][:40]])
+    write(tmp_path / "walk_R.mp4", [right for _, right in eyes[max(0, -late) :][:40]])
+    sources = discover(tmp_path).sources
+    assert [source.offset for source in sources] == [late / FPS] * len(sources)
+    pair = read_pair(sources[2], 1000)
+    number = round(FPS * (sources[2].time or 0)) + max(0, late)
+    assert near(pair.left, eyes[number][0])
+    assert near(pair.right, eyes[number][1])
+
+
+def test_no_offset_is_guessed(tmp_path: Path) -> None:
+    """A motion that repeats fits several offsets; one of two scenes none."""
+    eyes, others = unsteady(4, 50, period=6), unsteady(5, 50)
+    files = [
+        write(tmp_path / "periodic_L.mp4", [left for left, _ in eyes[2:42]]),
+        write(tmp_path / "periodic_R.mp4", [right for _, right in eyes[:40]]),
+        write(tmp_path / "other_R.mp4", [right for _, right in others[:40]]),
+    ]
+    assert time_offset(files[0], files[1]) == 0
+    assert time_offset(files[0], files[2]) == 0
 
 
 def test_black_bars_are_told_from_the_whole_film(tmp_path: Path) -> None:
