@@ -18,6 +18,7 @@ from redweb_builder.errors import InputError
 from redweb_builder.inputs.formats.calibration import read_rig
 from redweb_builder.inputs.formats.heic import spatial_rig
 from redweb_builder.inputs.formats.rig import Camera, Matrix, NotUsable, Rig, check_rig
+from redweb_builder.inputs.isolation import decoded
 from redweb_builder.inputs.picture import MIN_SIDE
 from redweb_builder.rectification.alignment import MIN_POINTS, Alignment, consistent_points
 from redweb_builder.rectification.quick_flow import preview_flow
@@ -95,7 +96,7 @@ def _stated_rig(source: PairSource, pair: StereoPair) -> Rig | None:
     """The rig that files beside the pictures state, or a spatial photograph itself."""
     if source.calibration:
         return read_rig(source, pair.source_size)
-    rig = spatial_rig(source.left) if source.layout == "spatial" else None
+    rig = decoded(spatial_rig, (source.left,), source.left) if source.layout == "spatial" else None
     if rig is not None:
         check_rig(rig, pair.source_size)
     return rig
