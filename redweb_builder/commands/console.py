@@ -261,6 +261,7 @@ def export(dataset: Path, form: str, out: Path, keys: Sequence[str]) -> None:
         def watch(at: int, total: int) -> None:
             status.show(f"{at} of {total} samples", done=at, total=total, last=at == total)
 
+        status.stage("checking every sample")
         done = export_dataset(dataset, form, out, keys, watch)
     echo(f"{done.samples} samples in {done.out}")
     exit_if_damaged(done.damaged, "samples were left out")
