@@ -30,7 +30,7 @@ from redweb_builder.types import Picture
 
 EXTENSIONS = frozenset(
     (
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".jps", ".png", ".pns", ".tif", ".tiff"),
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".insp", ".mpo", ".jps", ".png", ".pns", ".tif", ".tiff"),
         *(".bmp", ".gif", ".webp", ".ppm", ".pgm", ".pnm", ".jp2", ".avif", ".heic", ".heif", ".hif"),
     )
 )

@@ -90,6 +90,7 @@ FORMS = (
     Form("a_TB_180.jpg", square(over_under), "vr180-over-under"),
     Form("a_180x180_3dv.jpg", square(over_under), "vr180-over-under"),
     Form("a_SBS_VR180.jpg", square(side_by_side), "vr180-side-by-side"),
+    Form("IMG_0001.insp", lambda path: Image.fromarray(LEFT).save(path, "JPEG"), "single"),
     Form("a_MKX200_LR.jpg", square(side_by_side), "panorama", "fisheye"),
 )
 
