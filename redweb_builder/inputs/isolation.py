@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from multiprocessing import Pipe
 from pathlib import Path
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 from typing import ParamSpec, TypeVar
 
 from redweb_builder.errors import InputError
@@ -27,6 +27,7 @@ SECONDS = 120.0  # for a file of no size; a call that takes longer is ended
 SECONDS_A_MEGABYTE = 2.0  # more; half the speed at which a slow machine goes through a film
 START_SECONDS = 120.0
 READY = "ready"
+MOST = 8  # workers at once, about 150 MB each
 MEMORY = 6 << 30  # bytes of address space of a worker
 TRIES = 2  # a worker that dies may have been ended by somebody else
 ISOLATED = films.EXTENSIONS | set(heic.EXTENSIONS)
@@ -53,10 +54,17 @@ def decoded(function: Callable[P, T], files: Sequence[Path], *args: P.args, **kw
         return function(*args, **kwargs)
     limit = SECONDS + SECONDS_A_MEGABYTE * sum(_size(file) for file in files) / 1e6
     names = ", ".join(str(file) for file in dict.fromkeys(files))
+    with _PLACES:
+        answer = _asked(f"{function.__module__}:{function.__qualname__}", args, kwargs, names, limit)
+    return _result(answer, names)
+
+
+def _asked(function: str, args: Sequence[object], kwargs: dict[str, object], names: str, limit: float) -> object:
+    """The answer of a worker; of another one where the first dies. Raises InputError "decoder-failed"."""
     for _ in range(TRIES):
         worker = _WORKERS.take()
         try:
-            answer = worker.call(f"{function.__module__}:{function.__qualname__}", [*args], kwargs, limit)
+            answer = worker.call(function, [*args], kwargs, limit)
         except TimeoutError as error:
             worker.end()
             raise InputError("decoder-failed", f"{names}: its decoder was ended after {limit:.0f} s") from error
@@ -67,7 +75,7 @@ def decoded(function: Callable[P, T], files: Sequence[Path], *args: P.args, **kw
             worker.end()
             raise
         _WORKERS.give_back(worker)
-        return _result(answer, names)
+        return answer
     raise InputError("decoder-failed", f"{names}: its decoder crashes on it; convert or repair the file")
 
 
@@ -151,6 +159,7 @@ class _Workers:
 
 
 _WORKERS = _Workers()
+_PLACES = BoundedSemaphore(MOST)
 atexit.register(_WORKERS.end)
 
 
