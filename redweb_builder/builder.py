@@ -20,13 +20,13 @@ from PIL import Image
 from redweb_builder.config import BuildConfig
 from redweb_builder.dataset.codec import FORMAT
 from redweb_builder.dataset.flicker import set_flicker
-from redweb_builder.dataset.manifest import columns_of, nine_digits, verdict_columns
+from redweb_builder.dataset.manifest import DUPLICATE, columns_of, left_out_row, nine_digits, verdict_columns
 from redweb_builder.dataset.paths import is_data_set, refuse_data_set
-from redweb_builder.dataset.verdicts import DUPLICATE, judge_all, thresholds_of
+from redweb_builder.dataset.verdicts import judge_all, thresholds_of
 from redweb_builder.dataset.writer import Store
 from redweb_builder.device import choose_device
 from redweb_builder.engines import FAILED, run_local
-from redweb_builder.errors import StoreError
+from redweb_builder.errors import SettingsError, StoreError
 from redweb_builder.filters.checks import margin, quality
 from redweb_builder.inputs.discover import Discovery, discover
 from redweb_builder.inputs.formats.calibration import calibration_digest
@@ -50,7 +50,11 @@ class Summary:
     """How a build ended.
 
     kept, rejected: pairs. duplicates: of the rejected, those that pass every filter and look like a better kept pair.
-    reasons: rejections by reason. left_out: files of the input that are in no pair, by reason.
+    reasons: rejections by reason. left_out: files of the input that are in no pair, by reason. failed: keys of pairs
+    that met an unforeseen error. flow, segmenter: names of the networks. seconds: of this run.
+    redone: pairs that were finished before and were done again, since a file of theirs was missing or of another size.
+    lost: pairs that would have been, had this run's input them. damaged_lines: of the journal; their pairs were done
+    again as well.
     """
 
     out: Path
@@ -63,6 +67,9 @@ class Summary:
     flow: str
     segmenter: str
     seconds: float
+    redone: int = 0
+    lost: int = 0
+    damaged_lines: int = 0
 
 
 def build(
@@ -73,29 +80,34 @@ def build(
     overwrite: bool = False,
     watch: Callable[[Progress], None] = lambda progress: None,
 ) -> Summary:
-    """Build a ReDWeb-style relative-depth data set from the stereo pairs below `stereo_dir`.
+    """Build a ReDWeb-style relative-depth data set from stereo pairs.
 
-    Goes on where an earlier build into `out` stopped. `watch` is called whenever there is something new to show.
-    Raises FileNotFoundError or NotADirectoryError (the input), StoreError (the output), WeightsUnavailable (weights
-    asked for by name), ValueError (settings). A pair that cannot be used is recorded, never raised.
+    stereo_dir: folder of the photographs and films, or one file. out: folder of the data set; an earlier build of the
+    same kind in it goes on, and finished pairs whose files are gone are done again. config: the settings. overwrite:
+    replace a data set of other settings. watch: called whenever there is something new to show.
+    Raises FileNotFoundError or NotADirectoryError (the input), StoreError and UnsafePath (the output),
+    WeightsUnavailable (weights asked for by name), ValueError (settings). A pair that cannot be used is recorded, never
+    raised.
     """
     started = time.monotonic()
     config = config or BuildConfig()
     stereo_dir, out = Path(stereo_dir), Path(out)
+    for folder in (stereo_dir, out):
+        _require_unicode(folder)
     progress = Progress(watch)
     progress.enter("finding pairs")
     refuse_data_set(stereo_dir)
-    found = discover(stereo_dir, config.inputs, progress.at, skip=is_data_set)
-    found = replace(found, sources=with_film_orders(found.sources, progress.at))
-    sources = found.sources[: config.limit]
+    discovery = discover(stereo_dir, config.inputs, progress.at, skip=is_data_set)
+    discovery = replace(discovery, sources=with_film_orders(discovery.sources, progress.at))
+    sources = discovery.sources[: config.limit]
     if not sources:
-        raise StoreError(_nothing_found(stereo_dir, found))
+        raise StoreError(_no_pairs_message(stereo_dir, discovery))
     progress.enter("loading the networks")
     device = choose_device(config.device)
-    flow, flow_told = load_flow(config.flow, config.flow_weights, device)
-    segmenter, segmenter_told = load_segmenter(config.segmenter, config.segmenter_weights, device)
+    flow, flow_message = load_flow(config.flow, config.flow_weights, device)
+    segmenter, segmenter_message = load_segmenter(config.segmenter, config.segmenter_weights, device)
     models = Models(flow, segmenter)
-    progress.notes += [f"flow: {flow_told}", f"segmentation: {segmenter_told}"]
+    progress.notes += [f"flow: {flow_message}", f"segmentation: {segmenter_message}"]
     with Store(out, identity(config, models), overwrite) as store:
         limits = thresholds_of(out)
         refiltered = {"thresholds": asdict(limits)} if limits != config.thresholds else {}
@@ -108,10 +120,12 @@ def build(
         progress.start(len(sources), Counter(record["status"] for record in recorded))
 
         failures = _label_pairs(sources, models, config, store, stereo_dir, progress)
-        failures += [{"key": _below(one.path, stereo_dir), "detail": one.trace} for one in found.left_out if one.trace]
+        failures += [
+            {"key": _below(file.path, stereo_dir), "detail": file.trace} for file in discovery.left_out if file.trace
+        ]
         store.write_errors(failures)
         progress.enter("comparing pictures for duplicates")
-        rows = final_rows(store, found, config, stereo_dir)
+        rows = final_rows(store, discovery, config, stereo_dir)
         progress.enter("measuring the flicker of films")
         set_flicker(rows, out, progress.at)
         counts = Counter(row["status"] for row in rows)
@@ -127,10 +141,10 @@ def build(
                 **refiltered,
                 "versions": _versions(),
                 "device": str(device),
-                "flow": flow_told,
-                "segmentation": segmenter_told,
+                "flow": flow_message,
+                "segmentation": segmenter_message,
                 "input": str(stereo_dir),
-                "input_fingerprint": _fingerprint(found.sources),
+                "input_fingerprint": _fingerprint(discovery.sources),
                 "counts": dict(sorted(counts.items())),
                 "pairs_done_before_this_run": progress.resumed,
                 "seconds_of_this_run": round(time.monotonic() - started, 1),
@@ -150,7 +164,18 @@ def build(
         flow=flow.name,
         segmenter=segmenter.name,
         seconds=time.monotonic() - started,
+        redone=len(store.lost & store.records.keys()),
+        lost=len(store.lost - store.records.keys()),
+        damaged_lines=len(store.damaged),
     )
+
+
+def _require_unicode(folder: Path) -> None:
+    """Raise SettingsError where the path of a folder is no UTF-8, which manifest, pages and exports could not name."""
+    try:
+        str(folder.resolve()).encode()
+    except UnicodeEncodeError:
+        raise SettingsError(f"the path {str(folder)!a} is not UTF-8: rename the folder") from None
 
 
 def _label_pairs(
@@ -234,7 +259,9 @@ def _finish(outcome: Outcome, store: Store, config: BuildConfig, models: Models,
             "margin": nine_digits(margin(evidence.measurements, config.thresholds)),
         }
         record |= {name: nine_digits(value) for name, value in evidence.measurements.items()}
-        store.write_label(source.key, evidence.pair.left, evidence.pair.lossless, evidence.label, strip(evidence), kept)
+        record["files"] = store.write_label(
+            source.key, evidence.pair.left, evidence.pair.lossless, evidence.label, strip(evidence), kept
+        )
     return record
 
 
@@ -245,7 +272,7 @@ def _forget_changed(store: Store, stereo_dir: Path) -> None:
     """
     base = stereo_dir if stereo_dir.is_dir() else stereo_dir.parent
     for key, record in list(store.records.items()):
-        files = [base / record[side] for side in ("left", "right") if record.get("file_states")]
+        files = [base / record[side] for side in ("left", "right") if record.get("file_states") and record.get(side)]
         if files and state_of(files) != record["file_states"]:
             del store.records[key]
 
@@ -290,25 +317,17 @@ def _portable_text(text: str, stereo_dir: Path) -> str:
     return os.fsencode(text.replace(f"{stereo_dir}{os.sep}", "")).decode("utf-8", "backslashreplace")
 
 
-def final_rows(store: Store, found: Discovery, config: BuildConfig, stereo_dir: Path) -> list[dict[str, Any]]:
+def final_rows(store: Store, discovery: Discovery, config: BuildConfig, stereo_dir: Path) -> list[dict[str, Any]]:
     """The manifest's rows: journal records judged as one set, then the files that are in no pair."""
     rows = judge_all([store.records[key] for key in sorted(store.records)], config.thresholds)
     store.move_to_final_place(
         [row["key"] for row in rows if row["status"] == "kept"],
         [row["key"] for row in rows if row["status"] == "rejected"],
     )
-    for left_out in found.left_out:
-        rows.append(
-            {
-                "key": None,
-                "left": _below(left_out.path, stereo_dir),
-                "status": "left-out",
-                "stage": "discover",
-                "reason": left_out.reason,
-                "detail": _portable_text(left_out.detail, stereo_dir),
-            }
-        )
-    return rows
+    return rows + [
+        left_out_row(_below(file.path, stereo_dir), file.reason, _portable_text(file.detail, stereo_dir))
+        for file in discovery.left_out
+    ]
 
 
 def _fingerprint(sources: Sequence[PairSource]) -> str:
@@ -328,7 +347,7 @@ def _version(package: str) -> str:
         return "not installed as a package"
 
 
-def _nothing_found(folder: Path, found: Discovery) -> str:
-    reasons = Counter(left_out.reason for left_out in found.left_out)
+def _no_pairs_message(folder: Path, discovery: Discovery) -> str:
+    reasons = Counter(left_out.reason for left_out in discovery.left_out)
     text = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()) or "no picture files at all"
-    return f"no stereo pair found in {folder} ({text}). `build-redweb {folder} --dry-run` tells file by file."
+    return f"no stereo pair found in {folder} ({text}). `build-redweb {folder} --dry-run` shows file by file."

@@ -16,7 +16,7 @@ from redweb_builder.dataset.paths import read_build
 from redweb_builder.dataset.reader import read_manifest
 from redweb_builder.dataset.verdicts import judge_all, thresholds_of
 from redweb_builder.dataset.writer import Store
-from redweb_builder.errors import SettingsError
+from redweb_builder.errors import SettingsError, StoreError
 from redweb_builder.inspect.report import write_report
 from redweb_builder.inspect.show import write_grid
 
@@ -51,7 +51,11 @@ class Plan:
 
 
 def parse_limits(settings: Sequence[str]) -> dict[str, float | None]:
-    """["max_vertical=0.2", "min_texture=off"] -> {name: limit or None}. Raises SettingsError."""
+    """The limits of --set.
+
+    settings: such as ["max_vertical=0.2", "min_texture=off"]. Returns the limit, or None for off, by the name of its
+    field in Thresholds. Raises SettingsError.
+    """
     names = [limit.name for limit in fields(Thresholds)]
     limits: dict[str, float | None] = {}
     for setting in settings:
@@ -66,11 +70,18 @@ def parse_limits(settings: Sequence[str]) -> dict[str, float | None]:
 
 
 def plan_refilter(folder: Path, limits: Mapping[str, float | None]) -> Plan:
-    """Judge a finished data set by its own thresholds with `limits` in their place; nothing is written.
+    """Judge a finished data set by other thresholds; nothing is written.
 
-    Raises StoreError where `folder` holds no finished data set, ValueError on a limit out of range.
+    folder: of the data set. limits: those that take the place of its own, by name. Raises StoreError where `folder`
+    holds no finished data set or a row of its manifest cannot be used, ValueError on a limit out of range.
     """
-    before = read_manifest(folder).to_pylist()
+    manifest = read_manifest(folder)
+    if manifest.refused:
+        raise StoreError(
+            f"{manifest.file}: {manifest.refused[0]}. A data set with a row that cannot be used is not filtered anew; "
+            "the build-redweb command that made it writes the manifest again"
+        )
+    before = manifest.rows
     thresholds = replace(thresholds_of(folder), **limits)
     after = judge_all(before, thresholds)
     people = standing(read_decisions(folder / FILE)[0])
@@ -86,9 +97,10 @@ def plan_refilter(folder: Path, limits: Mapping[str, float | None]) -> Plan:
 def refilter(folder: Path, limits: Mapping[str, float | None]) -> Plan:
     """plan_refilter, then do it: files moved, manifest, build.json, grid and report written anew.
 
-    Interrupted, the same call finishes it. Raises StoreError also where a build is writing to the folder.
+    folder, limits: as plan_refilter. Interrupted, the same call finishes it. Raises StoreError also where a build is
+    writing to the folder, UnsafePath where a folder of the data set leads out of it.
     """
-    read_manifest(folder)
+    plan_refilter(folder, limits)  # what is wrong is raised before anything is opened for writing
     build = read_build(folder)
     with Store(folder, build.get("identity", {})) as store:
         plan = plan_refilter(folder, limits)

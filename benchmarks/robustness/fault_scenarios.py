@@ -121,7 +121,7 @@ def _network_scenario(name: str, workspace: Path, here: Path) -> Scenario:
 
 def _middle(data: Path) -> float:
     """A limit on texture that some pairs of a data set pass and some do not."""
-    return float(np.median([row["texture"] for row in read_manifest(data).to_pylist() if row["width"]]))
+    return float(np.median([row["texture"] for row in read_manifest(data).rows if row["width"]]))
 
 
 def _write_stereo(folder: Path) -> None:

@@ -53,7 +53,7 @@ def main(samples: int, steps: int, dataset: Path | None) -> None:
 
 def enlarge(dataset: Path, large: Path, samples: int) -> Path:
     """A set of `samples` labelled pairs: the labelled ones of `dataset` over and over, linked, measurements varied."""
-    rows = [row for row in read_manifest(dataset).to_pylist() if row["key"] and row["width"]]
+    rows = [row for row in read_manifest(dataset).rows if row["key"] and row["width"]]
     generator = np.random.default_rng(0)
     many = []
     for number in range(samples):

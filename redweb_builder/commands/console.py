@@ -140,6 +140,15 @@ def print_summary(summary: builder.Summary) -> None:
     out = escape(str(summary.out))
     console.print(f"  data set: {out}   every pair with its measurements: {out}/manifest.parquet")
     console.print(f"  look at:  {out}/report.html (or {out}/grid.png)   decide: cli.py review {out}")
+    if summary.redone:
+        console.print(f"  {summary.redone} pairs were done again: their files were gone, or of another size")
+    if summary.lost:
+        console.print(
+            f"[yellow]{summary.lost} pairs have lost files[/] and are not among the pairs of this command: they left "
+            "the manifest until the data set is built from their photographs again"
+        )
+    if summary.damaged_lines:
+        console.print(f"  {summary.damaged_lines} lines of journal.jsonl were damaged: their pairs were done again")
     if summary.failed:
         console.print(
             f"[red]{len(summary.failed)} pairs met an unforeseen error[/]: see {out}/errors.log; "
@@ -160,6 +169,7 @@ def grid(dataset: Path, rows: int, keys: Sequence[str], to: Path | None) -> None
     """Draw the grid. Exit status 1 where previews cannot be shown."""
     from redweb_builder.inspect.show import write_grid
 
+    print_refused_rows(dataset)
     drawn = write_grid(dataset, rows, keys, to)
     echo(drawn.file)
     exit_if_damaged(drawn.damaged, "pairs are drawn without their pictures")
@@ -169,6 +179,7 @@ def report(dataset: Path) -> None:
     """Draw the report. Exit status 1 where labelled pairs have no files."""
     from redweb_builder.inspect.report import write_report
 
+    print_refused_rows(dataset)
     drawn = write_report(dataset)
     echo(drawn.file)
     exit_if_damaged(drawn.damaged, "labelled pairs are shown without all their pictures")
@@ -182,6 +193,7 @@ def review(dataset: Path, reviewer: str | None, source: Path | None, port: int, 
         raise SettingsError(f"the review page needs {error.name}: pip install 'redweb-builder[review]'") from error
     from redweb_builder.review.session import Session
 
+    print_refused_rows(dataset)
     session = Session(dataset, reviewer or _user_name(), source)
     if session.source is None:
         echo("The stereo photographs are not where they were: no right eye, no flicker. --source names their folder.")
@@ -212,7 +224,8 @@ def print_decisions(dataset: Path, files: Sequence[Path]) -> None:
     from redweb_builder.dataset import decisions
     from redweb_builder.dataset.reader import read_manifest
 
-    keys = {key for key in read_manifest(dataset)["key"].to_pylist() if key is not None}
+    print_refused_rows(dataset)
+    keys = {row["key"] for row in read_manifest(dataset).rows if row["key"] is not None}
     if files:
         echo(f"{decisions.merge_decisions(dataset, files)} new lines merged")
     made, damaged = decisions.read_decisions(dataset / decisions.FILE)
@@ -230,6 +243,15 @@ def print_decisions(dataset: Path, files: Sequence[Path]) -> None:
         console.print(f"  {escape(key)}: {escape(verdicts)}")
     if damaged:
         console.print(f"{damaged} lines are damaged (torn by a crash, or edited) and are passed over")
+
+
+def print_refused_rows(dataset: Path) -> None:
+    """Say on standard error which rows of a manifest cannot be used; nothing where all can."""
+    from redweb_builder.dataset.reader import read_manifest
+
+    refusal = read_manifest(dataset).refusal()
+    if refusal:
+        echo(refusal, err=True)
 
 
 def refilter(dataset: Path, settings: Sequence[str], dry_run: bool) -> None:
@@ -256,6 +278,7 @@ def export(dataset: Path, form: str, out: Path, keys: Sequence[str]) -> None:
     """Write a data set in another form, with a progress bar. Exit status 1 where samples had to be left out."""
     from redweb_builder.export.dataset import export_dataset
 
+    print_refused_rows(dataset)
     with StatusLine() as status:
 
         def watch(at: int, total: int) -> None:

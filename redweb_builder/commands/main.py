@@ -17,6 +17,7 @@ COMMANDS = {  # name -> module:function, in the order of --help
     "review": "redweb_builder.commands.dataset:review",
     "decisions": "redweb_builder.commands.dataset:decisions",
     "refilter": "redweb_builder.commands.dataset:refilter",
+    "check": "redweb_builder.commands.check:check",
     "grid": "redweb_builder.commands.dataset:grid",
     "report": "redweb_builder.commands.dataset:report",
     "train": "trainer.commands.train:train",

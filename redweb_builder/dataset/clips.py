@@ -42,7 +42,7 @@ def set_clip_ranges(rows: Sequence[dict[str, Any]]) -> None:
     """
     ranges: dict[str, list[float]] = defaultdict(list)
     for row in rows:
-        if row.get("clip") and row["status"] == "kept" and row.get("min_px") is not None:
+        if row.get("clip") and row["status"] == "kept" and None not in (row.get("min_px"), row.get("max_px")):
             ranges[row["clip"]] += [row["min_px"], row["max_px"]]
     for row in rows:
         some = ranges.get(row.get("clip") or "") if row["status"] == "kept" else None

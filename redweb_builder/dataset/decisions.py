@@ -1,8 +1,8 @@
 """What people decided about the samples: decisions.jsonl, beside the labels and never in them.
 
 A line a decision, appended and flushed to the disk; nothing is ever rewritten. Several people, and several programs,
-may append to one file; files of several people can be merged, since every line has an id of its own. A line torn by a
-crash stays where it is, is passed over, and is counted.
+may append to one file; files of several people can be merged, since every line has an id of its own. A line that is
+damaged stays where it is, is passed over, and is counted.
 """
 
 from __future__ import annotations
@@ -10,14 +10,17 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from datetime import datetime, timezone
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from redweb_builder.files import append, lock
+from redweb_builder.dataset.manifest import status_columns
+from redweb_builder.dataset.rows import is_key
+from redweb_builder.files import append, lock, parse_json, read_regular
 
 FILE = "decisions.jsonl"
+LOCK = ".decisions.lock"
 VERDICTS = ("accept", "reject")
 DECISIONS = (*VERDICTS, "skip", "undo")
 UNSTATED = "no-reason-given"
@@ -26,9 +29,11 @@ STAGE = "review"  # the stage of a manifest row that a person decided
 
 @dataclass(frozen=True)
 class Decision:
-    """One line. decision: one of DECISIONS. undoes: of an undo, the id of the same reviewer's decision it takes back.
+    """What a person decided about a pair.
 
-    time: UTC, ISO 8601 with microseconds. reason: a short code or a sentence, of a rejection.
+    id: its own. key: of the pair. decision: one of DECISIONS. reviewer: a name. time: UTC, ISO 8601 with microseconds.
+    reason: a short code or a sentence, of a rejection. undoes: of an undo, the id of the same reviewer's decision that
+    it takes back.
     """
 
     id: str
@@ -52,80 +57,132 @@ class Decision:
 
 
 def decide(key: str, decision: str, reviewer: str, reason: str | None = None, undoes: str | None = None) -> Decision:
-    """A decision made now. Raises ValueError as Decision does."""
-    now = datetime.now(timezone.utc).isoformat(timespec="microseconds")
-    return Decision(uuid.uuid4().hex, key, decision, reviewer, now, reason, undoes)
+    """A decision made now, its fields as Decision has them. Raises ValueError as Decision does."""
+    now = datetime.now(timezone.utc)
+    return Decision(uuid.uuid4().hex, key, decision, reviewer, _time_text(now), reason, undoes)
+
+
+def record_decision(folder: Path, decision: Decision) -> Decision:
+    """Append a decision made now; return it as it was recorded.
+
+    A clock that once stood in the future would make every later verdict void. The time is therefore at least a
+    microsecond after the newest in the file. folder: of the data set. Raises OSError as append_decisions does.
+    """
+    with lock(folder / LOCK):
+        newest = max((known.time for known in read_decisions(folder / FILE)[0]), default="")
+        if decision.time <= newest:
+            later = datetime.fromisoformat(newest) + timedelta(microseconds=1)
+            decision = replace(decision, time=_time_text(later))
+        append(folder / FILE, _lines([decision]))
+    return decision
 
 
 def append_decisions(folder: Path, decisions: Sequence[Decision]) -> None:
-    """Append to the data set's decisions.jsonl: all of them and on the disk, or none and an OSError."""
-    lines = "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in decisions).encode()
-    with lock(folder / ".decisions.lock"):
-        append(folder / FILE, lines)
+    """Append decisions as they are: all of them and on the disk, or none and an OSError.
+
+    folder: of the data set. Raises UnsafePath where the file or its lock is a link or no regular file.
+    """
+    with lock(folder / LOCK):
+        append(folder / FILE, _lines(decisions))
+
+
+def _lines(decisions: Iterable[Decision]) -> bytes:
+    return "".join(json.dumps(asdict(decision), ensure_ascii=False) + "\n" for decision in decisions).encode()
+
+
+def _time_text(time: datetime) -> str:
+    return time.isoformat(timespec="microseconds")
 
 
 def read_decisions(file: Path) -> tuple[list[Decision], int]:
-    """Every decision of a file in its order, and how many lines are damaged; nothing where there is no file."""
+    """Every decision of a file in its order, and how many lines are damaged; nothing where there is no file.
+
+    Raises OSError; UnsafePath where `file` is no regular file.
+    """
     try:
-        return parse_decisions(file.read_bytes())
+        return parse_decisions(read_regular(file))
     except FileNotFoundError:
         return [], 0
 
 
 def parse_decisions(content: bytes) -> tuple[list[Decision], int]:
-    """Every decision of a file's lines in their order, and how many lines are damaged."""
+    """Every decision of a file's lines in their order, and how many lines are damaged. content: the bytes of lines."""
     decisions, damaged = [], 0
     for line in filter(None, content.split(b"\n")):
         try:
-            decisions.append(Decision(**json.loads(line)))
-        except (ValueError, TypeError):
+            decision = Decision(**parse_json(line))
+            _check(decision)
+        except (ValueError, TypeError, OverflowError):
             damaged += 1
+        else:
+            decisions.append(decision)
     return decisions, damaged
 
 
+def _check(decision: Decision) -> None:
+    """Raise ValueError or OverflowError where a decision that was read is none that this program writes."""
+    if not is_key(decision.key):
+        raise ValueError("a decision is about the key of a pair")
+    time = datetime.fromisoformat(decision.time)
+    if time.utcoffset() != timedelta(0) or decision.time != _time_text(time):
+        raise ValueError("the time of a decision is UTC with microseconds")
+    _ = time + timedelta(days=1)  # so that a later one can follow
+    _lines([decision])  # text that is no UTF-8
+
+
 def merge_decisions(folder: Path, files: Sequence[Path]) -> int:
-    """Append what others decided and the data set does not have yet, by id; return how many lines are new."""
-    known = {one.id for one in read_decisions(folder / FILE)[0]}
-    new = {one.id: one for file in files for one in read_decisions(file)[0] if one.id not in known}
+    """Append what others decided and the data set does not have yet, by id; return how many lines are new.
+
+    folder: of the data set. files: decisions.jsonl of others. Raises OSError.
+    """
+    known = {decision.id for decision in read_decisions(folder / FILE)[0]}
+    theirs = (decision for file in files for decision in read_decisions(file)[0])
+    new = {decision.id: decision for decision in theirs if decision.id not in known}
     if new:
         append_decisions(folder, list(new.values()))
     return len(new)
 
 
 def not_undone(decisions: Iterable[Decision]) -> list[Decision]:
-    """What was decided and not taken back by the one who decided it, in order of time; the undos are not among it."""
-    made = sorted(decisions, key=lambda one: one.time)
-    undone = {(one.undoes, one.reviewer) for one in made if one.undoes}
-    return [one for one in made if one.decision != "undo" and (one.id, one.reviewer) not in undone]
+    """The decisions that their own reviewer did not take back, in order of time; undos are not among them."""
+    by_time = sorted(decisions, key=lambda decision: decision.time)
+    undone = {(undo.undoes, undo.reviewer) for undo in by_time if undo.undoes}
+    return [made for made in by_time if made.decision != "undo" and (made.id, made.reviewer) not in undone]
 
 
 def standing(decisions: Iterable[Decision]) -> dict[str, dict[str, Decision]]:
     """key -> reviewer -> their latest verdict that was not undone, else their skip, in order of time.
 
-    A skip passes a sample by: it takes back no verdict.
+    decisions: in any order. A skip passes a sample by: it takes back no verdict.
     """
     stands: dict[str, dict[str, Decision]] = {}
-    for one in not_undone(decisions):
-        by_reviewer = stands.setdefault(one.key, {})
-        before = by_reviewer.get(one.reviewer)
-        if one.decision in VERDICTS or before is None or before.decision not in VERDICTS:
-            by_reviewer.pop(one.reviewer, None)  # so that the latest comes last
-            by_reviewer[one.reviewer] = one
+    for decision in not_undone(decisions):
+        by_reviewer = stands.setdefault(decision.key, {})
+        before = by_reviewer.get(decision.reviewer)
+        if decision.decision in VERDICTS or before is None or before.decision not in VERDICTS:
+            by_reviewer.pop(decision.reviewer, None)  # so that the latest comes last
+            by_reviewer[decision.reviewer] = decision
     return stands
 
 
 def verdict_of(by_reviewer: dict[str, Decision]) -> Decision | None:
-    """The verdict on a sample: the latest accept or reject. Who decides later, knowing the others', settles it."""
-    return next((one for one in reversed(by_reviewer.values()) if one.decision in VERDICTS), None)
+    """The verdict on a pair: the latest accept or reject, since who decides later knows the others' verdicts.
+
+    by_reviewer: the pair's entry in `standing`. None where nobody gave a verdict.
+    """
+    return next((decision for decision in reversed(by_reviewer.values()) if decision.decision in VERDICTS), None)
 
 
 def is_disputed(by_reviewer: Mapping[str, Decision]) -> bool:
-    """Whether two reviewers' verdicts on a sample differ."""
-    return len({one.decision for one in by_reviewer.values() if one.decision in VERDICTS}) > 1
+    """Whether two reviewers' verdicts on a pair differ. by_reviewer: the pair's entry in `standing`."""
+    return len({decision.decision for decision in by_reviewer.values()} & set(VERDICTS)) > 1
 
 
 def as_decided(rows: Iterable[dict[str, Any]], decisions: Iterable[Decision]) -> list[dict[str, Any]]:
-    """The manifest's rows as people left them: a verdict replaces the status of a labelled pair, nothing else."""
+    """The manifest's rows as people left them: a verdict replaces the status of a labelled pair, nothing else.
+
+    rows: of the manifest. decisions: in any order. Rows that nobody changed are passed on as they are.
+    """
     stands = standing(decisions)
     return [_decided(row, verdict_of(stands.get(row["key"], {}))) for row in rows]
 
@@ -134,10 +191,8 @@ def _decided(row: dict[str, Any], verdict: Decision | None) -> dict[str, Any]:
     status = {"accept": "kept", "reject": "rejected"}[verdict.decision] if verdict else row["status"]
     if verdict is None or status == row["status"] or not row.get("width"):
         return row
-    said = (verdict.reason or UNSTATED) if status == "rejected" else None
+    reason = (verdict.reason or UNSTATED) if status == "rejected" else None
     detail = f"{verdict.decision} by {verdict.reviewer}, {verdict.time}"
     if row["reason"]:
         detail += f"; before: {row['reason']}"
-    return row | {
-        "status": status, "stage": STAGE, "reason": said, "value": None, "threshold": None, "detail": detail
-    }  # fmt: skip
+    return row | status_columns(status, STAGE, reason, detail)

@@ -11,7 +11,7 @@ import numpy as np
 
 from redweb_builder.dataset.clips import neighbours_of
 from redweb_builder.dataset.manifest import nine_digits
-from redweb_builder.dataset.paths import image_of, read_label, read_stored, sample_root
+from redweb_builder.dataset.paths import image_of, read_label, read_stored
 from redweb_builder.errors import StoreError
 from redweb_builder.matching.consistency import PREVIEW_PX, forward_backward_error
 from redweb_builder.matching.dis import dis_flow
@@ -36,7 +36,7 @@ def set_flicker(rows: Sequence[dict[str, Any]], out: Path, watch: Callable[[str]
             watch(later["key"])
             try:
                 pictures = [read_stored(image_of(out, row["key"])) for row in (earlier, later)]
-                labels = [read_label(sample_root(out, row["key"]), row["key"]) for row in (earlier, later)]
+                labels = [read_label(out, row["key"]) for row in (earlier, later)]
             except StoreError:
                 continue  # a frame without a label
             later["flicker_px"] = nine_digits(flicker(pictures[0], pictures[1], labels[0], labels[1]))

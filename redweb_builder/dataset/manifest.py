@@ -27,6 +27,9 @@ _SIZES = ("width", "height", "source_width", "source_height", "clip_frame")
 _VERDICT = ("value", "threshold", "quality", "margin", "film_time_s", "film_offset_s", "vr_fov")
 _RANGE = ("min_px", "max_px", "clip_min_px", "clip_max_px", "flicker_px")
 _CALIBRATION = ("fx_px", "baseline_m", "doffs_px")
+LEFT_OUT = "left-out"  # the status of a file that is in no pair
+DUPLICATE = "duplicate"  # the stage, and the reason, of a pair that looks like a better one
+JUDGED = (None, "filter", DUPLICATE)  # the stages that thresholds decide; what could not be read or labelled stays
 MEASUREMENTS = tuple(measurement.name for measurement in criteria.MEASUREMENTS)
 
 SCHEMA = pa.schema(
@@ -38,7 +41,7 @@ SCHEMA = pa.schema(
 
 
 def columns_of(source: PairSource) -> dict[str, Any]:
-    """What a row says of its source, but for the paths: `source_of` makes the source from it again."""
+    """The columns of a pair's source but for its paths; `source_of` makes the source from them again."""
     return {
         "key": source.key,
         "layout": source.layout,
@@ -55,16 +58,41 @@ def columns_of(source: PairSource) -> dict[str, Any]:
 
 
 def verdict_columns(rejection: Rejection | None) -> dict[str, Any]:
-    """What a row says of a pair's verdict; None = kept."""
+    """The columns of a verdict that the program gave. rejection: None = kept."""
     if rejection is None:
-        return {"status": "kept"} | dict.fromkeys(("stage", "reason", "value", "threshold", "detail"))
+        return status_columns("kept")
+    value, threshold = nine_digits(rejection.value), nine_digits(rejection.threshold)
+    return status_columns("rejected", rejection.stage, rejection.reason, rejection.detail, value, threshold)
+
+
+def left_out_row(left: str, reason: str, detail: str) -> dict[str, Any]:
+    """The row of a picture file that is in no pair.
+
+    left: its path below the input folder. reason: the code. detail: why, in words.
+    """
+    return {"key": None, "left": left, **status_columns(LEFT_OUT, "discover", reason, detail)}
+
+
+def status_columns(
+    status: str,
+    stage: str | None = None,
+    reason: str | None = None,
+    detail: str | None = None,
+    value: float | None = None,
+    threshold: float | None = None,
+) -> dict[str, Any]:
+    """The columns that say what became of a row, in the manifest's order.
+
+    status: "kept", "rejected" or LEFT_OUT. stage, reason: where and why. detail: a sentence. value, threshold: the
+    measurement that decided and its limit.
+    """
     return {
-        "status": "rejected",
-        "stage": rejection.stage,
-        "reason": rejection.reason,
-        "value": nine_digits(rejection.value),
-        "threshold": nine_digits(rejection.threshold),
-        "detail": rejection.detail,
+        "status": status,
+        "stage": stage,
+        "reason": reason,
+        "value": value,
+        "threshold": threshold,
+        "detail": detail,
     }
 
 
@@ -74,10 +102,13 @@ def nine_digits(value: float | None) -> float | None:
 
 
 def source_of(row: Mapping[str, Any], folder: Path) -> PairSource:
-    """The source that a row was made from, `folder` being the input folder. Nothing is opened.
+    """The source that a row was made from. Nothing is opened.
 
-    Raises ValueError where the row's paths lead out of the folder: a manifest may come from anywhere.
+    row: values by column, checked by rows.fault_of. folder: the input folder. Raises ValueError where the row names no
+    source, or its paths lead out of the folder by a link.
     """
+    if row["left"] is None or row["right"] is None:
+        raise ValueError(f"the manifest names no source of {row['key']}")
     left, right = folder / row["left"], folder / row["right"]
     names = parse_json(row.get("calibration") or "[]")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

@@ -1,24 +1,28 @@
-"""Where the files of a data set lie. Nothing is read that lies outside: a data set may come from anywhere."""
+"""Where the files of a data set lie, and its labels. Nothing outside is read: a data set may come from anywhere."""
 
 from __future__ import annotations
 
-import json
+import math
 import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from redweb_builder.dataset.codec import FORMAT, decode
+from redweb_builder.dataset.rows import is_key
 from redweb_builder.errors import InputError, StoreError
-from redweb_builder.inputs.picture import STORED, open_picture, read_picture, read_values, values_of
-from redweb_builder.types import Label, Picture
+from redweb_builder.files import parse_json, read_regular
+from redweb_builder.inputs.picture import STORED, open_picture, read_picture, values_of
+from redweb_builder.types import Label, Mask, Picture
 
 FOLDERS = ("Imgs", "RDs", "masks", "confidence")
+MAX_BUILD_BYTES = 16 << 20  # of build.json; those of other programs are looked into, too
 
 
 def is_data_set(out: Path) -> bool:
-    """Whether `out` holds a data set of this program, finished or not: others write a build.json too."""
+    """Whether a folder holds a data set of this program, finished or not: others write a build.json too."""
     return str(read_build(out).get("format")).startswith(FORMAT.split("/")[0])
 
 
@@ -37,9 +41,9 @@ def refuse_data_set(stereo_dir: Path) -> None:
 
 
 def read_build(out: Path) -> dict[str, Any]:
-    """build.json, empty where there is none or it is none of ours."""
+    """build.json of a folder, empty where there is none or it is none of ours."""
     try:
-        build = json.loads((out / "build.json").read_text(encoding="utf-8"))
+        build = parse_json(read_regular(out / "build.json", MAX_BUILD_BYTES))
     except (OSError, ValueError):
         return {}
     return build if isinstance(build, dict) else {}
@@ -57,31 +61,37 @@ def input_folder(out: Path) -> Path | None:
 
 
 def sample_root(out: Path, key: str) -> Path:
-    """The folder, OUT or OUT/rejected, below which the files of a labelled pair lie now.
+    """The folder, OUT or OUT/rejected, in which the label of a pair lies now.
 
-    Asked of the files, since a verdict that changes moves them. Raises StoreError where there are none, or where the
-    key or a link would lead out of the data set: a manifest may come from anywhere.
+    The files are asked, since a verdict that changes moves them. out: folder of the data set. key: of the pair. Raises
+    StoreError where there is none, or where the key or a link would lead out of the data set.
     """
-    name = f"{key}.png"
-    if Path(name).name == name and "\\" not in key and "\0" not in key:
+    return stored_file(out, "RDs", key).parent.parent
+
+
+def stored_file(out: Path, folder: str, key: str, endings: tuple[str, ...] = (".png",)) -> Path:
+    """A file of a labelled pair.
+
+    It is looked for in OUT and in OUT/rejected: a refilter that was killed may have moved some files of a pair only.
+    out: folder of the data set. folder: one of FOLDERS. key: of the pair. endings: those the file may have, in order.
+    Raises StoreError where there is none, or where the key or a link would lead out of the data set.
+    """
+    if is_key(key):
         for home in (out, out / "rejected"):
-            label = home / "RDs" / name
-            if label.is_file() and label.resolve().is_relative_to(out.resolve()):
-                return home
-    raise StoreError(f"{out} has no label of {key!r}")
+            for ending in endings:
+                file = home / folder / f"{key}{ending}"
+                if file.is_file():
+                    return require_inside(out, file)
+    raise StoreError(f"{out} has no label of {key!r}: {folder}/{key}{endings[0]} is missing")
 
 
 def image_of(out: Path, key: str) -> Path:
-    """The stored left view of a labelled pair. Raises StoreError as home_of does."""
-    png = sample_root(out, key) / "Imgs" / f"{key}.png"
-    return require_inside(out, png if png.exists() else png.with_name(f"{key}.jpg"))
+    """The stored left view of a labelled pair. Raises StoreError as stored_file does."""
+    return stored_file(out, "Imgs", key, (".png", ".jpg"))
 
 
 def require_inside(folder: Path, file: Path) -> Path:
-    """`file`, checked to be one and to lie below `folder`, wherever links lead: a data set may come from anywhere.
-
-    Raises StoreError.
-    """
+    """`file`, checked to be a regular file and to lie below `folder`, wherever links lead. Raises StoreError."""
     if not file.is_file() or not file.resolve().is_relative_to(folder.resolve()):
         raise StoreError(f"{folder} has no {file.name} in {file.parent.name}")
     return file
@@ -95,25 +105,56 @@ def read_stored(file: Path) -> Picture:
         raise StoreError(str(error)) from error
 
 
-def read_label(home: Path, key: str) -> Label:
-    """The label of a key below `home`.
+def read_label(out: Path, key: str) -> Label:
+    """The label of a pair.
 
-    Raises StoreError where a file is missing, damaged, of another format, or a link that leads out of `home`.
+    out: folder of the data set. key: of the pair. Raises StoreError, with the file, where one is missing, damaged, of
+    another format or size, or a link that leads out of the data set.
     """
-    rd = home / "RDs" / f"{key}.png"
-    try:
-        with open_picture(require_inside(home, rd), min_side=1, formats=("PNG",)) as image:
-            values = values_of(image).astype(np.uint16)
-            text = dict(image.text)  # type: ignore[attr-defined]
-        mask, confidence = (
-            read_values(require_inside(home, home / name / rd.name)).astype(np.uint8)
-            for name in ("masks", "confidence")
-        )
-    except InputError as error:
-        raise StoreError(f"{rd.name}: cannot be read ({error})") from error
+    rd = stored_file(out, "RDs", key)
+    values, text = read_map(rd)
     if text.get("format") != FORMAT:
         raise StoreError(f"{rd}: its format is {text.get('format')!r}, this version reads {FORMAT!r}")
-    for name, beside in (("mask", mask), ("confidence", confidence)):
-        if values.shape != beside.shape:
-            raise StoreError(f"{rd}: its size {values.shape} is not that of its {name}, {beside.shape}")
-    return Label(decode(values, mask, float(text["scale"]), float(text["offset"])), mask, confidence)
+    if values.dtype != np.uint16:
+        raise StoreError(f"{rd}: it is no grey PNG of 16 bits")
+    scale, offset = _number(rd, text, "scale"), _number(rd, text, "offset")
+    if not scale < 0:
+        raise StoreError(f"{rd}: its scale is {scale}, and must be negative")
+    mask, confidence = (_read_beside(out, folder, key, values.shape) for folder in ("masks", "confidence"))
+    if mask.max(initial=0) > max(Mask):
+        raise StoreError(
+            f"{stored_file(out, 'masks', key)}: a pixel has the value {mask.max()}, and {max(Mask)} is most"
+        )
+    return Label(decode(values, mask, scale, offset), mask, confidence)
+
+
+def read_map(file: Path) -> tuple[NDArray[Any], dict[str, str]]:
+    """The values of a grey PNG, HxW uint8 or uint16, and its text. Raises StoreError where it is none, or damaged."""
+    try:
+        with open_picture(file, min_side=1, formats=("PNG",)) as image:
+            if image.mode not in ("L", "I;16", "I"):
+                raise StoreError(f"{file}: it is no grey PNG")
+            values = values_of(image)
+            text = dict(image.text)  # type: ignore[attr-defined]
+    except InputError as error:
+        raise StoreError(str(error)) from error
+    return values.astype(np.uint16) if values.dtype == np.int32 else values, text
+
+
+def _read_beside(out: Path, folder: str, key: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """A map of 8 bits beside a label of a shape. Raises StoreError."""
+    file = stored_file(out, folder, key)
+    values, _ = read_map(file)
+    if values.dtype != np.uint8 or values.shape != shape:
+        raise StoreError(f"{file}: it is no grey PNG of 8 bits of the label's size, {shape[1]} x {shape[0]} px")
+    return values
+
+
+def _number(file: Path, text: dict[str, str], name: str) -> float:
+    try:
+        number = float(text[name])
+    except (KeyError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise StoreError(f"{file}: its text has no {name}")
+    return number

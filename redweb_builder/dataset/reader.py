@@ -1,4 +1,4 @@
-"""Reading a built data set."""
+"""Reading a built data set: its manifest, checked row by row, and its samples."""
 
 from __future__ import annotations
 
@@ -15,9 +15,16 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from redweb_builder.dataset.decisions import FILE, as_decided, read_decisions
-from redweb_builder.dataset.paths import image_of, read_label, read_stored, sample_root
+from redweb_builder.dataset.manifest import SCHEMA
+from redweb_builder.dataset.paths import image_of, read_label, read_stored, require_inside
+from redweb_builder.dataset.rows import fault_of
 from redweb_builder.errors import StoreError
+from redweb_builder.files import read_regular
 from redweb_builder.types import FloatMap, Picture
+
+NAME = "manifest.parquet"
+MAX_ROWS = 5_000_000  # some 5 GB in memory; a few bytes of Parquet can claim any number
+REQUIRED = ("key", "status")  # columns without which a table is no manifest
 
 
 @dataclass(frozen=True)
@@ -37,18 +44,49 @@ class Sample:
     record: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest whose rows were checked.
+
+    file: that it was read from. table: the rows that can be used, columns of manifest.SCHEMA. refused: a sentence about
+    every other row, with its number, which counts from 1.
+    """
+
+    file: Path
+    table: pa.Table
+    refused: list[str]
+
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows that can be used, in the order of the file."""
+        rows: list[dict[str, Any]] = self.table.to_pylist()
+        return rows
+
+    def refusal(self) -> str | None:
+        """A sentence about the rows that were refused; None where there are none."""
+        if not self.refused:
+            return None
+        count = f"{len(self.refused)} of {len(self.refused) + len(self.table)} rows"
+        return f"{self.file}: {count} cannot be used and are passed over ({self.refused[0]})"
+
+
 class Dataset:
     """The kept (or the rejected) samples of a built folder, in order of key: len(), [index], [key], iteration.
 
-    What people decided (decisions.jsonl) goes before the filters' verdict. manifest: the table as built.
+    What people decided (decisions.jsonl) goes before the filters' verdict. manifest: the table as built, without the
+    rows that cannot be used.
     """
 
     def __init__(self, folder: Path, status: str = "kept") -> None:
-        """Open a finished data set. Raises StoreError where `folder` is none."""
+        """Open a finished data set.
+
+        folder: of the data set. status: "kept" or "rejected". Raises StoreError where `folder` is no finished data set.
+        """
         self.folder = folder
-        self.manifest: pa.Table = read_manifest(folder)
-        rows = as_decided(self.manifest.to_pylist(), read_decisions(folder / FILE)[0])
-        self._records = {row["key"]: row for row in rows if row["status"] == status and row.get("width")}
+        manifest = read_manifest(folder)
+        self.manifest: pa.Table = manifest.table
+        rows = as_decided(manifest.rows, read_decisions(folder / FILE)[0])
+        self._records = {row["key"]: row for row in rows if row["status"] == status and row["width"]}
         self.keys = list(self._records)
 
     def __iter__(self) -> Iterator[Sample]:
@@ -68,8 +106,11 @@ class Dataset:
         """The sample of an index or a key. Raises IndexError, KeyError; StoreError where a file is damaged."""
         key = self.keys[which] if isinstance(which, int) else which
         record = self._records[key]
-        label = read_label(sample_root(self.folder, key), key)
-        picture = read_stored(self.image_path(key))
+        label = read_label(self.folder, key)
+        file = self.image_path(key)
+        picture = read_stored(file)
+        if picture.shape[:2] != label.mask.shape:
+            raise StoreError(f"{file}: its size is not that of its label")
         return Sample(key, picture, label.disparity, label.mask, label.confidence, record)
 
     def record(self, key: str) -> dict[str, Any]:
@@ -82,20 +123,56 @@ class Dataset:
 
 
 def open_dataset(folder: str | os.PathLike[str]) -> Dataset:
-    """Open a data set that `build` wrote. Raises StoreError where `folder` holds none or an unfinished one."""
+    """Open a data set that `build` wrote.
+
+    folder: of the data set. Raises StoreError where there is none, or an unfinished one.
+    """
     return Dataset(Path(folder))
 
 
-def read_manifest(folder: Path) -> pa.Table:
-    """manifest.parquet of a finished data set, as built. Raises StoreError where `folder` is none."""
-    if not (folder / "manifest.parquet").is_file():
+def read_manifest(folder: Path) -> Manifest:
+    """manifest.parquet of a finished data set, as built, every row checked.
+
+    folder: of the data set. Raises StoreError where it is no finished data set, or its manifest is none of ours.
+    """
+    file = folder / NAME
+    if not file.is_file():
         unfinished = (folder / "build.json").is_file()
         raise StoreError(
             f"{folder}: the build is not finished; run the same build-redweb command again to go on"
             if unfinished
-            else f"{folder} is not a data set: it has no manifest.parquet"
+            else f"{folder} is not a data set: it has no {NAME}"
         )
+    table = _read_table(require_inside(folder, file))
+    usable, refused, keys = [], [], set()
+    for index, row in enumerate(table.to_pylist()):
+        fault = fault_of(row)
+        if fault is None and row["key"] is not None and row["key"] in keys:
+            fault = f"there is another row of {row['key']}"
+        if fault is None:
+            usable.append(index)
+            keys.add(row["key"])
+        else:
+            refused.append(f"row {index + 1}: {fault}")
+    return Manifest(file, table if not refused else table.take(pa.array(usable, pa.int64())), refused)
+
+
+def _read_table(file: Path) -> pa.Table:
+    """The columns of SCHEMA, in its types; a column that is not there is null. Raises StoreError."""
     try:
-        return pq.read_table(folder / "manifest.parquet")
-    except (OSError, pa.ArrowException) as error:
-        raise StoreError(f"{folder / 'manifest.parquet'} cannot be read ({error})") from error
+        parquet = pq.ParquetFile(pa.BufferReader(read_regular(file)))
+        names = parquet.schema_arrow.names
+        if missing := [name for name in REQUIRED if name not in names]:
+            raise StoreError(f"{file} is not a manifest of this program: it has no column {missing[0]!r}")
+        if parquet.metadata.num_rows > MAX_ROWS:
+            raise StoreError(f"{file} claims {parquet.metadata.num_rows} rows; at most {MAX_ROWS} are read")
+        table = parquet.read(columns=[name for name in SCHEMA.names if name in names])
+        columns = [
+            table.column(field.name).cast(field.type) if field.name in names else pa.nulls(len(table), field.type)
+            for field in SCHEMA
+        ]
+        table = pa.Table.from_arrays(columns, schema=SCHEMA)
+        table.validate(full=True)  # text that is no UTF-8 among it
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise StoreError(f"{file} cannot be read as a manifest ({' '.join(str(error).split())})") from error
+    return table

@@ -11,33 +11,34 @@ import numpy as np
 
 from redweb_builder.config import Thresholds
 from redweb_builder.dataset.clips import sequences_of, set_clip_ranges
-from redweb_builder.dataset.manifest import MEASUREMENTS, nine_digits, verdict_columns
+from redweb_builder.dataset.manifest import DUPLICATE, JUDGED, MEASUREMENTS, nine_digits, verdict_columns
 from redweb_builder.dataset.paths import read_build
 from redweb_builder.errors import StoreError
 from redweb_builder.filters.checks import judge, margin
 from redweb_builder.types import Rejection
 
-DUPLICATE = "duplicate"
 LARGER = 1.2  # times the px of the other: below, pictures count as equal in size
 ALIKE = 0.1  # of quality, in [0, 1]: labels that differ by less count as equally good
-JUDGED = (None, "filter", DUPLICATE)  # the stages that thresholds decide; what could not be read or labelled stays
 
 
 def thresholds_of(folder: Path) -> Thresholds:
     """The limits of a data set: those of its last refilter, else those it was built with.
 
-    Raises StoreError where build.json names none.
+    folder: of the data set. Raises StoreError where build.json names none.
     """
     build = read_build(folder)
     try:
         return Thresholds(**(build.get("thresholds") or build["identity"]["thresholds"]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise StoreError(f"{folder / 'build.json'} names no thresholds that this version knows ({error})") from error
 
 
 def judge_all(rows: Iterable[dict[str, Any]], thresholds: Thresholds) -> list[dict[str, Any]]:
-    """Copies of the manifest's rows with the verdicts of these thresholds, duplicates rejected, clips' ranges set."""
-    new = [_judged(row, thresholds) if row["stage"] in JUDGED and row["key"] else dict(row) for row in rows]
+    """Copies of the manifest's rows with the verdicts of other thresholds, duplicates rejected, clips' ranges set.
+
+    rows: of the whole set, files in no pair among them. thresholds: the limits that decide.
+    """
+    new = [_judged(row, thresholds) if row.get("stage") in JUDGED and row["key"] else dict(row) for row in rows]
     reject_duplicates(new, thresholds.duplicate_bits)
     set_clip_ranges(new)
     return new
@@ -53,21 +54,21 @@ def _judged(row: dict[str, Any], thresholds: Thresholds) -> dict[str, Any]:
 def reject_duplicates(rows: Sequence[dict[str, Any]], bits: float | None) -> None:
     """Reject every kept row whose left view looks like an earlier kept one's, in place.
 
-    rows: of the manifest. bits: 64-bit perceptual hashes (imagehash.phash) of duplicates differ in at most so many.
-    The better of the two by quality is kept, the earlier key at a tie; but the larger picture where their labels are
-    alike, since a small copy is easier to match. Frames of one sequence
+    rows: of the whole set. bits: the most in which the 64-bit perceptual hashes (imagehash.phash) of two duplicates
+    differ; None = nothing is a duplicate. The better of the two by quality is kept, the earlier key at a tie; but the
+    larger picture where their labels are alike, since a small copy is easier to match. Frames of one sequence
     (clips.py) are no duplicates of each other.
     """
     if bits is None:
         return
-    kept = [row for row in rows if row["status"] == "kept"]
-    kept.sort(key=lambda row: (-(row["quality"] or 0), row["key"]))
+    kept = [row for row in rows if row["status"] == "kept" and row.get("perceptual_hash")]
+    kept.sort(key=lambda row: (-(row.get("quality") or 0), row["key"]))
     hashes = np.array([int(row["perceptual_hash"], 16) for row in kept], np.uint64)
     sequences = sequences_of(rows)
     clips = [row["clip"] if row.get("clip") in sequences else None for row in kept]
     alive: list[int] = []
     for index, row in enumerate(kept):
-        rivals = alive if clips[index] is None else [one for one in alive if clips[one] != clips[index]]
+        rivals = alive if clips[index] is None else [other for other in alive if clips[other] != clips[index]]
         distances = np.bitwise_count(hashes[rivals] ^ hashes[index])
         if not rivals or distances.min() > bits:
             alive.append(index)

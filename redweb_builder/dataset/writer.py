@@ -6,8 +6,8 @@ OUT/masks/<key>.png           8 bit: 0 unknown, 1 measured, 2 sky, 3 filled by r
 OUT/confidence/<key>.png      8 bit: 255 = sure, 0 = unknown
 OUT/rejected/                 the same four folders for pairs that got as far as a label and were not kept
 OUT/previews/<key>.jpg        the inspection strip of every labelled pair
-OUT/journal.jsonl             one line a finished pair, appended as it is finished: what resume goes by
-OUT/manifest.parquet          the journal, settled and in order of key; written when a build ends
+OUT/journal.jsonl             one line a finished pair, appended as it is finished (journal.py)
+OUT/manifest.parquet          the journal judged as one set, in order of key; written when a build ends
 OUT/report.html               the inspection report; grid.png the same in one picture
 OUT/decisions.jsonl           what people decided (decisions.py); no build touches it
 OUT/build.json                settings, versions, weights, input fingerprint, counts, times
@@ -19,6 +19,7 @@ import io
 import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,11 @@ from filelock import Timeout
 from PIL import Image
 
 from redweb_builder.dataset.codec import FORMAT, image_bytes, png_of_label
+from redweb_builder.dataset.journal import HOMES, PREVIEWS, append_record, faults_of_files, list_files, mend_journal
 from redweb_builder.dataset.manifest import SCHEMA
 from redweb_builder.dataset.paths import FOLDERS, is_data_set, read_build
 from redweb_builder.errors import StoreError
 from redweb_builder.files import (
-    append,
     is_temporary,
     lock,
     make_folder,
@@ -42,19 +43,23 @@ from redweb_builder.files import (
 )
 from redweb_builder.types import Label, Picture
 
-_OWN_FOLDERS = (*FOLDERS, "previews", "rejected", *(f"rejected/{folder}" for folder in FOLDERS))
 RETRIED = ("unreadable",)  # a disk that was away is no verdict: the next build tries these again
 
 
 class Store:
-    """An output folder, opened for one build at a time. Use as a context manager."""
+    """An output folder, opened for one build at a time. Use as a context manager.
+
+    records: what the journal has of finished pairs, by key. lost: keys of finished pairs of which a file is missing,
+    empty or of another size; they are not in `records`, so that they are done again. damaged: a sentence about every
+    line of the journal that could not be used.
+    """
 
     def __init__(self, out: Path, identity: Mapping[str, Any], overwrite: bool = False) -> None:
         """Create the folder, or go on with what it holds if it was built the same way.
 
-        identity: what decides the labels (settings, networks, checksums); a folder built with another one is refused.
-        overwrite: remove an existing data set first; a folder that is not a data set is never touched.
-        Raises StoreError.
+        out: the folder. identity: what decides the labels (settings, networks, checksums); a folder built with another
+        one is refused. overwrite: remove an existing data set first; a folder that is not a data set is never touched.
+        Raises StoreError; UnsafePath where a file or folder of the data set is a link that leads out of it.
         """
         self.out = out
         self.identity = json.loads(json.dumps(identity))
@@ -72,12 +77,11 @@ class Store:
             if overwrite and not self._is_own_unfinished():
                 self._clear()
             self._refuse_other_identity()
-            for folder in _OWN_FOLDERS:
+            for folder in ("rejected", *HOMES):
                 make_folder(out / folder, out)
                 remove_temporaries(out / folder)
             remove_temporaries(out)
-            journal = {record["key"]: record for record in _read_journal(out / "journal.jsonl")}
-            self.records = {key: record for key, record in journal.items() if record.get("reason") not in RETRIED}
+            self._open_journal()
         except BaseException:
             self._lock.release()
             raise
@@ -90,37 +94,59 @@ class Store:
         """Let others in."""
         self._lock.release()
 
-    def write_label(self, key: str, picture: Picture, lossless: bool, label: Label, strip: Picture, kept: bool) -> None:
-        """Write the files of a labelled pair; not yet recorded as done."""
+    def _open_journal(self) -> None:
+        """Fill `records`, `damaged` and `lost`."""
+        journal = mend_journal(self.out)
+        files = list_files(self.out)
+        done = {key: record for key, record in journal.records.items() if record.get("reason") not in RETRIED}
+        self.damaged = journal.damaged
+        self.lost = {key for key, record in done.items() if any(faults_of_files(record, files))}
+        self.records = {key: record for key, record in done.items() if key not in self.lost}
+
+    def write_label(
+        self, key: str, picture: Picture, lossless: bool, label: Label, strip: Picture, kept: bool
+    ) -> dict[str, list[int | str]]:
+        """Write the files of a labelled pair; not yet recorded as done.
+
+        key: of the pair. picture: HxWx3 uint8 RGB, the left view. lossless: store it as PNG, else as JPEG. label: of
+        that view. strip: HxWx3 uint8 RGB, the preview. kept: the verdict. Returns [size, SHA-256] by the names that
+        the journal has for the files. Raises OSError.
+        """
         home = self._home(kept)
         for stray in self._possible_files(key, not kept):  # a verdict never recorded may have been the other one
             stray.unlink(missing_ok=True)
-        image = Image.fromarray(picture)
-        if lossless:
-            write_atomic(home / "Imgs" / f"{key}.png", image_bytes(image, "PNG", compress_level=3))
-        else:
-            write_atomic(home / "Imgs" / f"{key}.jpg", image_bytes(image, "JPEG", quality=95, subsampling=0))
-        write_atomic(home / "RDs" / f"{key}.png", png_of_label(label))
-        for folder, values in (("masks", label.mask), ("confidence", label.confidence)):
-            write_atomic(home / folder / f"{key}.png", image_bytes(Image.fromarray(values), "PNG", compress_level=3))
+        contents = _contents(key, picture, lossless, label)
+        for name, content in contents.items():
+            write_atomic(home / name, content)
         preview = image_bytes(Image.fromarray(strip), "JPEG", quality=90, subsampling=0)
-        write_atomic(self.out / "previews" / f"{key}.jpg", preview)
+        write_atomic(self.out / PREVIEWS / f"{key}.jpg", preview)
+        contents[f"{PREVIEWS}/{key}.jpg"] = preview
+        return {name: [len(content), sha256(content).hexdigest()] for name, content in contents.items()}
 
     def record(self, record: dict[str, Any]) -> None:
-        """Record a pair as done; its files, if any, are written already."""
-        append(self.out / "journal.jsonl", (json.dumps(record, ensure_ascii=False) + "\n").encode())
+        """Record a pair as done; its files, if any, are written already.
+
+        record: its row of the manifest, and what write_label returned under "files". Raises OSError.
+        """
+        append_record(self.out, record)
         self.records[record["key"]] = record
 
     def write_errors(self, failures: Sequence[Mapping[str, Any]]) -> None:
-        """errors.log: the tracebacks of this run's pairs that met an unforeseen error; removed when there are none."""
+        """Write errors.log, the tracebacks of pairs that met an unforeseen error, or remove it where there are none.
+
+        failures: key and detail of each. Raises OSError.
+        """
         file = self.out / "errors.log"
         if failures:
-            write_atomic(file, "\n".join(f"{one['key']}\n{one['detail']}" for one in failures).encode())
+            write_atomic(file, "\n".join(f"{failure['key']}\n{failure['detail']}" for failure in failures).encode())
         else:
             file.unlink(missing_ok=True)
 
     def move_to_final_place(self, kept: Iterable[str], rejected: Iterable[str]) -> None:
-        """Move the files of each key to where its final status puts them. Harmless to repeat."""
+        """Move the files of each pair to where its verdict puts them; harmless to repeat.
+
+        kept, rejected: keys of pairs, those without a label among them. Raises OSError.
+        """
         for keys, to in ((kept, True), (rejected, False)):
             for key in keys:
                 for stray in self._possible_files(key, not to):
@@ -128,7 +154,11 @@ class Store:
                         move(stray, self._home(to) / stray.parent.name / stray.name)
 
     def finish(self, rows: list[dict[str, Any]], build: Mapping[str, Any]) -> None:
-        """Write manifest.parquet (rows as they are given, columns of manifest.SCHEMA) and build.json."""
+        """Write manifest.parquet and build.json.
+
+        rows: of the whole set in their order; what is no column of manifest.SCHEMA is left out. build: the entries of
+        build.json beside format and identity. Raises OSError.
+        """
         buffer = io.BytesIO()
         pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), buffer)
         write_atomic(self.out / "manifest.parquet", buffer.getvalue())
@@ -179,6 +209,20 @@ class Store:
             (self.out / name).unlink(missing_ok=True)
 
 
+def _contents(key: str, picture: Picture, lossless: bool, label: Label) -> dict[str, bytes]:
+    """The files of a pair but for its preview, by name below the data set or its rejected/."""
+    image = Image.fromarray(picture)
+    contents = {
+        f"Imgs/{key}.png" if lossless else f"Imgs/{key}.jpg": image_bytes(image, "PNG", compress_level=3)
+        if lossless
+        else image_bytes(image, "JPEG", quality=95, subsampling=0),
+        f"RDs/{key}.png": png_of_label(label),
+    }
+    for folder, values in (("masks", label.mask), ("confidence", label.confidence)):
+        contents[f"{folder}/{key}.png"] = image_bytes(Image.fromarray(values), "PNG", compress_level=3)
+    return contents
+
+
 def _check_is_ours(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise StoreError(f"{out} is a file: choose another --out")
@@ -199,14 +243,3 @@ def _difference(there: object, here: Mapping[str, Any], prefix: str = "") -> str
         elif before != now:
             parts.append(f"{prefix}{name}: {before!s:.80} there, {now!s:.80} now")
     return ", ".join(part for part in parts if part)
-
-
-def _read_journal(file: Path) -> list[dict[str, Any]]:
-    """Every whole line; a last line torn by a crash is cut off, so that its pair is done again."""
-    if not file.exists():
-        return []
-    content = file.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if len(whole) < len(content):
-        write_atomic(file, whole)
-    return [json.loads(line) for line in whole.split(b"\n") if line]

@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from redweb_builder.dataset.codec import FARTHEST, SKY_VALUE
-from redweb_builder.dataset.paths import read_stored, sample_root
+from redweb_builder.dataset.paths import read_map, read_stored, stored_file
 from redweb_builder.dataset.reader import Dataset
 from redweb_builder.export.names import file_names
 from redweb_builder.files import create
-from redweb_builder.inputs.picture import read_values
 
 FARTHEST_8, SKY_8 = 254, 255
 JPEG_QUALITY = 95
@@ -38,7 +37,7 @@ def write_redweb_v1(dataset: Dataset, keys: Sequence[str], folder: Path) -> Iter
                 file.write(image.read_bytes())
             else:
                 Image.fromarray(read_stored(image)).save(file, "JPEG", quality=JPEG_QUALITY, subsampling=0)
-        values = read_values(sample_root(dataset.folder, key) / "RDs" / f"{key}.png").astype(np.uint16)
+        values, _ = read_map(stored_file(dataset.folder, "RDs", key))
         with create(folder / "RDs" / f"{name}.png") as file:
             Image.fromarray(to_8_bit(values)).save(file, "PNG")
         yield key

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from redweb_builder.dataset.paths import require_inside, sample_root
+from redweb_builder.dataset.paths import stored_file
 from redweb_builder.dataset.reader import Dataset
 
 MAPS = {"rd": "RDs", "mask": "masks", "confidence": "confidence"}  # a folder that a data set does not have is left out
@@ -13,6 +13,5 @@ def maps_of(dataset: Dataset, key: str) -> dict[str, bytes]:
 
     Raises StoreError where one is missing, or a link leads out of the data set.
     """
-    files = {name: sample_root(dataset.folder, key) / folder / f"{key}.png" for name, folder in MAPS.items()}
-    there = {name: file for name, file in files.items() if name in ("rd", "mask") or file.exists()}
-    return {name: require_inside(dataset.folder, file).read_bytes() for name, file in there.items()}
+    maps = [name for name in MAPS if name != "confidence" or (dataset.folder / MAPS[name]).is_dir()]
+    return {name: stored_file(dataset.folder, MAPS[name], key).read_bytes() for name in maps}

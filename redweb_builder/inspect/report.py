@@ -65,7 +65,7 @@ def write_report(dataset: Path) -> Drawn:
 
     Raises StoreError where `dataset` is none.
     """
-    built = read_manifest(dataset).to_pylist()
+    built = read_manifest(dataset).rows
     rows = as_decided(built, read_decisions(dataset / FILE)[0])
     pairs = [row for row in rows if row["key"] is not None]
     limits = {check.measurement: check for check in checks(thresholds_of(dataset))}

@@ -26,7 +26,7 @@ def write_grid(dataset: Path, rows: int = GRID_ROWS, keys: Sequence[str] = (), t
     to: the picture's file; by default grid.png in the data set. A pair whose preview is damaged or missing is drawn
     without it. Raises StoreError where `dataset` is none or a key is not in it.
     """
-    manifest = as_decided(read_manifest(dataset).to_pylist(), read_decisions(dataset / FILE)[0])
+    manifest = as_decided(read_manifest(dataset).rows, read_decisions(dataset / FILE)[0])
     records = [row for row in manifest if row["status"] in ("kept", "rejected")]
     if keys:
         by_key = {row["key"]: row for row in records}

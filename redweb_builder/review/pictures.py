@@ -42,7 +42,7 @@ def render(folder: Path, kind: str, row: Mapping[str, Any], source: Path | None)
 
 def label_of(folder: Path, key: str) -> Label:
     """The label of a sample of the data set in `folder`. Raises StoreError."""
-    return read_label(sample_root(folder, key), key)
+    return read_label(folder, key)
 
 
 def preview_of(folder: Path, key: str) -> Path:

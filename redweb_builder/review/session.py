@@ -13,11 +13,11 @@ import numpy as np
 from redweb_builder.dataset.decisions import (
     FILE,
     Decision,
-    append_decisions,
     decide,
     is_disputed,
     not_undone,
     parse_decisions,
+    record_decision,
     standing,
     verdict_of,
 )
@@ -93,7 +93,7 @@ class Session:
         if decision == "accept":
             sample_root(self.folder, self._row(key)["key"])  # what has no label cannot be rescued
         self._row(key)
-        append_decisions(self.folder, [decide(key, decision, self.reviewer, reason)])
+        record_decision(self.folder, decide(key, decision, self.reviewer, reason))
         return self._now(key)
 
     def undo(self) -> dict[str, Any] | None:
@@ -105,7 +105,7 @@ class Session:
         if not mine:
             return None
         last = mine[-1]
-        append_decisions(self.folder, [decide(last.key, "undo", self.reviewer, undoes=last.id)])
+        record_decision(self.folder, decide(last.key, "undo", self.reviewer, undoes=last.id))
         return self._now(last.key)
 
     def picture(self, kind: str, key: str) -> bytes:
@@ -151,7 +151,7 @@ class Session:
         file = self.folder / "manifest.parquet"
         if file.exists() and file.stat().st_mtime_ns == self._built:
             return
-        rows = read_manifest(self.folder).to_pylist()
+        rows = read_manifest(self.folder).rows
         self._rows = {row["key"]: row for row in rows if row["key"] is not None}
         self._samples = self._table()  # made here, so that the page need not wait for it
         self._built = file.stat().st_mtime_ns

@@ -98,7 +98,7 @@ def test_what_is_no_decision_is_refused(change: dict[str, Any]) -> None:
 
 
 def test_lines_come_back_as_they_were(tmp_path: Path) -> None:
-    made = [decide("ключ <b>\"'", "reject", "Ana\nB", "слова\n{}"), decide("k", "accept", "ana")]
+    made = [decide("ключ", "reject", "Ana\nB", "слова\n{}"), decide("k", "accept", "ana")]
     append_decisions(tmp_path, made[:1])
     append_decisions(tmp_path, made[1:])
     assert read_decisions(tmp_path / FILE) == (made, 0)
@@ -121,7 +121,7 @@ import sys
 from pathlib import Path
 from redweb_builder.dataset.decisions import append_decisions, decide
 for number in range(int(sys.argv[3])):
-    one = decide(f"key {number}", "accept", sys.argv[2])
+    one = decide(f"key-{number}", "accept", sys.argv[2])
     append_decisions(Path(sys.argv[1]), [one])
     print(one.id, flush=True)
 """

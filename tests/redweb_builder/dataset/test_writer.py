@@ -244,12 +244,17 @@ def row(key: str, status: str = "kept", **more: Any) -> dict[str, Any]:
     return {"key": key, "status": status, "width": 90, **more}
 
 
+def unread(key: str, **more: Any) -> dict[str, Any]:
+    """The row of a pair that could not be read, and so has no files."""
+    return {"key": key, "status": "rejected", "stage": "read", "reason": "corrupt", **more}
+
+
 def fill(out: Path, identity: dict[str, Any] | None = None) -> None:
     """A finished data set of a kept and a rejected pair."""
     with Store(out, identity or IDENTITY) as store:
         for key, kept in (("good", True), ("bad", False)):
-            store.write_label(key, picture_like(), True, label_like(), picture_like(), kept)
-            store.record(row(key, "kept" if kept else "rejected"))
+            files = store.write_label(key, picture_like(), True, label_like(), picture_like(), kept)
+            store.record(row(key, "kept" if kept else "rejected", files=files))
         store.finish([store.records[key] for key in sorted(store.records)], {"finished": True})
 
 
@@ -339,14 +344,14 @@ def test_open_dataset_refuses_other_folders(tmp_path: Path) -> None:
 def test_a_torn_journal_line_is_done_again(tmp_path: Path, tear: int) -> None:
     out = tmp_path / "set"
     with Store(out, IDENTITY) as store:
-        store.record(row("first", detail="größe\nzwei"))
-        store.record(row("second"))
+        store.record(unread("first", detail="größe\nzwei"))
+        store.record(unread("second"))
     whole = (out / "journal.jsonl").read_bytes()
     (out / "journal.jsonl").write_bytes(whole[:-tear])
     with Store(out, IDENTITY) as store:
         assert list(store.records) == ["first"]
         assert store.records["first"]["detail"] == "größe\nzwei"
-        store.record(row("second"))
+        store.record(unread("second"))
     assert (out / "journal.jsonl").read_bytes() == whole
     assert not list(out.glob("*.part"))
 
@@ -354,7 +359,7 @@ def test_a_torn_journal_line_is_done_again(tmp_path: Path, tear: int) -> None:
 def test_a_journal_torn_within_a_letter(tmp_path: Path) -> None:
     out = tmp_path / "set"
     with Store(out, IDENTITY) as store:
-        store.record(row("first"))
+        store.record(unread("first"))
     whole = (out / "journal.jsonl").read_bytes()
     (out / "journal.jsonl").write_bytes(whole + '{"key": "ü'.encode()[:-1])
     with Store(out, IDENTITY) as store:
@@ -494,7 +499,7 @@ def test_two_builds_at_once(tmp_path: Path, python: str) -> None:
     """Within one process and from another one."""
     out = tmp_path / "set"
     with Store(out, IDENTITY) as store:
-        store.record(row("first"))
+        store.record(unread("first"))
         with pytest.raises(StoreError, match="another build is writing"):
             Store(out, IDENTITY)
         with pytest.raises(StoreError, match="another build is writing"):

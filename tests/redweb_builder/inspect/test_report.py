@@ -27,7 +27,7 @@ from redweb_builder.inspect.histogram import HEIGHT, WIDTH, histogram
 from redweb_builder.inspect.report import funnel, write_report
 from redweb_builder.inspect.table import is_borderline
 
-HOSTILE = '<img src=x onerror="window.hit=1">\'&amp;</script><script>window.hit=1</script>/../../ключ %2e'
+HOSTILE = '<img src=x onerror="window.hit=1">\'&amp;</script><script>window.hit=1</script>/a/b/ключ %2e'
 
 
 class Page(HTMLParser):

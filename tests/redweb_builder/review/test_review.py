@@ -153,7 +153,7 @@ def test_a_manifest_or_a_link_cannot_lead_out_either(desk: Desk, tmp_path: Path)
     client = enter(desk.folder)
     assert client.get("/picture/depth/..%2FRDs%2Fstolen").status_code == 404
     assert client.get(f"/photo/{meadow}").status_code == 404
-    assert "outside" in client.get(f"/picture/right/{hut}").json["error"]
+    assert "no pair" in client.get(f"/picture/right/{hut}").json["error"]
 
 
 # --- what it answers ---------------------------------------------------------------------------------------------

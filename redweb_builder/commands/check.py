@@ -1,0 +1,84 @@
+"""`redweb check`: whether a data set is what its build wrote."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+
+import click
+
+from redweb_builder.commands import options
+
+MOST_LINES = 40  # faults that are listed; all are counted
+
+
+class Share(click.ParamType[float]):
+    """A share in percent, such as 5%, as a number from 0 to 1."""
+
+    name = "share"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Raise click.BadParameter on everything that is no share above 0% and up to 100%."""
+        if isinstance(value, float):
+            return value
+        text = re.fullmatch(r"(\d+(?:\.\d+)?)%", str(value))
+        share = float(text[1]) / 100 if text else 0.0
+        if not 0 < share <= 1:
+            self.fail(f"{value!r} is no share above 0% and up to 100%, such as 5%", param, ctx)
+        return share
+
+
+@click.command("check")
+@click.argument("dataset", type=options.PATH)
+@click.option(
+    "--read-data",
+    type=Share(),
+    default=0.0,
+    metavar="SHARE",
+    help="Compare the contents, too, of this share of the pairs, such as 5% or 100%; default: sizes only.",
+)
+def check(dataset: Path, read_data: float) -> None:
+    """Check that every file of DATASET is there and as it was written; nothing is changed.
+
+    Says what is wrong and which command mends it. The exit status is 1 where something is wrong.
+    """
+    from redweb_builder.commands import console
+
+    with console.errors_for_people():
+        sys.exit(_print_check(dataset, read_data))
+
+
+def _print_check(dataset: Path, share: float) -> int:
+    """Print a table of faults and what mends them; return the exit status."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from redweb_builder.commands.terminal import escape
+    from redweb_builder.dataset.integrity import check_dataset, mending_command
+
+    checked = check_dataset(dataset, share)
+    console = Console(highlight=False, soft_wrap=True)
+    read = f", the contents of {checked.read} were read" if checked.read else ""
+    console.print(f"{checked.pairs} pairs with a label in {escape(str(dataset))}: their files were checked{read}")
+    if not checked.faults:
+        console.print("Nothing is wrong.")
+        return 0
+    table = Table("file", "fault", box=None, pad_edge=False)
+    for fault in checked.faults[:MOST_LINES]:
+        table.add_row(escape(fault.file), escape(fault.what))
+    console.print(table)
+    if len(checked.faults) > MOST_LINES:
+        console.print(f"... and {len(checked.faults) - MOST_LINES} more")
+    mend = Counter(fault.mend for fault in checked.faults)
+    console.print(f"{len(checked.faults)} faults")
+    if mend["remove"]:
+        console.print("Remove the files whose content is wrong, then build again:")
+    elif mend["build"]:
+        console.print("The same build does the pairs of these files again:")
+    if mend["remove"] or mend["build"]:
+        console.print(f"  {escape(mending_command(dataset))}   (with the options that it was built with)")
+    if mend[""]:
+        console.print("Links and files that belong to no pair are left alone: move them away.")
+    return 1

@@ -1,0 +1,147 @@
+"""The one check of rows that were read from a disk: of the manifest, the journal and, of keys, the decisions.
+
+A data set may come from anywhere. A key becomes a file name, a path is joined to the input folder, and a number is
+compared with limits: what passes here may be used so without another check.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+
+from redweb_builder.dataset.manifest import JUDGED, LEFT_OUT, SCHEMA
+from redweb_builder.files import parse_json
+
+PAIR_STATUSES = ("kept", "rejected")
+MAX_KEY_BYTES = 250  # with ".png" a file name of at most 255 bytes
+MAX_SIDE = 65_535  # px of a stored picture, as JPEG's
+MAX_NUMBER = 2**53  # beyond it float64 does not hold every whole number; no measurement comes near
+INT32 = 2**31 - 1
+_KEY = re.compile(r"\w[\w.-]*")
+_HASH = re.compile(r"[0-9a-f]{16}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_TYPES: dict[pa.DataType, tuple[type, ...]] = {
+    pa.string(): (str,),
+    pa.bool_(): (bool,),
+    pa.int32(): (int,),
+    pa.float64(): (float, int),
+}
+_COLUMNS = tuple((field.name, _TYPES[field.type], field.type == pa.bool_()) for field in SCHEMA)
+
+
+def is_key(value: object) -> bool:
+    """Whether a value can be the key of a pair: letters, digits, "_", "." and "-", none of the last two first."""
+    return isinstance(value, str) and _KEY.fullmatch(value) is not None and len(value.encode()) <= MAX_KEY_BYTES
+
+
+def fault_of(row: Mapping[str, Any]) -> str | None:
+    """What is wrong with a manifest's row, in words; None where it can be used.
+
+    row: values by column; a column that is not there counts as null.
+    """
+    return _wrong_type(row) or _wrong_pair(row) or _wrong_value(row)
+
+
+def fault_of_record(record: object) -> str | None:
+    """What is wrong with a value read from a line of the journal, in words; None where it can be used."""
+    if not isinstance(record, dict):
+        return "it is no object"
+    if record.get("status") == LEFT_OUT:
+        return "its status is left-out"
+    return fault_of(record) or _wrong_files(record)
+
+
+def files_of(key: str) -> set[str]:
+    """The names that a record may have for a pair's files: those of a kept one, the picture as PNG and as JPEG."""
+    png = {f"{folder}/{key}.png" for folder in ("Imgs", "RDs", "masks", "confidence")}
+    return png | {f"Imgs/{key}.jpg", f"previews/{key}.jpg"}
+
+
+def _wrong_type(row: Mapping[str, Any]) -> str | None:
+    for name, types, is_flag in _COLUMNS:
+        value: Any = row.get(name)
+        if value is None:
+            continue
+        if type(value) not in types:
+            return f"{name} is {_shown(value)}"
+        if isinstance(value, str):
+            if "\0" in value or not _is_unicode(value):
+                return f"{name} is no text: {_shown(value)}"
+        elif not is_flag and not abs(value) <= MAX_NUMBER:  # NaN among them
+            return f"{name} is {_shown(value)}"
+    return None
+
+
+def _wrong_pair(row: Mapping[str, Any]) -> str | None:
+    """Key, status and stage together."""
+    key, status = row.get("key"), row.get("status")
+    if status == LEFT_OUT:
+        return None if key is None else f"a file in no pair has the key {_shown(key)}"
+    if status not in PAIR_STATUSES:
+        return f"its status is {_shown(status)}"
+    if not is_key(key):
+        return f"{_shown(key)} is no key of a pair"
+    if not row.get("width") and (status == "kept" or row.get("stage") in JUDGED):
+        return f"{key} has a verdict and no label"
+    return None
+
+
+def _wrong_value(row: Mapping[str, Any]) -> str | None:
+    for name, most in (("width", MAX_SIDE), ("height", MAX_SIDE), ("source_width", INT32), ("source_height", INT32)):
+        if row.get(name) is not None and not 0 < row[name] <= most:
+            return f"{name} is {row[name]}"
+    for name in ("left", "right"):
+        if row.get(name) is not None and not _is_below(row[name]):
+            return f"{name} leads out of the input folder: {_shown(row[name])}"
+    if row.get("perceptual_hash") is not None and not _HASH.fullmatch(row["perceptual_hash"]):
+        return f"perceptual_hash is {_shown(row['perceptual_hash'])}"
+    if row.get("film_crops") is not None and not _is_crops(row["film_crops"]):
+        return f"film_crops is {_shown(row['film_crops'])}"
+    return None
+
+
+def _wrong_files(record: Mapping[str, Any]) -> str | None:
+    """The sizes and checksums of a pair's files; builds before 0.1 wrote none."""
+    files = record.get("files", {})
+    if not isinstance(files, dict) or (files and (len(files) != 5 or not files.keys() <= files_of(record["key"]))):
+        return "files does not name the five files of the pair"
+    for entry in files.values():
+        size, sha256 = entry if isinstance(entry, list) and len(entry) == 2 else (None, None)
+        if not isinstance(size, int) or size <= 0 or not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
+            return f"files has {_shown(entry)} for size and SHA-256"
+    return None
+
+
+def _is_below(path: str) -> bool:
+    """Whether a path of "/" is relative and has no ".." in it."""
+    return not path.startswith("/") and ".." not in PurePosixPath(path).parts
+
+
+def _is_crops(text: str) -> bool:
+    """Whether a text is JSON of two boxes of four whole numbers."""
+    try:
+        crops = parse_json(text)
+    except ValueError:
+        return False
+    boxes = crops if isinstance(crops, list) and len(crops) == 2 else [None]
+    return all(isinstance(box, list) and len(box) == 4 and all(type(side) is int for side in box) for box in boxes)
+
+
+def _is_unicode(text: str) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _shown(value: object) -> str:
+    """A value as a message shows it: escaped and short."""
+    text = ascii(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
