@@ -30,7 +30,9 @@ _TYPES: dict[pa.DataType, tuple[type, ...]] = {
     pa.int32(): (int,),
     pa.float64(): (float, int),
 }
-_COLUMNS = tuple((field.name, _TYPES[field.type], field.type == pa.bool_()) for field in SCHEMA)
+_COLUMNS = tuple(
+    (field.name, _TYPES[field.type], INT32 if field.type == pa.int32() else MAX_NUMBER) for field in SCHEMA
+)
 
 
 def is_key(value: object) -> bool:
@@ -62,7 +64,7 @@ def files_of(key: str) -> set[str]:
 
 
 def _wrong_type(row: Mapping[str, Any]) -> str | None:
-    for name, types, is_flag in _COLUMNS:
+    for name, types, most in _COLUMNS:
         value: Any = row.get(name)
         if value is None:
             continue
@@ -71,7 +73,7 @@ def _wrong_type(row: Mapping[str, Any]) -> str | None:
         if isinstance(value, str):
             if "\0" in value or not _is_unicode(value):
                 return f"{name} is no text: {_shown(value)}"
-        elif not is_flag and not abs(value) <= MAX_NUMBER:  # NaN among them
+        elif not abs(value) <= most:  # NaN among them
             return f"{name} is {_shown(value)}"
     return None
 

@@ -233,6 +233,9 @@ def test_commands_on_a_data_set(run: Run, built: Any, tmp_path: Path, size: tupl
     assert exported.status == 0
     check_screen(exported, size)
     assert f"{built.summary.kept} samples in " in exported.text
+    checked = run("check", copy, "--read-data", "100%", size=size)
+    assert checked.status == 0
+    assert "Nothing is wrong." in checked.text
     changed = run("refilter", copy, "--set", "max_vertical=off", size=size)
     assert changed.status == 0
     assert "Done. The filters keep " in changed.text

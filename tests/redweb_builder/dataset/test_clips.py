@@ -16,7 +16,8 @@ from redweb_builder import BuildConfig, build
 from redweb_builder.config import PRESETS, InputOptions
 from redweb_builder.dataset.clips import neighbours_of, sequences_of, set_clip_ranges
 from redweb_builder.dataset.flicker import flicker
-from redweb_builder.dataset.verdicts import DUPLICATE, reject_duplicates
+from redweb_builder.dataset.manifest import DUPLICATE
+from redweb_builder.dataset.verdicts import reject_duplicates
 from redweb_builder.types import Label, Mask
 from samples.scenes import Scene
 
