@@ -84,5 +84,5 @@ def reject_duplicates(rows: Sequence[dict[str, Any]], bits: float | None) -> Non
 
 def _is_larger_and_alike(row: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether a row's picture is clearly larger than another's, and its quality hardly lower."""
-    areas = [(one.get("width") or 0) * (one.get("height") or 0) for one in (row, other)]
+    areas = [(pair.get("width") or 0) * (pair.get("height") or 0) for pair in (row, other)]
     return areas[0] >= LARGER * areas[1] > 0 and (row.get("quality") or 0) >= (other.get("quality") or 0) - ALIKE
