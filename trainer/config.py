@@ -17,6 +17,7 @@ MODELS = ("rednet", "eigen")
 SCHEDULES = ("cosine", "step")
 PRECISIONS = ("auto", "float32", "bf16", "fp16")
 CHECKS = ("quick", "full", "none")  # of the data before a run, see data/check.py
+RANGES = ("picture", "film")  # that the 16 bits of a prediction span
 SENSES = ("near", "far")  # larger numbers of a prediction are nearer (disparity, inverse depth), or farther (depth)
 PARTS = ("auto", "all", "train", "val", "test")  # of a data set, see data/splits.py
 NETWORK_FORMATS = ("onnx", "torchscript", "safetensors")  # that a checkpoint is exported to
@@ -37,6 +38,7 @@ class TrainConfig:
     size: side of the square training crops, px, a multiple of 32.
     batch: pictures an optimiser step, over all processes and all `accumulate` parts of it.
     epochs: of as many whole batches as the samples, times their sets' weights, fill. l2_epochs: of L2 warm-up before.
+    freeze_epochs: before those, with the encoder as it starts, so that a random decoder does not spoil it.
     learning_rate: of the new layers; the pretrained encoder gets a tenth. clip: largest gradient norm.
     schedule: "cosine" to 0, or "step": a tenth from the half on, a hundredth in the last quarter; both after a warm-up
     over the first 3 %. ema: decay of the running mean of the weights that is validated and kept.
@@ -59,6 +61,7 @@ class TrainConfig:
     accumulate: int = 1
     epochs: int = 30
     l2_epochs: int = 0
+    freeze_epochs: int = 0
     learning_rate: float = 1e-4
     weight_decay: float = 0.01
     clip: float = 10.0
@@ -86,7 +89,10 @@ class TrainConfig:
         ):
             if getattr(self, name) not in allowed:
                 raise SettingsError(f"{name} {getattr(self, name)!r}: must be one of {', '.join(allowed)}")
-        own = {"rednet": ("loss", "encoder", "size", "l2_epochs"), "eigen": ("backbone", "joint", "fine_epochs")}
+        own = {
+            "rednet": ("loss", "encoder", "size", "l2_epochs", "freeze_epochs"),
+            "eigen": ("backbone", "joint", "fine_epochs"),
+        }
         foreign = [name for model, names in own.items() if model != self.model for name in names]
         for name in foreign:
             if getattr(self, name) != getattr(type(self), name):
@@ -98,7 +104,7 @@ class TrainConfig:
         for name in ("batch", "accumulate", "epochs", "pairs", "validations"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} {getattr(self, name)}: must be at least 1")
-        for name in ("l2_epochs", "fine_epochs", "weight_decay", "workers", "seed"):
+        for name in ("l2_epochs", "freeze_epochs", "fine_epochs", "weight_decay", "workers", "seed"):
             if getattr(self, name) < 0:
                 raise SettingsError(f"{name} {getattr(self, name)}: must not be negative")
         for name in ("learning_rate", "clip"):

@@ -146,39 +146,68 @@ class Written:
 
 
 def predict_files(
-    network: nn.Module, source: Path, out: Path, size: int, device: torch.device, beside: bool = False
+    network: nn.Module,
+    source: Path,
+    out: Path,
+    size: int,
+    device: torch.device,
+    beside: bool = False,
+    one_range: bool = False,
 ) -> Iterator[Written | DataError]:
     """Predict a picture, every picture below a folder, or every frame of a film, one at a time.
 
     network: in eval mode, on `device`. source: the picture, folder or film. out: a folder, where NAME.png (16 bit, 0 =
     farthest and 65535 = nearest of the picture, or millimetres of a metric network) and NAME_colour.png (bright = near)
-    are written. size: side of the training crops, px. beside: the photograph stands left of the colours. Photographs
-    are upright, as their EXIF says. A file of a folder that cannot be read is handed out as its error. Raises DataError
-    otherwise.
+    are written. size: side of the training crops, px. beside: the photograph stands left of the colours. one_range: 0
+    and 65535 are the farthest and the nearest of all pictures, so that a film does not flicker with the range of each
+    frame; the network runs twice. The range stands in the text of the PNG. Photographs are upright, as their EXIF says.
+    A file of a folder that cannot be read is handed out as its error. Raises DataError otherwise.
     """
     out.mkdir(parents=True, exist_ok=True)
     remove_temporaries(out)
+    shared = range_of(network, source, out, size, device) if one_range else None
     for name, image in _pictures(source, out):
         if isinstance(image, DataError):
             yield image
             continue
         depth = predict_depth(network, image, size, device)
-        low, high = np.percentile(depth, SHOWN)
+        low, high = shared or np.percentile(depth, SHOWN)
         colour = disparity_picture(depth, float(low), max(float(high), float(low) + 1e-6))
         files = out / f"{name}.png", out / f"{name}_colour.png"
         files[0].parent.mkdir(parents=True, exist_ok=True)
         if isinstance(network, MetricNetwork):
             _write_depth(files[0], millimetres(depth), unit="millimetres")
         else:
-            _write_depth(files[0], stretched(depth), polarity=NEAREST_HIGHEST)
+            ends = shared or (float(depth.min()), float(depth.max()))
+            text = {"polarity": NEAREST_HIGHEST, "farthest": repr(ends[0]), "nearest": repr(ends[1])}
+            _write_depth(files[0], stretched(depth, ends), **text)
         _write(files[1], cv2.cvtColor(np.hstack([image, colour]) if beside else colour, cv2.COLOR_RGB2BGR))
         yield Written(name, *files)
 
 
-def stretched(depth: FloatMap) -> np.ndarray[tuple[int, ...], np.dtype[np.uint16]]:
-    """Relative depth as 16 bits: the farthest pixel 0, the nearest 65535; a flat map is 0."""
-    low, high = float(depth.min()), float(depth.max())
-    return np.rint((depth.astype(np.float64) - low) * (65535 / max(high - low, 1e-12))).astype(np.uint16)
+def range_of(
+    network: nn.Module, source: Path, out: Path, size: int, device: torch.device
+) -> tuple[float, float] | None:
+    """The least and the largest prediction over all pictures of a source that can be read; None without one.
+
+    The arguments are those of `predict_files`.
+    """
+    pictures = (image for _, image in _pictures(source, out) if not isinstance(image, DataError))
+    depths = (predict_depth(network, image, size, device) for image in pictures)
+    ends = [(float(depth.min()), float(depth.max())) for depth in depths]
+    return (min(low for low, _ in ends), max(high for _, high in ends)) if ends else None
+
+
+def stretched(
+    depth: FloatMap, ends: tuple[float, float] | None = None
+) -> np.ndarray[tuple[int, ...], np.dtype[np.uint16]]:
+    """Relative depth as 16 bits: the farthest 0, the nearest 65535; a flat map is 0.
+
+    depth: HxW float32, larger = nearer. ends: what becomes 0 and 65535; default the map's own ends.
+    """
+    low, high = ends or (float(depth.min()), float(depth.max()))
+    values = (depth.astype(np.float64) - low) * (65535 / max(high - low, 1e-12))
+    return np.rint(values).clip(0, 65535).astype(np.uint16)
 
 
 def millimetres(inverse: FloatMap) -> np.ndarray[tuple[int, ...], np.dtype[np.uint16]]:

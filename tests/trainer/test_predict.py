@@ -54,6 +54,32 @@ def test_pictures_folders_and_films_are_predicted_at_their_own_size(network: Red
         list(predict_files(network, tmp_path / "empty", tmp_path, 64, CPU))
 
 
+def test_a_film_of_one_range_does_not_flicker(tmp_path: Path) -> None:
+    """A still far corner keeps its value where something near comes into the picture."""
+
+    class Brightness(torch.nn.Module):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return image.mean(dim=1)
+
+    (tmp_path / "in").mkdir()
+    for number in range(2):
+        picture = np.full((64, 64, 3), 100, np.uint8)
+        picture[:16] = 20
+        picture[40:, 40:] += np.uint8(100 * number)
+        Image.fromarray(picture).save(tmp_path / "in" / f"{number}.png")
+    corners = {}
+    for one_range in (False, True):
+        done = predict_files(Brightness(), tmp_path / "in", tmp_path / "out", 64, CPU, one_range=one_range)
+        values = [np.asarray(Image.open(written.depth)) for written in done if isinstance(written, Written)]
+        corners[one_range] = [int(value[30, 5]) for value in values]
+    assert corners[False][0] > 2 * corners[False][1]
+    assert corners[True][0] == corners[True][1]
+    with Image.open(tmp_path / "out" / "0.png") as image:
+        low, high = float(image.info["farthest"]), float(image.info["nearest"])
+        assert image.info["polarity"] == "65535 = nearest"
+    assert low + corners[True][0] / 65535 * (high - low) == pytest.approx(100 / 255, abs=1e-4)
+
+
 def test_cells_are_filled_four_times_in_the_middle_of_the_frame() -> None:
     cells = np.arange(55 * 74, dtype=np.float32).reshape(MAP)
     whole = filled(cells, (240, 320))

@@ -9,7 +9,7 @@ import click
 from redweb_builder.commands import options
 from redweb_builder.commands.terminal import echo
 from trainer.commands.train import depth_scale
-from trainer.config import PARTS, SENSES, TrainConfig
+from trainer.config import PARTS, RANGES, SENSES, TrainConfig
 
 
 @click.command("evaluate")
@@ -86,8 +86,14 @@ def evaluate(
 @click.argument("source", type=options.PATH)
 @options.out("depth", "Folder for the pictures of depth.")
 @click.option("--side-by-side", is_flag=True, help="The photograph left of the coloured depth.")
+@options.choice(
+    "--range",
+    RANGES,
+    RANGES[0],
+    "What 0 and 65535 are the ends of: each picture, or the whole film or folder, which takes twice as long.",
+)
 @options.device()
-def predict(checkpoint: Path, source: Path, out: Path, side_by_side: bool, device: str) -> None:
+def predict(checkpoint: Path, source: Path, out: Path, side_by_side: bool, range: str, device: str) -> None:
     """Depth of a photograph, a folder of them, or a film: a 16-bit PNG and a coloured one.
 
     Relative depth: 65535 = nearest. A network of metric depth: millimetres.
@@ -101,7 +107,10 @@ def predict(checkpoint: Path, source: Path, out: Path, side_by_side: bool, devic
 
         predictor = load_predictor(checkpoint, choose_device(device))
         unread = 0
-        for written in predict_files(predictor.network, source, out, predictor.size, predictor.device, side_by_side):
+        one_range = range == "film"
+        for written in predict_files(
+            predictor.network, source, out, predictor.size, predictor.device, side_by_side, one_range
+        ):
             if isinstance(written, DataError):
                 echo(str(written), err=True)
                 unread += 1

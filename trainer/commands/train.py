@@ -28,7 +28,16 @@ if TYPE_CHECKING:
     from trainer.progress import Summary
 
 RELATIVE, PAPER, BACKBONE = preset("rednet"), preset("eigen"), preset("eigen", "any")
-ADVANCED = ("joint", "fine_epochs", "l2_epochs", "accumulate", "schedule", "freeze_batchnorm", "precision")
+ADVANCED = (
+    "joint",
+    "fine_epochs",
+    "l2_epochs",
+    "freeze_epochs",
+    "accumulate",
+    "schedule",
+    "freeze_batchnorm",
+    "precision",
+)
 
 
 def encoder_weights(command: options.Function) -> options.Function:
@@ -125,6 +134,7 @@ def setting(name: str, help: str, of: TrainConfig = RELATIVE) -> options.Decorat
     help=f"eigen: of the fine phase, after the coarse one.  [default: {PAPER.fine_epochs}]",
 )
 @setting("--l2-epochs", "Of L2 warm-up first, for random weights.")
+@setting("--freeze-epochs", "Before all others, with the encoder as it starts.")
 @setting("--accumulate", "Parts a batch is computed in, to save memory.")
 @options.choice(
     "--schedule", SCHEDULES, TrainConfig.schedule, "Learning rate: half a cosine to 0, or in steps of a tenth."

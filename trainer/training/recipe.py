@@ -73,16 +73,28 @@ def relative_depth(config: TrainConfig) -> Recipe:
 
     def optimiser(network: nn.Module) -> Optimizer:
         assert isinstance(network, RedNet)
+        encoder = [parameter for parameter in network.encoder.parameters() if parameter.requires_grad]
         groups = [
-            {"params": list(network.encoder.parameters()), "lr": ENCODER_RATE * config.learning_rate},
+            {"params": encoder, "lr": ENCODER_RATE * config.learning_rate},
             {"params": list(network.decoder.parameters()), "lr": config.learning_rate},
         ]
-        return AdamW(groups, weight_decay=config.weight_decay)
+        return AdamW([group for group in groups if group["params"]], weight_decay=config.weight_decay)
+
+    def frozen(is_frozen: bool) -> Callable[[nn.Module], None]:
+        def on_start(network: nn.Module) -> None:
+            assert isinstance(network, RedNet)
+            network.encoder.requires_grad_(not is_frozen)
+            network.batchnorm_frozen = is_frozen or config.freeze_batchnorm
+
+        return on_start
 
     rate = RATES[config.schedule]
-    main = Phase(config.loss, config.epochs, LOSSES[config.loss], optimiser, rate)
-    warm_up = Phase("l2 warm-up", config.l2_epochs, LOSSES["l2"], optimiser, constant)
-    phases = (warm_up, main) if config.l2_epochs else (main,)
+    possible = (
+        Phase("frozen encoder", config.freeze_epochs, LOSSES[config.loss], optimiser, constant, frozen(True)),
+        Phase("l2 warm-up", config.l2_epochs, LOSSES["l2"], optimiser, constant, frozen(False)),
+        Phase(config.loss, config.epochs, LOSSES[config.loss], optimiser, rate, frozen(False)),
+    )
+    phases = tuple(phase for phase in possible if phase.epochs)
     return Recipe(network, described, phases, f"{config.size} px", (note,))
 
 

@@ -18,6 +18,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
+from safetensors.torch import load_file
 
 from cli import main
 from redweb_builder.errors import SettingsError
@@ -123,17 +124,18 @@ def test_overwrite_given_again_goes_on_with_the_unfinished_run(data: Path, tmp_p
         pass
 
     def stop(progress: Progress) -> None:
-        if progress.step == 4:
+        if progress.step == 2:
             raise Stop
 
-    run(data, tmp_path, replace(SETTINGS, seed=1))
+    config = replace(SETTINGS, epochs=1, validations=2)
+    run(data, tmp_path, replace(config, seed=1))
     with pytest.raises(Stop):
-        run(data, tmp_path, overwrite=True, watch=stop)
+        run(data, tmp_path, config, overwrite=True, watch=stop)
     seen: list[Progress] = []
-    run(data, tmp_path, overwrite=True, watch=seen.append)
-    assert "going on after step 2" in seen[0].notes  # the last that was saved
+    run(data, tmp_path, config, overwrite=True, watch=seen.append)
+    assert "going on after step 1" in seen[0].notes  # the last that was saved
     seen.clear()
-    run(data, tmp_path, overwrite=True, watch=seen.append)
+    run(data, tmp_path, config, overwrite=True, watch=seen.append)
     assert seen[0].step == 0  # finished: it is replaced
 
 
@@ -287,6 +289,24 @@ def test_the_l2_warm_up_is_a_phase_before(data: Path, tmp_path: Path) -> None:
     seen: list[Progress] = []
     run(data, tmp_path, replace(SETTINGS, epochs=1, l2_epochs=1), watch=seen.append)
     assert [progress.phase for progress in seen[1:]] == ["l2 warm-up"] * 2 + ["ranking"] * 2
+
+
+def test_a_frozen_encoder_stays_as_it_starts_and_then_learns(data: Path, tmp_path: Path) -> None:
+    config = replace(SETTINGS, epochs=1, freeze_epochs=1, freeze_batchnorm=False, ema=0.0)
+    started = relative_depth(config).network.state_dict()
+    parts: dict[int, set[str]] = {}
+
+    def changed() -> set[str]:
+        """The parts of the saved network that differ from its start."""
+        saved = load_file(tmp_path / "last.safetensors")
+        return {name.split(".")[0] for name in saved if not torch.equal(saved[name], started[name])}
+
+    def watch(progress: Progress) -> None:
+        if progress.step == 3:  # saved after step 2, the last with a frozen encoder
+            parts[2] = changed()
+
+    run(data, tmp_path, replace(config, validations=2), watch=watch)
+    assert (parts[2], changed()) == ({"decoder"}, {"encoder", "decoder"})
 
 
 def test_settings_are_checked() -> None:
