@@ -18,6 +18,7 @@ import imagehash
 from PIL import Image
 
 from redweb_builder.config import BuildConfig
+from redweb_builder.dataset.clips import sequences_of
 from redweb_builder.dataset.codec import FORMAT
 from redweb_builder.dataset.flicker import set_flicker
 from redweb_builder.dataset.manifest import DUPLICATE, columns_of, left_out_row, nine_digits, verdict_columns
@@ -126,8 +127,9 @@ def build(
         store.write_errors(failures)
         progress.enter("comparing pictures for duplicates")
         rows = final_rows(store, discovery, config, stereo_dir)
-        progress.enter("measuring the flicker of films")
-        set_flicker(rows, out, progress.at)
+        if sequences_of(rows):
+            progress.enter("measuring the flicker of films")
+            set_flicker(rows, out, progress.at)
         counts = Counter(row["status"] for row in rows)
         duplicates = sum(row["reason"] == DUPLICATE for row in rows)
         progress.counts = Counter(
