@@ -7,7 +7,6 @@ nobody states must look like a room.
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redweb_builder.errors import SettingsError
+from redweb_builder.files import parse_json
 from redweb_builder.types import FloatMap
 from trainer.types import DataError
 
@@ -93,13 +93,13 @@ def read_depth_json(folder: Path) -> Stated:
     if not file.is_file():
         return Stated()
     try:
-        content: Any = json.loads(file.read_text())
+        content: Any = parse_json(file.read_bytes())
         scale, inverse, protocol = content["scale"], content.get("inverse", False), content.get("protocol", "")
         if type(scale) not in (int, float) or not 0 < scale < math.inf or type(inverse) is not bool:
             raise ValueError("scale is a number above 0, inverse is true or false")
         if protocol not in ("", "nyu"):
             raise ValueError('protocol is "nyu" or absent')
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise DataError(
             f'{file}: must be like {{"scale": 5000}}, the stored units of a metre, or {{"scale": 1, "inverse": true}} '
             f"({error})"

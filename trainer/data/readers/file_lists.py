@@ -25,6 +25,7 @@ NYU_LISTS = (
 )
 KITTI_DEPTH = "proj_depth/groundtruth"  # in the path of every depth map of KITTI
 PICTURE = re.compile(r"\.(jpe?g|png|webp|tiff?|bmp)$", re.IGNORECASE)
+LONGEST_LINE = 10_000  # characters
 NO_DEPTH = "None"  # BTS: a frame without a depth map
 # Folders that say what is in them, not where it was taken.
 KINDS = frozenset(
@@ -45,7 +46,7 @@ def is_list(file: Path) -> bool:
     """Whether a text file lists pictures with depth: a picture and a depth file in its first line."""
     try:
         with file.open(encoding="utf-8-sig") as lines:
-            return _names(lines.readline(), file) is not None
+            return _names(lines.readline(LONGEST_LINE), file) is not None
     except (OSError, UnicodeDecodeError):
         return False
 
@@ -125,7 +126,10 @@ def _below(root: Path, name: str) -> Path:
 def _names(line: str, file: Path) -> tuple[str, str] | None:
     """Picture and depth of a line, "a.jpg,a.png" of a CSV, "/a.jpg /b.png 518.8" of other lists; else None."""
     is_csv = file.suffix.lower() == ".csv"
-    cells = next(csv.reader([line]), []) if is_csv else re.split(r"[,\s]+", line.strip())
+    try:
+        cells = next(csv.reader([line]), []) if is_csv else re.split(r"[,\s]+", line.strip())
+    except csv.Error:
+        return None
     names = [cell.strip() for cell in cells][:2]
     if len(names) != 2 or not PICTURE.search(names[0]):
         return None

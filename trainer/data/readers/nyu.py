@@ -47,7 +47,7 @@ class NyuFrames(Nyu):
                 rows = [
                     (int(row["frame0"]), row["official_split"], float(row["dmax_m"])) for row in csv.DictReader(file)
                 ]
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, TypeError, csv.Error) as error:
             raise DataError(
                 f"{folder / 'frames.csv'}: needs columns frame0, official_split, dmax_m ({error})"
             ) from error

@@ -165,5 +165,5 @@ def _read_split(file: Path) -> dict[str, tuple[str, str]]:
     try:
         with file.open(newline="", encoding="utf-8-sig") as lines:
             return {row["key"]: (row["part"], row["scene"]) for row in csv.DictReader(lines)}
-    except (KeyError, ValueError, csv.Error) as error:
+    except (KeyError, ValueError, TypeError, csv.Error) as error:
         raise DataError(f"{file}: needs columns key, part, scene ({error})") from error

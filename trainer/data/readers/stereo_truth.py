@@ -6,11 +6,11 @@ evaluation: the zero of true disparity is infinity, so its ratios are those of d
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 
+from redweb_builder.files import parse_json
 from redweb_builder.types import FloatMap
 from trainer.data.depth_files import read_depth
 from trainer.data.depth_set import DepthSetBase
@@ -31,8 +31,8 @@ class StereoTruth(DepthSetBase):
         for truth in sorted(folder.rglob("disp_left.*")):
             left = next(truth.parent.glob("left.*"), None)
             try:
-                scale = float(json.loads((truth.parent / "meta.json").read_text())["scale"])
-            except (OSError, ValueError, KeyError) as error:
+                scale = float(parse_json((truth.parent / "meta.json").read_bytes())["scale"])
+            except (OSError, ValueError, KeyError, TypeError) as error:
                 raise DataError(f"{truth.parent}: needs meta.json with the scale of its disparity ({error})") from error
             if left is None:
                 raise DataError(f"{truth.parent}: has {truth.name} and no left picture")

@@ -7,6 +7,7 @@ used once, nearest pairs first, as in associate.py. A folder of several sequence
 from __future__ import annotations
 
 import bisect
+import math
 from pathlib import Path
 
 from trainer.data.depth_scale import TUM, DepthScale, one_scale
@@ -62,6 +63,9 @@ def _listed(file: Path) -> dict[float, str]:
     """Time stamp -> name of the lines "1305031102.175304 rgb/1305031102.175304.png"; "#" begins a comment."""
     try:
         lines = [line.split(maxsplit=1) for line in file.read_text().splitlines() if line.strip()]
-        return {float(parts[0]): parts[1].strip() for parts in lines if not parts[0].startswith("#")}
+        named = {float(parts[0]): parts[1].strip() for parts in lines if not parts[0].startswith("#")}
+        if not all(map(math.isfinite, named)):
+            raise ValueError("a time stamp is not finite")
+        return named
     except (OSError, ValueError, IndexError) as error:
         raise DataError(f"{file}: is no list of time stamps and files ({error})") from error

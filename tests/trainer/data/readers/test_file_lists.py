@@ -95,3 +95,7 @@ def test_a_list_whose_files_are_not_there_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("rgb/0.png,depth/0.png\n")
     with pytest.raises(DataError, match="not below its folder"):
         open_data(tmp_path / "train.csv")
+    for content in ("a.png," + "b" * 200_000, "a.png,b.png\x00\n", '"a.png'):
+        (tmp_path / "train.csv").write_text(content)
+        with pytest.raises(DataError, match=r"train\.csv: (is no list|a\.png is not below)"):
+            open_data(tmp_path / "train.csv")
