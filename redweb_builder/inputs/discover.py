@@ -57,14 +57,16 @@ def discover(
 ) -> Discovery:
     """Find every stereo pair in a file or below a folder.
 
-    root: a folder, or one file that holds both eyes. Symbolic links are followed, but no folder is entered twice.
-    Hidden files and folders, files that are no pictures, and ground truth (disp*,
-    mask*, ...) are passed over silently; every other picture or film is part of a pair or is listed in `left_out` with
-    a reason: "one-eye", "ambiguous", "other-view", "grey-copy", "single", "not-a-photograph", "anaglyph", "interlaced",
-    "panorama", "collage", "unsupported", or one of open_picture's. A picture is opened only where no name rule explains
-    it; of a film the key frames are looked at. watch: called with each file, relative to `root`, before it is asked.
+    root: a folder, or a file that holds both eyes. Symbolic links are followed, but no folder is entered twice.
+    options: how files are read, and a rule of the person's own for what belongs together.
+    Hidden files and folders, files that are no pictures, and ground truth (ground_truth.py) are passed over silently;
+    every other picture or film is part of a pair or is listed in `left_out` with a reason: "one-eye", "ambiguous",
+    "other-view", "grey-copy", "single", "not-a-photograph", "anaglyph", "interlaced", "panorama", "collage",
+    "many-views", "unmatched", "unsupported", "failed", or one of open_picture's. With a list of pairs only those files
+    are named. A picture is opened only where no name rule explains it, or where the rule is a guess; of a film the key
+    frames are compared. watch: called with each file, relative to `root`, before it is asked.
     skip: folders, absolute, that are passed over with all that they hold, such as data sets that were built.
-    Raises InputNotFound when there is nothing at `root`.
+    Raises InputNotFound when there is nothing at `root`, SettingsError where the person's rule cannot be used.
     """
     if not root.exists():
         raise InputNotFound(f"{root}: there is no such file or folder; give the folder that holds the photographs")
@@ -232,9 +234,8 @@ def _guessed_two(base: Path, pair: TwoFiles, options: InputOptions) -> Sources:
             yield _one_picture(base, file, layout, options)
         return
     score = agreement(*(read_picture(file, shrink=2) for file in files))
-    if score >= AGREEMENT and "not-a-photograph" not in [
-        layout.reason for layout in layouts if isinstance(layout, NotPair)
-    ]:
+    maps = any(isinstance(layout, NotPair) and layout.reason == "not-a-photograph" for layout in layouts)
+    if score >= AGREEMENT and not maps:
         yield _two_pictures(base, pair, f"{pair.rule}, the two agree ({score:.2f})")
         return
     for file, other, layout in zip((pair.left, pair.right), files[::-1], layouts, strict=True):

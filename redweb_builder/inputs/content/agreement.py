@@ -1,4 +1,4 @@
-"""How far two pictures show the same scene: blocks of the one looked for, and found again, in the other."""
+"""How far two pictures show the same scene: blocks of each are searched for in the other."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ WAY_BACK = 2
 class BlockMatches:
     """Where textured blocks of one picture lie in another.
 
-    looked_for: how many blocks had enough contrast to be looked for.
-    dx, dy: the shift of every block that was found and led back to where it came from, px.
+    textured: how many blocks have enough contrast to be searched for.
+    dx, dy: the shift of every block whose match leads back to where it came from, px.
     gain: its correlation less the correlation of the unmoved block.
     """
 
-    looked_for: int
+    textured: int
     dx: NDArray[np.float32]
     dy: NDArray[np.float32]
     gain: NDArray[np.float32]
@@ -44,38 +44,38 @@ def agreement(first: Picture, second: Picture) -> float:
     Two views of a scene reach 0.33 to 1 (the project's test data), the halves of single photographs stay below 0.3;
     only rows of equal objects and flat label maps come higher. 0 when there is too little texture to tell.
     """
-    one = _fine_structure(_grey(first), 20_000)
-    two = _fine_structure(_grey(cv2.resize(second, first.shape[1::-1], interpolation=cv2.INTER_AREA)), 20_000)
-    return (_shown_in(one, two) + _shown_in(two, one)) / 2
+    left = _fine_structure(_grey(first), 20_000)
+    right = _fine_structure(_grey(cv2.resize(second, first.shape[1::-1], interpolation=cv2.INTER_AREA)), 20_000)
+    return (_shown_in(left, right) + _shown_in(right, left)) / 2
 
 
-def _shown_in(one: FloatMap, two: FloatMap) -> float:
-    found = match_blocks(one, two, reach_x=0.2, reach_y=0.06)
-    if found.looked_for < MIN_BLOCKS or len(found.dx) < MIN_BLOCKS // 2:
+def _shown_in(first: FloatMap, second: FloatMap) -> float:
+    matches = match_blocks(first, second, reach_x=0.2, reach_y=0.06)
+    if matches.textured < MIN_BLOCKS or len(matches.dx) < MIN_BLOCKS // 2:
         return 0.0
-    same_x = np.abs(found.dx - np.median(found.dx)) <= 0.08 * one.shape[1] + 1
-    same_y = np.abs(found.dy - np.median(found.dy)) <= 4
-    return float(np.count_nonzero(same_x & same_y)) / found.looked_for
+    same_x = np.abs(matches.dx - np.median(matches.dx)) <= 0.08 * first.shape[1] + 1
+    same_y = np.abs(matches.dy - np.median(matches.dy)) <= 4
+    return float(np.count_nonzero(same_x & same_y)) / matches.textured
 
 
 def colour_shift(picture: Picture) -> float:
-    """Share of the blocks found again whose red lies sideways of their green and blue, as in an anaglyph: 0 to 1.
+    """Share of the matched blocks whose red lies sideways of their green and blue, as in an anaglyph: 0 to 1.
 
-    picture: HxWx3 uint8 RGB; looked at in 120 000 px. Photographs stay below 0.11, anaglyphs reach 0.27 to 1 (the
+    picture: HxWx3 uint8 RGB; compared at 120 000 px. Photographs stay below 0.11, anaglyphs reach 0.27 to 1 (the
     project's test data). 0 where fewer than a tenth of the textured blocks are shifted: by chance 8 % may be.
     """
     red = _fine_structure(np.ascontiguousarray(picture[:, :, 0]), 120_000)
     cyan = _fine_structure(cv2.addWeighted(picture[:, :, 1], 0.5, picture[:, :, 2], 0.5, 0.0), 120_000)
-    found = match_blocks(red, cyan, reach_x=0.1, reach_y=0.01)
-    shifted = int(np.count_nonzero((np.abs(found.dx) >= 2) & (found.gain >= 0.1)))
-    return shifted / len(found.dx) if shifted >= max(MIN_BLOCKS, 0.1 * found.looked_for) else 0.0
+    matches = match_blocks(red, cyan, reach_x=0.1, reach_y=0.01)
+    shifted = int(np.count_nonzero((np.abs(matches.dx) >= 2) & (matches.gain >= 0.1)))
+    return shifted / len(matches.dx) if shifted >= max(MIN_BLOCKS, 0.1 * matches.textured) else 0.0
 
 
 def match_blocks(first: FloatMap, second: FloatMap, reach_x: float, reach_y: float) -> BlockMatches:
-    """Look for every textured BLOCK x BLOCK block of `first` in `second`, and for what was found back in `first`.
+    """Match every textured BLOCK x BLOCK block of `first` in `second`, and the match back in `first`.
 
     first, second: HxW float32, equal in size.
-    reach_x, reach_y: the largest shift looked at, as a share of the width and of the height.
+    reach_x, reach_y: the largest shift tried, as a share of the width and of the height.
     Normalised cross-correlation (Lewis 1995, cv2.matchTemplate) with the left-right check of stereo matching.
     Raises ValueError when the sizes differ.
     """
@@ -83,21 +83,21 @@ def match_blocks(first: FloatMap, second: FloatMap, reach_x: float, reach_y: flo
         raise ValueError(f"pictures to compare must be equal in size, got {first.shape} and {second.shape}")
     height, width = first.shape
     reach = max(1, round(reach_x * width)), max(1, round(reach_y * height))
-    looked_for = 0
-    found: list[tuple[float, float, float]] = []
+    textured = 0
+    matches: list[tuple[float, float, float]] = []
     for top in range(0, height - BLOCK + 1, BLOCK):
         for left in range(0, width - BLOCK + 1, BLOCK):
             if float(first[top : top + BLOCK, left : left + BLOCK].std()) < MIN_CONTRAST:
                 continue
-            looked_for += 1
+            textured += 1
             x, y, score, unmoved = _find(first, second, left, top, reach)
             if score < MIN_CORRELATION:
                 continue
             back_x, back_y, _, _ = _find(second, first, x, y, reach)
             if max(abs(back_x - left), abs(back_y - top)) <= WAY_BACK:
-                found.append((x - left, y - top, score - unmoved))
-    table = np.array(found, np.float32).reshape(-1, 3)
-    return BlockMatches(looked_for, table[:, 0], table[:, 1], table[:, 2])
+                matches.append((x - left, y - top, score - unmoved))
+    table = np.array(matches, np.float32).reshape(-1, 3)
+    return BlockMatches(textured, table[:, 0], table[:, 1], table[:, 2])
 
 
 def _find(

@@ -12,7 +12,7 @@ from redweb_builder.inputs.content.agreement import AGREEMENT, agreement
 from redweb_builder.inputs.layout import NotPair
 from redweb_builder.types import Picture
 
-SURE = 0.5  # agreement of views that lie inside what could be one eye; facades with equal windows stay below
+SURE = 0.5  # agreement of views inside what could be an eye; below, the scene is taken for one that repeats itself
 MARGIN = 0.1  # they agree about as well as the halves do
 THUMBNAIL = 96  # px; thirds are compared at this size first, since most pictures are single photographs
 ALIKE = 0.4  # correlation of such thumbnails from which the thirds are compared block by block

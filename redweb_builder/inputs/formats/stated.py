@@ -117,8 +117,8 @@ def nearest_pairs(
 
 
 def _nearest(timed: Sequence[_Timed], time: float) -> _Timed | None:
-    at = bisect_left(timed, time, key=lambda one: one[0])
-    return min(timed[max(0, at - 1) : at + 1], key=lambda one: abs(one[0] - time), default=None)
+    at = bisect_left(timed, time, key=lambda entry: entry[0])
+    return min(timed[max(0, at - 1) : at + 1], key=lambda entry: abs(entry[0] - time), default=None)
 
 
 def seconds_of(stamp: str) -> float:
