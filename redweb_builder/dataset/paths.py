@@ -17,6 +17,7 @@ from redweb_builder.files import parse_json, read_regular
 from redweb_builder.inputs.picture import STORED, open_picture, read_picture, values_of
 from redweb_builder.types import Label, Mask, Picture
 
+LONGEST_PATH = 4096  # letters; what build.json claims to be longer is no path
 FOLDERS = ("Imgs", "RDs", "masks", "confidence")
 MAX_BUILD_BYTES = 16 << 20  # of build.json; those of other programs are looked into, too
 
@@ -33,7 +34,8 @@ def refuse_data_set(stereo_dir: Path) -> None:
         (place for place in (stereo_dir, stereo_dir.absolute().parent)[: 1 + inside] if is_data_set(place)), None
     )
     if home is not None:
-        photographs = read_build(home).get("input") or "PHOTOGRAPHS"
+        source = read_build(home).get("input")
+        photographs = source if isinstance(source, str) and 0 < len(source) < LONGEST_PATH else "PHOTOGRAPHS"
         raise StoreError(
             f"{stereo_dir} is a data set that this program built, not a folder of photographs; "
             f"to go on with it: build-redweb {photographs} --out {home}"
