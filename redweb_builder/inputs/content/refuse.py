@@ -17,6 +17,7 @@ FLAT_NEIGHBOURS = 0.8  # share of equal neighbours along the rows of a map
 FLAT_COLOURS, FLAT_GREYS = 512, 64  # most colours, or grey levels, of a map; photographs in grey have up to 256 levels
 PANORAMA = 2.5  # width to height
 POLE_SPREAD = 12.0  # grey levels along the first and last row of a sphere, where every column is the same point
+ONE_COLOUR = 0.99  # of a picture: above it, there is nothing to see in it
 SEAM = 0.75  # above it, pictures were put together; see seam for the evidence
 SEAM_REACH = 32  # px to each side
 
@@ -71,12 +72,15 @@ def is_drawing(picture: Picture) -> bool:
 def is_flat_map(picture: Picture) -> bool:
     """Whether a picture, HxWx3 uint8 RGB, is painted in a few flat colours, as segmentation maps are.
 
-    Asked of at most 64 rows of the picture as it is stored: reduced, or compressed as JPEG, a map has more colours.
+    Not where nearly all of it has one colour: that is a picture without texture. Asked of at most 64 rows of the
+    picture as it is stored: reduced, or compressed as JPEG, a map has more colours.
     """
     rows = np.ascontiguousarray(picture[:: max(1, len(picture) // 64)])
     colours = rows[..., 0].astype(np.uint32) << 16 | rows[..., 1].astype(np.uint32) << 8 | rows[..., 2]
     equal = np.count_nonzero(colours[:, 1:] == colours[:, :-1]) / max(1, colours[:, 1:].size)
-    values = np.unique(colours)
+    values, counts = np.unique(colours, return_counts=True)
+    if counts.max() > ONE_COLOUR * colours.size:
+        return False
     grey = bool(np.all((values & 255) * 0x010101 == values))
     return bool(equal >= FLAT_NEIGHBOURS and 2 <= len(values) <= (FLAT_GREYS if grey else FLAT_COLOURS))
 
