@@ -89,7 +89,7 @@ def open_to_append(path: Path) -> FileIO:
 
     Raises OSError; UnsafePath where `path` is a link, has a second name, or is no regular file.
     """
-    _require_plain(path)
+    require_plain(path)
     file = FileIO(os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | _NO_LINK | _NO_WAIT, 0o666), "r+")
     try:
         _check_plain(path, os.fstat(file.fileno()))
@@ -104,7 +104,7 @@ def lock(path: Path) -> FileLock:
 
     Raises UnsafePath where `path` is a link, has a second name, or is no regular file.
     """
-    _require_plain(path)
+    require_plain(path)
     return FileLock(path)
 
 
@@ -192,7 +192,7 @@ def make_folder(folder: Path, root: Path) -> None:
         )
 
 
-def _require_plain(path: Path) -> None:
+def require_plain(path: Path) -> None:
     """Raise UnsafePath where something else than a regular file with one name is at `path`."""
     try:
         status = path.lstat()

@@ -20,6 +20,7 @@ import pytest
 from filelock import FileLock
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from redweb_builder.dataset.codec import FARTHEST, FORMAT, SKY_VALUE, decode, encode, png_of_label
 from redweb_builder.dataset.manifest import SCHEMA, columns_of, source_of
@@ -197,6 +198,7 @@ def stored_label(home: Path) -> Label:
 
 
 DAMAGES = ["cut", "words", "gone", "no mask", "no confidence", "other format", "no text", "plain", "broken"]
+DAMAGES += ["NaN scale", "scale of the other sign", "no scale", "infinite offset", "mask value 77", "colour mask"]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -222,6 +224,19 @@ def test_damaged_label_files(tmp_path: Path, damage: str) -> None:
     elif damage in ("no text", "plain"):
         values, _, _ = encode(label)
         Image.fromarray(values if damage == "no text" else label.mask).save(rd)
+    elif damage in ("NaN scale", "scale of the other sign", "no scale", "infinite offset"):
+        words = {"format": FORMAT, "scale": "-0.001", "offset": "9"}
+        words |= {"NaN scale": {"scale": "nan"}, "infinite offset": {"offset": "inf"}}.get(damage, {"scale": "0.001"})
+        if damage == "no scale":
+            del words["scale"]
+        text = PngInfo()
+        for name, value in words.items():
+            text.add_text(name, value)
+        Image.fromarray(encode(label)[0]).save(rd, pnginfo=text)
+    elif damage == "mask value 77":
+        Image.fromarray(np.full_like(label.mask, 77)).save(tmp_path / "masks" / "a.png")
+    elif damage == "colour mask":
+        Image.fromarray(np.zeros((*label.mask.shape, 3), np.uint8)).save(tmp_path / "masks" / "a.png")
     elif damage == "broken":
         at = data.index(b"IDAT") + 40
         rd.write_bytes(data[:at] + bytes(60) + data[at + 60 :])
