@@ -23,7 +23,8 @@ from redweb_builder.files import append, lock, parse_json, read_regular, require
 FILE = "decisions.jsonl"
 LOCK = ".decisions.lock"
 LAST_YEAR = 9000  # a time of a later year is damage: another time could not always follow
-# The times of a file's lines, without parsing each: a click of the reviewer would wait for 10,000 lines. Quotes within a text are escaped in JSON.
+# The times of a file's lines, without parsing each: a click of the reviewer would wait for 10,000 lines.
+# Quotes within a text are escaped in JSON, so that a text with this in it does not match.
 _TIME = re.compile(rb'"time":\s*"([0-9T:.+-]{32})"')
 VERDICTS = ("accept", "reject")
 DECISIONS = (*VERDICTS, "skip", "undo")
