@@ -98,9 +98,9 @@ def _card(dataset: Dataset, keys: Sequence[str], maps: Sequence[str]) -> str:
     )
 
 
-def _inline(text: str) -> str:
+def _inline(text: object) -> str:
     """A text from the data set as one line of Markdown: no markup of its own, and no cell of a table more."""
-    return re.sub(r"([\\`*\[\]<>|&])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*\[\]<>|&])", r"\\\1", " ".join(str(text).split()))
 
 
 def _spread(name: str, records: Sequence[dict[str, Any]]) -> tuple[str, ...] | None:

@@ -23,7 +23,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from redweb_builder.dataset.decisions import FILE, STAGE, as_decided, read_decisions
-from redweb_builder.dataset.paths import image_of, input_folder, read_build, require_inside
+from redweb_builder.dataset.paths import image_of, input_folder, read_build, require_inside, sample_root
 from redweb_builder.dataset.reader import read_manifest
 from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.errors import StoreError
@@ -144,6 +144,7 @@ def _stored(dataset: Path, row: Mapping[str, Any], missing: list[str]) -> tuple[
     ending = home = None
     try:
         if row["width"]:
+            sample_root(dataset, row["key"])  # raises where there is no label
             image = image_of(dataset, row["key"])
             ending, home = image.suffix[1:], "" if image.parent.parent == dataset else "rejected/"
             require_inside(dataset, dataset / "previews" / f"{row['key']}.jpg")

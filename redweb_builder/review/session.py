@@ -116,7 +116,10 @@ class Session:
     def points(self, key: str) -> bytes:
         """The sample's point cloud, a PLY file. Raises StoreError."""
         label = label_of(self.folder, self._row(key)["key"])
-        return ply(points_of(read_stored(image_of(self.folder, key)), label.disparity, label.mask))
+        image = read_stored(image_of(self.folder, key))
+        if image.shape[:2] != label.mask.shape:
+            raise StoreError(f"the picture of {key} has another size than its label")
+        return ply(points_of(image, label.disparity, label.mask))
 
     def order(self, key: str, a: tuple[int, int], b: tuple[int, int]) -> dict[str, Any]:
         """Which of two pixels of a label is nearer.
