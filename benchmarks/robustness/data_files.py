@@ -19,6 +19,7 @@ from benchmarks.robustness.calibration_files import calibrations, try_calibratio
 from redweb_builder.config import BuildConfig
 from redweb_builder.dataset.codec import FORMAT
 from redweb_builder.dataset.decisions import Decision, read_decisions
+from redweb_builder.dataset.journal import faults_of_files, list_files, read_journal
 from redweb_builder.dataset.manifest import SCHEMA
 from redweb_builder.dataset.reader import open_dataset
 from redweb_builder.refilter import plan_refilter
@@ -64,6 +65,9 @@ def _read_data_set(file: Path) -> None:
     """Everything that reads the tables of a data set and writes nothing."""
     folder = file.parent
     plan_refilter(folder, {})
+    there = list_files(folder)
+    for record in read_journal(folder).records.values():
+        list(faults_of_files(record, there))
     built = open_dataset(folder)
     len(built), len(built.rejected), read_decisions(folder / "decisions.jsonl")
 
@@ -96,6 +100,7 @@ def _data_set() -> dict[str, bytes]:
     return {
         "manifest.parquet": buffer.getvalue(),
         "build.json": json.dumps(build).encode(),
+        "journal.jsonl": "".join(json.dumps(row) + "\n" for row in rows).encode(),
         "decisions.jsonl": "".join(json.dumps(asdict(decision)) + "\n" for decision in decisions).encode(),
     }
 

@@ -33,6 +33,7 @@ from redweb_builder.errors import InputError, UserError
 from redweb_builder.inputs import discover, read_pair
 
 PHOTOGRAPHS = "photographs"
+UNFORESEEN = "failed"  # the reason for a file in which discovery met an error of ours
 BATCH = 2_000
 MEMORY = 4 << 30
 HANG = 20.0
@@ -46,8 +47,11 @@ class Fault(Exception):
 
 
 def try_file(file: Path) -> str:
-    """What becomes of a photograph or film: "read", or the reason it was refused with."""
+    """What becomes of a photograph or film: "read", or the reason it was refused with. Raises Fault."""
     found = discover(file)
+    for left_out in found.left_out:
+        if left_out.reason == UNFORESEEN:
+            raise Fault(left_out.detail)
     for source in found.sources:
         try:
             read_pair(source, 128)
