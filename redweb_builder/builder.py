@@ -40,10 +40,11 @@ from redweb_builder.pipeline import Models, Outcome
 from redweb_builder.progress import Progress
 from redweb_builder.rectification.calibrated import Calibrated
 from redweb_builder.rectification.film_order import with_film_orders
+from redweb_builder.rectification.group_order import with_group_orders
 from redweb_builder.segmentation.segmenters import load_segmenter
 from redweb_builder.types import Label, Mask, PairSource
 
-METHOD = 8  # raised when the method changes what a label is: two methods are never mixed in one folder
+METHOD = 9  # raised when the method changes what a label is: two methods are never mixed in one folder
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,9 @@ def build(
         _forget_changed(store, stereo_dir)
         _forget_recalibrated(store, sources)
         recorded = [store.records[source.key] for source in sources if source.key in store.records]
+        if len(recorded) < len(sources):
+            progress.enter("comparing the eye orders")
+            sources = with_group_orders(discovery.sources, stereo_dir, progress.at)[: config.limit]
         progress.start(len(sources), Counter(record["status"] for record in recorded))
 
         failures = _label_pairs(sources, models, config, store, stereo_dir, progress)

@@ -1,50 +1,120 @@
-"""Is the eye order estimated rightly, whichever way round a pair is given?
+"""How many pairs a build turns inside out, and how many it loses, by their eye order alone.
 
-    python -m benchmarks.quality.eye_order STEREO_DIR [STEREO_DIR ...] [--swapped KEY_PART ...]
+    python -m benchmarks.quality.eye_order STEREO_DIR [STEREO_DIR ...] [--truth FILE]
 
-Each pair is asked in both orders; a score of zero counts as wrong. `--swapped` names pairs whose files are known to be
-the wrong way round. Printed: the share of correct orders, the share that a build would put right, and the misses.
+Every pair is asked as its files are named, with the eyes of all pairs exchanged, and with those of every fifth
+exchanged. `--truth` says which pairs are named the wrong way round (default: eye_order_truth.txt beside this file).
+Printed for two halves of the pairs, split by the hash of the pair's folder: limits are chosen on half A, half B only
+judges them. "inside out": kept the wrong way round. "lost": rejected though the order was right. "alone": each pair
+for itself; "in groups": with the prior of its group (rectification/group_order.py).
 """
 
 from __future__ import annotations
 
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from fnmatch import fnmatch
 from pathlib import Path
 
 import click
 import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
 
+from redweb_builder.config import Thresholds
 from redweb_builder.errors import InputError
 from redweb_builder.inputs.discover import discover
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.process import one_opencv_thread
-from redweb_builder.rectification.eye_order import SWAPPED, eye_order
+from redweb_builder.rectification.eye_order import are_eyes_swapped, eye_order
+from redweb_builder.rectification.group_order import with_group_orders
 from redweb_builder.rectification.quick_flow import preview_flow
+from redweb_builder.types import PairSource
+
+TRUTH = Path(__file__).with_name("eye_order_truth.txt")
+ORDERS = {"right": 1, "exchanged": -1, "unclear": 0}
+NAMINGS = ("as named", "all exchanged", "a fifth exchanged")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A pair of files, its eye_order as named, and its true order: 1 right, -1 exchanged."""
+
+    source: PairSource
+    score: float
+    truth: int
 
 
 @click.command()
 @click.argument("roots", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
-@click.option("--swapped", multiple=True, help="Part of the key of a pair whose files are the wrong way round.")
+@click.option("--truth", default=TRUTH, type=click.Path(path_type=Path, exists=True), help="Orders that are known.")
 @click.option("--max-side", default=768, show_default=True)
-def main(roots: tuple[Path, ...], swapped: tuple[str, ...], max_side: int) -> None:
-    """Print how often the eye order is correct over the pairs below ROOTS, in both orders."""
-    scores = []
-    with one_opencv_thread():
-        for source in [source for root in roots for source in discover(root).sources]:
-            try:
-                pair = read_pair(source, max_side)
-            except InputError:
-                continue
-            sign = -1 if any(part in source.key for part in swapped) else 1
-            there = sign * eye_order(preview_flow(pair.left, pair.right))
-            back = -sign * eye_order(preview_flow(pair.right, pair.left))
-            scores += [there, back]
-            if min(there, back) <= 0:
-                print(f"wrong: {source.key} {there:+.2f} {back:+.2f}")
-    right = np.array(scores)
-    print(f"{len(right) // 2} pairs, each in both orders")
-    print(f"correct: {100 * (right > 0).mean():.1f} %")
-    print(f"files in the right order but exchanged by a build: {100 * (right < SWAPPED).mean():.1f} %")
-    print(f"files in the wrong order and put right by a build: {100 * (right > -SWAPPED).mean():.1f} %")
+def main(roots: tuple[Path, ...], truth: Path, max_side: int) -> None:
+    """Print how many pairs below ROOTS are kept inside out or lost, alone and in groups, on both halves."""
+    known = [line.split(maxsplit=1) for line in truth.read_text().splitlines() if line and line[0] != "#"]
+    judged = {root: judge(root, known, max_side) for root in roots}
+    pairs = sum(map(len, judged.values()))
+    table = Table("files", "half", "pairs", "inside out, alone", "in groups", "lost, alone", "in groups")
+    for naming in NAMINGS:
+        counts = np.zeros((2, 5), int)
+        for root, items in judged.items():
+            counts += count(root, items, naming)
+        for half, (number, *figures) in zip("AB", counts.tolist(), strict=True):
+            table.add_row(naming, half, str(number), *map(str, (figures[0], figures[2], figures[1], figures[3])))
+    console = Console()
+    console.print(table)
+    console.print(f"{pairs} pairs of two files with a known order")
+
+
+def judge(root: Path, known: list[list[str]], max_side: int) -> list[Judged]:
+    """The pairs of two files below a folder whose order is known."""
+
+    def ask(source: PairSource) -> Judged | None:
+        orders = [order for order, pattern in known if fnmatch(str(source.left.parent), pattern)]
+        truth = ORDERS[orders[-1]] if orders else 1
+        if source.layout != "files" or source.guessed or not truth:
+            return None
+        try:
+            pair = read_pair(source, max_side)
+        except InputError:
+            return None
+        return Judged(source, eye_order(preview_flow(pair.left, pair.right)), truth)
+
+    with one_opencv_thread(), ThreadPoolExecutor(2) as pool:
+        return [judged for judged in pool.map(ask, discover(root).sources) if judged]
+
+
+def count(root: Path, items: list[Judged], naming: str) -> NDArray[np.int64]:
+    """2x5: of each half the pairs, then inside out and lost for each pair alone, then both in groups."""
+    signs = [-1 if exchanged(item.source, naming) else 1 for item in items]
+    sources = [
+        replace(item.source, left=item.source.right, right=item.source.left) if sign < 0 else item.source
+        for item, sign in zip(items, signs, strict=True)
+    ]
+    counts = np.zeros((2, 5), np.int64)
+    for column, asked in ((1, sources), (3, with_group_orders(sources, root))):
+        for source, item, sign in zip(asked, items, signs, strict=True):
+            turned = -1 if are_eyes_swapped(source, sign * item.score) else 1
+            rejected = sign * turned * item.score < (Thresholds().min_eye_order or -np.inf)
+            is_wrong = sign * turned * item.truth < 0
+            half = digest(item.source) % 2
+            counts[half, column] += is_wrong and not rejected
+            counts[half, column + 1] += rejected and not is_wrong
+    for item in items:
+        counts[digest(item.source) % 2, 0] += 1
+    return counts
+
+
+def exchanged(source: PairSource, naming: str) -> bool:
+    """Whether this naming exchanges the files of a pair."""
+    return naming == NAMINGS[1] or (naming == NAMINGS[2] and digest(source) // 2 % 5 == 0)
+
+
+def digest(source: PairSource) -> int:
+    """A number that depends on the name of the pair's folder alone."""
+    return int.from_bytes(hashlib.sha256(source.left.parent.name.encode()).digest()[:4], "big")
 
 
 if __name__ == "__main__":

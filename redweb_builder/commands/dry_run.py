@@ -23,6 +23,7 @@ from redweb_builder.inputs.read import read_pair
 from redweb_builder.process import one_opencv_thread
 from redweb_builder.rectification.eye_order import are_eyes_swapped, eye_order
 from redweb_builder.rectification.film_order import with_film_orders
+from redweb_builder.rectification.group_order import with_group_orders
 from redweb_builder.rectification.quick_flow import SIDE, preview_flow
 from redweb_builder.types import LeftOut, PairSource
 
@@ -79,8 +80,9 @@ def print_dry_run(stereo_dir: Path, options: InputOptions, ask_eyes: bool = True
     console = Console(highlight=False, stderr=as_json)
     refuse_data_set(stereo_dir)
     discovery = discover(stereo_dir, options, skip=is_data_set)
+    ordered = with_film_orders(discovery.sources)
     sources = track(
-        with_film_orders(discovery.sources),
+        with_group_orders(ordered, stereo_dir) if ask_eyes else ordered,
         "looking at eyes",
         console=console,
         transient=True,
@@ -110,7 +112,8 @@ def _pairs(sources: Iterable[PairSource], folder: Path, ask_eyes: bool) -> Itera
     films: dict[tuple[Path, Path], list[PairSource]] = {}
     for source in sources:
         if source.time is None:
-            score = _asked(source) if ask_eyes and source.guessed else None
+            doubtful = source.guessed or (source.order_prior is not None and source.order_prior < 0)
+            score = _asked(source) if ask_eyes and doubtful else None
             yield _listed(source, folder, score, source.rule, size=_size(source))
         else:
             films.setdefault((source.left, source.right), []).append(source)

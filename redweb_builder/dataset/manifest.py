@@ -24,7 +24,7 @@ _SOURCE_TEXT = ("source_sha256", "perceptual_hash", "crop", "film_crops", "clip"
 _CALIBRATION_TEXT = ("calibration", "calibration_sha256", "calibration_note")
 _FLAGS = ("right_first", "guessed", "eyes_exchanged", "rectified", "aligned")
 _SIZES = ("width", "height", "source_width", "source_height", "clip_frame")
-_VERDICT = ("value", "threshold", "quality", "margin", "film_time_s", "film_offset_s", "vr_fov")
+_VERDICT = ("value", "threshold", "quality", "margin", "film_time_s", "film_offset_s", "vr_fov", "eye_order_prior")
 _RANGE = ("min_px", "max_px", "clip_min_px", "clip_max_px", "flicker_px")
 _CALIBRATION = ("fx_px", "baseline_m", "doffs_px")
 LEFT_OUT = "left-out"  # the status of a file that is in no pair
@@ -48,6 +48,7 @@ def columns_of(source: PairSource) -> dict[str, Any]:
         "rule": source.rule,
         "right_first": source.right_first,
         "guessed": source.guessed,
+        "eye_order_prior": nine_digits(source.order_prior),
         "film_time_s": source.time,
         "film_offset_s": source.offset if source.time is not None else None,
         "film_crops": json.dumps(source.crops) if source.crops else None,

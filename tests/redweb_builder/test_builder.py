@@ -343,11 +343,12 @@ def test_overwrite_starts_anew(few: Path, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("remembered")
 def test_a_bad_setting_loses_nothing_even_with_overwrite(few: Path, tmp_path: Path, snapshot: Snapshot) -> None:
-    out = tmp_path / "out"
+    out, empty = tmp_path / "out", tmp_path / "empty"
+    empty.mkdir()
     build(few, out, quick(limit=1))
     before = snapshot(out)
     with pytest.raises(StoreError, match="no stereo pair"):
-        build(tmp_path / "out" / "masks", out, quick(), overwrite=True)
+        build(empty, out, quick(), overwrite=True)
     from redweb_builder.errors import WeightsUnavailable
 
     with pytest.raises(WeightsUnavailable):
