@@ -13,31 +13,32 @@ _DIRECTIONS = re.compile(r"(?i)(?<![^\W\d_])(front|back|rear|top|bottom|up|down|
 _LETTERS = re.compile(r"(?i)(?<![^\W\d_])([fbudlr])$")
 _BESIDES_EYES = re.compile(r"(?i)(?<![^\W\d_])(front|back|rear|top|bottom|up|down|[fbud]$)(?![^\W\d_])")
 _FRONT = ("front", "f")
-# Cameras around a car: CAM_FRONT_LEFT, CAM_FRONT_RIGHT, CAM_BACK_LEFT, CAM_BACK_RIGHT.
-_CORNER = re.compile(r"(?i)(?<![^\W\d_])(front|back|rear)([-_. ])(left|right)(?![^\W\d_])")
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")  # where a word begins: SkyboxLeft, SkyboxUp
+# Cameras around a car: CAM_FRONT_LEFT, CAM_FRONT_RIGHT, CAM_BACK_LEFT, CAM_BACK_RIGHT; ring_side_left, SIDE_RIGHT.
+_CORNER = re.compile(r"(?i)(?<![^\W\d_])(front|side|back|rear)([-_. ])(left|right)(?![^\W\d_])")
 
 Name = tuple[PurePath, str]  # a folder, and a name in it without extension
 
 
 def cube_faces(names: Iterable[Name]) -> frozenset[Name]:
-    """The names that are directions, since left and right stand beside front, or beside two of back, top and bottom.
+    """The names that are directions: left and right beside front or rear, or beside two of back, top and bottom.
 
     names: of files or of folders. Letters (f b l r u d) count where both opposites are there. The front of a rig
     that has two such cameras may be an eye of its own, so it is not among them.
     """
-    listed = list(names)
-    if not any(_BESIDES_EYES.search(name) for _, name in listed):
+    listed = [(folder, name, _CAMEL.sub("_", name)) for folder, name in names]
+    if not any(_BESIDES_EYES.search(words) for _, _, words in listed):
         return frozenset()
     corners: dict[tuple[PurePath, str], dict[str, list[Name]]] = defaultdict(lambda: defaultdict(list))
     around: dict[tuple[PurePath, str, bool], dict[str, Name]] = defaultdict(dict)
-    for folder, name in listed:
-        corner = _CORNER.search(name)
+    for folder, name, words in listed:
+        corner = _CORNER.search(words)
         if corner:
-            rest = comparable(f"{name[: corner.start()]}*{name[corner.end() :]}")
+            rest = comparable(f"{words[: corner.start()]}*{words[corner.end() :]}")
             corners[folder, rest][corner[1].lower()].append((folder, name))
         for pattern in (_DIRECTIONS, _LETTERS):
-            for match in pattern.finditer(name):
-                rest = comparable(f"{name[: match.start()]}*{name[match.end() :]}")
+            for match in pattern.finditer(words):
+                rest = comparable(f"{words[: match.start()]}*{words[match.end() :]}")
                 around[folder, rest, pattern is _LETTERS][match[1].lower()] = (folder, name)
     faces = (
         member
@@ -52,7 +53,7 @@ def cube_faces(names: Iterable[Name]) -> frozenset[Name]:
 
 def _looks_around(directions: Iterable[str]) -> bool:
     others = set(directions) - {"left", "right"}
-    return {"left", "right"} <= set(directions) and ("front" in others or len(others) >= 2)
+    return {"left", "right"} <= set(directions) and (not others.isdisjoint({"front", "rear"}) or len(others) >= 2)
 
 
 def _looks_around_by_letter(letters: Iterable[str]) -> bool:

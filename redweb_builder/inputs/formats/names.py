@@ -7,8 +7,8 @@ import unicodedata
 
 EDGE, SEPARATOR, DIGIT, CAMEL, JOINED = "edge", "separator", "digit", "camel", "joined"
 
-# Words are split at separators, at digits, and where camelCase begins one.
-WORD = re.compile(r"\d+|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_]+")
+# Words are split at separators, at digits, where camelCase begins one, and behind an acronym (GTright).
+WORD = re.compile(r"\d+|[A-Z]{2,}(?=left|right)|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_]+")
 
 
 def plain_words(name: str) -> list[str]:
@@ -30,4 +30,4 @@ def border(name: str, at: int) -> str:
         return SEPARATOR
     if left.isdigit() or right.isdigit():
         return DIGIT
-    return CAMEL if right.isascii() and left.isascii() and right.isupper() else JOINED
+    return CAMEL if right.isascii() and left.isascii() and (left + right).lower() != left + right else JOINED

@@ -9,7 +9,7 @@ from redweb_builder.inputs.formats.heic import spatial_layout
 from redweb_builder.inputs.formats.jps import jps_layout
 from redweb_builder.inputs.formats.mpo import mpo_layout
 from redweb_builder.inputs.formats.packed import named_layout, round_view, seen_layout
-from redweb_builder.inputs.formats.two_frames import two_frames_layout
+from redweb_builder.inputs.formats.two_frames import has_more_frames, two_frames_layout
 from redweb_builder.inputs.formats.vr180 import vr180_layout
 from redweb_builder.inputs.layout import Layout, NotPair
 from redweb_builder.inputs.picture import header_of, open_picture, read_picture
@@ -33,7 +33,7 @@ def file_layout(file: Path) -> Layout | NotPair:
     if named is not None and plain_name and file.suffix.lower() not in CONTAINERS:
         return named
     with open_picture(file) as image:
-        header = header_of(image)
+        header, more_frames = header_of(image), has_more_frames(image)
         stated = (
             vr180_layout(image)
             or spatial_layout(image)
@@ -49,4 +49,9 @@ def file_layout(file: Path) -> Layout | NotPair:
     if named is not None:
         return named
     shrink = next((by for by in (8, 4, 2) if max(header.size) >= by * _JUDGE_SIDE), 1)
-    return seen_layout(read_picture(file, shrink=shrink), header.size, file.stem)
+    seen = seen_layout(read_picture(file, shrink=shrink), header.size, file.stem)
+    if more_frames and isinstance(seen, NotPair) and seen.reason == "single":
+        return NotPair(
+            "single", "several frames or pages, but not exactly two that show one scene; save two as files _L _R"
+        )
+    return seen

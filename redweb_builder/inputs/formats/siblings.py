@@ -11,8 +11,9 @@ from pathlib import PurePath
 from redweb_builder.inputs.formats.names import comparable
 
 # A number behind a noun of cameras says more than the last number of a name: cam1_0007 cam2_0007.
-_CAMERA = re.compile(r"(?i)(?:cam(?:era)?|infra|ir|image|img|view|eye|lens|sensor)[-_. ]?(\d{1,9})(?!\d)")
+_CAMERA = re.compile(r"(?i)(?:cam(?:era)?|infra(?:red)?|ir|image|img|view|eye|lens|sensor)[-_. ]?(\d{1,9})(?!\d)")
 _LAST = re.compile(r"(\d{1,9})\D*$")
+_FIRST = re.compile(r"^\D*(\d{1,9})(?!\d)")  # Basler_1_0007 Basler_2_0007
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def numbered_siblings(names: Iterable[Name]) -> dict[Name, Numbered]:
     """
     listed = list(dict.fromkeys(names))
     siblings: dict[Name, Numbered] = {}
-    for pattern in (_CAMERA, _LAST):
+    for pattern in (_CAMERA, _LAST, _FIRST):
         families: dict[tuple[PurePath, str], list[tuple[int, str, Name]]] = defaultdict(list)
         for folder, name in listed:
             match = None if (folder, name) in siblings else pattern.search(name)

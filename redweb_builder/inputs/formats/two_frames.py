@@ -37,9 +37,14 @@ def two_frames_layout(image: ImageFile.ImageFile) -> Layout | NotPair | None:
     return Layout("two-frames", f"two frames of a {kind} file that agree ({score:.2f})", guessed=True)
 
 
+def has_more_frames(image: ImageFile.ImageFile) -> bool:
+    """Whether an opened picture is an animation or a document of several pages."""
+    return image.format in _FORMATS and bool(getattr(image, "is_animated", False))
+
+
 def has_two_frames(image: ImageFile.ImageFile) -> bool:
     """Whether an opened picture is an animation or a document of exactly two frames; it is left at the first."""
-    if image.format not in _FORMATS or not getattr(image, "is_animated", False):
+    if not has_more_frames(image):
         return False
     two = to_frame(image, 1) and not to_frame(image, 2)
     to_frame(image, 0)

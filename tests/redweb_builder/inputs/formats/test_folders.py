@@ -75,6 +75,7 @@ STATED = [
     ("A_Field/outleft/0001.png", "A_Field/outright/0001.png"),
     ("limg/a.png", "rimg/a.png"),
     ("SEQ1/RGBLeft/0000.png", "SEQ1/RGBRight/0000.png"),
+    ("IRleft/0000.png", "IRright/0000.png"),
     ("master/a.png", "slave/a.png"),
     ("0001l.jpg", "0001r.jpg"),
     ("shot_L_rect.jpg", "shot_R_rect.jpg"),
@@ -110,6 +111,8 @@ GUESSED = [
     ("train/camera_5/1712_Camera_5.jpg", "train/camera_6/1712_Camera_6.jpg"),
     ("frames/Image/camera_0/Image_0_0_0001_0.png", "frames/Image/camera_1/Image_0_0_0001_1.png"),
     ("cam1_0007.png", "cam2_0007.png"),
+    ("rs_Infrared_1_0007.png", "rs_Infrared_2_0007.png"),
+    ("Basler_1_0007.png", "Basler_2_0007.png"),
 ]
 # Ground truth of public data sets: passed over in silence.
 MAPS = [
@@ -125,6 +128,7 @@ MAPS = [
     "SEQ1/DepthLeft/0000.png",
     "SEQ1/DepthDebugLeft/0000.png",
     "SEQ1/GTLeft/0000.png",
+    "SEQ1/GTright/0000.png",
     "SEQ1/SemanticLeft/0000.png",
     "GT/LABELS/Stereo_Left/Omni_F/000.png",
     "training/disparities_viz/alley_1/frame_0001.png",
@@ -183,6 +187,9 @@ NO_EYES: list[tuple[list[str], dict[str, int]]] = [
         [f"P0/image_{eye}cam_{face}/0.png" for eye in "lr" for face in ("left", "right", "up", "down")],
         {"other-view": 8},
     ),
+    ([f"ring_{at}_{side}/1.png" for at in ("front", "side") for side in ("left", "right")], {"other-view": 4}),
+    ([f"Skybox{face}.png" for face in ("Left", "Right", "Up", "Down")], {"other-view": 4}),
+    ([f"mono_{side}/1.png" for side in ("left", "right", "rear")], {"other-view": 3}),
     (["left/DSC0101.png", "left/DSC0102.png", "right/DSC0733.png", "right/DSC0734.png"], {"one-eye": 4}),
     (["left/a.png"], {"one-eye": 1}),
     (["a_L.png"], {"one-eye": 1}),
