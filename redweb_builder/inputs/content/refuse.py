@@ -42,7 +42,7 @@ def why_no_pair(picture: Picture, size: tuple[int, int], beside: float, over: fl
         return NotPair("panorama", f"a wide panorama: its halves do not agree ({beside:.2f})")
     return NotPair(
         "single",
-        f"a single photograph: its halves do not agree (side by side {beside:.2f}, "
+        f"a single view: its halves do not agree (side by side {beside:.2f}, "
         f"over-under {over:.2f}, {AGREEMENT} needed)",
     )
 

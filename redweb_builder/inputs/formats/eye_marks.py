@@ -32,6 +32,8 @@ _COMPOUND = re.compile(
 # Marks that are no words: ideographs stand beside others without a border; Karlsruhe and LIBELAS: I1_000000 I2_000000.
 _IDEOGRAPH = re.compile(r"[左右]$|^[左右]")
 _KARLSRUHE = re.compile(r"^I(?P<eye>[12])_\d+$")
+# A camera turned to the left (Virtual KITTI: 15-deg-left) is no left eye.
+_TURNED = re.compile(r"(?i)\d[-_. ]?deg(?:rees?)?[-_. ]?$")
 _RIGHT_SIGNS = ("右", "2")
 
 
@@ -93,11 +95,12 @@ def _eye_of_word(text: str) -> _Known | None:
 
 
 def _mark_of(name: str, span: tuple[int, int], known: _Known) -> EyeMark | None:
-    """The mark that the word name[span] is, by where it stands; None where it is a part of another word."""
+    """The mark that the word name[span] is, by where it stands; None where it is a part of another word, or a turn."""
     eye, style, start, end, whole = known
     before, after = border(name, span[0]), border(name, span[1])
     letter = style == _LETTER
-    if JOINED in (before, after) or (letter and before == after and before in (DIGIT, CAMEL)):
+    within_a_word = JOINED in (before, after) or (letter and before == after and before in (DIGIT, CAMEL))
+    if within_a_word or _TURNED.search(name[: span[0]]):
         return None
     apart = whole and style in (_WORD, _LETTER) and {before, after} <= {EDGE, SEPARATOR}
     first, last = span[0] == 0, span[1] == len(name) or name[span[1] :] in (")", "]")

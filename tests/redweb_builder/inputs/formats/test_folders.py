@@ -190,6 +190,7 @@ NO_EYES: list[tuple[list[str], dict[str, int]]] = [
     ([f"ring_{at}_{side}/1.png" for at in ("front", "side") for side in ("left", "right")], {"other-view": 4}),
     ([f"Skybox{face}.png" for face in ("Left", "Right", "Up", "Down")], {"other-view": 4}),
     ([f"mono_{side}/1.png" for side in ("left", "right", "rear")], {"other-view": 3}),
+    (["0001/15-deg-left/1.png", "0001/15-deg-right/1.png"], {"single": 2}),
     (["left/DSC0101.png", "left/DSC0102.png", "right/DSC0733.png", "right/DSC0734.png"], {"one-eye": 4}),
     (["left/a.png"], {"one-eye": 1}),
     (["a_L.png"], {"one-eye": 1}),
