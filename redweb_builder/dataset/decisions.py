@@ -22,9 +22,10 @@ from redweb_builder.files import append, lock, parse_json, read_regular, require
 
 FILE = "decisions.jsonl"
 LOCK = ".decisions.lock"
-LAST_YEAR = 9000  # a time of a later year is damage: another time could not always follow
+LAST_TIME = datetime(8999, 12, 31, 23, 59, 59, 999999, timezone.utc)  # a later one is damage
 # The times of a file's lines, without parsing each: a click of the reviewer would wait for 10,000 lines.
-# Quotes within a text are escaped in JSON, so that a text with this in it does not match.
+# Quotes within a text are escaped in JSON, so that a text with this in it does not match. A line whose time is written
+# otherwise, with escapes, is damage: its time would not be found.
 _TIME = re.compile(rb'"time":\s*"([0-9T:.+-]{32})"')
 VERDICTS = ("accept", "reject")
 DECISIONS = (*VERDICTS, "skip", "undo")
@@ -71,14 +72,15 @@ def record_decision(folder: Path, decision: Decision) -> Decision:
     """Append a decision made now; return it as it was recorded.
 
     A clock that once stood in the future would make every later verdict void. The time is therefore at least a
-    microsecond after the newest in the file. folder: of the data set. Raises OSError as append_decisions does.
+    microsecond after the newest in the file; after LAST_TIME it is the same, and the order of lines decides. folder: of
+    the data set. Raises OSError as append_decisions does.
     """
     with lock(folder / LOCK):
         require_plain(folder / FILE)
         newest = _newest_time(folder / FILE)
         if decision.time <= newest:
             later = datetime.fromisoformat(newest) + timedelta(microseconds=1)
-            decision = replace(decision, time=_time_text(later))
+            decision = replace(decision, time=_time_text(min(later, LAST_TIME)))
         append(folder / FILE, _lines([decision]))
     return decision
 
@@ -98,7 +100,7 @@ def _is_time(text: str) -> bool:
         time = datetime.fromisoformat(text)
     except ValueError:
         return False
-    return time.utcoffset() == timedelta(0) and text == _time_text(time) and time.year < LAST_YEAR
+    return time.utcoffset() == timedelta(0) and text == _time_text(time) and time <= LAST_TIME
 
 
 def append_decisions(folder: Path, decisions: Sequence[Decision]) -> None:
@@ -136,6 +138,8 @@ def parse_decisions(content: bytes) -> tuple[list[Decision], int]:
         try:
             decision = Decision(**parse_json(line))
             _check(decision)
+            if decision.time.encode() not in _TIME.findall(line):
+                raise ValueError("the time of a decision is written without escapes")
         except (ValueError, TypeError):
             damaged += 1
         else:

@@ -131,6 +131,23 @@ def test_a_clock_that_was_ahead_does_not_make_later_verdicts_void(tmp_path: Path
     assert standing([ahead, later, undone])["a"]["ana"] == ahead
 
 
+def test_nobody_can_have_the_last_word(tmp_path: Path) -> None:
+    last = Decision("1", "a", "accept", "eve", "8999-12-31T23:59:59.999999+00:00")
+    append_decisions(tmp_path, [last])
+    later = record_decision(tmp_path, decide("a", "reject", "ana"))
+    decisions, damaged = read_decisions(tmp_path / FILE)
+    assert (decisions, damaged) == ([last, later], 0)
+    assert verdict_of(standing(decisions)["a"]) == later
+    assert verdict_of(standing([*decisions, record_decision(tmp_path, decide("a", "accept", "ana"))])["a"]) != later
+
+
+@pytest.mark.parametrize(("plain", "escaped"), [('"time"', '"\\u0074ime"'), ("+00:00", "+00\\u003a00")])
+def test_a_time_that_is_hidden_by_escapes_is_damaged(plain: str, escaped: str) -> None:
+    line = json.dumps(asdict(decide("a", "reject", "eve")))
+    assert parse_decisions(line.encode())[1] == 0
+    assert parse_decisions(line.replace(plain, escaped).encode()) == ([], 1)
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -142,6 +142,8 @@ def test_a_manifest_of_another_kind_is_one_sentence(dataset: Path, content: str)
         b'{"key": "a", "status": "rejected", "stage": "read", "quality": NaN}',
         b'{"key": "a", "status": "rejected", "stage": "read", "quality": 1' + b"0" * 400 + b"}",
         b'{"key": "a", "status": "rejected", "stage": "read", "clip_frame": 4294967296}',
+        b'{"key": "a", "status": "rejected", "stage": "read", "clip_frame": 2147483648}',
+        b'{"key": "a", "status": "rejected", "stage": "read", "source_height": -2147483649}',
         b'{"key": "a\\ud800", "status": "rejected", "stage": "read"}',
         b'{"key": "a", "status": "rejected", "stage": "read", "detail": "\\ud800"}',
         b'{"key": "a", "status": "rejected", "stage": "read", "files": {"../../Pictures/wedding.jpg": [1, ""]}}',
