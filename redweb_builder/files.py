@@ -126,7 +126,7 @@ def read_regular(path: Path, most: int | None = None) -> bytes:
 
     Raises OSError; UnsafePath where `path` is something else, such as a FIFO, or is larger.
     """
-    with os.fdopen(os.open(path, os.O_RDONLY | _NO_WAIT | getattr(os, "O_BINARY", 0)), "rb") as file:
+    with FileIO(path, "r", opener=lambda name, flags: os.open(name, flags | _NO_WAIT)) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise UnsafePath(f"{path} is not a regular file")

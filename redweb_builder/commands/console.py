@@ -52,7 +52,8 @@ def errors_for_people() -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             message = "no space left on the disk; free some and give the same command again: it goes on from here"
         else:
-            message = ": ".join(str(part) for part in (error.strerror or error, error.filename) if part)
+            name = error.filename2 or error.filename  # of a rename its target: the other is a temporary file
+            message = ": ".join(str(part) for part in (error.strerror or error, name) if part)
         raise click.ClickException(printable(message)) from error
     except Exception as error:
         echo(

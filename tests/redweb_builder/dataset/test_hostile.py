@@ -236,6 +236,15 @@ def test_a_folder_that_leads_out_is_refused(dataset: Path, built: Any, canary: P
         assert "leads out" in result.output
 
 
+@pytest.mark.parametrize("name", ["report.html", "grid.png", "journal.jsonl", "decisions.jsonl"])
+def test_a_folder_in_the_place_of_a_file_is_named(dataset: Path, name: str) -> None:
+    (dataset / name).unlink(missing_ok=True)
+    (dataset / name).mkdir()
+    result = run("refilter", dataset)
+    assert result.exit_code == 1
+    assert f"Is a directory: {dataset / name}\n" in result.output
+
+
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("name", ["build.json", "journal.jsonl", "decisions.jsonl", "manifest.parquet", ".lock"])
 def test_a_fifo_does_not_hang(dataset: Path, built: Any, name: str) -> None:
