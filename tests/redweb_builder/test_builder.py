@@ -751,8 +751,8 @@ def test_progress_is_told_pair_by_pair(few: Path, tmp_path: Path) -> None:
     assert list(dict.fromkeys(seen)) == [(0, 3, 0), (1, 3, 1), (2, 3, 2), (3, 3, 3)]
     assert any("DIS" in note for note in notes)
     assert list(stages) == [
-        "finding pairs", "loading the networks", PAIRS, "comparing pictures for duplicates", "writing the manifest",
-        "drawing the grid and the report",
+        "finding pairs", "loading the networks", "comparing the eye orders", PAIRS,
+        "comparing pictures for duplicates", "writing the manifest", "drawing the grid and the report",
     ]  # fmt: skip
     steps = Counter(item.split()[0] for item in dict.fromkeys(stages[PAIRS]) if item)
     assert steps == {"reading": 3, "matching": 3, "labelling": 3}

@@ -41,7 +41,14 @@ def test_decisions_of_hostile_reviewers_are_shown_as_text(built: Any, tmp_path: 
     folder = shutil.copytree(built.out, tmp_path / "set")
     key = next(row["key"] for row in built.rows.values())
     reviewer = HOSTILE.replace("\udcff", "")
-    line = {"id": "1", "key": key, "decision": "accept", "reviewer": reviewer, "time": "2020", "reason": None}
+    line = {
+        "id": "1",
+        "key": key,
+        "decision": "accept",
+        "reviewer": reviewer,
+        "time": "2020-01-01T00:00:00.000000+00:00",
+        "reason": None,
+    }
     (tmp_path / "theirs.jsonl").write_text(json.dumps(line) + "\n")
     result = CliRunner().invoke(main, ["decisions", str(folder), str(tmp_path / "theirs.jsonl")])
     assert result.exit_code == 0, result.output
