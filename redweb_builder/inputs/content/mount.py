@@ -180,7 +180,7 @@ def _drawn_edge(eye: Picture, side: str) -> _Edge | None:
     lines = _turned(eye, side)
     strip = lines[:: max(1, len(lines) // LINES), : max(4 * MIN_DEPTH, round(MAX_DEPTH * lines.shape[1]))]
     colour = np.median(strip[:, :MIN_DEPTH].reshape(-1, 3), axis=0).astype(np.float32)
-    # Most pictures have no margin; one line tells it.
+    # Most pictures have no margin; one line of pixels shows it.
     if _share_of(colour, strip[:, :1], DRAWN_TOLERANCE)[0] < RIM:
         return None
     share = _share_of(colour, strip, DRAWN_TOLERANCE)
