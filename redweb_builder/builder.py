@@ -119,7 +119,7 @@ def build(
         _forget_changed(store, stereo_dir)
         _forget_recalibrated(store, sources)
         recorded = [store.records[source.key] for source in sources if source.key in store.records]
-        if len(recorded) < len(sources):
+        if config.eyes == "auto" and len(recorded) < len(sources):
             progress.enter("comparing the eye orders")
             sources = with_group_orders(discovery.sources, stereo_dir, progress.at)[: config.limit]
         progress.start(len(sources), Counter(record["status"] for record in recorded))

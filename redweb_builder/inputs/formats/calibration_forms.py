@@ -198,32 +198,26 @@ _PlainLoader.add_constructor(
 )
 
 
+def _camera(tree: Tree, coefficients: str) -> Camera:
+    """A camera as EuRoC and Kalibr write it. coefficients: their name for those of the distortion."""
+    return Camera(
+        _intrinsics(*_numbers(tree["intrinsics"], 4)),
+        tuple(_numbers(tree[coefficients])),
+        _is_fisheye(tree["distortion_model"]),
+        _size(tree["resolution"]),
+    )
+
+
 def _euroc(left: Tree, right: Tree) -> Rig:
     """sensor.yaml an eye: T_BS takes a point of the camera to the body's frame, metres."""
-    cameras = [
-        Camera(
-            _intrinsics(*_numbers(tree["intrinsics"], 4)),
-            tuple(_numbers(tree["distortion_coefficients"])),
-            _is_fisheye(tree["distortion_model"]),
-            _size(tree["resolution"]),
-        )
-        for tree in (left, right)
-    ]
+    cameras = [_camera(tree, "distortion_coefficients") for tree in (left, right)]
     poses = [np.array(_numbers(tree["T_BS"], 16)).reshape(4, 4) for tree in (left, right)]
     return _rig_of(cameras, np.linalg.inv(poses[1]) @ poses[0])
 
 
 def _kalibr(left: Tree, right: Tree) -> Rig:
     """camchain.yaml of Kalibr: T_cn_cnm1 takes a point of the camera before to this one, metres."""
-    cameras = [
-        Camera(
-            _intrinsics(*_numbers(tree["intrinsics"], 4)),
-            tuple(_numbers(tree["distortion_coeffs"])),
-            _is_fisheye(tree["distortion_model"]),
-            _size(tree["resolution"]),
-        )
-        for tree in (left, right)
-    ]
+    cameras = [_camera(tree, "distortion_coeffs") for tree in (left, right)]
     return _rig_of(cameras, np.array(_numbers(right["T_cn_cnm1"], 16)).reshape(4, 4))
 
 
