@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from redweb_builder.errors import InputError
@@ -37,17 +37,22 @@ def check_samples(data: DepthSet, indices: Sequence[int], how: str, tick: Tick =
     return faults
 
 
-def readable_samples(data: DepthSet, indices: Sequence[int]) -> list[DepthSample]:
-    """The samples that can be read. Raises DataError where more are broken than `most_broken` allows."""
-    samples: list[DepthSample] = []
-    faults: list[str] = []
-    for index in indices:
+def readable_samples(
+    data: DepthSet, indices: Sequence[int], faults: list[str], tick: Tick = lambda done, of: None
+) -> Iterator[tuple[int, DepthSample]]:
+    """The samples that can be read, each with its index; a sentence for each other one is added to `faults`.
+
+    tick: (samples begun, of all). Raises DataError where more are broken than `most_broken` allows.
+    """
+    for begun, index in enumerate(indices, 1):
+        tick(begun, len(indices))
         try:
-            samples.append(data[index])
+            sample = data[index]
         except DataError as error:
             faults.append(str(error))
             refuse_many(faults, len(indices))
-    return samples
+            continue
+        yield index, sample
 
 
 def most_broken(total: int) -> int:

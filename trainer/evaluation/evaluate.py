@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from redweb_builder.types import FloatMap, Picture
-from trainer.data.check import refuse_many
+from trainer.data.check import readable_samples
 from trainer.data.depth_scale import DepthScale
 from trainer.data.depth_set import DepthSet, in_metres, judged_pixels
 from trainer.data.marks import mark_of
@@ -111,14 +111,7 @@ def evaluate(
     strips: list[Picture] = []
     unread: list[str] = []
     shown = set(evenly_spaced(indices, SHEET_ROWS))
-    for done, index in enumerate(indices, 1):
-        watch(done, len(indices))
-        try:
-            sample = data[index]
-        except DataError as error:
-            unread.append(str(error))
-            refuse_many(unread, len(indices))
-            continue
+    for index, sample in readable_samples(data, indices, unread, watch):
         maps = {name: map_of(predict, sample.key, sample.image) for name, predict in everyone.items()}
         for name, depth in maps.items():
             collected[name].append(sample_figures(depth, sample, data))

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from redweb_builder.types import FloatMap
-from trainer.data.check import refuse_many
+from trainer.data.check import readable_samples
 from trainer.data.depth_set import DepthSet, judged_pixels
 from trainer.data.marks import mark_of
 from trainer.data.splits import Selection, evenly_spaced
@@ -17,7 +17,7 @@ from trainer.evaluation.results import ResultRow, Table
 from trainer.evaluation.sheets import SHEET_ROWS, metric_strip, sheet
 from trainer.models.eigen import MetricNetwork
 from trainer.predict import filled, predict_metres
-from trainer.types import DataError, DepthSample
+from trainer.types import DepthSample
 
 MEAN = "mean of the training depths"
 PAPER = {
@@ -46,15 +46,9 @@ def evaluate_metric(
         part = "test" if any(data.part(index) == "test" for index in range(len(data))) else "val"
     indices = replace(selection, part=part).indices(data)
     sums: dict[str, list[np.ndarray[tuple[int, ...], np.dtype[np.floating]]]] = {}
-    strips, unread, shown = [], [], set(evenly_spaced(indices, SHEET_ROWS))
-    for done, index in enumerate(indices, 1):
-        watch(done, len(indices))
-        try:
-            sample = data[index]
-        except DataError as error:
-            unread.append(str(error))
-            refuse_many(unread, len(indices))
-            continue
+    unread: list[str] = []
+    strips, shown = [], set(evenly_spaced(indices, SHEET_ROWS))
+    for index, sample in readable_samples(data, indices, unread, watch):
         maps = {MEAN: mean_metres(next(iter(networks.values())), sample)}
         for name, network in networks.items():
             stages = predict_metres(network, sample.image, network.mean_map.device)

@@ -23,7 +23,7 @@ def check_labels(data: DepthSet, indices: Sequence[int], most: int = 40, refuse:
     of a sentence. Faults are labels without a known pixel, labels of one value, and inverted polarity: in photographs
     lower usually is nearer, so a set whose labels say the opposite is most likely read upside down.
     """
-    chosen = readable_samples(data, evenly_spaced(indices, most))
+    chosen = [sample for _, sample in readable_samples(data, evenly_spaced(indices, most), [])]
     empty, flat, prior = [], [], []
     for sample in chosen:
         valid = np.isfinite(sample.disparity)

@@ -26,7 +26,11 @@ def make_validator(validation: Sequence[tuple[DepthSet, Sequence[int]]], size: i
     validation: sets with the samples that are held out. size: side of the training crops, px. most: samples of a set at
     most, evenly chosen. They are read once and kept, since they are asked for again and again.
     """
-    kept = [(data, readable_samples(data, evenly_spaced(indices, most))) for data, indices in validation if indices]
+    kept = [
+        (data, [sample for _, sample in readable_samples(data, evenly_spaced(indices, most), [])])
+        for data, indices in validation
+        if indices
+    ]
 
     def validate(network: nn.Module, device: torch.device) -> Validation:
         network.eval()
