@@ -14,7 +14,8 @@ from redweb_builder.segmentation.encoder_input import STRIDE
 
 LOSS_NAMES = ("ranking", "improved-ranking", "structure-guided", "ssi", "ssi-trimmed", "l2")
 MODELS = ("rednet", "eigen")
-SCHEDULES = ("cosine", "step")
+SCHEDULES = ("cosine", "step", "constant")
+AUGMENTATIONS = ("full", "flip-crop", "none")
 PRECISIONS = ("auto", "float32", "bf16", "fp16")
 CHECKS = ("quick", "full", "none")  # of the data before a run, see data/check.py
 RANGES = ("picture", "film")  # that the 16 bits of a prediction span
@@ -39,9 +40,12 @@ class TrainConfig:
     batch: pictures an optimiser step, over all processes and all `accumulate` parts of it.
     epochs: of as many whole batches as the samples, times their sets' weights, fill. l2_epochs: of L2 warm-up before.
     freeze_epochs: before those, with the encoder as it starts, so that a random decoder does not spoil it.
-    learning_rate: of the new layers; the pretrained encoder gets a tenth. clip: largest gradient norm.
-    schedule: "cosine" to 0, or "step": a tenth from the half on, a hundredth in the last quarter; both after a warm-up
-    over the first 3 %. ema: decay of the running mean of the weights that is validated and kept.
+    learning_rate: of the new layers; the pretrained encoder gets a tenth. weight_decay: of AdamW, which without it is
+    Adam. clip: largest gradient norm, 0 = none. ema: decay of the running mean of the weights that is validated and
+    kept, 0 = none. augment: "full", "flip-crop" or "none"; eigen has the paper's, or none.
+    schedule: "cosine" to 0, "step": a tenth from the half on, a hundredth in the last quarter, or "constant". warmup:
+    share of a phase over which the rate rises before.
+    weigh_by_pixels: of eigen: a picture counts by the square of its known pixels, as in the authors' code.
     freeze_batchnorm: leave the encoder's batch norms as pretrained: for small batches, and for runs that are to give
     the same on any number of processes. pairs: a picture and step. validation: share held out where a set has no split.
     depth_scale: what the numbers of depth files mean where their set does not say, see data/depth_scale.py.
@@ -66,9 +70,11 @@ class TrainConfig:
     weight_decay: float = 0.01
     clip: float = 10.0
     schedule: str = "cosine"
+    warmup: float = 0.03
     ema: float = 0.999
     freeze_batchnorm: bool = False
-    augment: bool = True
+    augment: str = "full"
+    weigh_by_pixels: bool = False
     pairs: int = 3000
     validation: float = 0.1
     validations: int = 20
@@ -84,6 +90,7 @@ class TrainConfig:
             ("model", MODELS),
             ("loss", (*LOSS_NAMES, "cross-entropy")),  # the last is train-segmenter's
             ("schedule", SCHEDULES),
+            ("augment", AUGMENTATIONS),
             ("precision", PRECISIONS),
             ("device", DEVICES),
         ):
@@ -91,7 +98,7 @@ class TrainConfig:
                 raise SettingsError(f"{name} {getattr(self, name)!r}: must be one of {', '.join(allowed)}")
         own = {
             "rednet": ("loss", "encoder", "size", "l2_epochs", "freeze_epochs"),
-            "eigen": ("backbone", "joint", "fine_epochs"),
+            "eigen": ("backbone", "joint", "fine_epochs", "weigh_by_pixels"),
         }
         foreign = [name for model, names in own.items() if model != self.model for name in names]
         for name in foreign:
@@ -104,14 +111,14 @@ class TrainConfig:
         for name in ("batch", "accumulate", "epochs", "pairs", "validations"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} {getattr(self, name)}: must be at least 1")
-        for name in ("l2_epochs", "freeze_epochs", "fine_epochs", "weight_decay", "workers", "seed"):
+        for name in ("l2_epochs", "freeze_epochs", "fine_epochs", "weight_decay", "clip", "workers", "seed"):
             if getattr(self, name) < 0:
                 raise SettingsError(f"{name} {getattr(self, name)}: must not be negative")
-        for name in ("learning_rate", "clip"):
-            if not getattr(self, name) > 0:
-                raise SettingsError(f"{name} {getattr(self, name)}: must be above 0")
-        if not 0 <= self.ema < 1 or not 0 <= self.validation < 1:
-            raise SettingsError(f"ema {self.ema} and validation {self.validation}: must be from 0 to below 1")
+        if not self.learning_rate > 0:
+            raise SettingsError(f"learning_rate {self.learning_rate}: must be above 0")
+        for name in ("ema", "warmup", "validation"):
+            if not 0 <= getattr(self, name) < 1:
+                raise SettingsError(f"{name} {getattr(self, name)}: must be from 0 to below 1")
         if self.batch % self.accumulate:
             raise SettingsError(f"batch {self.batch}: must be a multiple of accumulate {self.accumulate}")
 
@@ -133,6 +140,32 @@ def preset(model: str, backbone: str | None = None) -> TrainConfig:
         return TrainConfig(model=model, backbone=backbone, channels=32, batch=8, epochs=14, learning_rate=1e-3)
     return TrainConfig(model=model, batch=32, epochs=40, fine_epochs=15, learning_rate=1.0, validations=6)
 
+
+# Without what came after the papers: no running mean, no clipping, no decay beside the paper's, a constant rate.
+AS_PUBLISHED: dict[str, Any] = {"ema": 0.0, "clip": 0.0, "warmup": 0.0, "schedule": "constant"}
+
+# Where the settings of `train --recipe` start from; docs/training.md has what the papers say and what they leave open.
+RECIPES = {
+    "xian-2018": TrainConfig(
+        loss="improved-ranking",
+        batch=16,
+        epochs=10,
+        l2_epochs=10,
+        augment="flip-crop",
+        weight_decay=0.0,
+        **AS_PUBLISHED,
+    ),
+    "eigen-2014": TrainConfig(
+        model="eigen",
+        batch=32,
+        epochs=17,
+        fine_epochs=13,
+        learning_rate=1.0,
+        validations=6,
+        weigh_by_pixels=True,
+        **AS_PUBLISHED,
+    ),
+}
 
 # What train-segmenter starts from; its encoder is the shipped network's (segmenter/train.py).
 SEGMENTER = TrainConfig(

@@ -21,7 +21,7 @@ from trainer.data.metric_frames import MetricFrames
 from trainer.data.open import open_data
 from trainer.data.sample_stream import SampleStream, Source
 from trainer.data.splits import evenly_spaced, split
-from trainer.data.transforms import augmentation, resize_only
+from trainer.data.transforms import augmentation
 from trainer.eigen_geometry import MAP, TARGET
 from trainer.evaluation.sanity import check_labels
 from trainer.evaluation.validation import make_metric_validator, make_validator
@@ -56,8 +56,7 @@ def train_relative_depth(
     for source, (_, held_out) in zip(sources, validation, strict=True):
         notes += left_out(source.data, check_samples(source.data, [*source.indices, *held_out], check, reading))
         notes += check_labels(source.data, source.indices, refuse=check != "none")
-    transform = augmentation(config.size) if config.augment else resize_only(config.size)
-    stream = SampleStream(sources, transform, config.seed)
+    stream = SampleStream(sources, augmentation(config.augment, config.size), config.seed)
     if not any(held_out for _, held_out in validation):
         notes.append("nothing is held out: validation is on the training pictures themselves, and says little")
         validation = [(source.data, list(source.indices)) for source in sources]
@@ -101,7 +100,7 @@ def train_metric_depth(
         notes += check_labels(frames, source.indices, refuse=check != "none")
     if not any(shown for _, shown in shown_frames):
         raise DataError("nothing is held out to validate on: --validation must be above 0")
-    stream = SampleStream(sources, Augmentation(random=config.augment), config.seed)
+    stream = SampleStream(sources, Augmentation(random=config.augment != "none"), config.seed)
     return train(
         metric_depth(config, mean_log_depth(sources)),
         stream,

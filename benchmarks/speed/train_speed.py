@@ -151,7 +151,7 @@ def _loop(config: TrainConfig, steps: int) -> float:
         times: list[float] = []
         train(
             relative_depth(config),
-            SampleStream([Source(data, range(len(data)))], augmentation(config.size), 0),
+            SampleStream([Source(data, range(len(data)))], augmentation("full", config.size), 0),
             lambda *_: Validation({}),
             TrainConfig(**{**vars(config), "validations": 1}),
             Path(home) / "run",

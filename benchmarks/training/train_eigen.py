@@ -47,8 +47,8 @@ def main(
 ) -> None:
     """Train both, judge both."""
     out.mkdir(parents=True, exist_ok=True)
-    needs_refinement, fine, modern = epochs
-    paper = replace(preset("eigen"), epochs=needs_refinement, fine_epochs=fine, learning_rate=learning_rate)
+    coarse, fine, modern = epochs
+    paper = replace(preset("eigen"), epochs=coarse, fine_epochs=fine, learning_rate=learning_rate)
     runs = {
         "eigen": replace(paper, encoder_weights=alexnet, device=device, workers=0),
         "modern": replace(preset("eigen", LITE0), epochs=modern, device=device, workers=0, precision="float32"),

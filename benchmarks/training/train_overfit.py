@@ -25,7 +25,7 @@ from samples.scenes import Kind, render
 from trainer.config import LOSS_NAMES, TrainConfig
 from trainer.data.depth_set import DepthSetBase
 from trainer.data.sample_stream import SampleStream, Source
-from trainer.data.transforms import resize_only
+from trainer.data.transforms import augmentation
 from trainer.evaluation.validation import make_validator
 from trainer.progress import Progress
 from trainer.training.loop import train
@@ -79,7 +79,7 @@ def main(losses: tuple[str, ...], steps: int, size: int, encoder: str, rate: flo
             learning_rate=rate,
             ema=0.95,
             freeze_batchnorm=True,
-            augment=False,
+            augment="none",
             validations=5,
             workers=0,
         )
@@ -95,7 +95,7 @@ def main(losses: tuple[str, ...], steps: int, size: int, encoder: str, rate: flo
         with tempfile.TemporaryDirectory() as out:
             summary = train(
                 relative_depth(config),
-                SampleStream([Source(data, range(8))], resize_only(size), 0),
+                SampleStream([Source(data, range(8))], augmentation("none", size), 0),
                 make_validator([(data, range(8))], size),
                 config,
                 Path(out),

@@ -11,11 +11,13 @@ import click
 from redweb_builder.commands import options
 from redweb_builder.commands.terminal import echo
 from trainer.config import (
+    AUGMENTATIONS,
     CHECKS,
     FOLDS,
     LOSS_NAMES,
     MODELS,
     PRECISIONS,
+    RECIPES,
     REGION_KINDS,
     SCHEDULES,
     SEGMENTER,
@@ -35,6 +37,12 @@ ADVANCED = (
     "freeze_epochs",
     "accumulate",
     "schedule",
+    "warmup",
+    "weight_decay",
+    "clip",
+    "ema",
+    "augment",
+    "weigh_by_pixels",
     "freeze_batchnorm",
     "precision",
 )
@@ -89,6 +97,11 @@ def setting(name: str, help: str, of: TrainConfig = RELATIVE) -> options.Decorat
     help="Data set, repeatable: a built set, ReDWeb_V1, HRWSI, NYU Depth v2; weight = how often an epoch.",
 )
 @options.out("runs/last", "Folder of the run: weights, log, settings.")
+@click.option(
+    "--recipe",
+    type=click.Choice(list(RECIPES)),
+    help="All settings as the paper has them, with its --model; other options given go before.",
+)
 @options.choice("--loss", LOSS_NAMES, TrainConfig.loss, "Loss of relative depth; eigen has one of its own.")
 @setting("--encoder", "Of segmentation-models-pytorch; tu-NAME: timm.")
 @encoder_weights
@@ -137,8 +150,16 @@ def setting(name: str, help: str, of: TrainConfig = RELATIVE) -> options.Decorat
 @setting("--freeze-epochs", "Before all others, with the encoder as it starts.")
 @setting("--accumulate", "Parts a batch is computed in, to save memory.")
 @options.choice(
-    "--schedule", SCHEDULES, TrainConfig.schedule, "Learning rate: half a cosine to 0, or in steps of a tenth."
+    "--schedule", SCHEDULES, TrainConfig.schedule, "Learning rate: half a cosine to 0, steps of a tenth, or constant."
 )
+@setting("--warmup", "Share of a phase in which the learning rate rises.")
+@setting("--weight-decay", "Of AdamW; 0 = Adam. eigen without backbone has the paper's.")
+@setting("--clip", "Largest norm of the gradient; 0 = none.")
+@setting("--ema", "Decay of the running mean of the weights, which is what is kept; 0 = none.")
+@options.choice(
+    "--augment", AUGMENTATIONS, TrainConfig.augment, "Of the training pictures; eigen has the paper's, or none."
+)
+@click.option("--weigh-by-pixels", is_flag=True, help="eigen: a picture counts by the square of its known pixels.")
 @click.option("--freeze-batchnorm", is_flag=True, help="Leave the encoder's batch norms as pretrained.")
 @options.choice(
     "--precision", PRECISIONS, TrainConfig.precision, "Of the forward pass; auto = bf16 where the hardware has it."
@@ -150,6 +171,7 @@ def train(
     out: Path,
     overwrite: bool,
     check: str,
+    recipe: str | None,
     **settings: Any,
 ) -> None:
     """Train a network: of relative depth, by default on ./redweb, what build-redweb makes; or of depth in metres.
@@ -163,12 +185,17 @@ def train(
         from redweb_builder.process import keep_freed_memory
 
         keep_freed_memory()
-        given = {name: value for name, value in settings.items() if value is not None}
-        if given.get("init") and model == "rednet" and _is_default("encoder"):
+        given = {name: value for name, value in settings.items() if not _is_default(name)}
+        start = preset(model, backbone)
+        if recipe:
+            start = RECIPES[recipe]
+            if not _is_default("model") or backbone:
+                raise click.UsageError("--recipe has its own network: give it without --model and --backbone")
+        if given.get("init") and start.model == "rednet" and "encoder" not in given:
             from trainer.training.initial import encoder_settings
 
             given |= encoder_settings(Path(given["init"]))
-        config = replace(preset(model, backbone), **given)
+        config = replace(start, **given)
         summary = _train([weighted_path(text) for text in data], config, out, overwrite, check)
         if summary.is_main:
             print_training(summary)

@@ -20,25 +20,26 @@ from redweb_builder.types import Picture
 from trainer.types import DepthSample
 
 
-def augmentation(size: int) -> v2.Transform:
-    """Flip, scale-crop, rotation, colour, grey, blur, JPEG (Xian et al. 2018 flip and crop; the rest is common use)."""
+def augmentation(kind: str, size: int) -> v2.Transform:
+    """What is done to a sample before the network learns from it; the result is size x size.
+
+    kind: "flip-crop" = Xian et al. 2018: flip and scale-crop; "full" = also rotation, colour, grey, blur and JPEG, as
+    is common use; "none" = the whole picture, resized. size: px.
+    """
     unknown = {tv_tensors.Image: 0, tv_tensors.Mask: math.nan}
-    return v2.Compose(
-        [
-            v2.RandomResizedCrop(size, scale=(0.5, 1.0), ratio=(3 / 4, 4 / 3), antialias=True),
-            v2.RandomHorizontalFlip(),
-            v2.RandomApply([v2.RandomRotation(5, v2.InterpolationMode.BILINEAR, fill=unknown)], p=0.3),
-            v2.RandomApply([v2.ColorJitter(0.3, 0.3, 0.3, 0.05)], p=0.8),
-            v2.RandomGrayscale(0.05),
-            v2.RandomApply([v2.GaussianBlur(5, (0.1, 2.0))], p=0.1),
-            v2.RandomApply([v2.JPEG((40, 95))], p=0.2),
-        ]
+    flip_crop = (
+        v2.RandomResizedCrop(size, scale=(0.5, 1.0), ratio=(3 / 4, 4 / 3), antialias=True),
+        v2.RandomHorizontalFlip(),
     )
-
-
-def resize_only(size: int) -> v2.Transform:
-    """No augmentation: the whole picture at size x size."""
-    return v2.Resize((size, size), antialias=True)
+    common = (
+        v2.RandomApply([v2.RandomRotation(5, v2.InterpolationMode.BILINEAR, fill=unknown)], p=0.3),
+        v2.RandomApply([v2.ColorJitter(0.3, 0.3, 0.3, 0.05)], p=0.8),
+        v2.RandomGrayscale(0.05),
+        v2.RandomApply([v2.GaussianBlur(5, (0.1, 2.0))], p=0.1),
+        v2.RandomApply([v2.JPEG((40, 95))], p=0.2),
+    )
+    steps = {"none": (v2.Resize((size, size), antialias=True),), "flip-crop": flip_crop, "full": (*flip_crop, *common)}
+    return v2.Compose(steps[kind])
 
 
 def transformed(sample: DepthSample, transform: v2.Transform) -> tuple[Tensor, Tensor, Tensor, Tensor]:

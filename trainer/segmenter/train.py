@@ -28,7 +28,7 @@ from trainer.segmenter.augment import augmented, geometry, sky_of
 from trainer.segmenter.pictures import RegionSet, prepare
 from trainer.segmenter.teacher import Teacher
 from trainer.training.loop import train
-from trainer.training.recipe import ENCODER_RATE, Phase, Recipe, cosine
+from trainer.training.recipe import ENCODER_RATE, Phase, Recipe, rate_of
 from trainer.types import RegionBatch
 
 FROZEN = ("conv_stem", "blocks.0.", "blocks.1.")  # edges and textures are what they were, and cost the most to train
@@ -88,7 +88,7 @@ def sky_and_far(config: TrainConfig) -> Recipe:
         ]
         return AdamW(groups, weight_decay=config.weight_decay)
 
-    phase = Phase("sky and far", config.epochs, cross_entropy, optimiser, cosine)
+    phase = Phase("sky and far", config.epochs, cross_entropy, optimiser, rate_of(config))
     return Recipe(
         network, {"name": "sky", "classes": CLASSES, "encoder": ENCODER}, (phase,), f"{config.size} px", (note,)
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,13 +18,14 @@ from torch.optim import SGD, AdamW, Optimizer
 
 from trainer.config import TrainConfig
 from trainer.eigen_geometry import MAP, TARGET
+from trainer.losses import Loss
 from trainer.losses.masked import Scalars
 from trainer.losses.scale_invariant_log import scale_invariant_log_loss
 from trainer.models.eigen import COARSE, FINE, JOINT, BackboneDepth, Eigen, EigenConfig, build
 from trainer.models.encoder_weights import load_encoder_weights
 from trainer.models.imagenet_start import imagenet_start
 from trainer.training.initial import initial_path, start_from
-from trainer.training.recipe import ENCODER_RATE, RATES, Phase, Recipe
+from trainer.training.recipe import ENCODER_RATE, Phase, Recipe, rate_of
 from trainer.types import Batch
 
 MOMENTUM = 0.9
@@ -62,22 +64,26 @@ def metric_depth(config: TrainConfig, mean_map: Tensor) -> Recipe:
     return Recipe(network, described, phases, "304x228 px", (note,))
 
 
-def scale_invariant_log(z: Tensor, batch: Batch, _: Tensor) -> tuple[Tensor, Scalars]:
+def scale_invariant_log(z: Tensor, batch: Batch, _: Tensor, weigh_by_pixels: bool = False) -> tuple[Tensor, Scalars]:
     """The loss on log metres.
 
     z: Bx55x74 or Bx228x304 log metres. batch: inverse depth, Bx228x304. A map of 55x74 is held against labels taken
-    directly at its cells, never interpolated.
+    directly at its cells, never interpolated. weigh_by_pixels: see `scale_invariant_log_loss`.
     """
     disparity, valid = batch.disparity, batch.valid
     if z.shape[-2:] == MAP:
         disparity, valid = disparity[TARGET], valid[TARGET]
     log_depth = -torch.where(valid, disparity, 1).log()
-    return scale_invariant_log_loss(z, log_depth, valid)
+    return scale_invariant_log_loss(z, log_depth, valid, weigh_by_pixels=weigh_by_pixels)
+
+
+def _loss(config: TrainConfig) -> Loss:
+    return partial(scale_invariant_log, weigh_by_pixels=config.weigh_by_pixels)
 
 
 def _paper_phases(config: TrainConfig, convolutions: float) -> tuple[Phase, ...]:
     """Coarse and fine, or both at once with the loss on the fine map (as Eigen & Fergus, ICCV 2015, went on to do)."""
-    rate = RATES[config.schedule]
+    rate, loss = rate_of(config), _loss(config)
 
     def sgd(*parts: Callable[[Eigen], list[dict[str, Any]]]) -> Callable[[nn.Module], Optimizer]:
         def made(network: nn.Module) -> Optimizer:
@@ -103,9 +109,9 @@ def _paper_phases(config: TrainConfig, convolutions: float) -> tuple[Phase, ...]
         ]
 
     if config.joint:
-        return (Phase("joint", config.epochs, scale_invariant_log, sgd(coarse, fine), rate, _at_stage(JOINT)),)
-    first = Phase("coarse", config.epochs, scale_invariant_log, sgd(coarse), rate, _at_stage(COARSE))
-    second = Phase("fine", config.fine_epochs, scale_invariant_log, sgd(fine), rate, _at_stage(FINE))
+        return (Phase("joint", config.epochs, loss, sgd(coarse, fine), rate, _at_stage(JOINT)),)
+    first = Phase("coarse", config.epochs, loss, sgd(coarse), rate, _at_stage(COARSE))
+    second = Phase("fine", config.fine_epochs, loss, sgd(fine), rate, _at_stage(FINE))
     return (first, second) if config.fine_epochs else (first,)
 
 
@@ -121,7 +127,7 @@ def _backbone_phase(config: TrainConfig) -> Phase:
         ]
         return AdamW(groups, weight_decay=config.weight_decay)
 
-    return Phase(str(config.backbone), config.epochs, scale_invariant_log, adamw, RATES[config.schedule])
+    return Phase(str(config.backbone), config.epochs, _loss(config), adamw, rate_of(config))
 
 
 def _at_stage(stage: int) -> Callable[[nn.Module], None]:

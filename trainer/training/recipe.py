@@ -23,7 +23,6 @@ from trainer.models.rednet import RedNet, RedNetConfig
 from trainer.training.initial import initial_path, start_from
 
 ENCODER_RATE = 0.1  # of the new layers' rate (Ranftl et al. 2022: 1e-5 and 1e-4)
-WARMUP = 0.03  # share of a phase
 
 
 @dataclass(frozen=True)
@@ -88,10 +87,10 @@ def relative_depth(config: TrainConfig) -> Recipe:
 
         return on_start
 
-    rate = RATES[config.schedule]
+    steady, rate = rate_of(config, "constant"), rate_of(config)
     possible = (
-        Phase("frozen encoder", config.freeze_epochs, LOSSES[config.loss], optimiser, constant, frozen(True)),
-        Phase("l2 warm-up", config.l2_epochs, LOSSES["l2"], optimiser, constant, frozen(False)),
+        Phase("frozen encoder", config.freeze_epochs, LOSSES[config.loss], optimiser, steady, frozen(True)),
+        Phase("l2 warm-up", config.l2_epochs, LOSSES["l2"], optimiser, steady, frozen(False)),
         Phase(config.loss, config.epochs, LOSSES[config.loss], optimiser, rate, frozen(False)),
     )
     phases = tuple(phase for phase in possible if phase.epochs)
@@ -111,19 +110,33 @@ def _try_out(network: nn.Module, config: TrainConfig) -> None:
             ) from error
 
 
+def rate_of(config: TrainConfig, schedule: str | None = None) -> Callable[[int, int], float]:
+    """The factor on the learning rates at a step: (step, steps) of a phase -> [0, 1].
+
+    config: its warmup is the share of the phase over which the factor rises to 1; after that its schedule holds, or
+    `schedule` in its place.
+    """
+    after = RATES[schedule or config.schedule]
+
+    def rate(step: int, steps: int) -> float:
+        return min(1.0, (step + 1) / max(1, round(config.warmup * steps))) * after(step, steps)
+
+    return rate
+
+
 def constant(step: int, steps: int) -> float:
-    """Warm-up, then 1."""
-    return min(1.0, (step + 1) / max(1, round(WARMUP * steps)))
+    """1 at every step."""
+    return 1.0
 
 
 def cosine(step: int, steps: int) -> float:
-    """Warm-up, then half a cosine down to 0."""
-    return constant(step, steps) * 0.5 * (1 + math.cos(math.pi * step / max(1, steps)))
+    """Half a cosine from 1 at step 0 to 0 at the last of `steps`."""
+    return 0.5 * (1 + math.cos(math.pi * step / max(1, steps)))
 
 
 def staircase(step: int, steps: int) -> float:
-    """Warm-up, then 1, a tenth from the half on, a hundredth in the last quarter."""
-    return constant(step, steps) * (0.1 ** (int(step >= steps / 2) + int(step >= 3 * steps / 4)))
+    """1, a tenth from the half of all `steps` on, a hundredth in the last quarter."""
+    return float(0.1 ** (int(step >= steps / 2) + int(step >= 3 * steps / 4)))
 
 
-RATES = {"cosine": cosine, "step": staircase}
+RATES = {"cosine": cosine, "step": staircase, "constant": constant}

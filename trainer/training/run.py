@@ -120,7 +120,7 @@ class Run:
         overflowing: steps lost so are skipped, and not counted as bad while there is scale to give.
         """
         self.scaler.unscale_(optimiser)
-        norm = float(nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip))
+        norm = float(nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip or math.inf))
         if math.isfinite(loss) and math.isfinite(norm):
             self.scaler.step(optimiser)
             self.average.update_parameters(self.network)

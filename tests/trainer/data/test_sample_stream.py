@@ -9,12 +9,12 @@ import torch
 
 from tests.trainer.memory_set import RAMP, Given
 from trainer.data.sample_stream import SampleStream, Source
-from trainer.data.transforms import augmentation, resize_only
+from trainer.data.transforms import augmentation
 
 
 def test_an_epoch_holds_every_sample_as_often_as_its_weight_says() -> None:
     one, other = Given([RAMP] * 4), Given([RAMP] * 10)
-    stream = SampleStream([Source(one, range(4), 2.5), Source(other, range(10), 0.5)], resize_only(64), seed=3)
+    stream = SampleStream([Source(one, range(4), 2.5), Source(other, range(10), 0.5)], augmentation("none", 64), seed=3)
     assert stream.epoch_length == 15
     rows = np.concatenate([stream._order(epoch) for epoch in range(40)])
     times = np.bincount(rows[rows[:, 0] == 0, 1])
@@ -26,10 +26,10 @@ def test_an_epoch_holds_every_sample_as_often_as_its_weight_says() -> None:
 
 def test_a_draw_depends_on_its_number_alone() -> None:
     data = Given([RAMP + shift for shift in range(6)])
-    stream = SampleStream([Source(data, range(6))], augmentation(64), seed=1)
+    stream = SampleStream([Source(data, range(6))], augmentation("full", 64), seed=1)
     forth = [stream[n] for n in range(8)]
     torch.manual_seed(99)
-    back = {n: SampleStream([Source(data, range(6))], augmentation(64), seed=1)[n] for n in reversed(range(8))}
+    back = {n: SampleStream([Source(data, range(6))], augmentation("full", 64), seed=1)[n] for n in reversed(range(8))}
     for n, one in enumerate(forth):
         assert torch.equal(one.image, back[n].image)
         assert torch.equal(one.disparity, back[n].disparity)
@@ -38,6 +38,6 @@ def test_a_draw_depends_on_its_number_alone() -> None:
 
 def test_draws_can_be_sent_to_worker_processes() -> None:
     """As they are where workers are spawned, not forked."""
-    stream = SampleStream([Source(Given([RAMP] * 4), range(4))], augmentation(64), seed=1)
+    stream = SampleStream([Source(Given([RAMP] * 4), range(4))], augmentation("full", 64), seed=1)
     first = stream[2]
     assert torch.equal(pickle.loads(pickle.dumps(stream))[2].image, first.image)

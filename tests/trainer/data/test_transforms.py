@@ -17,7 +17,7 @@ def test_photograph_and_label_move_together_and_no_value_is_made_up() -> None:
     label[70:, :] = np.nan
     sample = Given([label])[0]
     torch.manual_seed(5)
-    geometry = augmentation(64).transforms[:3]
+    geometry = augmentation("full", 64).transforms[:3]
     seen = 0
     for _ in range(20):
         image, disparity, valid, _ = transformed(sample, v2.Compose(geometry))
@@ -33,7 +33,7 @@ def test_photograph_and_label_move_together_and_no_value_is_made_up() -> None:
 def test_full_augmentation_gives_what_the_network_takes() -> None:
     sample = Given([RAMP])[0]
     torch.manual_seed(0)
-    image, disparity, valid, sky = transformed(sample, augmentation(96))
+    image, disparity, valid, sky = transformed(sample, augmentation("full", 96))
     assert (image.shape, image.dtype) == ((3, 96, 96), torch.uint8)
     assert disparity.shape == valid.shape == sky.shape == (96, 96)
     assert disparity.isfinite().all()

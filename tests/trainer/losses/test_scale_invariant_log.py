@@ -49,8 +49,8 @@ def test_the_loss_is_the_papers_and_the_articles() -> None:
         known = target.nan_to_num(0)
         for i in range(4):
             assert float(each[i]) == pytest.approx(articles(z[[i]], known[[i]], valid[[i]]), abs=1e-10)
-        weights = valid.flatten(1).sum(1).double() ** 2
-        assert float((weights * each).sum() / weights.sum()) == pytest.approx(articles(z, known, valid), abs=1e-10)
+        by_pixels = scale_invariant_log_loss(z, target, valid, weigh_by_pixels=True)[0]
+        assert float(by_pixels) == pytest.approx(articles(z, known, valid), abs=1e-10)
 
 
 def test_at_lambda_1_a_factor_on_all_depths_costs_nothing() -> None:

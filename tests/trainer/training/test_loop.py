@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from trainer.progress import Progress
 from trainer.train import train_relative_depth
 from trainer.training.distributed import synchronised
 from trainer.training.loop import TrainingError
-from trainer.training.recipe import constant, cosine, relative_depth, staircase
+from trainer.training.recipe import rate_of, relative_depth
 from trainer.types import DataError
 
 SETTINGS = TrainConfig(
@@ -319,9 +318,11 @@ def test_settings_are_checked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate", "wanted"), [(constant, [1, 1, 1]), (cosine, [1, 0.5, 0]), (staircase, [1, 0.1, 0.01])]
+    ("schedule", "wanted"), [("constant", [1, 1, 1]), ("cosine", [1, 0.5, 0]), ("step", [1, 0.1, 0.01])]
 )
-def test_rates_warm_up_and_then_go_their_way(rate: Callable[[int, int], float], wanted: list[float]) -> None:
+def test_rates_warm_up_and_then_go_their_way(schedule: str, wanted: list[float]) -> None:
+    rate = rate_of(replace(SETTINGS, schedule=schedule))
+    assert rate_of(replace(SETTINGS, schedule=schedule, warmup=0.0))(0, 1000) == 1
     assert rate(0, 1000) == pytest.approx(1 / 30)
     assert [rate(step, 1000) for step in (30, 500, 999)] == pytest.approx(wanted, abs=0.01)
 
@@ -359,3 +360,16 @@ def test_wrong_input_is_a_sentence_and_no_traceback(data: Path, tmp_path: Path) 
         assert result.exit_code == 1, result.output
         assert told in result.output
         assert "Traceback" not in result.output
+
+
+def test_without_mean_and_clipping_a_run_is_plain_adam(data: Path, tmp_path: Path) -> None:
+    """ema 0 keeps the weights of the last step; clip 0 leaves the gradient; both change the result."""
+    run(data, tmp_path / "plain", replace(SETTINGS, ema=0.0, clip=0.0, epochs=1))
+    run(data, tmp_path / "small", replace(SETTINGS, ema=0.0, clip=1e-6, epochs=1))
+    run(data, tmp_path / "mean", replace(SETTINGS, ema=0.99, clip=0.0, epochs=1))
+    state = torch.load(tmp_path / "plain" / "state.pt", weights_only=True)
+    plain, small, mean = (load_file(tmp_path / name / "last.safetensors") for name in ("plain", "small", "mean"))
+    name = next(name for name in plain if name.startswith("decoder.output"))
+    assert not torch.equal(plain[name], small[name])
+    assert not torch.equal(plain[name], mean[name])
+    assert torch.equal(plain[name], state["network"][name])

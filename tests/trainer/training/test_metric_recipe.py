@@ -129,9 +129,9 @@ def test_a_bad_first_step_of_a_phase_costs_one_step(
     bad = 1 if joint else 3  # the first of the fine phase; before it, the last of the coarse one
     calls = [0]
 
-    def poisoned(z: Any, batch: Any, uniform: Any) -> Any:
+    def poisoned(z: Any, batch: Any, uniform: Any, **settings: Any) -> Any:
         calls[0] += 1
-        loss, scalars = scale_invariant_log(z, batch, uniform)
+        loss, scalars = scale_invariant_log(z, batch, uniform, **settings)
         return (loss * torch.nan if calls[0] in (bad - 1, bad) else loss), scalars
 
     monkeypatch.setattr("trainer.training.metric_recipe.scale_invariant_log", poisoned)
@@ -140,6 +140,20 @@ def test_a_bad_first_step_of_a_phase_costs_one_step(
     network = load_network(tmp_path / "last.safetensors")
     assert isinstance(network, Eigen)
     assert list(network.maps(torch.rand(1, 3, 228, 304))) == ["coarse", "coarse + fine"]
+
+
+def test_the_recipe_of_the_paper_is_plain_sgd(nyu: Path, tmp_path: Path, narrow: None) -> None:
+    """--recipe gives the settings, an option goes before it, and what is kept is the last weights, not a mean."""
+    options = "--encoder-weights none --batch 2 --epochs 1 --fine-epochs 1 --workers 0 --device cpu --validation 0.2"
+    arguments = ["train", "--recipe", "eigen-2014", "--data", str(nyu), "--out", str(tmp_path), *options.split()]
+    result = CliRunner().invoke(main, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    settings = json.loads((tmp_path / "run.json").read_text())
+    wanted = {"batch": 2, "ema": 0, "clip": 0, "warmup": 0, "schedule": "constant", "weigh_by_pixels": True}
+    assert {name: settings[name] for name in wanted} == wanted
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    rates = {line["learning_rate"] for line in lines if line["kind"] == "train"}
+    assert rates == {0.1, 0.01}  # of the last group: constant in each phase
 
 
 def test_frames_are_decoded_once(nyu: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,9 +206,10 @@ def test_wrong_input_is_a_sentence(nyu: Path, tmp_path: Path, save: Callable[...
         (["--data", str(nyu), "--validation", "0"], "held out"),
         (["--data", str(nyu), "--backbone", "nonet"], "nonet"),
         (["--data", str(nyu), "--backbone", BACKBONE, "--joint"], "one with a backbone has one phase"),
+        (["--data", str(nyu), "--recipe", "eigen-2014"], "--recipe has its own network"),
         (["--data", str(nyu), "--size", "256"], "size 256: is no setting of model eigen"),
     ):
         result = CliRunner().invoke(main, ["train", "--model", "eigen", "--out", str(tmp_path / "o"), *arguments])
-        assert result.exit_code == 1, result.output
+        assert result.exit_code in (1, 2), result.output
         assert told in result.output
         assert "Traceback" not in result.output

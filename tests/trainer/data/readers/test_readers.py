@@ -18,7 +18,7 @@ from trainer.data.open import open_data
 from trainer.data.readers.diw import on_picture, read_diw
 from trainer.data.sample_stream import SampleStream, Source, batch_iterator
 from trainer.data.splits import samples_of, split
-from trainer.data.transforms import resize_only
+from trainer.data.transforms import augmentation
 from trainer.predict import _write_depth
 from trainer.types import DataError
 
@@ -189,7 +189,7 @@ def test_a_damaged_depth_map_is_named(tmp_path: Path, save: Save, make: Callable
     make(tmp_path / "RDs" / "b.png")
     with pytest.raises(DataError, match=rf"b\.png.*{told}"):
         data[1]
-    stream = SampleStream([Source(data, range(2))], resize_only(64), 0)
+    stream = SampleStream([Source(data, range(2))], augmentation("none", 64), 0)
     for workers in (0, 1):
         faults: list[str] = []
         (batch,) = batch_iterator(stream, range(2), 2, workers, pin=False, on_fault=faults.append)
