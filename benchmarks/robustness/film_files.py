@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.robustness.mv_hevc import write_mv_hevc
 from redweb_builder.types import Picture
 
 SAMPLE_ENTRY = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"mp4v")
@@ -33,6 +34,7 @@ def films(left: Picture, right: Picture) -> dict[str, bytes]:
         "sphere.mp4": with_box(
             with_box(mp4, SAMPLE_ENTRY, box(b"sv3d", _sphere())), SAMPLE_ENTRY, box(b"st3d", b"\0\0\0\0\x02")
         ),
+        **_two_views(left, right),
         "spatial.mov": with_box(mp4, SAMPLE_ENTRY, box(b"vexu", box(b"eyes", box(b"stri", b"\0\0\0\0\x03")))),
     }
 
@@ -56,6 +58,17 @@ def film(kind: str, *pictures: Picture, codec: str = "mpeg4", stereo_mode: str |
             for stream in streams:
                 container.mux(stream.encode())
         return path.read_bytes()
+
+
+def _two_views(left: Picture, right: Picture) -> dict[str, bytes]:
+    """None where FFmpeg was built without x265."""
+    import av
+
+    if "libx265" not in av.codecs_available:
+        return {}
+    with TemporaryDirectory() as folder:
+        path = write_mv_hevc(Path(folder) / "two-views.mov", [left] * 3, [right] * 3, rate=2)
+        return {path.name: path.read_bytes()}
 
 
 def box(kind: bytes, content: bytes) -> bytes:

@@ -33,8 +33,9 @@ SAMPLE_RATE = 25.0  # frames a second where the container states none
 class Film:
     """An open film, one of its video streams.
 
-    number: which of the streams with moving pictures. start: s, when the stream begins on the clock of the container;
-    all other times count from there. slack: s, half the time of a frame.
+    number: which of the streams with moving pictures, or of the views of an MV-HEVC stream. start: s, when the stream
+    begins on the clock of the container; all other times count from there. slack: s, half the time of a frame.
+    both_views: each time gives a frame of either view, of which the second is the wanted one.
     """
 
     file: Path
@@ -43,6 +44,7 @@ class Film:
     stream: Any
     start: float
     slack: float
+    both_views: bool = False
 
     @property
     def length(self) -> float:
@@ -70,6 +72,7 @@ class Stated:
 def open_film(file: Path, number: int = 0) -> Iterator[Film]:
     """Open a film, or the stream of that number where it has several.
 
+    Number 1 of a film of one HEVC stream is its second view, which FFmpeg 7.1 and later decode (MV-HEVC).
     Raises InputError "corrupt" for what FFmpeg cannot read, "not-an-image" for a film without such a stream,
     "unsupported" for an unknown codec, "too-large", "unreadable".
     """
@@ -80,15 +83,19 @@ def open_film(file: Path, number: int = 0) -> Iterator[Film]:
     try:
         with av.open(f"file:{file}", container_options=only) as container:
             streams = moving_streams(container)
-            if number >= len(streams):
+            view = number == 1 and len(streams) == 1 and streams[0].codec_context is not None
+            view = view and streams[0].codec_context.name == "hevc"
+            if number >= len(streams) and not view:
                 raise InputError("not-an-image", f"{file}: a film file without pictures")
-            stream = streams[number]
+            stream = streams[0 if view else number]
             if stream.codec_context is None:
                 raise InputError("unsupported", f"{file}: its pictures are coded in a way that FFmpeg does not know")
             if stream.codec_context.width * stream.codec_context.height > MAX_PIXELS:
                 raise InputError("too-large", f"{file}: its frames have more than {MAX_PIXELS // 1_000_000} megapixels")
+            if view:
+                stream.codec_context.options = {"view_ids": "-1"}  # all views, whatever their ids
             start = float((stream.start_time or 0) * stream.time_base)
-            yield Film(file, number, container, stream, start, 0.5 / float(stream.average_rate or SAMPLE_RATE))
+            yield Film(file, number, container, stream, start, 0.5 / float(stream.average_rate or SAMPLE_RATE), view)
     except (av.FFmpegError, UnicodeError, ValueError) as error:
         raise InputError("corrupt", f"{file}: cannot be read as a film ({error}); copy it again") from error
 
@@ -138,11 +145,11 @@ def spread(film: Film) -> Iterator[av.VideoFrame]:
 
 def upright(frame: av.VideoFrame) -> Picture:
     """A frame as it is to be shown, HxWx3 uint8 RGB: turned and mirrored as its display matrix says."""
-    from av.sidedata.sidedata import Type
-
     picture = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
-    data = frame.side_data.get(Type.DISPLAYMATRIX)
-    return picture if data is None else displayed(picture, bytes(data))
+    data = _side_data(frame)
+    if data is None:
+        return np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90)))
+    return displayed(picture, data["DISPLAYMATRIX"]) if "DISPLAYMATRIX" in data else picture
 
 
 def displayed(picture: Picture, matrix: bytes) -> Picture:
@@ -161,12 +168,21 @@ def displayed(picture: Picture, matrix: bytes) -> Picture:
 
 def stated(frame: av.VideoFrame) -> Stated:
     """What the side data of a frame says of eyes and spheres (libavutil/stereo3d.h, spherical.h)."""
-    from av.sidedata.sidedata import Type
-
-    stereo, round_view = frame.side_data.get(Type.STEREO3D), frame.side_data.get(Type.SPHERICAL)
-    packing, flags = struct.unpack_from("=ii", bytes(stereo)) if stereo is not None else (None, 0)
-    projection, sphere = _sphere(bytes(round_view)) if round_view is not None else (None, None)
+    data = _side_data(frame) or {}
+    packing, flags = struct.unpack_from("=ii", data["STEREO3D"]) if "STEREO3D" in data else (None, 0)
+    projection, sphere = _sphere(data["SPHERICAL"]) if "SPHERICAL" in data else (None, None)
     return Stated(packing or None, bool(flags & 1), projection, sphere)
+
+
+def _side_data(frame: av.VideoFrame) -> dict[str, bytes] | None:
+    """What is attached to a frame, by the name of its type; None where one is of a type that PyAV does not know.
+
+    Frames of MV-HEVC have the number of their view attached, which PyAV 18 does not know.
+    """
+    try:
+        return {data.type.name: bytes(data) for data in frame.side_data}
+    except ValueError:
+        return None
 
 
 def _sphere(data: bytes) -> tuple[int, Sphere | None]:
@@ -185,7 +201,13 @@ def _stamp(film: Film, time: float) -> int:
 
 
 def _timed(film: Film, container: Any) -> Iterator[av.VideoFrame]:
-    return (frame for frame in container.decode(film.stream) if frame.time is not None)
+    last: float | None = None
+    for frame in container.decode(film.stream):
+        if frame.time is None:
+            continue
+        if not film.both_views or frame.time == last:
+            yield frame
+        last = frame.time
 
 
 def _behind(film: Film, first: av.VideoFrame, rest: Iterator[av.VideoFrame], time: float) -> Iterator[av.VideoFrame]:

@@ -6,7 +6,7 @@ them differ; only the frames in between are then decoded to find the place.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import islice, pairwise
@@ -31,8 +31,8 @@ from redweb_builder.inputs.formats.film_file import (
     stated,
     upright,
 )
-from redweb_builder.inputs.formats.mvc import holds_mvc
 from redweb_builder.inputs.formats.packed import is_squeezed, named_layout, round_view, seen_layout, split
+from redweb_builder.inputs.formats.second_view import holds_mv_hevc, holds_mvc, spatial_box
 from redweb_builder.inputs.formats.vr180 import WIDEST, Sphere
 from redweb_builder.inputs.layout import Layout, NotPair
 from redweb_builder.types import Picture
@@ -52,7 +52,7 @@ JUMP = 27.0  # mean difference in grey levels: above it, two scenes as well
 STILL = 1.5  # mean difference in grey levels: below it, the same picture again
 LOOK_EVERY = 0.5  # s; key frames that follow closer are passed over
 LONGEST_GAP = 12.0  # s between key frames; a cut may hide in a longer one
-MVC_PACKETS = 16  # packets of a film's beginning that are searched for a second view
+VIEW_PACKETS = 16  # packets of a film's beginning that are searched for a second view
 LONGEST_FILM = 48 * 3600.0  # s; a longer one lies
 _THUMB = (64, 36)
 
@@ -76,10 +76,11 @@ _UNREAD = {
     7: ("interlaced", f"the columns belong to the two eyes in turn (column-interleaved); {_CONVERT}"),
     8: (
         "unsupported",
-        "an Apple spatial film (MV-HEVC, vexu box): both eyes in one stream, of which one is decoded; "
+        "an Apple spatial film (MV-HEVC, vexu box: both eyes) whose second view is missing or cannot be decoded; "
         "convert it to side by side (with Spatialify, the `spatial` tool or the like)",
     ),
 }
+_ROUND = "a VR film in MV-HEVC (vexu box): export it as VR180, side by side"
 
 
 @dataclass(frozen=True)
@@ -130,9 +131,9 @@ def film_layout(file: Path) -> Layout | NotPair:
         facts, frame = stated(first), upright(first)
         aspect = float(film.stream.sample_aspect_ratio or 1)
         named = named_layout(file.stem)
-        refused = _refused(film, facts)
-        if refused is not None:
-            return refused
+        found = _two_views(film) or _refused(film, facts)
+        if found is not None:
+            return found
         packing = _stated_packing(film, facts) or (named if isinstance(named, Layout) else None)
         if facts.projection not in (None, 4):
             return _spherical(facts, packing)
@@ -158,15 +159,33 @@ def _refused(film: Film, facts: Stated) -> NotPair | None:
         return NotPair("unsupported", _MVC)
     if facts.packing in _UNREAD:
         return NotPair(*_UNREAD[facts.packing])
-    if film.stream.codec_context.name == "h264" and _has_dependent_view(film.file):
+    if film.stream.codec_context.name == "h264" and _has_second_view(film.file, holds_mvc):
         return NotPair("unsupported", _MVC)
     return None
 
 
-def _has_dependent_view(file: Path) -> bool:
+def _has_second_view(file: Path, holds: Callable[[Iterable[bytes], bytes], bool]) -> bool:
     with open_film(file) as film:
-        packets = islice(film.container.demux(*moving_streams(film.container)), MVC_PACKETS)
-        return holds_mvc(map(bytes, packets), bytes(film.stream.codec_context.extradata or b""))
+        packets = islice(film.container.demux(*moving_streams(film.container)), VIEW_PACKETS)
+        return holds(map(bytes, packets), bytes(film.stream.codec_context.extradata or b""))
+
+
+def _two_views(film: Film) -> Layout | NotPair | None:
+    """What an HEVC film of two layers holds: two views (MV-HEVC), as Apple's devices write them; None for others."""
+    if film.stream.codec_context.name != "hevc" or not _has_second_view(film.file, holds_mv_hevc):
+        return None
+    box = spatial_box(film.file)
+    if box is not None and not box.flat:
+        return NotPair("panorama", _ROUND)
+    with open_film(film.file) as first:
+        frames = [upright(frame) for frame in spread(first)]
+    score = _agreement_with_second(film.file, frames)
+    if score is None:
+        return NotPair(*_UNREAD[8]) if box else None
+    if score < AGREEMENT:
+        return None
+    rule = f"MV-HEVC, two views that agree ({score:.2f})"
+    return Layout("two-streams", rule, box is not None and box.right_first, guessed=True, order_stated=box is not None)
 
 
 def _stated_packing(film: Film, facts: Stated) -> Layout | None:
@@ -204,16 +223,21 @@ def _with_squeeze(packing: Layout, frame: Picture, aspect: float) -> Layout:
 
 def _two_streams(film: Film, frames: Sequence[Picture]) -> Layout | None:
     """A film whose two video streams are the eyes, the first one left, as 3D cameras write AVI files (Fuji W3)."""
-    if len(moving_streams(film.container)) != 2 or not frames:
+    if len(moving_streams(film.container)) != 2:
         return None
-    with open_film(film.file, 1) as other:
-        others = [upright(frame) for frame in spread(other)]
-    if len(others) != len(frames) or any(one.shape != two.shape for one, two in zip(frames, others, strict=True)):
-        return None
-    score = float(np.median([agreement(one, two) for one, two in zip(frames, others, strict=True)]))
-    if score < AGREEMENT:
+    score = _agreement_with_second(film.file, frames)
+    if score is None or score < AGREEMENT:
         return None
     return Layout("two-streams", f"two video streams that agree ({score:.2f})", guessed=True, order_stated=True)
+
+
+def _agreement_with_second(file: Path, frames: Sequence[Picture]) -> float | None:
+    """How far some frames of a film agree with those of its second stream or view; None where it has no such frames."""
+    with open_film(file, 1) as other:
+        others = [upright(frame) for frame in spread(other)]
+    if not frames or [one.shape for one in frames] != [two.shape for two in others]:
+        return None
+    return float(np.median([agreement(one, two) for one, two in zip(frames, others, strict=True)]))
 
 
 def _seen(frames: Sequence[Picture], stem: str, aspect: float) -> Layout | NotPair:

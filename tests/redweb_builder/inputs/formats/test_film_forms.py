@@ -13,11 +13,12 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks.robustness.mv_hevc import write_mv_hevc
 from redweb_builder.errors import InputError
 from redweb_builder.inputs import discover, read_pair
 from redweb_builder.inputs.formats.film_file import displayed
 from redweb_builder.inputs.formats.films import read_shot
-from redweb_builder.inputs.formats.mvc import holds_mvc, nal_types
+from redweb_builder.inputs.formats.second_view import holds_mvc, nal_headers
 from redweb_builder.types import LeftOut, PairSource, Picture
 from tests.redweb_builder.inputs.formats.test_films import FPS, HEIGHT, WIDTH, eyes_of, moving, near
 from tests.redweb_builder.inputs.test_discover import over_under, side_by_side
@@ -77,12 +78,12 @@ def box(kind: bytes, content: bytes, full: bool = False) -> bytes:
     return struct.pack(">I", 8 + len(content) + 4 * full) + kind + bytes(4 * full) + content
 
 
-def with_boxes(path: Path, boxes: bytes) -> Path:
+def with_boxes(path: Path, boxes: bytes, entry_kind: bytes = b"mp4v") -> Path:
     """Put boxes at the end of the only video sample entry of an MP4 file whose moov lies behind its pictures."""
     content = bytearray(path.read_bytes())
-    entry = content.index(b"mp4v", content.index(b"stsd")) - 4
+    entry = content.index(entry_kind, content.index(b"stsd")) - 4
     end = entry + struct.unpack_from(">I", content, entry)[0]
-    for kind in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"mp4v"):
+    for kind in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", entry_kind):
         place = content.index(kind, content.index(b"moov")) - 4
         struct.pack_into(">I", content, place, struct.unpack_from(">I", content, place)[0] + len(boxes))
     path.write_bytes(content[:end] + boxes + content[end:])
@@ -106,7 +107,10 @@ def spherical(mode: int, *, left: float = 0.25, right: float = 0.25) -> bytes:
     return stereo + box(b"sv3d", box(b"svhd", b"\0", full=True) + box(b"proj", projection))
 
 
-VEXU = box(b"vexu", box(b"eyes", box(b"stri", b"\3", full=True)))
+def vexu(flags: int = 3, projection: bytes = b"") -> bytes:
+    """Apple's box of a spatial film. flags: 3 = both eyes, 8 more = the right one first. projection: as of prji."""
+    kind = box(b"proj", box(b"prji", projection, full=True)) if projection else b""
+    return box(b"vexu", box(b"eyes", box(b"stri", bytes([flags]), full=True)) + kind)
 
 
 def tall(left: Picture, right: Picture) -> Picture:
@@ -120,13 +124,17 @@ def squeezed(left: Picture, right: Picture, size: tuple[int, int]) -> Picture:
 
 @dataclass(frozen=True)
 class Form:
-    """A form of film. expected: its layout, or the reason it is left out; words: part of the rule or the detail."""
+    """A form of film. expected: its layout, or the reason it is left out; words: part of the rule or the detail.
+
+    turn: by how many right angles the frames are turned when they are shown.
+    """
 
     name: str
     make: Callable[[Path, Eyes], Any]
     expected: str
     words: str = ""
     right_first: bool = False
+    turn: int = 0
 
 
 def packed(arrange: Arrange = side_by_side, **options: Any) -> Callable[[Path, Eyes], Path]:
@@ -147,6 +155,20 @@ def two_streams(path: Path, eyes: Eyes) -> Path:
 
 def other_streams(path: Path, eyes: Eyes) -> Path:
     return film(path, [left for left, _ in eyes], [right for _, right in moving(5, 2)], codec="mjpeg")
+
+
+def needs_x265() -> None:
+    if "libx265" not in av.codecs_available:
+        pytest.skip("FFmpeg was built without x265")
+
+
+def spatial(boxes: bytes = b"", matrix: Sequence[int] = (1, 0, 0, 1)) -> Callable[[Path, Eyes], Path]:
+    def make(path: Path, eyes: Eyes) -> Path:
+        needs_x265()
+        write_mv_hevc(path, [left for left, _ in eyes], [right for _, right in eyes], FPS)
+        return turned(with_boxes(path, boxes, b"hev1"), matrix)
+
+    return make
 
 
 FORMS = (
@@ -182,7 +204,12 @@ FORMS = (
     Form("a.mp4", boxed(spherical(0)), "panorama", "one eye"),
     Form("trip_180_LR.mp4", packed(tall), "vr180-side-by-side", "name"),
     # Apple
-    Form("a.mov", boxed(VEXU), "unsupported", "MV-HEVC"),
+    Form("a.mov", boxed(vexu()), "unsupported", "MV-HEVC"),
+    Form("a.mov", spatial(), "two-streams", "MV-HEVC"),
+    Form("a.mov", spatial(vexu()), "two-streams", "MV-HEVC"),
+    Form("a.mov", spatial(vexu(11), (-1, 0, 0, -1)), "two-streams", "MV-HEVC", right_first=True, turn=2),
+    Form("a.mov", spatial(vexu(3, b"rect")), "two-streams", "MV-HEVC"),
+    Form("a.mov", spatial(vexu(3, b"hequ")), "panorama", "MV-HEVC"),
     # two streams
     Form("DSCF0001.AVI", two_streams, "two-streams", "two video streams"),
     Form("two.avi", other_streams, "single"),
@@ -190,6 +217,14 @@ FORMS = (
     Form("a.ts", lambda path, _: path.write_text("export const left = 1;\n" * 50), "corrupt"),
     Form("a.mp4", lambda path, _: path.write_text("#EXTM3U\n#EXTINF:1,\nother.ts\n"), "corrupt"),
 )
+
+
+def test_a_film_of_two_layers_that_are_no_eyes_is_one_view(tmp_path: Path) -> None:
+    """As films with transparency or depth in a second layer."""
+    needs_x265()
+    others = [left for left, _ in moving(5, 1)]
+    write_mv_hevc(tmp_path / "a.mov", [left for left, _ in moving(1, 1)], others, FPS)
+    assert [file.reason for file in discover(tmp_path).left_out] == ["single"]
 
 
 @pytest.mark.parametrize("form", FORMS, ids=[f"{number}-{form.name}" for number, form in enumerate(FORMS)])
@@ -211,8 +246,8 @@ def test_forms_of_film(tmp_path: Path, form: Form) -> None:
             pair = read_pair(source, 1000)
             if source.layout in ("side-by-side", "over-under", "two-streams") and pair.left.shape[1] == WIDTH:
                 left, right = eyes[round(FPS * (source.time or 0.0))][:: -1 if form.right_first else 1]
-                assert near(pair.left, left)
-                assert near(pair.right, right)
+                assert near(pair.left, np.rot90(left, form.turn))
+                assert near(pair.right, np.rot90(right, form.turn))
 
 
 @pytest.mark.skipif("libx264" not in av.codecs_available, reason="FFmpeg was built without x264")
@@ -253,9 +288,9 @@ def test_a_second_view_that_ffmpeg_passes_over_is_named(tmp_path: Path, name: st
 
 
 def test_types_of_nal_units() -> None:
-    assert nal_types(b"\0\0\0\1\x67ab\0\0\1\x74cd\0\0\1", 0) == {7, 20}
-    assert nal_types(b"\0\0\0\3\x67ab\0\0\0\2\x6fc", 4) == {7, 15}
-    assert nal_types(b"\xff\xff\xff\xff\x65ab", 4) == {5}
+    assert list(nal_headers(b"\0\0\0\1\x67ab\0\0\1\x74cd\0\0\1", 0)) == [b"\x67a", b"\x74c"]
+    assert list(nal_headers(b"\0\0\0\3\x67ab\0\0\0\2\x6fc", 4)) == [b"\x67a", b"\x6fc"]
+    assert list(nal_headers(b"\xff\xff\xff\xff\x65ab", 4)) == [b"\x65a"]
     assert not holds_mvc([b"", b"\0\0", b"\0\0\1"], b"\1\2\3\4\xff")
 
 
