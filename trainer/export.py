@@ -1,13 +1,16 @@
 """A checkpoint as one file for use elsewhere, checked against the network it came from.
 
 Every format takes Bx3xHxW float32 RGB in [0, 1] and gives BxHxW relative depth, larger = nearer; sides of any size.
-Networks of metric depth take 304x228 (width x height) and give log metres.
+Networks of metric depth take 304x228 (width x height) and give log metres. ONNX and TorchScript files of a vision
+transformer take squares of the size that it was trained at: its positions are resampled for every other size, which
+neither format can hold.
 """
 
 from __future__ import annotations
 
 import tempfile
 import warnings
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,6 +24,7 @@ from trainer.checkpoint import load_network, read_header, save_network, weights_
 from trainer.config import NETWORK_FORMATS
 from trainer.eigen_geometry import CROP
 from trainer.models.eigen import MetricNetwork
+from trainer.models.transformer import TransformerEncoder
 
 ENDINGS = {"onnx": ".onnx", "torchscript": ".pt", "safetensors": ".safetensors"}
 TRACED = (2, 192, 256)  # batch, height, width
@@ -49,13 +53,15 @@ def export_checkpoint(path: str | Path, format: str, out: str | Path | None = No
     if format == "safetensors":
         header = read_header(source)
         save_network(target, network, header.pop("model"), header)
-        _compare(network, load_network(target), target)
+        sizes = [(1, *CROP)] if isinstance(network, MetricNetwork) else CHECKED_SIZES
+        _compare(network, load_network(target), target, sizes)
         return target
+    size = _only_size(network, int(read_header(source).get("size", TRACED[1])))
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "network"
-        {"onnx": _write_onnx, "torchscript": _write_torchscript}[format](network, made)
+        {"onnx": _write_onnx, "torchscript": _write_torchscript}[format](network, size, made)
         exported = OnnxNetwork(made) if format == "onnx" else torch.jit.load(str(made))  # type: ignore[no-untyped-call]
-        _compare(network, exported, target)
+        _compare(network, exported, target, [(2, *size), (1, *size)] if size else CHECKED_SIZES)
         write_atomic(target, made.read_bytes())
     return target
 
@@ -76,22 +82,35 @@ class OnnxNetwork(nn.Module):
         return torch.from_numpy(np.asarray(depth))
 
 
-def _write_onnx(network: nn.Module, file: Path) -> None:
+def _only_size(network: nn.Module, trained: int) -> tuple[int, int] | None:
+    """The height and width that an exported network is limited to; None for any. trained: side of the crops, px."""
+    if isinstance(network, MetricNetwork):
+        return CROP
+    encoder = network.get_submodule("encoder")
+    if isinstance(encoder, TransformerEncoder):
+        encoder.fix_size(trained)
+        return trained, trained
+    return None
+
+
+def _write_onnx(network: nn.Module, size: tuple[int, int] | None, file: Path) -> None:
     """By tracing: the exporter of torch.export takes minutes for the same file, all of it spent on symbolic sizes."""
     missing = [name for name in ("onnx", "onnxruntime") if find_spec(name) is None]
     if missing:
         raise ExportError(f"ONNX needs {' and '.join(missing)}: pip install 'redweb-builder[export]'")
+    if isinstance(network, MetricNetwork) and any(isinstance(part, TransformerEncoder) for part in network.modules()):
+        raise ExportError("ONNX holds no metric network with a vision transformer: take torchscript or safetensors")
     axes = {
         "image": {0: "batch", 2: "height", 3: "width"},
         "depth": {0: "batch", 1: "height", 2: "width"},
     }
-    if isinstance(network, MetricNetwork):
+    if size:
         axes = {"image": {0: "batch"}, "depth": {0: "batch"}}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
             network,
-            (_traced(network),),
+            (_traced(size),),
             str(file),
             input_names=["image"],
             output_names=["depth"],
@@ -101,22 +120,21 @@ def _write_onnx(network: nn.Module, file: Path) -> None:
         )
 
 
-def _write_torchscript(network: nn.Module, file: Path) -> None:
+def _write_torchscript(network: nn.Module, size: tuple[int, int] | None, file: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of sizes that a trace might fix: _compare sees that it did not
-        traced = torch.jit.trace(network, _traced(network))  # type: ignore[no-untyped-call]
+        traced = torch.jit.trace(network, _traced(size))  # type: ignore[no-untyped-call]
         traced.save(str(file))
 
 
-def _traced(network: nn.Module) -> Tensor:
-    batch, height, width = (2, *CROP) if isinstance(network, MetricNetwork) else TRACED
+def _traced(size: tuple[int, int] | None) -> Tensor:
+    batch, height, width = (TRACED[0], *size) if size else TRACED
     return torch.rand(batch, 3, height, width)
 
 
 @torch.inference_mode()
-def _compare(network: nn.Module, exported: nn.Module, target: Path) -> None:
+def _compare(network: nn.Module, exported: nn.Module, target: Path, sizes: Iterable[tuple[int, int, int]]) -> None:
     generator = torch.Generator().manual_seed(0)
-    sizes = ((3, *CROP), (1, *CROP)) if isinstance(network, MetricNetwork) else CHECKED_SIZES
     for batch, height, width in sizes:
         image = torch.rand(batch, 3, height, width, generator=generator)
         ours, theirs = network(image), exported(image)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from redweb_builder.errors import WeightsUnavailable
 from redweb_builder.weights import find_weights
+from trainer.models.encoders import pretrained_encoder
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "network")  # entries that hold the tensors in others' files
 TIMM_PREFIX = "model."
@@ -24,7 +25,7 @@ RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")  # tens
 def load_encoder_weights(encoder: nn.Module, name: str, wanted: str = "auto") -> str:
     """Fill an encoder with pretrained weights, and say in a sentence where they came from.
 
-    encoder: as segmentation-models-pytorch makes it for `name`. wanted: "auto" = wherever weights can be had, else
+    encoder: as `encoders.build_encoder` makes it for `name`. wanted: "auto" = wherever weights can be had, else
     random with a plain warning in the sentence; "none" = random; otherwise the path of a file (.pth of torchvision or
     timm, or .safetensors). Raises WeightsUnavailable where a path is given that cannot be used.
     """
@@ -83,14 +84,12 @@ def _from_hub(encoder: nn.Module, name: str) -> str | None:
     """Whatever segmentation-models-pytorch or timm fetch for the name, from Hugging Face's cache or hub."""
     if name in RESNETS:
         return None  # asked for already; the hub client would try for half a minute more
-    import segmentation_models_pytorch as smp
-
     try:
-        pretrained = smp.encoders.get_encoder(name, weights=True if name.startswith("tu-") else "imagenet")
+        pretrained = pretrained_encoder(name)
     except Exception as error:  # the hub client raises a dozen unrelated types for "cannot be had"
         raise WeightsUnavailable(f"the hub gave none ({type(error).__name__})") from error
     encoder.load_state_dict(pretrained.state_dict())
-    return "ImageNet weights of the hub"
+    return "pretrained weights of the hub"
 
 
 def state_of(path: Path) -> dict[str, Tensor]:

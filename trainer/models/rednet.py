@@ -7,6 +7,8 @@ next finer features; the adaptive output turns the last into one channel at the 
     1/32 -> transition -> RCU -> x2 ->+-> RCU -> x2 ->+-> RCU -> x2 ->+-> RCU -> x2 -> adaptive output
                                       |               |               |
                                 1/16 -> RCU      1/8 -> RCU      1/4 -> RCU
+
+With a vision transformer as encoder it is the network of DPT (models/transformer.py).
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from torch import Tensor, nn
 from redweb_builder.errors import SettingsError
 from redweb_builder.segmentation.encoder_input import IMAGENET_MEAN, IMAGENET_STD, STRIDE
 from trainer.models.encoders import build_encoder
+from trainer.models.transformer import Reassemble, TransformerEncoder
 
 CHANNELS = 256
 LIGHT_CHANNELS = 64
@@ -31,8 +34,8 @@ CHANNEL_RANGE = (2, 1024)  # of a decoder; a checkpoint of 10^12 must not fill t
 class RedNetConfig:
     """What the network is built from; written into every checkpoint.
 
-    encoder: any encoder of segmentation-models-pytorch, or "tu-NAME" for timm's. channels: of the decoder; None = 256
-    as in the paper, 64 for encoders under 10 million parameters.
+    encoder: any encoder of segmentation-models-pytorch, or "tu-NAME" for timm's, of which plain vision transformers can
+    be taken too. channels: of the decoder; None = 256 as in the paper, 64 for encoders under 10 million parameters.
     """
 
     encoder: str = "resnet50"
@@ -67,9 +70,15 @@ class RedNet(nn.Module):
         self.config = config
         self.batchnorm_frozen = False
         self.encoder = build_encoder(config.encoder)
+        self.stride = STRIDE
         size = sum(parameter.numel() for parameter in self.encoder.parameters())
         channels = config.channels or (LIGHT_CHANNELS if size < SMALL_ENCODER else CHANNELS)
-        self.decoder = Decoder(self.encoder.out_channels[-4:], channels)
+        widths, self.reassemble = self.encoder.out_channels[-4:], None
+        if isinstance(self.encoder, TransformerEncoder):
+            self.stride = self.encoder.stride
+            self.reassemble = Reassemble(self.encoder.out_channels[-1])
+            widths = self.reassemble.widths
+        self.decoder = Decoder(widths, channels)
         for name, value in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
             self.register_buffer(name, torch.tensor(value).view(1, 3, 1, 1), persistent=False)
 
@@ -82,13 +91,20 @@ class RedNet(nn.Module):
                     part.eval()
         return self
 
+    def new_layers(self) -> list[nn.Parameter]:
+        """All parameters but those of the encoder."""
+        return [parameter for name, parameter in self.named_parameters() if not name.startswith("encoder.")]
+
     def forward(self, image: Tensor) -> Tensor:
         """See the class."""
         height, width = image.shape[-2:]
         # Many encoders (hrnet and others) take nothing but multiples of the stride.
-        missing = (0, -width % STRIDE, 0, -height % STRIDE)
+        missing = (0, -width % self.stride, 0, -height % self.stride)
         pixels = F.pad((image - self.mean) / self.std, missing, mode="replicate")
-        depth: Tensor = self.decoder(self.encoder(pixels)[-4:])
+        features = self.encoder(pixels)[-4:]
+        depth: Tensor = self.decoder(self.reassemble(features) if self.reassemble else features)
+        if self.stride != STRIDE:  # patches of 14 px leave a map of 16/14 of the size
+            depth = F.interpolate(depth, pixels.shape[-2:], mode="bilinear", align_corners=False)
         return depth[:, 0, :height, :width]
 
 

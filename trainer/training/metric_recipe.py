@@ -120,10 +120,10 @@ def _backbone_phase(config: TrainConfig) -> Phase:
 
     def adamw(network: nn.Module) -> Optimizer:
         assert isinstance(network, BackboneDepth)
-        encoder, decoder = network.network.encoder, network.network.decoder
+        encoder = network.network.encoder
         groups = [
             {"params": list(encoder.parameters()), "lr": ENCODER_RATE * config.learning_rate},
-            {"params": list(decoder.parameters()), "lr": config.learning_rate},
+            {"params": network.network.new_layers(), "lr": config.learning_rate},
         ]
         return AdamW(groups, weight_decay=config.weight_decay)
 

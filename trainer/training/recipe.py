@@ -75,7 +75,7 @@ def relative_depth(config: TrainConfig) -> Recipe:
         encoder = [parameter for parameter in network.encoder.parameters() if parameter.requires_grad]
         groups = [
             {"params": encoder, "lr": ENCODER_RATE * config.learning_rate},
-            {"params": list(network.decoder.parameters()), "lr": config.learning_rate},
+            {"params": network.new_layers(), "lr": config.learning_rate},
         ]
         return AdamW([group for group in groups if group["params"]], weight_decay=config.weight_decay)
 

@@ -57,7 +57,7 @@ def test_a_residual_unit_by_hand() -> None:
     [
         ("resnet51", "did you mean .*resnet50"),
         ("convnext_tiny", "did you mean tu-convnext_tiny"),
-        ("tu-vit_small_patch14_dinov2", "'tu-vit_small_patch14_dinov2'.*feature maps at 1/4, 1/8, 1/16 and 1/32"),
+        ("tu-vit_base_patch8_224", "'tu-vit_base_patch8_224'.*feature maps at 1/4, 1/8, 1/16 and 1/32"),
         ("no such thing", "did you mean resnet50"),
     ],
 )
