@@ -48,6 +48,8 @@ class TrainConfig:
     weigh_by_pixels: of eigen: a picture counts by the square of its known pixels, as in the authors' code.
     freeze_batchnorm: leave the encoder's batch norms as pretrained: for small batches, and for runs that are to give
     the same on any number of processes. pairs: a picture and step. validation: share held out where a set has no split.
+    min_confidence, measured_only, weigh_by_confidence: which labels of built sets are learned from, and how much they
+    count, see data/readers/built.py. balance: every set is drawn equally often, times its weight.
     depth_scale: what the numbers of depth files mean where their set does not say, see data/depth_scale.py.
     """
 
@@ -76,6 +78,10 @@ class TrainConfig:
     augment: str = "full"
     weigh_by_pixels: bool = False
     pairs: int = 3000
+    min_confidence: int = 0
+    measured_only: bool = False
+    weigh_by_confidence: bool = False
+    balance: bool = False
     validation: float = 0.1
     validations: int = 20
     seed: int = 0
@@ -114,6 +120,8 @@ class TrainConfig:
         for name in ("l2_epochs", "freeze_epochs", "fine_epochs", "weight_decay", "clip", "workers", "seed"):
             if getattr(self, name) < 0:
                 raise SettingsError(f"{name} {getattr(self, name)}: must not be negative")
+        if not 0 <= self.min_confidence <= 255:
+            raise SettingsError(f"min_confidence {self.min_confidence}: must be from 0 to 255")
         if not self.learning_rate > 0:
             raise SettingsError(f"learning_rate {self.learning_rate}: must be above 0")
         for name in ("ema", "warmup", "validation"):

@@ -19,7 +19,8 @@ from trainer.data.eigen_transforms import Augmentation, Warp, apply_warp
 from trainer.data.marks import mark_of, pack_marks
 from trainer.data.metric_frames import MetricFrames
 from trainer.data.open import open_data
-from trainer.data.sample_stream import SampleStream, Source
+from trainer.data.readers.built import LabelUse
+from trainer.data.sample_stream import SampleStream, Source, balanced
 from trainer.data.splits import evenly_spaced, split
 from trainer.data.transforms import augmentation
 from trainer.eigen_geometry import MAP, TARGET
@@ -142,8 +143,9 @@ def opened_sets(
     """
     sources, validation, notes = [], [], []
     scale = parse_scale(config.depth_scale) if config.depth_scale else None
+    use = LabelUse(config.min_confidence, config.measured_only, config.weigh_by_confidence)
     for path, weight in data:
-        opened = open_data(path, scale)
+        opened = open_data(path, scale, use)
         training, held_out = split(opened, config.validation)
         if not training:
             raise DataError(f"{path}: has no samples to train on (test parts are never trained on)")
@@ -153,7 +155,7 @@ def opened_sets(
         notes.append(
             f"{path}: {type(opened).__name__}, {len(training)} to train on, {len(held_out)} held out{weighted}"
         )
-    return sources, validation, notes
+    return balanced(sources) if config.balance else sources, validation, notes
 
 
 def left_out(data: DepthSet, faults: Sequence[str]) -> list[str]:

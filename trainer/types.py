@@ -30,7 +30,8 @@ class DepthSample:
     image: HxWx3 uint8 RGB. disparity: HxW float32, larger = nearer, NaN = unknown; known up to scale and shift
     where `true_zero` is False. sky: HxW bool, known to be farther than everything else.
     noise: the error, in the disparity's own unit, that one label may have; pairs closer than twice that are equal
-    (losses/ordinal.py). true_zero: disparity 0 is infinity, so that ratios mean something.
+    (losses/ordinal.py). true_zero: disparity 0 is infinity, so that ratios mean something. confidence: HxW float32 in
+    [0, 1], how much a label counts in the loss; None = all alike.
     """
 
     key: str
@@ -39,6 +40,7 @@ class DepthSample:
     sky: BoolMap
     noise: float
     true_zero: bool = False
+    confidence: FloatMap | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Batch(Pictures):
 
     disparity: BxHxW float32, finite: 0 where unknown. valid: BxHxW bool, where it is known.
     sky: BxHxW bool, a subset of valid. noise: B float32, true_zero: B bool, see DepthSample; without true_zero it is
-    False for all.
+    False for all. weight: BxHxW float32 in [0, 1], how much a label counts; without it all count 1.
     """
 
     disparity: Tensor
@@ -80,9 +82,12 @@ class Batch(Pictures):
     sky: Tensor
     noise: Tensor
     true_zero: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.bool))
+    weight: Tensor = field(default_factory=lambda: torch.zeros(0))
 
     def __post_init__(self) -> None:
-        """Make true_zero as long as the batch where it was not given."""
+        """Give true_zero and weight the shape of the batch where they were not given."""
+        if len(self.weight) != len(self.noise):
+            object.__setattr__(self, "weight", torch.ones_like(self.disparity))
         if len(self.true_zero) != len(self.noise):
             object.__setattr__(self, "true_zero", torch.zeros_like(self.noise, dtype=torch.bool))
 

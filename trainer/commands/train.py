@@ -43,6 +43,10 @@ ADVANCED = (
     "ema",
     "augment",
     "weigh_by_pixels",
+    "min_confidence",
+    "measured_only",
+    "weigh_by_confidence",
+    "balance",
     "freeze_batchnorm",
     "precision",
 )
@@ -159,6 +163,10 @@ def setting(name: str, help: str, of: TrainConfig = RELATIVE) -> options.Decorat
 @options.choice(
     "--augment", AUGMENTATIONS, TrainConfig.augment, "Of the training pictures; eigen has the paper's, or none."
 )
+@setting("--min-confidence", "Of built sets: labels below it are not learned from, 0 to 255.")
+@click.option("--measured-only", is_flag=True, help="Of built sets: filled pixels are not learned from.")
+@click.option("--weigh-by-confidence", is_flag=True, help="Of built sets: labels count by their confidence.")
+@click.option("--balance", is_flag=True, help="Draw every set equally often, times its weight, whatever their sizes.")
 @click.option("--weigh-by-pixels", is_flag=True, help="eigen: a picture counts by the square of its known pixels.")
 @click.option("--freeze-batchnorm", is_flag=True, help="Leave the encoder's batch norms as pretrained.")
 @options.choice(

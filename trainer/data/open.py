@@ -8,7 +8,7 @@ from redweb_builder.dataset.paths import is_data_set
 from redweb_builder.errors import StoreError
 from trainer.data.depth_scale import DepthScale
 from trainer.data.depth_set import DepthSet
-from trainer.data.readers.built import RedwebSet
+from trainer.data.readers.built import LabelUse, RedwebSet
 from trainer.data.readers.file_lists import is_list, list_files, lists_of
 from trainer.data.readers.hrwsi import Hrwsi
 from trainer.data.readers.nyu import NyuFrames
@@ -21,10 +21,11 @@ from trainer.data.readers.tum import TumRgbd, sequences_of
 from trainer.types import DataError
 
 
-def open_data(path: Path, scale: DepthScale | None = None) -> DepthSet:
+def open_data(path: Path, scale: DepthScale | None = None, use: LabelUse | None = None) -> DepthSet:
     """Open the data set in a folder or a file, whichever of the known layouts it has.
 
-    scale: what the numbers of depth files mean, where the layout leaves that open. Raises DataError, with the list of
+    scale: what the numbers of depth files mean, where the layout leaves that open. use: which labels of a built set are
+    taken; None = all. Raises DataError, with the list of
     layouts, where it has none.
     """
     if path.suffix == ".mat" or (path / MAT).is_file():
@@ -37,7 +38,7 @@ def open_data(path: Path, scale: DepthScale | None = None) -> DepthSet:
         )
     try:
         if (path / "manifest.parquet").is_file() or is_data_set(path):
-            return RedwebSet(path)
+            return RedwebSet(path, use)
     except StoreError as error:
         raise DataError(str(error)) from error
     if (path / "Imgs").is_dir() and (path / "RDs").is_dir():

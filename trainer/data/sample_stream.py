@@ -7,7 +7,7 @@ same augmentation as one that was never interrupted.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -55,6 +55,16 @@ class Source(Generic[S]):
     data: S
     indices: Sequence[int]
     weight: float = 1.0
+
+
+def balanced(sources: Sequence[Source[S]]) -> list[Source[S]]:
+    """The sets with weights that draw each equally often an epoch, times its own weight; the epoch stays as long.
+
+    sources: the sets, with their weights.
+    """
+    total = sum(source.weight for source in sources)
+    drawn = sum(source.weight * len(source.indices) for source in sources)
+    return [replace(source, weight=source.weight / total * drawn / len(source.indices)) for source in sources]
 
 
 class SampleStream:
@@ -109,8 +119,9 @@ class SampleStream:
 
     def to_batch(self, sample: Any) -> Pictures:
         """A sample, augmented, as a batch of one; torch's generator is seeded for it."""
-        image, disparity, valid, sky = (part[None] for part in transformed(sample, self.transform))
-        return Batch(image, disparity, valid, sky, torch.tensor([sample.noise]), torch.tensor([sample.true_zero]))
+        image, disparity, valid, sky, weight = (part[None] for part in transformed(sample, self.transform))
+        noise, true_zero = torch.tensor([sample.noise]), torch.tensor([sample.true_zero])
+        return Batch(image, disparity, valid, sky, noise, true_zero, weight)
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         """Of this epoch; the last two are kept. A plain dict, so that the stream can be sent to worker processes."""

@@ -42,18 +42,23 @@ def augmentation(kind: str, size: int) -> v2.Transform:
     return v2.Compose(steps[kind])
 
 
-def transformed(sample: DepthSample, transform: v2.Transform) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """A sample as tensors: image 3xHxW uint8, disparity HxW float32 (0 where unknown), valid HxW bool, sky HxW bool.
+def transformed(sample: DepthSample, transform: v2.Transform) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """A sample as tensors: image, disparity, valid, sky, weight.
+
+    3xHxW uint8; HxW float32, 0 where unknown; HxW bool; HxW bool; HxW float32 in [0, 1], the sample's confidence, 0
+    where unknown.
 
     transform: of picture and label together. Random transforms draw from torch's global generator: seed that for the
     sample first.
     """
     image = tv_tensors.Image(torch.from_numpy(sample.image.copy()).permute(2, 0, 1))
-    maps = np.stack([sample.disparity, sample.sky.astype(np.float32)])
+    confidence = np.ones_like(sample.disparity) if sample.confidence is None else sample.confidence
+    maps = np.stack([sample.disparity, sample.sky.astype(np.float32), confidence])
     image, label = transform(image, tv_tensors.Mask(torch.from_numpy(maps)))
-    disparity, sky = label.as_subclass(Tensor)
+    disparity, sky, weight = label.as_subclass(Tensor)
     valid = disparity.isfinite()
-    return image.as_subclass(Tensor), torch.where(valid, disparity, 0), valid, (sky == 1) & valid
+    known = (torch.where(valid, values, 0) for values in (disparity, weight))
+    return image.as_subclass(Tensor), next(known), valid, (sky == 1) & valid, next(known)
 
 
 def fitting_size(height: int, width: int, size: int) -> tuple[int, int]:

@@ -37,22 +37,22 @@ def structure_guided(z: Tensor, batch: Batch, uniform: Tensor) -> tuple[Tensor, 
 
 def ssi(z: Tensor, batch: Batch, _: Tensor) -> tuple[Tensor, Scalars]:
     """MiDaS, plain."""
-    return scale_shift_invariant_loss(z, batch.disparity, batch.valid)
+    return scale_shift_invariant_loss(z, batch.disparity, batch.valid, weight=batch.weight)
 
 
 def ssi_trimmed(z: Tensor, batch: Batch, _: Tensor) -> tuple[Tensor, Scalars]:
     """MiDaS, trimmed."""
-    return scale_shift_invariant_loss(z, batch.disparity, batch.valid, trimmed=TRIMMED)
+    return scale_shift_invariant_loss(z, batch.disparity, batch.valid, trimmed=TRIMMED, weight=batch.weight)
 
 
 def l2(z: Tensor, batch: Batch, _: Tensor) -> tuple[Tensor, Scalars]:
     """The seed article's warm-up."""
-    return l2_loss(z, batch.disparity, batch.valid)
+    return l2_loss(z, batch.disparity, batch.valid, batch.weight)
 
 
 def _ordinal(batch: Batch) -> dict[str, Any]:
-    """What the ordinal rule needs to know of a batch."""
-    return {"sky": batch.sky, "noise": batch.noise, "true_zero": batch.true_zero}
+    """What the losses over pairs need to know of a batch."""
+    return {"sky": batch.sky, "noise": batch.noise, "true_zero": batch.true_zero, "weight": batch.weight}
 
 
 LOSSES: dict[str, Loss] = {

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from trainer.losses.masked import Scalars, mean_where, to_safe_float
 from trainer.losses.ordinal import TAU
-from trainer.losses.pairs import ordinal_relation, random_pairs
+from trainer.losses.pairs import ordinal_relation, pair_weights, random_pairs
 from trainer.losses.ranking import pair_terms
 
 DROPPED = 0.25
@@ -42,9 +42,11 @@ def improved_ranking_loss(
     noise: Tensor | None = None,
     true_zero: Tensor | None = None,
     tau: float = TAU,
+    weight: Tensor | None = None,
 ) -> tuple[Tensor, Scalars]:
     """The loss over N random pairs a picture; arguments and result as `ranking_loss`."""
     pairs = random_pairs(valid, uniform)
     relation = ordinal_relation(pairs, target, sky, noise, true_zero, tau)
     terms, scalars = pair_terms(to_safe_float(prediction), pairs, relation)
-    return mean_where(terms, hard_pairs(terms, relation, pairs.used)), scalars
+    hard = hard_pairs(terms, relation, pairs.used)
+    return mean_where(terms, pair_weights(pairs, hard, weight)), scalars

@@ -14,9 +14,13 @@ from torch import Tensor
 from trainer.losses.masked import TINY, Scalars, mean_where, to_safe_float
 
 
-def l2_loss(prediction: Tensor, target: Tensor, valid: Tensor) -> tuple[Tensor, Scalars]:
-    """The loss over all valid pixels. prediction, target: BxHxW, larger = nearer, target finite. valid: BxHxW bool."""
+def l2_loss(prediction: Tensor, target: Tensor, valid: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Scalars]:
+    """The loss over all valid pixels.
+
+    prediction, target: BxHxW, larger = nearer, target finite. valid: BxHxW bool. weight: BxHxW in [0, 1], how much a
+    pixel counts; None = 1.
+    """
     low = target.masked_fill(~valid, torch.inf).amin(dim=(1, 2), keepdim=True)
     high = target.masked_fill(~valid, -torch.inf).amax(dim=(1, 2), keepdim=True)
     stretched = torch.where(valid, (target - low) / (high - low).clamp(min=TINY), 0)
-    return mean_where((to_safe_float(prediction) - stretched).square(), valid), {}
+    return mean_where((to_safe_float(prediction) - stretched).square(), valid if weight is None else valid * weight), {}

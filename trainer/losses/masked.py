@@ -21,9 +21,13 @@ def to_safe_float(prediction: Tensor) -> Tensor:
 
 
 def mean_where(values: Tensor, used: Tensor) -> Tensor:
-    """Mean of each picture's used values, 0 for one without any, averaged over the batch: Bx..., Bx... bool -> ()."""
+    """Mean of each picture's used values, 0 for one without any, averaged over the batch: Bx..., Bx... -> ().
+
+    used: bool, or float weights from 0 on.
+    """
     values, used = values.flatten(1), used.flatten(1)
-    return (torch.where(used, values, 0).sum(dim=1) / used.sum(dim=1).clamp(min=1)).mean()
+    weighted = torch.where(used > 0, values * used, 0)
+    return (weighted.sum(dim=1) / used.sum(dim=1).clamp(min=TINY)).mean()
 
 
 def share_where(condition: Tensor, used: Tensor) -> Tensor:

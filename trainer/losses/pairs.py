@@ -114,6 +114,16 @@ def ordinal_relation(
     return relation_of(a, b, step, true_zero, a_sky, b_sky, tau)
 
 
+def pair_weights(pairs: Pairs, used: Tensor, weight: Tensor | None) -> Tensor:
+    """How much each pair counts: BxN; 0 where `used` (BxN bool) is False, else the smaller weight of its two ends.
+
+    pairs: N of each picture. weight: BxHxW float in [0, 1]; None = 1 everywhere, and `used` itself is returned.
+    """
+    if weight is None:
+        return used
+    return used * torch.minimum(gather_pixels(weight, pairs.first), gather_pixels(weight, pairs.second))
+
+
 def gather_pixels(values: Tensor, index: Tensor) -> Tensor:
     """The values at some pixels. values: BxHxW. index: BxN int64, into the flattened picture. Returns BxN."""
     return values.flatten(1).gather(1, index)

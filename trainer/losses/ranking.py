@@ -17,7 +17,7 @@ from torch import Tensor
 
 from trainer.losses.masked import Scalars, mean_where, share_where, to_safe_float
 from trainer.losses.ordinal import TAU
-from trainer.losses.pairs import Pairs, gather_pixels, ordinal_relation, random_pairs
+from trainer.losses.pairs import Pairs, gather_pixels, ordinal_relation, pair_weights, random_pairs
 
 
 def ranking_terms(difference: Tensor, relation: Tensor) -> Tensor:
@@ -35,18 +35,20 @@ def ranking_loss(
     noise: Tensor | None = None,
     true_zero: Tensor | None = None,
     tau: float = TAU,
+    weight: Tensor | None = None,
 ) -> tuple[Tensor, Scalars]:
     """The loss over N random pairs a picture.
 
     prediction, target: BxHxW, larger = nearer, target finite. valid, sky: BxHxW bool. noise: B, the error a label may
     have. true_zero: B bool, whether ratios of the labels mean something. uniform: BxNx2 in [0, 1), the randomness. tau:
-    see ordinal.py. Returns the scalar loss, 0 for pictures without a valid pair, and for people `wrong`: the share of
-    the unequal pairs that the prediction does not order as the labels do.
+    see ordinal.py. weight: BxHxW in [0, 1]; a pair counts by the smaller weight of its ends.
+    Returns the scalar loss, 0 for pictures without a valid pair, and for people `wrong`: the share of the unequal pairs
+    that the prediction does not order as the labels do.
     """
     pairs = random_pairs(valid, uniform)
     relation = ordinal_relation(pairs, target, sky, noise, true_zero, tau)
     terms, scalars = pair_terms(to_safe_float(prediction), pairs, relation)
-    return mean_where(terms, pairs.used), scalars
+    return mean_where(terms, pair_weights(pairs, pairs.used, weight)), scalars
 
 
 def pair_terms(prediction: Tensor, pairs: Pairs, relation: Tensor) -> tuple[Tensor, Scalars]:

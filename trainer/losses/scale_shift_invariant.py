@@ -27,18 +27,20 @@ def scale_shift_invariant_loss(
     *,
     trimmed: float = 0.0,
     gradient_weight: float = GRADIENT_WEIGHT,
+    weight: Tensor | None = None,
 ) -> tuple[Tensor, Scalars]:
     """The loss over all valid pixels; `trimmed` is the share of the largest residuals left out (0.2 = ssitrim).
 
     prediction, target: BxHxW, larger = nearer, target finite. valid: BxHxW bool. A picture whose label is empty or all
-    equal adds 0. Returns the scalar loss and its two parts.
+    equal adds 0. weight: BxHxW in [0, 1], how much a pixel counts; in the gradient term all count alike. Returns the
+    scalar loss and its two parts.
     """
     (ours, _), (theirs, scaled) = normalised(to_safe_float(prediction), valid, FLATTEST), normalised(target, valid)
     counted = valid & scaled[:, None, None]
     residual = ours - theirs
     kept = counted & ~_largest(residual.detach().abs(), counted, trimmed) if trimmed else counted
     # The paper divides by twice the number of all valid pixels, those left out included.
-    data = mean_where((residual.abs() / 2).where(kept, 0), counted)
+    data = mean_where((residual.abs() / 2).where(kept, 0), counted if weight is None else counted * weight)
     gradient = gradient_matching(residual, counted)
     return data + gradient_weight * gradient, {"data": data.detach(), "gradient": gradient.detach()}
 

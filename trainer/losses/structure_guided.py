@@ -13,7 +13,15 @@ from torch import Tensor
 
 from trainer.losses.gradient import gradient_matching
 from trainer.losses.masked import FLATTEST, Scalars, mean_where, normalised, to_safe_float
-from trainer.losses.pairs import Pairs, edge_pairs, image_gradient, label_gradient, ordinal_relation, random_pairs
+from trainer.losses.pairs import (
+    Pairs,
+    edge_pairs,
+    image_gradient,
+    label_gradient,
+    ordinal_relation,
+    pair_weights,
+    random_pairs,
+)
 from trainer.losses.ranking import pair_terms
 
 TAU = 0.03
@@ -33,17 +41,19 @@ def structure_guided_loss(
     true_zero: Tensor | None = None,
     tau: float = TAU,
     gradient_weight: float = GRADIENT_WEIGHT,
+    weight: Tensor | None = None,
 ) -> tuple[Tensor, Scalars]:
     """The loss over N random pairs a picture and as many across edges.
 
     image: Bx3xHxW RGB. uniform: BxNx7 in [0, 1). The rest as `ranking_loss`. The gradient term is that of MiDaS on
-    normalised maps, since our labels have no scale of their own. Returns besides `wrong` the parts of the loss.
+    normalised maps, since our labels have no scale of their own; weights do not enter it. Returns besides `wrong` the
+    parts of the loss.
     """
     prediction = to_safe_float(prediction)
     pairs = structure_guided_pairs(image, target, valid, uniform)
     relation = ordinal_relation(pairs, target, sky, noise, true_zero, tau)
     terms, scalars = pair_terms(prediction, pairs, relation)
-    ranking = mean_where(terms, pairs.used)
+    ranking = mean_where(terms, pair_weights(pairs, pairs.used, weight))
 
     (ours, _), (theirs, scaled) = normalised(prediction, valid, FLATTEST), normalised(target, valid)
     gradient = gradient_matching(ours - theirs, valid & scaled[:, None, None])

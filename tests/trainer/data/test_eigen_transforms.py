@@ -59,7 +59,7 @@ def test_an_enlarged_picture_is_nearer_by_as_much() -> None:
         assert 0 <= change.left <= round(change.scale * 320) - 304
         if seed < 3:
             torch.manual_seed(seed)
-            crop, disparity, valid, _ = transformed(sample, Augmentation())
+            crop, disparity, valid, *_ = transformed(sample, Augmentation())
             assert crop.shape == (3, 228, 304)
             np.testing.assert_allclose(disparity[valid], 0.5 * change.scale, rtol=1e-6)
     assert min(scales) < 1.02

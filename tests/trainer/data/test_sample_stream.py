@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from tests.trainer.memory_set import RAMP, Given
-from trainer.data.sample_stream import SampleStream, Source
+from trainer.data.sample_stream import SampleStream, Source, balanced
 from trainer.data.transforms import augmentation
 
 
@@ -41,3 +41,10 @@ def test_draws_can_be_sent_to_worker_processes() -> None:
     stream = SampleStream([Source(Given([RAMP] * 4), range(4))], augmentation("full", 64), seed=1)
     first = stream[2]
     assert torch.equal(pickle.loads(pickle.dumps(stream))[2].image, first.image)
+
+
+def test_balanced_sets_are_drawn_equally_often_times_their_weights() -> None:
+    sets = [Source(Given([RAMP] * size), range(size), weight) for size, weight in ((4, 1.0), (40, 1.0), (10, 2.0))]
+    stream = SampleStream(balanced(sets), augmentation("none", 64), seed=0)
+    assert stream.epoch_length == 64
+    assert [round(source.weight * len(source.indices)) for source in stream.sources] == [16, 16, 32]

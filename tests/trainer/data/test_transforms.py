@@ -20,7 +20,7 @@ def test_photograph_and_label_move_together_and_no_value_is_made_up() -> None:
     geometry = augmentation("full", 64).transforms[:3]
     seen = 0
     for _ in range(20):
-        image, disparity, valid, _ = transformed(sample, v2.Compose(geometry))
+        image, disparity, valid, *_ = transformed(sample, v2.Compose(geometry))
         assert set(disparity[valid].tolist()) <= {40.0, 200.0}
         assert not disparity[~valid].any()
         sharp = valid & ((image[0] == 40) | (image[0] == 200))
@@ -33,9 +33,9 @@ def test_photograph_and_label_move_together_and_no_value_is_made_up() -> None:
 def test_full_augmentation_gives_what_the_network_takes() -> None:
     sample = Given([RAMP])[0]
     torch.manual_seed(0)
-    image, disparity, valid, sky = transformed(sample, augmentation("full", 96))
+    image, disparity, valid, sky, weight = transformed(sample, augmentation("full", 96))
     assert (image.shape, image.dtype) == ((3, 96, 96), torch.uint8)
-    assert disparity.shape == valid.shape == sky.shape == (96, 96)
+    assert disparity.shape == valid.shape == sky.shape == weight.shape == (96, 96)
     assert disparity.isfinite().all()
 
 

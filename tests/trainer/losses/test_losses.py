@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -269,3 +270,31 @@ def test_sky_is_equal_to_sky_and_farther_than_anything_else() -> None:
     sky = torch.tensor([[[True, True, False, False]]])
     pairs = Pairs(torch.tensor([[0, 0, 2]]), torch.tensor([[1, 2, 1]]), torch.ones(1, 3, dtype=torch.bool))
     assert ordinal_relation(pairs, target, sky).tolist() == [[0, -1, 1]]
+
+
+# ---- weights ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(LOSSES))
+def test_what_weighs_nothing_teaches_nothing(name: str, batch: Batch, generator: torch.Generator) -> None:
+    """Labels of weight 0 on the left half: no gradient of a pair or a residual reaches it."""
+    weight = torch.ones_like(batch.disparity)
+    weight[..., :5] = 0
+    weighted = replace(batch, weight=weight)
+    z = torch.randn(2, 12, 10, generator=generator, requires_grad=True)
+    drawn = uniform(2, 200, generator)
+    loss, scalars = LOSSES[name](z, weighted, drawn)
+    if name in ("ssi", "ssi-trimmed"):  # its scale is of the whole picture, and the gradient term has no weights
+        loss = loss - 0.5 * scalars["gradient"]
+        assert loss.item() != pytest.approx(float(LOSSES[name](z, batch, drawn)[1]["data"]))
+        return
+    if name == "structure-guided":
+        _, parts = LOSSES[name](z, batch, drawn)
+        assert float(scalars["ranking"]) != float(parts["ranking"])
+        assert float(scalars["gradient"]) == float(parts["gradient"])
+        return
+    (gradient,) = torch.autograd.grad(loss, z)
+    assert not gradient[..., :5].any()
+    assert gradient[..., 5:].any()
+    half = LOSSES[name](z, replace(batch, weight=torch.full_like(weight, 0.5)), drawn)[0]
+    assert half.item() == pytest.approx(LOSSES[name](z, batch, drawn)[0].item(), rel=1e-5)  # only ratios count

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from redweb_builder.dataset.reader import open_dataset
 from redweb_builder.errors import StoreError
@@ -13,15 +16,32 @@ from trainer.types import DataError, DepthSample
 NOISE_PX = 0.25  # what a flow may be off on a surface that it did match
 
 
+@dataclass(frozen=True)
+class LabelUse:
+    """Which labels of a built set are used, and how much they count.
+
+    min_confidence: 0 to 255; labels below it are unknown. measured_only: filled pixels are unknown. weighted: a label
+    counts by its confidence, 255 = 1, instead of all alike.
+    """
+
+    min_confidence: int = 0
+    measured_only: bool = False
+    weighted: bool = False
+
+
 class RedwebSet(DepthSetBase):
     """Kept samples of a built folder. Labels are px disparity without a zero (converged cameras), noise 0.25 px."""
 
     unit = "px"
 
-    def __init__(self, folder: Path) -> None:
-        """Open. Raises StoreError for an unfinished build, DataError for one that kept nothing."""
+    def __init__(self, folder: Path, use: LabelUse | None = None) -> None:
+        """Open.
+
+        folder: of the set. use: which labels; None = all alike. Raises StoreError for an unfinished build, DataError
+        for one that kept nothing.
+        """
         self.name = folder.resolve().name
-        self._set = open_dataset(folder)
+        self._set, self._use = open_dataset(folder), use or LabelUse()
         if not len(self._set):
             raise DataError(f"{folder}: the build kept no pair, so there is nothing in it; its grid.png shows why")
 
@@ -52,4 +72,10 @@ class RedwebSet(DepthSetBase):
             sample = self._set[index]
         except (StoreError, OSError) as error:
             raise DataError(str(error)) from error
-        return DepthSample(sample.key, sample.image, sample.disparity, sample.mask == Mask.SKY, NOISE_PX)
+        left_out = sample.confidence < self._use.min_confidence
+        if self._use.measured_only:
+            left_out |= sample.mask == Mask.FILLED
+        disparity = np.where(left_out, np.float32(np.nan), sample.disparity)
+        confidence = np.divide(sample.confidence, 255, dtype=np.float32) if self._use.weighted else None
+        sky = (sample.mask == Mask.SKY) & ~left_out
+        return DepthSample(sample.key, sample.image, disparity, sky, NOISE_PX, confidence=confidence)

@@ -15,6 +15,7 @@ from PIL import Image
 from redweb_builder.dataset.codec import png_of_label
 from redweb_builder.types import Label, Mask
 from trainer.data.open import open_data
+from trainer.data.readers.built import LabelUse
 from trainer.data.readers.diw import on_picture, read_diw
 from trainer.data.sample_stream import SampleStream, Source, batch_iterator
 from trainer.data.splits import samples_of, split
@@ -118,6 +119,17 @@ def test_a_built_set_knows_sky_and_unknown(tmp_path: Path, save: Save) -> None:
     assert sample.sky.sum() == np.isnan(sample.disparity).sum() == 12
     assert np.nanmin(sample.disparity) == sample.disparity[0, 0]
     assert sample.noise > 0
+    assert sample.confidence is None
+
+    def used(**use: Any) -> Any:
+        sample = open_data(tmp_path, use=LabelUse(**use))[0]
+        known = np.isfinite(sample.disparity)
+        assert not sample.sky[~known].any()
+        return {Mask(value).name for value in np.unique(mask[known])}, sample.confidence
+
+    assert used(measured_only=True)[0] == {"SKY", "MEASURED"}
+    assert used(min_confidence=2)[0] == {"SKY", "FILLED"}  # the stored confidence is the mask's number here
+    np.testing.assert_allclose(used(weighted=True)[1], mask / 255, atol=1e-6)
 
 
 def test_diw_is_y_first_from_1_and_greater_is_farther(tmp_path: Path, save: Save) -> None:
