@@ -11,7 +11,14 @@ from redweb_builder.errors import SettingsError
 FLOW_CHOICES = ("auto", "raft-large", "raft-small", "dis")
 EYES = ("auto", "as-is")
 DEVICES = ("auto", "cpu", "cuda")
-PACKED = ("side-by-side", "over-under", "side-by-side-half", "over-under-half")
+PACKED = (
+    "side-by-side",
+    "over-under",
+    "side-by-side-half",
+    "over-under-half",
+    "row-interleaved",
+    "column-interleaved",
+)
 LAYOUT_CHOICES = ("auto", *PACKED)
 
 

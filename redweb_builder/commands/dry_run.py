@@ -41,6 +41,9 @@ FORMS = {
     "vr180-side-by-side": "VR180, side by side",
     "vr180-over-under": "VR180, one over the other",
     "two-streams": "two streams of a film",
+    "frame-sequential": "frames of a film in turn",
+    "row-interleaved": "rows in turn",
+    "column-interleaved": "columns in turn",
     "two-frames": "two frames of one file",
 }
 

@@ -287,7 +287,7 @@ def _frames(base: Path, parts: Sequence[PurePath], name: str, layout: Layout, op
     offset = time_offset(files[0], files[1]) if len(files) == 2 else 0.0
     rule = f"{layout.rule}, the second film is {offset:+.2f} s late" if offset else layout.rule
     taken: Counter[int] = Counter()
-    for frame in films.film_frames(files[0], options.film_rate):
+    for frame in films.film_frames(files[0], options.film_rate, layout.layout == "frame-sequential"):
         clip = f"{name} c{frame.clip:03d}"
         yield PairSource(
             _key(base, f"{clip} t{frame.time:09.3f}", *parts),

@@ -15,6 +15,7 @@ LAYOUTS = (
     "vr180-side-by-side",
     "vr180-over-under",
     "two-streams",
+    "frame-sequential",
     "two-frames",
 )
 

@@ -25,6 +25,8 @@ from redweb_builder.types import PairSource, Picture, StereoPair, Window
 
 CROP_SHARE = 0.10
 ASPECT_SHARE = 0.02
+_IN_TURN = ("row-interleaved", "column-interleaved")
+_ACROSS = ("side-by-side", "column")  # beginnings of layouts whose eyes have half the columns each
 
 Size = tuple[int, int]
 
@@ -149,7 +151,7 @@ def _read_packed(source: PairSource, max_side: int) -> _Eyes:
         raise InputError(
             "too-small", f"{source.left}: {eye[0]} x {eye[1]} px an eye; every side must be {MIN_SIDE} px or more"
         )
-    shrink = _shrink(eye, _fit(_full_size(packing, eye), max_side))
+    shrink = 1 if packing in _IN_TURN else _shrink(eye, _fit(_full_size(packing, eye), max_side))
     picture = read_picture(source.left, shrink=shrink)
     if packing != source.layout:
         left, right = (flat_view(half, Sphere(), source.fov) for half in split(picture, packing))
@@ -161,10 +163,12 @@ def _read_packed(source: PairSource, max_side: int) -> _Eyes:
 
 def _read_film(source: PairSource, max_side: int) -> _Eyes:
     time = source.time or 0.0
-    shot = read_shot(source.left, time)
+    in_turn = source.layout == "frame-sequential"
+    shot = read_shot(source.left, time, alternate=in_turn)
     size = shot.picture.shape[1], shot.picture.shape[0]
-    if source.layout in ("files", "two-streams"):
-        other = read_shot(source.right, time + source.offset, stream=int(source.layout == "two-streams"))
+    if source.layout in ("files", "two-streams", "frame-sequential"):
+        partner = shot.time + shot.duration / 2 if in_turn else time + source.offset
+        other = read_shot(source.right, partner, int(source.layout != "files"), alternate=in_turn)
         _check_moment(source, shot, other)
         frames = shot.picture, other.picture
         boxes = tuple(Box(*crop) for crop in source.crops) if source.crops else tuple(map(Box.whole, frames))
@@ -194,6 +198,8 @@ def _check_moment(source: PairSource, first: Shot, second: Shot) -> None:
 
 def _packed(picture: Picture, layout: str, inner: Box, eye: Size, lossless: bool, shrink: int = 1) -> _Eyes:
     """The halves of what margins leave of a packed picture."""
+    if layout in _IN_TURN:
+        return _interleaved(picture, layout, inner, eye, lossless)
     first, second = split(inner.cut(picture), layout)
     boxes, corners = None, ((0, 0), (0, 0))
     if inner != Box.whole(picture):
@@ -214,6 +220,21 @@ def _packed(picture: Picture, layout: str, inner: Box, eye: Size, lossless: bool
             (boxes[1].left * shrink - beyond[0], boxes[1].top * shrink - beyond[1]),
         )
     return _Eyes(first, second, eye, lossless, shrink, boxes, corners)
+
+
+def _interleaved(picture: Picture, layout: str, inner: Box, eye: Size, lossless: bool) -> _Eyes:
+    """The rows, or columns, of the two views in what margins leave of a picture."""
+    first, second = split(picture, layout)
+    if inner == Box.whole(picture):
+        return _Eyes(first, second, eye, lossless)
+    across = layout == "column-interleaved"
+    box = (
+        Box((inner.left + 1) // 2, inner.top, inner.right // 2, inner.bottom)
+        if across
+        else Box(inner.left, (inner.top + 1) // 2, inner.right, inner.bottom // 2)
+    )
+    corner = box.left, box.top
+    return _Eyes(box.cut(first), box.cut(second), eye, lossless, boxes=(box, box), corners=(corner, corner))
 
 
 def _without_mount(eyes: _Eyes) -> _Eyes:
@@ -277,14 +298,14 @@ def _crop(picture: Picture, size: Size) -> Picture:
 
 def _half(size: Size, layout: str) -> Size:
     """One eye of a packed picture."""
-    return (size[0] // 2, size[1]) if layout.startswith("side-by-side") else (size[0], size[1] // 2)
+    return (size[0] // 2, size[1]) if layout.startswith(_ACROSS) else (size[0], size[1] // 2)
 
 
 def _full_size(layout: str, eye: Size) -> Size:
     """An eye's size with half width or height undone."""
-    if not layout.endswith("-half"):
+    if not (layout.endswith("-half") or layout in _IN_TURN):
         return eye
-    return (2 * eye[0], eye[1]) if layout.startswith("side-by-side") else (eye[0], 2 * eye[1])
+    return (2 * eye[0], eye[1]) if layout.startswith(_ACROSS) else (eye[0], 2 * eye[1])
 
 
 def _fit(size: Size, max_side: int) -> Size:

@@ -35,7 +35,8 @@ class Film:
 
     number: which of the streams with moving pictures, or of the views of an MV-HEVC stream. start: s, when the stream
     begins on the clock of the container; all other times count from there. slack: s, half the time of a frame.
-    both_views: each time gives a frame of either view, of which the second is the wanted one.
+    both_views: each time gives a frame of either view, of which the second is the wanted one. alternate: the frames
+    belong to the two eyes in turn; number 0 are those of the first, and `slack` is half the time of two.
     """
 
     file: Path
@@ -45,6 +46,7 @@ class Film:
     start: float
     slack: float
     both_views: bool = False
+    alternate: bool = False
 
     @property
     def length(self) -> float:
@@ -58,21 +60,24 @@ class Film:
 class Stated:
     """What the side data of a frame states; from the container or the bit stream.
 
-    packing: FFmpeg's AVStereo3DType, None where there is none. inverted: the right eye comes first. sphere: what the
-    picture of one eye covers of a sphere, where it is equirectangular. projection: FFmpeg's AVSphericalProjection.
+    packing: FFmpeg's AVStereo3DType, None where there is none. inverted: the right eye comes first. view: of which eye
+    the frame is, 0 = the first, where the eyes alternate. sphere: what the picture of one eye covers of a sphere, where
+    it is equirectangular. projection: FFmpeg's AVSphericalProjection.
     """
 
     packing: int | None = None
     inverted: bool = False
+    view: int | None = None
     projection: int | None = None
     sphere: Sphere | None = None
 
 
 @contextmanager
-def open_film(file: Path, number: int = 0) -> Iterator[Film]:
+def open_film(file: Path, number: int = 0, alternate: bool = False) -> Iterator[Film]:
     """Open a film, or the stream of that number where it has several.
 
-    Number 1 of a film of one HEVC stream is its second view, which FFmpeg 7.1 and later decode (MV-HEVC).
+    Number 1 of a film of one HEVC stream is its second view, which FFmpeg 7.1 and later decode (MV-HEVC). alternate:
+    the frames of the only stream belong to the eyes in turn; number 0 are those of the first, 1 those of the second.
     Raises InputError "corrupt" for what FFmpeg cannot read, "not-an-image" for a film without such a stream,
     "unsupported" for an unknown codec, "too-large", "unreadable".
     """
@@ -83,11 +88,10 @@ def open_film(file: Path, number: int = 0) -> Iterator[Film]:
     try:
         with av.open(f"file:{file}", container_options=only) as container:
             streams = moving_streams(container)
-            view = number == 1 and len(streams) == 1 and streams[0].codec_context is not None
-            view = view and streams[0].codec_context.name == "hevc"
-            if number >= len(streams) and not view:
+            view = number == 1 and not alternate and len(streams) == 1 and _is_hevc(streams[0])
+            if number >= len(streams) and not (view or (alternate and streams)):
                 raise InputError("not-an-image", f"{file}: a film file without pictures")
-            stream = streams[0 if view else number]
+            stream = streams[0 if view or alternate else number]
             if stream.codec_context is None:
                 raise InputError("unsupported", f"{file}: its pictures are coded in a way that FFmpeg does not know")
             if stream.codec_context.width * stream.codec_context.height > MAX_PIXELS:
@@ -95,9 +99,14 @@ def open_film(file: Path, number: int = 0) -> Iterator[Film]:
             if view:
                 stream.codec_context.options = {"view_ids": "-1"}  # all views, whatever their ids
             start = float((stream.start_time or 0) * stream.time_base)
-            yield Film(file, number, container, stream, start, 0.5 / float(stream.average_rate or SAMPLE_RATE), view)
+            slack = (1.0 if alternate else 0.5) / float(stream.average_rate or SAMPLE_RATE)
+            yield Film(file, number, container, stream, start, slack, view, alternate)
     except (av.FFmpegError, UnicodeError, ValueError) as error:
         raise InputError("corrupt", f"{file}: cannot be read as a film ({error}); copy it again") from error
+
+
+def _is_hevc(stream: Any) -> bool:
+    return stream.codec_context is not None and stream.codec_context.name == "hevc"
 
 
 def moving_streams(container: Any) -> list[Any]:
@@ -123,7 +132,7 @@ def frames_from(film: Film, time: float) -> Iterator[av.VideoFrame]:
             return
         if time <= back:
             break
-    with open_film(film.file, film.number) as fresh:
+    with open_film(film.file, film.number, film.alternate) as fresh:
         frames = _timed(fresh, fresh.container)
         first = next(frames, None)
         if first is not None:
@@ -169,9 +178,9 @@ def displayed(picture: Picture, matrix: bytes) -> Picture:
 def stated(frame: av.VideoFrame) -> Stated:
     """What the side data of a frame says of eyes and spheres (libavutil/stereo3d.h, spherical.h)."""
     data = _side_data(frame) or {}
-    packing, flags = struct.unpack_from("=ii", data["STEREO3D"]) if "STEREO3D" in data else (None, 0)
+    packing, flags, view = struct.unpack_from("=iii", data["STEREO3D"]) if "STEREO3D" in data else (None, 0, 0)
     projection, sphere = _sphere(data["SPHERICAL"]) if "SPHERICAL" in data else (None, None)
-    return Stated(packing or None, bool(flags & 1), projection, sphere)
+    return Stated(packing or None, bool(flags & 1), view - 1 if view in (1, 2) else None, projection, sphere)
 
 
 def _side_data(frame: av.VideoFrame) -> dict[str, bytes] | None:
@@ -205,9 +214,16 @@ def _timed(film: Film, container: Any) -> Iterator[av.VideoFrame]:
     for frame in container.decode(film.stream):
         if frame.time is None:
             continue
-        if not film.both_views or frame.time == last:
+        wanted = frame.time == last if film.both_views else not film.alternate or _eye_of(film, frame) == film.number
+        if wanted:
             yield frame
         last = frame.time
+
+
+def _eye_of(film: Film, frame: av.VideoFrame) -> int:
+    """Which eye a frame of alternating eyes belongs to, 0 or 1: as it states, else by its place in the film."""
+    view = stated(frame).view
+    return round(moment(film, frame) / film.slack) % 2 if view is None else view
 
 
 def _behind(film: Film, first: av.VideoFrame, rest: Iterator[av.VideoFrame], time: float) -> Iterator[av.VideoFrame]:

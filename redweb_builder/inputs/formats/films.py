@@ -31,7 +31,15 @@ from redweb_builder.inputs.formats.film_file import (
     stated,
     upright,
 )
-from redweb_builder.inputs.formats.packed import is_squeezed, named_layout, round_view, seen_layout, split
+from redweb_builder.inputs.formats.interleaved import alternates
+from redweb_builder.inputs.formats.packed import (
+    is_squeezed,
+    name_words,
+    named_layout,
+    round_view,
+    seen_layout,
+    split,
+)
 from redweb_builder.inputs.formats.second_view import holds_mv_hevc, holds_mvc, spatial_box
 from redweb_builder.inputs.formats.vr180 import WIDEST, Sphere
 from redweb_builder.inputs.layout import Layout, NotPair
@@ -53,6 +61,7 @@ STILL = 1.5  # mean difference in grey levels: below it, the same picture again
 LOOK_EVERY = 0.5  # s; key frames that follow closer are passed over
 LONGEST_GAP = 12.0  # s between key frames; a cut may hide in a longer one
 VIEW_PACKETS = 16  # packets of a film's beginning that are searched for a second view
+ALTERNATING_FRAMES = 6  # that are compared with each other
 LONGEST_FILM = 48 * 3600.0  # s; a longer one lies
 _THUMB = (64, 36)
 
@@ -62,24 +71,37 @@ _STEREO_MODES = {
     "right_left": ("side-by-side", True),
     "top_bottom": ("over-under", False),
     "bottom_top": ("over-under", True),
+    "row_interleaved_lr": ("row-interleaved", False),
+    "row_interleaved_rl": ("row-interleaved", True),
+    "col_interleaved_lr": ("column-interleaved", False),
+    "col_interleaved_rl": ("column-interleaved", True),
 }
 # FFmpeg's AVStereo3DType -> layout.
-_PACKINGS = {1: "side-by-side", 2: "over-under"}
+_PACKINGS = {1: "side-by-side", 2: "over-under", 3: "frame-sequential", 6: "row-interleaved", 7: "column-interleaved"}
+_SEQUENTIAL_NAMES = (
+    "frame sequential",
+    "framesequential",
+    "frame alternate",
+    "alternate frame",
+    "page flip",
+    "pageflip",
+)
 _CONVERT = "convert it to side by side (with Stereoscopic Player, BD3D2MK3D or the like)"
 # What holds two eyes in a way that cannot be read -> reason, words.
 _MVC = f"H.264 MVC (both eyes in one block, as in 3D Blu-ray): only one eye can be decoded; {_CONVERT}"
 _UNREAD = {
-    3: ("unsupported", f"its frames alternate between the eyes (frame-sequential); {_CONVERT}"),
     4: ("interlaced", f"the eyes are mixed in a checkerboard; {_CONVERT}"),
     5: ("interlaced", f"the eyes are sampled in a quincunx side by side; {_CONVERT}"),
-    6: ("interlaced", f"the rows belong to the two eyes in turn (row-interleaved); {_CONVERT}"),
-    7: ("interlaced", f"the columns belong to the two eyes in turn (column-interleaved); {_CONVERT}"),
     8: (
         "unsupported",
         "an Apple spatial film (MV-HEVC, vexu box: both eyes) whose second view is missing or cannot be decoded; "
         "convert it to side by side (with Spatialify, the `spatial` tool or the like)",
     ),
 }
+_ALTERNATING = (
+    "its frames alternate between two pictures; if these are the eyes, and the left one comes first, name the file "
+    "-frame-sequential"
+)
 _ROUND = "a VR film in MV-HEVC (vexu box): export it as VR180, side by side"
 
 
@@ -130,7 +152,7 @@ def film_layout(file: Path) -> Layout | NotPair:
             raise InputError("corrupt", f"{file}: no frame of the film can be decoded; copy it again")
         facts, frame = stated(first), upright(first)
         aspect = float(film.stream.sample_aspect_ratio or 1)
-        named = named_layout(file.stem)
+        named = _named_sequential(file.stem) or named_layout(file.stem)
         found = _two_views(film) or _refused(film, facts)
         if found is not None:
             return found
@@ -147,7 +169,25 @@ def film_layout(file: Path) -> Layout | NotPair:
             return _with_squeeze(packing, frame, aspect)
         frames = [upright(one) for one in spread(film)]
         two = _two_streams(film, frames)
-    return two or _seen(frames or [frame], file.stem, aspect)
+    layout = two or _seen(frames or [frame], file.stem, aspect)
+    if isinstance(layout, NotPair) and layout.reason == "single" and _alternates(file):
+        return NotPair("unsupported", _ALTERNATING)
+    return layout
+
+
+def _named_sequential(stem: str) -> Layout | None:
+    """The frames of a film belong to the eyes in turn by its name; None for other names."""
+    words = " ".join(name_words(stem))
+    named = next((name for name in _SEQUENTIAL_NAMES if name in words), None)
+    return Layout("frame-sequential", f"name tag '{named}'", guessed=True) if named else None
+
+
+def _alternates(file: Path) -> bool:
+    """Whether the frames in the middle of a film differ more from their neighbours than from those two apart."""
+    with open_film(file) as film:
+        frames = islice(frames_from(film, film.length / 2), ALTERNATING_FRAMES)
+        grey = [cv2.cvtColor(upright(frame), cv2.COLOR_RGB2GRAY) for frame in frames]
+    return len(grey) == ALTERNATING_FRAMES and alternates(np.array(grey, np.int16))
 
 
 def _refused(film: Film, facts: Stated) -> NotPair | None:
@@ -208,12 +248,14 @@ def _spherical(facts: Stated, packing: Layout | None) -> Layout | NotPair:
     if facts.sphere.width > WIDEST:
         return NotPair("panorama", "a 360-degree film: no flat pair can be cut from it")
     plain = packing.layout.removesuffix("-half")
+    if plain not in ("side-by-side", "over-under"):
+        return NotPair("panorama", f"a VR film whose eyes are {plain}; {_CONVERT}")
     return replace(packing, layout=f"vr180-{plain}", rule=f"{packing.rule}, VR180 by its spherical projection")
 
 
 def _with_squeeze(packing: Layout, frame: Picture, aspect: float) -> Layout:
     """A packing with half width or height, where the shape of the frame says so; see packed.is_squeezed."""
-    if packing.layout.endswith("-half"):
+    if packing.layout not in ("side-by-side", "over-under"):
         return packing
     size = frame.shape[1], frame.shape[0]
     if not is_squeezed(packing.layout, size, split(frame, packing.layout)[0], pixel_aspect=aspect, film=True):
@@ -269,10 +311,10 @@ def film_bars(file: Path, stream: int = 0) -> tuple[int, int, int, int]:
     return box.left, box.top, box.right, box.bottom
 
 
-def film_frames(file: Path, rate: float) -> list[FilmFrame]:
+def film_frames(file: Path, rate: float, alternate: bool = False) -> list[FilmFrame]:
     """The frames to take from a film, `rate` a second, none twice where the picture stands still.
 
-    Raises InputError "corrupt".
+    alternate: two frames, of an eye each, are taken as one. Raises InputError "corrupt".
     """
     with open_film(file) as film:
         looks, shown = _key_looks(film)
@@ -288,6 +330,7 @@ def film_frames(file: Path, rate: float) -> list[FilmFrame]:
         if end - looks[-1].time > LONGEST_GAP:
             cuts += _cuts_between(film, looks[-1].time, end)
     looks = sorted({look.time: look for look in (*looks, *cuts)}.values(), key=lambda look: look.time)
+    shown = shown[::2] if alternate else shown
     return _taken(looks, [look.time for look in cuts], _times(looks[0].time, shown, rate, film.slack))
 
 
@@ -324,12 +367,12 @@ def _taken(looks: Sequence[_Look], cut_times: Sequence[float], times: Sequence[f
     return frames
 
 
-def read_shot(file: Path, time: float, stream: int = 0) -> Shot:
+def read_shot(file: Path, time: float, stream: int = 0, alternate: bool = False) -> Shot:
     """The frame that is shown at a time, in s from the start of the film. Raises InputError "corrupt".
 
-    stream: which of the film's video streams.
+    stream, alternate: which of the film's video streams, views or alternating frames, as of open_film.
     """
-    with open_film(file, stream) as film:
+    with open_film(file, stream, alternate) as film:
         frame = next(frames_from(film, time), None)
         if frame is None:
             raise InputError("corrupt", f"{file}: has no frame at {time:.3f} s")

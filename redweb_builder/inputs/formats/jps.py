@@ -42,7 +42,7 @@ def _stated(descriptor: bytes) -> Layout | NotPair:
     if layout == _ANAGLYPH:
         return NotPair("anaglyph", "JPS descriptor states an anaglyph: the colours of the eyes are lost")
     if layout == _INTERLACED:
-        return NotPair("interlaced", "JPS descriptor states interlaced rows: half of the picture is lost")
+        return Layout("row-interleaved", "JPS descriptor", not flags & _LEFT_FIRST)
     right_first = not flags & _LEFT_FIRST
     if layout == _SIDE_BY_SIDE:
         half = "-half" if flags & _HALF_WIDTH else ""

@@ -1,4 +1,4 @@
-"""Both eyes in one plain picture: side by side or one over the other, told by the name or by the content.
+"""Both eyes in one plain picture: side by side, one over the other or in turn by rows or columns, by name or content.
 
 Name tags are those of StereoPhoto Maker, of stereo players and of YouTube and Kodi (-lr, -rl, _sbs, -hsbs, _hou, ...).
 """
@@ -26,7 +26,7 @@ SCREEN = (1.6, 2.45)  # width to height of films as they are shown: 16:10 to Cin
 STRETCHED = 1.6  # width to height of a pixel: from here on, it is that of a squeezed eye and not of a PAL film's
 STEEP, STEEP_ON_A_SCREEN = 0.4, 0.1  # steepness of a picture squeezed to half width; see _steepness
 
-_SBS, _OU = "side-by-side", "over-under"
+_SBS, _OU, _ROWS, _COLUMNS = "side-by-side", "over-under", "row-interleaved", "column-interleaved"
 # Words of the name in their order -> layout, right eye first (None: not stated).
 _TAGS: tuple[tuple[str, str, bool | None], ...] = (
     ("left right", _SBS, False),
@@ -45,6 +45,12 @@ _TAGS: tuple[tuple[str, str, bool | None], ...] = (
     ("under over", _OU, True),
     ("3dh", _SBS, None),
     ("3dv", _OU, None),
+    ("row interleaved", _ROWS, None),
+    ("rowinterleaved", _ROWS, None),
+    ("line interleaved", _ROWS, None),
+    ("lineinterleaved", _ROWS, None),
+    ("column interleaved", _COLUMNS, None),
+    ("columninterleaved", _COLUMNS, None),
 )
 _HALF_TAGS = (
     ("hsbs", _SBS, None),
@@ -74,6 +80,13 @@ _LAST_TAGS = (
 _SPHERE_WORDS = frozenset(("360", "180", "vr", "vr180", "vr360", "180vr", "360vr", "180x180", "360x180"))
 _TAGS_OF_SPHERES = ("lr", "rl", "tb", "bt")
 _FISHEYE = frozenset(("fisheye190", "fisheye200", "mkx200", "mkx220", "vrca220", "rf52", "f180", "180f"))
+# Why interleaved views are not read; by what interleaved() says.
+_CONVERT = "half of each view is lost; export it side by side from the program that made it"
+_MIXED = {
+    "checkerboard": f"two views mixed in a checkerboard: {_CONVERT}",
+    _ROWS: f"the rows of two views alternate (row-interleaved), or it is interlaced video: {_CONVERT}",
+    _COLUMNS: f"the columns of two views alternate (column-interleaved): {_CONVERT}",
+}
 _CROSSED = ("cross", "crossed", "crosseye", "crosseyed", "crossview", "xeyed")
 # Whole frames in which broadcast 3D squeezes both eyes (HDMI 1.4a, frame-compatible structures).
 _BROADCAST = ((1280, 720), (1920, 1080), (3840, 2160))
@@ -108,7 +121,7 @@ def named_layout(stem: str) -> Layout | NotPair | None:
         if place is None:
             continue
         order = right_first if right_first is not None else _named_order(words)
-        if order is None and layout == _SBS and ("lr" in words) != ("rl" in words):
+        if order is None and layout != _OU and ("lr" in words) != ("rl" in words):
             order = "rl" in words
         half = (tag, layout, right_first) in _HALF_TAGS
         squeezed = half or _beside(words, place, len(tag_words), ("half", "h"))
@@ -148,7 +161,11 @@ def seen_layout(
     score = scores[layout]
     if score < AGREEMENT:
         mixed = interleaved(picture) if picture.shape[1::-1] == size else None
-        return mixed or why_no_pair(inner, size, scores[_SBS], scores[_OU], gap)
+        if mixed is None:
+            return why_no_pair(inner, size, scores[_SBS], scores[_OU], gap)
+        return (
+            NotPair("interlaced", _MIXED[mixed]) if film or mixed not in (_ROWS, _COLUMNS) else _in_turn(mixed, inner)
+        )
     several = views_in_half(eyes[layout], score)
     if several is not None:
         return several
@@ -211,11 +228,26 @@ def is_squeezed(
     return (screen or eye.shape[1] <= eye.shape[0]) and _steepness(eye) >= steep
 
 
-def split(picture: Picture, layout: str) -> tuple[Picture, Picture]:
-    """The first and the second half, as views: left and right, or top and bottom.
+def _in_turn(layout: str, picture: Picture) -> Layout | NotPair:
+    """What a picture is whose rows, or columns, alternate: a pair where the two views agree."""
+    score = agreement(*split(picture, layout))
+    if score < AGREEMENT:
+        return NotPair("interlaced", _MIXED[layout])
+    lines = "rows" if layout == _ROWS else "columns"
+    return Layout(layout, f"content, the {lines} of two views alternate and agree ({score:.2f})", guessed=True)
 
-    The middle column or row of an odd picture is dropped. Raises ValueError for a layout that is not split.
+
+def split(picture: Picture, layout: str) -> tuple[Picture, Picture]:
+    """The first and the second half, as views: left and right, top and bottom, or every other row or column.
+
+    The middle, or last, column or row of an odd picture is dropped. Raises ValueError for a layout that is not split.
     """
+    if layout == _ROWS:
+        even = picture[: len(picture) // 2 * 2]
+        return np.ascontiguousarray(even[::2]), np.ascontiguousarray(even[1::2])
+    if layout == _COLUMNS:
+        even = picture[:, : picture.shape[1] // 2 * 2]
+        return np.ascontiguousarray(even[:, ::2]), np.ascontiguousarray(even[:, 1::2])
     if layout.startswith(_SBS):
         half = picture.shape[1] // 2
         return picture[:, :half], picture[:, -half:]

@@ -346,7 +346,15 @@ def test_jps_descriptor(tmp_path: Path, flags: int, layout: str, right_first: bo
     assert_eyes(source)
 
 
-@pytest.mark.parametrize(("flags", "reason"), [(0x401, "anaglyph"), (0x101, "interlaced"), (0x0, "single")])
+def test_jps_of_interleaved_rows(tmp_path: Path) -> None:
+    file = save(over_under(*scene()), tmp_path / "a.jps")
+    content = file.read_bytes()
+    file.write_bytes(content[:2] + jps_segment(0x40101) + content[2:])
+    source = only(discover(tmp_path))
+    assert (source.layout, source.right_first, source.guessed) == ("row-interleaved", False, False)
+
+
+@pytest.mark.parametrize(("flags", "reason"), [(0x401, "anaglyph"), (0x0, "single")])
 def test_jps_that_is_no_pair(tmp_path: Path, flags: int, reason: str) -> None:
     file = save(side_by_side(*scene()), tmp_path / "a.jps")
     content = file.read_bytes()

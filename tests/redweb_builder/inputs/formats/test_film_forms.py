@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from redweb_builder.inputs.formats.films import read_shot
 from redweb_builder.inputs.formats.second_view import holds_mvc, nal_headers
 from redweb_builder.types import LeftOut, PairSource, Picture
 from tests.redweb_builder.inputs.formats.test_films import FPS, HEIGHT, WIDTH, eyes_of, moving, near
+from tests.redweb_builder.inputs.formats.test_picture_forms import columns, rows
 from tests.redweb_builder.inputs.test_discover import over_under, side_by_side
 
 av = pytest.importorskip("av", reason="needs the extra: pip install 'redweb-builder[film]'")
@@ -126,7 +127,7 @@ def squeezed(left: Picture, right: Picture, size: tuple[int, int]) -> Picture:
 class Form:
     """A form of film. expected: its layout, or the reason it is left out; words: part of the rule or the detail.
 
-    turn: by how many right angles the frames are turned when they are shown.
+    turn: by how many right angles the frames are turned when they are shown. rate: pairs of eyes a second.
     """
 
     name: str
@@ -135,6 +136,7 @@ class Form:
     words: str = ""
     right_first: bool = False
     turn: int = 0
+    rate: int = FPS
 
 
 def packed(arrange: Arrange = side_by_side, **options: Any) -> Callable[[Path, Eyes], Path]:
@@ -147,6 +149,17 @@ def boxed(boxes: bytes, arrange: Arrange = tall) -> Callable[[Path, Eyes], Path]
 
 def screen(size: tuple[int, int], **options: Any) -> Callable[[Path, Eyes], Path]:
     return lambda path, eyes: film(path, [squeezed(*pair, size) for pair in eyes[::10]], **options)
+
+
+def in_turn(x264: int | None = None, **options: Any) -> Callable[[Path, Eyes], Path]:
+    """Frames of the two eyes in turn, left first. x264: the frame packing to state."""
+
+    def make(path: Path, eyes: Eyes) -> Path:
+        frames = [eye for pair in eyes for eye in pair]
+        more = {"codec": "libx264", "codec_options": {"x264-params": f"frame-packing={x264}"}} if x264 else {}
+        return film(path, frames, **(options | more))
+
+    return make
 
 
 def two_streams(path: Path, eyes: Eyes) -> Path:
@@ -186,8 +199,8 @@ FORMS = (
     Form("a.mkv", packed(stereo_mode="right_left"), "side-by-side", "stereo mode", right_first=True),
     Form("a.mkv", screen((1920, 1080), stereo_mode="left_right"), "side-by-side-half", "half"),
     Form("a.mkv", packed(stereo_mode="block_lr"), "unsupported", "MVC"),
-    Form("a.mkv", packed(stereo_mode="row_interleaved_lr"), "interlaced", "row-interleaved"),
-    Form("a.mkv", packed(stereo_mode="col_interleaved_rl"), "interlaced", "column-interleaved"),
+    Form("a.mkv", packed(rows, stereo_mode="row_interleaved_lr"), "row-interleaved", "stereo mode"),
+    Form("a.mkv", packed(columns, stereo_mode="col_interleaved_rl"), "column-interleaved", right_first=True),
     Form("a.mkv", packed(stereo_mode="checkerboard_lr"), "interlaced", "checkerboard"),
     Form("a.mkv", packed(stereo_mode="anaglyph_cyan_red"), "anaglyph", "colours"),
     # half width
@@ -210,6 +223,12 @@ FORMS = (
     Form("a.mov", spatial(vexu(11), (-1, 0, 0, -1)), "two-streams", "MV-HEVC", right_first=True, turn=2),
     Form("a.mov", spatial(vexu(3, b"rect")), "two-streams", "MV-HEVC"),
     Form("a.mov", spatial(vexu(3, b"hequ")), "panorama", "MV-HEVC"),
+    # eyes in turn
+    Form("a-row-interleaved.mkv", packed(rows), "row-interleaved", "name"),
+    Form("a_frame_sequential.mkv", in_turn(), "frame-sequential", "name", rate=FPS // 2),
+    Form("a pageflip.m2ts", in_turn(codec="mpeg2video", form="mpegts", start=600.0), "frame-sequential", rate=FPS // 2),
+    Form("a.mkv", in_turn(), "unsupported", "frame-sequential"),
+    Form("a.mkv", in_turn(x264=5), "frame-sequential", "frame packing", rate=FPS // 2),
     # two streams
     Form("DSCF0001.AVI", two_streams, "two-streams", "two video streams"),
     Form("two.avi", other_streams, "single"),
@@ -244,8 +263,13 @@ def test_forms_of_film(tmp_path: Path, form: Form) -> None:
         assert {source.right_first for source in found.sources} == {form.right_first}
         for source in found.sources:
             pair = read_pair(source, 1000)
-            if source.layout in ("side-by-side", "over-under", "two-streams") and pair.left.shape[1] == WIDTH:
-                left, right = eyes[round(FPS * (source.time or 0.0))][:: -1 if form.right_first else 1]
+            if "half" not in source.layout and "vr180" not in source.layout and pair.left.shape[1] == WIDTH:
+                left, right = eyes[round(form.rate * (source.time or 0.0))][:: -1 if form.right_first else 1]
+                if "interleaved" in form.expected:  # half of each eye is there
+                    left, right = (cv2.GaussianBlur(eye, (0, 0), 2) for eye in (left, right))
+                    pair = replace(
+                        pair, left=cv2.GaussianBlur(pair.left, (0, 0), 2), right=cv2.GaussianBlur(pair.right, (0, 0), 2)
+                    )
                 assert near(pair.left, np.rot90(left, form.turn))
                 assert near(pair.right, np.rot90(right, form.turn))
 
@@ -257,9 +281,9 @@ def test_forms_of_film(tmp_path: Path, form: Form) -> None:
         (3, "side-by-side"),
         (4, "over-under"),
         (0, "interlaced"),
-        (1, "interlaced"),
-        (2, "interlaced"),
-        (5, "unsupported"),
+        (1, "column-interleaved"),
+        (2, "row-interleaved"),
+        (5, "frame-sequential"),
     ],
 )
 def test_frame_packing_of_the_bit_stream(tmp_path: Path, arrangement: int, expected: str) -> None:

@@ -79,8 +79,10 @@ FORMS = (
     Form("three.mpo", mpo(LEFT, RIGHT, OTHER), "mpo", "agree"),
     Form("three.mpo", mpo(LEFT, OTHER, RIGHT), "single"),
     Form("preview.mpo", mpo(side_by_side(LEFT, RIGHT), LEFT[::4, ::4]), "side-by-side"),
-    Form("lake.png", picture(rows(LEFT, RIGHT)), "interlaced", "rows"),
-    Form("lake.png", picture(columns(LEFT, RIGHT)), "interlaced", "columns"),
+    Form("lake.png", picture(rows(LEFT, RIGHT)), "row-interleaved", "rows"),
+    Form("lake.png", picture(columns(LEFT, RIGHT)), "column-interleaved", "columns"),
+    Form("lake.png", picture(rows(LEFT, OTHER)), "interlaced", "rows"),
+    Form("lake-row-interleaved.jpg", picture(rows(LEFT, RIGHT)), "row-interleaved", "name"),
     Form("lake.png", picture(checkerboard(LEFT, RIGHT)), "interlaced", "checkerboard"),
     Form("lake.png", picture(LEFT), "single"),
     Form("a_LR_180.jpg", square(side_by_side), "vr180-side-by-side"),
@@ -116,6 +118,10 @@ def test_forms_of_picture(tmp_path: Path, form: Form) -> None:
             assert source.guessed
             for eye, expected in ((pair.left, LEFT), (pair.right, RIGHT)):
                 assert np.abs(eye.astype(int) - expected).mean() < 12  # 256 colours
+        if kind == "row-interleaved":
+            for number, (eye, expected) in enumerate(((pair.left, LEFT), (pair.right, RIGHT))):
+                halved = Image.fromarray(expected[number::2]).resize(expected.shape[1::-1], Image.Resampling.BICUBIC)
+                assert np.abs(eye.astype(int) - np.asarray(halved)).mean() < 4
 
 
 @pytest.mark.parametrize("name", ["cut.gif", "cut.tif", "cut.webp"])
