@@ -51,7 +51,8 @@ METHOD = 9  # raised when the method changes what a label is: two methods are ne
 class Summary:
     """How a build ended.
 
-    kept, rejected: pairs. duplicates: of the rejected, those that pass every filter and look like a better kept pair.
+    out: folder of the data set. kept, rejected: pairs. duplicates: of the rejected, those that pass every filter and
+    look like a better kept pair.
     reasons: rejections by reason. left_out: files of the input that are in no pair, by reason. failed: keys of pairs
     that met an unforeseen error. flow, segmenter: names of the networks. seconds: of this run.
     redone: pairs that were finished before and were done again, since a file of theirs was missing or of another size.
@@ -216,7 +217,10 @@ def _label_pairs(
 
 
 def identity(config: BuildConfig, models: Models) -> dict[str, Any]:
-    """What two runs must share to write into one folder: method, settings, networks and their checksums."""
+    """What two runs must share to write into one folder: method, settings, networks and their checksums.
+
+    config: its settings of the method count, not those of speed. models: the loaded flow network and segmenter.
+    """
     return {
         "method": METHOD,
         **config.method(),
@@ -324,7 +328,11 @@ def _portable_text(text: str, stereo_dir: Path) -> str:
 
 
 def final_rows(store: Store, discovery: Discovery, config: BuildConfig, stereo_dir: Path) -> list[dict[str, Any]]:
-    """The manifest's rows: journal records judged as one set, then the files that are in no pair."""
+    """The manifest's rows: journal records judged as one set, then the files that are in no pair.
+
+    store: the open folder, whose files are moved to where their verdict puts them. discovery: where the files in no
+    pair come from. config: its thresholds judge. stereo_dir: the input folder, to which paths in the rows are relative.
+    """
     rows = judge_all([store.records[key] for key in sorted(store.records)], config.thresholds)
     store.move_to_final_place(
         [row["key"] for row in rows if row["status"] == "kept"],

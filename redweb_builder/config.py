@@ -26,17 +26,18 @@ LAYOUT_CHOICES = ("auto", *PACKED)
 class Thresholds:
     """Limits of the filters, named after their measurements (criteria.py); None switches a check off."""
 
-    min_texture: float | None = 0.04
-    min_agreement: float | None = 0.6
-    max_vertical: float | None = 0.15
-    min_range_px: float | None = 2.5
-    max_photometric: float | None = 0.06
-    max_exposure: float | None = 1.0
-    min_sharpness: float | None = 0.35
-    max_sky_order: float | None = 0.7
-    max_far_order: float | None = 0.95  # posters of mountains pass for far field; swapped eyes rank higher
-    min_eye_order: float | None = -0.1
-    duplicate_bits: float | None = 4
+    min_texture: float | None = 0.04  # share of the pixels
+    min_agreement: float | None = 0.6  # share of the pixels
+    max_vertical: float | None = 0.15  # share of the consistent pixels
+    min_range_px: float | None = 2.5  # px of the label
+    max_photometric: float | None = 0.06  # difference of grey, 0 to 1
+    max_exposure: float | None = 1.0  # stops
+    min_sharpness: float | None = 0.35  # ratio, 0 to 1
+    max_sky_order: float | None = 0.7  # rank, 0 to 1
+    # Posters of mountains pass for far field; exchanged eyes rank higher than they do.
+    max_far_order: float | None = 0.95  # rank, 0 to 1
+    min_eye_order: float | None = -0.1  # score, about -1 to 1; below 0 the eyes look exchanged
+    duplicate_bits: float | None = 4  # the most of the 64 bits of their hashes in which duplicates differ
 
     def __post_init__(self) -> None:
         """Raise SettingsError on a limit that no measurement can meet or miss."""
@@ -106,9 +107,11 @@ class InputOptions:
 class BuildConfig:
     """What a build does. Everything here but `device` and `limit` shapes the data set and must not change on resume.
 
+    flow: one of FLOW_CHOICES. segmenter: "auto", "builtin", "none" or the Hugging Face id of a network.
+    flow_weights, segmenter_weights: files to load in place of the hub's. device: one of DEVICES.
     eyes: "auto" exchanges eyes that the picture shows to be swapped; "as-is" takes the source's word.
     max_side: longer side of the stored picture in px; larger sources are reduced to it, smaller ones stay.
-    limit: stop after this many pairs (None = all).
+    limit: stop after this many pairs (None = all). thresholds: of the filters.
     inputs: how files are read: a layout for all, the rate of films, the field of view of VR180.
     """
 

@@ -42,7 +42,10 @@ class Criterion:
 
 @dataclass(frozen=True)
 class OtherReason:
-    """A rejection that no single measurement decides. stage: as in the manifest."""
+    """A rejection that no single measurement decides. stage: as in the manifest. The rest as of Criterion.
+
+    reason, meaning, advice.
+    """
 
     stage: str
     reason: str

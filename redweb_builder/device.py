@@ -23,12 +23,18 @@ def choose_device(choice: str) -> torch.device:
 
 
 def autocast(device: torch.device) -> AbstractContextManager[object]:
-    """Context of a network's call: bf16 autocast on CUDA, float32 on CPU, where RAFT-small gains nothing by it."""
+    """Context of a network's call: bf16 autocast on CUDA, float32 on CPU, where RAFT-small gains nothing by it.
+
+    device: where the network lies.
+    """
     if device.type == "cuda":
         return torch.autocast("cuda", torch.bfloat16)
     return nullcontext()
 
 
 def memory_format(device: torch.device) -> torch.memory_format:
-    """channels_last on CUDA, where convolutions under autocast are faster with it; contiguous on CPU."""
+    """channels_last on CUDA, where convolutions under autocast are faster with it; contiguous on CPU.
+
+    device: where the network lies.
+    """
     return torch.channels_last if device.type == "cuda" else torch.contiguous_format

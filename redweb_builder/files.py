@@ -58,7 +58,10 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """All of the file or none of it, also after a crash; links are not followed. Raises OSError."""
+    """All of the file or none of it, also after a crash; links are not followed. Raises OSError.
+
+    path: of the file, replaced where it is there. content: all of its bytes.
+    """
     with replacing(path) as file:
         file.write(content)
 
@@ -109,7 +112,10 @@ def lock(path: Path) -> FileLock:
 
 
 def move(file: Path, to: Path) -> None:
-    """Rename a file or folder on its disk; a link is renamed itself. Raises OSError."""
+    """Rename a file or folder on its disk; a link is renamed itself. Raises OSError.
+
+    to: the new path, on the same disk; a file there is replaced.
+    """
     file.replace(to)
 
 

@@ -25,9 +25,10 @@ OFF = ("off", "none")
 
 @dataclass(frozen=True)
 class Change:
-    """A pair whose verdict would be another one. before, after: "kept", or the reason of its rejection.
+    """A pair whose verdict would be another one.
 
-    decided: a person has decided about it, so that the data set keeps or leaves it as that person said.
+    key: of the pair. before, after: "kept", or the reason of its rejection. decided: a person has decided about it, so
+    that the data set keeps or leaves it as that person said.
     """
 
     key: str
@@ -38,7 +39,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Plan:
-    """What other thresholds would do: the manifest's rows as they would be, and the pairs that change."""
+    """What other thresholds would do. rows: of the manifest as they would be. changes: the pairs that change."""
 
     thresholds: Thresholds
     rows: list[dict[str, Any]]

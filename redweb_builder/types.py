@@ -74,6 +74,7 @@ class PairSource:
 class LeftOut:
     """A file of the input folder that is not part of any pair, and why.
 
+    path: below the input folder or absolute. reason: a short code. detail: a sentence for people.
     trace: the traceback of an unforeseen error, reason "failed"; empty for every other reason.
     """
 
@@ -85,8 +86,9 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class StereoPair:
-    """Two views of one scene, equal in size: HxWx3 uint8 RGB each.
+    """Two views of one scene, equal in size.
 
+    key: of its PairSource. left, right: HxWx3 uint8 RGB.
     lossless: the source stores pixels without loss (its left view is then stored as PNG).
     source_size: (width, height) of one eye in the source, before any crop or resize.
     digest: hexadecimal SHA-256 of the source bytes; for a frame of a film, of its pixels.
@@ -122,7 +124,7 @@ PRESENT = 0.5  # probability from which a pixel counts as sky, or as far field
 
 @dataclass(frozen=True)
 class Regions:
-    """Semantic probabilities of the left view, HxW float32 in [0, 1]."""
+    """Semantic probabilities of the left view. sky, far: HxW float32 in [0, 1]."""
 
     sky: FloatMap
     far: FloatMap
@@ -177,9 +179,9 @@ class Rejection:
 class Evidence:
     """The label of a pair and all that it was made from; the inspection strip is drawn from it.
 
-    pair: aligned. raw_disparity: HxW float32 px, of the fused match, no NaN. valid: HxW bool, the flow is consistent
-    forward and backward and its match lies on a valid part of the right view. measurements: by the names and in the
-    units of criteria.MEASUREMENTS.
+    pair: aligned. flow: of it, px. regions, label: of the left view. raw_disparity: HxW float32 px, of the fused match,
+    no NaN. valid: HxW bool, the flow is consistent forward and backward and its match lies on a valid part of the right
+    view. measurements: by the names and in the units of criteria.MEASUREMENTS.
     """
 
     pair: StereoPair

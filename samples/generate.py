@@ -2,6 +2,10 @@
 
     python samples/generate.py [OUT]        # default samples/stereo
 
+left, right: views, HxWx3 uint8 RGB; of write_pair, bytes of a file. data: bytes of a JPEG file. piece: a segment of it.
+out, folder: where to write. name: of a pair. number: of a view, from 1 at the left. baseline: metres. seed, width,
+height, kind: as of scenes.render.
+
 Every picture is rendered by samples/scenes.py; the same versions of NumPy and Pillow write the same bytes.
 """
 
@@ -75,7 +79,7 @@ def jps(left: Picture, right: Picture) -> bytes:
 
 
 def ifd(entries: list[tuple[int, int, int, bytes]], at: int, following: bool) -> bytes:
-    """A little-endian TIFF directory of (tag, type, count, value bytes) placed at offset `at` of its block.
+    """A little-endian TIFF directory of entries (tag, type, count, value bytes) placed at offset `at` of its block.
 
     Values over four bytes are put behind the directory; `following`: the next directory comes right after those.
     """
@@ -139,7 +143,7 @@ def half_width(picture: Picture) -> Picture:
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write a file, with its folders."""
+    """Write a file, with its folders. path: of the file. data: its bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
 
@@ -301,7 +305,7 @@ def generate(out: Path) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Command line: one optional output folder."""
+    """The command line. arguments: none, or the output folder."""
     out = Path(arguments[0]) if arguments else Path(__file__).resolve().parent / "stereo"
     generate(out)
     files = [path for path in out.rglob("*") if path.is_file()]

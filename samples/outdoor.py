@@ -1,7 +1,8 @@
 """Outdoor worlds: hills, a meadow with a path, and what stands on it.
 
-rng: random generator of the world. seed: chooses day and landmarks. b: the builder that collects shapes. x, z, x0 ...
-z1: places on its ground, metres. size: of a hut, metres. turn: radians about the vertical. wall, roof, wood: paints.
+rng: random generator of the world. seed: chooses day and landmarks. b: the builder that collects shapes. x, z, x0,
+z0, x1, z1: places on its ground, metres. sky: whether there is one. size: of a hut, metres. turn: radians about the
+vertical. wall, roof, wood: paints.
 green, tones: two colours each. frequency, shift: of the noise of a ridge, 1/m and metres.
 """
 

@@ -1,8 +1,8 @@
 """Trees and branches.
 
-b: the builder that collects them. x, z: where they stand on its ground, metres. height, width, length, radius: metres.
-green: the two colours of leaves. bark: paint. shift: place in the noise, so that no two plants are equal. start,
-heading: origin and unit vector of a branch. forks: how often it divides.
+b: the builder that collects them. x, z: where they stand on its ground, metres. height, width, length, radius,
+radius_a, radius_b: metres. green: the two colours of leaves. bark: paint. noise: of the world. shift: place in it, so
+that no two plants are equal. start, heading: origin and unit vector of a branch. forks: how often it divides.
 """
 
 from __future__ import annotations

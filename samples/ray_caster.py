@@ -1,7 +1,7 @@
 """Ray casting: depth and colour of a world from a pinhole eye.
 
-dx, dy: slopes of the rays, (dx, dy, 1) being their direction. points: Nx3, metres, on a shape. footprint: N, metres
-that a pixel covers there. width, height: of a view, px.
+world, eye: what is looked at, and from where. dx, dy: slopes of the rays, (dx, dy, 1) being their direction. points:
+Nx3, metres, on a shape. footprint: N, metres that a pixel covers there. width, height: of a view, px.
 """
 
 from __future__ import annotations

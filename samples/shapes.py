@@ -80,7 +80,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Ball:
-    """A sphere."""
+    """A sphere. centre: its middle. radius: metres."""
 
     centre: Vec
     radius: float
@@ -108,7 +108,7 @@ class Ball:
 
 @dataclass(frozen=True)
 class Rod:
-    """A round bar with round ends from start to end: trunk, post, wire, branch."""
+    """A round bar with round ends from start to end: trunk, post, wire, branch. radius: metres."""
 
     start: Vec
     end: Vec
@@ -150,7 +150,10 @@ class Rod:
 
 @dataclass(frozen=True)
 class Solid:
-    """A convex body: the points p with normal . p <= offset for every face (normal, offset); box, prism, pyramid."""
+    """A convex body: the points p with normal . p <= offset for all faces, (normal, offset) each.
+
+    Box, prism, pyramid. anchor: where p begins.
+    """
 
     anchor: Vec
     faces: tuple[tuple[Vec, float], ...]

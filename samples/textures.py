@@ -1,7 +1,8 @@
 """Textures of surfaces: functions of the place on a surface, so that both eyes see the same paint.
 
 noise: of the world. u, v: N float32, metres on the surface. footprint: N float32, metres that a pixel covers there. a,
-b: two colours, RGB in [0, 1], that are mixed. frequency: 1/m. Every other length is in metres.
+b: two colours, RGB in [0, 1], that are mixed. frequency: 1/m. contrast: 0 to 1. joint, path: colours. period, bend:
+metres. Every other length is in metres.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def colours(text: str) -> list[Vec]:
 
 @dataclass(frozen=True)
 class Noise:
-    """Value noise on a 256x256 lattice of random numbers in [-1, 1]."""
+    """Value noise on a lattice. table: 256x256 random numbers in [-1, 1]."""
 
     table: Colours
 

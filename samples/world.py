@@ -33,7 +33,11 @@ class Light:
 
 @dataclass(frozen=True)
 class World:
-    """Shapes, their light, and soft shadows on the ground: (x, z, radius)."""
+    """What is rendered.
+
+    shapes: the ground first. light: of them all. noise: of their textures. shadows: soft ones on the ground, (x, z,
+    radius) in metres.
+    """
 
     shapes: list[Shape]
     light: Light
@@ -43,7 +47,10 @@ class World:
 
 @dataclass
 class Builder:
-    """Collects shapes on a ground y = height + slope . (x, z); ground first."""
+    """Collects shapes on a ground y = height + slope . (x, z).
+
+    rng: random generator of the world. noise, shapes, shadows: as of World.
+    """
 
     rng: np.random.Generator
     noise: Noise

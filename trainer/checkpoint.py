@@ -150,7 +150,10 @@ def _not_ours(file: Path, error: Exception) -> str:
 
 
 def weights_file(path: Path) -> Path:
-    """The weight file of a run folder, or the file itself. Raises CheckpointError where there is none."""
+    """The weight file of a run folder, or the file itself. Raises CheckpointError where there is none.
+
+    path: the folder or the file.
+    """
     if path.is_file():
         return path
     for name in ("best.safetensors", "last.safetensors"):
@@ -169,7 +172,10 @@ def save_state(out: Path, state: Mapping[str, Any]) -> None:
 
 
 def load_state(out: Path) -> dict[str, Any] | None:
-    """The state to go on from, on the CPU; None where a run is new. Raises CheckpointError where it is damaged."""
+    """The state to go on from, on the CPU; None where a run is new. Raises CheckpointError where it is damaged.
+
+    out: folder of the run.
+    """
     if not (out / "state.pt").is_file():
         return None
     try:
@@ -212,7 +218,7 @@ def open_run(out: Path, identity: Mapping[str, Any], overwrite: bool, grows: str
 
 
 def finish_run(out: Path) -> None:
-    """Note in run.json that a run has come to its end."""
+    """Note in run.json that a run has come to its end. out: folder of the run."""
     _write_run(out, {**(_read_run(out) or {}), FINISHED: True})
 
 

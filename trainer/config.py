@@ -48,6 +48,8 @@ class TrainConfig:
     weigh_by_pixels: of eigen: a picture counts by the square of its known pixels, as in the authors' code.
     freeze_batchnorm: leave the encoder's batch norms as pretrained: for small batches, and for runs that are to give
     the same on any number of processes. pairs: a picture and step. validation: share held out where a set has no split.
+    validations: in a run, evenly spaced. seed: of everything random. precision: one of PRECISIONS. device: one of
+    DEVICES. workers: processes that read.
     min_confidence, measured_only, weigh_by_confidence: which labels of built sets are learned from, and how much they
     count, see data/readers/built.py. balance: every set is drawn equally often, times its weight.
     depth_scale: what the numbers of depth files mean where their set does not say, see data/depth_scale.py.
@@ -139,8 +141,9 @@ class TrainConfig:
 def preset(model: str, backbone: str | None = None) -> TrainConfig:
     """Where the settings of a model start from. Raises SettingsError for an unknown model.
 
-    Those of "eigen" fit the 795 labelled frames of NYU Depth v2, with which the README's figures were made. The paper's
-    2 million samples coarse and 1.5 million fine, from 120,000 frames, are 17 and 13 epochs of those.
+    model: one of MODELS. backbone: the encoder in the place of Eigen's networks; None = the paper's. The settings
+    of "eigen" fit the 795 labelled frames of NYU Depth v2, with which the README's figures were made. The paper's 2
+    million samples coarse and 1.5 million fine, from 120,000 frames, are 17 and 13 epochs of those.
     """
     if model != "eigen":
         return TrainConfig(model=model, backbone=backbone)
@@ -190,7 +193,10 @@ SEGMENTER = TrainConfig(
 
 
 def weighted_path(text: str) -> tuple[Path, float]:
-    """ "PATH" or "PATH=WEIGHT" -> path and weight (1 without one). Raises SettingsError for a weight that is none."""
+    """ "PATH" or "PATH=WEIGHT" -> path and weight (1 without one). Raises SettingsError for a weight that is none.
+
+    text: of --data.
+    """
     path, equals, weight = text.rpartition("=")
     if not equals or Path(text).exists():
         return Path(text), 1.0

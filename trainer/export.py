@@ -77,7 +77,7 @@ class OnnxNetwork(nn.Module):
         self.session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
 
     def forward(self, image: Tensor) -> Tensor:
-        """Bx3xHxW in [0, 1] -> BxHxW."""
+        """image: Bx3xHxW float32 RGB in [0, 1], on the CPU. Returns BxHxW."""
         (depth,) = self.session.run(None, {"image": image.numpy()})
         return torch.from_numpy(np.asarray(depth))
 

@@ -54,7 +54,7 @@ class Predictor:
     trained_on: frozenset[bytes] = frozenset()
 
     def __call__(self, image: Picture) -> FloatMap:
-        """See `predict_depth`."""
+        """The prediction of a photograph, as `predict_depth` has it. image: HxWx3 uint8 RGB."""
         return predict_depth(self.network, image, self.size, self.device)
 
 
@@ -138,7 +138,7 @@ def filled(depth: FloatMap, shape: tuple[int, ...]) -> FloatMap:
 
 @dataclass(frozen=True)
 class Written:
-    """What came of one picture."""
+    """What came of one picture. source: its name. depth: the 16-bit file. colour: the coloured one."""
 
     source: str
     depth: Path
@@ -190,7 +190,7 @@ def range_of(
 ) -> tuple[float, float] | None:
     """The least and the largest prediction over all pictures of a source that can be read; None without one.
 
-    The arguments are those of `predict_files`.
+    network, source, out, size, device: as of `predict_files`.
     """
     pictures = (image for _, image in _pictures(source, out) if not isinstance(image, DataError))
     depths = (predict_depth(network, image, size, device) for image in pictures)
@@ -211,7 +211,7 @@ def stretched(
 
 
 def millimetres(inverse: FloatMap) -> np.ndarray[tuple[int, ...], np.dtype[np.uint16]]:
-    """Inverse depth in 1/m as 16-bit millimetres."""
+    """Inverse depth in 1/m as 16-bit millimetres. inverse: HxW float32."""
     return np.rint(1000 / inverse).clip(0, 65535).astype(np.uint16)
 
 

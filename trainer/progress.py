@@ -14,7 +14,10 @@ from redweb_builder.types import Picture
 
 @dataclass(frozen=True)
 class Validation:
-    """figures: of the network on what was held out; the first one decides which is best, lower being better."""
+    """figures: of the network on what was held out; the first one decides which is best, lower being better.
+
+    sheet: a picture to look at, HxWx3 uint8 RGB.
+    """
 
     figures: dict[str, float]
     sheet: Picture | None = None
@@ -22,7 +25,12 @@ class Validation:
 
 @dataclass(frozen=True)
 class Progress:
-    """What a run shows. rate: steps a second since the start. validation: where this step had a validation."""
+    """What a run shows.
+
+    step, steps: done, and of the whole run. phase: its name. numbers: of this step, "loss" among them. rate: steps a
+    second since the start. skipped: steps skipped so far. validation: where this step had one. notes: lines for people.
+    saved_step: the step that an interrupted run goes on after.
+    """
 
     step: int
     steps: int
@@ -37,8 +45,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class Summary:
-    """best: the deciding figure of best.safetensors. figures: of the last validation. seconds: of this start.
+    """How a run ended.
 
+    out: folder of the run. steps, skipped: done, and skipped among them. best: the deciding figure of best.safetensors.
+    figures: of the last validation. seconds: of this start.
     is_main: whether this process speaks for all. unread: samples that could not be read and were left out.
     """
 

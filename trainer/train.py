@@ -159,7 +159,7 @@ def opened_sets(
 
 
 def left_out(data: DepthSet, faults: Sequence[str]) -> list[str]:
-    """What to tell people of samples that cannot be read. faults: a sentence each."""
+    """What to tell people of samples that cannot be read. faults: a sentence each. data: named in the line."""
     if not faults:
         return []
     return [f"WARNING: {data.name}: {len(faults)} samples cannot be read and are left out (first: {faults[0]})"]
@@ -171,7 +171,10 @@ def identity_of(data: Sequence[tuple[Path, float]]) -> dict[str, object]:
 
 
 def trained_on(sources: Sequence[Source[Any]]) -> dict[str, object]:
-    """The marks of the training samples, for the headers of checkpoints."""
+    """The marks of the training samples, for the headers of checkpoints.
+
+    sources: the sets with the indices that are trained on.
+    """
     return {"trained_on": pack_marks(mark_of(source.data, index) for source in sources for index in source.indices)}
 
 

@@ -27,8 +27,8 @@ class DataError(UserError):
 class DepthSample:
     """One labelled picture, as a reader hands it out.
 
-    image: HxWx3 uint8 RGB. disparity: HxW float32, larger = nearer, NaN = unknown; known up to scale and shift
-    where `true_zero` is False. sky: HxW bool, known to be farther than everything else.
+    key: its name in the set. image: HxWx3 uint8 RGB. disparity: HxW float32, larger = nearer, NaN = unknown; known up
+    to scale and shift where `true_zero` is False. sky: HxW bool, known to be farther than everything else.
     noise: the error, in the disparity's own unit, that one label may have; pairs closer than twice that are equal
     (losses/ordinal.py). true_zero: disparity 0 is infinity, so that ratios mean something. confidence: HxW float32 in
     [0, 1], how much a label counts in the loss; None = all alike.

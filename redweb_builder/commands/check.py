@@ -20,7 +20,10 @@ class Share(click.ParamType[float]):
     name = "share"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Raise click.BadParameter on everything that is no share above 0% and up to 100%."""
+        """Raise click.BadParameter on everything that is no share above 0% and up to 100%.
+
+        value: what was typed. param, ctx: of click, for its message.
+        """
         if isinstance(value, float):
             return value
         text = re.fullmatch(r"(\d+(?:\.\d+)?)%", str(value))

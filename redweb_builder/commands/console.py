@@ -90,7 +90,7 @@ class BuildDisplay:
         self._status.__exit__()
 
     def show(self, progress: Progress) -> None:
-        """Show the state of a build."""
+        """Show the state of a build. progress: what the build hands on after each step."""
         if progress.stage != self._stage:
             self._stage = progress.stage
             self._begin(progress)
@@ -125,7 +125,7 @@ def _counts(progress: Progress) -> str:
 
 
 def print_summary(summary: builder.Summary) -> None:
-    """What came out, what did not and why, where it lies, what to do next."""
+    """What came out, what did not and why, where it lies, what to do next. summary: what build returned."""
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"\n[bold]{summary.kept} kept[/], {summary.rejected} rejected in {summary.seconds:.0f} s", end="")
     console.print(f"  (flow {summary.flow}, segmentation {summary.segmenter})")
@@ -160,14 +160,17 @@ def print_summary(summary: builder.Summary) -> None:
 
 
 def exit_code(summary: builder.Summary) -> int:
-    """0: something was kept and nothing failed; 1: pairs failed; 3: nothing was kept."""
+    """0: something was kept and nothing failed; 1: pairs failed; 3: nothing was kept. summary: what build returned."""
     if summary.failed:
         return 1
     return 0 if summary.kept else NOTHING_KEPT
 
 
 def grid(dataset: Path, rows: int, keys: Sequence[str], to: Path | None) -> None:
-    """Draw the grid. Exit status 1 where previews cannot be shown."""
+    """Draw the grid. Exit status 1 where previews cannot be shown.
+
+    dataset: its folder. rows, keys, to: how many pairs, which pairs, and the file of the picture, as of write_grid.
+    """
     from redweb_builder.inspect.show import write_grid
 
     print_refused_rows(dataset)
@@ -177,7 +180,7 @@ def grid(dataset: Path, rows: int, keys: Sequence[str], to: Path | None) -> None
 
 
 def report(dataset: Path) -> None:
-    """Draw the report. Exit status 1 where labelled pairs have no files."""
+    """Draw the report. Exit status 1 where labelled pairs have no files. dataset: its folder."""
     from redweb_builder.inspect.report import write_report
 
     print_refused_rows(dataset)
@@ -187,7 +190,11 @@ def report(dataset: Path) -> None:
 
 
 def review(dataset: Path, reviewer: str | None, source: Path | None, port: int, browser: bool) -> None:
-    """Serve the review page until Ctrl-C."""
+    """Serve the review page until Ctrl-C.
+
+    dataset: its folder. reviewer: a name for the decisions; None takes the login. source: the folder of the stereo
+    photographs; None takes that of build.json. port: 0 picks a free one. browser: whether to open the page there.
+    """
     try:
         from redweb_builder.review.server import serve
     except ModuleNotFoundError as error:
@@ -221,7 +228,10 @@ def _user_name() -> str:
 
 
 def print_decisions(dataset: Path, files: Sequence[Path]) -> None:
-    """Merge files of other reviewers, then print who decided what, and where they differ."""
+    """Merge files of other reviewers, then print who decided what, and where they differ.
+
+    dataset: its folder. files: decisions.jsonl of other people.
+    """
     from redweb_builder.dataset import decisions
     from redweb_builder.dataset.reader import read_manifest
 
@@ -247,7 +257,7 @@ def print_decisions(dataset: Path, files: Sequence[Path]) -> None:
 
 
 def print_refused_rows(dataset: Path) -> None:
-    """Say on standard error which rows of a manifest cannot be used; nothing where all can."""
+    """Say on standard error which rows of a manifest cannot be used; nothing where all can. dataset: its folder."""
     from redweb_builder.dataset.reader import read_manifest
 
     refusal = read_manifest(dataset).refusal()
@@ -256,7 +266,10 @@ def print_refused_rows(dataset: Path) -> None:
 
 
 def refilter(dataset: Path, settings: Sequence[str], dry_run: bool) -> None:
-    """Show what other thresholds change, then change it."""
+    """Show what other thresholds change, then change it.
+
+    dataset: its folder. settings: each "name=number", as typed. dry_run: show only.
+    """
     from redweb_builder import refilter as refiltering
 
     limits = refiltering.parse_limits(settings)
@@ -276,7 +289,11 @@ def refilter(dataset: Path, settings: Sequence[str], dry_run: bool) -> None:
 
 
 def export(dataset: Path, form: str, out: Path, keys: Sequence[str]) -> None:
-    """Write a data set in another form, with a progress bar. Exit status 1 where samples had to be left out."""
+    """Write a data set in another form, with a progress bar. Exit status 1 where samples had to be left out.
+
+    dataset: its folder. form: one of DATA_SET_FORMATS. out: the folder to write. keys: of the pairs to write; none for
+    all that are kept.
+    """
     from redweb_builder.export.dataset import export_dataset
 
     print_refused_rows(dataset)
@@ -292,7 +309,10 @@ def export(dataset: Path, form: str, out: Path, keys: Sequence[str]) -> None:
 
 
 def exit_if_damaged(damaged: Sequence[str], what: str) -> None:
-    """Name the files that could not be read, and exit with status 1 where there are any."""
+    """Name the files that could not be read, and exit with status 1 where there are any.
+
+    damaged: a sentence a file. what: what became of those pairs, put behind their number.
+    """
     for sentence in damaged[:SHOWN_DAMAGED]:
         echo(sentence, err=True)
     if damaged:

@@ -52,7 +52,8 @@ FORMS = {
 class Listed:
     """A pair, or the pairs of a film, as a build would read it.
 
-    left, right: below the input folder, equal where one file holds both eyes. rule: what recognised them. guessed: the
+    key, layout: as of PairSource; of a film, the key begins that of each frame. left, right: below the input folder,
+    equal where one file holds both eyes. rule: what recognised them. guessed: the
     form or the order is not stated. right_first: the right eye comes first. order: what says so, of STATED, PICTURE,
     ASSUMED. eye_order: how sure the picture is of it, 0 to about 1. width, height: of the file, px, where it is a
     picture that can be read. frames, clips: of a film.
@@ -76,9 +77,10 @@ class Listed:
 def print_dry_run(stereo_dir: Path, options: InputOptions, ask_eyes: bool = True, as_json: bool = False) -> None:
     """List every pair, film and file left out: its form, which eye comes first and how sure that is, and why.
 
-    ask_eyes: where the order of the eyes is a guess, say what the pictures show, as a build would.
-    as_json: one object {"pairs": [Listed], "left_out": [{"file", "reason", "detail"}]} for machines.
-    Raises StoreError where the folder is a data set, InputNotFound where it is not there, SettingsError as discover.
+    stereo_dir: the folder of stereo photographs. options: how to read it, as a build is given them. ask_eyes: where the
+    order of the eyes is a guess, say what the pictures show, as a build would. as_json: one object {"pairs": [Listed],
+    "left_out": [{"file", "reason", "detail"}]} for machines. Raises StoreError where the folder is a data set,
+    InputNotFound where it is not there, SettingsError as discover.
     """
     console = Console(highlight=False, stderr=as_json)
     refuse_data_set(stereo_dir)

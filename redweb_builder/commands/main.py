@@ -34,11 +34,14 @@ class LazyGroup(click.Group):
     """A group whose commands are imported when they are asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names of the commands; aliases are not listed."""
+        """The names of the commands; aliases are not listed. ctx: click's context, not used."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of a name or an alias; None where there is none."""
+        """The command of a name or an alias; None where there is none.
+
+        cmd_name: as typed. ctx: click's context, not used.
+        """
         place = COMMANDS.get(ALIASES.get(cmd_name, cmd_name))
         if place is None:
             return None

@@ -44,7 +44,7 @@ def out(default: str, help: str) -> Decorator:
 
 
 def seed(default: int) -> Decorator:
-    """--seed."""
+    """--seed with this default."""
     return click.option("--seed", default=default, show_default=True, help="Of everything that is drawn at random.")
 
 
@@ -52,12 +52,12 @@ class CommandWithAdvanced(click.Command):
     """A command whose help lists some options in a section of their own, below the others."""
 
     def __init__(self, *arguments: Any, advanced: Sequence[str] = (), **settings: Any) -> None:
-        """advanced: the names of these options, as the function's arguments are named. The rest as click.Command."""
+        """arguments, settings: of click.Command. advanced: the options, by the names of the function's arguments."""
         super().__init__(*arguments, **settings)
         self.advanced = frozenset(advanced)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write both sections of the help."""
+        """Write both sections of the help. ctx: click's context. formatter: what is written to."""
         ordinary: list[tuple[str, str]] = []
         advanced: list[tuple[str, str]] = []
         for option in self.get_params(ctx):

@@ -44,9 +44,10 @@ class StatusLine:
         self._live.stop()
 
     def show(self, title: str, detail: str = "", done: float = 0, total: int = 0, *, last: bool = False) -> None:
-        """Say what is being done ("12 of 17 pairs, ..."), what with, and how far it is; total 0 = that is not known.
+        """Say what is being done, and how far it is.
 
-        last: there is no more to come of this title, so that a plain line is due.
+        title: what ("12 of 17 pairs, ..."). detail: what with, a file. done, total: how far, in one unit; total 0 = not
+        known. last: there is no more to come of this title, so that a plain line is due.
         """
         self._title, self._detail, self._done, self._total = printable(title), printable(detail), done, total
         if self.is_live:
@@ -58,7 +59,7 @@ class StatusLine:
             self._print_plain(now)
 
     def stage(self, title: str) -> None:
-        """Begin something whose length is not known: shown at once."""
+        """Begin something whose length is not known: shown at once. title: what is being done."""
         self.show(title, last=True)
         if self.is_live:
             self._live.refresh()

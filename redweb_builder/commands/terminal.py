@@ -21,7 +21,7 @@ def printable(text: str) -> str:
 
 
 def escape(text: str) -> str:
-    """`printable`, and safe inside the markup of rich."""
+    """`printable`, and safe inside the markup of rich. text: from a file or a name."""
     from rich import markup  # here: the list of commands needs no rich
 
     return markup.escape(printable(text))

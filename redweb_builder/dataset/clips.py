@@ -12,7 +12,10 @@ SEQUENCE_S = 0.5  # frames of a clip that lie no farther apart are a sequence: m
 
 
 def sequences_of(rows: Iterable[dict[str, Any]]) -> set[str]:
-    """The clips whose neighbouring frames lie typically at most SEQUENCE_S apart, whatever became of the frames."""
+    """The clips whose neighbouring frames lie typically at most SEQUENCE_S apart, whatever became of the frames.
+
+    rows: of a manifest; their clip and film_time_s (s) count.
+    """
     times: dict[str, list[float]] = defaultdict(list)
     for row in rows:
         if row.get("clip") and row.get("film_time_s") is not None:

@@ -22,8 +22,9 @@ FARTHEST = 65534  # the farthest value that is not sky
 def encode(label: Label) -> tuple[NDArray[np.uint16], float, float]:
     """Label -> (HxW uint16 values, scale, offset) with disparity_px = offset + scale * value.
 
-    The nearest labelled pixel is 0 and the farthest that is not sky 65534; sky and unknown pixels are 65535, told apart
-    by the mask. scale is negative. The rounding error is at most half of -scale.
+    label: its disparity (HxW float32 px) and mask are stored. The nearest labelled pixel is 0 and the farthest that is
+    not sky 65534; sky and unknown pixels are 65535, told apart by the mask. scale is negative. The rounding error is at
+    most half of -scale.
     """
     finite = label.disparity[(label.mask == Mask.MEASURED) | (label.mask == Mask.FILLED)].astype(np.float64)
     nearest, farthest = (float(finite.max()), float(finite.min())) if finite.size else (0.0, 0.0)
@@ -35,14 +36,17 @@ def encode(label: Label) -> tuple[NDArray[np.uint16], float, float]:
 
 
 def decode(values: NDArray[np.uint16], mask: NDArray[np.uint8], scale: float, offset: float) -> FloatMap:
-    """The inverse of encode: HxW float32 px, NaN where the mask is UNKNOWN; sky is one step beyond the farthest."""
+    """The inverse of encode: HxW float32 px, NaN where the mask is UNKNOWN; sky is one step beyond the farthest.
+
+    values: HxW uint16 of the file. mask: HxW uint8, values of Mask. scale, offset: px, of the file's text.
+    """
     disparity = (offset + scale * values.astype(np.float64)).astype(np.float32)
     disparity[mask == Mask.UNKNOWN] = np.nan
     return disparity
 
 
 def png_of_label(label: Label) -> bytes:
-    """RDs/<key>.png: 16-bit grey PNG with format, polarity, scale and offset as text."""
+    """RDs/<key>.png: 16-bit grey PNG with format, polarity, scale and offset as text. label: as of encode."""
     values, scale, offset = encode(label)
     text = PngInfo()
     text.add_text("format", FORMAT)
@@ -60,7 +64,7 @@ def label_text(png: bytes) -> tuple[float, float]:
 
 
 def image_bytes(image: Image.Image, form: str, **options: Any) -> bytes:
-    """A picture as the bytes of a file. form: Pillow's name of the format. options: those of Image.save."""
+    """image: a picture -> the bytes of a file. form: Pillow's name of the format. options: those of Image.save."""
     buffer = io.BytesIO()
     image.save(buffer, form, **options)
     return buffer.getvalue()

@@ -63,7 +63,10 @@ class Decision:
 
 
 def decide(key: str, decision: str, reviewer: str, reason: str | None = None, undoes: str | None = None) -> Decision:
-    """A decision made now, its fields as Decision has them. Raises ValueError as Decision does."""
+    """A decision made now, with an id of its own.
+
+    key, decision, reviewer, reason, undoes: as Decision has them. Raises ValueError as Decision does.
+    """
     now = datetime.now(timezone.utc)
     return Decision(uuid.uuid4().hex, key, decision, reviewer, _time_text(now), reason, undoes)
 

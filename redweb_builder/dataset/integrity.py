@@ -145,7 +145,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def mending_command(out: Path) -> str:
-    """The command that builds a data set again, as far as build.json names its input."""
+    """The command that builds a data set again, as far as build.json names its input. out: folder of the data set."""
     source = read_build(out).get("input")
     stereo_dir = quote(source) if isinstance(source, str) else "STEREO_DIR"
     return f"python cli.py build-redweb {stereo_dir} --out {quote(str(out))}"

@@ -69,7 +69,10 @@ def mend_journal(out: Path) -> Journal:
 
 
 def append_record(out: Path, record: Mapping[str, Any]) -> None:
-    """Append a pair's line, flushed to the disk. out: folder of the data set. Raises OSError."""
+    """Append a pair's line, flushed to the disk. out: folder of the data set. Raises OSError.
+
+    record: the pair's row, with its files.
+    """
     append(out / NAME, (json.dumps(record, ensure_ascii=False) + "\n").encode())
 
 
@@ -121,7 +124,10 @@ def faults_of_files(record: Mapping[str, Any], there: Sizes) -> Iterable[tuple[s
 
 
 def expected_files(record: Mapping[str, Any], there: Sizes) -> dict[str, tuple[int | None, str | None]]:
-    """Size and SHA-256 by name of the files of a labelled pair; None, None where the journal does not have them."""
+    """Size and SHA-256 by name of the files of a labelled pair; None, None where the journal does not have them.
+
+    record: a line of the journal. there: from list_files, for the extension of a picture of an old line.
+    """
     if record.get("files"):
         return {name: (size, sha256) for name, (size, sha256) in record["files"].items()}
     names = files_of(record["key"])

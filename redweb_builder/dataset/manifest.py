@@ -98,7 +98,10 @@ def status_columns(
 
 
 def nine_digits(value: float | None) -> float | None:
-    """A number as rows hold it: nine significant digits; None for NaN and infinity, since JSON holds neither."""
+    """A number as rows hold it: nine significant digits; None for NaN and infinity, since JSON holds neither.
+
+    value: any number, or None.
+    """
     return None if value is None or not math.isfinite(value) else float(f"{value:.9g}")
 
 

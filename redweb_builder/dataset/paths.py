@@ -23,12 +23,18 @@ MAX_BUILD_BYTES = 16 << 20  # of build.json; those of other programs are looked 
 
 
 def is_data_set(out: Path) -> bool:
-    """Whether a folder holds a data set of this program, finished or not: others write a build.json too."""
+    """Whether a folder holds a data set of this program, finished or not: others write a build.json too.
+
+    out: the folder.
+    """
     return str(read_build(out).get("format")).startswith(FORMAT.split("/")[0])
 
 
 def refuse_data_set(stereo_dir: Path) -> None:
-    """Raise StoreError, with the command that goes on, where the input folder is a data set or a part of one."""
+    """Raise StoreError, with the command that goes on, where the input folder is a data set or a part of one.
+
+    stereo_dir: the input folder of a build.
+    """
     inside = stereo_dir.absolute().name in (*FOLDERS, "rejected")
     home = next(
         (place for place in (stereo_dir, stereo_dir.absolute().parent)[: 1 + inside] if is_data_set(place)), None
@@ -43,7 +49,7 @@ def refuse_data_set(stereo_dir: Path) -> None:
 
 
 def read_build(out: Path) -> dict[str, Any]:
-    """build.json of a folder, empty where there is none or it is none of ours."""
+    """build.json of a folder, empty where there is none or it is none of ours. out: the folder."""
     try:
         build = parse_json(read_regular(out / "build.json", MAX_BUILD_BYTES))
     except (OSError, ValueError):
@@ -54,7 +60,8 @@ def read_build(out: Path) -> dict[str, Any]:
 def input_folder(out: Path) -> Path | None:
     """The folder of the stereo photographs, as build.json names it; None where it is not there.
 
-    A share of the network is not looked for: a data set from elsewhere must not make this machine call another.
+    out: folder of the data set. A share of the network is not looked for: a data set from elsewhere must not make this
+    machine call another.
     """
     stated = read_build(out).get("input")
     if not isinstance(stated, str) or stated.startswith(("//", "\\\\")) or not os.path.exists(stated):  # noqa: PTH110
@@ -88,7 +95,10 @@ def stored_file(out: Path, folder: str, key: str, endings: tuple[str, ...] = (".
 
 
 def image_of(out: Path, key: str) -> Path:
-    """The stored left view of a labelled pair. Raises StoreError as stored_file does."""
+    """The stored left view of a labelled pair. Raises StoreError as stored_file does.
+
+    out: folder of the data set. key: of the pair.
+    """
     return stored_file(out, "Imgs", key, (".png", ".jpg"))
 
 
@@ -100,7 +110,10 @@ def require_inside(folder: Path, file: Path) -> Path:
 
 
 def read_stored(file: Path) -> Picture:
-    """A stored picture or preview, HxWx3 uint8 RGB. Raises StoreError where it is damaged."""
+    """A stored picture or preview, HxWx3 uint8 RGB. Raises StoreError where it is damaged.
+
+    file: its path, from stored_file.
+    """
     try:
         return read_picture(file, min_side=1, orientation=1, formats=STORED)
     except InputError as error:
@@ -131,7 +144,10 @@ def read_label(out: Path, key: str) -> Label:
 
 
 def read_map(file: Path) -> tuple[NDArray[Any], dict[str, str]]:
-    """The values of a grey PNG, HxW uint8 or uint16, and its text. Raises StoreError where it is none, or damaged."""
+    """The values of a grey PNG, HxW uint8 or uint16, and its text. Raises StoreError where it is none, or damaged.
+
+    file: its path, from stored_file.
+    """
     try:
         with open_picture(file, min_side=1, formats=("PNG",)) as image:
             if image.mode not in ("L", "I;16", "I"):

@@ -31,9 +31,10 @@ REQUIRED = ("key", "status")  # columns without which a table is no manifest
 class Sample:
     """One labelled picture.
 
-    image: HxWx3 uint8 RGB, the left view. disparity: HxW float32 px, larger = nearer, NaN = unknown. mask: HxW uint8
-    of Mask values. confidence: HxW uint8, 255 = sure, 0 = unknown; a threshold on it chooses between coverage and
-    error. record: its row of the manifest, with the verdict of people where they gave one.
+    key: of the pair, and the name of its files. image: HxWx3 uint8 RGB, the left view. disparity: HxW float32 px,
+    larger = nearer, NaN = unknown. mask: HxW uint8 of Mask values. confidence: HxW uint8, 255 = sure, 0 = unknown; a
+    threshold on it chooses between coverage and error. record: its row of the manifest, with the verdict of people
+    where they gave one.
     """
 
     key: str
@@ -103,7 +104,10 @@ class Dataset:
         return len(self.keys)
 
     def __getitem__(self, which: int | str) -> Sample:
-        """The sample of an index or a key. Raises IndexError, KeyError; StoreError where a file is damaged."""
+        """The sample of an index or a key. Raises IndexError, KeyError; StoreError where a file is damaged.
+
+        which: an index from 0 in the order of keys, or a key.
+        """
         key = self.keys[which] if isinstance(which, int) else which
         record = self._records[key]
         label = read_label(self.folder, key)
@@ -114,7 +118,7 @@ class Dataset:
         return Sample(key, picture, label.disparity, label.mask, label.confidence, record)
 
     def record(self, key: str) -> dict[str, Any]:
-        """A sample's row of the manifest, with the verdict of people. Raises KeyError."""
+        """A sample's row of the manifest, with the verdict of people. Raises KeyError. key: of the sample."""
         return self._records[key]
 
     def image_path(self, key: str) -> Path:

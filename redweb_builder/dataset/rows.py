@@ -49,7 +49,10 @@ def fault_of(row: Mapping[str, Any]) -> str | None:
 
 
 def fault_of_record(record: object) -> str | None:
-    """What is wrong with a value read from a line of the journal, in words; None where it can be used."""
+    """What is wrong with a value read from a line of the journal, in words; None where it can be used.
+
+    record: the value of the line.
+    """
     if not isinstance(record, dict):
         return "it is no object"
     if record.get("status") == LEFT_OUT:
@@ -58,7 +61,10 @@ def fault_of_record(record: object) -> str | None:
 
 
 def files_of(key: str) -> set[str]:
-    """The names that a record may have for a pair's files: those of a kept one, the picture as PNG and as JPEG."""
+    """The names that a record may have for a pair's files: those of a kept one, the picture as PNG and as JPEG.
+
+    key: of the pair.
+    """
     png = {f"{folder}/{key}.png" for folder in ("Imgs", "RDs", "masks", "confidence")}
     return png | {f"Imgs/{key}.jpg", f"previews/{key}.jpg"}
 

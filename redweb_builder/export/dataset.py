@@ -36,7 +36,10 @@ LOCK = "lock"
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written, and where. damaged: a sentence for each sample that was left out, its file named."""
+    """What was written.
+
+    out: where. samples: how many. damaged: a sentence for each sample that was left out, its file named.
+    """
 
     out: Path
     samples: int

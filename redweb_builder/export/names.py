@@ -16,8 +16,9 @@ MAX_BYTES = 200  # of UTF-8; a file name has at most 255, its ending included
 def file_names(keys: Iterable[str], dots: bool = True) -> dict[str, str]:
     """key -> a file name without its ending, no two alike on a disk that ignores case.
 
-    A key stays as it is where Windows, macOS and Linux can hold it and no earlier key has taken it; else it is made
-    safe, and a hash of it is appended. dots: whether a name may hold dots; else each becomes an underscore.
+    keys: in the order in which they take names. A key stays as it is where Windows, macOS and Linux can hold it and no
+    earlier key has taken it; else it is made safe, and a hash of it is appended. dots: whether a name may hold dots;
+    else each becomes an underscore.
     """
     names: dict[str, str] = {}
     taken: set[str] = set()

@@ -50,7 +50,7 @@ def points_of(image: Picture, disparity: FloatMap, mask: NDArray[np.uint8]) -> N
 
 
 def ply(points: NDArray[np.void]) -> bytes:
-    """Points of type POINT as a binary PLY file (Turk, "The PLY Polygon File Format", 1994)."""
+    """Points of type POINT as a binary PLY file (Turk, "The PLY Polygon File Format", 1994). points: N of them."""
     properties = "".join(f"property {_PLY_TYPES[POINT[name].str]} {name}\n" for name in POINT.names or ())
     header = f"ply\nformat binary_little_endian 1.0\nelement vertex {len(points)}\n{properties}end_header\n"
     return header.encode("ascii") + points.tobytes()

@@ -11,7 +11,8 @@ MAPS = {"rd": "RDs", "mask": "masks", "confidence": "confidence"}  # a folder th
 def maps_of(dataset: Dataset, key: str) -> dict[str, bytes]:
     """PNG files of a sample by name: rd (16 bit, scale and offset in its text), mask, confidence where there is one.
 
-    Raises StoreError where one is missing, or a link leads out of the data set.
+    dataset: an open data set. key: of the sample. Raises StoreError where one is missing, or a link leads out of the
+    data set.
     """
     maps = [name for name in MAPS if name != "confidence" or (dataset.folder / MAPS[name]).is_dir()]
     return {name: stored_file(dataset.folder, MAPS[name], key).read_bytes() for name in maps}

@@ -78,7 +78,7 @@ def vertical(flow: Flow, ground: BoolMap) -> float:
 def robust_range(raw_disparity: FloatMap, ground: BoolMap) -> float:
     """95th minus 5th percentile of the ground's disparity, px; 0 without ground.
 
-    Papers use maximum minus minimum, which follows outliers.
+    raw_disparity, ground: as the head of this file says. Papers use maximum minus minimum, which follows outliers.
     """
     if not ground.any():
         return 0.0
@@ -87,7 +87,7 @@ def robust_range(raw_disparity: FloatMap, ground: BoolMap) -> float:
 
 
 def median_of(raw_disparity: FloatMap, ground: BoolMap) -> float:
-    """Median disparity of the ground, px; NaN without ground."""
+    """Median disparity of the ground, px; NaN without ground. raw_disparity, ground: as the head of this file says."""
     return float(np.median(raw_disparity[ground])) if ground.any() else float("nan")
 
 
@@ -115,7 +115,8 @@ def exposure(left: FloatMap, right: FloatMap) -> float:
 def sharpness(pair: StereoPair) -> float:
     """Fine detail of the softer view over that of the sharper one, in (0, 1].
 
-    Fine detail is relative to coarse detail, so that exposure does not count.
+    pair: both views, HxWx3 uint8 RGB, aligned. Fine detail is relative to coarse detail, so that exposure does not
+    count.
     """
     values = [_detail(view) for view in (pair.left, pair.right)]
     return (min(values) + 1e-6) / (max(values) + 1e-6)
@@ -124,8 +125,8 @@ def sharpness(pair: StereoPair) -> float:
 def order_of(region: BoolMap, raw_disparity: FloatMap, valid: BoolMap, ground: BoolMap) -> float:
     """Mean rank of the region's disparity in the ground's: 0 = all farther, 1 = all nearer.
 
-    region: HxW bool, sky or far field; its valid pixels count. NaN where region or ground is small. Both must rank low;
-    a high rank means exchanged eyes or a wrong region.
+    raw_disparity, valid, ground: as the head of this file says. region: HxW bool, sky or far field; its valid pixels
+    count. NaN where region or ground is small. Both must rank low; a high rank means exchanged eyes or a wrong region.
     """
     inside = region & valid
     if inside.mean() < MIN_SHARE or ground.mean() < MIN_SHARE:

@@ -46,7 +46,7 @@ def isolate_all() -> None:
 def decoded(function: Callable[P, T], files: Sequence[Path], *args: P.args, **kwargs: P.kwargs) -> T:
     """What a function of redweb_builder.inputs returns; called in a worker where one of the files asks for it.
 
-    function: of a module, by its name; arguments and result as messages.py says. files: those that it decodes.
+    function: of a module, by its name; its args, kwargs and result as messages.py says. files: those that it decodes.
     Raises what it raises: InputError, OSError; InputError "decoder-failed" where its worker died, or ran out of time or
     memory; RuntimeError with the traceback for every other error.
     """

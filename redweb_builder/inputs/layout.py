@@ -22,7 +22,7 @@ LAYOUTS = (
 
 @dataclass(frozen=True)
 class Layout:
-    """How one file holds both eyes; the fields are those of PairSource."""
+    """How one file holds both eyes. layout, rule, right_first, guessed, order_stated: as of PairSource."""
 
     layout: str
     rule: str
@@ -33,7 +33,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class NotPair:
-    """Why a readable file is no stereo pair: a short code and a sentence for people."""
+    """Why a readable file is no stereo pair. reason: a short code. detail: a sentence for people."""
 
     reason: str
     detail: str

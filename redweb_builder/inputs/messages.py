@@ -18,9 +18,10 @@ _DTYPES = ("|u1", "<f4", "<f8", "|b1")
 
 
 def send(line: Connection, value: object) -> None:
-    """Send a value: None, bool, int, float, str, Path, list, tuple, dict with str keys, array, dataclass of ours.
+    """Send a value to the process at the other end of a line.
 
-    Raises TypeError for what is none of these; OSError where the other side is gone.
+    line: a pipe's end. value: None, bool, int, float, str, Path, list, tuple, dict with str keys, array, dataclass of
+    ours. Raises TypeError for what is none of these; OSError where the other side is gone.
     """
     arrays: list[NDArray[Any]] = []
     line.send_bytes(json.dumps(_plain(value, arrays)).encode())
@@ -29,7 +30,10 @@ def send(line: Connection, value: object) -> None:
 
 
 def receive(line: Connection) -> Any:
-    """The next value. Raises EOFError or OSError where the other side is gone, ValueError for what is no such value."""
+    """The next value. Raises EOFError or OSError where the other side is gone, ValueError for what is no such value.
+
+    line: a pipe's end.
+    """
     try:
         content = json.loads(line.recv_bytes())
         return _built(content, line)

@@ -108,7 +108,7 @@ class _HonestFile(BufferedReader):
 def open_file(path: Path) -> BufferedReader:
     """A regular file, opened for reading; a folder, FIFO, socket or device is refused without waiting for it.
 
-    Raises InputError "unreadable".
+    path: of the file. Raises InputError "unreadable".
     """
     try:
         return _HonestFile(path)
@@ -138,13 +138,16 @@ def open_picture(
 
 
 def read_header(file: BinaryIO | Path | bytes, min_side: int = MIN_SIDE) -> Header:
-    """Size, orientation and storage of a picture file, nothing decoded. Raises InputError like open_picture."""
+    """Size, orientation and storage of a picture file, nothing decoded. Raises InputError like open_picture.
+
+    file, min_side: as of open_picture.
+    """
     with open_picture(file, min_side) as image:
         return header_of(image)
 
 
 def header_of(image: ImageFile.ImageFile) -> Header:
-    """The Header of a picture opened with open_picture."""
+    """The Header of a picture opened with open_picture. image: from open_picture, not decoded yet."""
     turned = orientation_of(image)
     width, height = image.size
     return Header((height, width) if turned >= 5 else (width, height), turned, _is_lossless(image), is_deep(image))
@@ -186,7 +189,7 @@ def read_values(file: BinaryIO | Path | bytes, formats: Sequence[str] = ("PNG",)
 
 
 def values_of(image: ImageFile.ImageFile) -> NDArray[Any]:
-    """The values of an opened map as they are stored; see read_values."""
+    """The values of an opened map as they are stored; see read_values. image: from open_picture, not decoded yet."""
     _decode(image)
     return np.array(image)
 
@@ -194,7 +197,10 @@ def values_of(image: ImageFile.ImageFile) -> NDArray[Any]:
 def as_rgb(
     image: ImageFile.ImageFile, shrink: int = 1, orientation: int | None = None, bits: int | None = None
 ) -> Picture:
-    """Decode an opened picture (of several, the frame it stands at); see read_picture."""
+    """Decode a picture opened with open_picture: of several frames, the one that it stands at.
+
+    image: not decoded yet. shrink, orientation, bits and the result: as of read_picture.
+    """
     turned = orientation_of(image) if orientation is None else orientation
     file, deep = image.fp, is_deep(image)
     _decode(image, shrink)
@@ -207,9 +213,10 @@ def as_rgb(
 
 
 def to_frame(image: ImageFile.ImageFile, number: int) -> bool:
-    """Move an opened picture to another of its frames, from 0; False where there is no such frame.
+    """Move an opened picture to another of its frames; False where there is no such frame.
 
-    Raises InputError "corrupt", "too-large": a frame may be larger than the first one.
+    image: from open_picture. number: of the frame, from 0. Raises InputError "corrupt", "too-large": a frame may be
+    larger than the first one.
     """
     try:
         image.seek(number)
@@ -251,7 +258,8 @@ def _decode(image: ImageFile.ImageFile, shrink: int = 1) -> None:
 def orientation_of(image: Image.Image) -> int:
     """The EXIF orientation of an opened picture, 1 to 8; 1 when there is none or the EXIF block is broken.
 
-    Nothing is decoded: an EXIF block behind the pixels of a PNG file, where it seldom lies, is not seen.
+    image: from open_picture. Nothing is decoded: an EXIF block behind the pixels of a PNG file, where it seldom lies,
+    is not seen.
     """
     if image.format == "PNG" and not {"exif", "Raw profile type exif"} & set(image.info):
         return 1

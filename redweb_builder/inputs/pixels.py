@@ -23,7 +23,7 @@ _FULL_HIGH_BYTE = 1 << (14 - 8)  # a high byte from here on: more than 14 bits a
 
 
 def is_deep(image: ImageFile.ImageFile) -> bool:
-    """Whether an opened picture, not decoded yet, stores unsigned integers of 16 bits."""
+    """Whether an opened picture, not decoded yet, stores unsigned integers of 16 bits. image: from open_picture."""
     if image.format == "PNG":
         return bool(image.tile) and ";16" in str(image.tile[0].args)
     if image.format == "TIFF":
@@ -36,8 +36,8 @@ def is_deep(image: ImageFile.ImageFile) -> bool:
 def deep_values(image: ImageFile.ImageFile, file: IO[bytes] | None) -> NDArray[np.uint16] | None:
     """The 16-bit values of a decoded picture, HxW or HxWxC in RGB order; None where eight bits say enough of them.
 
-    file: the picture's, open; None behind the first of several pages. Pillow keeps the high byte of a colour value
-    only; that is enough where more than 14 bits are in use.
+    image: decoded. file: the picture's, open; None behind the first of several pages. Pillow keeps the high byte of a
+    colour value only; that is enough where more than 14 bits are in use.
     """
     if image.mode.startswith("I"):
         return np.asarray(image).astype(np.uint16)
@@ -64,7 +64,10 @@ def bits_in_use(values: NDArray[np.uint16] | None, stated: int) -> int:
 
 
 def stated_bits(image: ImageFile.ImageFile, file: IO[bytes] | None) -> int:
-    """The significant bits that a 16-bit file states: PNG's chunk sBIT, TIFF's MaxSampleValue; 0 for none."""
+    """The significant bits that a 16-bit file states: PNG's chunk sBIT, TIFF's MaxSampleValue; 0 for none.
+
+    image: from open_picture. file: the picture's, open; None for one of several pages, which states none.
+    """
     if image.format == "TIFF":
         highest = getattr(image, "tag_v2", {}).get(_MAX_SAMPLE_VALUE, 0)
         value = max(highest, default=0) if isinstance(highest, tuple) else highest
@@ -100,7 +103,7 @@ def in_8_bits(image: Image.Image, values: NDArray[np.uint16] | None, bits: int) 
 def to_rgb(image: Image.Image, name: str) -> Picture:
     """HxWx3 uint8 RGB of a decoded picture; see read_picture for what becomes of other modes.
 
-    name: of the file, for people. Raises InputError "unsupported" for floating-point and 32-bit values.
+    image: decoded. name: of the file, for people. Raises InputError "unsupported" for floating-point and 32-bit values.
     """
     if image.mode == "F" or (image.mode == "I" and not _fits_16_bit(image)):
         raise InputError(

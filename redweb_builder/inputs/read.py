@@ -52,14 +52,14 @@ class _Eyes:
 def read_pair(source: PairSource, max_side: int) -> StereoPair:
     """Read the two eyes of a pair, left and right in order and equal in size.
 
-    max_side: px; larger eyes are reduced by one factor for both, by area averaging, until the longer side fits.
-    Mounts, borders, bars and round masks are cropped, both eyes to one size. Half-width and half-height eyes are
-    stretched to their full shape. Eyes whose sides differ by up to 10 % are cropped to the middle, eyes of one shape
-    (2 %) but different scale are reduced to the smaller one. Of a VR180 picture the flat view ahead is cut.
-    `source_size` is the size of one eye before any crop or reduction, halves unstretched.
-    Films and HEIC are decoded in a process of their own (isolation.py).
-    Raises InputError: as read_picture and decoded, "too-small" for an eye under 64 px, "size-mismatch", "not-upright",
-    "not-a-photograph", "not-a-pair", "panorama"; ValueError for an unknown layout or a max_side under 64.
+    source: where the eyes lie and how they are packed, from discover. max_side: px; larger eyes are reduced by one
+    factor for both, by area averaging, until the longer side fits. Mounts, borders, bars and round masks are cropped,
+    both eyes to one size. Half-width and half-height eyes are stretched to their full shape. Eyes whose sides differ by
+    up to 10 % are cropped to the middle, eyes of one shape (2 %) but different scale are reduced to the smaller one. Of
+    a VR180 picture the flat view ahead is cut. `source_size` is the size of one eye before any crop or reduction,
+    halves unstretched. Films and HEIC are decoded in a process of their own (isolation.py). Raises InputError: as
+    read_picture and decoded, "too-small" for an eye under 64 px, "size-mismatch", "not-upright", "not-a-photograph",
+    "not-a-pair", "panorama"; ValueError for an unknown layout or a max_side under 64.
     """
     if source.layout not in LAYOUTS:
         raise ValueError(f"{source.key}: unknown layout {source.layout!r}; one of {', '.join(LAYOUTS)}")

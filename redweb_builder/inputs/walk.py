@@ -11,7 +11,10 @@ from redweb_builder.types import LeftOut
 
 
 def state_of(files: Sequence[Path]) -> list[list[int]]:
-    """Size in bytes and time of the last change in ns of each file; [] for one that cannot be asked."""
+    """Size in bytes and time of the last change in ns of each file; [] for one that cannot be asked.
+
+    files: their paths.
+    """
     states: list[list[int]] = []
     for file in files:
         try:

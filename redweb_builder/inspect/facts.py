@@ -14,8 +14,9 @@ MAX_LENGTH = 200  # letters of one fact
 class Facts:
     """Short texts of one line; UNKNOWN where build.json does not say.
 
-    flow_weights, segmenter_weights: SHA-256 of the weights, empty where there are none. input: a fingerprint of the
-    names and sizes of the photographs. max_side: px.
+    flow, segmentation: names of the networks. method, format: of the data set. flow_weights, segmenter_weights: SHA-256
+    of the weights, empty where there are none. input: a fingerprint of the names and sizes of the photographs.
+    max_side: px.
     """
 
     flow: str

@@ -52,8 +52,8 @@ Record = TypeVar("Record", bound=Mapping[str, object])
 class Row:
     """One pair of the grid.
 
-    strip: the picture that strip() drew, CELL_HEIGHT x STRIP_WIDTH x 3 uint8, or None for a pair that never got a
-    label. status: "kept" or "rejected". caption: the measurements; of a rejected pair the reason first.
+    key: of the pair. strip: the picture that strip() drew, CELL_HEIGHT x STRIP_WIDTH x 3 uint8, or None for a pair that
+    never got a label. status: "kept" or "rejected". caption: the measurements; of a rejected pair the reason first.
     """
 
     strip: Picture | None
@@ -72,7 +72,8 @@ class Row:
 def grid(rows: Sequence[Row], title: str) -> Image.Image:
     """Draw rows of strips under one header: the kept pairs first, then the rejected ones in a section of their own.
 
-    Within a section the rows keep their order. Returns an RGB picture, WIDTH px wide and as high as the rows need.
+    rows: strips with their texts. title: the first line of the header. Within a section the rows keep their order.
+    Returns an RGB picture, WIDTH px wide and as high as the rows need.
     """
     sections = {status: [row for row in rows if row.status == status] for status in STATUSES}
     heights = {status: _section_height(members) for status, members in sections.items()}

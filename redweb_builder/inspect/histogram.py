@@ -18,8 +18,9 @@ WIDTH, HEIGHT = 320, 96  # units of the drawing
 class Histogram:
     """A drawing of WIDTH x HEIGHT units.
 
-    kept, rejected: SVG paths of the bars, rejected on top of kept. low, high: the values at the left and right side;
-    values beyond count in the outermost bins. limit_x: where the limit lies, units. *_text: values with their units.
+    name: of the measurement. title, sentence: its words. kept, rejected: SVG paths of the bars, rejected on top of
+    kept. low, high: the values at the left and right side; values beyond count in the outermost bins. limit_x: where
+    the limit lies, units. low_text, high_text, limit_text: these values with their units.
     missing: number of pairs without a value.
     """
 

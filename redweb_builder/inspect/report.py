@@ -50,8 +50,8 @@ STEPS = (  # the words of each step, and the stage of the pairs that are rejecte
 class Step:
     """One step of the funnel.
 
-    left: number of pairs that passed it. share: of all pairs, in [0, 1]. lost: (reason, count) of those that did not,
-    the most frequent first.
+    title: its name. left: number of pairs that passed it. share: of all pairs, in [0, 1]. lost: (reason, count) of
+    those that did not, the most frequent first.
     """
 
     title: str

@@ -32,8 +32,9 @@ AnyMap = TypeVar("AnyMap", FloatMap, BoolMap)
 def strip(evidence: Evidence) -> Picture:
     """Draw one pair: left view, flow, raw disparity, regions, refined depth, mask.
 
-    Returns CELL_HEIGHT x STRIP_WIDTH x 3 uint8 RGB: six cells of one size, so that the columns of many pairs align,
-    with the maps fitted inside on the background colour. Raw and refined depth share one colour scale.
+    evidence: all maps of the pair, in the left frame. Returns CELL_HEIGHT x STRIP_WIDTH x 3 uint8 RGB: six cells of one
+    size, so that the columns of many pairs align, with the maps fitted inside on the background colour. Raw and refined
+    depth share one colour scale.
     """
     size = tile_size(*evidence.pair.left.shape[:2])
     left = _resize(evidence.pair.left, size)

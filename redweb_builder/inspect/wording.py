@@ -26,7 +26,7 @@ def value_text(name: str, value: float) -> str:
 
 
 def limit_text(check: Check) -> str:
-    """A limit in words: "at least 60 %"."""
+    """A limit in words: "at least 60 %". check: a limit with its direction and measurement."""
     return f"at {'least' if check.at_least else 'most'} {value_text(check.measurement, check.limit)}"
 
 

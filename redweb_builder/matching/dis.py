@@ -73,7 +73,10 @@ def more_consistent(flow: Flow, other: Flow) -> Flow:
 
 
 def consistent_share(flow: Flow) -> float:
-    """Share of the left view's pixels, in [0, 1], whose forward-backward error is below PREVIEW_PX."""
+    """Share of the left view's pixels, in [0, 1], whose forward-backward error is below PREVIEW_PX.
+
+    flow: in both directions, px.
+    """
     return float((forward_backward_error(flow) < PREVIEW_PX).mean())
 
 

@@ -77,7 +77,8 @@ def after_alignment(
 ) -> Calibrated:
     """Without its geometry where the eye order contradicts it, or where alignment moved the right view sideways.
 
-    shape: of the views.
+    calibrated: the pair after its rig was used. alignment: what was done to the right view after it. shape: of the
+    views, (height, width, ...). eyes_swapped: whether the content showed the eyes exchanged. shape: of the views.
     """
     if calibrated.geometry is None:
         return calibrated

@@ -41,12 +41,15 @@ def render(folder: Path, kind: str, row: Mapping[str, Any], source: Path | None)
 
 
 def label_of(folder: Path, key: str) -> Label:
-    """The label of a sample of the data set in `folder`. Raises StoreError."""
+    """The label of a sample. folder: of the data set. key: of the sample. Raises StoreError."""
     return read_label(folder, key)
 
 
 def preview_of(folder: Path, key: str) -> Path:
-    """The file of a sample's preview, which the build wrote. Raises StoreError."""
+    """The file of a sample's preview, which the build wrote. Raises StoreError.
+
+    folder: of the data set. key: of the sample.
+    """
     sample_root(folder, key)
     return require_inside(folder, folder / "previews" / f"{key}.jpg")
 
@@ -54,8 +57,8 @@ def preview_of(folder: Path, key: str) -> Path:
 def right_view(folder: Path, row: Mapping[str, Any], source: Path | None) -> Picture:
     """The right view of which the label was made: read from the source again, eyes in order, aligned.
 
-    Arguments as of `render`. Returns HxWx3 uint8 RGB. Raises StoreError where the source is missing, has changed, or
-    cannot be read.
+    folder, row, source: as of `render`. Returns HxWx3 uint8 RGB. Raises StoreError where the source is missing, has
+    changed, or cannot be read.
     """
     if source is None:
         raise StoreError(

@@ -49,8 +49,8 @@ SAFE_HEADERS = {
 def serve(session: Session, port: int, announce: Callable[[str], None]) -> None:
     """Serve until interrupted.
 
-    port: 0 picks a free one. announce: called once with the address, token included, when the server listens.
-    Raises SettingsError where the port cannot be had.
+    session: the reviewer at the data set. port: 0 picks a free one. announce: called once with the address, token
+    included, when the server listens. Raises SettingsError where the port cannot be had.
     """
     cv2.setNumThreads(1)  # requests run side by side; and a right view must be aligned as the build did (engines.py)
     try:
@@ -74,7 +74,10 @@ def serve(session: Session, port: int, announce: Callable[[str], None]) -> None:
 
 
 def create_app(session: Session, token: str, port: int = 80) -> Flask:
-    """The web application. token: what the first visit must bring. port: the one at which it is served."""
+    """The web application. token: what the first visit must bring. port: the one at which it is served.
+
+    session: the reviewer at the data set.
+    """
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.jinja_loader = ChoiceLoader(

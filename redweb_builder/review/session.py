@@ -109,12 +109,15 @@ class Session:
         return self._now(last.key)
 
     def picture(self, kind: str, key: str) -> bytes:
-        """The JPEG or PNG of one of pictures.KINDS of a sample, from the cache where it is there. Raises StoreError."""
+        """The JPEG or PNG of a sample, from the cache where it is there.
+
+        kind: one of pictures.KINDS. key: of the sample. Raises StoreError.
+        """
         row = self._row(key)
         return self.cache.get(f"{kind}/{key}/{self._version(key)}", lambda: render(self.folder, kind, row, self.source))
 
     def points(self, key: str) -> bytes:
-        """The sample's point cloud, a PLY file. Raises StoreError."""
+        """The sample's point cloud, a PLY file. Raises StoreError. key: of the sample."""
         label = label_of(self.folder, self._row(key)["key"])
         image = read_stored(image_of(self.folder, key))
         if image.shape[:2] != label.mask.shape:
@@ -124,8 +127,8 @@ class Session:
     def order(self, key: str, a: tuple[int, int], b: tuple[int, int]) -> dict[str, Any]:
         """Which of two pixels of a label is nearer.
 
-        a, b: (x, y) in px of the label. Returns {"text": in words, "points": what the label has at a and at b}.
-        Raises StoreError; ValueError where a pixel lies outside.
+        key: of the sample. a, b: (x, y) in px of the label. Returns {"text": in words, "points": what the label has at
+        a and at b}. Raises StoreError; ValueError where a pixel lies outside.
         """
         points = [self._point(key, *pixel) for pixel in (a, b)]
         return {"points": points, "text": _order(*points)}

@@ -82,7 +82,7 @@ class NoRegions:
     weights: Weights | None = None
 
     def __call__(self, pictures: Sequence[Picture]) -> list[Regions]:
-        """All-zero Regions."""
+        """All-zero Regions. pictures: their sizes count only."""
         return [Regions(*np.zeros((2, *picture.shape[:2]), np.float32)) for picture in pictures]
 
 

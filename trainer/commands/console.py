@@ -70,11 +70,11 @@ class TrainDisplay:
             )
 
     def read(self, done: int, of: int) -> None:
-        """Show how far the reading of the data is."""
+        """Show how far the reading of the data is. done, of: files, or samples."""
         self._status.show(f"{done} of {of}", self._reading, done, of, last=done == of)
 
     def show(self, progress: Progress) -> None:
-        """Show where a run is."""
+        """Show where a run is. progress: what the run reports."""
         self._status.__exit__()
         for note in progress.notes:
             style = "yellow" if note.startswith("WARNING") else ""
@@ -119,7 +119,7 @@ class TrainDisplay:
 
 
 def print_training(summary: Summary) -> None:
-    """What came out, where it lies, what to do next."""
+    """What came out, where it lies, what to do next. summary: what the training returned."""
     console = Console(highlight=False, soft_wrap=True)
     out = escape(str(summary.out))
     name = next(iter(summary.figures), "")
@@ -136,7 +136,7 @@ def print_training(summary: Summary) -> None:
 
 
 def print_rows(rows: Sequence[ResultRow]) -> None:
-    """A table a set."""
+    """A table a set. rows: of any sets, in the order in which they are shown."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=160)
@@ -179,7 +179,7 @@ def _number(value: float, column: str) -> str:
 
 @contextmanager
 def counting(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Show how far something is, as a function to be called with (done, of)."""
+    """Show how far something is, as a function to be called with (done, of). what: is done, in words."""
     with StatusLine() as status:
         status.stage(what)
         yield lambda done, of: status.show(f"{done} of {of}", what, done, of, last=done == of)

@@ -53,7 +53,7 @@ ADVANCED = (
 
 
 def encoder_weights(command: options.Function) -> options.Function:
-    """--encoder-weights."""
+    """--encoder-weights. command: gets the option."""
     option = click.option(
         "--encoder-weights",
         default=TrainConfig.encoder_weights,
@@ -65,7 +65,7 @@ def encoder_weights(command: options.Function) -> options.Function:
 
 
 def depth_scale(command: options.Function) -> options.Function:
-    """--depth-scale, of train, evaluate and convert-nyu."""
+    """--depth-scale, of train, evaluate and convert-nyu. command: gets the option."""
     option = click.option(
         "--depth-scale",
         metavar="N|metres|inverse[:N]",
@@ -75,7 +75,10 @@ def depth_scale(command: options.Function) -> options.Function:
 
 
 def setting(name: str, help: str, of: TrainConfig = RELATIVE) -> options.Decorator:
-    """An option for a setting, with the default that it has in a config. name: with its dashes."""
+    """An option for a setting, with the default that it has in a config.
+
+    name: with its dashes. help: its line of the help. of: the config.
+    """
     default = getattr(of, name.removeprefix("--").replace("-", "_"))
     return click.option(name, default=default, show_default=True, help=help)
 

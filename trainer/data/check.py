@@ -42,7 +42,8 @@ def readable_samples(
 ) -> Iterator[tuple[int, DepthSample]]:
     """The samples that can be read, each with its index; a sentence for each other one is added to `faults`.
 
-    tick: (samples begun, of all). Raises DataError where more are broken than `most_broken` allows.
+    data: the set. indices: of the samples to read. faults: gets the sentences. tick: (samples begun, of all). Raises
+    DataError where more are broken than `most_broken` allows.
     """
     for begun, index in enumerate(indices, 1):
         tick(begun, len(indices))

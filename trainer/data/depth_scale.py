@@ -67,7 +67,10 @@ class Stated:
 
 
 def parse_scale(text: str) -> DepthScale:
-    """A scale as people give it: "1000", "metres", "millimetres", "inverse", "inverse:N". Raises SettingsError."""
+    """A scale as people give it: "1000", "metres", "millimetres", "inverse", "inverse:N". Raises SettingsError.
+
+    text: of --depth-scale.
+    """
     words = {"metres": METRES, "meters": METRES, "millimetres": MILLIMETRES, "millimeters": MILLIMETRES}
     if text in words:
         return words[text]
@@ -110,7 +113,8 @@ def read_depth_json(folder: Path) -> Stated:
 def one_scale(folder: Path, stated: DepthScale | None, asked: DepthScale | None) -> DepthScale | None:
     """The scale of a set: the folder's own, or the one of the command line. None where nobody states any.
 
-    folder: for the message. Raises DataError where both are there and differ.
+    stated: what its layout or depth.json says. asked: --depth-scale. folder: for the message. Raises DataError where
+    both are there and differ.
     """
     if stated and asked and stated != asked:
         raise DataError(f"{folder}: its layout or {DEPTH_JSON} says depth scale {stated}, --depth-scale says {asked}")

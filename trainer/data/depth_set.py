@@ -18,6 +18,8 @@ class DepthSet(Protocol):
     has_true_zero: the labels' zero is infinity, so that their ratios mean something (inverse depth, true disparity).
     unit: of 1 / disparity where there is a true zero ("m", "1/px"), else of the disparity.
     farthest: the depth at which evaluations of this set cut, in that unit, or None.
+
+    index, of all methods: the sample's number from 0.
     """
 
     name: str
@@ -48,7 +50,10 @@ class DepthSet(Protocol):
 
 
 class DepthSetBase:
-    """What most sets have in common: labels without a zero, no split of their own, evaluated everywhere."""
+    """What most sets have in common: labels without a zero, no split of their own, evaluated everywhere.
+
+    index, shape: as of DepthSet.
+    """
 
     name = ""
     has_true_zero = False
@@ -77,7 +82,7 @@ class DepthSetBase:
 
 
 def in_metres(data: DepthSet) -> bool:
-    """Whether the labels of a set are depth in metres (1 / disparity)."""
+    """Whether the labels of a set are depth in metres (1 / disparity). data: nothing of it is read."""
     return data.has_true_zero and data.unit == "m"
 
 

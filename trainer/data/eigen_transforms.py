@@ -31,7 +31,7 @@ OUTSIDE = tuple(round(255 * mean) for mean in IMAGENET_MEAN)  # of the frame; ab
 class Warp:
     """scale: 1 = as it is. angle: degrees. top, left: of the crop in the scaled frame, px. colour: a factor a channel.
 
-    The default is the centre crop of a test.
+    flip: left and right exchanged. The default is the centre crop of a test.
     """
 
     scale: float = 1.0
@@ -45,7 +45,8 @@ class Warp:
 def as_frame(image: Picture) -> Picture:
     """A photograph (HxWx3 uint8) at 320x240.
 
-    By direct subsampling where its size is a whole multiple of that, else resized; other proportions are squeezed.
+    image: the photograph, any size. By direct subsampling where its size is a whole multiple of that, else resized;
+    other proportions are squeezed.
     """
     step = _whole_step(image.shape)
     if step:
@@ -111,7 +112,7 @@ class Augmentation(nn.Module):
         self.random = random
 
     def forward(self, image: tv_tensors.Image, label: tv_tensors.Mask) -> tuple[Tensor, tv_tensors.Mask]:
-        """3x240x320 uint8, 2x240x320 float32 (inverse depth, sky) -> 3x228x304, 2x228x304."""
+        """image: 3x240x320 uint8. label: 2x240x320 float32 (inverse depth, sky). Returns 3x228x304 and 2x228x304."""
         warp = random_warp() if self.random else Warp()
         parts = (part.as_subclass(Tensor).numpy().transpose(1, 2, 0) for part in (image, label))
         frame, maps = map(np.ascontiguousarray, parts)

@@ -18,7 +18,7 @@ MOST = 200_000  # marks in a checkpoint: 1.3 MB
 
 
 def mark_of(data: DepthSet, index: int) -> bytes:
-    """The mark of a sample: BYTES bytes."""
+    """The mark of a sample: BYTES bytes. data: the set. index: of the sample."""
     try:
         size = next((file.stat().st_size for file in data.files(index)), 0)
     except (OSError, DataError):
@@ -27,12 +27,15 @@ def mark_of(data: DepthSet, index: int) -> bytes:
 
 
 def pack_marks(marks: Iterable[bytes]) -> str:
-    """Marks as text for a checkpoint's header; of more than MOST the smallest, which is a fixed choice by chance."""
+    """Marks as text for a checkpoint's header; of more than MOST the smallest, which is a fixed choice by chance.
+
+    marks: BYTES bytes each, any order.
+    """
     return base64.b64encode(b"".join(sorted(set(marks))[:MOST])).decode()
 
 
 def unpack_marks(text: object) -> frozenset[bytes]:
-    """The marks of a header's entry; none where it is of another form."""
+    """The marks of a header's entry; none where it is of another form. text: base64, as pack_marks gives it."""
     try:
         content = base64.b64decode(str(text), validate=True)
     except ValueError:

@@ -32,7 +32,8 @@ class MetricFrames(DepthSetBase):
     ) -> None:
         """Read `indices` of a set ahead, as far as memory is meant for it. watch: (frames read, of all).
 
-        Raises DataError for a set that has no metres, and where too many frames cannot be read.
+        data: a set in metres, frames of any size. indices: of its frames. Raises DataError for a set that has no
+        metres, and where too many frames cannot be read.
         """
         if not in_metres(data):
             raise DataError(

@@ -24,9 +24,8 @@ from trainer.types import DataError
 def open_data(path: Path, scale: DepthScale | None = None, use: LabelUse | None = None) -> DepthSet:
     """Open the data set in a folder or a file, whichever of the known layouts it has.
 
-    scale: what the numbers of depth files mean, where the layout leaves that open. use: which labels of a built set are
-    taken; None = all. Raises DataError, with the list of
-    layouts, where it has none.
+    path: the folder or the file. scale: what the numbers of depth files mean, where the layout leaves that open. use:
+    which labels of a built set are taken; None = all. Raises DataError, with the list of layouts, where it has none.
     """
     if path.suffix == ".mat" or (path / MAT).is_file():
         return NyuMat(path if path.suffix == ".mat" else path / MAT)
@@ -64,5 +63,8 @@ def open_data(path: Path, scale: DepthScale | None = None, use: LabelUse | None 
 
 
 def is_diw(path: Path) -> bool:
-    """Whether a file is a CSV of Depth in the Wild: point pairs, which are no DepthSet. See readers/diw.py."""
+    """Whether a file is a CSV of Depth in the Wild: point pairs, which are no DepthSet. See readers/diw.py.
+
+    path: the file; it need not be there.
+    """
     return path.suffix.lower() == ".csv" and not is_list(path)

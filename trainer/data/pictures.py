@@ -18,7 +18,10 @@ SAME_SHAPE = 0.01  # relative difference of two aspect ratios up to which a map 
 
 
 def read_rgb(file: Path) -> Picture:
-    """A photograph as HxWx3 uint8 RGB, upright as its EXIF says (`read_picture` has the details). Raises DataError."""
+    """A photograph as HxWx3 uint8 RGB, upright as its EXIF says (`read_picture` has the details). Raises DataError.
+
+    file: of any form that `read_picture` takes.
+    """
     try:
         return read_picture(file, min_side=1)
     except InputError as error:
@@ -53,7 +56,10 @@ def read_stored(file: Path) -> NDArray[np.generic]:
 
 
 def text_of(file: Path) -> dict[str, str]:
-    """The text that a PNG says about itself, such as its polarity; nothing of other files. Raises DataError."""
+    """The text that a PNG says about itself, such as its polarity; nothing of other files. Raises DataError.
+
+    file: a picture of any form.
+    """
     try:
         with open_picture(file, min_side=1) as image:
             return {str(name): value for name, value in image.info.items() if isinstance(value, str)}
@@ -94,8 +100,9 @@ def matched(pictures: dict[str, Path], depths: dict[str, Path], folder: Path) ->
 
 
 def same_size(image: Picture, depth: NDArray[np.generic], file: Path) -> None:
-    """Raise DataError where a picture (HxWx3) and its depth map (HxW) differ in size. file: the depth map's, for the
-    message.
+    """Raise DataError where a picture and its depth map differ in size.
+
+    image: HxWx3. depth: HxW. file: the depth map's, for the message.
     """
     if image.shape[:2] != depth.shape:
         theirs, ours = (f"{shape[1]}x{shape[0]}" for shape in (depth.shape, image.shape))

@@ -42,7 +42,7 @@ class Samples(Protocol):
     """Anything with numbered samples: a DepthSet, a RegionSet."""
 
     def __getitem__(self, index: int) -> Any:
-        """Read one sample. Raises DataError, which names the file."""
+        """Read one sample. Raises DataError, which names the file. index: from 0."""
 
 
 S = TypeVar("S", bound=Samples)
@@ -50,7 +50,10 @@ S = TypeVar("S", bound=Samples)
 
 @dataclass(frozen=True)
 class Source(Generic[S]):
-    """Some samples of a set, and how often each is drawn an epoch: 1 = once, 0.5 = every other one, 3 = three times."""
+    """Some samples of a set.
+
+    data: the set. indices: of the samples. weight: how often each is drawn an epoch: 1 = once, 0.5 = every other one.
+    """
 
     data: S
     indices: Sequence[int]
@@ -153,7 +156,10 @@ class _Draws(Dataset[Draw]):
 
 
 def collate(items: Sequence[Draw]) -> Draw:
-    """Batches of one -> a batch, with the faults of all."""
+    """Batches of one -> a batch, with the faults of all.
+
+    items: draws, each a batch of one, or none where its files cannot be read.
+    """
     batches = [item.pictures for item in items if item.pictures is not None]
     faults = tuple(fault for item in items for fault in item.faults)
     if len(batches) < len(items):

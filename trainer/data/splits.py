@@ -19,9 +19,10 @@ T = TypeVar("T")
 def split(data: DepthSet, fraction: float) -> tuple[list[int], list[int]]:
     """Indices to train on and to validate on.
 
-    A set's own parts are kept (nothing of a "test" part is in either). Where the set leaves it to us, whole groups go
-    to validation, in the order of a hash of their names, until they hold `fraction` of the samples: the same choice
-    everywhere and whatever else is in the folder. Both sides get something where there are two groups at all.
+    data: the set; nothing is read but its names. A set's own parts are kept (nothing of a "test" part is in either).
+    Where the set leaves it to us, whole groups go to validation, in the order of a hash of their names, until they hold
+    `fraction` of the samples: the same choice everywhere and whatever else is in the folder. Both sides get something
+    where there are two groups at all.
     """
     parts = [data.part(index) for index in range(len(data))]
     train = [index for index, part in enumerate(parts) if part == "train"]
@@ -41,7 +42,8 @@ def split(data: DepthSet, fraction: float) -> tuple[list[int], list[int]]:
 def samples_of(data: DepthSet, part: str, validation_fraction: float) -> list[int]:
     """The indices of "all", "train", "val" (own, or held out by `split`), "test", or "auto": test, else val, else all.
 
-    Raises DataError where there are none.
+    data: no sample of it is read. part: one of these words. validation_fraction: the share that `split` holds out, 0 to
+    1. Raises DataError where there are none.
     """
     train, validation = split(data, validation_fraction)
     choices = {
@@ -69,7 +71,7 @@ class Selection:
     limit: int | None = None
 
     def indices(self, data: DepthSet) -> list[int]:
-        """The samples of a set. Raises DataError where there are none."""
+        """The samples of a set. Raises DataError where there are none. data: no sample is read."""
         return evenly_spaced(samples_of(data, self.part, self.validation_fraction), self.limit)
 
 

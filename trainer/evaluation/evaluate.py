@@ -44,11 +44,11 @@ PRIOR = "lower is nearer"
 
 
 def unwatched(done: int, of: int) -> None:
-    """Show nothing."""
+    """Show nothing. done, of: as of Watch."""
 
 
 def uncounted(name: str) -> AbstractContextManager[Watch]:
-    """Show nothing of a set."""
+    """Show nothing of a set. name: of the set."""
     return nullcontext(unwatched)
 
 
@@ -118,7 +118,7 @@ def evaluate(
         if index in shown:
             strips.append(strip(sample, [maps[name] for name in predictors]))
     rows = [
-        ResultRow(data.name, name, len(own), summed(own, data), counts_of(everyone[name], data, indices, len(unread)))
+        ResultRow(data.name, name, len(own), summed(own), counts_of(everyone[name], data, indices, len(unread)))
         for name, own in collected.items()
     ]
     return rows, sheet(strips)
@@ -165,22 +165,27 @@ def evaluate_diw(predictors: Mapping[str, Predict], path: Path, limit: int | Non
 
 
 def map_of(predict: Predict, key: str, image: Picture) -> FloatMap:
-    """The prediction of a picture, HxW float32, larger = nearer. key: of its sample. image: HxWx3 uint8 RGB.
+    """The prediction of a picture, HxW float32, larger = nearer.
 
-    Raises DataError where stored predictions have none that fits.
+    predict: a network, the prior, or stored predictions. key: of its sample. image: HxWx3 uint8 RGB. Raises DataError
+    where stored predictions have none that fits.
     """
     return predict.predict(key, image) if isinstance(predict, StoredPredictions) else predict(image)
 
 
 def counts_of(predict: Predict, data: DepthSet, indices: Sequence[int], unread: int) -> dict[str, int]:
-    """What to say of the samples of a row: how many were trained on, and how many could not be read; 0 is left out."""
+    """What to say of the samples of a row: how many were trained on, and how many could not be read; 0 is left out.
+
+    predict: a network, the prior, or stored predictions. data: the set. indices: of the samples of the row. unread: how
+    many of them could not be read.
+    """
     trained_on = predict.trained_on if isinstance(predict, Predictor) else frozenset()
     known = sum(mark_of(data, index) in trained_on for index in indices) if trained_on else 0
     return {name: number for name, number in (("trained_on", known), ("unread", unread)) if number}
 
 
 def prior(image: Picture) -> FloatMap:
-    """The prediction that looks at nothing: the lower of two points is nearer."""
+    """The prediction that looks at nothing: the lower of two points is nearer. image: HxWx3; its size counts only."""
     return lower_is_nearer(*image.shape[:2])
 
 
@@ -219,7 +224,7 @@ def sample_figures(depth: FloatMap, sample: DepthSample, data: DepthSet) -> Samp
     return SampleFigures(pairs, figures)
 
 
-def summed(samples: Sequence[SampleFigures], data: DepthSet) -> dict[str, float]:
+def summed(samples: Sequence[SampleFigures]) -> dict[str, float]:
     """Means over samples. WKDR counts unequal pairs at threshold 0; "balanced" is Chen et al. 2016's with its parts.
 
     samples: the figures of one predictor, at least one.

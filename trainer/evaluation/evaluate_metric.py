@@ -35,10 +35,10 @@ def evaluate_metric(
 ) -> Table:
     """Every stage of every network, and the mean depth of the first one's training, on a set with depth in metres.
 
-    networks: by name, in eval mode, all on one device. selection: the samples to look at; its part "auto" is the test
-    part or else what training held out. watch: (samples done, of all). trained_on: the marks of each network's training
-    samples; rows of networks that were trained on these frames say so. Figures are of the pixels of the set's
-    evaluation mask, at the set's own size. The paper's own rows come last. A frame that cannot be
+    data: the set, in metres. networks: by name, in eval mode, all on one device. selection: the samples to look at; its
+    part "auto" is the test part or else what training held out. watch: (samples done, of all). trained_on: the marks of
+    each network's training samples; rows of networks that were trained on these frames say so. Figures are of the
+    pixels of the set's evaluation mask, at the set's own size. The paper's own rows come last. A frame that cannot be
     read is left out and counted. Raises DataError where too many cannot.
     """
     part = selection.part

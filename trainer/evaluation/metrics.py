@@ -60,9 +60,10 @@ def ordinal(
 ) -> Ordinal:
     """Draw pairs of valid pixels and compare what truth and prediction say of them.
 
-    prediction, truth: HxW float32, larger = nearer. valid: HxW bool. ratio: the truth's zero is infinity. noise: the
-    error that a label may have. sky: HxW bool. pairs: how many are drawn, with the generator `seed`. What the truth
-    says of a pair follows the rule of training, losses/ordinal.py, its range being that of all valid pixels.
+    tau: least relative difference of unequal values where `ratio` holds. prediction, truth: HxW float32, larger =
+    nearer. valid: HxW bool. ratio: the truth's zero is infinity. noise: the error that a label may have. sky: HxW bool.
+    pairs: how many are drawn, with the generator `seed`. What the truth says of a pair follows the rule of training,
+    losses/ordinal.py, its range being that of all valid pixels.
     """
     where = np.flatnonzero(valid)
     if where.size < 2:
@@ -81,7 +82,10 @@ def ordinal(
 
 
 def wkdr_unequal(ordinal: Ordinal) -> float:
-    """Share of the truly unequal pairs that the prediction does not order alike; a tie is an error."""
+    """Share of the truly unequal pairs that the prediction does not order alike; a tie is an error.
+
+    ordinal: the pairs of one picture.
+    """
     unequal = ordinal.relation != 0
     return _mean((ordinal.relation * ordinal.difference <= 0)[unequal])
 
@@ -89,7 +93,8 @@ def wkdr_unequal(ordinal: Ordinal) -> float:
 def wkdr_at(ordinal: Ordinal, threshold: float) -> tuple[float, float, float]:
     """WKDR, its equal and its unequal part, where a prediction is "equal" up to `threshold` spreads apart.
 
-    Chen et al. 2016 choose the threshold on which the two parts come out closest; `balanced_threshold` does.
+    ordinal: the pairs of one picture. Chen et al. 2016 choose the threshold on which the two parts come out closest;
+    `balanced_threshold` does.
     """
     said = np.sign(ordinal.difference) * (np.abs(ordinal.difference) > threshold)
     wrong, equal = said != ordinal.relation, ordinal.relation == 0
@@ -125,7 +130,11 @@ def whdr_wrong(prediction: FloatMap, first: tuple[int, int], second: tuple[int, 
 
 @dataclass(frozen=True)
 class Affine:
-    """Figures after alignment. inverted: the best scale was negative, so near and far are exchanged."""
+    """Figures after alignment.
+
+    abs_rel: mean |d - d*| / d* of depth. d1: share within a factor of 1.25. rmse: in the unit of depth. inverted: the
+    best scale was negative, so near and far are exchanged.
+    """
 
     abs_rel: float
     d1: float
@@ -152,8 +161,9 @@ def affine_depth(
 ) -> tuple[Affine, FloatMap]:
     """AbsRel, d1 and RMSE of depth after alignment in inverse depth (Ranftl et al. 2022, section 4), and the map.
 
-    truth: inverse depth, zero at infinity, valid where positive. farthest: depth is cut here (NYU 10 m), in the unit of
-    1 / truth; otherwise only kept finite. RMSE has that unit. Also returns the aligned inverse depth, HxW.
+    prediction: HxW, larger = nearer, any scale and shift. valid: HxW bool. truth: inverse depth, zero at infinity,
+    valid where positive. farthest: depth is cut here (NYU 10 m), in the unit of 1 / truth; otherwise only kept finite.
+    RMSE has that unit. Also returns the aligned inverse depth, HxW.
     """
     scale, shift = align(prediction, truth, valid)
     aligned = scale * prediction.astype(np.float64) + shift
@@ -193,8 +203,8 @@ def depth_sums(prediction: FloatMap, truth: FloatMap, valid: BoolMap) -> Values:
 def depth_figures(sums: Sequence[Values]) -> dict[str, float]:
     """The columns of Eigen et al. 2014, table 1, over all pixels T of all pictures as its formulas say; d1-3 as shares.
 
-    SI is the RMSE of log depth after each picture's own best factor. (Later work often averages RMSE over pictures
-    instead, which gives smaller figures.) NaN without a pixel.
+    sums: of each picture, from `depth_sums`. SI is the RMSE of log depth after each picture's own best factor. (Later
+    work often averages RMSE over pictures instead, which gives smaller figures.) NaN without a pixel.
     """
     total = np.sum(sums, axis=0)
     means = total[:-1] / total[-1] if total[-1] else np.full(8, np.nan)
@@ -208,8 +218,9 @@ def depth_figures(sums: Sequence[Values]) -> dict[str, float]:
 def boundary_f1(prediction: FloatMap, truth: FloatMap, valid: BoolMap) -> float:
     """F1 of occluding borders, the sharper thresholds weighing more (Bochkovskii et al. 2024, "Depth Pro", section 4).
 
-    A border lies between two neighbours whose ratio exceeds t; which side is nearer must agree too. prediction, truth:
-    positive and on one scale, so align first. NaN where the truth has no border at any t.
+    valid: HxW bool, where there is truth. A border lies between two neighbours whose ratio exceeds t; which side is
+    nearer must agree too. prediction, truth: positive and on one scale, so align first. NaN where the truth has no
+    border at any t.
     """
     scores = np.array([_border_score(prediction, truth, valid, t) for t in THRESHOLDS])
     known = ~np.isnan(scores)

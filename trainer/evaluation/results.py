@@ -41,14 +41,17 @@ Table = tuple[list[ResultRow], Picture]  # the rows of one set, and its sheet of
 
 
 def merge_tables(tables: Sequence[Table]) -> tuple[list[ResultRow], dict[str, Picture]]:
-    """The rows of several sets, and their sheets by name; sets of one name get numbers."""
+    """The rows of several sets, and their sheets by name; sets of one name get numbers. tables: of one set each."""
     names = unique_names([rows[0].data for rows, _ in tables])
     rows = [replace(row, data=name) for name, (own, _) in zip(names, tables, strict=True) for row in own]
     return rows, {name: picture for name, (_, picture) in zip(names, tables, strict=True)}
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
-    """Names of sets, the second one of a name with -2 behind it, and so on: two folders may both be called redweb."""
+    """Names of sets, the second one of a name with -2 behind it, and so on: two folders may both be called redweb.
+
+    names: in their order.
+    """
     return [
         name if names[:at].count(name) == 0 else f"{name}-{names[: at + 1].count(name)}"
         for at, name in enumerate(names)

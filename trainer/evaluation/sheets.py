@@ -26,7 +26,10 @@ def strip(sample: DepthSample, maps: Sequence[FloatMap]) -> Picture:
 
 
 def sheet(strips: Sequence[Picture]) -> Picture:
-    """Strips below one another, on dark ground; an empty picture of nothing."""
+    """Strips below one another, on dark ground; an empty picture of nothing.
+
+    strips: HxWx3 uint8 RGB each, of any widths.
+    """
     if not strips:
         return np.zeros((1, 1, 3), np.uint8)
     width = max(row.shape[1] for row in strips)

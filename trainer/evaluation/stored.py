@@ -64,12 +64,12 @@ class StoredPredictions:
 
 
 def is_stored(path: Path) -> bool:
-    """Whether a folder holds predictions, and no network."""
+    """Whether a folder holds predictions, and no network. path: the folder."""
     return path.is_dir() and not any(path.glob("*.safetensors")) and bool(_files(path))
 
 
 def open_stored(path: Path, sense: str = "") -> StoredPredictions:
-    """The predictions of a folder. sense: see `StoredPredictions`."""
+    """The predictions of a folder. sense: see `StoredPredictions`. path: the folder."""
     return StoredPredictions(str(path), _files(path), sense)
 
 

@@ -21,32 +21,32 @@ RANDOM_COLUMNS = COLUMNS
 
 
 def ranking(z: Tensor, batch: Batch, uniform: Tensor) -> tuple[Tensor, Scalars]:
-    """Xian et al. 2018, without its improvement."""
+    """Xian et al. 2018, without its improvement. z, batch, uniform: as of Loss."""
     return ranking_loss(z, batch.disparity, batch.valid, uniform, **_ordinal(batch))
 
 
 def improved_ranking(z: Tensor, batch: Batch, uniform: Tensor) -> tuple[Tensor, Scalars]:
-    """Xian et al. 2018: the easiest quarter of the unequal pairs dropped."""
+    """Xian et al. 2018: the easiest quarter of the unequal pairs dropped. z, batch, uniform: as of Loss."""
     return improved_ranking_loss(z, batch.disparity, batch.valid, uniform, **_ordinal(batch))
 
 
 def structure_guided(z: Tensor, batch: Batch, uniform: Tensor) -> tuple[Tensor, Scalars]:
-    """Xian et al. 2020: pairs across edges too, and gradients."""
+    """Xian et al. 2020: pairs across edges too, and gradients. z, batch, uniform: as of Loss."""
     return structure_guided_loss(z, batch.disparity, batch.valid, uniform, image=batch.image, **_ordinal(batch))
 
 
 def ssi(z: Tensor, batch: Batch, _: Tensor) -> tuple[Tensor, Scalars]:
-    """MiDaS, plain."""
+    """MiDaS, plain. z, batch: as of Loss."""
     return scale_shift_invariant_loss(z, batch.disparity, batch.valid, weight=batch.weight)
 
 
 def ssi_trimmed(z: Tensor, batch: Batch, _: Tensor) -> tuple[Tensor, Scalars]:
-    """MiDaS, trimmed."""
+    """MiDaS, trimmed. z, batch: as of Loss."""
     return scale_shift_invariant_loss(z, batch.disparity, batch.valid, trimmed=TRIMMED, weight=batch.weight)
 
 
 def l2(z: Tensor, batch: Batch, _: Tensor) -> tuple[Tensor, Scalars]:
-    """The seed article's warm-up."""
+    """The seed article's warm-up. z, batch: as of Loss."""
     return l2_loss(z, batch.disparity, batch.valid, batch.weight)
 
 

@@ -44,7 +44,10 @@ def improved_ranking_loss(
     tau: float = TAU,
     weight: Tensor | None = None,
 ) -> tuple[Tensor, Scalars]:
-    """The loss over N random pairs a picture; arguments and result as `ranking_loss`."""
+    """The loss over N random pairs a picture.
+
+    prediction, target, valid, uniform, sky, noise, true_zero, tau, weight and the result: as of `ranking_loss`.
+    """
     pairs = random_pairs(valid, uniform)
     relation = ordinal_relation(pairs, target, sky, noise, true_zero, tau)
     terms, scalars = pair_terms(to_safe_float(prediction), pairs, relation)

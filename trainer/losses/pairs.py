@@ -73,7 +73,7 @@ def edge_pairs(gradient: Tensor, valid: Tensor, uniform: Tensor) -> Pairs:
 
 
 def image_gradient(image: Tensor) -> Tensor:
-    """Sobel gradient of the grey picture: Bx3xHxW uint8 or float RGB -> Bx2xHxW float32, (x, y)."""
+    """Sobel gradient of the grey picture, Bx2xHxW float32, (x, y). image: Bx3xHxW uint8 or float RGB."""
     grey = image.float().mean(dim=1, keepdim=True)
     gradient: Tensor = spatial_gradient(grey)[:, 0]
     return gradient

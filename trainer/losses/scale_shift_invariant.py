@@ -29,11 +29,12 @@ def scale_shift_invariant_loss(
     gradient_weight: float = GRADIENT_WEIGHT,
     weight: Tensor | None = None,
 ) -> tuple[Tensor, Scalars]:
-    """The loss over all valid pixels; `trimmed` is the share of the largest residuals left out (0.2 = ssitrim).
+    """The loss over all valid pixels.
 
-    prediction, target: BxHxW, larger = nearer, target finite. valid: BxHxW bool. A picture whose label is empty or all
-    equal adds 0. weight: BxHxW in [0, 1], how much a pixel counts; in the gradient term all count alike. Returns the
-    scalar loss and its two parts.
+    prediction, target: BxHxW, larger = nearer, target finite. valid: BxHxW bool. trimmed: the share of the largest
+    residuals left out (0.2 = ssitrim). gradient_weight: of the gradient term beside the data term. weight: BxHxW in [0,
+    1], how much a pixel counts; in the gradient term all count alike. A picture whose label is empty or all equal adds
+    0. Returns the scalar loss and its two parts.
     """
     (ours, _), (theirs, scaled) = normalised(to_safe_float(prediction), valid, FLATTEST), normalised(target, valid)
     counted = valid & scaled[:, None, None]

@@ -45,9 +45,9 @@ def structure_guided_loss(
 ) -> tuple[Tensor, Scalars]:
     """The loss over N random pairs a picture and as many across edges.
 
-    image: Bx3xHxW RGB. uniform: BxNx7 in [0, 1). The rest as `ranking_loss`. The gradient term is that of MiDaS on
-    normalised maps, since our labels have no scale of their own; weights do not enter it. Returns besides `wrong` the
-    parts of the loss.
+    image: Bx3xHxW RGB. uniform: BxNx7 in [0, 1). prediction, target, valid, sky, noise, true_zero, tau, weight: as of
+    `ranking_loss`. gradient_weight: of the gradient term, that of MiDaS on normalised maps, since our labels have no
+    scale of their own; `weight` does not enter it. Returns besides `wrong` the parts of the loss.
     """
     prediction = to_safe_float(prediction)
     pairs = structure_guided_pairs(image, target, valid, uniform)

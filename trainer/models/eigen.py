@@ -72,15 +72,21 @@ class MetricNetwork(nn.Module):
             self.register_buffer(name, torch.tensor(value).view(1, 3, 1, 1), persistent=False)
 
     def maps(self, image: Tensor) -> dict[str, Tensor]:
-        """Every map that the network has to show by the name of its stage, the final one last: Bxhxw log metres."""
+        """Every map that the network has to show by the name of its stage, the final one last: Bxhxw log metres.
+
+        image: Bx3x228x304 RGB in [0, 1].
+        """
         raise NotImplementedError
 
     def forward(self, image: Tensor) -> Tensor:
-        """The final map, Bxhxw: 55x74 of the paper's network, 228x304 with a backbone."""
+        """The final map, Bxhxw: 55x74 of the paper's network, 228x304 with a backbone.
+
+        image: Bx3x228x304 RGB in [0, 1].
+        """
         return list(self.maps(image).values())[-1]
 
     def normalised(self, image: Tensor) -> Tensor:
-        """As ImageNet's networks take pictures."""
+        """As ImageNet's networks take pictures. image: Bx3xHxW RGB in [0, 1]."""
         return (image - self.mean) / self.std
 
 
@@ -99,14 +105,17 @@ class Eigen(MetricNetwork):
         self.register_buffer("stage", torch.tensor(COARSE, dtype=torch.uint8))  # in the weights, as it belongs to them
 
     def set_stage(self, stage: int) -> None:
-        """Train the COARSE network alone, the FINE one on the frozen coarse one, or both (JOINT)."""
+        """Train the COARSE network alone, the FINE one on the frozen coarse one, or both (JOINT).
+
+        stage: one of the three.
+        """
         self.stage.fill_(stage)
         self.coarse.requires_grad_(stage != FINE)
         self.fine.requires_grad_(stage != COARSE)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Eigen:
-        """As usual, but a frozen coarse network stays as at test."""
+        """As usual, but a frozen coarse network stays as at test. mode: True to train, False to test."""
         super().train(mode)
         self.coarse.train(mode and int(self.stage) != FINE)
         return self
@@ -143,14 +152,14 @@ class Coarse(nn.Module):
         return self.conv1, self.conv2, self.conv3, self.conv4, self.conv5
 
     def features(self, pixels: Tensor) -> Tensor:
-        """What the convolutions see, before their last pool: Bx256x13x18."""
+        """What the convolutions see, before their last pool: Bx256x13x18. pixels: Bx3x228x304, normalised."""
         x = self.pool1(F.relu(self.conv1(pixels)))
         x = self.pool2(F.relu(self.conv2(x)))
         x = F.relu(self.conv4(F.relu(self.conv3(x))))
         return F.relu(self.conv5(x))
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """See the class."""
+        """pixels: Bx3x228x304, normalised. Returns Bx55x74."""
         x = self.pool5(self.features(pixels))
         x = self.dropout(F.relu(self.full6(x.flatten(1))))
         depth: Tensor = self.full7(x)
@@ -179,7 +188,7 @@ class Fine(nn.Module):
                 self.conv3.weight[0, channel, 2, 2] = sign
 
     def forward(self, pixels: Tensor, coarse: Tensor) -> Tensor:
-        """See the class."""
+        """pixels: Bx3x228x304, normalised. coarse: Bx55x74 log metres. Returns Bx55x74 log metres."""
         edges = self.pool1(F.relu(self.conv1(pixels)))
         x = torch.cat([coarse[:, None], edges.float()], dim=1)
         depth: Tensor = self.conv3(F.relu(self.conv2(x)))
@@ -193,7 +202,10 @@ class BackboneDepth(MetricNetwork):
     """
 
     def __init__(self, encoder: str, channels: int | None = None) -> None:
-        """Random weights; the first prediction is the mean depth. Raises ValueError (encoder)."""
+        """Random weights; the first prediction is the mean depth. Raises ValueError (encoder).
+
+        encoder, channels: as of RedNetConfig.
+        """
         super().__init__()
         self.name = encoder
         self.network = RedNet(RedNetConfig(encoder, channels))

@@ -93,7 +93,7 @@ def _from_hub(encoder: nn.Module, name: str) -> str | None:
 
 
 def state_of(path: Path) -> dict[str, Tensor]:
-    """The tensors of a .pth or .safetensors file. Raises WeightsUnavailable."""
+    """The tensors of a .pth or .safetensors file. Raises WeightsUnavailable. path: of the file."""
     try:
         if path.suffix == ".safetensors":
             state: Any = load_file(path)

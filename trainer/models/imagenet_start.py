@@ -53,7 +53,10 @@ def imagenet_start(coarse: Coarse, wanted: str = "auto") -> tuple[bool, str]:
 
 
 def alexnet(wanted: str = "auto") -> tuple[dict[str, Tensor], str]:
-    """AlexNet's tensors under torchvision's names, and where they are from. Raises WeightsUnavailable."""
+    """AlexNet's tensors under torchvision's names, and where they are from. Raises WeightsUnavailable.
+
+    wanted: a file, or "auto": the package, else the cache, else the hub.
+    """
     if wanted == "auto" and (spec := find_spec(MODULE)) and spec.submodule_search_locations:
         return _from_package(Path(spec.submodule_search_locations[0]) / FILE), f"AlexNet of the package {PACKAGE}"
     import torchvision

@@ -65,7 +65,10 @@ class RedNet(nn.Module):
     std: Tensor
 
     def __init__(self, config: RedNetConfig) -> None:
-        """Random weights; `encoder_weights.load_encoder_weights` fills the encoder. Raises SettingsError (encoder)."""
+        """Random weights; `encoder_weights.load_encoder_weights` fills the encoder. Raises SettingsError (encoder).
+
+        config: encoder and width.
+        """
         super().__init__()
         self.config = config
         self.batchnorm_frozen = False
@@ -83,7 +86,10 @@ class RedNet(nn.Module):
             self.register_buffer(name, torch.tensor(value).view(1, 3, 1, 1), persistent=False)
 
     def train(self, mode: bool = True) -> RedNet:
-        """As usual, but where `batchnorm_frozen` the encoder's batch norms keep to their stored statistics."""
+        """As usual, but where `batchnorm_frozen` the encoder's batch norms keep to their stored statistics.
+
+        mode: True to train, False to test.
+        """
         super().train(mode)
         if self.batchnorm_frozen:
             for part in self.encoder.modules():
@@ -96,7 +102,7 @@ class RedNet(nn.Module):
         return [parameter for name, parameter in self.named_parameters() if not name.startswith("encoder.")]
 
     def forward(self, image: Tensor) -> Tensor:
-        """See the class."""
+        """image: Bx3xHxW RGB in [0, 1]. Returns BxHxW."""
         height, width = image.shape[-2:]
         # Many encoders (hrnet and others) take nothing but multiples of the stride.
         missing = (0, -width % self.stride, 0, -height % self.stride)
@@ -119,7 +125,7 @@ class Decoder(nn.Module):
         self.output = AdaptiveOutput(channels)
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        """See the class."""
+        """features: four, BxCxhxw, finest first. Returns Bx1xHxW, four times as high and wide as the finest."""
         skips = [transition(feature) for transition, feature in zip(self.transitions, features, strict=True)]
         depth = skips[-1]
         for level in (3, 2, 1, 0):
@@ -148,13 +154,13 @@ class ResidualConvUnit(nn.Module):
     """x + conv(relu(conv(relu(x)))), two 3x3 convolutions with weights of their own."""
 
     def __init__(self, channels: int) -> None:
-        """Channels stay."""
+        """channels: of what comes in and goes out."""
         super().__init__()
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """BxCxHxW -> the same."""
+        """x: BxCxHxW. Returns the same shape."""
         refined: Tensor = self.conv2(F.relu(self.conv1(F.relu(x))))
         return x + refined
 
@@ -171,10 +177,10 @@ class AdaptiveOutput(nn.Module):
         nn.init.zeros_(self.depth.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        """BxCxhxw -> Bx1x2hx2w."""
+        """x: BxCxhxw. Returns Bx1x2hx2w."""
         return doubled(self.depth(F.relu(self.reduce(x))))
 
 
 def doubled(x: Tensor) -> Tensor:
-    """BxCxhxw -> BxCx2hx2w."""
+    """Twice the size, bilinear. x: BxCxhxw. Returns BxCx2hx2w."""
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)

@@ -24,7 +24,10 @@ Change = Callable[[Tensor], Tensor]
 
 
 def geometry(size: int) -> v2.Transform:
-    """A crop anywhere, so that sky need not be on top; at times turned, at times the whole picture."""
+    """A crop anywhere, so that sky need not be on top; at times turned, at times the whole picture.
+
+    size: px, side of the square that comes out.
+    """
     anywhere = v2.RandomResizedCrop(size, scale=(0.2, 1.0), ratio=(3 / 5, 5 / 3), antialias=True)
     whole = v2.Resize((size, size), antialias=True)
     turned = v2.RandomApply([v2.RandomRotation(12, v2.InterpolationMode.BILINEAR, fill=0)], p=0.2)
@@ -69,7 +72,10 @@ def between(low: float, high: float) -> float:
 
 
 def clouds(height: int, width: int, finest: int) -> Tensor:
-    """Smooth noise of zero mean, HxW: octaves of random grids, wider than tall."""
+    """Smooth noise of zero mean, HxW: octaves of random grids, wider than tall.
+
+    height, width: px. finest: the most cells along the height.
+    """
     noise = torch.zeros(1, 1, height, width)
     cells, strength = 2, 1.0
     while cells <= finest:
@@ -80,7 +86,10 @@ def clouds(height: int, width: int, finest: int) -> Tensor:
 
 
 def with_sky(picture: Tensor, sky: Tensor, photographed: Tensor | None) -> Tensor:
-    """Another sky: a photographed one stretched to fit, where there is one, or a painted one."""
+    """Another sky: a photographed one stretched to fit, where there is one, or a painted one.
+
+    picture: 3xHxW. sky: HxW, its share of each pixel. photographed: 3xhxw, or None.
+    """
     if photographed is not None:
         new = F.interpolate(photographed[None], sky.shape, mode="bilinear", antialias=True)[0]
         return picture + (new - picture) * sky
@@ -89,7 +98,10 @@ def with_sky(picture: Tensor, sky: Tensor, photographed: Tensor | None) -> Tenso
 
 
 def sky_of(sample: RegionSample) -> Tensor | None:
-    """The upper part of a picture that is nothing but sky, 3xhxw, if a fifth of its height is."""
+    """The upper part of a picture that is nothing but sky, 3xhxw, if a fifth of its height is.
+
+    sample: a picture with its regions.
+    """
     clear = (sample.regions[..., 0] > 250).mean(1) > 0.98
     rows = len(clear) if clear.all() else int(np.argmin(clear))
     if rows < len(clear) / 5:
@@ -101,7 +113,7 @@ def sky_of(sample: RegionSample) -> Tensor | None:
 def painted_sky(height: int, width: int) -> tuple[Tensor, float]:
     """3xHxW, any two colours from top to horizon and clouds, and the light it leaves to the ground.
 
-    Clear, overcast, dusk, night or bleached.
+    height, width: px. The sky is clear, overcast, dusk, night or bleached.
     """
     kind = int(torch.randint(5, ()))
     blue, grey, glow = torch.tensor([0.3, 0.5, 0.85]), torch.full((3,), between(0.45, 1.0)), torch.rand(3)
@@ -118,36 +130,36 @@ def painted_sky(height: int, width: int) -> tuple[Tensor, float]:
 
 
 def grey(picture: Tensor) -> Tensor:
-    """As a panchromatic plate, or one blind to red, which bleaches skies."""
+    """As a panchromatic plate, or one blind to red, which bleaches skies. picture: 3xHxW."""
     weights = torch.tensor([0.3, 0.59, 0.11]) if chance(0.7) else torch.tensor([0.05, 0.35, 0.6])
     return (picture * weights[:, None, None]).sum(0, keepdim=True).expand(3, -1, -1)
 
 
 def sepia(picture: Tensor) -> Tensor:
-    """A faded print on toned paper."""
+    """A faded print on toned paper. picture: 3xHxW."""
     tone = torch.tensor(SEPIA) ** between(0.3, 1.2)
     faded = between(0, 0.15) + between(0.7, 0.95) * grey(picture)
     return faded * tone[:, None, None]
 
 
 def exposure(picture: Tensor) -> Tensor:
-    """Another gamma and brightness; at times burnt out."""
+    """Another gamma and brightness; at times burnt out. picture: 3xHxW."""
     return picture.clamp(min=1e-3) ** (2 ** between(-0.9, 0.9)) * 2 ** between(-0.4, 0.5)
 
 
 def night(picture: Tensor) -> Tensor:
-    """Dark and bluish, or under lamps."""
+    """Dark and bluish, or under lamps. picture: 3xHxW."""
     lamp = torch.tensor([1, between(0.7, 1), between(0.4, 1.3)])
     return picture * between(0.12, 0.45) * lamp[:, None, None]
 
 
 def haze(picture: Tensor) -> Tensor:
-    """Fog: less contrast, more light."""
+    """Fog: less contrast, more light. picture: 3xHxW."""
     return picture + (between(0.6, 0.95) - picture) * between(0.2, 0.6)
 
 
 def colours(picture: Tensor) -> Tensor:
-    """Another white, saturation and contrast."""
+    """Another white, saturation and contrast. picture: 3xHxW."""
     white = torch.tensor([2 ** between(-0.35, 0.35), 1, 2 ** between(-0.35, 0.35)])
     picture = picture * white[:, None, None]
     mean = picture.mean(0, keepdim=True)
@@ -156,7 +168,7 @@ def colours(picture: Tensor) -> Tensor:
 
 
 def blur(picture: Tensor) -> Tensor:
-    """Out of focus, or enlarged from something small."""
+    """Out of focus, or enlarged from something small. picture: 3xHxW."""
     height, width = picture.shape[1:]
     share = between(0.25, 0.8)
     small = F.interpolate(picture[None], scale_factor=share, mode="bilinear", antialias=True)
@@ -164,7 +176,7 @@ def blur(picture: Tensor) -> Tensor:
 
 
 def grain(picture: Tensor) -> Tensor:
-    """Noise of film (coarse, grey) or of a sensor (fine, coloured)."""
+    """Noise of film (coarse, grey) or of a sensor (fine, coloured). picture: 3xHxW."""
     strength = between(0.01, 0.1)
     if chance(0.5):
         return picture + strength * torch.randn_like(picture)
@@ -174,14 +186,17 @@ def grain(picture: Tensor) -> Tensor:
 
 
 def vignette(picture: Tensor) -> Tensor:
-    """Dark corners."""
+    """Dark corners. picture: 3xHxW."""
     height, width = picture.shape[1:]
     y, x = torch.linspace(-1, 1, height)[:, None], torch.linspace(-1, 1, width)
     return picture * (1 - between(0.1, 0.5) * (x**2 + y**2) / 2)
 
 
 def mounted(picture: Tensor, regions: Tensor, known: Tensor, things: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """On the card of an old stereograph: paper around it, which is not sky."""
+    """On the card of an old stereograph: paper around it, which is not sky.
+
+    picture, regions: 3xSxS. known: SxS, where regions are known. things: SxS int64. Returns the four, changed alike.
+    """
     side = picture.shape[1]
     inner = round(side * between(0.7, 0.95))
     top, left = (int(torch.randint(side - inner + 1, ())) for _ in range(2))

@@ -39,7 +39,7 @@ Shares = BoolMap | FloatMap  # HxW in [0, 1]
 
 @dataclass(frozen=True)
 class RegionSample:
-    """A picture, its regions and things, see the module."""
+    """A picture. key: its name. image, regions, things: as the head of this file says."""
 
     key: str
     image: Picture
@@ -49,7 +49,10 @@ class RegionSample:
 
 @dataclass(frozen=True)
 class Found:
-    """A picture that can be read. group: what stays on one side of a split. read: does it, and labels it."""
+    """A picture that can be read.
+
+    key: its name. group: what stays on one side of a split. read: does it, and labels it.
+    """
 
     key: str
     group: str
@@ -60,7 +63,7 @@ class RegionSet:
     """The prepared pictures of one folder. kept_back: of each, whether a fold keeps it from training."""
 
     def __init__(self, name: str, files: Sequence[Path], kept_back: Sequence[bool]) -> None:
-        """files: as `prepare` wrote them."""
+        """name: of the set, for tables. files: as `prepare` wrote them. kept_back: one a file."""
         self.name, self.files = name, list(files)
         self.training = [index for index, kept in enumerate(kept_back) if not kept]
         self.held_out = [index for index, kept in enumerate(kept_back) if kept]
@@ -70,7 +73,7 @@ class RegionSet:
         return len(self.files)
 
     def __getitem__(self, index: int) -> RegionSample:
-        """Read one. Raises DataError."""
+        """Read one. Raises DataError. index: of the file, from 0."""
         file = self.files[index]
         try:
             with np.load(file) as arrays:
@@ -104,7 +107,10 @@ def find(kind: str, folder: Path, teacher: Teacher | None) -> list[Found]:
 
 
 def camvid(folder: Path, teacher: Teacher | None) -> Iterator[Found]:
-    """SegNet's CamVid: train/, trainannot/, val/, valannot/; a drive is a group."""
+    """SegNet's CamVid: train/, trainannot/, val/, valannot/; a drive is a group.
+
+    folder: the one with these four. teacher: says what else is far; None = nobody does.
+    """
     for part in ("train", "val"):
         labels = by_stem(folder / f"{part}annot") if (folder / f"{part}annot").is_dir() else {}
         for key in labels:
@@ -121,7 +127,10 @@ def camvid(folder: Path, teacher: Teacher | None) -> Iterator[Found]:
 
 
 def masks(folder: Path, teacher: Teacher | None) -> Iterator[Found]:
-    """NAME.jpg (or .png) and NAME_sky.png, white = sky; what else is far, a teacher may say."""
+    """NAME.jpg (or .png) and NAME_sky.png, white = sky; what else is far, a teacher may say.
+
+    folder: the one with the pictures. teacher: None = nobody says.
+    """
     files = by_stem(folder)
     for key, picture in files.items():
         if f"{key}_sky" not in files:
@@ -138,7 +147,10 @@ def masks(folder: Path, teacher: Teacher | None) -> Iterator[Found]:
 
 
 def no_sky(folder: Path, teacher: Teacher | None) -> Iterator[Found]:
-    """Indoors: whatever a window shows, it is no sky. NYU frames without their white border, in groups of scenes."""
+    """Indoors: whatever a window shows, it is no sky. NYU frames without their white border, in groups of scenes.
+
+    folder: NYU's, or one with any picture files. teacher: says what is far; None = nothing is.
+    """
     if (folder / "frames.csv").is_file():
         frames = NyuFrames(folder)
         for index in range(len(frames)):
@@ -169,7 +181,7 @@ def no_sky(folder: Path, teacher: Teacher | None) -> Iterator[Found]:
 
 
 def stereo(folder: Path, teacher: Teacher) -> Iterator[Found]:
-    """Both eyes of every pair that the builder finds."""
+    """Both eyes of every pair that the builder finds. folder: as of build-redweb. teacher: labels every picture."""
     for source in discover(folder).sources:
         for eye in ("left", "right"):
 
@@ -181,7 +193,7 @@ def stereo(folder: Path, teacher: Teacher) -> Iterator[Found]:
 
 
 def photographs(folder: Path, teacher: Teacher) -> Iterator[Found]:
-    """Every picture file below a folder."""
+    """Every picture file below a folder. folder: any. teacher: labels every picture."""
     for key, file in picture_files(folder):
 
         def read(key: str = key, file: Path = file) -> RegionSample:
@@ -228,7 +240,7 @@ def sample(
 
 
 def shrunk(image: Picture) -> Picture:
-    """The longer side at most SIDE."""
+    """The longer side at most SIDE. image: HxWx3 uint8 RGB."""
     shrink = SIDE / max(image.shape[:2])
     if shrink >= 1:
         return image
@@ -256,9 +268,10 @@ def prepare(
 ) -> tuple[RegionSet, list[str]]:
     """Read every picture of a folder into `cache` unless it is there already.
 
-    fold: the part kept from training, 0 to FOLDS - 1, or None. What only the teacher has labelled is never kept back,
-    as it proves nothing. tick: (done, of). Returns the set, and a sentence for each picture that could not be read.
-    Raises DataError.
+    kind: one of REGION_KINDS. folder: of the pictures. teacher: None where there is none. cache: folder of all prepared
+    sets. fold: the part kept from training, 0 to FOLDS - 1, or None. What only the teacher has labelled is never kept
+    back, as it proves nothing. tick: (done, of). Returns the set, and a sentence for each picture that could not be
+    read. Raises DataError.
     """
     pictures = find(kind, folder, teacher)
     home = cache / f"{kind}-{folder.resolve().name}-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]}"

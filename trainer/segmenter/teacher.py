@@ -76,7 +76,10 @@ class Teacher:
 
     @torch.inference_mode()
     def classes(self, picture: Picture) -> NDArray[np.float32]:
-        """HxWx3 uint8 -> 151xhxw float32, summing to 1 over the classes, at a quarter of the teacher's size."""
+        """Probabilities of the classes: 151xhxw float32, summing to 1, at a quarter of the teacher's size.
+
+        picture: HxWx3 uint8 RGB, any size.
+        """
         shrink = SIDE / max(picture.shape[:2])
         height, width = (round(side * shrink / 8) * 8 + 1 for side in picture.shape[:2])
         small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if shrink < 1 else cv2.INTER_LINEAR)

@@ -41,7 +41,7 @@ class RegionStream(SampleStream):
     """A stream of pictures with regions."""
 
     def to_batch(self, sample: Any) -> RegionBatch:
-        """Augmented, a batch of one."""
+        """Augmented, a batch of one. sample: a RegionSample."""
         return augmented(sample, self.transform, self._another_sky())
 
     def _another_sky(self) -> Tensor | None:
@@ -70,7 +70,10 @@ def segmenter_config(**settings: Any) -> TrainConfig:
 
 
 def sky_and_far(config: TrainConfig) -> Recipe:
-    """The recipe: all of the network but the encoder's first stages, with the encoder at a slower rate."""
+    """The recipe: all of the network but the encoder's first stages, with the encoder at a slower rate.
+
+    config: seed, encoder_weights and the rates count.
+    """
     torch.manual_seed(config.seed)
     network = SkyNetwork()
     note = load_encoder_weights(network.network.encoder, ENCODER, config.encoder_weights)
@@ -97,7 +100,8 @@ def sky_and_far(config: TrainConfig) -> Recipe:
 def make_validator(sets: Sequence[RegionSet]) -> Validator:
     """A validation of sky for the loop, in percent, lower is better.
 
-    A set has 100 less the IoU of its sky; a set without sky, the share of its pixels that the network takes for sky.
+    sets: their held-out pictures are judged. A set has 100 less the IoU of its sky; a set without sky, the share of its
+    pixels that the network takes for sky.
     """
 
     @torch.inference_mode()
@@ -127,7 +131,7 @@ def make_validator(sets: Sequence[RegionSet]) -> Validator:
 
 
 def parse_set(text: str) -> tuple[str, Path, float]:
-    """ "KIND:FOLDER[=WEIGHT]" -> kind, folder and weight. Raises SettingsError."""
+    """ "KIND:FOLDER[=WEIGHT]" -> kind, folder and weight. Raises SettingsError. text: of --data."""
     kind, colon, path = text.partition(":")
     if not colon:
         raise SettingsError(f"--data {text}: give KIND:FOLDER, KIND being one of {', '.join(REGION_KINDS)}")
@@ -136,7 +140,11 @@ def parse_set(text: str) -> tuple[str, Path, float]:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Sets to draw from, and notes for people. identity: what makes a run on them this run."""
+    """What a run starts from.
+
+    sources: sets to draw from. held_out_sets: to validate on. notes: for people. identity: what makes a run on them
+    this run.
+    """
 
     sources: list[Source[RegionSet]]
     held_out_sets: list[RegionSet]
@@ -153,8 +161,9 @@ def prepared(
 ) -> Prepared:
     """Read and label all pictures into OUT/pictures, once.
 
-    data: kind, folder and weight (how often an epoch) of each set. teacher: its code and its weights. fold: the third
-    kept back to validate on, or None to train on everything. Raises DataError.
+    out: folder of the run. tick: (done, of), of the pictures of one set. data: kind, folder and weight (how often an
+    epoch) of each set. teacher: its code and its weights. fold: the third kept back to validate on, or None to train on
+    everything. Raises DataError.
     """
     taught = Teacher(*teacher) if teacher else None
     sources, held_out_sets, notes = [], [], []

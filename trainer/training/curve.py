@@ -34,7 +34,10 @@ class Curve:
             self._board = Board(out, step)
 
     def add(self, progress: Progress) -> None:
-        """A step: the numbers of its training; figures and picture of its validation, where it had one."""
+        """A step: the numbers of its training; figures and picture of its validation, where it had one.
+
+        progress: of the step.
+        """
         validation = progress.validation
         for kind, values in (("train", progress.numbers), ("validation", validation.figures if validation else {})):
             if values:
@@ -78,7 +81,7 @@ class Board:
             self._add(step=step, summary=scalar(f"{kind}/{name}", value))  # type: ignore[no-untyped-call]
 
     def add_image(self, name: str, picture: Picture, step: int) -> None:
-        """Add a HxWx3 uint8 picture."""
+        """Add a picture. name: its tag. picture: HxWx3 uint8 RGB. step: of the run."""
         from torch.utils.tensorboard.summary import image
 
         self._add(step=step, summary=image(name, picture, dataformats="HWC"))  # type: ignore[no-untyped-call]

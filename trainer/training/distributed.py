@@ -38,7 +38,7 @@ class Ranks:
         return torch.device("cuda", self.local)
 
     def mean(self, value: Tensor) -> float:
-        """The mean of a scalar over all processes."""
+        """The mean of a scalar over all processes. value: of this process, without dimensions."""
         if self.world > 1:
             value = value.detach().clone()
             dist.all_reduce(value)
@@ -77,14 +77,17 @@ class Ranks:
 
 
 def synchronised(network: nn.Module) -> nn.Module:
-    """Its batch norms over all processes. torch's own conversion would drop the activations that timm's norms hold."""
+    """Its batch norms over all processes. torch's own conversion would drop the activations that timm's norms hold.
+
+    network: changed in place, and returned.
+    """
     converted: nn.Module = timm_layers.convert_sync_batchnorm(network)  # type: ignore[attr-defined,no-untyped-call]
     return converted
 
 
 @contextmanager
 def joined_ranks(device: torch.device) -> Iterator[Ranks]:
-    """Join the processes of torchrun (gloo on CPU, NCCL on CUDA); alone without it."""
+    """Join the processes of torchrun (gloo on CPU, NCCL on CUDA); alone without it. device: its type decides."""
     if "WORLD_SIZE" not in os.environ:
         yield Ranks()
         return

@@ -52,7 +52,7 @@ def encoder_settings(path: Path) -> dict[str, Any]:
 
 
 def initial_path(config: TrainConfig) -> Path | None:
-    """What --init names. Raises SettingsError where nothing is there."""
+    """What --init names. Raises SettingsError where nothing is there. config: its `init` counts."""
     if config.init is None:
         return None
     path = Path(config.init)
@@ -64,7 +64,8 @@ def initial_path(config: TrainConfig) -> Path | None:
 def model_of(path: Path) -> dict[str, Any] | None:
     """The network that a checkpoint of this program describes; None for a file of another project.
 
-    Raises CheckpointError for a folder that is no run, and for a damaged header of ours.
+    path: a checkpoint, or the folder of a run. Raises CheckpointError for a folder that is no run, and for a damaged
+    header of ours.
     """
     file = weights_file(path)
     try:

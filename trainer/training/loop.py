@@ -178,7 +178,10 @@ def forward_backward(
 
 
 def micro_batch_size(config: TrainConfig, ranks: Ranks) -> int:
-    """Pictures in one forward pass of one process. Raises TrainingError where the batch cannot be divided evenly."""
+    """Pictures in one forward pass of one process. Raises TrainingError where the batch cannot be divided evenly.
+
+    config: its batch and accumulate count. ranks: its world counts.
+    """
     size, rest = divmod(config.batch, config.accumulate * ranks.world)
     if rest or not size:
         raise TrainingError(
@@ -189,7 +192,10 @@ def micro_batch_size(config: TrainConfig, ranks: Ranks) -> int:
 
 
 def own_numbers(numbers: Iterable[int], batch: int, ranks: Ranks) -> list[int]:
-    """The numbers of the draws of this process: of every global batch of `batch` draws, its own part in a row."""
+    """The numbers of the draws of this process: of every global batch its own part in a row.
+
+    numbers: of draws. batch: draws of a global batch. ranks: this process among all.
+    """
     per_process = batch // ranks.world
     first = ranks.rank * per_process
     return [n for n in numbers if first <= n % batch < first + per_process]
@@ -198,7 +204,8 @@ def own_numbers(numbers: Iterable[int], batch: int, ranks: Ranks) -> list[int]:
 def pair_numbers(config: TrainConfig, step: int, ranks: Ranks) -> Tensor:
     """The random numbers of a step's pairs: bxNx7 float32 in [0, 1), b pictures of this process, N pairs.
 
-    They are drawn for the global batch, so that any number of processes draws the same.
+    config: seed, batch and pairs count. step: from 0. ranks: this process among all. They are drawn for the global
+    batch, so that any number of processes draws the same.
     """
     generator = torch.Generator().manual_seed(config.seed + 1_000_003 * step)
     numbers = torch.rand(config.batch, config.pairs, RANDOM_COLUMNS, generator=generator)
@@ -214,7 +221,11 @@ def run_notes(
     step: int,
     steps: int,
 ) -> list[str]:
-    """What people should know before the first step."""
+    """What people should know before the first step.
+
+    config: settings. input_size: of the pictures, in words. ranks: this process among all. device, precision: what it
+    computes on and in. step: the steps done before. steps: of the whole run.
+    """
     processes = f", {ranks.world} processes" if ranks.world > 1 else ""
     kind = str(precision).removeprefix("torch.")
     notes = [f"{steps} steps of {config.batch} pictures, {input_size}, on {device}{processes} in {kind}"]
@@ -228,7 +239,7 @@ def run_notes(
 
 
 def gone_bad(step: int, config: TrainConfig) -> str:
-    """Why the run stops, and what to try."""
+    """Why the run stops, and what to try. step: the last one. config: its rate and precision are named."""
     return (
         f"{PATIENCE} steps in a row gave a loss or gradient that is not a number (the last is step {step}); they were "
         f"skipped, the weights are as before. Try a lower --learning-rate (now {config.learning_rate:g}), or "

@@ -27,5 +27,8 @@ def chosen_precision(wanted: str, device: torch.device) -> torch.dtype:
 
 
 def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextManager[object]:
-    """A lower precision inside; weights, losses and optimiser steps stay in float32."""
+    """A lower precision inside; weights, losses and optimiser steps stay in float32.
+
+    device: where the network lies. precision: of the forward pass.
+    """
     return nullcontext() if precision is torch.float32 else torch.autocast(device.type, precision)

@@ -29,8 +29,9 @@ ENCODER_RATE = 0.1  # of the new layers' rate (Ranftl et al. 2022: 1e-5 and 1e-4
 class Phase:
     """A stretch of training with one loss and one optimiser.
 
-    optimiser: made anew for the phase, over the parameters that it trains. rate: (step, steps) of the phase -> factor
-    on the learning rates. on_start: makes the network ready for the phase, such as freezing a part of it.
+    name: for people. epochs: how long. loss: see losses/. optimiser: made anew for the phase, over the parameters that
+    it trains. rate: (step, steps) of the phase -> factor on the learning rates. on_start: makes the network ready for
+    the phase, such as freezing a part of it.
     """
 
     name: str
@@ -45,7 +46,7 @@ class Phase:
 class Recipe:
     """network: (Bx3xHxW in [0, 1]) -> BxHxW. model: its name and config, for checkpoints.
 
-    input_size: the size of its crops, for people, as are the notes.
+    phases: in their order. input_size: the size of its crops, for people, as are the notes.
     """
 
     network: nn.Module
@@ -56,7 +57,10 @@ class Recipe:
 
 
 def relative_depth(config: TrainConfig) -> Recipe:
-    """The recipe of `python cli.py train`. Raises SettingsError (encoder), WeightsUnavailable (a path that is none)."""
+    """The recipe of `python cli.py train`. Raises SettingsError (encoder), WeightsUnavailable (a path that is none).
+
+    config: all of its settings.
+    """
     torch.manual_seed(config.seed)
     model = RedNetConfig(config.encoder, config.channels)
     network = RedNet(model)
@@ -125,7 +129,7 @@ def rate_of(config: TrainConfig, schedule: str | None = None) -> Callable[[int, 
 
 
 def constant(step: int, steps: int) -> float:
-    """1 at every step."""
+    """1 at every step. step, steps: as of `rate_of`."""
     return 1.0
 
 
@@ -135,7 +139,7 @@ def cosine(step: int, steps: int) -> float:
 
 
 def staircase(step: int, steps: int) -> float:
-    """1, a tenth from the half of all `steps` on, a hundredth in the last quarter."""
+    """1 at step 0, a tenth from the half of all `steps` on, a hundredth in the last quarter."""
     return float(0.1 ** (int(step >= steps / 2) + int(step >= 3 * steps / 4)))
 
 

@@ -134,7 +134,10 @@ class Run:
         return norm
 
     def keep_best(self, figures: dict[str, float]) -> None:
-        """Note what a validation said; the first figure decides, lower being better."""
+        """Note what a validation said; the first figure decides, lower being better.
+
+        figures: of the validation, by name.
+        """
         self.figures = figures
         deciding = next(iter(figures.values()), math.inf)
         if deciding < self.best:
@@ -142,7 +145,7 @@ class Run:
             self._save_weights("best.safetensors")
 
     def save(self, optimiser: Optimizer) -> None:
-        """Write last.safetensors and state.pt (the leading process)."""
+        """Write last.safetensors and state.pt (the leading process). optimiser: of the present phase."""
         if not self.ranks.is_main:
             return
         self._save_weights("last.safetensors")
@@ -170,7 +173,10 @@ class Run:
 
 
 def locked(out: Path) -> FileLock:
-    """The lock of the folder of a run, which is made where it is missing. Raises CheckpointError where it is taken."""
+    """The lock of the folder of a run, which is made where it is missing. Raises CheckpointError where it is taken.
+
+    out: folder of the run.
+    """
     out.mkdir(parents=True, exist_ok=True)
     held = lock(out / ".lock")
     try:
@@ -181,12 +187,18 @@ def locked(out: Path) -> FileLock:
 
 
 def last_epochs(config: TrainConfig) -> str:
-    """The setting that holds the epochs of the last phase: a run goes on when it is raised."""
+    """The setting that holds the epochs of the last phase: a run goes on when it is raised.
+
+    config: its fine_epochs decide.
+    """
     return "fine_epochs" if config.fine_epochs else "epochs"
 
 
 def running_mean(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
-    """Exponential moving average of the weights. The first steps weigh less, so that the start is soon forgotten."""
+    """Exponential moving average of the weights. The first steps weigh less, so that the start is soon forgotten.
+
+    decay: the share of the old mean that each step keeps, in [0, 1).
+    """
 
     @torch.no_grad()
     def update(averaged: Sequence[Tensor], current: Sequence[Tensor], count: Tensor | int) -> None:

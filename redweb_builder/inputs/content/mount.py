@@ -65,15 +65,6 @@ class Box:
         """A box measured in `outer`, in the coordinates that `outer` is measured in."""
         return Box(outer.left + self.left, outer.top + self.top, outer.left + self.right, outer.top + self.bottom)
 
-    def common(self, other: Box) -> Box:
-        """What two boxes share."""
-        return Box(
-            max(self.left, other.left),
-            max(self.top, other.top),
-            min(self.right, other.right),
-            min(self.bottom, other.bottom),
-        )
-
 
 @dataclass(frozen=True)
 class _Edge:

@@ -22,7 +22,10 @@ _TRIPLE = re.compile(r"(?i)(?:^|[-_. ])(lrl|rlr)$")
 
 
 def named_views(stem: str) -> NotPair | None:
-    """What a file name without extension says of more than two views; None where it says nothing. Nothing is opened."""
+    """What a file name without extension says of more than two views; None where it says nothing. Nothing is opened.
+
+    stem: the file's name without its extension.
+    """
     quilt = _QUILT.search(stem)
     if quilt:
         return _views(f"a quilt of {quilt[1]} x {quilt[2]} views")
@@ -41,7 +44,7 @@ def views_in_thirds(picture: Picture) -> NotPair | None:
 
 
 def views_in_half(half: Picture, score: float) -> NotPair | None:
-    """Whether what could be one eye, HxWx3 uint8 RGB, is several views itself. score: how far the halves agree."""
+    """Whether what could be one eye is several views itself. half: HxWx3 uint8 RGB. score: how far the halves agree."""
     height, width = half.shape[0] // 2, half.shape[1] // 2
     inside = (half[:, :width], half[:, -width:]), (half[:height], half[-height:])
     if max(agreement(*two) for two in inside) >= max(SURE, score - MARGIN):

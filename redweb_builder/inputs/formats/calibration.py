@@ -76,7 +76,7 @@ class CalibrationFiles:
 
 
 def eyes_of(source: PairSource) -> tuple[Path, Path]:
-    """The file of the left and of the right eye."""
+    """The file of the left and of the right eye. source: the pair; its right_first decides."""
     return (source.right, source.left) if source.right_first else (source.left, source.right)
 
 

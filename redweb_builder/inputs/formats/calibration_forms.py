@@ -31,7 +31,10 @@ _PINHOLE = ("", "none", "plumb_bob", "radtan", "radial-tangential", "rational_po
 
 
 def middlebury(text: str) -> Rig:
-    """calib.txt of Middlebury 2014 and 2021 and of ETH3D: cam0, cam1, doffs (px), baseline (mm), width, height."""
+    """calib.txt of Middlebury 2014 and 2021 and of ETH3D: cam0, cam1, doffs (px), baseline (mm), width, height.
+
+    text: of the file.
+    """
     values = dict(re.findall(r"(?m)^\s*(\w+)\s*=\s*(.+?)\s*$", text))
     left, right = (
         np.array([[float(number) for number in row.split()] for row in values[name].strip("[]").split(";")])
@@ -50,8 +53,9 @@ def middlebury(text: str) -> Rig:
 def kitti(text: str, left: Path, right: Path, size: Size) -> Rig:
     """calib.txt (P0 to P3) and calib_cam_to_cam.txt of KITTI; the folders of the pictures tell which cameras they are.
 
-    size: of the pictures, (width, height): that of the rectified ones, or that of the raw ones. Metres. Geiger et al.
-    2013, "Vision meets robotics": a rectified point is projected by P_rect; camera i's frame is R_i x + T_i.
+    text: of the file. left, right: the paths of the two pictures. size: of the pictures, (width, height): that of the
+    rectified ones, or that of the raw ones. Metres. Geiger et al. 2013, "Vision meets robotics": a rectified point is
+    projected by P_rect; camera i's frame is R_i x + T_i.
     """
     values = {
         name: np.array([float(number) for number in numbers.split()])
@@ -82,6 +86,7 @@ def kitti(text: str, left: Path, right: Path, size: Size) -> Rig:
 def colmap(cameras: str, images: str, left: Path, right: Path) -> Rig:
     """cameras.txt and images.txt of COLMAP and ETH3D, the pictures found by their names; taken for metres, as ETH3D's.
 
+    cameras, images: the texts of the two files. left, right: the paths of the two pictures.
     https://colmap.github.io/format.html: an image's line has its quaternion (w first) and translation, world to camera.
     """
     known = {}
@@ -157,7 +162,7 @@ def rig_of_trees(trees: Sequence[Tree]) -> Rig:
 
 
 def yaml_tree(content: bytes) -> Tree:
-    """YAML as plain data; OpenCV's header and matrices are understood."""
+    """YAML as plain data; OpenCV's header and matrices are understood. content: of the file."""
     text = re.sub(rb"\A\s*%YAML:\d+\.\d+", b"", content)
     try:
         tree = yaml.load(text, _PlainLoader)
@@ -169,7 +174,10 @@ def yaml_tree(content: bytes) -> Tree:
 
 
 def xml_tree(content: bytes) -> Tree:
-    """The matrices and plain values of OpenCV's XML, whatever element they lie in."""
+    """The matrices and plain values of OpenCV's XML, whatever element they lie in.
+
+    content: of the file, taken for UTF-8.
+    """
     text = content.decode("utf-8", "replace")
     tree: dict[str, Any] = {}
     for name, body in re.findall(r"<(\w+)\s+type_id=\"opencv-matrix\">([^\x00]{0,8192}?)</\1>", text):

@@ -33,6 +33,7 @@ SAMPLE_RATE = 25.0  # frames a second where the container states none
 class Film:
     """An open film, one of its video streams.
 
+    file: its path. container, stream: of PyAV.
     number: which of the streams with moving pictures, or of the views of an MV-HEVC stream. start: s, when the stream
     begins on the clock of the container; all other times count from there. slack: s, half the time of a frame.
     both_views: each time gives a frame of either view, of which the second is the wanted one. alternate: the frames
@@ -76,10 +77,10 @@ class Stated:
 def open_film(file: Path, number: int = 0, alternate: bool = False) -> Iterator[Film]:
     """Open a film, or the stream of that number where it has several.
 
-    Number 1 of a film of one HEVC stream is its second view, which FFmpeg 7.1 and later decode (MV-HEVC). alternate:
-    the frames of the only stream belong to the eyes in turn; number 0 are those of the first, 1 those of the second.
-    Raises InputError "corrupt" for what FFmpeg cannot read, "not-an-image" for a film without such a stream,
-    "unsupported" for an unknown codec, "too-large", "unreadable".
+    file: its path. Number 1 of a film of one HEVC stream is its second view, which FFmpeg 7.1 and later decode
+    (MV-HEVC). alternate: the frames of the only stream belong to the eyes in turn; number 0 are those of the first, 1
+    those of the second. Raises InputError "corrupt" for what FFmpeg cannot read, "not-an-image" for a film without such
+    a stream, "unsupported" for an unknown codec, "too-large", "unreadable".
     """
     import av
 

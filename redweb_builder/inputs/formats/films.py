@@ -143,8 +143,8 @@ def are_readable() -> bool:
 def film_layout(file: Path) -> Layout | NotPair:
     """How a film holds two eyes: by its container, its name, or what some of its frames show.
 
-    Spheres come before packings: eyes that cover a half-sphere are VR180, whatever their packing; whole spheres and
-    single eyes are left. Raises InputError as open_film does, "corrupt" where no frame can be decoded.
+    file: the film. Spheres come before packings: eyes that cover a half-sphere are VR180, whatever their packing; whole
+    spheres and single eyes are left. Raises InputError as open_film does, "corrupt" where no frame can be decoded.
     """
     with open_film(file) as film:
         first = next(frames_from(film, 0.0), None)
@@ -298,8 +298,8 @@ def _seen(frames: Sequence[Picture], stem: str, aspect: float) -> Layout | NotPa
 def film_bars(file: Path, stream: int = 0) -> tuple[int, int, int, int]:
     """What black bars leave of the frames: left, top, right, bottom in px; one box for the whole film.
 
-    stream: which of the film's video streams. Measured on the brightest values of several frames, so that a dark scene
-    is not taken for a bar.
+    file: the film. stream: which of the film's video streams. Measured on the brightest values of several frames, so
+    that a dark scene is not taken for a bar.
     """
     with open_film(file, stream) as film:
         brightest: Picture | None = None
@@ -314,7 +314,7 @@ def film_bars(file: Path, stream: int = 0) -> tuple[int, int, int, int]:
 def film_frames(file: Path, rate: float, alternate: bool = False) -> list[FilmFrame]:
     """The frames to take from a film, `rate` a second, none twice where the picture stands still.
 
-    alternate: two frames, of an eye each, are taken as one. Raises InputError "corrupt".
+    file: the film. alternate: two frames, of an eye each, are taken as one. Raises InputError "corrupt".
     """
     with open_film(file) as film:
         looks, shown = _key_looks(film)
@@ -370,7 +370,7 @@ def _taken(looks: Sequence[_Look], cut_times: Sequence[float], times: Sequence[f
 def read_shot(file: Path, time: float, stream: int = 0, alternate: bool = False) -> Shot:
     """The frame that is shown at a time, in s from the start of the film. Raises InputError "corrupt".
 
-    stream, alternate: which of the film's video streams, views or alternating frames, as of open_film.
+    file: the film. stream, alternate: which of the film's video streams, views or alternating frames, as of open_film.
     """
     with open_film(file, stream, alternate) as film:
         frame = next(frames_from(film, time), None)

@@ -51,9 +51,10 @@ _LONE_FOLDER = r"((images?|img|cam(era)?|view|eye)[-_. ]?)?(left|right)([-_. ]?(
 
 @dataclass(frozen=True)
 class TwoFiles:
-    """Two files that belong together; paths relative to the input folder.
+    """Two files that belong together.
 
-    name: for the key, eye marks gone. guessed: their names are not much of a reason, so the content should be asked.
+    left, right: paths relative to the input folder. name: for the key, eye marks gone. rule: in words, what paired
+    them. guessed: their names are not much of a reason, so the content should be asked.
     """
 
     left: PurePath
@@ -65,7 +66,10 @@ class TwoFiles:
 
 @dataclass(frozen=True)
 class Unpaired:
-    """A file that a name rule explains but that makes no pair."""
+    """A file that a name rule explains but that makes no pair.
+
+    file: relative to the input folder. reason: a short code. detail: a sentence for people.
+    """
 
     file: PurePath
     reason: str

@@ -27,14 +27,14 @@ EXTENSIONS = (".heic", ".heif", ".hif")
 
 
 def spatial_layout(image: Image.Image) -> Layout | None:
-    """Whether an opened picture is a spatial photograph; None when it is not."""
+    """Whether an opened picture is a spatial photograph; None when it is not. image: from open_picture."""
     return Layout("spatial", "HEIC, stereo pair group") if _eyes(image) else None
 
 
 def read_spatial(path: Path) -> tuple[Picture, Picture]:
     """The left and the right eye of a spatial photograph, each HxWx3 uint8 RGB.
 
-    Raises InputError as read_picture, and "not-a-pair" when the file holds no stereo pair group.
+    path: of the file. Raises InputError as read_picture, and "not-a-pair" when the file holds no stereo pair group.
     """
     with open_picture(path) as image:
         places = _eyes(image)
@@ -52,8 +52,9 @@ def read_spatial(path: Path) -> tuple[Picture, Picture]:
 def spatial_rig(path: Path) -> Rig | None:
     """The two cameras that a spatial photograph states; None where it states none, or turned ones.
 
-    Camera intrinsic and extrinsic matrix properties, ISO/IEC 23008-12:2022, 6.5.38 and 6.5.39. The eyes of a spatial
-    photograph are rectified. Without two stated positions the rig is not metric. Raises InputError as read_picture.
+    path: of the file. Camera intrinsic and extrinsic matrix properties, ISO/IEC 23008-12:2022, 6.5.38 and 6.5.39. The
+    eyes of a spatial photograph are rectified. Without two stated positions the rig is not metric. Raises InputError as
+    read_picture.
     """
     cameras, turns = [], []
     with open_picture(path) as image:

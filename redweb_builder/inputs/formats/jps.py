@@ -21,8 +21,8 @@ _INTERLACED, _SIDE_BY_SIDE, _OVER_UNDER, _ANAGLYPH = 1, 2, 3, 4
 def jps_layout(image: Image.Image, extension: str) -> Layout | NotPair | None:
     """The layout that a JPS descriptor states, in a file of any extension; None without descriptor and extension.
 
-    extension: with the dot. A .jps or .pns file without descriptor is taken for side by side with the right eye
-    first (cross-eyed), the convention of these files (guessed).
+    image: from open_picture. extension: with the dot. A .jps or .pns file without descriptor is taken for side by side
+    with the right eye first (cross-eyed), the convention of these files (guessed).
     """
     for name, content in getattr(image, "applist", []):
         if name == "APP3" and content.startswith(_MARKER) and len(content) >= len(_MARKER) + 6:

@@ -24,11 +24,11 @@ _STRAY = 16
 def mpo_layout(image: ImageFile.ImageFile) -> Layout | NotPair | None:
     """Whether an opened picture is a stereo MPO; None when it is not, so that its first frame is looked at alone.
 
-    Two frames of type "Disparity" and of equal size are a pair, left first (DC-007 numbers viewpoints from the
-    left). The first two of two or three frames of no stated type, as Pillow and some cameras write them, are taken for
-    one when they are equal in size and their contents agree (guessed). Phones put previews, bursts and gain maps of
-    other sizes or types into MPO files: no pair.
-    Raises InputError "corrupt" when the second frame cannot be opened.
+    image: from open_picture. Two frames of type "Disparity" and of equal size are a pair, left first (DC-007 numbers
+    viewpoints from the left). The first two of two or three frames of no stated type, as Pillow and some cameras write
+    them, are taken for one when they are equal in size and their contents agree (guessed). Phones put previews, bursts
+    and gain maps of other sizes or types into MPO files: no pair. Raises InputError "corrupt" when the second frame
+    cannot be opened.
     """
     places = _eye_frames(image)
     if places is None:
@@ -55,8 +55,8 @@ def mpo_layout(image: ImageFile.ImageFile) -> Layout | NotPair | None:
 def read_mpo(path: Path, shrink: int = 1) -> tuple[Picture, Picture]:
     """The first and second eye of an MPO file, each HxWx3 uint8 RGB.
 
-    shrink: as in read_picture. The rotation of the first frame holds for both where the second states none.
-    Raises InputError as read_picture, and "not-a-pair" when the file holds no two eyes.
+    path: of the file. shrink: as in read_picture. The rotation of the first frame holds for both where the second
+    states none. Raises InputError as read_picture, and "not-a-pair" when the file holds no two eyes.
     """
     with open_picture(path) as image:
         places = _eye_frames(image)

@@ -94,7 +94,7 @@ _SCREEN_WIDTHS = (1280, 1920, 3840)  # px; of frames whose black bars were cut a
 
 
 def name_words(stem: str) -> list[str]:
-    """The words of a file name without extension, lower case, split at everything but letters and digits."""
+    """The words of a file name, lower case, split at everything but letters and digits. stem: without the extension."""
     return [word for word in re.split(r"[\W_]+", stem.lower()) if word]
 
 
@@ -130,7 +130,10 @@ def named_layout(stem: str) -> Layout | NotPair | None:
 
 
 def forced_layout(layout: str, stem: str) -> Layout:
-    """A layout that the person states; the order of the eyes by the words "cross" and "parallel" of the name."""
+    """A layout that the person states; the order of the eyes by the words "cross" and "parallel" of the name.
+
+    stem: the file's name without its extension.
+    """
     order = _named_order(name_words(stem))
     return Layout(layout, "--layout", bool(order), guessed=order is None)
 
@@ -190,8 +193,8 @@ def seen_layout(
 def round_view(stem: str, size: tuple[int, int], named: Layout | None) -> Layout | NotPair | None:
     """What a name with 360, 180 or vr says of eyes of exactly 2 : 1 or 1 : 1; None for the rest.
 
-    size: (width, height) of the file. named: what a tag in the name says. Two square eyes of 180 degrees are a VR180
-    pair; whole spheres, and single pictures, are left.
+    stem: the file's name without its extension. size: (width, height) of the file. named: what a tag in the name says.
+    Two square eyes of 180 degrees are a VR180 pair; whole spheres, and single pictures, are left.
     """
     if not _SPHERE_WORDS & set(name_words(stem)):
         return None

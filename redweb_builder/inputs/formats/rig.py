@@ -54,7 +54,10 @@ class Rig:
 
 
 def check_rig(rig: Rig, size: Size) -> None:
-    """Raise NotUsable for what no pair of cameras with pictures of `size` (width, height) can be."""
+    """Raise NotUsable for what no pair of cameras with pictures of `size` (width, height) can be.
+
+    rig: what a calibration states.
+    """
     for eye, camera in (("left", rig.left), ("right", rig.right)):
         _check_camera(eye, camera, size)
     turn = rig.rotation

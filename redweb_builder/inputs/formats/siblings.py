@@ -31,7 +31,8 @@ class Numbered:
     def without_number(self, stem: str) -> str:
         """The name of a file in a folder of this name without the folder's number, as names are compared.
 
-        The number stands behind the folder's own noun (camera_5/0007_Camera_5.jpg), or last.
+        stem: the file's name without its extension. The number stands behind the folder's own noun
+        (camera_5/0007_Camera_5.jpg), or last.
         """
         plain = comparable(stem)
         noun = self.rest.partition("#")[0].rstrip("-_. ")

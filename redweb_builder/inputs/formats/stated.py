@@ -106,7 +106,10 @@ _Timed = tuple[float, PurePath]
 def nearest_pairs(
     lefts: Sequence[_Timed], rights: Sequence[_Timed], tolerance: float
 ) -> list[tuple[PurePath, PurePath]]:
-    """Two files each, (time in s, file), whose times are nearest to each other, at most `tolerance` apart."""
+    """Two files each whose times are nearest to each other.
+
+    lefts, rights: (time in s, file) of each eye. tolerance: s, the most apart.
+    """
     lefts, rights = sorted(lefts), sorted(rights)
     pairs = []
     for time, file in lefts:

@@ -19,7 +19,7 @@ _FORMATS = ("GIF", "WEBP", "TIFF", "PNG")
 def two_frames_layout(image: ImageFile.ImageFile) -> Layout | NotPair | None:
     """Whether an opened picture holds two frames that agree (guessed); None for all others.
 
-    The picture is left at its first frame, not decoded. Raises InputError as read_picture.
+    image: from open_picture. The picture is left at its first frame, not decoded. Raises InputError as read_picture.
     """
     if not has_two_frames(image):
         return None
@@ -38,12 +38,15 @@ def two_frames_layout(image: ImageFile.ImageFile) -> Layout | NotPair | None:
 
 
 def has_more_frames(image: ImageFile.ImageFile) -> bool:
-    """Whether an opened picture is an animation or a document of several pages."""
+    """Whether an opened picture is an animation or a document of several pages. image: from open_picture."""
     return image.format in _FORMATS and bool(getattr(image, "is_animated", False))
 
 
 def has_two_frames(image: ImageFile.ImageFile) -> bool:
-    """Whether an opened picture is an animation or a document of exactly two frames; it is left at the first."""
+    """Whether an opened picture is an animation or a document of exactly two frames; it is left at the first.
+
+    image: from open_picture.
+    """
     if not has_more_frames(image):
         return False
     two = to_frame(image, 1) and not to_frame(image, 2)
@@ -54,7 +57,8 @@ def has_two_frames(image: ImageFile.ImageFile) -> bool:
 def read_two_frames(path: Path) -> tuple[Picture, Picture]:
     """The first and the second frame, each HxWx3 uint8 RGB.
 
-    Raises InputError as read_picture, "not-a-pair" where there are not two, "size-mismatch" where they differ in size.
+    path: of the file. Raises InputError as read_picture, "not-a-pair" where there are not two, "size-mismatch" where
+    they differ in size.
     """
     with open_picture(path) as image:
         if not has_two_frames(image):

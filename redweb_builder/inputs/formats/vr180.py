@@ -47,7 +47,10 @@ class Sphere:
 
 
 def vr180_layout(image: Image.Image) -> Layout | NotPair | None:
-    """Whether an opened picture is a VR180 photograph; a panorama is left with its reason; None for the rest."""
+    """Whether an opened picture is a VR180 photograph; a panorama is left with its reason; None for the rest.
+
+    image: from open_picture.
+    """
     xmp = main_xmp(image)
     if b"GPano:" not in xmp:
         return None
@@ -65,7 +68,8 @@ def vr180_layout(image: Image.Image) -> Layout | NotPair | None:
 def right_eye(image: Image.Image, name: str) -> Embedded:
     """The right eye of a VR180 photograph: an encoded picture.
 
-    Raises InputError "corrupt" where the XMP promises one but does not hold it whole.
+    image: from open_picture, the left eye. name: of the file, for messages. Raises InputError "corrupt" where the XMP
+    promises one but does not hold it whole.
     """
     for xmp in (main_xmp(image), _extended_xmp(image, name)):
         found = re.search(rb"GImage:Data(?:\s*=\s*[\"']|[^>]*>)([A-Za-z0-9+/=\s]*)", xmp)
@@ -78,7 +82,7 @@ def right_eye(image: Image.Image, name: str) -> Embedded:
 
 
 def main_xmp(image: Image.Image) -> bytes:
-    """The XMP block of an opened picture; empty where there is none."""
+    """The XMP block of an opened picture; empty where there is none. image: from open_picture."""
     xmp = image.info.get("xmp", b"")
     return xmp if isinstance(xmp, bytes) else str(xmp).encode()
 
@@ -86,7 +90,7 @@ def main_xmp(image: Image.Image) -> bytes:
 def covered(xmp: bytes) -> Sphere:
     """The part of the sphere that GPano describes; a half-sphere where it gives no numbers.
 
-    Raises ValueError for numbers that no picture can have.
+    xmp: the block that states it, as bytes. Raises ValueError for numbers that no picture can have.
     """
     names = (
         *("FullPanoWidthPixels", "FullPanoHeightPixels", "CroppedAreaImageWidthPixels"),

@@ -22,8 +22,8 @@ SAME_SHAPE = 0.02  # relative difference of the proportions of a picture and of 
 class Judgement:
     """One judged pair.
 
-    first, second: (row, column) from 0. farther: ">" = first is farther, "<" = second is. size: (width, height) in px
-    of the picture that was judged, where the list has it.
+    image: its file, below the list's folder. first, second: (row, column) from 0. farther: ">" = first is farther, "<"
+    = second is. size: (width, height) in px of the picture that was judged, where the list has it.
     """
 
     image: Path
@@ -34,7 +34,10 @@ class Judgement:
 
 
 def read_diw(file: Path) -> list[Judgement]:
-    """Every judgement of a CSV such as DIW_test.csv. Raises DataError, with the line, where it is not of that form."""
+    """Every judgement of a CSV such as DIW_test.csv. Raises DataError, with the line, where it is not of that form.
+
+    file: the CSV.
+    """
     try:
         with file.open(newline="", encoding="utf-8-sig") as lines:
             rows = [row for row in csv.reader(lines) if row]

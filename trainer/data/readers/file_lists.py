@@ -66,7 +66,10 @@ def lists_of(lists: Sequence[Path], scale: DepthScale | None = None) -> FrameFil
 
 
 def part_of(file: Path) -> str | None:
-    """The part that the words of a list's name say: latest_train.txt is no test list. None = left to us."""
+    """The part that the words of a list's name say: latest_train.txt is no test list. None = left to us.
+
+    file: the list's path; it is not opened.
+    """
     words = re.findall("[a-z]+", file.stem.lower())
     parts = [PARTS[word] for word in words if word in PARTS]
     return parts[0] if parts and "train" not in words else None

@@ -19,7 +19,7 @@ class Hrwsi(DepthSetBase):
     """Both parts in one set, kept apart by `part`."""
 
     def __init__(self, folder: Path) -> None:
-        """Open. Raises DataError where stems do not match."""
+        """Open. Raises DataError where stems do not match. folder: the one with train/, val/ or both."""
         self.name = folder.resolve().name
         self._files: list[tuple[str, str, Path, Path, Path]] = []
         for part in ("train", "val"):

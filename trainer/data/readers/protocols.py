@@ -16,17 +16,20 @@ GARG_CROP = (0.40810811, 0.99189189, 0.03594771, 0.96405229)  # Garg et al. 2016
 
 
 def everywhere(shape: tuple[int, int]) -> BoolMap:
-    """All pixels of a frame of HxW."""
+    """All pixels of a frame. shape: (height, width)."""
     return np.ones(shape, bool)
 
 
 def eigen_crop(shape: tuple[int, int]) -> BoolMap:
-    """Eigen's crop of NYU Depth v2, subsampled as the frames are ([1::2, 1::2]). Raises DataError for another size."""
+    """Eigen's crop of NYU Depth v2, subsampled as the frames are ([1::2, 1::2]). Raises DataError for another size.
+
+    shape: (height, width), 480x640 or a whole part of it.
+    """
     return subsampled(EIGEN_CROP, shape)
 
 
 def garg_crop(shape: tuple[int, int]) -> BoolMap:
-    """Garg's crop of KITTI, for frames of any size."""
+    """Garg's crop of KITTI, for frames of any size. shape: (height, width)."""
     rows, columns = shape
     top, bottom, left, right = GARG_CROP
     mask = np.zeros(shape, bool)

@@ -20,7 +20,7 @@ class RedwebV1(DepthSetBase):
     """Disparity = top value - stored value; no pixel is unknown."""
 
     def __init__(self, folder: Path) -> None:
-        """Open. Raises DataError where stems do not match."""
+        """Open. Raises DataError where stems do not match. folder: the one with Imgs/ and RDs/."""
         self.name = folder.resolve().name
         self._images, self._depths = by_stem(folder / "Imgs"), by_stem(folder / "RDs")
         self._keys = matched(self._images, self._depths, folder)

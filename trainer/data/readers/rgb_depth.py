@@ -38,7 +38,10 @@ CHECKED = 12  # frames whose depth is read when a set is opened
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame on the disk. part: "test", "val" or None."""
+    """One frame on the disk.
+
+    key: its name. rgb, depth: its files. scene: what stays on one side of a split. part: "test", "val" or None.
+    """
 
     key: str
     rgb: Path
@@ -58,9 +61,9 @@ class FrameFiles(DepthSetBase):
     ) -> None:
         """Open.
 
-        frames: where they lie. scale: of all depth files, as stated; None = millimetres in integers, metres in floats,
-        which must then look like a room. protocol: of their evaluation. Raises DataError where there are no frames,
-        or where their typical depth shows that the scale is another one.
+        name: of the set, for tables. frames: where they lie. scale: of all depth files, as stated; None = millimetres
+        in integers, metres in floats, which must then look like a room. protocol: of their evaluation. Raises DataError
+        where there are no frames, or where their typical depth shows that the scale is another one.
         """
         if not frames:
             raise DataError(f"{name}: there are no frames in it")

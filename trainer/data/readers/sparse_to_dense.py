@@ -29,7 +29,7 @@ class SparseToDense(Nyu):
     """The frames of both parts; groups are the scenes."""
 
     def __init__(self, folder: Path) -> None:
-        """Open. Nothing is read."""
+        """Open. Nothing is read. folder: the one with train/ and val/."""
         self.name = folder.resolve().name
         self._files = [(file, part) for name, part in PARTS.items() for file in sorted((folder / name).glob("*/*.h5"))]
 

@@ -25,7 +25,7 @@ class StereoTruth(DepthSetBase):
     unit = "1/px"
 
     def __init__(self, folder: Path) -> None:
-        """Open. Raises DataError for a scene without its files."""
+        """Open. Raises DataError for a scene without its files. folder: scenes lie in it at any depth."""
         self.name, self._folder = folder.resolve().name, folder
         self._scenes: list[tuple[Path, Path, float]] = []
         for truth in sorted(folder.rglob("disp_left.*")):

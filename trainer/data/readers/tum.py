@@ -34,7 +34,10 @@ class TumRgbd(FrameFiles):
     """The frames of one sequence or several: inverse depth, 1/m."""
 
     def __init__(self, folder: Path, scale: DepthScale | None = None) -> None:
-        """Open. scale: of the command line. Raises DataError where a list is damaged, or nothing was taken together."""
+        """Open. scale: of the command line. Raises DataError where a list is damaged, or nothing was taken together.
+
+        folder: a sequence, or a folder of several.
+        """
         frames = []
         for sequence in sequences_of(folder):
             pictures, depths = _listed(sequence / RGB_LIST), _listed(sequence / DEPTH_LIST)
