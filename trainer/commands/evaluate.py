@@ -48,8 +48,8 @@ def evaluate(
 ) -> None:
     """The field's figures for CHECKPOINT on data with known depth, beside the prior that the lower point is nearer.
 
-    CHECKPOINT may also be a folder of another program's predictions: PNG, TIFF, npy, npz, PFM or HDF5, named after the
-    pictures.
+    CHECKPOINT may also be a folder of another program's predictions: PNG, TIFF, npy, npz, PFM, OpenEXR or HDF5, named
+    after the pictures.
 
     A network of metric depth, on a set in metres, gets the columns of Eigen et al. 2014 beside the paper's own rows and
     the mean depth.

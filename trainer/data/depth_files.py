@@ -1,4 +1,4 @@
-"""Depth maps in files: PNG, TIFF, npy, npz, PFM and HDF5; numbers as they are stored."""
+"""Depth maps in files: PNG, TIFF, npy, npz, PFM, HDF5 and OpenEXR; numbers as they are stored."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from redweb_builder.inputs.picture import EXTENSIONS, MAX_PIXELS
 from trainer.data.pictures import read_stored
 from trainer.types import DataError
 
-ARRAYS = frozenset((".npy", ".npz", ".h5", ".hdf5"))
+ARRAYS = frozenset((".npy", ".npz", ".h5", ".hdf5", ".exr"))
 PICTURES = frozenset((".png", ".tif", ".tiff", ".pgm", ".pfm"))
 DEPTH_ENDINGS = ARRAYS | PICTURES
-KNOWN_OTHERS = (".exr", ".mat", ".bin", ".dat", ".pkl")  # depth too, in a form that is not read
-FORMS = "PNG or TIFF, .npy, .npz, .pfm or .h5"
+KNOWN_OTHERS = (".mat", ".bin", ".dat", ".pkl")  # depth too, in a form that is not read
+FORMS = "PNG or TIFF, .npy, .npz, .pfm, .exr or .h5"
 DATASET = "depth"  # of an HDF5 file or npz of several arrays
+EXR_CHANNELS = ("Z", "depth", "depth.Z", "Depth.Z", "View Layer.Depth.Z", "Y", "V", "R")  # the first that is there
 
 
 def read_depth(file: Path) -> NDArray[np.generic]:
     """A depth map as stored: HxW of integers or floats. Nothing is scaled or masked here.
 
-    An npz file holds one array, or one called "depth"; an HDF5 file has one called "depth". Raises DataError.
+    An npz file holds one array, or one called "depth"; an HDF5 file has one called "depth"; an
+    OpenEXR file has one channel, or one of EXR_CHANNELS. Raises DataError.
     """
     ending = file.suffix.lower()
     if ending not in DEPTH_ENDINGS:
@@ -89,9 +91,31 @@ def _hdf5(file: Path) -> NDArray[Any]:
     return read_hdf5(file, DATASET)
 
 
+def _exr(file: Path) -> NDArray[Any]:
+    """The size is checked in the header, before any pixel is unpacked."""
+    try:
+        import OpenEXR
+    except ImportError as error:
+        raise DataError(f"{file}: reading it needs OpenEXR: pip install 'redweb-builder[exr]'") from error
+    try:
+        header = OpenEXR.File(str(file), separate_channels=True, header_only=True).header()
+        low, high = (np.asarray(corner, np.int64) for corner in header["dataWindow"])
+        _check_count(int(np.prod(high - low + 1)))
+        names = [channel.name for channel in header["channels"]]
+        name = next((name for name in EXR_CHANNELS if name in names), names[0] if len(names) == 1 else None)
+        if name is None:
+            raise ValueError(
+                f"has the channels {', '.join(names[:8])}; depth is looked for as {', '.join(EXR_CHANNELS)}"
+            )
+        channels = OpenEXR.File(str(file), separate_channels=True).channels()
+        return np.asarray(channels[name].pixels)
+    except RuntimeError as error:  # what the library raises for a damaged file
+        raise ValueError(str(error)) from error
+
+
 def _check_count(numbers: int) -> None:
     if numbers > MAX_PIXELS:
         raise ValueError(f"{numbers} numbers are more than {MAX_PIXELS // 1_000_000} million")
 
 
-_READERS = {".npy": _npy, ".npz": _npz, ".h5": _hdf5, ".hdf5": _hdf5}
+_READERS = {".npy": _npy, ".npz": _npz, ".h5": _hdf5, ".hdf5": _hdf5, ".exr": _exr}

@@ -9,6 +9,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import OpenEXR
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
@@ -122,12 +123,18 @@ def write_h5(file: Path, values: NDArray[Any]) -> None:
         opened["depth"], opened["rgb"] = values, np.zeros((3, *values.shape), np.uint8)
 
 
+def write_exr(file: Path, values: NDArray[Any], channel: str = "Z") -> None:
+    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
+    OpenEXR.File(header, {channel: values.astype(np.float32)}).write(str(file))
+
+
 WRITERS: dict[str, Callable[[Path, NDArray[Any]], Any]] = {
     ".npy": np.save,
     ".npz": lambda file, values: np.savez_compressed(file, depth=values),
     ".tif": lambda file, values: Image.fromarray(values.astype(np.float32)).save(file),
     ".pfm": write_pfm,
     ".h5": write_h5,
+    ".exr": write_exr,
 }
 
 
@@ -143,8 +150,8 @@ def test_depth_in_metres_in_every_form(save: Save, tmp_path: Path, ending: str) 
 def test_a_form_that_is_not_read_is_named(save: Save, tmp_path: Path) -> None:
     folder = room(save, tmp_path)
     for number in range(3):
-        (folder / "depth" / f"{number}.png").rename(folder / "depth" / f"{number}.exr")
-    with pytest.raises(DataError, match=r"depth must be PNG or TIFF, \.npy, .*; \.exr found"):
+        (folder / "depth" / f"{number}.png").rename(folder / "depth" / f"{number}.mat")
+    with pytest.raises(DataError, match=r"depth must be PNG or TIFF, \.npy, .*; \.mat found"):
         open_data(folder)
 
 
@@ -168,6 +175,14 @@ def hostile_files(folder: Path) -> dict[str, Path]:
     with h5py.File(folder / "external.h5", "w") as opened:
         opened.create_dataset("depth", (4, 4), np.float32, external=[(str(folder / "secret.npy"), 128, 64)])
     (folder / "words.npy").write_bytes(b"words")
+    write_exr(folder / "cut.exr", METRES)
+    whole = (folder / "cut.exr").read_bytes()
+    (folder / "cut.exr").write_bytes(whole[: len(whole) - 40])
+    width = b"dataWindow\0box2i\0" + (16).to_bytes(4, "little") + bytes(8)
+    at = whole.index(width) + len(width)
+    (folder / "huge.exr").write_bytes(whole[:at] + (2**30).to_bytes(4, "little") * 2 + whole[at + 8 :])
+    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
+    OpenEXR.File(header, {name: METRES.astype(np.float32) for name in "GB"}).write(str(folder / "colours.exr"))
     return {file.name: file for file in folder.iterdir() if file.name not in ("secret.npy", "other.h5")}
 
 
