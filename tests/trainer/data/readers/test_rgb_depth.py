@@ -123,9 +123,9 @@ def write_h5(file: Path, values: NDArray[Any]) -> None:
         opened["depth"], opened["rgb"] = values, np.zeros((3, *values.shape), np.uint8)
 
 
-def write_exr(file: Path, values: NDArray[Any], channel: str = "Z") -> None:
+def write_exr(file: Path, values: NDArray[Any], channels: str = "Z") -> None:
     header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
-    OpenEXR.File(header, {channel: values.astype(np.float32)}).write(str(file))
+    OpenEXR.File(header, {name: values.astype(np.float32) for name in channels}).write(str(file))
 
 
 WRITERS: dict[str, Callable[[Path, NDArray[Any]], Any]] = {
@@ -181,8 +181,7 @@ def hostile_files(folder: Path) -> dict[str, Path]:
     width = b"dataWindow\0box2i\0" + (16).to_bytes(4, "little") + bytes(8)
     at = whole.index(width) + len(width)
     (folder / "huge.exr").write_bytes(whole[:at] + (2**30).to_bytes(4, "little") * 2 + whole[at + 8 :])
-    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
-    OpenEXR.File(header, {name: METRES.astype(np.float32) for name in "GB"}).write(str(folder / "colours.exr"))
+    write_exr(folder / "colours.exr", METRES, "GB")
     return {file.name: file for file in folder.iterdir() if file.name not in ("secret.npy", "other.h5")}
 
 
