@@ -134,4 +134,5 @@ def convert_nyu(source: Path, out: Path, depth_scale: str | None) -> None:
 
         scale = parse_scale(depth_scale) if depth_scale else None
         with counting(str(source)) as tick:
-            echo(f"{out}: {convert_nyu(source, out, tick, scale)} frames")
+            frames = convert_nyu(source, out, tick, scale)
+    echo(f"{out}: {frames} frames")

@@ -297,23 +297,55 @@ def test_a_training_interrupted_says_where_it_goes_on(
     assert f"going on after step {saved}" in again.text
 
 
-def test_the_segmenter_is_trained_and_frames_are_converted(run: Run, save: Any, tmp_path: Path) -> None:
-    masks, frames = tmp_path / "masks", tmp_path / "nyu"
+@pytest.fixture(scope="module")
+def masks(tmp_path_factory: pytest.TempPathFactory, save: Any) -> Path:
+    """Three pictures with a mask of their sky."""
+    folder = tmp_path_factory.mktemp("masks")
     for number in range(3):
         picture = np.full((48, 64, 3), (70, 50, 30), np.uint8)
         picture[: 10 + 4 * number] = (90, 140, 220)
-        save(picture, masks / f"{number}.png")
-        save(np.uint8(255 * (picture[..., 2] > 100)), masks / f"{number}_sky.png")
-        save(np.zeros((240, 320, 3), np.uint8), frames / "rgb" / f"{number}.png")
-        save(np.full((240, 320), 2000, np.uint16), frames / "depth" / f"{number}.png")
-    options = "--encoder-weights none --size 64 --batch 4 --epochs 1 --device cpu"
-    trained = run("train-segmenter", "--data", f"masks:{masks}=2", "--out", tmp_path / "run", *options.split())
-    assert trained.status == 0
-    assert "copy both into" in trained.text
-    converted = run("convert-nyu", frames, tmp_path / "converted")
-    assert converted.status == 0
-    assert "3 frames" in converted.text
-    check_screen(converted)
+        save(picture, folder / f"{number}.png")
+        save(np.uint8(255 * (picture[..., 2] > 100)), folder / f"{number}_sky.png")
+    return folder
+
+
+@pytest.mark.parametrize("terminal", TERMINALS)
+def test_the_segmenter_is_trained(run: Run, masks: Path, tmp_path: Path, terminal: dict[str, Any]) -> None:
+    options = "--encoder-weights none --size 64 --batch 3 --epochs 1 --device cpu"
+    shown = run("train-segmenter", "--data", f"masks:{masks}", "--out", tmp_path / "run", *options.split(), **terminal)
+    assert shown.status == 0
+    assert re.search(r"step 1 of 1, loss \d", shown.text)
+    assert "copy both into" in shown.text
+    assert not any("pictures prepared" in line for line in shown.lines) or terminal.get("TERM") == "dumb"
+
+
+@pytest.mark.parametrize("terminal", TERMINALS)
+def test_frames_are_converted(run: Run, save: Any, tmp_path: Path, terminal: dict[str, Any]) -> None:
+    for number in range(3):
+        save(np.zeros((240, 320, 3), np.uint8), tmp_path / "nyu" / "rgb" / f"{number}.png")
+        save(np.full((240, 320), 2000, np.uint16), tmp_path / "nyu" / "depth" / f"{number}.png")
+    shown = run("convert-nyu", tmp_path / "nyu", tmp_path / "converted", **terminal)
+    assert shown.status == 0
+    assert shown.text.endswith("3 frames")
+    check_screen(shown)
+
+
+@pytest.mark.parametrize("terminal", TERMINALS)
+def test_the_review_page_says_where_it_is(
+    run: Run, built: Any, monkeypatch: pytest.MonkeyPatch, terminal: dict[str, Any]
+) -> None:
+    """What is printed; the server itself is that of the next test."""
+
+    def serve(_session: Any, port: int, announce: Callable[[str], None]) -> None:
+        announce(f"http://127.0.0.1:{port}/?token=abc")
+
+    monkeypatch.setattr("redweb_builder.review.server.serve", serve)
+    shown = run("review", built.out, "--no-browser", "--reviewer", "me", "--port", "4711", **terminal)
+    assert shown.status == 0
+    assert f"me reviews {built.out}" in shown.text
+    assert "http://127.0.0.1:4711/?token=abc" in shown.text
+    assert "decisions.jsonl" in shown.text
+    check_screen(shown)
 
 
 def test_the_review_page_is_started_and_ended(project: Path, python: str, built: Any) -> None:
