@@ -95,8 +95,8 @@ def read_header(file: Path) -> dict[str, Any]:
     """The header that `save_network` wrote, its values checked: the file may come from anywhere.
 
     model: dict, the network's name and config. size: int, side of the training crops in px, LEAST_SIZE to
-    LARGEST_SIZE. validation: float in [0, 1), the share held out. Both may be absent; more entries are passed on.
-    Raises CheckpointError.
+    LARGEST_SIZE. validation, test: floats in [0, 1), the shares held out. They may be absent; more entries are
+    passed on. Raises CheckpointError.
     """
     try:
         with safe_open(file, "pt") as opened:
@@ -114,15 +114,17 @@ def read_header(file: Path) -> dict[str, Any]:
 
 
 def _check_header(file: Path, values: Mapping[str, Any]) -> None:
-    size, validation = values.get("size", LEAST_SIZE), values.get("validation", 0.0)
+    size = values.get("size", LEAST_SIZE)
     if not isinstance(values.get("model"), dict):
         raise CheckpointError(f"{file}: its header is damaged (it describes no network)")
     if type(size) is not int or not LEAST_SIZE <= size <= LARGEST_SIZE:
         raise CheckpointError(
             f"{file}: its header is damaged (size {str(size)[:40]}; {LEAST_SIZE} to {LARGEST_SIZE} px are possible)"
         )
-    if type(validation) not in (int, float) or not 0 <= validation < 1:
-        raise CheckpointError(f"{file}: its header is damaged (validation {str(validation)[:40]}; from 0 to below 1)")
+    for name in ("validation", "test"):
+        share = values.get(name, 0.0)
+        if type(share) not in (int, float) or not 0 <= share < 1:
+            raise CheckpointError(f"{file}: its header is damaged ({name} {str(share)[:40]}; from 0 to below 1)")
 
 
 def _other_format(stated: str | None) -> str:

@@ -47,7 +47,8 @@ class TrainConfig:
     share of a phase over which the rate rises before.
     weigh_by_pixels: of eigen: a picture counts by the square of its known pixels, as in the authors' code.
     freeze_batchnorm: leave the encoder's batch norms as pretrained: for small batches, and for runs that are to give
-    the same on any number of processes. pairs: a picture and step. validation: share held out where a set has no split.
+    the same on any number of processes. pairs: a picture and step. validation, test: shares of a set without parts of
+    its own that are validated on, and kept for a later evaluation.
     validations: in a run, evenly spaced. seed: of everything random. precision: one of PRECISIONS. device: one of
     DEVICES. workers: processes that read.
     min_confidence, measured_only, weigh_by_confidence: which labels of built sets are learned from, and how much they
@@ -85,6 +86,7 @@ class TrainConfig:
     weigh_by_confidence: bool = False
     balance: bool = False
     validation: float = 0.1
+    test: float = 0.0
     validations: int = 20
     seed: int = 0
     precision: str = "auto"
@@ -126,7 +128,7 @@ class TrainConfig:
             raise SettingsError(f"min_confidence {self.min_confidence}: must be from 0 to 255")
         if not self.learning_rate > 0:
             raise SettingsError(f"learning_rate {self.learning_rate}: must be above 0")
-        for name in ("ema", "warmup", "validation"):
+        for name in ("ema", "warmup", "validation", "test"):
             if not 0 <= getattr(self, name) < 1:
                 raise SettingsError(f"{name} {getattr(self, name)}: must be from 0 to below 1")
         if self.batch % self.accumulate:

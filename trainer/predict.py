@@ -42,8 +42,8 @@ class Predictor:
     """A loaded checkpoint as a function of a photograph.
 
     name: for tables. network: in eval mode, on `device`. size: side of the crops that it was trained on, px.
-    validation_fraction: that its training held out where a set has no split. trained_on: the marks of the samples that
-    it was trained on (data/marks.py), as far as the checkpoint says.
+    validation_fraction, test_fraction: that its training held out where a set has no split. trained_on: the marks of
+    the samples that it was trained on (data/marks.py), as far as the checkpoint says.
     """
 
     name: str
@@ -52,6 +52,7 @@ class Predictor:
     validation_fraction: float
     device: torch.device
     trained_on: frozenset[bytes] = frozenset()
+    test_fraction: float = 0.0
 
     def __call__(self, image: Picture) -> FloatMap:
         """The prediction of a photograph, as `predict_depth` has it. image: HxWx3 uint8 RGB."""
@@ -79,7 +80,8 @@ def load_predictor(path: Path, device: torch.device) -> Predictor:
     network, header = load_network(path, device), read_header(weights_file(path))
     size, validation = header.get("size", TrainConfig.size), header.get("validation", TrainConfig.validation)
     trained_on = unpack_marks(header.get("trained_on", ""))
-    return Predictor(str(path), network, int(size), float(validation), device, trained_on)
+    test = float(header.get("test", TrainConfig.test))
+    return Predictor(str(path), network, int(size), float(validation), device, trained_on, test)
 
 
 def metric_networks(predictors: Sequence[Predictor]) -> dict[str, MetricNetwork]:

@@ -146,7 +146,7 @@ def opened_sets(
     use = LabelUse(config.min_confidence, config.measured_only, config.weigh_by_confidence)
     for path, weight in data:
         opened = open_data(path, scale, use)
-        training, held_out = split(opened, config.validation)
+        training, held_out = split(opened, config.validation, config.test)
         if not training:
             raise DataError(f"{path}: has no samples to train on (test parts are never trained on)")
         sources.append(Source(opened, training, weight))

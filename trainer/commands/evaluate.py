@@ -27,9 +27,10 @@ from trainer.config import PARTS, RANGES, SENSES, TrainConfig
     "--part",
     PARTS,
     PARTS[0],
-    "auto = the set's own test or validation part, else all of it; val = also what training held out.",
+    "auto = the test part, else the set's own validation part, else all of it; val = also what training held out.",
 )
 @click.option("--validation", type=float, help="Share that training held out, for --part val.  [default: CHECKPOINT's]")
+@click.option("--test", type=float, help="Share that training kept apart, for --part test.  [default: CHECKPOINT's]")
 @click.option("--limit", type=click.IntRange(1), help="At most so many pictures of each set.")
 @depth_scale
 @click.option("--out", type=options.PATH, help="For JSON and picture sheets.  [default: beside CHECKPOINT]")
@@ -41,6 +42,7 @@ def evaluate(
     predictions: str | None,
     part: str,
     validation: float | None,
+    test: float | None,
     limit: int | None,
     depth_scale: str | None,
     out: Path | None,
@@ -70,8 +72,11 @@ def evaluate(
         networks = load_predictors([path for path in given if not is_stored(path)], choose_device(device))
         loaded = {network.name: network for network in networks}
         predictors = [loaded.get(str(path)) or open_stored(path, predictions or "") for path in dict.fromkeys(given)]
-        held_out = networks[0].validation_fraction if networks else TrainConfig.validation
-        selection = Selection(part, held_out if validation is None else validation, limit)
+        if validation is None:
+            validation = networks[0].validation_fraction if networks else TrainConfig.validation
+        if test is None:
+            test = networks[0].test_fraction if networks else TrainConfig.test
+        selection = Selection(part, validation, limit, test)
         scale = parse_scale(depth_scale) if depth_scale else None
         rows, sheets = merge_tables(evaluate_all(predictors, data, selection, counting, scale))
         beside = checkpoint.parent if is_stored(checkpoint) else weights_file(checkpoint).parent

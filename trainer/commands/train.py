@@ -136,6 +136,7 @@ def setting(name: str, help: str, of: TrainConfig = RELATIVE) -> options.Decorat
 )
 @depth_scale
 @setting("--validation", "Share held out where a set has no split.")
+@setting("--test", "Share that is neither trained nor validated on, for evaluate --part test.")
 @options.device()
 @click.option("--workers", type=int, help="Processes that read pictures.  [default: up to 4]")
 @options.seed(TrainConfig.seed)

@@ -16,42 +16,53 @@ from trainer.types import DataError
 T = TypeVar("T")
 
 
-def split(data: DepthSet, fraction: float) -> tuple[list[int], list[int]]:
+def split(data: DepthSet, fraction: float, test_fraction: float = 0.0) -> tuple[list[int], list[int]]:
     """Indices to train on and to validate on.
 
     data: the set; nothing is read but its names. A set's own parts are kept (nothing of a "test" part is in either).
     Where the set leaves it to us, whole groups go to validation, in the order of a hash of their names, until they hold
-    `fraction` of the samples: the same choice everywhere and whatever else is in the folder. Both sides get something
-    where there are two groups at all.
+    `fraction` of the samples, and from the other end of that order `test_fraction` to the test part: the same choice
+    everywhere and whatever else is in the folder. Each side gets something where there are groups enough.
     """
-    parts = [data.part(index) for index in range(len(data))]
-    train = [index for index, part in enumerate(parts) if part == "train"]
-    validation = [index for index, part in enumerate(parts) if part == "val"]
-    free = [index for index, part in enumerate(parts) if part is None]
+    parts = three_parts(data, fraction, test_fraction)
+    return parts["train"], parts["val"]
+
+
+def three_parts(data: DepthSet, fraction: float, test_fraction: float) -> dict[str, list[int]]:
+    """The indices of "train", "val" and "test", as `split` makes them.
+
+    data, fraction, test_fraction: see `split`.
+    """
+    own = [data.part(index) for index in range(len(data))]
+    free = [index for index, part in enumerate(own) if part is None]
     groups: dict[str, list[int]] = {}
     for index in free:
         groups.setdefault(data.group(index), []).append(index)
-    held: list[int] = []
-    for name in sorted(groups, key=_hash)[: max(len(groups) - 1, 0)]:
-        if fraction <= 0 or len(held) >= fraction * len(free):
+    names = sorted(groups, key=_hash)
+    held = _first_groups(groups, names[: max(len(names) - 1, 0)], fraction * len(free))
+    names = [name for name in reversed(names) if held.isdisjoint(groups[name])]
+    tested = _first_groups(groups, names[: max(len(names) - 1, 0)], test_fraction * len(free))
+    ours = {"val": held, "test": tested, "train": set(free) - held - tested}
+    return {name: sorted(some | {i for i, part in enumerate(own) if part == name}) for name, some in ours.items()}
+
+
+def _first_groups(groups: dict[str, list[int]], names: Sequence[str], wanted: float) -> set[int]:
+    """The samples of the first of some groups, as many groups as it takes to have `wanted` samples."""
+    held: set[int] = set()
+    for name in names:
+        if len(held) >= wanted:
             break
-        held += groups[name]
-    return sorted(train + list(set(free) - set(held))), sorted(validation + held)
+        held.update(groups[name])
+    return held
 
 
-def samples_of(data: DepthSet, part: str, validation_fraction: float) -> list[int]:
-    """The indices of "all", "train", "val" (own, or held out by `split`), "test", or "auto": test, else val, else all.
+def samples_of(data: DepthSet, part: str, validation_fraction: float, test_fraction: float = 0.0) -> list[int]:
+    """The indices of "all", "train", "val", "test" (own, or made by `split`), or "auto": test, else own val, else all.
 
-    data: no sample of it is read. part: one of these words. validation_fraction: the share that `split` holds out, 0 to
-    1. Raises DataError where there are none.
+    data: no sample of it is read. part: one of these words. validation_fraction, test_fraction: the shares that `split`
+    holds out, 0 to 1. Raises DataError where there are none.
     """
-    train, validation = split(data, validation_fraction)
-    choices = {
-        "all": list(range(len(data))),
-        "train": train,
-        "val": validation,
-        "test": [index for index in range(len(data)) if data.part(index) == "test"],
-    }
+    choices = {"all": list(range(len(data))), **three_parts(data, validation_fraction, test_fraction)}
     own_validation = [index for index in range(len(data)) if data.part(index) == "val"]
     choices["auto"] = choices["test"] or own_validation or choices["all"]
     if not choices[part]:
@@ -63,16 +74,18 @@ def samples_of(data: DepthSet, part: str, validation_fraction: float) -> list[in
 class Selection:
     """Which samples of a set are evaluated.
 
-    part, validation_fraction: see `samples_of`. limit: at most so many samples, evenly chosen; None = all.
+    part, validation_fraction, test_fraction: see `samples_of`. limit: at most so many samples, evenly chosen; None =
+    all.
     """
 
     part: str = PARTS[0]
     validation_fraction: float = TrainConfig.validation
     limit: int | None = None
+    test_fraction: float = TrainConfig.test
 
     def indices(self, data: DepthSet) -> list[int]:
         """The samples of a set. Raises DataError where there are none. data: no sample is read."""
-        return evenly_spaced(samples_of(data, self.part, self.validation_fraction), self.limit)
+        return evenly_spaced(samples_of(data, self.part, self.validation_fraction, self.test_fraction), self.limit)
 
 
 def evenly_spaced(items: Sequence[T], limit: int | None) -> list[T]:

@@ -162,7 +162,7 @@ class Run:
 
     def _save_weights(self, name: str) -> None:
         about = {"size": self.config.size, "loss": self.config.loss, "step": self.step, "figures": self.figures}
-        about["validation"] = self.config.validation
+        about |= {"validation": self.config.validation, "test": self.config.test}
         save_network(self.out / name, self.average.module, self.recipe.model, {**about, **self._about})
 
     @torch.no_grad()

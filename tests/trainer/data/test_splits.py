@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.trainer.memory_set import RAMP, Given
-from trainer.data.splits import split
+from trainer.data.splits import samples_of, split, three_parts
 
 
 def test_a_split_is_stable_and_leaves_something_on_either_side() -> None:
@@ -15,3 +15,13 @@ def test_a_split_is_stable_and_leaves_something_on_either_side() -> None:
     assert split(Given([RAMP]), 0.1) == ([0], [])
     assert [len(side) for side in split(Given([RAMP] * 2), 0.1)] == [1, 1]
     assert split(Given([RAMP] * 5), 0)[1] == []
+
+
+def test_a_test_part_is_kept_from_both_and_moves_nothing_of_validation() -> None:
+    data = Given([RAMP] * 50)
+    parts = three_parts(data, 0.1, 0.2)
+    assert [len(parts[name]) for name in ("train", "val", "test")] == [35, 5, 10]
+    assert sorted(parts["train"] + parts["val"] + parts["test"]) == list(range(50))
+    assert parts["val"] == split(data, 0.1)[1]
+    assert samples_of(data, "test", 0.1, 0.2) == samples_of(data, "auto", 0.1, 0.2) == parts["test"]
+    assert [len(part) for part in three_parts(Given([RAMP] * 3), 0.1, 0.1).values()] == [1, 1, 1]
