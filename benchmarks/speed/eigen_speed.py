@@ -46,7 +46,8 @@ def main(backbone: str | None, batch: int, steps: int, rounds: int, workers: int
     """Print the rates of every phase, and their ratio."""
     keep_freed_memory()
     device = choose_device("auto")
-    precision = chosen_precision("auto", device)
+    network = metric_depth(replace(preset("eigen", backbone), encoder_weights="none"), torch.zeros(MAP)).network
+    precision = chosen_precision("auto", device, network, CROP)
     threads = torch.get_num_threads()
     print(f"{backbone or 'the paper'}, {batch} x 304x228, {device}, {precision}, {threads} threads", flush=True)
     ratios: dict[str, list[float]] = {}

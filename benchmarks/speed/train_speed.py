@@ -50,7 +50,7 @@ def main(encoder: str, size: int, batch: int, steps: int, rounds: int, loop: boo
     """Print the time of each, and the shares."""
     config = TrainConfig(encoder=encoder, encoder_weights="none", size=size, batch=batch, epochs=1, workers=2)
     device = choose_device("auto")
-    precision = chosen_precision("auto", device)
+    precision = chosen_precision("auto", device, relative_depth(config).network, (size, size))
     print(f"{encoder}, {batch} x {size}x{size}, {device}, {precision}, {torch.get_num_threads()} threads", flush=True)
 
     bare_step = _bare(config, device, precision)

@@ -174,7 +174,10 @@ def setting(name: str, help: str, of: TrainConfig = RELATIVE) -> options.Decorat
 @click.option("--weigh-by-pixels", is_flag=True, help="eigen: a picture counts by the square of its known pixels.")
 @click.option("--freeze-batchnorm", is_flag=True, help="Leave the encoder's batch norms as pretrained.")
 @options.choice(
-    "--precision", PRECISIONS, TrainConfig.precision, "Of the forward pass; auto = bf16 where the hardware has it."
+    "--precision",
+    PRECISIONS,
+    TrainConfig.precision,
+    "Of the forward pass; auto = bf16 where a short measurement says that it is faster.",
 )
 def train(
     model: str,

@@ -20,6 +20,7 @@ from trainer.data.readers.diw import on_picture, read_diw
 from trainer.data.splits import Selection, evenly_spaced
 from trainer.evaluation.evaluate_metric import evaluate_metric
 from trainer.evaluation.metrics import (
+    PRIOR,
     Ordinal,
     affine_depth,
     align,
@@ -40,7 +41,6 @@ from trainer.types import DataError, DepthSample
 
 Predict = Callable[[Picture], FloatMap] | StoredPredictions
 Watch = Callable[[int, int], None]
-PRIOR = "lower is nearer"
 
 
 def unwatched(done: int, of: int) -> None:

@@ -17,6 +17,7 @@ from redweb_builder.types import BoolMap, FloatMap
 from trainer.losses.ordinal import TAU, ordinal_step, relation_of
 
 Values = NDArray[np.floating]
+PRIOR = "lower is nearer"  # its name in tables
 PAIRS = 20_000
 MOST_RANGED = 4_000_000  # pixels of a picture whose range is measured; of more, evenly chosen ones
 FARTHEST_OVER_NEAREST = 1e-4  # aligned disparity is kept above this share of its largest, so that depth stays finite

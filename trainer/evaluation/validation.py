@@ -8,20 +8,22 @@ import numpy as np
 import torch
 from torch import nn
 
+from redweb_builder.types import FloatMap
 from trainer.data.check import readable_samples
 from trainer.data.depth_set import DepthSet, judged_pixels
 from trainer.data.splits import evenly_spaced
 from trainer.evaluation.evaluate_metric import sums_of
-from trainer.evaluation.metrics import column_means, depth_figures, ordinal, wkdr_unequal
+from trainer.evaluation.metrics import PRIOR, column_means, depth_figures, lower_is_nearer, ordinal, wkdr_unequal
 from trainer.evaluation.results import unique_names
 from trainer.evaluation.sheets import SHEET_ROWS, metric_strip, sheet, strip
 from trainer.models.eigen import MetricNetwork
 from trainer.predict import predict_depth, predict_metres
 from trainer.progress import Validation, Validator
+from trainer.types import DepthSample
 
 
 def make_validator(validation: Sequence[tuple[DepthSet, Sequence[int]]], size: int, most: int = 64) -> Validator:
-    """A validation for the loop: mean WKDR over the sets, then each set's.
+    """A validation for the loop: mean WKDR over the sets, then each set's, then that of the prior, "lower is nearer".
 
     validation: sets with the samples that are held out. size: side of the training crops, px. most: samples of a set at
     most, evenly chosen. They are read once and kept, since they are asked for again and again.
@@ -31,6 +33,12 @@ def make_validator(validation: Sequence[tuple[DepthSet, Sequence[int]]], size: i
         for data, indices in validation
         if indices
     ]
+    priors: list[float] = []  # of each set; they do not change
+
+    def rate(data: DepthSet, sample: DepthSample, depth: FloatMap) -> tuple[float]:
+        valid = judged_pixels(data, sample)
+        pairs = ordinal(depth, sample.disparity, valid, ratio=sample.true_zero, noise=sample.noise, sky=sample.sky)
+        return (wkdr_unequal(pairs),)
 
     def validate(network: nn.Module, device: torch.device) -> Validation:
         network.eval()
@@ -39,18 +47,20 @@ def make_validator(validation: Sequence[tuple[DepthSet, Sequence[int]]], size: i
             rates = []
             for at, sample in enumerate(samples):
                 depth = predict_depth(network, sample.image, size, device)
-                valid = judged_pixels(data, sample)
-                pairs = ordinal(
-                    depth, sample.disparity, valid, ratio=sample.true_zero, noise=sample.noise, sky=sample.sky
-                )
-                rates.append((wkdr_unequal(pairs),))
+                rates.append(rate(data, sample, depth))
                 if at < max(1, SHEET_ROWS // len(kept)):
                     strips.append(strip(sample, [depth]))
             figures[f"WKDR {name}"] = 100 * float(column_means(rates)[0])
         if not figures:
             return Validation({})
-        mean = float(np.nanmean(list(figures.values())))
-        return Validation({"WKDR": mean} | (figures if len(figures) > 1 else {}), sheet(strips))
+        if not priors:
+            rates_of = (
+                [rate(data, sample, lower_is_nearer(*sample.image.shape[:2])) for sample in samples]
+                for data, samples in kept
+            )
+            priors.extend(100 * float(column_means(rates)[0]) for rates in rates_of)
+        means = {"WKDR": float(np.nanmean(list(figures.values()))), PRIOR: float(np.nanmean(priors))}
+        return Validation(means | (figures if len(figures) > 1 else {}), sheet(strips))
 
     return validate
 

@@ -93,7 +93,7 @@ def sky_and_far(config: TrainConfig) -> Recipe:
 
     phase = Phase("sky and far", config.epochs, cross_entropy, optimiser, rate_of(config))
     return Recipe(
-        network, {"name": "sky", "classes": CLASSES, "encoder": ENCODER}, (phase,), f"{config.size} px", (note,)
+        network, {"name": "sky", "classes": CLASSES, "encoder": ENCODER}, (phase,), (config.size, config.size), (note,)
     )
 
 

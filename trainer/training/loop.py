@@ -64,7 +64,7 @@ def train(
     device = choose_device(config.device)
     with joined_ranks(device) as ranks:
         device = ranks.local_device(device)
-        precision = chosen_precision(config.precision, device)
+        precision = ranks.broadcast(chosen_precision(config.precision, device, recipe.network, recipe.crop))
         watch = watch if ranks.is_main else silent
         micro_batch = micro_batch_size(config, ranks)
         run = Run(recipe, config, out, identity or {}, ranks, device, precision, overwrite, about)
@@ -97,7 +97,7 @@ def _train(
         stream, numbers, micro_batch, config.workers, pin=device.type == "cuda", on_fault=unread.append
     )
     curve = Curve(run.out, run.step) if ranks.is_main else None
-    state = run_notes(config, recipe.input_size, ranks, device, precision, run.step, steps)
+    state = run_notes(config, recipe.crop, ranks, device, precision, run.step, steps)
     every_note = (*notes, *recipe.notes, *state)
     watch(Progress(run.step, steps, recipe.phases[0].name, skipped=run.skipped, notes=every_note))
     started = saved = time.perf_counter()
@@ -214,7 +214,7 @@ def pair_numbers(config: TrainConfig, step: int, ranks: Ranks) -> Tensor:
 
 def run_notes(
     config: TrainConfig,
-    input_size: str,
+    crop: tuple[int, int],
     ranks: Ranks,
     device: torch.device,
     precision: torch.dtype,
@@ -223,12 +223,12 @@ def run_notes(
 ) -> list[str]:
     """What people should know before the first step.
 
-    config: settings. input_size: of the pictures, in words. ranks: this process among all. device, precision: what it
-    computes on and in. step: the steps done before. steps: of the whole run.
+    config: settings. crop: height and width of the pictures, px. ranks: this process among all. device, precision: what
+    it computes on and in. step: the steps done before. steps: of the whole run.
     """
     processes = f", {ranks.world} processes" if ranks.world > 1 else ""
     kind = str(precision).removeprefix("torch.")
-    notes = [f"{steps} steps of {config.batch} pictures, {input_size}, on {device}{processes} in {kind}"]
+    notes = [f"{steps} steps of {config.batch} pictures, {crop[1]}x{crop[0]} px, on {device}{processes} in {kind}"]
     if 0 < step < steps:
         notes.append(f"going on after step {step}")
     elif step >= steps:

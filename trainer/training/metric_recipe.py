@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from trainer.config import TrainConfig
-from trainer.eigen_geometry import MAP, TARGET
+from trainer.eigen_geometry import CROP, MAP, TARGET
 from trainer.losses import Loss
 from trainer.losses.masked import Scalars
 from trainer.losses.scale_invariant_log import scale_invariant_log_loss
@@ -61,7 +61,7 @@ def metric_depth(config: TrainConfig, mean_map: Tensor) -> Recipe:
         else:
             pretrained, note = imagenet_start(network.coarse, config.encoder_weights)
         phases = _paper_phases(config, CONVOLUTIONS if pretrained else FULL)
-    return Recipe(network, described, phases, "304x228 px", (note,))
+    return Recipe(network, described, phases, CROP, (note,))
 
 
 def scale_invariant_log(z: Tensor, batch: Batch, _: Tensor, weigh_by_pixels: bool = False) -> tuple[Tensor, Scalars]:

@@ -46,13 +46,13 @@ class Phase:
 class Recipe:
     """network: (Bx3xHxW in [0, 1]) -> BxHxW. model: its name and config, for checkpoints.
 
-    phases: in their order. input_size: the size of its crops, for people, as are the notes.
+    phases: in their order. crop: height and width of its training crops, px. notes: for people.
     """
 
     network: nn.Module
     model: dict[str, Any]
     phases: tuple[Phase, ...]
-    input_size: str
+    crop: tuple[int, int]
     notes: tuple[str, ...] = ()
 
 
@@ -98,7 +98,7 @@ def relative_depth(config: TrainConfig) -> Recipe:
         Phase(config.loss, config.epochs, LOSSES[config.loss], optimiser, rate, frozen(False)),
     )
     phases = tuple(phase for phase in possible if phase.epochs)
-    return Recipe(network, described, phases, f"{config.size} px", (note,))
+    return Recipe(network, described, phases, (config.size, config.size), (note,))
 
 
 @torch.no_grad()

@@ -239,7 +239,7 @@ def test_two_sets_of_one_name_are_judged_apart(data: Path, tmp_path: Path) -> No
     sets = [(data, 1.0), (tmp_path / data.name, 1.0)]
     train_relative_depth(sets, replace(SETTINGS, epochs=1), tmp_path / "out", watch=seen.append)
     figures = next(one.validation for one in reversed(seen) if one.validation).figures
-    assert list(figures) == ["WKDR", f"WKDR {data.name}", f"WKDR {data.name}-2"]
+    assert list(figures) == ["WKDR", "lower is nearer", f"WKDR {data.name}", f"WKDR {data.name}-2"]
 
 
 def test_norms_keep_their_activations_over_several_gpus() -> None:
