@@ -25,7 +25,7 @@ from redweb_builder.inputs.formats.ground_truth import is_ground_truth
 from redweb_builder.inputs.formats.one_file import CONTAINERS, file_layout
 from redweb_builder.inputs.formats.packed import forced_layout, named_layout
 from redweb_builder.inputs.formats.stated import pair_by_patterns, read_pair_list
-from redweb_builder.inputs.formats.unread import how_to_convert
+from redweb_builder.inputs.formats.unread import how_to_convert, how_to_read_dat
 from redweb_builder.inputs.isolation import decoded
 from redweb_builder.inputs.layout import Layout, NotPair
 from redweb_builder.inputs.picture import EXTENSIONS, heif_is_readable, read_picture
@@ -104,7 +104,7 @@ def _by_kind(
     containers: list[PurePath] = []
     for file in files:
         relative, extension = PurePath(str(file)[inside:]), file.suffix.lower()
-        missing = _missing_reader(extension)
+        missing = how_to_read_dat(file) if extension == ".dat" else _missing_reader(extension)
         if missing:
             if not is_ground_truth(relative):
                 left_out.append(LeftOut(file, "unsupported", missing))

@@ -18,7 +18,7 @@ FLAT_COLOURS, FLAT_GREYS = 512, 64  # most colours, or grey levels, of a map; ph
 PANORAMA = 2.5  # width to height
 POLE_SPREAD = 12.0  # grey levels along the first and last row of a sphere, where every column is the same point
 ONE_COLOUR = 0.99  # of a picture: above it, there is nothing to see in it
-SEAM = 0.75  # above it, pictures were put together; see seam for the evidence
+SEAM = 0.62  # above it, pictures were put together; see seam for the evidence
 SEAM_REACH = 32  # px to each side
 
 
@@ -48,10 +48,10 @@ def why_no_pair(picture: Picture, size: tuple[int, int], beside: float, over: fl
 
 
 def seam(picture: Picture) -> float:
-    """Share of the rows with an edge in the very middle, higher than is usual beside it: 0 to 1.
+    """Share of the rows with an edge in one column in the very middle, higher than is usual beside it: 0 to 1.
 
-    picture: HxWx3 uint8 RGB. Where two pictures were put together it is 0.79 to 1, in single photographs it stays
-    below 0.71 (the project's test data, JPEG).
+    picture: HxWx3 uint8 RGB. Where two pictures were put together it is 0.7 to 1; of 866 single photographs, asked both
+    ways, one passes 0.6 (the project's test data, JPEG). Edges of a scene are seldom that straight.
     """
     middle = picture.shape[1] // 2
     if middle < 2 * SEAM_REACH:
@@ -60,7 +60,7 @@ def seam(picture: Picture) -> float:
     steps = np.abs(np.diff(around, axis=1)).sum(axis=2)
     in_middle = slice(SEAM_REACH - 1, SEAM_REACH + 2)
     usual = np.median(np.delete(steps, in_middle, axis=1), axis=1)
-    return float(np.mean(steps[:, in_middle].max(axis=1) > 2 * usual + 6))
+    return float(np.mean(steps[:, in_middle] > (2 * usual + 6)[:, None], axis=0).max())
 
 
 def is_drawing(picture: Picture) -> bool:

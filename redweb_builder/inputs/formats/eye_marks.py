@@ -8,10 +8,11 @@ its last or first word, a word in between, a word that only a digit or a capital
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 
-from redweb_builder.inputs.formats.names import CAMEL, DIGIT, EDGE, JOINED, SEPARATOR, WORD, border
+from redweb_builder.inputs.formats.names import CAMEL, DIGIT, EDGE, JOINED, SEPARATOR, border, words_in
 
 LEFT, RIGHT = "left", "right"
 
@@ -20,6 +21,12 @@ _WORD, _LETTER = "word", "letter"
 _OTHER_WORDS = (
     *(("lft", "rgt"), ("links", "rechts"), ("gauche", "droite"), ("izquierda", "derecha"), ("sinistra", "destra")),
     *(("sx", "dx"), ("esquerda", "direita"), ("лево", "право"), ("левый", "правый"), ("слева", "справа")),
+    *(("li", "re"), ("linke", "rechte"), ("linker", "rechter"), ("linkes", "rechtes"), ("gauche", "droit")),
+    *(("izquierdo", "derecho"), ("izq", "der"), ("esq", "dir"), ("esquerdo", "direito"), ("sinistro", "destro")),
+    *(("vänster", "höger"), ("vanster", "hoger"), ("venstre", "højre"), ("venstre", "høyre"), ("venstre", "hojre")),
+    *(("vasen", "oikea"), ("lewy", "prawy"), ("lewe", "prawe"), ("lewa", "prawa"), ("levý", "pravý")),
+    *(("levy", "pravy"), ("bal", "jobb"), ("sol", "sağ"), ("sol", "sag"), ("stânga", "dreapta")),
+    *(("stanga", "dreapta"), ("ліва", "права"), ("лівий", "правий"), ("hidari", "migi")),
     ("master", "slave"),
 )
 _EYE_OF = {"left": (LEFT, _WORD), "right": (RIGHT, _WORD), "l": (LEFT, _LETTER), "r": (RIGHT, _LETTER)} | {
@@ -30,11 +37,11 @@ _COMPOUND = re.compile(
     rf"(?:{_NOUN}|out)(?P<last>left|right)|(?:{_NOUN})(?P<end>[lr])|(?P<first>left|right|l|r)(?:{_NOUN})"
 )
 # Marks that are no words: ideographs stand beside others without a border; Karlsruhe and LIBELAS: I1_000000 I2_000000.
-_IDEOGRAPH = re.compile(r"[左右]$|^[左右]")
+_IDEOGRAPH = re.compile(r"[左右좌우]$|^[左右좌우]")
 _KARLSRUHE = re.compile(r"^I(?P<eye>[12])_\d+$")
 # A camera turned to the left (Virtual KITTI: 15-deg-left) is no left eye.
 _TURNED = re.compile(r"(?i)\d[-_. ]?deg(?:rees?)?[-_. ]?$")
-_RIGHT_SIGNS = ("右", "2")
+_RIGHT_SIGNS = ("右", "우", "2")
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,9 @@ def eye_marks(name: str) -> list[EyeMark]:
     """All marks of an eye in a name without extension, the plainest first; none where it names both eyes."""
     marks: list[EyeMark] = []
     plain: set[str] = set()
-    for match in WORD.finditer(name):
+    if not name.isascii():
+        name = unicodedata.normalize("NFC", name)
+    for match in words_in(name):
         text = match[0].lower()
         known = _eye_of_word(text)
         if known is not None and (mark := _mark_of(name, match.span(), known)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import PurePath
 
 from redweb_builder.inputs.formats.names import comparable
@@ -20,15 +21,22 @@ _CORNER = re.compile(r"(?i)(?<![^\W\d_])(front|side|back|rear)([-_. ])(left|righ
 Name = tuple[PurePath, str]  # a folder, and a name in it without extension
 
 
-def cube_faces(names: Iterable[Name]) -> frozenset[Name]:
+@dataclass(frozen=True)
+class Directions:
+    """Names that are directions, not eyes. fronts: those that look ahead, which may be eyes of a rig of two cameras."""
+
+    names: frozenset[Name] = frozenset()
+    fronts: frozenset[Name] = frozenset()
+
+
+def directions_in(names: Iterable[Name]) -> Directions:
     """The names that are directions: left and right beside front or rear, or beside two of back, top and bottom.
 
-    names: of files or of folders. Letters (f b l r u d) count where both opposites are there. The front of a rig
-    that has two such cameras may be an eye of its own, so it is not among them.
+    names: of files or of folders. Letters (f b l r u d) count where both opposites are there.
     """
     listed = [(folder, name, _CAMEL.sub("_", name)) for folder, name in names]
     if not any(_BESIDES_EYES.search(words) for _, _, words in listed):
-        return frozenset()
+        return Directions()
     corners: dict[tuple[PurePath, str], dict[str, list[Name]]] = defaultdict(lambda: defaultdict(list))
     around: dict[tuple[PurePath, str, bool], dict[str, Name]] = defaultdict(dict)
     for folder, name, words in listed:
@@ -40,15 +48,18 @@ def cube_faces(names: Iterable[Name]) -> frozenset[Name]:
             for match in pattern.finditer(words):
                 rest = comparable(f"{words[: match.start()]}*{words[match.end() :]}")
                 around[folder, rest, pattern is _LETTERS][match[1].lower()] = (folder, name)
-    faces = (
-        member
+    faces = [
+        (direction, member)
         for (_, _, letters), members in around.items()
         if (_looks_around_by_letter(members) if letters else _looks_around(members))
         for direction, member in members.items()
-        if direction not in _FRONT
-    )
+    ]
+    fronts = frozenset(member for direction, member in faces if direction in _FRONT)
     around_a_car = (members for members in corners.values() if len(members) > 1)
-    return frozenset(faces).union(*(names for members in around_a_car for names in members.values()))
+    others = {member for direction, member in faces if direction not in _FRONT}
+    return Directions(
+        frozenset(others.union(*(names for members in around_a_car for names in members.values()))), fronts
+    )
 
 
 def _looks_around(directions: Iterable[str]) -> bool:

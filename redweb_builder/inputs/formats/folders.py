@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import PurePath
 
 from redweb_builder.inputs.formats.eye_marks import LEFT, RIGHT, EyeMark, eye_marks
-from redweb_builder.inputs.formats.faces import cube_faces
+from redweb_builder.inputs.formats.faces import directions_in
 from redweb_builder.inputs.formats.names import comparable
 from redweb_builder.inputs.formats.siblings import Numbered, numbered_siblings
 from redweb_builder.inputs.formats.stated import nearest_pairs, seconds_of
@@ -32,6 +32,7 @@ _FOLDER_PAIRS = (
     ("camera_0", "camera_1"),
     ("camera_00", "camera_02"),
 )
+_DIRECTION = "a direction beside front, back or others (a cube map, cameras around), not an eye"
 _TABLE = "table"  # the style of their marks
 # Grey copies of the same views (KITTI): not taken where the colour pair is there too.
 _GREY_FOLDERS = {"image_0": ("colored_0", "image_2"), "image_00": ("image_02",)}
@@ -118,11 +119,11 @@ def pair_files(
     Returns the pairs, the files that name an eye but make no pair ("one-eye", "ambiguous", "other-view",
     "grey-copy"), and the files that no rule speaks of. Rules in their order: an eye named in the file name, with the
     partner in the same folder; eye folders side by side; numbered views of a scene folder; folders, then files, that
-    differ in one number only.
+    differ in one number or letter only.
     """
     everything = _with_parts(sorted(files))
     pairs: list[TwoFiles] = []
-    unpaired, rest = _without_directions(everything)
+    unpaired, rest, ahead = _without_directions(everything)
     folder_rule = _folder_rule(rest)
 
     def pair_by(*rules: Callable[[Sequence[_File]], _Rule]) -> None:
@@ -137,6 +138,8 @@ def pair_files(
     rest = _explain(rest, folder_rule, pairs, unpaired)
     pair_by(_numbered_folder_rule, _masked_folder_rule, lambda files: _numbered_file_rule(files, everything))
     rest = _explain(rest, folder_rule, pairs, unpaired, numbered=True)
+    unpaired += [Unpaired(file.path, "other-view", _DIRECTION) for file in rest if file in ahead]
+    rest = [file for file in rest if file not in ahead]
     pairs, grey = _without_grey_copies(pairs)
     return pairs, unpaired + grey, [file.path for file in rest]
 
@@ -208,27 +211,33 @@ def _no_common(claim: _Claim) -> str:
     )
 
 
-def _without_directions(files: Sequence[_File]) -> tuple[list[Unpaired], list[_File]]:
-    """The faces of cube maps and other cameras that look elsewhere, and the rest."""
+def _without_directions(files: Sequence[_File]) -> tuple[list[Unpaired], list[_File], set[_File]]:
+    """The faces of cube maps and other cameras that look elsewhere; the rest; and what of it looks ahead among such."""
     folders = _folders_of(files)
-    faces = cube_faces((folder.parent, folder.name) for folder in folders)
-    elsewhere = {folder for folder in folders if any((up.parent, up.name) in faces for up in _up(folder))}
+    faces = directions_in((folder.parent, folder.name) for folder in folders)
+    elsewhere, fronts = (
+        {folder for folder in folders if any((up.parent, up.name) in names for up in _up(folder))}
+        for names in (faces.names, faces.fronts)
+    )
     fisheyes = {folder for folder in folders if _FISHEYES.search(folder.as_posix())}
-    file_faces = cube_faces((file.folder, file.stem) for file in files)
+    file_faces = directions_in((file.folder, file.stem) for file in files)
     directions: list[Unpaired] = []
+    ahead: set[_File] = set()
     rest: list[_File] = []
     for file in files:
         if file.folder in fisheyes:
             detail = "a fisheye that looks to the side (KITTI-360), not an eye"
-        elif file.folder in elsewhere or (file_faces and (file.folder, file.stem) in file_faces):
-            detail = "a direction beside front, back or others (a cube map, cameras around), not an eye"
+        elif file.folder in elsewhere or (file_faces.names and (file.folder, file.stem) in file_faces.names):
+            detail = _DIRECTION
         else:
             detail = ""
         if detail:
             directions.append(Unpaired(file.path, "other-view", detail))
         else:
             rest.append(file)
-    return directions, rest
+            if file.folder in fronts or (file_faces.fronts and (file.folder, file.stem) in file_faces.fronts):
+                ahead.add(file)
+    return directions, rest, ahead
 
 
 def _folders_of(files: Iterable[_File]) -> set[PurePath]:
@@ -425,13 +434,13 @@ def _numbered_file_rule(files: Iterable[_File], beside: Iterable[_File]) -> _Rul
 
 
 def _numbered_claim(group: tuple[str, ...], sibling: Numbered, name: str, rule: str) -> _Claim:
-    eye = LEFT if sibling.number == sibling.lower else RIGHT
+    eye = LEFT if sibling.first else RIGHT
     return _Claim(group, (), eye, name, rule, strong=False, guessed=True)
 
 
 def _numbers(sibling: Numbered, end: str = "") -> str:
-    low, high = (sibling.rest.replace("#", str(number)) + end for number in (sibling.lower, sibling.lower + 1))
-    return f"{low} + {high}, a number apart"
+    low, high = (sibling.rest.replace("#", mark) + end for mark in sibling.marks)
+    return f"{low} + {high}, a {'number' if sibling.marks[0].isdigit() else 'letter'} apart"
 
 
 def _number(stem: str) -> tuple[str, int | None]:

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 
 EDGE, SEPARATOR, DIGIT, CAMEL, JOINED = "edge", "separator", "digit", "camel", "joined"
 
 # Words are split at separators, at digits, where camelCase begins one, and behind an acronym (GTright).
-WORD = re.compile(r"\d+|[A-Z]{2,}(?=left|right)|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_]+")
+_WORD = r"\d+|[A-Z]{2,}(?=left|right)|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_]+"
+_ASCII_WORD = re.compile(_WORD)
+_ANY_WORD = re.compile(rf"[a-zA-Z]*[^\W\d_a-zA-Z][^\W\d_]*|{_WORD}")  # a letter of another script does not end one
+
+
+def words_in(name: str) -> Iterator[re.Match[str]]:
+    """The words of a name where they stand, numbers among them. name: with composed letters (NFC)."""
+    return (_ASCII_WORD if name.isascii() else _ANY_WORD).finditer(name)
 
 
 def plain_words(name: str) -> list[str]:
     """The words of a name, lower case, numbers among them."""
-    return [word.lower() for word in WORD.findall(name)]
+    return [word[0].lower() for word in words_in(name)]
 
 
 def comparable(name: str) -> str:

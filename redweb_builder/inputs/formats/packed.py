@@ -21,7 +21,9 @@ from redweb_builder.inputs.layout import Layout, NotPair
 from redweb_builder.types import Picture
 
 MARGIN = 0.1  # by which one layout must agree better than the other
-WIDEST, NARROWEST = 2.5, 0.7  # width to height of a whole picture: an eye over or beside the other is no view beyond
+MOST_GAP = 0.05  # of the width of a whole picture: a wider plain strip beside its middle is a part of the scene
+WIDEST = 2.5  # width to height of a whole picture: an eye over the other is no view beyond
+NARROWEST = 0.7  # width to height of a whole picture: an eye beside the other is squeezed below
 SCREEN = (1.6, 2.45)  # width to height of films as they are shown: 16:10 to CinemaScope
 STRETCHED = 1.6  # width to height of a pixel: from here on, it is that of a squeezed eye and not of a PAL film's
 STEEP, STEEP_ON_A_SCREEN = 0.4, 0.1  # steepness of a picture squeezed to half width; see _steepness
@@ -80,6 +82,7 @@ _LAST_TAGS = (
 _SPHERE_WORDS = frozenset(("360", "180", "vr", "vr180", "vr360", "180vr", "360vr", "180x180", "360x180"))
 _TAGS_OF_SPHERES = ("lr", "rl", "tb", "bt")
 _FISHEYE = frozenset(("fisheye190", "fisheye200", "mkx200", "mkx220", "vrca220", "rf52", "f180", "180f"))
+_PERHAPS_HALF = "perhaps squeezed to half width: if so, build with --layout side-by-side-half"
 # Why interleaved views are not read; by what interleaved() says.
 _CONVERT = "half of each view is lost; export it side by side from the program that made it"
 _MIXED = {
@@ -154,11 +157,11 @@ def seen_layout(
     scores = {_SBS: 0.0, _OU: 0.0}
     eyes: dict[str, Picture] = {}
     gap = False
-    shape = size[0] / size[1]
-    for layout in (_SBS,) if shape > WIDEST else (_OU,) if shape < NARROWEST else (_SBS, _OU):
+    shape, widest = size[0] / size[1], MOST_GAP * inner.shape[1]
+    for layout in (_SBS,) if shape > WIDEST else (_SBS, _OU):
         first, second = split(inner, layout)
         boxes = inside_mount(first, second)
-        gap |= boxes[0].right < first.shape[1] and boxes[1].left > 0 and layout == _SBS
+        gap |= layout == _SBS and 0 < first.shape[1] - boxes[0].right <= widest >= boxes[1].left > 0
         scores[layout], eyes[layout] = agreement(boxes[0].cut(first), boxes[1].cut(second)), boxes[0].cut(first)
     layout = max(scores, key=lambda name: scores[name])
     score = scores[layout]
@@ -181,9 +184,10 @@ def seen_layout(
     squeezed = {"squeezed", "anamorphic"} & set(name_words(stem))
     half = bool(squeezed) or is_squeezed(layout, size, eyes[layout], pixel_aspect, film)
     words = "content, halves agree" if order is None else "content, halves agree, order from the name"
+    doubt = "" if half or film or not _may_be_squeezed(layout, eyes[layout]) else f"; {_PERHAPS_HALF}"
     return Layout(
         f"{layout}-half" if half else layout,
-        f"{words} ({score:.2f})",
+        f"{words} ({score:.2f}){doubt}",
         bool(order),
         guessed=True,
         order_stated=order is not None,
@@ -223,12 +227,19 @@ def is_squeezed(
     width, height = size
     if layout == _OU:  # of full height it is upright or square; each eye of a lying one would be wider than 2 : 1
         return size in _BROADCAST or width >= 1.2 * height
+    if width < NARROWEST * height:
+        return True
     screen = film and SCREEN[0] <= width / height <= SCREEN[1]
     if size in _BROADCAST or (screen and width in _SCREEN_WIDTHS):
         return True
     # A whole of 16:9 is a screen's; photographs of 8:9 are rare.
     steep = STEEP_ON_A_SCREEN if screen or abs(width * 9 / (height * 16) - 1) <= 0.01 else STEEP
     return (screen or eye.shape[1] <= eye.shape[0]) and _steepness(eye) >= steep
+
+
+def _may_be_squeezed(layout: str, eye: Picture) -> bool:
+    """Whether an upright eye could be a squeezed lying one: it is steeper than most photographs, but some are."""
+    return layout == _SBS and eye.shape[1] <= eye.shape[0] and _steepness(eye) >= STEEP_ON_A_SCREEN
 
 
 def _in_turn(layout: str, picture: Picture) -> Layout | NotPair:

@@ -310,6 +310,16 @@ def test_half_formats_are_stretched(tmp_path: Path, layout: str) -> None:
     assert read_pair(PairSource("a", file, file, layout, "test"), 160).left.shape == (120, 160, 3)
 
 
+def test_upright_eyes_of_half_width_are_seen_or_doubted(tmp_path: Path) -> None:
+    left, right = (np.asarray(Image.fromarray(eye).resize((110, 320))) for eye in scene(3, 220, 320))
+    save(side_by_side(left, right), tmp_path / "narrow.png")  # as narrow as one upright photograph
+    left, right = (np.asarray(Image.fromarray(eye).resize((190, 200))) for eye in scene(4, 220, 200))
+    save(side_by_side(left, right), tmp_path / "upright.png")
+    narrow, upright = discover(tmp_path).sources
+    assert narrow.layout == "side-by-side-half"
+    assert (upright.layout, "perhaps squeezed" in upright.rule) == ("side-by-side", True)
+
+
 def test_odd_width_drops_the_middle_column(tmp_path: Path) -> None:
     left, right = scene()
     seam = np.full((HEIGHT, 1, 3), 77, np.uint8)
@@ -745,9 +755,13 @@ def test_uncompressed_pictures_of_one_name_and_size_have_keys_of_their_own(tmp_p
 
 def test_unread_formats_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.jxl").write_bytes(b"jxl")
+    (tmp_path / "GX010001.LRV").write_bytes(b"ftyp")
+    (tmp_path / "AVSEQ01.DAT").write_bytes(b"RIFF\xff\0\0\0CDXAfmt ")
+    (tmp_path / "notes.dat").write_bytes(b"1 2 3")
     found = discover(tmp_path)
-    assert reasons(found) == [("a.jxl", "unsupported")]
-    assert "JPEG XL" in found.left_out[0].detail
+    assert reasons(found) == [(name, "unsupported") for name in ("AVSEQ01.DAT", "GX010001.LRV", "a.jxl")]
+    details = [file.detail for file in found.left_out]
+    assert all(word in detail for word, detail in zip(("Video CD", "preview", "JPEG XL"), details, strict=True))
 
 
 def test_missing_extras_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from redweb_builder.config import BuildConfig
 from redweb_builder.errors import InputError
 from redweb_builder.inputs import discover, read_pair
-from redweb_builder.inputs.content.refuse import is_flat_map
+from redweb_builder.inputs.content.refuse import SEAM, is_flat_map, seam
 from redweb_builder.inputs.content.turned import how_turned
 from redweb_builder.pipeline import Outcome, prepare
 from redweb_builder.types import PairSource, Picture
@@ -36,6 +36,17 @@ def two_files(folder: Path, left: Picture, right: Picture) -> PairSource:
         Image.fromarray(view).save(folder / name)
     (source,) = discover(folder).sources
     return source
+
+
+def test_an_edge_of_the_scene_is_no_seam() -> None:
+    """A wall whose corner leans by three pixels over the height of the picture."""
+    picture = views(1)[0] // 2
+    corner = 119 + np.arange(180) * 3 // 180
+    picture[np.arange(240) >= corner[:, None]] += 120
+    assert seam(picture) < SEAM
+    picture = views(1)[0] // 2
+    picture[:, 120:] += 120
+    assert seam(picture) > 0.95
 
 
 FOUR = views(4)

@@ -84,6 +84,13 @@ STATED = [
     ("IMG_1_LEFT.JPG", "img_1_right.jpg"),
     ("Left/IMG_1.JPG", "right/img_1.jpg"),
     ("left/Größe.jpg", "right/Gro\u0308ße.jpg"),
+    ("See_li.jpg", "See_re.jpg"),
+    ("BildLinks.jpg", "BildRechts.jpg"),
+    ("sjö-vänster.jpg", "sjö-höger.jpg"),
+    ("sjo\u0308-va\u0308nster.jpg", "sjö-höger.jpg"),
+    ("fjord_venstre.jpg", "fjord_høyre.jpg"),
+    ("playa izq.jpg", "playa der.jpg"),
+    ("좌/1.jpg", "우/1.jpg"),
     # public data sets
     ("Train/A/0000/l_1.png", "Train/A/0000/r_1.png"),
     ("tree/0001_left.jpg", "tree/0001_right.jpg"),
@@ -113,6 +120,13 @@ GUESSED = [
     ("cam1_0007.png", "cam2_0007.png"),
     ("rs_Infrared_1_0007.png", "rs_Infrared_2_0007.png"),
     ("Basler_1_0007.png", "Basler_2_0007.png"),
+    # a letter apart
+    ("goose a.jpg", "goose b.jpg"),
+    ("IMG_0017A.JPG", "IMG_0017B.JPG"),
+    ("A/0007.png", "B/0007.png"),
+    ("camA/0007.png", "camB/0007.png"),
+    ("cam_a/0007_cam_a.png", "cam_b/0007_cam_b.png"),
+    ("camA_0007.png", "camB_0007.png"),
 ]
 # Ground truth of public data sets: passed over in silence.
 MAPS = [
@@ -177,12 +191,12 @@ PHOTOGRAPHS = [
 ]
 # Files that are no eyes of a pair, and how many are left out for which reason.
 NO_EYES: list[tuple[list[str], dict[str, int]]] = [
-    ([f"sky/{face}.png" for face in ("front", "left", "right", "back")], {"other-view": 3, "single": 1}),
+    ([f"sky/{face}.png" for face in ("front", "left", "right", "back")], {"other-view": 4}),
     ([f"skybox_{face}.png" for face in ("left", "right", "up", "down")], {"other-view": 4}),
-    ([f"pano_{face}.png" for face in "flrb"], {"other-view": 3, "single": 1}),
+    ([f"pano_{face}.png" for face in "flrb"], {"other-view": 4}),
     ([f"drive/image_0{eye}/data_rgb/0250.png" for eye in (2, 3)], {"other-view": 2}),
     ([f"CAM_{at}_{side}/1.png" for at in ("FRONT", "BACK") for side in ("LEFT", "RIGHT")], {"other-view": 4}),
-    ([f"P0/image_lcam_{face}/0.png" for face in ("front", "left", "right")], {"other-view": 2, "single": 1}),
+    ([f"P0/image_lcam_{face}/0.png" for face in ("front", "left", "right")], {"other-view": 3}),
     (
         [f"P0/image_{eye}cam_{face}/0.png" for eye in "lr" for face in ("left", "right", "up", "down")],
         {"other-view": 8},
