@@ -67,13 +67,20 @@ def reasons() -> str:
         "| Reason | Measurement | Limit | Threshold | Meaning | What to do |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for one in CRITERIA:
-        limit = f"at {'least' if one.at_least else 'most'} {getattr(Thresholds(), one.threshold):g}"
-        cells = (f"`{one.reason}`", f"`{one.measurement}`", limit, f"`{one.threshold}`", one.meaning, one.advice)
+    for item in CRITERIA:
+        limit = f"at {'least' if item.at_least else 'most'} {getattr(Thresholds(), item.threshold):g}"
+        cells = (
+            f"`{item.reason}`",
+            f"`{item.measurement}`",
+            limit,
+            f"`{item.threshold}`",
+            item.meaning,
+            item.advice,
+        )
         lines.append(f"| {' | '.join(cells)} |")
     bits = Thresholds().duplicate_bits
     lines += ["", "## Other stages", "", "| Stage | Reason | Meaning | What to do |", "| --- | --- | --- | --- |"]
-    lines += [f"| `{one.stage}` | `{one.reason}` | {one.meaning} | {one.advice} |" for one in OTHER_REASONS]
+    lines += [f"| `{item.stage}` | `{item.reason}` | {item.meaning} | {item.advice} |" for item in OTHER_REASONS]
     lines += [
         "",
         f"Two left views are duplicates where their perceptual hashes differ in at most {bits:g} of 64 bits",
@@ -86,7 +93,7 @@ def reasons() -> str:
         "| Column | Name | Unit | Meaning |",
         "| --- | --- | --- | --- |",
     ]
-    lines += [f"| `{one.name}` | {one.title} | {one.unit} | {one.sentence} |" for one in (*MEASUREMENTS, *DERIVED)]
+    lines += [f"| `{item.name}` | {item.title} | {item.unit} | {item.sentence} |" for item in (*MEASUREMENTS, *DERIVED)]
     return "\n".join(lines) + "\n"
 
 

@@ -40,10 +40,10 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             patch.delenv(name, raising=False)
         plain = socket.socket.connect
 
-        def connect(one: socket.socket, address: Any) -> None:
-            if one.family != socket.AF_UNIX:
+        def connect(connection: socket.socket, address: Any) -> None:
+            if connection.family != socket.AF_UNIX:
                 raise ConnectionRefusedError(f"tests reach no network: {address}")
-            plain(one, address)
+            plain(connection, address)
 
         def look_up(*_: Any, **__: Any) -> Any:
             raise socket.gaierror("tests reach no network")
@@ -276,12 +276,14 @@ def watched(browser: Any) -> Iterator[Callable[..., Watched]]:
         context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)
         contexts.append(context)
         context.set_default_timeout(20_000)
-        one = Watched(context.new_page(), [], [])
-        one.page.on("console", lambda told: one.problems.append(told.text) if told.type == "error" else None)
-        one.page.on("pageerror", lambda error: one.problems.append(str(error)))
-        one.page.on("requestfailed", lambda request: one.problems.append(f"{request.url}: {request.failure}"))
-        one.page.on("request", lambda request: one.requests.append(request.url))
-        return one
+        watched = Watched(context.new_page(), [], [])
+        watched.page.on(
+            "console", lambda message: watched.problems.append(message.text) if message.type == "error" else None
+        )
+        watched.page.on("pageerror", lambda error: watched.problems.append(str(error)))
+        watched.page.on("requestfailed", lambda request: watched.problems.append(f"{request.url}: {request.failure}"))
+        watched.page.on("request", lambda request: watched.requests.append(request.url))
+        return watched
 
     yield make
     for context in contexts:

@@ -48,17 +48,17 @@ class Fault(Exception):
 
 def try_file(file: Path) -> str:
     """What becomes of a photograph or film: "read", or the reason it was refused with. Raises Fault."""
-    found = discover(file)
-    for left_out in found.left_out:
+    discovery = discover(file)
+    for left_out in discovery.left_out:
         if left_out.reason == UNFORESEEN:
             raise Fault(left_out.detail)
-    for source in found.sources:
+    for source in discovery.sources:
         try:
             read_pair(source, 128)
         except InputError as error:
             return error.reason
         return "read"
-    return found.left_out[0].reason if found.left_out else "passed over"
+    return discovery.left_out[0].reason if discovery.left_out else "passed over"
 
 
 def reader_of(read: Callable[[Path], object]) -> Read:

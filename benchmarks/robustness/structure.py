@@ -36,20 +36,20 @@ class Number:
 def numbers(content: bytes) -> list[Number]:
     """The numbers of a JPEG, PNG, TIFF, RIFF, Matroska, ISO or transport-stream file that say how it is built."""
     if content[:2] == b"\xff\xd8":
-        found = [*_jpeg(content), *_tiffs(content)]
+        places = [*_jpeg(content), *_tiffs(content)]
     elif content[:4] == b"\x89PNG":
-        found = list(_png(content))
+        places = list(_png(content))
     elif content[:4] in (b"II*\0", b"MM\0*"):
-        found = list(_tiff(content, 0))
+        places = list(_tiff(content, 0))
     elif content[:4] == b"RIFF":
-        found = list(_riff(content, 12, len(content)))
+        places = list(_riff(content, 12, len(content)))
     elif content[:4] == EBML:
-        found = [Number(place, "B") for place in range(min(len(content), 600))]
+        places = [Number(place, "B") for place in range(min(len(content), 600))]
     elif content[4:8] in (b"ftyp", b"moov", b"mdat"):
-        found = list(_boxes(content, 0, len(content)))
+        places = list(_boxes(content, 0, len(content)))
     else:
-        found = []
-    return [number for number in found if number.place + struct.calcsize(number.form) <= len(content)]
+        places = []
+    return [number for number in places if number.place + struct.calcsize(number.form) <= len(content)]
 
 
 def _jpeg(content: bytes) -> Iterator[Number]:

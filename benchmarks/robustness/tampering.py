@@ -104,11 +104,11 @@ def fill(random: Random, folder: Path, _: Path) -> str:
 
 def swap(random: Random, folder: Path, _: Path) -> str:
     """Exchange two files."""
-    one, other = _any_file(random, folder), _any_file(random, folder)
-    contents = one.read_bytes(), other.read_bytes()
-    other.write_bytes(contents[0])
-    one.write_bytes(contents[1])
-    return f"{_name(one, folder)} and {_name(other, folder)} exchanged"
+    first, second = _any_file(random, folder), _any_file(random, folder)
+    contents = first.read_bytes(), second.read_bytes()
+    second.write_bytes(contents[0])
+    first.write_bytes(contents[1])
+    return f"{_name(first, folder)} and {_name(second, folder)} exchanged"
 
 
 def remove(random: Random, folder: Path, _: Path) -> str:

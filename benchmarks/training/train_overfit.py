@@ -102,9 +102,9 @@ def main(losses: tuple[str, ...], steps: int, size: int, encoder: str, rate: flo
                 watch=watch,
             )
         wkdr, seconds = summary.figures["WKDR"], time.perf_counter() - started
-        told = "pass" if wkdr < PASS else "FAIL"
+        verdict = "pass" if wkdr < PASS else "FAIL"
         change = f"loss {losses_seen[1]:.4f} -> {losses_seen[-1]:.4f}"
-        print(f"{loss:17} {change}  WKDR {wkdr:5.2f} %  {seconds:5.0f} s  {told}", flush=True)
+        print(f"{loss:17} {change}  WKDR {wkdr:5.2f} %  {seconds:5.0f} s  {verdict}", flush=True)
 
 
 if __name__ == "__main__":

@@ -95,13 +95,13 @@ def main(
 
 def _print(rows: list[ResultRow]) -> None:
     """WKDR of every predictor on every set, mean over the pictures of all rounds so far."""
-    found: dict[tuple[str, str], list[tuple[float, int]]] = defaultdict(list)
+    figures: dict[tuple[str, str], list[tuple[float, int]]] = defaultdict(list)
     for row in rows:
-        found[row.predictor, row.data].append((row.figures["WKDR"], row.samples))
+        figures[row.predictor, row.data].append((row.figures["WKDR"], row.samples))
     names = list(dict.fromkeys(row.data for row in rows))
-    table = Table("WKDR, %", *(f"{name} ({sum(n for _, n in found[rows[0].predictor, name])})" for name in names))
+    table = Table("WKDR, %", *(f"{name} ({sum(n for _, n in figures[rows[0].predictor, name])})" for name in names))
     for who in dict.fromkeys(row.predictor for row in rows):
-        means = [sum(v * n for v, n in found[who, name]) / sum(n for _, n in found[who, name]) for name in names]
+        means = [sum(v * n for v, n in figures[who, name]) / sum(n for _, n in figures[who, name]) for name in names]
         table.add_row(who, *(f"{mean:.1f}" for mean in means))
     Console(width=110).print(table)
 

@@ -118,7 +118,7 @@ def _pairs(sources: Iterable[PairSource], folder: Path, ask_eyes: bool) -> Itera
     for source in sources:
         if source.time is None:
             doubtful = source.guessed or (source.order_prior is not None and source.order_prior < 0)
-            score = _asked(source) if ask_eyes and doubtful else None
+            score = _order_in_picture(source) if ask_eyes and doubtful else None
             yield _listed(source, folder, score, source.rule, size=_size(source))
         else:
             films.setdefault((source.left, source.right), []).append(source)
@@ -138,10 +138,10 @@ def _listed(
     frames: int | None = None,
     clips: int | None = None,
 ) -> Listed:
-    """score: the eye order that the picture shows, where it was asked."""
+    """score: the eye order that the picture shows, where it was measured."""
     stated = source.order_stated or not source.guessed
     swapped = score is not None and are_eyes_swapped(source, score)
-    asked = score is not None and (swapped or not stated)
+    by_picture = score is not None and (swapped or not stated)
     width, height = size or (None, None)
     return Listed(
         source.key,
@@ -151,7 +151,7 @@ def _listed(
         rule,
         source.guessed,
         source.right_first ^ swapped,
-        PICTURE if asked else STATED if stated else ASSUMED,
+        PICTURE if by_picture else STATED if stated else ASSUMED,
         None if score is None else round(abs(score), 3),
         width,
         height,
@@ -197,7 +197,7 @@ def _file_lines(pair: Listed, width: int) -> list[str]:
     return [line] if len(line) <= width else [f"{left} +", f"{right}"]
 
 
-def _asked(source: PairSource) -> float | None:
+def _order_in_picture(source: PairSource) -> float | None:
     """The eye order as the picture shows it; None for a pair that cannot be read."""
     try:
         pair = read_pair(source, SIDE)

@@ -23,8 +23,8 @@ def encode(label: Label) -> tuple[NDArray[np.uint16], float, float]:
     """Label -> (HxW uint16 values, scale, offset) with disparity_px = offset + scale * value.
 
     label: its disparity (HxW float32 px) and mask are stored. The nearest labelled pixel is 0 and the farthest that is
-    not sky 65534; sky and unknown pixels are 65535, told apart by the mask. scale is negative. The rounding error is at
-    most half of -scale.
+    not sky 65534; sky and unknown pixels are 65535, which the mask distinguishes. scale is negative. The rounding error
+    is at most half of -scale.
     """
     finite = label.disparity[(label.mask == Mask.MEASURED) | (label.mask == Mask.FILLED)].astype(np.float64)
     nearest, farthest = (float(finite.max()), float(finite.min())) if finite.size else (0.0, 0.0)

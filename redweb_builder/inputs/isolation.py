@@ -55,11 +55,11 @@ def decoded(function: Callable[P, T], files: Sequence[Path], *args: P.args, **kw
     limit = SECONDS + SECONDS_A_MEGABYTE * sum(_size(file) for file in files) / 1e6
     names = ", ".join(str(file) for file in dict.fromkeys(files))
     with _PLACES:
-        answer = _asked(f"{function.__module__}:{function.__qualname__}", args, kwargs, names, limit)
+        answer = _call(f"{function.__module__}:{function.__qualname__}", args, kwargs, names, limit)
     return _result(answer, names)
 
 
-def _asked(function: str, args: Sequence[object], kwargs: dict[str, object], names: str, limit: float) -> object:
+def _call(function: str, args: Sequence[object], kwargs: dict[str, object], names: str, limit: float) -> object:
     """The answer of a worker; of another one where the first dies. Raises InputError "decoder-failed"."""
     for _ in range(TRIES):
         worker = _WORKERS.take()

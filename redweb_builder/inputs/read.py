@@ -205,9 +205,9 @@ def _packed(picture: Picture, layout: str, inner: Box, eye: Size, lossless: bool
     if inner != Box.whole(picture):
         width, height = first.shape[1], first.shape[0]
         across = layout.startswith("side-by-side")
-        one = Box(inner.left, inner.top, inner.left + width, inner.top + height)
+        first_box = Box(inner.left, inner.top, inner.left + width, inner.top + height)
         boxes = (
-            one,
+            first_box,
             (
                 Box(inner.right - width, inner.top, inner.right, inner.bottom)
                 if across
@@ -216,7 +216,7 @@ def _packed(picture: Picture, layout: str, inner: Box, eye: Size, lossless: bool
         )
         beyond = (eye[0], 0) if across else (0, eye[1])  # where the second eye begins
         corners = (
-            (one.left * shrink, one.top * shrink),
+            (first_box.left * shrink, first_box.top * shrink),
             (boxes[1].left * shrink - beyond[0], boxes[1].top * shrink - beyond[1]),
         )
     return _Eyes(first, second, eye, lossless, shrink, boxes, corners)
@@ -239,16 +239,16 @@ def _interleaved(picture: Picture, layout: str, inner: Box, eye: Size, lossless:
 
 def _without_mount(eyes: _Eyes) -> _Eyes:
     """The eyes without mounts, borders and round masks of their own."""
-    found = inside_mount(eyes.first, eyes.second)
-    if found == (Box.whole(eyes.first), Box.whole(eyes.second)):
+    inner = inside_mount(eyes.first, eyes.second)
+    if inner == (Box.whole(eyes.first), Box.whole(eyes.second)):
         return eyes
-    first, second = found[0].cut(eyes.first), found[1].cut(eyes.second)
-    boxes = (found[0].within(eyes.boxes[0]), found[1].within(eyes.boxes[1])) if eyes.boxes else found
+    first, second = inner[0].cut(eyes.first), inner[1].cut(eyes.second)
+    boxes = (inner[0].within(eyes.boxes[0]), inner[1].within(eyes.boxes[1])) if eyes.boxes else inner
     corners = None
     if eyes.corners:
         moved = [
             (corner[0] + box.left * eyes.scale, corner[1] + box.top * eyes.scale)
-            for corner, box in zip(eyes.corners, found, strict=True)
+            for corner, box in zip(eyes.corners, inner, strict=True)
         ]
         corners = moved[0], moved[1]
     return replace(eyes, first=first, second=second, boxes=boxes, corners=corners)

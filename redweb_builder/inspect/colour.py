@@ -1,4 +1,4 @@
-"""Maps to pictures: pure functions, every colour chosen to be told apart without colour vision.
+"""Maps to pictures: pure functions, in colours that differ without colour vision too.
 
 Every function returns an HxWx3 uint8 RGB picture of the map's own size; resize the map first, colour it then.
 """

@@ -141,15 +141,15 @@ def _by_rig(pair: StereoPair, rig: Rig) -> tuple[StereoPair, Calibrated]:
 
 def _is_level(rig: Rig) -> bool:
     """Whether the rig is rectified already."""
-    one, other = rig.left.matrix, rig.right.matrix
-    focal, rise = one[0, 0], np.abs(rig.translation[1:]).max() / np.abs(rig.translation[0])
+    left, right = rig.left.matrix, rig.right.matrix
+    focal, rise = left[0, 0], np.abs(rig.translation[1:]).max() / np.abs(rig.translation[0])
     return not (
         any(rig.left.distortion)
         or any(rig.right.distortion)
         or rig.left.fisheye
         or rig.right.fisheye
         or np.abs(rig.rotation - np.eye(3)).max() * focal > LEVEL_PX
-        or np.abs((one - other)[[0, 1, 1], [0, 1, 2]]).max() > LEVEL_PX
+        or np.abs((left - right)[[0, 1, 1], [0, 1, 2]]).max() > LEVEL_PX
         or rise > LEVEL_SHARE
     )
 
@@ -165,7 +165,7 @@ def rectify(pair: StereoPair, rig: Rig) -> tuple[StereoPair, Matrix]:
         rig.left.matrix, None, rig.right.matrix, None, (width, height), rig.rotation, rig.translation.reshape(3, 1)
     )[:2]
     eyes = (rig.left, turns[0]), (rig.right, turns[1])
-    left, top, right, bottom = _common_view([_seen(camera, turn, (width, height)) for camera, turn in eyes])
+    left, top, right, bottom = _common_view([_field_of_view(camera, turn, (width, height)) for camera, turn in eyes])
     if right <= left or bottom <= top:
         raise NotUsable("its two cameras see nothing in common")
     focal = min(
@@ -184,7 +184,7 @@ def rectify(pair: StereoPair, rig: Rig) -> tuple[StereoPair, Matrix]:
     return replace(pair, left=views[0], right=views[1], windows=None), matrix
 
 
-def _seen(camera: Camera, turn: Matrix, size: tuple[int, int]) -> tuple[float, float, float, float]:
+def _field_of_view(camera: Camera, turn: Matrix, size: tuple[int, int]) -> tuple[float, float, float, float]:
     """The largest upright rectangle that a turned camera sees all of: left, top, right, bottom at distance 1."""
     width, height = size
     x, y = np.linspace(-0.5, width - 0.5, BORDER_POINTS), np.linspace(-0.5, height - 0.5, BORDER_POINTS)
@@ -205,8 +205,8 @@ def _seen(camera: Camera, turn: Matrix, size: tuple[int, int]) -> tuple[float, f
     return bounds[0], bounds[1], bounds[2], bounds[3]
 
 
-def _common_view(seen: list[tuple[float, float, float, float]]) -> tuple[float, float, float, float]:
-    (left, top, right, bottom), (other_left, other_top, other_right, other_bottom) = seen
+def _common_view(views: list[tuple[float, float, float, float]]) -> tuple[float, float, float, float]:
+    (left, top, right, bottom), (other_left, other_top, other_right, other_bottom) = views
     return max(left, other_left), max(top, other_top), min(right, other_right), min(bottom, other_bottom)
 
 

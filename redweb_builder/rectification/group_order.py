@@ -6,8 +6,8 @@ evidence is weak (eye_order.py) follows its group; one whose evidence is strong 
 The groups are a tree: the input, its folders, and in each folder the names that begin alike ("Japan_" and "201703_").
 Each group has a share of pairs in the stated order. Its prior is the share of the group around it. This is a
 beta-Bernoulli model with collapsed variational inference (Teh, Newman and Welling 2006, the zeroth-order form); a pair
-never counts for itself. A few pairs of each group are asked, spread evenly, so that the cost does not grow with the set
-and the answer depends on the list of pairs alone.
+never counts for itself. A few pairs of each group are measured, spread evenly, so that the cost does not grow with the
+set and the answer depends on the list of pairs alone.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ def with_group_orders(
     films_once = {_film_or_pair(source): source for source in reversed(sources)}
     items = list(reversed(films_once.values()))
     groups = [_groups_of(item, folder) for item in items]
-    asked = _spread(groups)
-    scores = _ask([items[index] for index in asked], watch)
+    chosen = _spread(groups)
+    scores = _ask([items[index] for index in chosen], watch)
     evidence = np.full(len(items), np.nan)
-    evidence[asked] = [np.nan if score is None else log_odds(score) for score in scores]
+    evidence[chosen] = [np.nan if score is None else log_odds(score) for score in scores]
     priors = group_priors(groups, evidence, np.array([stated_log_odds(item) for item in items]))
     prior_of = dict(zip(map(_film_or_pair, items), priors.tolist(), strict=True))
     return [replace(source, order_prior=prior_of[_film_or_pair(source)]) for source in sources]
@@ -60,11 +60,11 @@ def group_priors(groups: Sequence[Sequence[str]], evidence: Evidence, stated: Ev
     """Log odds that each pair has its eyes as stated, from the other pairs of its groups.
 
     groups: of each pair, its groups from the widest to the closest. evidence: N, the log odds of the pair's own
-    picture, NaN where it was not asked. stated: N, the log odds from the form of the source alone, alike within a
+    picture, NaN where it was not measured. stated: N, the log odds from the form of the source alone, alike within a
     widest group.
     """
-    asked = np.isfinite(evidence)
-    known, own = asked.astype(np.float64), np.where(asked, evidence, 0.0)
+    measured = np.isfinite(evidence)
+    known, own = measured.astype(np.float64), np.where(measured, evidence, 0.0)
     levels = [_numbered(groups, level) for level in range(max(map(len, groups), default=0))]
     priors = stated
     for _ in range(ROUNDS):
@@ -99,18 +99,18 @@ def _groups_of(source: PairSource, folder: Path) -> list[str]:
 
 
 def _spread(groups: Sequence[Sequence[str]]) -> list[int]:
-    """The indices of the pairs to ask, ascending: of every group at most ASKED, spread evenly over it."""
+    """The indices of the pairs to measure, ascending: of every group at most ASKED, spread evenly over it."""
     members: dict[str, list[int]] = {}
     for index, names in enumerate(groups):
         for name in names:
             members.setdefault(name, []).append(index)
     widest = {names[0] for names in groups}
-    asked: set[int] = set()
+    chosen: set[int] = set()
     for name, indices in members.items():
         if len(indices) >= ASKED or (name in widest and len(indices) > 1):
             every = -(-len(indices) // ASKED)
-            asked.update(indices[every // 2 :: every])
-    return sorted(asked)
+            chosen.update(indices[every // 2 :: every])
+    return sorted(chosen)
 
 
 def _ask(sources: Sequence[PairSource], watch: Callable[[Path], None]) -> list[float | None]:

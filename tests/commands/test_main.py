@@ -29,15 +29,15 @@ def test_build_is_short_for_build_redweb() -> None:
     assert {name: main.get_command(context, name) for name in ALIASES} == {
         name: main.get_command(context, target) for name, target in ALIASES.items()
     }
-    told = CliRunner().invoke(main, ["build", "--help"])
-    assert told.exit_code == 0
-    assert "STEREO_DIR" in told.output
+    result = CliRunner().invoke(main, ["build", "--help"])
+    assert result.exit_code == 0
+    assert "STEREO_DIR" in result.output
     assert CliRunner().invoke(main, ["bulid"]).exit_code == 2
 
 
 def test_rare_options_of_train_stand_below_the_others() -> None:
-    told = CliRunner().invoke(main, ["train", "--help"]).output
-    ordinary, advanced = told.split("Advanced options:")
+    output = CliRunner().invoke(main, ["train", "--help"]).output
+    ordinary, advanced = output.split("Advanced options:")
     assert "--model" in ordinary
     assert "--accumulate" in advanced
     assert "--accumulate" not in ordinary

@@ -319,13 +319,13 @@ def test_limit_and_then_all(few: Path, tmp_path: Path, undisturbed: dict[str, by
 
 def test_other_settings_are_refused(built: Any, snapshot: Snapshot) -> None:
     before = snapshot(built.out)
-    for changes, told in (
+    for changes, message in (
         ({"max_side": 512}, "max_side: 768 there, 512 now"),
         ({"segmenter": "none"}, "segmenter: builtin there, none now"),
         ({"eyes": "as-is"}, "eyes: auto there, as-is now"),
         ({"thresholds": PRESETS["midas"]}, "thresholds.min_range_px"),
     ):
-        with pytest.raises(StoreError, match=told):
+        with pytest.raises(StoreError, match=message):
             build(built.source, built.out, quick(**changes))
     assert snapshot(built.out) == before
 
@@ -377,7 +377,7 @@ def test_preset_none_keeps_every_labelled_pair(stereo: Path, tmp_path: Path, sav
     assert (summary.kept, summary.rejected) == (2, 0)
 
 
-def test_everything_bad_is_told(tmp_path: Path, rendered: Render, save_pair: SavePair) -> None:
+def test_everything_bad_is_reported(tmp_path: Path, rendered: Render, save_pair: SavePair) -> None:
     save_pair(tmp_path / "in", "twice", rendered(0).left, rendered(0).left)
     summary = build(tmp_path / "in", tmp_path / "out", quick())
     assert (summary.kept, summary.rejected) == (0, 1)
@@ -411,7 +411,7 @@ def test_an_output_folder_within_the_input_is_no_input(own: Path, snapshot: Snap
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"flow": "raft-huge"}, "raft-huge.*raft-large"),
         ({"max_side": 64}, "max_side 64.*128"),
@@ -421,8 +421,8 @@ def test_an_output_folder_within_the_input_is_no_input(own: Path, snapshot: Snap
         ({"device": "tpu"}, "device 'tpu'"),
     ],
 )
-def test_settings_are_checked(changes: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_settings_are_checked(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         quick(**changes)
 
 
@@ -646,11 +646,11 @@ def test_an_unforeseen_error_costs_one_pair_and_is_tried_again(
     out = tmp_path / "out"
     plain = getattr(engines_module, where)
 
-    def faulty(one: Any, *rest: Any) -> Any:
-        source: PairSource = one if isinstance(one, PairSource) else one.prepared.source
+    def faulty(inferred: Any, *rest: Any) -> Any:
+        source: PairSource = inferred if isinstance(inferred, PairSource) else inferred.prepared.source
         if source.key.startswith("b-"):
             raise ZeroDivisionError("nobody foresaw this")
-        return plain(one, *rest)
+        return plain(inferred, *rest)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engines_module, where, faulty)
@@ -735,7 +735,7 @@ def test_no_space_left(
 
 
 @pytest.mark.usefixtures("remembered")
-def test_progress_is_told_pair_by_pair(few: Path, tmp_path: Path) -> None:
+def test_progress_is_reported_pair_by_pair(few: Path, tmp_path: Path) -> None:
     seen: list[tuple[int, int, int]] = []
     stages: dict[str, list[str]] = {}
     notes: list[str] = []
@@ -758,17 +758,19 @@ def test_progress_is_told_pair_by_pair(few: Path, tmp_path: Path) -> None:
     assert steps == {"reading": 3, "matching": 3, "labelling": 3}
 
 
-def test_auto_without_weights_is_told_in_the_record(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_without_weights_is_named_in_the_record(
+    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nothing is at hand and nothing can be fetched: the built-ins do it, on screen and in build.json."""
     notes: list[str] = []
     config = BuildConfig(device="cpu", limit=1)
     summary = build(few, tmp_path / "out", config, watch=lambda progress: notes.extend(progress.notes))
     assert (summary.flow, summary.segmenter, summary.kept) == ("dis", "builtin", 1)
     record = json.loads((tmp_path / "out" / "build.json").read_text())
-    for told in (record["flow"], notes[0]):
-        assert "no RAFT weights could be had" in told
-    for told in (record["segmentation"], notes[1]):
-        assert "no other could be had" in told
+    for message in (record["flow"], notes[0]):
+        assert "no RAFT weights could be had" in message
+    for message in (record["segmentation"], notes[1]):
+        assert "no other could be had" in message
 
 
 def test_outcomes_are_what_the_engine_says_they_are(own: Path) -> None:
@@ -788,11 +790,11 @@ def test_outcomes_are_what_the_engine_says_they_are(own: Path) -> None:
 def test_a_failing_network_call_costs_only_the_pair_that_fails(
     few: Path, tmp_path: Path, remembered: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Out of memory on a batch: its pairs are tried one by one, and the one that does not fit is told and kept open."""
+    """Out of memory on a batch: its pairs are tried one by one; the one that does not fit is named and kept open."""
     plain = infer
 
     def full(batch: Any, models: Any) -> Any:
-        if len(batch) > 1 or any(one.source.key.startswith("b-") for one in batch):
+        if len(batch) > 1 or any(inferred.source.key.startswith("b-") for inferred in batch):
             raise RuntimeError("out of memory")
         return plain(batch, models)
 

@@ -59,10 +59,10 @@ def undisturbed(six: Path, tmp_path_factory: pytest.TempPathFactory, snapshot: S
 def comparable(files: dict[str, bytes]) -> dict[str, bytes]:
     """The files of a data set, less when and in how many goes it was built."""
     files = dict(files)
-    told = json.loads(files.pop("build.json"))
+    build = json.loads(files.pop("build.json"))
     for name in ("seconds_of_this_run", "pairs_done_before_this_run"):
-        told.pop(name)
-    files["build.json"] = json.dumps(told, sort_keys=True).encode()
+        build.pop(name)
+    files["build.json"] = json.dumps(build, sort_keys=True).encode()
     # Pairs are recorded as they are finished: all of them, in whatever order.
     files["journal.jsonl"] = b"\n".join(sorted(files["journal.jsonl"].splitlines()))
     return files
@@ -103,18 +103,18 @@ class Command:
                 assert time.monotonic() < latest
                 time.sleep(0.001)
             self.process.send_signal(how)
-            told, _ = self.process.communicate(timeout=PATIENCE_S)
+            output, _ = self.process.communicate(timeout=PATIENCE_S)
         finally:
             self.process.kill()
-        return self.process.returncode, told
+        return self.process.returncode, output
 
     def end(self) -> tuple[int, str]:
         """Exit status and output."""
         try:
-            told, _ = self.process.communicate(timeout=PATIENCE_S)
+            output, _ = self.process.communicate(timeout=PATIENCE_S)
         finally:
             self.process.kill()
-        return self.process.returncode, told
+        return self.process.returncode, output
 
 
 @pytest.mark.timeout(240)
@@ -136,18 +136,18 @@ def test_killed_again_and_again(
         assert start().stop_when(ready)[0] == -signal.SIGKILL
     assert 1 <= lines(out) < PAIRS
     done = lines(out)
-    status, told = start().stop_when(lambda: lines(out) > done, signal.SIGINT)
+    status, output = start().stop_when(lambda: lines(out) > done, signal.SIGINT)
     assert status == 130
-    assert "Interrupted" in told
-    assert "Traceback" not in told
-    assert f"going on: {done} of 6" in told
+    assert "Interrupted" in output
+    assert "Traceback" not in output
+    assert f"going on: {done} of 6" in output
     assert done < lines(out) <= PAIRS
     assert not (out / "manifest.parquet").exists()
     assert start().stop_when((out / "manifest.parquet").exists)[0] == -signal.SIGKILL
     assert json.loads((out / "build.json").read_text())["format"] == "redweb-builder/1"  # never torn
-    status, told = start().end()
+    status, output = start().end()
     assert status == 0
-    assert "3 kept, 3 rejected" in told
+    assert "3 kept, 3 rejected" in output
     assert_same(comparable(snapshot(out)), undisturbed)
 
 

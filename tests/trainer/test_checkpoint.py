@@ -35,10 +35,10 @@ def test_the_same_weights_and_header_are_the_same_bytes(network: RedNet, tmp_pat
     assert all(torch.equal(value, weights[name]) for name, value in network.state_dict().items())
 
 
-def test_what_is_no_checkpoint_is_told(tmp_path: Path) -> None:
+def test_what_is_no_checkpoint_is_reported(tmp_path: Path) -> None:
     (tmp_path / "x.safetensors").write_bytes(b"0123456789")
-    for path, told in ((tmp_path / "x.safetensors", "cannot be read"), (tmp_path / "none", "no checkpoint")):
-        with pytest.raises(CheckpointError, match=told):
+    for path, message in ((tmp_path / "x.safetensors", "cannot be read"), (tmp_path / "none", "no checkpoint")):
+        with pytest.raises(CheckpointError, match=message):
             load_network(path)
 
 

@@ -29,7 +29,7 @@ def test_pictures_folders_and_films_are_predicted_at_their_own_size(network: Red
         film.write(picture)
     film.release()
     done = list(predict_files(network, tmp_path / "in", tmp_path / "out", 64, CPU, beside=True))
-    assert [one.source for one in done if isinstance(one, Written)] == ["deep/a"]
+    assert [result.source for result in done if isinstance(result, Written)] == ["deep/a"]
     assert isinstance(done[0], Written)
     with Image.open(done[0].depth) as depth, Image.open(done[0].colour) as colour:
         values = np.asarray(depth)
@@ -44,7 +44,7 @@ def test_pictures_folders_and_films_are_predicted_at_their_own_size(network: Red
     Image.fromarray(picture).save(tmp_path / "in" / "phone.jpg", exif=turned)
     (tmp_path / "in" / "broken.jpg").write_bytes(b"no picture")
     again = list(predict_files(network, tmp_path / "in", tmp_path / "in" / "depth", 64, CPU))
-    assert [isinstance(one, Written) for one in again] == [False, True, True]
+    assert [isinstance(result, Written) for result in again] == [False, True, True]
     assert "broken.jpg" in str(again[0])
     with Image.open(tmp_path / "in" / "depth" / "phone.png") as upright:
         assert upright.size == (66, 90)

@@ -110,15 +110,15 @@ def read_depth_json(folder: Path) -> Stated:
     return Stated(DepthScale(float(scale), inverse), protocol)
 
 
-def one_scale(folder: Path, stated: DepthScale | None, asked: DepthScale | None) -> DepthScale | None:
+def one_scale(folder: Path, stated: DepthScale | None, option: DepthScale | None) -> DepthScale | None:
     """The scale of a set: the folder's own, or the one of the command line. None where nobody states any.
 
-    stated: what its layout or depth.json says. asked: --depth-scale. folder: for the message. Raises DataError where
+    stated: what its layout or depth.json says. option: --depth-scale. folder: for the message. Raises DataError where
     both are there and differ.
     """
-    if stated and asked and stated != asked:
-        raise DataError(f"{folder}: its layout or {DEPTH_JSON} says depth scale {stated}, --depth-scale says {asked}")
-    return stated or asked
+    if stated and option and stated != option:
+        raise DataError(f"{folder}: its layout or {DEPTH_JSON} says depth scale {stated}, --depth-scale says {option}")
+    return stated or option
 
 
 def check_typical(name: str, medians: list[float], known: float, assumed: DepthScale | None) -> None:

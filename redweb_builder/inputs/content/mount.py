@@ -106,11 +106,11 @@ def inside_mount(first: Picture, second: Picture) -> tuple[Box, Box]:
     boxes = _crop_margins([first, second])
     width = min(box.right - box.left for box in boxes)
     top, bottom = max(box.top for box in boxes), min(box.bottom for box in boxes)
-    one, two = (
+    first_box, second_box = (
         Box(left, top, left + width, bottom) for left in (box.left + (box.size[0] - width) // 2 for box in boxes)
     )
-    free = _inside_mask(one.cut(first), two.cut(second))
-    return free.within(one), free.within(two)
+    free = _inside_mask(first_box.cut(first), second_box.cut(second))
+    return free.within(first_box), free.within(second_box)
 
 
 def _crop_margins(eyes: Sequence[Picture]) -> list[Box]:
@@ -212,9 +212,9 @@ def _paper_edge(eye: Picture, side: str) -> _Edge | None:
 
 def _surrounds(edges: Sequence[Mapping[str, _Edge | None]]) -> bool:
     """Whether edges make up the mount of a card: of one colour, on three sides, a side in either eye."""
-    found = [(side, edge.colour) for own in edges for side, edge in own.items() if edge]
-    alike = all(np.abs(one - two).max() <= PAPER_TOLERANCE for _, one in found for _, two in found)
-    return alike and len({side for side, _ in found}) >= 3
+    margins = [(side, edge.colour) for own in edges for side, edge in own.items() if edge]
+    alike = all(np.abs(first - second).max() <= PAPER_TOLERANCE for _, first in margins for _, second in margins)
+    return alike and len({side for side, _ in margins}) >= 3
 
 
 def _photo_start(share: FloatMap, end: int, before: float, level: float, slack: int) -> int:
@@ -237,9 +237,9 @@ def _inside_mask(first: Picture, second: Picture) -> Box:
     corners = [[_corner(eye, number) for number in range(4)] for eye in small]
     masked = np.zeros((GRID, GRID), np.bool_)
     for number in range(4):
-        one, two, beside = corners[0][number], corners[1][number], corners[0][number ^ 1]
-        if one and two and beside and one.is_like(two) and one.is_like(beside):
-            masked |= one.region | two.region
+        left, right, beside = corners[0][number], corners[1][number], corners[0][number ^ 1]
+        if left and right and beside and left.is_like(right) and left.is_like(beside):
+            masked |= left.region | right.region
     if not masked.any():
         return Box.whole(first)
     free = _largest_rectangle(~cv2.dilate(masked.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(np.bool_))
@@ -284,9 +284,9 @@ def _ideal_corners(across: int, down: int) -> tuple[BoolMap, BoolMap]:
     return inside & (u * u + v * v > 1), inside & (1 - v < u * u)
 
 
-def _overlap(one: BoolMap, two: BoolMap) -> float:
-    union = np.count_nonzero(one | two)
-    return float(np.count_nonzero(one & two)) / union if union else 0.0
+def _overlap(first: BoolMap, second: BoolMap) -> float:
+    union = np.count_nonzero(first | second)
+    return float(np.count_nonzero(first & second)) / union if union else 0.0
 
 
 def _largest_rectangle(free: BoolMap) -> Box:

@@ -58,12 +58,12 @@ def _views(what: str) -> NotPair:
 
 def _thumbnails_agree(first: Picture, second: Picture) -> bool:
     """Whether the middle of one picture is somewhere near the middle of the other, at thumbnail size."""
-    one, two = (
+    small_first, small_second = (
         np.asarray(
             cv2.resize(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY), (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
         )
         for view in map(np.ascontiguousarray, (first, second))
     )
     edge = THUMBNAIL // 6
-    middle = one[edge // 2 : -edge // 2, edge:-edge]
-    return float(np.nan_to_num(cv2.matchTemplate(two, middle, cv2.TM_CCOEFF_NORMED)).max()) >= ALIKE
+    middle = small_first[edge // 2 : -edge // 2, edge:-edge]
+    return float(np.nan_to_num(cv2.matchTemplate(small_second, middle, cv2.TM_CCOEFF_NORMED)).max()) >= ALIKE

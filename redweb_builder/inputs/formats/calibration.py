@@ -169,10 +169,10 @@ def _of_the_rig(files: list[Path], in_own_folder: bool) -> Iterator[tuple[Path, 
     texts = [file for file in files if file.suffix.lower() == _TEXT and file.stem.lower().endswith("calib")]
     yield from ((file,) for file in texts if not in_own_folder)
     trees = sorted(file for file in files if file.suffix.lower() in _TREES)
-    yield from ((one, two) for one, two in combinations(trees, 2) if _complete_each_other(one, two))
+    yield from (two for two in combinations(trees, 2) if _complete_each_other(*two))
     yield from ((file,) for file in trees if not folder_marks(file.stem))
 
 
-def _complete_each_other(one: Path, two: Path) -> bool:
-    stems = {one.stem.lower(), two.stem.lower()}
+def _complete_each_other(first: Path, second: Path) -> bool:
+    stems = {first.stem.lower(), second.stem.lower()}
     return any("extrinsic" in stem for stem in stems) and any("intrinsic" in stem for stem in stems)

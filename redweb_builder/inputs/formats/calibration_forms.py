@@ -91,8 +91,8 @@ def colmap(cameras: str, images: str, left: Path, right: Path) -> Rig:
     """
     known = {}
     for line in _lines(cameras):
-        number, model, width, height, *parameters = line.split()
-        known[number] = _colmap_camera(model, [float(one) for one in parameters], (int(width), int(height)))
+        camera, model, width, height, *parameters = line.split()
+        known[camera] = _colmap_camera(model, [float(number) for number in parameters], (int(width), int(height)))
     placed = {}
     for line in _lines(images):
         fields = line.split(maxsplit=9)
@@ -103,27 +103,29 @@ def colmap(cameras: str, images: str, left: Path, right: Path) -> Rig:
                     placed[eye] = known[fields[8]], _quaternion(fields[1:5]), np.array(fields[5:8], np.float64)
     if not {left, right} <= set(placed):
         raise NotUsable("the pictures are not named in it")
-    (one, turn, place), (other, other_turn, other_place) = placed[left], placed[right]
+    (left_camera, turn, place), (right_camera, other_turn, other_place) = placed[left], placed[right]
     between = other_turn @ turn.T
-    return Rig(one, other, between, other_place - between @ place, unit_note="taken for metres, as ETH3D's are")
+    return Rig(
+        left_camera, right_camera, between, other_place - between @ place, unit_note="taken for metres, as ETH3D's are"
+    )
 
 
 def _projections(left: Matrix, right: Matrix, size: Size | None) -> Rig:
     """Two 3x4 matrices of rectified cameras, 12 numbers each, in metres."""
     left, right = left.reshape(3, 4), right.reshape(3, 4)
-    places = [np.linalg.solve(one[:, :3], one[:, 3]) for one in (left, right)]
+    places = [np.linalg.solve(camera[:, :3], camera[:, 3]) for camera in (left, right)]
     if np.abs(left[:, :3] - right[:, :3])[[0, 1, 1], [0, 1, 2]].max() > 1:
         raise NotUsable("its two projections are not of one rectified pair")
-    cameras = [Camera(one[:, :3], size=size) for one in (left, right)]
+    cameras = [Camera(camera[:, :3], size=size) for camera in (left, right)]
     return Rig(cameras[0], cameras[1], np.eye(3), places[1] - places[0], rectified=True)
 
 
 def _kitti_camera(picture: Path) -> int | None:
     """The number of the camera by the picture's folder: image_2, image_02/data; colored_0 is camera 2 (KITTI 2012)."""
     for folder in picture.parent.parts[::-1]:
-        found = re.fullmatch(r"(?i)(?:.*[-_])?(image|colored)_0?([0-3])", folder)
-        if found:
-            return int(found[2]) + (2 if found[1].lower() == "colored" else 0)
+        match = re.fullmatch(r"(?i)(?:.*[-_])?(image|colored)_0?([0-3])", folder)
+        if match:
+            return int(match[2]) + (2 if match[1].lower() == "colored" else 0)
     return None
 
 
@@ -252,7 +254,7 @@ def _ros(left: Tree, right: Tree) -> Rig:
         cameras.append(Camera(*values, fisheye, _size(size)))
         turns.append(_matrix(tree[turn]))
         projections.append(np.array(_numbers(tree[projection], 12)).reshape(3, 4))
-    baselines = [np.array([one[0, 3] / one[0, 0], 0.0, 0.0]) for one in projections]
+    baselines = [np.array([matrix[0, 3] / matrix[0, 0], 0.0, 0.0]) for matrix in projections]
     back = turns[1].T
     return Rig(cameras[0], cameras[1], back @ turns[0], back @ (baselines[1] - baselines[0]))
 

@@ -36,10 +36,10 @@ def time_offset(left: Path, right: Path) -> float:
     if step <= 0 or length < MIN_FRAMES * step:
         return 0.0
     grid = np.arange(0.0, length, step)
-    one, other = np.interp(grid, times, motion), np.interp(grid, other_times, other_motion)
+    first, second = np.interp(grid, times, motion), np.interp(grid, other_times, other_motion)
     most = min(round(MOST_S / step), len(grid) // 3)
     lags = np.arange(-most, most + 1)
-    correlation = np.array([_correlation(one, other, int(lag)) for lag in lags])
+    correlation = np.array([_correlation(first, second, int(lag)) for lag in lags])
     best = int(np.argmax(correlation))
     elsewhere = np.abs(lags - lags[best]) > 1
     rival = max(float(correlation[elsewhere].max(initial=-1.0)), float(correlation[most]))
@@ -66,10 +66,10 @@ def _motion(file: Path) -> tuple[Signal, Signal]:
     return np.array(times), np.array(changes)
 
 
-def _correlation(one: Signal, other: Signal, lag: int) -> float:
+def _correlation(first: Signal, second: Signal, lag: int) -> float:
     """Correlation of one signal with the other, `lag` samples later."""
-    count = len(one) - abs(lag)
-    first, second = one[max(0, -lag) :][:count], other[max(0, lag) :][:count]
-    if first.std() < 1e-6 or second.std() < 1e-6:
+    count = len(first) - abs(lag)
+    first_part, second_part = first[max(0, -lag) :][:count], second[max(0, lag) :][:count]
+    if first_part.std() < 1e-6 or second_part.std() < 1e-6:
         return -1.0
-    return float(np.corrcoef(first, second)[0, 1])
+    return float(np.corrcoef(first_part, second_part)[0, 1])

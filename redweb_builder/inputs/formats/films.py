@@ -153,9 +153,9 @@ def film_layout(file: Path) -> Layout | NotPair:
         facts, frame = stated(first), upright(first)
         aspect = float(film.stream.sample_aspect_ratio or 1)
         named = _named_sequential(file.stem) or named_layout(file.stem)
-        found = _two_views(film) or _refused(film, facts)
-        if found is not None:
-            return found
+        beyond_packing = _two_views(film) or _refused(film, facts)
+        if beyond_packing is not None:
+            return beyond_packing
         packing = _stated_packing(film, facts) or (named if isinstance(named, Layout) else None)
         if facts.projection not in (None, 4):
             return _spherical(facts, packing)
@@ -167,9 +167,9 @@ def film_layout(file: Path) -> Layout | NotPair:
             return by_shape
         if packing is not None:
             return _with_squeeze(packing, frame, aspect)
-        frames = [upright(one) for one in spread(film)]
+        frames = [upright(picture) for picture in spread(film)]
         two = _two_streams(film, frames)
-    layout = two or _seen(frames or [frame], file.stem, aspect)
+    layout = two or _layout_of_frames(frames or [frame], file.stem, aspect)
     if isinstance(layout, NotPair) and layout.reason == "single" and _alternates(file):
         return NotPair("unsupported", _ALTERNATING)
     return layout
@@ -277,21 +277,21 @@ def _agreement_with_second(file: Path, frames: Sequence[Picture]) -> float | Non
     """How far some frames of a film agree with those of its second stream or view; None where it has no such frames."""
     with open_film(file, 1) as other:
         others = [upright(frame) for frame in spread(other)]
-    if not frames or [one.shape for one in frames] != [two.shape for two in others]:
+    if not frames or [first.shape for first in frames] != [second.shape for second in others]:
         return None
-    return float(np.median([agreement(one, two) for one, two in zip(frames, others, strict=True)]))
+    return float(np.median([agreement(first, second) for first, second in zip(frames, others, strict=True)]))
 
 
-def _seen(frames: Sequence[Picture], stem: str, aspect: float) -> Layout | NotPair:
+def _layout_of_frames(frames: Sequence[Picture], stem: str, aspect: float) -> Layout | NotPair:
     """What most of some frames show."""
     size = frames[0].shape[1], frames[0].shape[0]
-    seen = [seen_layout(frame, size, stem, pixel_aspect=aspect, film=True) for frame in frames]
-    pairs = [one for one in seen if isinstance(one, Layout)]
-    for layout in {one.layout for one in pairs}:
-        alike = [one for one in pairs if one.layout == layout]
-        if 2 * len(alike) > len(seen):
+    layouts = [seen_layout(frame, size, stem, pixel_aspect=aspect, film=True) for frame in frames]
+    pairs = [layout for layout in layouts if isinstance(layout, Layout)]
+    for kind in {layout.layout for layout in pairs}:
+        alike = [layout for layout in pairs if layout.layout == kind]
+        if 2 * len(alike) > len(layouts):
             return alike[0]
-    others = [one for one in seen if isinstance(one, NotPair)]
+    others = [layout for layout in layouts if isinstance(layout, NotPair)]
     return others[0] if others else NotPair("single", "the frames of the film do not agree on a layout")
 
 
@@ -324,9 +324,9 @@ def film_frames(file: Path, rate: float, alternate: bool = False) -> list[FilmFr
         if end - looks[0].time > LONGEST_FILM:
             raise InputError("corrupt", f"{file}: claims to last {end / 3600:.0f} hours; copy it again")
         cuts: list[_Look] = []
-        for one, two in pairwise(looks):
-            if _differ(one, two) or two.time - one.time > LONGEST_GAP:
-                cuts += _cuts_between(film, one.time, two.time)
+        for earlier, later in pairwise(looks):
+            if _differ(earlier, later) or later.time - earlier.time > LONGEST_GAP:
+                cuts += _cuts_between(film, earlier.time, later.time)
         if end - looks[-1].time > LONGEST_GAP:
             cuts += _cuts_between(film, looks[-1].time, end)
     looks = sorted({look.time: look for look in (*looks, *cuts)}.values(), key=lambda look: look.time)
@@ -421,11 +421,11 @@ def _look(film: Film, frame: av.VideoFrame) -> _Look:
     return _Look(moment(film, frame), grey, np.asarray(colours, np.float32))
 
 
-def _differ(one: _Look, two: _Look) -> bool:
+def _differ(earlier: _Look, later: _Look) -> bool:
     """Whether there is a cut between two frames, if they follow each other; may be, if they do not."""
-    colours = cv2.compareHist(one.colours, two.colours, cv2.HISTCMP_BHATTACHARYYA)
-    return bool(colours > CUT or np.abs(one.grey - two.grey).mean() > JUMP)
+    colours = cv2.compareHist(earlier.colours, later.colours, cv2.HISTCMP_BHATTACHARYYA)
+    return bool(colours > CUT or np.abs(earlier.grey - later.grey).mean() > JUMP)
 
 
-def _is_still(one: _Look, two: _Look) -> bool:
-    return float(np.abs(one.grey - two.grey).mean()) < STILL
+def _is_still(earlier: _Look, later: _Look) -> bool:
+    return float(np.abs(earlier.grey - later.grey).mean()) < STILL

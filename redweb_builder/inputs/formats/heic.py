@@ -72,7 +72,7 @@ def spatial_rig(path: Path) -> Rig | None:
     if len(cameras) != 2 or turns != [_NOT_TURNED, _NOT_TURNED]:
         return None
     with open_file(path) as file:
-        positions = [_position_m(found[1]) for found in _EXTRINSICS.finditer(file.read(_HEAD))]
+        positions = [_position_m(match[1]) for match in _EXTRINSICS.finditer(file.read(_HEAD))]
     baseline = abs(positions[1] - positions[0]) if len(positions) == 2 else 0.0
     translation = np.array([-(baseline or 1.0), 0.0, 0.0])
     return Rig(cameras[0], cameras[1], np.eye(3), translation, rectified=True, metric=baseline > 0)

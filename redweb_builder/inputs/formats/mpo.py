@@ -34,8 +34,8 @@ def mpo_layout(image: ImageFile.ImageFile) -> Layout | NotPair | None:
     if places is None:
         return None
     first, second = (_open_frame(image, place) for place in places)
-    with open_picture(first, min_side=1) as one, open_picture(second, min_side=1) as two:
-        sizes = header_of(one).size, header_of(two).size
+    with open_picture(first, min_side=1) as first_picture, open_picture(second, min_side=1) as second_picture:
+        sizes = header_of(first_picture).size, header_of(second_picture).size
     if sizes[0] != sizes[1]:
         return None
     shrink = 8 if min(sizes[0]) >= 1024 else 1

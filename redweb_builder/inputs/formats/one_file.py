@@ -49,9 +49,9 @@ def file_layout(file: Path) -> Layout | NotPair:
     if named is not None:
         return named
     shrink = next((by for by in (8, 4, 2) if max(header.size) >= by * _JUDGE_SIDE), 1)
-    seen = seen_layout(read_picture(file, shrink=shrink), header.size, file.stem)
-    if more_frames and isinstance(seen, NotPair) and seen.reason == "single":
+    by_content = seen_layout(read_picture(file, shrink=shrink), header.size, file.stem)
+    if more_frames and isinstance(by_content, NotPair) and by_content.reason == "single":
         return NotPair(
             "single", "several frames or pages, but not exactly two that show one scene; save two as files _L _R"
         )
-    return seen
+    return by_content

@@ -72,10 +72,10 @@ def right_eye(image: Image.Image, name: str) -> Embedded:
     promises one but does not hold it whole.
     """
     for xmp in (main_xmp(image), _extended_xmp(image, name)):
-        found = re.search(rb"GImage:Data(?:\s*=\s*[\"']|[^>]*>)([A-Za-z0-9+/=\s]*)", xmp)
-        if found:
+        match = re.search(rb"GImage:Data(?:\s*=\s*[\"']|[^>]*>)([A-Za-z0-9+/=\s]*)", xmp)
+        if match:
             try:
-                return Embedded(base64.b64decode(found[1] + b"=="), f"{name} (right eye)")
+                return Embedded(base64.b64decode(match[1] + b"=="), f"{name} (right eye)")
             except binascii.Error as error:
                 raise InputError("corrupt", f"{name}: the right eye in the XMP is broken ({error})") from error
     raise InputError("corrupt", f"{name}: a VR180 picture without its right eye; copy the original again")
@@ -157,5 +157,5 @@ def _extended_xmp(image: Image.Image, name: str) -> bytes:
 
 
 def _number(xmp: bytes, name: str) -> int | None:
-    found = re.search(rb"GPano:" + name.encode() + rb"(?:\s*=\s*[\"']|\s*>)\s*(-?\d{1,9})\b", xmp)
-    return int(found[1]) if found else None
+    match = re.search(rb"GPano:" + name.encode() + rb"(?:\s*=\s*[\"']|\s*>)\s*(-?\d{1,9})\b", xmp)
+    return int(match[1]) if match else None

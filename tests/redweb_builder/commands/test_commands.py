@@ -36,14 +36,14 @@ QUICK = ("--flow", "dis", "--segmenter", "builtin", "--device", "cpu")
 
 
 def run(*arguments: object) -> Result:
-    result = CliRunner().invoke(main, [str(one) for one in arguments])
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     assert "Traceback" not in result.output
     return result
 
 
 @pytest.fixture
-def one(tmp_path: Path, rendered: Render, save_pair: SavePair) -> Path:
+def one_pair(tmp_path: Path, rendered: Render, save_pair: SavePair) -> Path:
     """A folder with one good pair."""
     save_pair(tmp_path / "in", "meadow", rendered(0).left, rendered(0).right)
     return tmp_path / "in"
@@ -57,13 +57,13 @@ def test_help_names_every_option() -> None:
     assert result.exit_code == 0
     assert "build-redweb" in result.output
     assert "grid" in result.output
-    told = run("build-redweb", "--help").output
+    message = run("build-redweb", "--help").output
     for option in (
         "--out", "--flow", "--flow-weights", "--segmenter", "--segmenter-weights", "--device", "--max-side", "--limit",
         "--overwrite", "--dry-run", "--preset", "--eyes",
     ):  # fmt: skip
-        assert option in told
-    assert "auto|raft-large|raft-small|dis" in told
+        assert option in message
+    assert "auto|raft-large|raft-small|dis" in message
     assert "--keys" in run("grid", "--help").output
     assert __version__ in run("--version").output
 
@@ -139,32 +139,32 @@ def test_dry_run_of_names_with_brackets(tmp_path: Path, rendered: Render, save_p
 # --- building ----------------------------------------------------------------------------------------------------
 
 
-def test_build_and_build_again(one: Path, tmp_path: Path) -> None:
+def test_build_and_build_again(one_pair: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    result = run("build-redweb", one, "--out", out, *QUICK)
+    result = run("build-redweb", one_pair, "--out", out, *QUICK)
     assert result.exit_code == 0
     assert "1 kept, 0 rejected" in result.output
     assert "flow dis, segmentation builtin" in result.output
     assert "DIS optical flow" in result.output
     assert str(out / "grid.png") in result.output
     assert (out / "manifest.parquet").is_file()
-    again = run("build-redweb", one, "--out", out, *QUICK)
+    again = run("build-redweb", one_pair, "--out", out, *QUICK)
     assert again.exit_code == 0
     assert "going on: 1 of 1 pairs are done already" in again.output
-    other = run("build-redweb", one, "--out", out, *QUICK, "--max-side", 200)
+    other = run("build-redweb", one_pair, "--out", out, *QUICK, "--max-side", 200)
     assert other.exit_code == 1
     assert "max_side: 768 there, 200 now" in other.output
     assert "--overwrite" in other.output
-    replaced = run("build-redweb", one, "--out", out, *QUICK, "--max-side", 200, "--overwrite")
+    replaced = run("build-redweb", one_pair, "--out", out, *QUICK, "--max-side", 200, "--overwrite")
     assert replaced.exit_code == 0
     with Image.open(next((out / "RDs").iterdir())) as image:
         assert image.size == (200, 147)
 
 
-def test_the_default_out_is_redweb(one: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(one.parent)
+def test_the_default_out_is_redweb(one_pair: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(one_pair.parent)
     assert run("build-redweb", "in", *QUICK).exit_code == 0
-    assert (one.parent / "redweb" / "manifest.parquet").is_file()
+    assert (one_pair.parent / "redweb" / "manifest.parquet").is_file()
 
 
 def test_summary_tells_reasons_and_the_exit_status_tells_nothing_kept(
@@ -180,19 +180,19 @@ def test_summary_tells_reasons_and_the_exit_status_tells_nothing_kept(
     assert "Nothing was kept" in result.output
 
 
-def test_an_unforeseen_error_is_told(one: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unforeseen_error_is_reported(one_pair: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from redweb_builder import engines
 
     def faulty(*_: object) -> Any:
         raise ZeroDivisionError("nobody foresaw this")
 
     monkeypatch.setattr(engines, "label_pair", faulty)
-    result = run("build-redweb", one, "--out", tmp_path / "out", *QUICK)
+    result = run("build-redweb", one_pair, "--out", tmp_path / "out", *QUICK)
     assert result.exit_code == 1
     assert "1 pairs met an unforeseen error" in result.output
     assert str(tmp_path / "out" / "errors.log") in result.output
     monkeypatch.undo()
-    assert run("build-redweb", one, "--out", tmp_path / "out", *QUICK).exit_code == 0
+    assert run("build-redweb", one_pair, "--out", tmp_path / "out", *QUICK).exit_code == 0
 
 
 # --- mistakes ----------------------------------------------------------------------------------------------------
@@ -230,25 +230,25 @@ def test_a_data_set_as_input_is_refused_with_the_command_that_goes_on(
     assert f"to go on with it: build-redweb holiday --out {dataset}" in " ".join(result.output.split())
 
 
-def test_an_output_that_is_no_data_set(one: Path, tmp_path: Path) -> None:
+def test_an_output_that_is_no_data_set(one_pair: Path, tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
     (photos / "me.jpg").write_bytes(b"the only copy")
     for more in ((), ("--overwrite",)):
-        result = run("build-redweb", one, "--out", photos, *QUICK, *more)
+        result = run("build-redweb", one_pair, "--out", photos, *QUICK, *more)
         assert result.exit_code == 1
         assert "not a data set" in result.output
-        result = run("build-redweb", one, "--out", photos / "me.jpg", *QUICK, *more)
+        result = run("build-redweb", one_pair, "--out", photos / "me.jpg", *QUICK, *more)
         assert result.exit_code == 1
         assert "is a file" in result.output
-        result = run("build-redweb", one, "--out", one, *QUICK, *more)
+        result = run("build-redweb", one_pair, "--out", one_pair, *QUICK, *more)
         assert result.exit_code == 1
     assert [(file.name, file.read_bytes()) for file in photos.iterdir()] == [("me.jpg", b"the only copy")]
-    assert len(list(one.iterdir())) == 2
+    assert len(list(one_pair.iterdir())) == 2
 
 
 @pytest.mark.parametrize(
-    ("options", "status", "told"),
+    ("options", "status", "message"),
     [
         (("--flow", "raft-huge"), 2, "raft-huge"),
         (("--device", "tpu"), 2, "tpu"),
@@ -264,48 +264,48 @@ def test_an_output_that_is_no_data_set(one: Path, tmp_path: Path) -> None:
         (("--segmenter", "auto", "--segmenter-weights", "nowhere"), 1, "nowhere lacks config.json"),
     ],
 )
-def test_bad_options(one: Path, tmp_path: Path, options: tuple[str, ...], status: int, told: str) -> None:
-    result = run("build-redweb", one, "--out", tmp_path / "out", *QUICK, *options)
+def test_bad_options(one_pair: Path, tmp_path: Path, options: tuple[str, ...], status: int, message: str) -> None:
+    result = run("build-redweb", one_pair, "--out", tmp_path / "out", *QUICK, *options)
     assert result.exit_code == status
-    assert told in result.output
+    assert message in result.output
     assert len(result.output.strip().splitlines()) < 8
     assert not (tmp_path / "out").exists()
 
 
-def test_cuda_where_there_is_none(one: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cuda_where_there_is_none(one_pair: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    result = run("build-redweb", one, "--out", tmp_path / "out", *QUICK, "--device", "cuda")
+    result = run("build-redweb", one_pair, "--out", tmp_path / "out", *QUICK, "--device", "cuda")
     assert result.exit_code == 1
     assert "no CUDA device" in result.output
 
 
-def test_no_space_left(one: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_space_left(one_pair: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(Store, "write_label", full)
-    result = run("build-redweb", one, "--out", tmp_path / "out", *QUICK)
+    result = run("build-redweb", one_pair, "--out", tmp_path / "out", *QUICK)
     assert result.exit_code == 1
     assert "no space left on the disk" in result.output
     monkeypatch.undo()
-    assert run("build-redweb", one, "--out", tmp_path / "out", *QUICK).exit_code == 0
+    assert run("build-redweb", one_pair, "--out", tmp_path / "out", *QUICK).exit_code == 0
 
 
-def test_an_interrupt(one: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt(one_pair: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Store, "record", interrupted)
-    result = run("build-redweb", one, "--out", tmp_path / "out", *QUICK)
+    result = run("build-redweb", one_pair, "--out", tmp_path / "out", *QUICK)
     assert result.exit_code == 130
     assert "Interrupted" in result.output
     monkeypatch.undo()
-    assert run("build-redweb", one, "--out", tmp_path / "out", *QUICK).exit_code == 0
+    assert run("build-redweb", one_pair, "--out", tmp_path / "out", *QUICK).exit_code == 0
 
 
-def test_a_bug_is_shown_as_a_bug(one: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_is_shown_as_a_bug(one_pair: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A ValueError that nobody raised on purpose is no mistake of the user's: its traceback is kept, in a file."""
 
     def broken(*_: object, **__: object) -> None:
@@ -313,7 +313,7 @@ def test_a_bug_is_shown_as_a_bug(one: Path, tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(builder_module, "Store", broken)
-    result = run("build-redweb", one, "--out", tmp_path / "out", *QUICK)
+    result = run("build-redweb", one_pair, "--out", tmp_path / "out", *QUICK)
     assert result.exit_code == 70
     assert "a bug in redweb-builder (ValueError: operands could not be broadcast together)" in result.output
     log = next(tmp_path.glob("redweb-bug-*.log"))
@@ -331,12 +331,12 @@ def test_every_limit_has_its_criterion() -> None:
     assert {criterion.measurement for criterion in CRITERIA} <= {measurement.name for measurement in MEASUREMENTS}
 
 
-def test_an_error_message_is_a_sentence(one: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_message_is_a_sentence(one_pair: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: object, **__: object) -> None:
         raise StoreError("words for [people]")
 
     monkeypatch.setattr(builder_module, "Store", refused)
-    result = run("build-redweb", one, "--out", tmp_path / "out", *QUICK)
+    result = run("build-redweb", one_pair, "--out", tmp_path / "out", *QUICK)
     assert result.output.strip().splitlines()[-1] == "Error: words for [people]"
 
 
@@ -351,9 +351,9 @@ def test_grid_of_some_keys(built: Any, tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert result.output.strip() == str(few)
     assert run("grid", built.out, "--keys", meadow, "--keys", torn, "--to", more).exit_code == 0
-    with Image.open(few) as one, Image.open(more) as two:
-        assert one.width == two.width
-        assert one.height < two.height
+    with Image.open(few) as narrow, Image.open(more) as high:
+        assert narrow.width == high.width
+        assert narrow.height < high.height
     assert (built.out / "grid.png").read_bytes() == before
     wrong = run("grid", built.out, "--keys", "no-such-key", "--to", few)
     assert wrong.exit_code == 1
@@ -416,11 +416,11 @@ def test_public_names_and_no_network_in_importing_everything(python: str, projec
     assert re.search(r"AttributeError: module 'redweb_builder' has no attribute 'nonsense'", done.stderr)
 
 
-def test_dry_run_loads_no_network_code(one: Path, python: str, project: Path) -> None:
+def test_dry_run_loads_no_network_code(one_pair: Path, python: str, project: Path) -> None:
     code = (
         "import sys; from cli import main; main(['build-redweb', sys.argv[1], '--dry-run'], standalone_mode=False);"
         " assert 'torch' not in sys.modules"
     )
-    done = subprocess.run([python, "-c", code, str(one)], capture_output=True, text=True, cwd=project, check=False)
+    done = subprocess.run([python, "-c", code, str(one_pair)], capture_output=True, text=True, cwd=project, check=False)
     assert done.returncode == 0, done.stderr
     assert "1 pairs" in done.stdout

@@ -223,9 +223,9 @@ def test_ctrl_c_says_how_many_pairs_are_recorded(
     assert build.returncode == 130
     recorded = journal.read_bytes().count(b"\n")
     assert 0 < recorded < 12
-    told = re.search(r"Interrupted\. (\d+) of 12 pairs are recorded\. Nothing is lost", shown.text)
-    assert told
-    assert int(told[1]) in (recorded - 1, recorded)  # the signal may fall between the line and its count
+    message = re.search(r"Interrupted\. (\d+) of 12 pairs are recorded\. Nothing is lost", shown.text)
+    assert message
+    assert int(message[1]) in (recorded - 1, recorded)  # the signal may fall between the line and its count
     check_screen(shown)
 
 
@@ -288,9 +288,9 @@ def test_a_training_interrupted_says_where_it_goes_on(
     shown = run("train", "--data", built.out, "--out", tmp_path / "run", "--device", "cpu", *small.split())
     assert shown.status == 130
     steps = 20 * (built.summary.kept - 1)
-    told = f"Interrupted. Step 3 of {steps} was done; the same command goes on after step "
-    assert told in shown.text
-    saved = int(shown.text.partition(told)[2].split(",")[0])
+    message = f"Interrupted. Step 3 of {steps} was done; the same command goes on after step "
+    assert message in shown.text
+    saved = int(shown.text.partition(message)[2].split(",")[0])
     monkeypatch.undo()
     again = run("train", "--data", built.out, "--out", tmp_path / "run", "--device", "cpu", *small.split())
     assert again.status == 0

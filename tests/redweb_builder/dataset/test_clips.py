@@ -37,7 +37,7 @@ def test_close_frames_are_a_sequence() -> None:
     rows += [frame("slow", n, float(n)) for n in range(5)] + [frame("alone", 0, 3.0), {"key": "photo", "clip": None}]
     assert sequences_of(rows) == {"fast"}
     del rows[2]
-    assert [(one["key"], two["key"]) for one, two in neighbours_of(rows)] == [
+    assert [(before["key"], after["key"]) for before, after in neighbours_of(rows)] == [
         ("fast-0", "fast-1"),
         ("fast-3", "fast-4"),
     ]

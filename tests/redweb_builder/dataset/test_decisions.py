@@ -108,13 +108,13 @@ def test_lines_come_back_as_they_were(tmp_path: Path) -> None:
 
 
 def test_a_torn_line_costs_itself_only(tmp_path: Path) -> None:
-    one, other = decide("a", "accept", "ana"), decide("b", "reject", "ana")
-    append_decisions(tmp_path, [one])
+    mine, hers = decide("a", "accept", "ana"), decide("b", "reject", "ana")
+    append_decisions(tmp_path, [mine])
     before = (tmp_path / FILE).read_bytes()
     (tmp_path / FILE).write_bytes(before + b'{"id": "cut off he')
-    assert read_decisions(tmp_path / FILE) == ([one], 1)
-    append_decisions(tmp_path, [other])
-    assert read_decisions(tmp_path / FILE) == ([one, other], 1)
+    assert read_decisions(tmp_path / FILE) == ([mine], 1)
+    append_decisions(tmp_path, [hers])
+    assert read_decisions(tmp_path / FILE) == ([mine, hers], 1)
     assert (tmp_path / FILE).read_bytes().startswith(before)  # nothing is rewritten
 
 
@@ -183,14 +183,14 @@ def writer(python: str, project: Path, folder: Path, who: str, times: int) -> su
 def test_two_reviewers_and_a_kill_lose_nothing(tmp_path: Path, python: str, project: Path) -> None:
     killed, other = (writer(python, project, tmp_path, who, times) for who, times in (("ana", 10**6), ("eve", 150)))
     assert killed.stdout is not None
-    told = [killed.stdout.readline().strip() for _ in range(40)]
+    printed = [killed.stdout.readline().strip() for _ in range(40)]
     killed.send_signal(signal.SIGKILL)
-    told += killed.communicate()[0].split()
-    told += other.communicate()[0].split()
+    printed += killed.communicate()[0].split()
+    printed += other.communicate()[0].split()
     assert other.returncode == 0
     made, damaged = read_decisions(tmp_path / FILE)
-    assert {one.id for one in made} >= set(told)
-    assert sum(one.reviewer == "eve" for one in made) == 150
+    assert {decision.id for decision in made} >= set(printed)
+    assert sum(decision.reviewer == "eve" for decision in made) == 150
     assert damaged <= 1
 
 
@@ -204,16 +204,16 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFIN
 try:
     append_decisions(folder, [decide("b", "accept", "ana")])
 except OSError as error:
-    print("told", error.errno)
+    print("printed", error.errno)
 """
 
 
-def test_a_full_disk_is_told_and_harms_no_line(tmp_path: Path, python: str, project: Path) -> None:
+def test_a_full_disk_is_reported_and_harms_no_line(tmp_path: Path, python: str, project: Path) -> None:
     append_decisions(tmp_path, [decide("a", "accept", "ana")])
     before = (tmp_path / FILE).read_bytes()
     arguments = [python, "-c", FULL_DISK, str(tmp_path), str(len(before) + 20)]
     answer = subprocess.run(arguments, cwd=project, capture_output=True, text=True, check=True)
-    assert answer.stdout.startswith("told")
+    assert answer.stdout.startswith("printed")
     assert (tmp_path / FILE).read_bytes() == before
 
 
@@ -268,7 +268,7 @@ def test_refilter_moves_pairs_there_and_back(built: Any, folder: Path, snapshot:
     limit = sorted(agreement.values())[1]  # the poorest of the kept goes, the second lies on the limit and stays
     poorest = min(agreement, key=lambda key: agreement[key])
     plan = plan_refilter(folder, {"min_agreement": limit})
-    changes = {one.key: (one.before, one.after) for one in plan.changes}
+    changes = {change.key: (change.before, change.after) for change in plan.changes}
     assert changes.pop(poorest) == ("kept", "not-stereo")
     assert all(after == "not-stereo" and before != "kept" for before, after in changes.values())  # other reasons only
     assert snapshot(folder) == before  # a plan writes nothing
@@ -277,16 +277,16 @@ def test_refilter_moves_pairs_there_and_back(built: Any, folder: Path, snapshot:
     assert set(dataset.keys) == set(agreement) - {poorest}
     assert (folder / "rejected" / "RDs" / f"{poorest}.png").read_bytes() == before[f"RDs/{poorest}.png"]
     np.testing.assert_array_equal(dataset.rejected[poorest].image, open_dataset(built.out)[poorest].image)
-    told = json.loads((folder / "build.json").read_text())
-    assert told["thresholds"]["min_agreement"] == limit
-    assert told["counts"]["kept"] == len(dataset)
+    build = json.loads((folder / "build.json").read_text())
+    assert build["thresholds"]["min_agreement"] == limit
+    assert build["counts"]["kept"] == len(dataset)
     refilter(folder, {"min_agreement": 0.6})
     assert snapshot(folder) == before
 
 
 def test_refilter_frees_what_a_limit_or_a_twin_held_back(built: Any, folder: Path) -> None:
     off = parse_limits(["min_texture=off", "duplicate_bits=none", "min_range_px=0.5"])
-    after = {one.key: one.after for one in plan_refilter(folder, off).changes}
+    after = {change.key: change.after for change in plan_refilter(folder, off).changes}
     assert after[key_of(built, "a-copy-of-meadow")] == "kept"
     assert key_of(built, "broken") not in after  # what could not be read has no measurements
 
@@ -295,7 +295,7 @@ def test_refilter_leaves_people_their_say(built: Any, folder: Path) -> None:
     key = key_of(built, "good-hut")
     append_decisions(folder, [decide(key, "accept", "ana")])
     plan = refilter(folder, {"max_vertical": 0.0, "min_agreement": 1.0})
-    assert next(one for one in plan.changes if one.key == key).decided
+    assert next(change for change in plan.changes if change.key == key).decided
     assert open_dataset(folder).keys == [key]
     assert open_dataset(folder)[key].image.shape[2] == 3
 
@@ -344,10 +344,10 @@ def test_refilter_command(folder: Path, snapshot: Snapshot) -> None:
         "min_agreement=x": "needs a number",
         "max_vertical=-1": "not be",
     }
-    for setting, told in mistakes.items():
+    for setting, message in mistakes.items():
         wrong = CliRunner().invoke(main, ["refilter", str(folder), "--set", setting])
         assert wrong.exit_code == 1
-        assert told in wrong.output
+        assert message in wrong.output
     done = CliRunner().invoke(main, ["refilter", str(folder), "--set", "min_agreement=1"])
     assert "The filters keep 0 pairs" in done.output
     statuses = pq.read_table(folder / "manifest.parquet")["status"].to_pylist()

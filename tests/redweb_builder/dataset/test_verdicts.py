@@ -25,6 +25,6 @@ def row(key: str, quality: float, width: int, height: int) -> dict[str, Any]:
 def test_the_larger_of_two_duplicates_stays_where_labels_are_alike(other: dict[str, Any], kept: str) -> None:
     rows = [row("original", 0.74, 768, 509), other]
     reject_duplicates(rows, 4)
-    assert [one["key"] for one in rows if one["status"] == "kept"] == [kept]
-    rejected = next(one for one in rows if one["status"] != "kept")
+    assert [row["key"] for row in rows if row["status"] == "kept"] == [kept]
+    rejected = next(row for row in rows if row["status"] != "kept")
     assert rejected["detail"] == f"looks like {kept}"

@@ -329,8 +329,8 @@ def test_open_dataset_gives_back_what_was_stored(tmp_path: Path) -> None:
     ground = (truth.mask == Mask.MEASURED) | (truth.mask == Mask.FILLED)
     assert np.abs(sample.disparity - truth.disparity)[ground].max() < 17 / 65534
     assert sample.record["status"] == "kept"
-    assert [one.key for one in dataset] == ["good"]
-    assert [one.key for one in dataset.rejected] == ["bad"]
+    assert [sample.key for sample in dataset] == ["good"]
+    assert [sample.key for sample in dataset.rejected] == ["bad"]
     with pytest.raises(KeyError):
         dataset["bad"]
     with pytest.raises(IndexError):
@@ -389,11 +389,11 @@ def test_other_settings_are_refused_and_named(tmp_path: Path) -> None:
     other = {**IDENTITY, "max_side": 512, "thresholds": {"max_vertical": 0.2}}
     with pytest.raises(StoreError) as caught:
         Store(out, other)
-    told = str(caught.value)
-    assert "max_side: 768 there, 512 now" in told
-    assert "thresholds.max_vertical: 0.1 there, 0.2 now" in told
-    assert "flow" not in told
-    assert "--overwrite" in told
+    message = str(caught.value)
+    assert "max_side: 768 there, 512 now" in message
+    assert "thresholds.max_vertical: 0.1 there, 0.2 now" in message
+    assert "flow" not in message
+    assert "--overwrite" in message
     assert (out / "build.json").read_bytes() == before
     assert len(open_dataset(out)) == 1
     with Store(out, IDENTITY) as store:  # the refusal let go of the lock
@@ -477,7 +477,7 @@ def test_a_folder_that_is_no_data_set_is_never_touched(
     with pytest.raises(StoreError, match="not a data set"):
         Store(out, IDENTITY, overwrite)
     assert snapshot(tmp_path) == before
-    assert sorted(one.name for one in out.iterdir()) == ["Imgs"]
+    assert sorted(file.name for file in out.iterdir()) == ["Imgs"]
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
@@ -555,9 +555,9 @@ def test_the_manifest_holds_the_numbers_as_they_are(tmp_path: Path) -> None:
         store.finish(rows, {})
     table = pq.read_table(tmp_path / "set" / "manifest.parquet")
     back = table.to_pylist()
-    assert [one["threshold"] for one in back] == [4, 0.35, None]
-    assert [one["value"] for one in back] == [None, 0.25, None]
-    assert [one["width"] for one in back] == [90, None, None]
+    assert [row["threshold"] for row in back] == [4, 0.35, None]
+    assert [row["value"] for row in back] == [None, 0.25, None]
+    assert [row["width"] for row in back] == [90, None, None]
     assert back[0]["aligned"] is True
     assert back[2]["detail"] == "größe"
     assert table.schema.equals(SCHEMA)  # also where a column has no value at all

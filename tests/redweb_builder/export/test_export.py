@@ -105,7 +105,7 @@ def test_webdataset_is_read_by_webdataset(
     export_dataset(decided, "webdataset", tmp_path / "out")
     shards = sorted(str(file) for file in (tmp_path / "out").glob("*.tar"))
     assert len(shards) == -(-len(dataset) // 2)
-    samples = {one["__key__"]: one for one in reader.WebDataset(shards, shardshuffle=False)}
+    samples = {sample["__key__"]: sample for sample in reader.WebDataset(shards, shardshuffle=False)}
     assert sorted(samples) == dataset.keys
     for key, sample in samples.items():
         row = json.loads(sample["json"])
@@ -166,14 +166,14 @@ def test_hugging_face_is_read_by_datasets(hub_folder: Path, dataset: Dataset, tm
     datasets = pytest.importorskip("datasets", reason="datasets is not installed")
     loaded = datasets.load_dataset(str(hub_folder), split="train", cache_dir=str(tmp_path / "cache"))
     assert loaded["key"] == dataset.keys
-    for one in loaded:
-        sample = dataset[one["key"]]
-        np.testing.assert_array_equal(np.asarray(one["image"].convert("RGB")), sample.image)
-        np.testing.assert_array_equal(np.asarray(one["mask"]), sample.mask)
-        disparity = one["offset"] + one["scale"] * np.asarray(one["rd"], np.float64)
-        disparity[np.asarray(one["mask"]) == 0] = np.nan
+    for row in loaded:
+        sample = dataset[row["key"]]
+        np.testing.assert_array_equal(np.asarray(row["image"].convert("RGB")), sample.image)
+        np.testing.assert_array_equal(np.asarray(row["mask"]), sample.mask)
+        disparity = row["offset"] + row["scale"] * np.asarray(row["rd"], np.float64)
+        disparity[np.asarray(row["mask"]) == 0] = np.nan
         np.testing.assert_allclose(disparity, sample.disparity, atol=1e-4)
-        assert one["agreement"] == sample.record["agreement"]
+        assert row["agreement"] == sample.record["agreement"]
 
 
 def test_hugging_face_files_are_plain_parquet(hub_folder: Path, decided: Path, dataset: Dataset) -> None:
@@ -362,7 +362,7 @@ def test_a_folder_named_like_a_part_is_not_ours_to_remove(decided: Path, dataset
     mine.write_text("x")
     export_dataset(decided, "redweb-v1", tmp_path / "out", dataset.keys[:1])
     assert mine.read_text() == "x"
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["out", "out.part"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["out", "out.part"]
     assert (tmp_path / "out").stat().st_mode == mine.parent.stat().st_mode  # others may read it as far as any folder
 
 
@@ -391,7 +391,7 @@ def test_a_link_cannot_lead_an_export_out_of_the_set(decided: Path, tmp_path: Pa
     assert not (tmp_path / "out").exists()
 
 
-def test_what_cannot_be_exported_is_told(decided: Path, tmp_path: Path, built: Any) -> None:
+def test_what_cannot_be_exported_is_named(decided: Path, tmp_path: Path, built: Any) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("x")
     with pytest.raises(StoreError, match="not an empty folder"):

@@ -62,14 +62,14 @@ def is_blue(picture: Picture) -> bool:
     return bool(np.abs(mean - BLUE).max() < 25)
 
 
-def only(found: Discovery) -> PairSource:
-    assert found.left_out == []
-    assert len(found.sources) == 1
-    return found.sources[0]
+def only(discovery: Discovery) -> PairSource:
+    assert discovery.left_out == []
+    assert len(discovery.sources) == 1
+    return discovery.sources[0]
 
 
-def reasons(found: Discovery) -> list[tuple[str, str]]:
-    return [(one.path.name, one.reason) for one in found.left_out]
+def reasons(discovery: Discovery) -> list[tuple[str, str]]:
+    return [(file.path.name, file.reason) for file in discovery.left_out]
 
 
 def assert_eyes(source: PairSource) -> None:
@@ -87,12 +87,12 @@ def test_matched_by_key_not_by_position(tmp_path: Path) -> None:
         save(scene(int(name))[0], tmp_path / "left" / f"{name}.png")
     for name in ("2", "3", "4"):
         save(scene(int(name))[1], tmp_path / "right" / f"{name}.png")
-    found = discover(tmp_path)
-    assert sorted((source.left.name, source.right.name) for source in found.sources) == [
+    discovery = discover(tmp_path)
+    assert sorted((source.left.name, source.right.name) for source in discovery.sources) == [
         ("2.png", "2.png"),
         ("4.png", "4.png"),
     ]
-    assert reasons(found) == [("1.png", "one-eye"), ("3.png", "one-eye")]
+    assert reasons(discovery) == [("1.png", "one-eye"), ("3.png", "one-eye")]
 
 
 def test_extensions_are_not_mixed(tmp_path: Path) -> None:
@@ -100,21 +100,24 @@ def test_extensions_are_not_mixed(tmp_path: Path) -> None:
     for extension in ("png", "jpg"):
         save(left, tmp_path / "left" / f"a.{extension}")
         save(right, tmp_path / "right" / f"a.{extension}")
-    found = discover(tmp_path)
-    assert sorted((one.left.suffix, one.right.suffix) for one in found.sources) == [(".jpg", ".jpg"), (".png", ".png")]
-    assert len({one.key for one in found.sources}) == 2
+    discovery = discover(tmp_path)
+    assert sorted((source.left.suffix, source.right.suffix) for source in discovery.sources) == [
+        (".jpg", ".jpg"),
+        (".png", ".png"),
+    ]
+    assert len({source.key for source in discovery.sources}) == 2
     save(left, tmp_path / "left" / "b.png")
     save(right, tmp_path / "right" / "b.jpg")
-    assert ("b.png", "b.jpg") in {(one.left.name, one.right.name) for one in discover(tmp_path).sources}
+    assert ("b.png", "b.jpg") in {(source.left.name, source.right.name) for source in discover(tmp_path).sources}
 
 
 def test_colour_is_preferred_over_grey_copies(tmp_path: Path) -> None:
     left, right = scene()
     for folder, picture in (("image_0", left), ("image_1", right), ("image_2", left), ("image_3", right)):
         save(picture, tmp_path / folder / "000000_10.png")
-    found = discover(tmp_path)
-    assert [source.left.parent.name for source in found.sources] == ["image_2"]
-    assert [one.reason for one in found.left_out] == ["grey-copy", "grey-copy"]
+    discovery = discover(tmp_path)
+    assert [source.left.parent.name for source in discovery.sources] == ["image_2"]
+    assert [file.reason for file in discovery.left_out] == ["grey-copy", "grey-copy"]
 
 
 def test_scene_folder_passes_over_everything_but_the_pair(tmp_path: Path) -> None:
@@ -125,10 +128,10 @@ def test_scene_folder_passes_over_everything_but_the_pair(tmp_path: Path) -> Non
         save(left, tmp_path / name)
     for name in ("disp0.pfm", "calib.txt", "meta.json", ".hidden.png"):
         (tmp_path / name).write_text("x")
-    found = discover(tmp_path)
-    assert [(one.left.name, one.right.name) for one in found.sources] == [("im2.png", "im6.png")]
-    assert {one.reason for one in found.left_out} == {"other-view"}
-    assert len(found.left_out) == 7
+    discovery = discover(tmp_path)
+    assert [(source.left.name, source.right.name) for source in discovery.sources] == [("im2.png", "im6.png")]
+    assert {file.reason for file in discovery.left_out} == {"other-view"}
+    assert len(discovery.left_out) == 7
 
 
 def test_a_last_0_and_1_is_a_guess_that_the_content_must_support(tmp_path: Path) -> None:
@@ -139,13 +142,13 @@ def test_a_last_0_and_1_is_a_guess_that_the_content_must_support(tmp_path: Path)
     save(scene(3, 320, 240)[0], tmp_path / "other-1.png")
     for number in range(3):
         save(scene(4 + number, 320, 240)[0], tmp_path / f"burst_{number}.png")
-    found = discover(tmp_path)
-    assert [(one.left.name, one.right.name, one.guessed) for one in found.sources] == [
+    discovery = discover(tmp_path)
+    assert [(source.left.name, source.right.name, source.guessed) for source in discovery.sources] == [
         ("garden_0.png", "garden_1.png", True)
     ]
-    assert "agree (" in found.sources[0].rule
-    assert {reason for _, reason in reasons(found)} == {"single"}
-    assert len(found.left_out) == 5
+    assert "agree (" in discovery.sources[0].rule
+    assert {reason for _, reason in reasons(discovery)} == {"single"}
+    assert len(discovery.left_out) == 5
 
 
 def test_several_pairs_in_one_scene_folder(tmp_path: Path) -> None:
@@ -156,22 +159,22 @@ def test_several_pairs_in_one_scene_folder(tmp_path: Path) -> None:
     for light in ("", "E", "L"):  # Middlebury 2014: other exposure, other lamp
         save(scene(9)[1], tmp_path / "Pipes" / f"im1{light}.png")
     save(scene(9)[0], tmp_path / "Pipes" / "im0.png")
-    found = discover(tmp_path)
-    assert [one.left.name for one in found.sources] == ["im0.png", "door_left.png", "window_left.png"]
-    assert reasons(found) == [("im1E.png", "other-view"), ("im1L.png", "other-view")]
+    discovery = discover(tmp_path)
+    assert [source.left.name for source in discovery.sources] == ["im0.png", "door_left.png", "window_left.png"]
+    assert reasons(discovery) == [("im1E.png", "other-view"), ("im1L.png", "other-view")]
 
 
 def test_a_stated_layout_goes_before_everything(tmp_path: Path) -> None:
     left, right = scene(1, 320, 240)
     for name in ("a_L.png", "a_R.png", "b-tb.png", "c cross.png", "left/d.png"):
         save(side_by_side(left, right), tmp_path / name)
-    found = discover(tmp_path, InputOptions(layout="side-by-side"))
-    assert found.left_out == []
-    assert {(one.layout, one.left == one.right, one.rule) for one in found.sources} == {
+    discovery = discover(tmp_path, InputOptions(layout="side-by-side"))
+    assert discovery.left_out == []
+    assert {(source.layout, source.left == source.right, source.rule) for source in discovery.sources} == {
         ("side-by-side", True, "--layout")
     }
-    assert len(found.sources) == 5
-    order = {one.left.name: (one.right_first, one.guessed) for one in found.sources}
+    assert len(discovery.sources) == 5
+    order = {source.left.name: (source.right_first, source.guessed) for source in discovery.sources}
     assert order["c cross.png"] == (True, False)
     assert order["a_L.png"] == (False, True)
     with pytest.raises(ValueError, match="must be one of auto"):
@@ -192,9 +195,12 @@ def test_packed_pictures_of_other_types(tmp_path: Path, extension: str) -> None:
     left, right = scene(6, 320, 240)
     save(side_by_side(right, left), tmp_path / f"lake crosseye.{extension}", lossless=True)
     save(over_under(left, right), tmp_path / f"wood.{extension}")
-    found = discover(tmp_path)
-    assert [(one.layout, one.right_first) for one in found.sources] == [("side-by-side", True), ("over-under", False)]
-    for source in found.sources:
+    discovery = discover(tmp_path)
+    assert [(source.layout, source.right_first) for source in discovery.sources] == [
+        ("side-by-side", True),
+        ("over-under", False),
+    ]
+    for source in discovery.sources:
         assert_eyes(source)
 
 
@@ -208,9 +214,9 @@ def test_drawings_are_no_photographs(tmp_path: Path) -> None:
 def test_a_row_of_numbered_frames_is_no_pair(tmp_path: Path) -> None:
     for number in range(3):
         save(scene(number)[0], tmp_path / f"{number}.png")
-    found = discover(tmp_path)
-    assert found.sources == []
-    assert {one.reason for one in found.left_out} == {"single"}
+    discovery = discover(tmp_path)
+    assert discovery.sources == []
+    assert {file.reason for file in discovery.left_out} == {"single"}
 
 
 # --- two eyes in one file ----------------------------------------------------------------------------------------
@@ -259,14 +265,14 @@ def test_content_tells_the_layout(tmp_path: Path, arrange: Any) -> None:
     left, right = scene(1, 320, 240)
     save(arrange(left, right), tmp_path / "holiday.jpg")
     save(arrange(right, left), tmp_path / "holiday cross.jpg")
-    found = discover(tmp_path)
+    discovery = discover(tmp_path)
     expected = "side-by-side" if arrange is side_by_side else "over-under"
-    assert [(one.layout, one.right_first, one.guessed) for one in found.sources] == [
+    assert [(source.layout, source.right_first, source.guessed) for source in discovery.sources] == [
         (expected, False, True),
         (expected, True, True),
-    ] or [(one.layout, one.right_first) for one in found.sources] == [(expected, True), (expected, False)]
-    assert all("agree" in one.rule for one in found.sources)
-    for source in found.sources:
+    ] or [(source.layout, source.right_first) for source in discovery.sources] == [(expected, True), (expected, False)]
+    assert all("agree" in source.rule for source in discovery.sources)
+    for source in discovery.sources:
         assert_eyes(source)
 
 
@@ -276,9 +282,13 @@ def test_single_photographs_and_anaglyphs(tmp_path: Path) -> None:
     save(left, tmp_path / "single.jpg")
     save(np.stack([grey_left, grey_right, grey_right], axis=2), tmp_path / "coloured.png")
     save(left, tmp_path / "my_anaglyph.png")
-    found = discover(tmp_path)
-    assert found.sources == []
-    assert reasons(found) == [("coloured.png", "anaglyph"), ("my_anaglyph.png", "anaglyph"), ("single.jpg", "single")]
+    discovery = discover(tmp_path)
+    assert discovery.sources == []
+    assert reasons(discovery) == [
+        ("coloured.png", "anaglyph"),
+        ("my_anaglyph.png", "anaglyph"),
+        ("single.jpg", "single"),
+    ]
 
 
 def test_label_maps_are_no_photographs(tmp_path: Path) -> None:
@@ -290,9 +300,9 @@ def test_label_maps_are_no_photographs(tmp_path: Path) -> None:
 def test_round_pictures_are_left_out(tmp_path: Path) -> None:
     save(over_under(*scene(0, 256, 128)), tmp_path / "walrus-360.top-bottom.jpg")
     save(over_under(*scene(0, 256, 192)), tmp_path / "IMG_360.top-bottom.jpg")
-    found = discover(tmp_path)
-    assert reasons(found) == [("walrus-360.top-bottom.jpg", "panorama")]
-    assert [one.left.name for one in found.sources] == ["IMG_360.top-bottom.jpg"]
+    discovery = discover(tmp_path)
+    assert reasons(discovery) == [("walrus-360.top-bottom.jpg", "panorama")]
+    assert [source.left.name for source in discovery.sources] == ["IMG_360.top-bottom.jpg"]
 
 
 @pytest.mark.parametrize("layout", ["side-by-side-half", "over-under-half"])
@@ -419,9 +429,9 @@ def test_mpo_that_is_no_pair(tmp_path: Path) -> None:
     save_mpo(tmp_path / "other.mpo", [left, scene(9)[0]])
     save_mpo(tmp_path / "panorama.mpo", [left, right], 0x020001)
     save_mpo(tmp_path / "sizes.mpo", [left, right[:100]], 0x020002)
-    found = discover(tmp_path)
-    assert found.sources == []
-    assert {reason for _, reason in reasons(found)} == {"single"}
+    discovery = discover(tmp_path)
+    assert discovery.sources == []
+    assert {reason for _, reason in reasons(discovery)} == {"single"}
 
 
 def test_mpo_with_a_wrong_offset_and_cut_off(tmp_path: Path) -> None:
@@ -698,9 +708,9 @@ def test_symlink_loop(tmp_path: Path) -> None:
     (tmp_path / "a_loop").symlink_to(tmp_path, target_is_directory=True)
     (tmp_path / "trip" / "self.png").symlink_to(tmp_path / "trip" / "self.png")
     (tmp_path / "trip" / "gone.png").symlink_to(tmp_path / "gone.png")
-    found = discover(tmp_path)
-    assert [one.left for one in found.sources] == [tmp_path / "trip" / "left.png"]
-    assert reasons(found) == [("gone.png", "unreadable"), ("self.png", "unreadable")]
+    discovery = discover(tmp_path)
+    assert [source.left for source in discovery.sources] == [tmp_path / "trip" / "left.png"]
+    assert reasons(discovery) == [("gone.png", "unreadable"), ("self.png", "unreadable")]
 
 
 def test_linked_folder_is_entered_once(tmp_path: Path) -> None:
@@ -758,9 +768,9 @@ def test_unread_formats_are_named(tmp_path: Path) -> None:
     (tmp_path / "GX010001.LRV").write_bytes(b"ftyp")
     (tmp_path / "AVSEQ01.DAT").write_bytes(b"RIFF\xff\0\0\0CDXAfmt ")
     (tmp_path / "notes.dat").write_bytes(b"1 2 3")
-    found = discover(tmp_path)
-    assert reasons(found) == [(name, "unsupported") for name in ("AVSEQ01.DAT", "GX010001.LRV", "a.jxl")]
-    details = [file.detail for file in found.left_out]
+    discovery = discover(tmp_path)
+    assert reasons(discovery) == [(name, "unsupported") for name in ("AVSEQ01.DAT", "GX010001.LRV", "a.jxl")]
+    details = [file.detail for file in discovery.left_out]
     assert all(word in detail for word, detail in zip(("Video CD", "preview", "JPEG XL"), details, strict=True))
 
 
@@ -769,10 +779,10 @@ def test_missing_extras_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(f"redweb_builder.inputs.{module}.find_spec", lambda name: None)
     (tmp_path / "a.heic").write_bytes(b"ftypheic")
     (tmp_path / "b.mp4").write_bytes(b"ftypisom")
-    found = discover(tmp_path)
-    assert reasons(found) == [("a.heic", "unsupported"), ("b.mp4", "unsupported")]
-    assert "redweb-builder[heic]" in found.left_out[0].detail
-    assert "redweb-builder[film]" in found.left_out[1].detail
+    discovery = discover(tmp_path)
+    assert reasons(discovery) == [("a.heic", "unsupported"), ("b.mp4", "unsupported")]
+    assert "redweb-builder[heic]" in discovery.left_out[0].detail
+    assert "redweb-builder[film]" in discovery.left_out[1].detail
 
 
 def test_packed_picture_with_a_preview_inside(tmp_path: Path) -> None:

@@ -72,16 +72,16 @@ def test_50_000_px_a_side_by_any_name(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(png(50_000, 50_000, 8, 2, b"\0"))
     (tmp_path / "a_R.png").write_bytes(png(50_000, 50_000, 8, 2, b"\0"))
     tracemalloc.start()
-    found = discover(tmp_path)
-    told = [reason for _, reason in reasons(found)]
-    for source in found.sources:
+    discovery = discover(tmp_path)
+    refused = [reason for _, reason in reasons(discovery)]
+    for source in discovery.sources:
         with pytest.raises(InputError) as caught:
             read_pair(source, 1000)
-        told.append(caught.value.reason)
+        refused.append(caught.value.reason)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert set(told) <= {"too-large", "one-eye"}
-    assert "too-large" in told
+    assert set(refused) <= {"too-large", "one-eye"}
+    assert "too-large" in refused
     assert peak < 20_000_000
 
 

@@ -99,10 +99,10 @@ def test_a_decoder_that_fails_costs_its_file(
     if "sleep" in body:
         monkeypatch.setattr(isolation, "SECONDS", 3.0)
     start = time.monotonic()
-    found = discover(folder)
-    assert [source.key.split("-")[0] for source in found.sources] == ["good"]
-    assert reasons(found) == [("bad.mp4", reason)]
-    assert words in found.left_out[0].detail + found.left_out[0].trace
+    discovery = discover(folder)
+    assert [source.key.split("-")[0] for source in discovery.sources] == ["good"]
+    assert reasons(discovery) == [("bad.mp4", reason)]
+    assert words in discovery.left_out[0].detail + discovery.left_out[0].trace
     assert time.monotonic() - start < 60
 
 

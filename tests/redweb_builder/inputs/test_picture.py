@@ -166,9 +166,11 @@ def test_values_of_fewer_bits_in_a_16_bit_file(tmp_path: Path, ending: str, bits
 @pytest.mark.parametrize("ending", ["png", "tif"])
 def test_stated_bits_keep_a_dark_picture_dark(tmp_path: Path, ending: str) -> None:
     values = np.tile(np.arange(80, dtype=np.uint16) * 12, (72, 1))
-    told, untold = (read_picture(deep_file(tmp_path / f"{stated}.{ending}", values, stated)) for stated in (12, 0))
-    assert told.max() == round(79 * 12 * 255 / 4095)
-    assert untold.max() == round(79 * 12 * 255 / 1023)
+    by_bits, by_values = (
+        read_picture(deep_file(tmp_path / f"{stated}.{ending}", values, stated)) for stated in (12, 0)
+    )
+    assert by_bits.max() == round(79 * 12 * 255 / 4095)
+    assert by_values.max() == round(79 * 12 * 255 / 1023)
     scaled = read_picture(deep_file(tmp_path / f"scaled.{ending}", (values * 68).astype(np.uint16), 12))
     assert scaled.max() == round(79 * 12 * 68 / 257)
 

@@ -169,12 +169,12 @@ def keys_shown(page: Any) -> list[str]:
 
 
 def test_browser_filter_sort_and_look(folder: Path, built: Any, watched: Callable[..., Any]) -> None:
-    one = watched()
-    page = one.page
+    visit = watched()
+    page = visit.page
     page.goto((folder / "report.html").as_uri())
     rows = {row["key"]: row for row in built.rows.values()}
     assert keys_shown(page) == sorted(rows)
-    one.until("[...document.images].some((image) => image.complete && image.naturalWidth === 1460)")
+    visit.until("[...document.images].some((image) => image.complete && image.naturalWidth === 1460)")
 
     page.click("[data-status=rejected]")
     assert set(keys_shown(page)) == {key for key, row in rows.items() if row["status"] == "rejected"}
@@ -212,28 +212,28 @@ def test_browser_filter_sort_and_look(folder: Path, built: Any, watched: Callabl
     page.keyboard.press("Tab")
     page.locator(".card .open").focus()
     page.keyboard.press("Enter")
-    one.until("document.querySelector('#compare img.depth')?.naturalWidth === 240")
+    visit.until("document.querySelector('#compare img.depth')?.naturalWidth === 240")
     page.focus("#cut")
     before = page.locator("#compare").evaluate("(frame) => frame.style.getPropertyValue('--cut')")
     page.keyboard.press("ArrowRight")
     assert page.locator("#compare").evaluate("(frame) => frame.style.getPropertyValue('--cut')") != before
     page.keyboard.press("Escape")
     assert not page.locator("#dialog").evaluate("(dialog) => dialog.open")
-    assert one.problems == []
-    assert all(url.startswith(("file:", "data:")) for url in one.requests)
+    assert visit.problems == []
+    assert all(url.startswith(("file:", "data:")) for url in visit.requests)
 
 
 def test_browser_depth_is_bright_where_near(folder: Path, built: Any, watched: Callable[..., Any]) -> None:
     """The colours that the SVG filter gives, against the label: what lies nearer is lighter."""
-    one = watched(width=1280, height=900)
+    visit = watched(width=1280, height=900)
     key = built.rows["good-hut"]["key"]
-    one.page.goto((folder / "report.html").as_uri())
-    one.page.fill("#search", key)
-    one.page.click(".card .open")
-    one.until("document.querySelector('#compare img.depth')?.naturalWidth === 240")
-    one.page.locator("#cut").fill("0")
-    one.page.wait_for_timeout(100)
-    with Image.open(io.BytesIO(one.page.locator("#compare").screenshot())) as shot:
+    visit.page.goto((folder / "report.html").as_uri())
+    visit.page.fill("#search", key)
+    visit.page.click(".card .open")
+    visit.until("document.querySelector('#compare img.depth')?.naturalWidth === 240")
+    visit.page.locator("#cut").fill("0")
+    visit.page.wait_for_timeout(100)
+    with Image.open(io.BytesIO(visit.page.locator("#compare").screenshot())) as shot:
         light = np.asarray(shot.convert("L").resize((240, 176), Image.Resampling.BOX), float)[8:-8, 12:-12]
     disparity = open_dataset(folder)[key].disparity[8:-8, 12:-12]
     known = np.isfinite(disparity)
@@ -244,30 +244,30 @@ def test_browser_depth_is_bright_where_near(folder: Path, built: Any, watched: C
 def test_browser_fits_the_screen_and_the_theme(
     folder: Path, width: int, theme: str, watched: Callable[..., Any]
 ) -> None:
-    one = watched(width=width, theme=theme)
-    one.page.goto((folder / "report.html").as_uri())
-    assert one.page.evaluate("document.documentElement.scrollWidth") <= width
-    paper = one.page.evaluate("getComputedStyle(document.body).backgroundColor")
+    visit = watched(width=width, theme=theme)
+    visit.page.goto((folder / "report.html").as_uri())
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+    paper = visit.page.evaluate("getComputedStyle(document.body).backgroundColor")
     dark = sum(map(int, re.findall(r"\d+", paper)[:3])) < 3 * 128
     assert dark == (theme == "dark")
-    one.page.click(".theme")  # system, light, dark
-    one.page.click(".theme")
-    assert one.page.evaluate("document.documentElement.dataset.theme") == "dark"
-    one.page.click(".card .open")
-    assert one.page.evaluate("document.documentElement.scrollWidth") <= width
-    assert one.problems == []
+    visit.page.click(".theme")  # system, light, dark
+    visit.page.click(".theme")
+    assert visit.page.evaluate("document.documentElement.dataset.theme") == "dark"
+    visit.page.click(".card .open")
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert visit.problems == []
 
 
 def test_browser_hostile_names_do_nothing(hostile: Path, watched: Callable[..., Any]) -> None:
-    one = watched()
-    one.page.goto((hostile / "report.html").as_uri())
-    for at in range(one.page.locator(".card").count()):
-        one.page.locator(".card .open").nth(at).click()
-        one.page.keyboard.press("Escape")
-    assert one.page.evaluate("window.hit") is None
-    assert HOSTILE in one.page.locator("body").text_content()
-    assert one.problems == []
-    assert all(url.startswith(hostile.as_uri()) or url.startswith("data:") for url in one.requests)
+    visit = watched()
+    visit.page.goto((hostile / "report.html").as_uri())
+    for at in range(visit.page.locator(".card").count()):
+        visit.page.locator(".card .open").nth(at).click()
+        visit.page.keyboard.press("Escape")
+    assert visit.page.evaluate("window.hit") is None
+    assert HOSTILE in visit.page.locator("body").text_content()
+    assert visit.problems == []
+    assert all(url.startswith(hostile.as_uri()) or url.startswith("data:") for url in visit.requests)
 
 
 def test_browser_says_what_cannot_be_shown(folder: Path, built: Any, watched: Callable[..., Any]) -> None:

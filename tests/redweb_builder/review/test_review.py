@@ -242,13 +242,15 @@ def test_decisions_are_kept_undone_and_found_again(desk: Desk) -> None:
     desk.decide("good-room", "skip")
     later = enter(desk.folder)
     decided = later.get("/api/decisions").json
-    assert {key: one["verdict"] for key, one in decided.items()} == {
+    assert {key: decision["verdict"] for key, decision in decided.items()} == {
         desk.keys["good-hut"]: "reject",
         desk.keys["torn"]: "accept",
         desk.keys["good-room"]: None,
     }
     undone = [later.post("/api/undo", json={}, headers={"Origin": HERE}).json for _ in range(4)]
-    assert [one and one["key"] for one in undone] == [desk.keys[n] for n in ("good-room", "torn", "good-hut")] + [None]
+    assert [decision and decision["key"] for decision in undone] == [
+        desk.keys[n] for n in ("good-room", "torn", "good-hut")
+    ] + [None]
     assert later.get("/api/decisions").json == {}
     assert len(read_decisions(desk.folder / FILE)[0]) == 6  # nothing was taken out of the file
 
@@ -257,7 +259,7 @@ def test_a_skip_leaves_the_verdict_and_is_what_undo_takes_back_first(desk: Desk)
     desk.decide("good-hut", "reject", "wrong-sky")
     assert desk.decide("good-hut", "skip").json["now"]["verdict"] == "reject"
     undone = [desk.client.post("/api/undo", json={}, headers={"Origin": HERE}).json["now"] for _ in range(2)]
-    assert [one["verdict"] for one in undone] == ["reject", None]
+    assert [decision["verdict"] for decision in undone] == ["reject", None]
 
 
 def test_a_machine_without_a_user_name_asks_for_one(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -412,9 +414,9 @@ def served(folder: Path, python: str, project: Path) -> Iterator[Callable[[], st
 
     plain = {**os.environ, "PYTHONUNBUFFERED": "1"}
     yield start
-    for one in started:
-        one.kill()
-        one.communicate()
+    for server in started:
+        server.kill()
+        server.communicate()
 
 
 def title(page: Any) -> str:
@@ -424,26 +426,26 @@ def title(page: Any) -> str:
 def test_browser_decide_by_keys_and_find_it_again(
     served: Callable[[], str], folder: Path, built: Any, watched: Callable[..., Any]
 ) -> None:
-    one = watched()
-    page = one.page
+    visit = watched()
+    page = visit.page
     page.goto(served())
     page.wait_for_selector("body[data-ready]")
     assert "token" not in page.url
     keys = sorted(row["key"] for row in built.rows.values())
     assert title(page) == keys[0]
-    one.until("[...document.querySelectorAll('.sheet img')].every((image) => image.naturalWidth === 240)")
+    visit.until("[...document.querySelectorAll('.sheet img')].every((image) => image.naturalWidth === 240)")
 
     page.keyboard.press("a")
-    one.until("(key) => document.querySelector('#verdict h2').textContent === key", keys[1])
+    visit.until("(key) => document.querySelector('#verdict h2').textContent === key", keys[1])
     page.keyboard.press("r")
     page.keyboard.press("3")  # the third reason
-    one.until("(key) => document.querySelector('#verdict h2').textContent === key", keys[2])
+    visit.until("(key) => document.querySelector('#verdict h2').textContent === key", keys[2])
     page.keyboard.press("x")
-    one.until("(key) => document.querySelector('#verdict h2').textContent === key", keys[3])
+    visit.until("(key) => document.querySelector('#verdict h2').textContent === key", keys[3])
     page.keyboard.press("s")
-    one.until("(key) => document.querySelector('#verdict h2').textContent === key", keys[4])
+    visit.until("(key) => document.querySelector('#verdict h2').textContent === key", keys[4])
     page.keyboard.press("u")
-    one.until("(key) => document.querySelector('#verdict h2').textContent === key", keys[3])
+    visit.until("(key) => document.querySelector('#verdict h2').textContent === key", keys[3])
     made, damaged = read_decisions(folder / FILE)
     assert [(d.key, d.decision, d.reason) for d in made] == [
         (keys[0], "accept", None),
@@ -469,13 +471,13 @@ def test_browser_decide_by_keys_and_find_it_again(
     best = max(built.rows.values(), key=lambda row: row["agreement"] or 0)["key"]
     page.keyboard.press("Home")
     assert title(page) == best
-    assert one.problems == []
-    assert all(url.startswith((page.url, "data:")) for url in one.requests)
+    assert visit.problems == []
+    assert all(url.startswith((page.url, "data:")) for url in visit.requests)
 
 
 def test_browser_looks(served: Callable[[], str], built: Any, watched: Callable[..., Any]) -> None:
-    one = watched()
-    page = one.page
+    visit = watched()
+    page = visit.page
     page.goto(served())
     page.wait_for_selector("body[data-ready]")
     page.fill("#search", "good-meadow")
@@ -483,24 +485,24 @@ def test_browser_looks(served: Callable[[], str], built: Any, watched: Callable[
     page.locator("#search").blur()
     for key in "12345678":
         page.keyboard.press(key)
-        one.until("[...document.querySelectorAll('.sheet img')].every((image) => image.naturalWidth > 0)")
+        visit.until("[...document.querySelectorAll('.sheet img')].every((image) => image.naturalWidth > 0)")
     page.wait_for_selector(".sheet canvas")
     page.keyboard.press("d")
     box = page.locator("#stage").bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] * 0.12)
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] * 0.92)
-    one.until("document.querySelector('#order').textContent.startsWith('B is nearer')")
+    visit.until("document.querySelector('#order').textContent.startsWith('B is nearer')")
     page.keyboard.press("z")
     assert "scale(2)" in page.locator(".sheet").first.get_attribute("style")
     page.keyboard.press("z")
     page.keyboard.press("f")
-    one.until("document.querySelector('#stage-status').textContent === 'right'")
-    one.until("document.querySelector('#stage-status').textContent === 'left'")
+    visit.until("document.querySelector('#stage-status').textContent === 'right'")
+    visit.until("document.querySelector('#stage-status').textContent === 'left'")
     page.keyboard.press("f")
     assert page.locator("#flicker").get_attribute("aria-pressed") == "false"
     page.keyboard.press("?")
     assert page.locator("#help").evaluate("(dialog) => dialog.open")
-    assert one.problems == []
+    assert visit.problems == []
 
 
 def test_browser_hostile_names_are_text_and_phones_fit(
@@ -511,12 +513,12 @@ def test_browser_hostile_names_are_text_and_phones_fit(
         row |= {"left": HOSTILE, "rule": HOSTILE, "detail": HOSTILE}
     pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), folder / "manifest.parquet")
     append_decisions(folder, [decide(rows[0]["key"], "reject", HOSTILE, HOSTILE)])
-    one = watched(width=390, height=800, theme="dark")
-    one.page.goto(served())
-    one.page.wait_for_selector("body[data-ready]")
+    visit = watched(width=390, height=800, theme="dark")
+    visit.page.goto(served())
+    visit.page.wait_for_selector("body[data-ready]")
     for _ in rows:
-        assert HOSTILE in one.page.locator("#about").text_content()
-        one.page.keyboard.press("ArrowRight")
-    assert one.page.evaluate("window.hit") is None
-    assert one.page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert one.problems == []
+        assert HOSTILE in visit.page.locator("#about").text_content()
+        visit.page.keyboard.press("ArrowRight")
+    assert visit.page.evaluate("window.hit") is None
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert visit.problems == []

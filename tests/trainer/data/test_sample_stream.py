@@ -13,8 +13,10 @@ from trainer.data.transforms import augmentation
 
 
 def test_an_epoch_holds_every_sample_as_often_as_its_weight_says() -> None:
-    one, other = Given([RAMP] * 4), Given([RAMP] * 10)
-    stream = SampleStream([Source(one, range(4), 2.5), Source(other, range(10), 0.5)], augmentation("none", 64), seed=3)
+    first, second = Given([RAMP] * 4), Given([RAMP] * 10)
+    stream = SampleStream(
+        [Source(first, range(4), 2.5), Source(second, range(10), 0.5)], augmentation("none", 64), seed=3
+    )
     assert stream.epoch_length == 15
     rows = np.concatenate([stream._order(epoch) for epoch in range(40)])
     times = np.bincount(rows[rows[:, 0] == 0, 1])
@@ -30,9 +32,9 @@ def test_a_draw_depends_on_its_number_alone() -> None:
     forth = [stream[n] for n in range(8)]
     torch.manual_seed(99)
     back = {n: SampleStream([Source(data, range(6))], augmentation("full", 64), seed=1)[n] for n in reversed(range(8))}
-    for n, one in enumerate(forth):
-        assert torch.equal(one.image, back[n].image)
-        assert torch.equal(one.disparity, back[n].disparity)
+    for n, draw in enumerate(forth):
+        assert torch.equal(draw.image, back[n].image)
+        assert torch.equal(draw.disparity, back[n].disparity)
     assert not torch.equal(forth[0].image, forth[6].image)
 
 

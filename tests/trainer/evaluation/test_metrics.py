@@ -55,10 +55,10 @@ def test_sky_is_farther_than_the_farthest_ground_and_equal_to_itself() -> None:
 def test_wkdr_parts_and_their_balance() -> None:
     truth = np.where(np.arange(30) < 15, 1.0, 2.0)[None].repeat(10, 0).astype(np.float32)
     wobble = truth + 0.1 * np.random.default_rng(1).normal(size=truth.shape).astype(np.float32)
-    one = ordinal(wobble, truth, np.ones_like(truth, bool), ratio=True)
-    assert wkdr_at(one, 0)[1:] == pytest.approx((1, 0), abs=0.01)  # no two predictions are quite equal
-    assert wkdr_at(one, 10)[1:] == (0, 1)
-    assert max(wkdr_at(one, balanced_threshold([one]))) < 0.01
+    wavy = ordinal(wobble, truth, np.ones_like(truth, bool), ratio=True)
+    assert wkdr_at(wavy, 0)[1:] == pytest.approx((1, 0), abs=0.01)  # no two predictions are quite equal
+    assert wkdr_at(wavy, 10)[1:] == (0, 1)
+    assert max(wkdr_at(wavy, balanced_threshold([wavy]))) < 0.01
 
 
 def test_no_truth_is_no_figure() -> None:

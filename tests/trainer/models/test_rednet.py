@@ -67,6 +67,8 @@ def test_an_encoder_that_cannot_be_had_is_answered_with_those_that_can(encoder: 
 
 
 def test_a_picture_does_not_depend_on_its_batch(network: RedNet) -> None:
-    one, other = torch.rand(2, 3, 64, 96)
+    first, second = torch.rand(2, 3, 64, 96)
     with torch.no_grad():
-        torch.testing.assert_close(network(torch.stack([one, other]))[0], network(one[None])[0], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            network(torch.stack([first, second]))[0], network(first[None])[0], rtol=1e-4, atol=1e-5
+        )

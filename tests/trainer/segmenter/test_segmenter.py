@@ -66,18 +66,18 @@ def test_camvid_knows_its_classes_and_keeps_back_whole_drives(tmp_path: Path) ->
         for frame in range(2):
             Image.fromarray(np.zeros((96, 96, 3), np.uint8)).save(tmp_path / "train" / f"{drive}_{frame}.jpg")
             Image.fromarray(label).save(tmp_path / "trainannot" / f"{drive}_{frame}.png")
-    found = find("camvid", tmp_path, None)
-    regions = found[0].read().regions
+    pictures = find("camvid", tmp_path, None)
+    regions = pictures[0].read().regions
     assert regions[10, 10].tolist() == [255, 0, 0]
     assert regions[58, 30].tolist() == [0, 255, 0]
     assert regions[40, 80].tolist() == [0, 0, 255]
     assert regions[70, 30].tolist() == [0, 0, 255]
     assert not regions[92].any()
-    kept = [in_fold(found, fold) for fold in range(FOLDS)]
+    kept = [in_fold(pictures, fold) for fold in range(FOLDS)]
     assert np.sum(kept, axis=0).tolist() == [1] * 6
     for fold in range(FOLDS):
-        assert len({one.group for one, held in zip(found, kept[fold], strict=True) if held}) == 1
-    assert not any(in_fold(found, None))
+        assert len({picture.group for picture, held in zip(pictures, kept[fold], strict=True) if held}) == 1
+    assert not any(in_fold(pictures, None))
 
 
 def test_only_what_is_thin_and_stands_on_the_ground_is_far() -> None:

@@ -238,7 +238,7 @@ def test_two_sets_of_one_name_are_judged_apart(data: Path, tmp_path: Path) -> No
     seen: list[Progress] = []
     sets = [(data, 1.0), (tmp_path / data.name, 1.0)]
     train_relative_depth(sets, replace(SETTINGS, epochs=1), tmp_path / "out", watch=seen.append)
-    figures = next(one.validation for one in reversed(seen) if one.validation).figures
+    figures = next(progress.validation for progress in reversed(seen) if progress.validation).figures
     assert list(figures) == ["WKDR", "lower is nearer", f"WKDR {data.name}", f"WKDR {data.name}-2"]
 
 
@@ -329,15 +329,15 @@ def test_rates_warm_up_and_then_go_their_way(schedule: str, wanted: list[float])
 
 def test_the_commands_train_evaluate_predict(data: Path, tmp_path: Path) -> None:
     def called(*arguments: object) -> str:
-        result = CliRunner().invoke(main, [str(one) for one in arguments], catch_exceptions=False)
+        result = CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
         assert result.exit_code == 0, result.output
         return result.output
 
     out = tmp_path / "run"
     options = f"--encoder {SETTINGS.encoder} --encoder-weights none --size 64 --batch 4 --epochs 1 --workers 0"
     assert "best.safetensors" in called("train", "--data", data, "--out", out, "--device", "cpu", *options.split())
-    told = called("evaluate", out, "--on", data, "--against", out / "last.safetensors", "--device", "cpu")
-    assert "lower is nearer" in told
+    output = called("evaluate", out, "--on", data, "--against", out / "last.safetensors", "--device", "cpu")
+    assert "lower is nearer" in output
     rows = json.loads((out / "evaluation" / "evaluation.json").read_text())
     assert {row["predictor"] for row in rows} == {str(out), str(out / "last.safetensors"), "lower is nearer"}
     assert all(0 <= row["WKDR"] <= 100 for row in rows)
@@ -349,7 +349,7 @@ def test_the_commands_train_evaluate_predict(data: Path, tmp_path: Path) -> None
 
 
 def test_wrong_input_is_a_sentence_and_no_traceback(data: Path, tmp_path: Path) -> None:
-    for arguments, told in (
+    for arguments, output in (
         (["train", "--data", str(tmp_path / "none")], "build-redweb"),
         (["train", "--data", str(data), "--size", "100", "--out", str(tmp_path / "x")], "multiple of 32"),
         (["train", "--data", str(data), "--encoder", "nonet", "--out", str(tmp_path / "x")], "nonet"),
@@ -358,7 +358,7 @@ def test_wrong_input_is_a_sentence_and_no_traceback(data: Path, tmp_path: Path) 
     ):
         result = CliRunner().invoke(main, arguments)
         assert result.exit_code == 1, result.output
-        assert told in result.output
+        assert output in result.output
         assert "Traceback" not in result.output
 
 

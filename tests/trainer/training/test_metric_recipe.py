@@ -33,8 +33,8 @@ BACKBONE = "tu-mobilenetv3_small_050"
 def test_the_rates_are_the_papers(monkeypatch: pytest.MonkeyPatch, narrow: None) -> None:
     config = replace(preset("eigen"), learning_rate=1.0)
 
-    def rates(found: bool) -> list[list[float]]:
-        monkeypatch.setattr("trainer.training.metric_recipe.imagenet_start", lambda *_: (found, ""))
+    def rates(has_start: bool) -> list[list[float]]:
+        monkeypatch.setattr("trainer.training.metric_recipe.imagenet_start", lambda *_: (has_start, ""))
         recipe = metric_depth(config, torch.zeros(MAP))
         made = []
         for phase in recipe.phases:
@@ -88,7 +88,7 @@ def test_both_phases_run_in_the_one_loop_and_go_on_exactly(nyu: Path, tmp_path: 
     seen: list[Progress] = []
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     train_metric_depth([(nyu, 1.0)], SETTINGS, whole, watch=seen.append)
-    assert [one.phase for one in seen[1:]] == ["coarse"] * 2 + ["fine"] * 2
+    assert [progress.phase for progress in seen[1:]] == ["coarse"] * 2 + ["fine"] * 2
 
     class Stop(Exception):
         pass
@@ -172,16 +172,16 @@ def test_frames_are_decoded_once(nyu: Path, tmp_path: Path, monkeypatch: pytest.
 
 def test_the_commands_train_evaluate_predict_export(nyu: Path, tmp_path: Path) -> None:
     def called(*arguments: object) -> str:
-        result = CliRunner().invoke(main, [str(one) for one in arguments], catch_exceptions=False)
+        result = CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
         assert result.exit_code == 0, result.output
         return result.output
 
     out = tmp_path / "run"
     options = f"--backbone {BACKBONE} --encoder-weights none --batch 2 --epochs 1 --validation 0.2 --workers 0".split()
-    told = called("train", "--model", "eigen", "--data", nyu, "--out", out, "--device", "cpu", *options)
-    assert "AbsRel" in told
-    told = called("evaluate", out, "--on", nyu, "--against", out / "last.safetensors", "--device", "cpu")
-    assert "AbsRel" in told
+    output = called("train", "--model", "eigen", "--data", nyu, "--out", out, "--device", "cpu", *options)
+    assert "AbsRel" in output
+    output = called("evaluate", out, "--on", nyu, "--against", out / "last.safetensors", "--device", "cpu")
+    assert "AbsRel" in output
     rows = json.loads((out / "evaluation" / "evaluation.json").read_text())
     assert rows[0]["predictor"] == "mean of the training depths"
     assert rows[-1]["predictor"] == "the paper, coarse + fine"
@@ -201,7 +201,7 @@ def test_wrong_input_is_a_sentence(nyu: Path, tmp_path: Path, save: Callable[...
     for stem in "ab":
         save(picture, tmp_path / "redweb" / "Imgs" / f"{stem}.png")
         save(grey, tmp_path / "redweb" / "RDs" / f"{stem}.png")
-    for arguments, told in (
+    for arguments, output in (
         (["--data", str(tmp_path / "redweb")], "not in metres"),
         (["--data", str(nyu), "--validation", "0"], "held out"),
         (["--data", str(nyu), "--backbone", "nonet"], "nonet"),
@@ -211,5 +211,5 @@ def test_wrong_input_is_a_sentence(nyu: Path, tmp_path: Path, save: Callable[...
     ):
         result = CliRunner().invoke(main, ["train", "--model", "eigen", "--out", str(tmp_path / "o"), *arguments])
         assert result.exit_code in (1, 2), result.output
-        assert told in result.output
+        assert output in result.output
         assert "Traceback" not in result.output

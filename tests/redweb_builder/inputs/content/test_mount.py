@@ -180,7 +180,7 @@ def test_scaled_and_reencoded_copies_are_near_duplicates(tmp_path: Path) -> None
         smaller = np.asarray(cv2.resize(left, (WIDTH * 6 // 10, HEIGHT * 6 // 10), interpolation=cv2.INTER_AREA))
         copy = save(smaller, tmp_path / f"{seed}.jpg", quality=60)
         hashes.append((imagehash.phash(Image.fromarray(left)), imagehash.phash(Image.open(copy))))
-    assert all(one - two <= 4 for one, two in hashes)
+    assert all(first - second <= 4 for first, second in hashes)
     assert hashes[0][0] - hashes[1][0] > 4
 
 

@@ -65,10 +65,10 @@ FOUR = views(4)
 )
 def test_more_than_two_views(tmp_path: Path, name: str, picture: Picture, words: str) -> None:
     Image.fromarray(picture).save(tmp_path / name)
-    found = discover(tmp_path)
-    assert found.sources == []
-    assert found.left_out[0].reason == "many-views"
-    assert words in found.left_out[0].detail
+    discovery = discover(tmp_path)
+    assert discovery.sources == []
+    assert discovery.left_out[0].reason == "many-views"
+    assert words in discovery.left_out[0].detail
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def write(path: Path, text: str) -> None:
 
 
 def words(*values: object) -> str:
-    return " ".join(str(float(value)) for one in values for value in np.ravel(one))  # type: ignore[call-overload]
+    return " ".join(str(float(value)) for part in values for value in np.ravel(part))  # type: ignore[call-overload]
 
 
 def commas(*values: object) -> str:
@@ -95,7 +95,7 @@ def raw_kitti(rectified: tuple[int, int]) -> str:
 
 
 def kitti_raw(root: Path) -> None:
-    """Unrectified pictures, told by their size."""
+    """Unrectified pictures, recognised by their size."""
     for camera in ("02", "03"):
         picture(root / "2011_09_26" / "2011_09_26_drive_0001_extract" / f"image_{camera}" / "data" / "0000000000.png")
     text = raw_kitti((150, 50)) + projections("P_rect_{:02d}: ")

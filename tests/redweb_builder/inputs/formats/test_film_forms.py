@@ -250,18 +250,18 @@ def test_a_film_of_two_layers_that_are_no_eyes_is_one_view(tmp_path: Path) -> No
 def test_forms_of_film(tmp_path: Path, form: Form) -> None:
     eyes = moving(1, 2)
     form.make(tmp_path / form.name, eyes)
-    found = discover(tmp_path)
-    result: list[PairSource | LeftOut] = [*found.sources, *found.left_out]
+    discovery = discover(tmp_path)
+    result: list[PairSource | LeftOut] = [*discovery.sources, *discovery.left_out]
     kinds = {item.layout if isinstance(item, PairSource) else item.reason for item in result}
     assert kinds == {form.expected}
     texts = [item.rule if isinstance(item, PairSource) else item.detail for item in result]
     assert all(form.words in text for text in texts)
-    if found.sources:
-        assert [source.time for source in found.sources][:2] == ([0.0, 1.0] if len(eyes) // 10 > 1 else [0.0])[
-            : len(found.sources)
+    if discovery.sources:
+        assert [source.time for source in discovery.sources][:2] == ([0.0, 1.0] if len(eyes) // 10 > 1 else [0.0])[
+            : len(discovery.sources)
         ]
-        assert {source.right_first for source in found.sources} == {form.right_first}
-        for source in found.sources:
+        assert {source.right_first for source in discovery.sources} == {form.right_first}
+        for source in discovery.sources:
             pair = read_pair(source, 1000)
             if "half" not in source.layout and "vr180" not in source.layout and pair.left.shape[1] == WIDTH:
                 left, right = eyes[round(form.rate * (source.time or 0.0))][:: -1 if form.right_first else 1]
@@ -290,8 +290,8 @@ def test_frame_packing_of_the_bit_stream(tmp_path: Path, arrangement: int, expec
     arrange = over_under if arrangement == 4 else side_by_side
     options = {"x264-params": f"frame-packing={arrangement}"}
     film(tmp_path / "a.mp4", [arrange(*pair) for pair in moving(1, 1)], codec="libx264", codec_options=options)
-    found = discover(tmp_path)
-    assert {source.layout for source in found.sources} | {one.reason for one in found.left_out} == {expected}
+    discovery = discover(tmp_path)
+    assert {source.layout for source in discovery.sources} | {file.reason for file in discovery.left_out} == {expected}
 
 
 @pytest.mark.skipif("libx264" not in av.codecs_available, reason="FFmpeg was built without x264")

@@ -52,23 +52,23 @@ def moving(seed: int, seconds: float) -> list[tuple[Picture, Picture]]:
     return [(np.roll(left, 3 * n, axis=1), np.roll(right, 3 * n, axis=1)) for n in range(round(FPS * seconds))]
 
 
-def near(one: Picture, two: Picture) -> bool:
-    return float(np.abs(one.astype(int) - two).mean()) < 16
+def near(first: Picture, second: Picture) -> bool:
+    return float(np.abs(first.astype(int) - second).mean()) < 16
 
 
 @pytest.mark.parametrize("arrange", [side_by_side, over_under])
-@pytest.mark.parametrize("name", ["untold", "tagged"])
+@pytest.mark.parametrize("name", ["unclear", "tagged"])
 def test_layout_and_frames_of_a_film(tmp_path: Path, arrange: Any, name: str) -> None:
     eyes = moving(1, 4)
-    stem = name if name == "untold" else ("trip-sbs" if arrange is side_by_side else "trip-tb")
+    stem = name if name == "unclear" else ("trip-sbs" if arrange is side_by_side else "trip-tb")
     write(tmp_path / f"{stem}.mp4", [arrange(*pair) for pair in eyes])
-    found = discover(tmp_path)
-    assert found.left_out == []
+    discovery = discover(tmp_path)
+    assert discovery.left_out == []
     layout = "side-by-side" if arrange is side_by_side else "over-under"
-    assert {one.layout for one in found.sources} == {layout}
-    assert [one.time for one in found.sources] == [0.0, 1.0, 2.0, 3.0]
-    assert found.sources[2].key.startswith(f"{stem}-c001-t00002.000-")
-    pair = read_pair(found.sources[2], 1000)
+    assert {source.layout for source in discovery.sources} == {layout}
+    assert [source.time for source in discovery.sources] == [0.0, 1.0, 2.0, 3.0]
+    assert discovery.sources[2].key.startswith(f"{stem}-c001-t00002.000-")
+    pair = read_pair(discovery.sources[2], 1000)
     assert near(pair.left, eyes[20][0])
     assert near(pair.right, eyes[20][1])
     assert len(discover(tmp_path, InputOptions(film_rate=2)).sources) == 8
@@ -90,7 +90,7 @@ def test_cuts_and_still_pictures(tmp_path: Path, codec: str, gop: int) -> None:
 def test_frames_do_not_straddle_a_cut(tmp_path: Path) -> None:
     frames = [side_by_side(*pair) for pair in (*moving(1, 1.5), *moving(2, 1.5))]
     write(tmp_path / "a-lr.mp4", frames)
-    first, second, third = (read_pair(one, 1000) for one in discover(tmp_path).sources)
+    first, second, third = (read_pair(source, 1000) for source in discover(tmp_path).sources)
     assert near(second.left, frames[10][:, :WIDTH])
     assert near(third.left, frames[20][:, :WIDTH])
     assert first.digest != second.digest != third.digest
@@ -100,10 +100,10 @@ def test_two_films_of_one_eye_each(tmp_path: Path) -> None:
     eyes = moving(4, 2)
     write(tmp_path / "walk_L.mp4", [left for left, _ in eyes])
     write(tmp_path / "walk_R.mp4", [right for _, right in eyes])
-    found = discover(tmp_path)
-    assert found.left_out == []
-    assert [(one.layout, one.time) for one in found.sources] == [("files", 0.0), ("files", 1.0)]
-    pair = read_pair(found.sources[1], 1000)
+    discovery = discover(tmp_path)
+    assert discovery.left_out == []
+    assert [(source.layout, source.time) for source in discovery.sources] == [("files", 0.0), ("files", 1.0)]
+    pair = read_pair(discovery.sources[1], 1000)
     assert near(pair.left, eyes[10][0])
     assert near(pair.right, eyes[10][1])
 
@@ -142,7 +142,7 @@ def test_no_offset_is_guessed(tmp_path: Path) -> None:
     assert time_offset(files[0], files[2]) == 0
 
 
-def test_black_bars_are_told_from_the_whole_film(tmp_path: Path) -> None:
+def test_black_bars_are_found_in_the_whole_film(tmp_path: Path) -> None:
     """A dark scene in between changes nothing: all frames have one size."""
     bright = [cv2.copyMakeBorder(side_by_side(*pair), 20, 20, 0, 0, cv2.BORDER_CONSTANT) for pair in moving(5, 3)]
     dark = [(frame * 0.04).astype(np.uint8) for frame in bright[:10]]
@@ -151,7 +151,7 @@ def test_black_bars_are_told_from_the_whole_film(tmp_path: Path) -> None:
     assert (left, right) == (0, 2 * WIDTH)
     assert 20 <= top <= 23
     assert HEIGHT + 17 <= bottom <= HEIGHT + 20
-    pairs = [read_pair(one, 1000) for one in discover(tmp_path).sources[:3]]
+    pairs = [read_pair(source, 1000) for source in discover(tmp_path).sources[:3]]
     assert {pair.left.shape for pair in pairs} == {(bottom - top, WIDTH, 3)}
     assert pairs[0].crop == f"left {WIDTH}x{bottom - top}+0+{top}, right {WIDTH}x{bottom - top}+{WIDTH}+{top}"
 
@@ -171,10 +171,10 @@ def test_films_that_are_no_pair(tmp_path: Path) -> None:
     (tmp_path / "empty.mkv").write_bytes(b"")
     whole = write(tmp_path / "cut-lr.mkv", [side_by_side(*pair) for pair in moving(8, 2)]).read_bytes()
     (tmp_path / "cut-lr.mkv").write_bytes(whole[: len(whole) // 2])
-    found = discover(tmp_path)
-    assert reasons(found) == [("broken.mp4", "corrupt"), ("empty.mkv", "corrupt"), ("single.mp4", "single")]
-    assert {one.left.name for one in found.sources} == {"cut-lr.mkv"}
-    for source in found.sources:
+    discovery = discover(tmp_path)
+    assert reasons(discovery) == [("broken.mp4", "corrupt"), ("empty.mkv", "corrupt"), ("single.mp4", "single")]
+    assert {source.left.name for source in discovery.sources} == {"cut-lr.mkv"}
+    for source in discovery.sources:
         read_pair(source, 1000)
 
 
@@ -182,8 +182,8 @@ def test_one_eye_order_for_a_whole_film(tmp_path: Path, rendered: Callable[..., 
     """Frames that say nothing, or the wrong thing, follow the rest of their film."""
     scene = rendered(3)
     blank = np.full_like(scene.left, 90)
-    told, untold = side_by_side(scene.right, scene.left), side_by_side(blank, blank)
-    file = write(tmp_path / "trip.mkv", [frame for frame in (told, untold, told) for _ in range(12)], gop=6)
+    clear, unclear = side_by_side(scene.right, scene.left), side_by_side(blank, blank)
+    file = write(tmp_path / "trip.mkv", [frame for frame in (clear, unclear, clear) for _ in range(12)], gop=6)
     sources = with_film_orders(discover(tmp_path, InputOptions(layout="side-by-side", film_rate=2)).sources)
     assert file.exists()
     assert len({source.film_order for source in sources}) == 1
@@ -191,7 +191,7 @@ def test_one_eye_order_for_a_whole_film(tmp_path: Path, rendered: Callable[..., 
     assert all(f"film's eye order {source.film_order:+.2f}" in source.rule for source in sources)
     prepared = [prepare(source, BuildConfig()) for source in sources]
     assert len(prepared) >= 3
-    assert all(isinstance(one, Prepared) and one.eyes_swapped and one.eye_order > 0 for one in prepared)
+    assert all(isinstance(pair, Prepared) and pair.eyes_swapped and pair.eye_order > 0 for pair in prepared)
 
 
 def test_a_named_film_of_broadcast_size_is_squeezed(tmp_path: Path) -> None:
@@ -205,8 +205,8 @@ def test_films_a_number_apart_are_a_pair_only_if_they_show_one_scene(tmp_path: P
         (tmp_path / name).mkdir()
         write(tmp_path / name / "MVI_1.mp4", [left for left, _ in moving(1, 2)])
         write(tmp_path / name / "MVI_2.mp4", [right for _, right in moving(seed, 2)])
-    found = discover(tmp_path)
-    assert {(one.left.parent.name, one.right.name, one.guessed) for one in found.sources} == {
+    discovery = discover(tmp_path)
+    assert {(source.left.parent.name, source.right.name, source.guessed) for source in discovery.sources} == {
         ("same", "MVI_2.mp4", True)
     }
-    assert reasons(found) == [("MVI_1.mp4", "single"), ("MVI_2.mp4", "single")]
+    assert reasons(discovery) == [("MVI_1.mp4", "single"), ("MVI_2.mp4", "single")]

@@ -235,11 +235,11 @@ def save(picture: Picture, path: Path) -> None:
 def test_two_files(tmp_path: Path, left: str, right: str, guessed: bool) -> None:
     for name, view in zip((right, left), views()[::-1], strict=True):
         save(view, tmp_path / name)
-    found = discover(tmp_path)
-    assert [(one.left, one.right) for one in found.sources] == [(tmp_path / left, tmp_path / right)]
-    assert found.left_out == []
-    assert (found.sources[0].layout, found.sources[0].guessed) == ("files", guessed)
-    assert not found.sources[0].order_stated
+    discovery = discover(tmp_path)
+    assert [(source.left, source.right) for source in discovery.sources] == [(tmp_path / left, tmp_path / right)]
+    assert discovery.left_out == []
+    assert (discovery.sources[0].layout, discovery.sources[0].guessed) == ("files", guessed)
+    assert not discovery.sources[0].order_stated
 
 
 @pytest.mark.parametrize("name", MAPS)
@@ -258,9 +258,9 @@ def test_photographs_are_no_ground_truth(name: str) -> None:
 def test_no_eyes(tmp_path: Path, names: list[str], reasons: dict[str, int]) -> None:
     for seed, name in enumerate(names):
         save(views(seed)[0], tmp_path / name)
-    found = discover(tmp_path)
-    assert found.sources == []
-    assert Counter(left_out.reason for left_out in found.left_out) == reasons
+    discovery = discover(tmp_path)
+    assert discovery.sources == []
+    assert Counter(left_out.reason for left_out in discovery.left_out) == reasons
 
 
 def test_folders_without_common_names_say_what_to_rename(tmp_path: Path) -> None:
@@ -272,17 +272,21 @@ def test_folders_without_common_names_say_what_to_rename(tmp_path: Path) -> None
 def test_names_that_differ_in_case_only_are_kept_apart(tmp_path: Path) -> None:
     for name in ("left/a.png", "left/A.png", "right/a.png", "right/A.png"):
         save(views()[0], tmp_path / name)
-    found = discover(tmp_path)
-    assert [(one.left.name, one.right.name) for one in found.sources] == [("a.png", "a.png"), ("A.png", "A.png")] or [
-        (one.left.name, one.right.name) for one in found.sources
-    ] == [("A.png", "A.png"), ("a.png", "a.png")]
+    discovery = discover(tmp_path)
+    assert [(source.left.name, source.right.name) for source in discovery.sources] == [
+        ("a.png", "a.png"),
+        ("A.png", "A.png"),
+    ] or [(source.left.name, source.right.name) for source in discovery.sources] == [
+        ("A.png", "A.png"),
+        ("a.png", "a.png"),
+    ]
 
 
 def test_two_packed_pictures_of_one_scene_are_two_pairs(tmp_path: Path) -> None:
     for number in (1, 2):
         save(np.hstack(views(3, 320, 240)), tmp_path / f"lake{number}.png")
-    found = discover(tmp_path)
-    assert [(one.left.name, one.layout) for one in found.sources] == [
+    discovery = discover(tmp_path)
+    assert [(source.left.name, source.layout) for source in discovery.sources] == [
         ("lake1.png", "side-by-side"),
         ("lake2.png", "side-by-side"),
     ]

@@ -30,8 +30,8 @@ def add_group(path: Path, kind: bytes, entities: tuple[int, ...]) -> None:
     path.write_bytes(with_entity_group(path.read_bytes(), kind, entities))
 
 
-def mean_error(one: Picture, two: Picture) -> float:
-    return float(np.abs(one.astype(int) - two).mean())
+def mean_error(first: Picture, second: Picture) -> float:
+    return float(np.abs(first.astype(int) - second).mean())
 
 
 @pytest.mark.parametrize("order", [(1, 2), (2, 1)])
@@ -54,10 +54,10 @@ def test_other_heic_files(tmp_path: Path) -> None:
     heic(tmp_path / "packed-lr.heic", side_by_side(left, right))
     broken = heic(tmp_path / "broken.heic", left)
     broken.write_bytes(broken.read_bytes()[:200])
-    found = discover(tmp_path)
-    assert [one.left.name for one in found.sources] == ["packed-lr.heic"]
-    assert mean_error(read_pair(found.sources[0], 1000).right, right) < 8
-    assert reasons(found) == [("broken.heic", "corrupt"), ("burst.heic", "single"), ("single.heic", "single")]
+    discovery = discover(tmp_path)
+    assert [source.left.name for source in discovery.sources] == ["packed-lr.heic"]
+    assert mean_error(read_pair(discovery.sources[0], 1000).right, right) < 8
+    assert reasons(discovery) == [("broken.heic", "corrupt"), ("burst.heic", "single"), ("single.heic", "single")]
 
 
 def test_an_eye_a_file(tmp_path: Path) -> None:

@@ -98,11 +98,11 @@ FORMS = (
 
 
 def result(found_in: Path) -> tuple[str, str, Sequence[PairSource]]:
-    found = discover(found_in)
-    if found.sources:
-        (source,) = found.sources
-        return source.layout, source.rule, found.sources
-    (left_out,) = found.left_out
+    discovery = discover(found_in)
+    if discovery.sources:
+        (source,) = discovery.sources
+        return source.layout, source.rule, discovery.sources
+    (left_out,) = discovery.left_out
     return left_out.reason, left_out.detail, []
 
 

@@ -22,9 +22,10 @@ def pictures(folder: Path, *names: str) -> None:
         Image.fromarray(np.random.default_rng(seed).integers(0, 256, (70, 80, 3), np.uint8)).save(path)
 
 
-def pairs(found: Discovery, folder: Path) -> list[tuple[str, str]]:
+def pairs(discovery: Discovery, folder: Path) -> list[tuple[str, str]]:
     return sorted(
-        (one.left.relative_to(folder).as_posix(), one.right.relative_to(folder).as_posix()) for one in found.sources
+        (source.left.relative_to(folder).as_posix(), source.right.relative_to(folder).as_posix())
+        for source in discovery.sources
     )
 
 
@@ -62,9 +63,9 @@ def test_patterns(
     left_out: dict[str, int],
 ) -> None:
     pictures(tmp_path, *files)
-    found = discover(tmp_path, InputOptions(pair=patterns))
-    assert pairs(found, tmp_path) == expected
-    assert Counter(one.reason for one in found.left_out) == left_out
+    discovery = discover(tmp_path, InputOptions(pair=patterns))
+    assert pairs(discovery, tmp_path) == expected
+    assert Counter(file.reason for file in discovery.left_out) == left_out
 
 
 @pytest.mark.parametrize(
@@ -89,9 +90,9 @@ def test_nearest_time_stamps(tmp_path: Path, options: dict[str, tuple[str, str]]
     right = ("1403636579764000000", "1403636579812000000", "1403636579990000000")
     pictures(tmp_path, *(f"left/{stamp}.png" for stamp in left), *(f"right/{stamp}.png" for stamp in right))
     assert discover(tmp_path).sources == []
-    found = discover(tmp_path, InputOptions(time_tolerance=0.005, **options))  # type: ignore[arg-type]
-    assert pairs(found, tmp_path) == [(f"left/{left[at]}.png", f"right/{right[at]}.png") for at in (0, 1)]
-    assert len(found.left_out) == 2
+    discovery = discover(tmp_path, InputOptions(time_tolerance=0.005, **options))  # type: ignore[arg-type]
+    assert pairs(discovery, tmp_path) == [(f"left/{left[at]}.png", f"right/{right[at]}.png") for at in (0, 1)]
+    assert len(discovery.left_out) == 2
 
 
 @pytest.mark.parametrize(
@@ -115,11 +116,11 @@ def test_a_list_of_pairs(tmp_path: Path) -> None:
     pictures(folder, "x.png", "y.png", "sub/z.png", "w_L.png", "w_R.png")
     listing = tmp_path / "pairs.csv"
     listing.write_text(f"left,right,key\ny.png,x.png,garden\n\n{folder}/sub/z.png,gone.png\n")
-    found = discover(folder, InputOptions(pairs=listing))
-    assert pairs(found, folder) == [("y.png", "x.png")]
-    assert found.sources[0].key.startswith("garden-")
-    assert [(one.path.name, one.reason) for one in found.left_out] == [("gone.png", "unreadable")]
-    assert "line 4" in found.left_out[0].detail
+    discovery = discover(folder, InputOptions(pairs=listing))
+    assert pairs(discovery, folder) == [("y.png", "x.png")]
+    assert discovery.sources[0].key.startswith("garden-")
+    assert [(file.path.name, file.reason) for file in discovery.left_out] == [("gone.png", "unreadable")]
+    assert "line 4" in discovery.left_out[0].detail
 
 
 @pytest.mark.parametrize("text", ["a.png", "a.png,a.png", "../a.png,b.png", "/etc/a.png,b.png", "a,b,c,d", "a\0,b"])
@@ -138,8 +139,8 @@ def test_a_list_that_is_no_text_or_is_not_there(tmp_path: Path) -> None:
 
 def test_right_first(tmp_path: Path) -> None:
     pictures(tmp_path, "a_L.png", "a_R.png", "b-lr.png")
-    found = discover(tmp_path, InputOptions(right_first=True))
-    assert [(one.right_first, one.order_stated) for one in found.sources] == [(True, True)] * 2
+    discovery = discover(tmp_path, InputOptions(right_first=True))
+    assert [(source.right_first, source.order_stated) for source in discovery.sources] == [(True, True)] * 2
 
 
 def test_which_files_pair_is_no_part_of_a_data_sets_identity(tmp_path: Path) -> None:

@@ -31,9 +31,9 @@ def labelled_mat(folder: Path, count: int = 4) -> Path:
     with h5py.File(file, "w") as mat:
         mat["images"] = generator.integers(0, 256, (count, 3, 640, 480), np.uint8)
         mat["depths"] = generator.uniform(0.7, 9.9, (count, 640, 480)).astype(np.float32)
-        raw = np.asarray(mat["depths"]).copy()
-        raw[:, 100:110] = 0  # columns that the camera did not measure
-        mat["rawDepths"] = raw
+        metres = np.asarray(mat["depths"]).copy()
+        metres[:, 100:110] = 0  # columns that the camera did not measure
+        mat["rawDepths"] = metres
         references = []
         for at, scene in enumerate(SCENES[:count]):
             mat[f"#refs#/{at}"] = np.array([[ord(letter)] for letter in scene], np.uint16)
@@ -75,9 +75,12 @@ def test_the_official_split_and_the_scenes_are_kept(mat: Path) -> None:
 
 def test_a_broken_or_wrong_mat_is_a_sentence(mat: Path, tmp_path: Path) -> None:
     whole = mat.read_bytes()
-    for content, told in ((whole[: len(whole) // 2], r"cut off.*2\.8 GB"), (b"<html>404</html>", "no MATLAB 7.3 file")):
+    for content, message in (
+        (whole[: len(whole) // 2], r"cut off.*2\.8 GB"),
+        (b"<html>404</html>", "no MATLAB 7.3 file"),
+    ):
         (tmp_path / mat.name).write_bytes(content)
-        with pytest.raises(DataError, match=told):
+        with pytest.raises(DataError, match=message):
             open_data(tmp_path)
     (tmp_path / mat.name).write_bytes(whole)
     with pytest.raises(DataError, match=r"splits\.mat is missing"):

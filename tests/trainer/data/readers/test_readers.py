@@ -1,4 +1,4 @@
-"""Every layout in miniature, polarity and masks told by hand; and sets that are not as they should be."""
+"""Every layout in miniature, polarity and masks checked by hand; and sets that are not as they should be."""
 
 from __future__ import annotations
 
@@ -136,9 +136,9 @@ def test_diw_is_y_first_from_1_and_greater_is_farther(tmp_path: Path, save: Save
     save(PICTURE, tmp_path / "DIW_test" / "x.jpg")
     file = tmp_path / "DIW_test.csv"
     file.write_text("./DIW_test/x.jpg\n2,3,6,8,>,8,6\n")
-    (one,) = read_diw(file)
-    assert (one.first, one.second, one.farther) == ((1, 2), (5, 7), ">")
-    assert one.image.is_file()
+    (judgement,) = read_diw(file)
+    assert (judgement.first, judgement.second, judgement.farther) == ((1, 2), (5, 7), ">")
+    assert judgement.image.is_file()
     for bad in ("./x.jpg\n", "./x.jpg\n2,3,6\n", "./x.jpg\n2,3,6,8,=\n", "./x.jpg\n0,3,6,8,>\n"):
         file.write_text(bad)
         with pytest.raises(DataError, match=r"DIW_test\.csv"):
@@ -182,7 +182,7 @@ def test_a_prediction_as_a_label_says_which_end_is_near(tmp_path: Path, save: Sa
         data[1]
 
 
-def test_names_that_do_not_match_are_told_not_guessed(tmp_path: Path, save: Save) -> None:
+def test_names_that_do_not_match_are_named_not_guessed(tmp_path: Path, save: Save) -> None:
     redweb_v1(tmp_path, save)
     (tmp_path / "RDs" / "b.png").rename(tmp_path / "RDs" / "c.png")
     with pytest.raises(DataError, match=r"2 files have no partner .*b, c"):
@@ -190,16 +190,16 @@ def test_names_that_do_not_match_are_told_not_guessed(tmp_path: Path, save: Save
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "message"),
     [
         (lambda file: file.write_bytes(b"no picture"), "not a picture"),
         (lambda file: Image.fromarray(np.zeros((5, 5), np.uint8)).save(file), "5x5"),
     ],
 )
-def test_a_damaged_depth_map_is_named(tmp_path: Path, save: Save, make: Callable[[Path], None], told: str) -> None:
+def test_a_damaged_depth_map_is_named(tmp_path: Path, save: Save, make: Callable[[Path], None], message: str) -> None:
     data = open_data(redweb_v1(tmp_path, save))
     make(tmp_path / "RDs" / "b.png")
-    with pytest.raises(DataError, match=rf"b\.png.*{told}"):
+    with pytest.raises(DataError, match=rf"b\.png.*{message}"):
         data[1]
     stream = SampleStream([Source(data, range(2))], augmentation("none", 64), 0)
     for workers in (0, 1):
@@ -210,7 +210,7 @@ def test_a_damaged_depth_map_is_named(tmp_path: Path, save: Save, make: Callable
         assert "b.png" in faults[0]
 
 
-def test_a_folder_that_is_no_set_is_told_what_one_looks_like(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_set_is_answered_with_what_one_looks_like(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="ReDWeb_V1"):
         open_data(tmp_path)
     with pytest.raises(DataError, match="build-redweb"):
