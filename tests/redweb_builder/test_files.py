@@ -210,7 +210,9 @@ def writes(call: ast.Call) -> bool:
     if name == "open":
         values = [*call.args, *(keyword.value for keyword in call.keywords)]
         texts = [value.value for value in values if isinstance(value, ast.Constant) and isinstance(value.value, str)]
-        into_opened = any(keyword.arg == "fileobj" for keyword in call.keywords)
+        into_opened = any(keyword.arg == "fileobj" for keyword in call.keywords) or (
+            owner == "av" and getattr(values[0], "id", "") == "file"  # a film into a file that files.py opened
+        )
         return not into_opened and any(set(text) & set("wax+") and set(text) <= set("rwaxbt+") for text in texts)
     renames = name == "replace" and isinstance(call.func, ast.Attribute) and len(call.args) == 1 and not call.keywords
     return name in WRITERS or name in WRITERS_OF.get(owner, ()) or renames

@@ -1,0 +1,53 @@
+"""A film of pictures: H.264 in MP4, which every player and browser shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from redweb_builder.errors import UserError
+from redweb_builder.files import replacing
+from redweb_builder.types import Picture
+
+QUALITY = "18"  # x264's constant rate factor: no loss that is seen
+
+
+class FilmError(UserError):
+    """A film cannot be written; str() says what to do."""
+
+
+@contextmanager
+def film_writer(path: Path, rate: float) -> Iterator[Callable[[Picture], None]]:
+    """A function that appends a frame, HxWx3 uint8 RGB, to the film at `path`; a frame at a time is in memory.
+
+    The film takes its place when the block ends without an error, else nothing changes there. path: ends with .mp4.
+    rate: frames a second. All frames have the size of the first; odd sides get a repeated last row or column, as H.264
+    halves colours. Raises FilmError without the extra, and for a frame of another size; OSError.
+    """
+    try:
+        import av
+    except ImportError as error:
+        raise FilmError(f"{path}: films need PyAV: pip install 'redweb-builder[film]'") from error
+    with replacing(path) as file, av.open(file, "w", format="mp4") as film:
+        stream = film.add_stream("libx264", rate=Fraction(rate).limit_denominator(1001))
+        stream.pix_fmt, stream.options = "yuv420p", {"crf": QUALITY}
+        sizes: list[tuple[int, int]] = []
+
+        def write(picture: Picture) -> None:
+            height, width = picture.shape[:2]
+            if not sizes:
+                sizes.append((height, width))
+                stream.height, stream.width = height + height % 2, width + width % 2
+            if (height, width) != sizes[0]:
+                raise FilmError(f"{path}: a frame of {width}x{height} px in a film of {sizes[0][1]}x{sizes[0][0]} px")
+            whole = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+            for packet in stream.encode(av.VideoFrame.from_ndarray(whole, format="rgb24")):
+                film.mux(packet)
+
+        yield write
+        for packet in stream.encode():
+            film.mux(packet)

@@ -1,0 +1,41 @@
+"""Films that are written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from redweb_builder.inspect.film import FilmError, film_writer
+
+
+def test_a_film_has_its_frames_rate_and_colours(tmp_path: Path) -> None:
+    colours = [(200, 30, 30), (30, 200, 30), (30, 30, 200)]
+    with film_writer(tmp_path / "a.mp4", 12.5) as write:
+        for colour in colours:
+            write(np.full((33, 47, 3), colour, np.uint8))
+        assert not (tmp_path / "a.mp4").exists()
+    film = cv2.VideoCapture(str(tmp_path / "a.mp4"))
+    assert film.get(cv2.CAP_PROP_FPS) == pytest.approx(12.5)
+    for colour in colours:
+        there, frame = film.read()
+        assert there
+        assert frame.shape == (34, 48, 3)
+        np.testing.assert_allclose(frame[10, 10, ::-1], colour, atol=8)
+    assert not film.read()[0]
+
+
+def test_an_error_leaves_the_film_before_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"before")
+
+    def write_two_sizes() -> None:
+        with film_writer(tmp_path / "a.mp4", 25) as write:
+            write(np.zeros((30, 20, 3), np.uint8))
+            write(np.zeros((30, 40, 3), np.uint8))
+
+    with pytest.raises(FilmError, match="40x30 px in a film of 20x30"):
+        write_two_sizes()
+    assert [file.name for file in tmp_path.iterdir()] == ["a.mp4"]
+    assert (tmp_path / "a.mp4").read_bytes() == b"before"
