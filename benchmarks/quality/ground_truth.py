@@ -10,17 +10,23 @@ from pathlib import Path
 import click
 import numpy as np
 
+from benchmarks.quality.held_out import is_held_out
 from redweb_builder.inputs.picture import read_values
 from redweb_builder.types import FloatMap, PairSource
 
 
 @dataclass(frozen=True)
 class TruthScene:
-    """group: the set it belongs to. disparity: HxW float32 px, larger = nearer, NaN where there is no truth."""
+    """A pair whose disparity is known.
+
+    group: the set it belongs to. disparity: HxW float32 px, larger = nearer, NaN where there is no truth. half: of the
+    real pictures (held_out.py), "development" or "held out".
+    """
 
     group: str
     source: PairSource
     disparity: FloatMap
+    half: str
 
 
 def truth_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -45,7 +51,8 @@ def scenes(root: Path) -> Iterator[TruthScene]:
             continue
         left, right, truth = (next(folder.glob(f"{name}.*")) for name in ("left", "right", "disp_left"))
         source = PairSource(f"{folder.parent.name}-{folder.name}", left, right, "files", "ground truth")
-        yield TruthScene(family(folder.parent.name), source, _disparity(truth, float(meta["scale"])))
+        half = "held out" if is_held_out(folder) else "development"
+        yield TruthScene(family(folder.parent.name), source, _disparity(truth, float(meta["scale"])), half)
 
 
 def family(group: str) -> str:
