@@ -120,14 +120,14 @@ def _crop_margins(eyes: Sequence[Picture]) -> list[Box]:
         return boxes
     for _ in range(4):
         parts = [box.cut(eye) for box, eye in zip(boxes, eyes, strict=True)]
-        inner = [part.within(box) for part, box in zip(_peeled(parts), boxes, strict=True)]
+        inner = [part.within(box) for part, box in zip(_without_margins(parts), boxes, strict=True)]
         if inner == boxes or min(min(box.size) for box in inner) < SMALLEST:
             break
         boxes = inner
     return boxes
 
 
-def _peeled(eyes: Sequence[Picture]) -> list[Box]:
+def _without_margins(eyes: Sequence[Picture]) -> list[Box]:
     """One round: drawn margins, each of which the opposite side supports; else the mount of a scanned card."""
     drawn = [{side: _drawn_edge(eye, side) for side in _SIDES} for eye in eyes]
     depths = [

@@ -23,7 +23,10 @@ Name = tuple[PurePath, str]  # a folder, and a name in it without extension
 
 @dataclass(frozen=True)
 class Directions:
-    """Names that are directions, not eyes. fronts: those that look ahead, which may be eyes of a rig of two cameras."""
+    """What names say of directions.
+
+    names: those that are no eyes. fronts: those that look ahead, which may be eyes of a rig of two cameras.
+    """
 
     names: frozenset[Name] = frozenset()
     fronts: frozenset[Name] = frozenset()

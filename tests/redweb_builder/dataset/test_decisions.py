@@ -65,8 +65,8 @@ def test_the_latest_verdict_counts_and_disagreement_shows() -> None:
     assert verdict is not None
     assert (verdict.decision, verdict.reviewer) == ("reject", "eve")  # by time, whatever the order of the lines
     assert is_disputed(stands)
-    settled = standing([*made, at("5", "a", "reject", "ana")])["a"]
-    assert not is_disputed(settled)
+    verdicts = standing([*made, at("5", "a", "reject", "ana")])["a"]
+    assert not is_disputed(verdicts)
     assert verdict_of(standing([at("1", "b", "skip", "ana")])["b"]) is None
 
 
