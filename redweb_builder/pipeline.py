@@ -18,12 +18,11 @@ from redweb_builder.config import BuildConfig
 from redweb_builder.errors import InputError
 from redweb_builder.filters.checks import judge
 from redweb_builder.filters.measurements import measure
-from redweb_builder.inputs.content.turned import how_turned
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.labels.planes import right_view
 from redweb_builder.labels.refine import refine
 from redweb_builder.matching.consistency import TOLERANCE_PX, forward_backward_error, target_visible
-from redweb_builder.matching.dis import consistent_share, refine_flow
+from redweb_builder.matching.dis import refine_flow
 from redweb_builder.matching.flow import FlowEstimator
 from redweb_builder.matching.fusion import TEXTURE_PX, fuse_matches
 from redweb_builder.matching.semi_global import sgm_flow
@@ -32,10 +31,9 @@ from redweb_builder.rectification.alignment import Alignment, apply_alignment, e
 from redweb_builder.rectification.calibrated import Calibrated, after_alignment, calibrate
 from redweb_builder.rectification.eye_order import are_eyes_swapped, eye_order
 from redweb_builder.rectification.quick_flow import preview_flow
+from redweb_builder.rectification.upright import turned_eye
 from redweb_builder.segmentation.segmenters import Segmenter
 from redweb_builder.types import BoolMap, Evidence, Flow, PairSource, Regions, Rejection, StereoPair
-
-FEW_MATCHES = 0.4  # of the preview's pixels consistent both ways; below, an eye may be upside down or mirrored
 
 
 @dataclass(frozen=True)
@@ -98,11 +96,9 @@ def prepare(source: PairSource, config: BuildConfig) -> Prepared | Outcome:
         return Outcome(source, Rejection("read", error.reason, detail=str(error)))
     pair, calibrated = calibrate(source, pair)
     preview = preview_flow(pair.left, pair.right)
-    if source.layout == "files" and consistent_share(preview.flow) < FEW_MATCHES:
-        turned = how_turned(preview.left, preview.right)
-        if turned:
-            detail = f"{source.left.name}: one of the two eyes {turned}; turn the wrong one"
-            return Outcome(source, Rejection("read", "not-upright", detail=detail))
+    turned = turned_eye(source, preview)
+    if turned:
+        return Outcome(source, Rejection("read", "not-upright", detail=turned))
     order = eye_order(preview) if source.film_order is None else source.film_order
     eyes_swapped = config.eyes == "auto" and are_eyes_swapped(source, order)
     if eyes_swapped:

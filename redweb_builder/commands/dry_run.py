@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -16,7 +17,10 @@ from rich.progress import track
 from redweb_builder.commands.terminal import printable
 from redweb_builder.config import InputOptions
 from redweb_builder.dataset.paths import is_data_set, refuse_data_set
+from redweb_builder.errors import InputError
 from redweb_builder.inputs.discover import discover
+from redweb_builder.inputs.formats.calibration import read_rig
+from redweb_builder.inputs.formats.rig import NotUsable
 from redweb_builder.inputs.isolation import decoded
 from redweb_builder.inputs.picture import read_header
 from redweb_builder.inputs.read import read_pair
@@ -25,9 +29,11 @@ from redweb_builder.rectification.eye_order import are_eyes_swapped, eye_order
 from redweb_builder.rectification.film_order import with_film_orders
 from redweb_builder.rectification.group_order import with_group_orders
 from redweb_builder.rectification.quick_flow import SIDE, preview_flow
+from redweb_builder.rectification.upright import turned_eye
 from redweb_builder.types import LeftOut, PairSource
 
 STATED, PICTURE, ASSUMED = "stated", "picture", "assumed"  # what the order of the eyes rests on
+MOST_OPENED = 100  # pairs whose form and order are stated; they are spread evenly over the list
 SURE, FAIRLY_SURE = 0.6, 0.2  # eye order from which the picture is sure of itself; about 1 is certain
 FORMS = {
     "files": "two files",
@@ -56,7 +62,8 @@ class Listed:
     equal where one file holds both eyes. rule: what recognised them. guessed: the
     form or the order is not stated. right_first: the right eye comes first. order: what says so, of STATED, PICTURE,
     ASSUMED. eye_order: how sure the picture is of it, 0 to about 1. width, height: of the file, px, where it is a
-    picture that can be read. frames, clips: of a film.
+    picture that can be read. frames, clips: of a film. calibration: the files, below the input folder, that state the
+    rig; calibration_note: why they are of no use. rejection: why a build would reject the pair, where it was opened.
     """
 
     key: str
@@ -72,14 +79,26 @@ class Listed:
     height: int | None = None
     frames: int | None = None
     clips: int | None = None
+    calibration: tuple[str, ...] = ()
+    calibration_note: str = ""
+    rejection: str = ""
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """What a pair that was opened shows. order: its eye order, None where it is unreadable. rejection: as of Listed."""
+
+    order: float | None = None
+    rejection: str = ""
 
 
 def print_dry_run(stereo_dir: Path, options: InputOptions, ask_eyes: bool = True, as_json: bool = False) -> None:
     """List every pair, film and file left out: its form, which eye comes first and how sure that is, and why.
 
     stereo_dir: the folder of stereo photographs. options: how to read it, as a build is given them. ask_eyes: where the
-    order of the eyes is a guess, say what the pictures show, as a build would. as_json: one object {"pairs": [Listed],
-    "left_out": [{"file", "reason", "detail"}]} for machines. Raises StoreError where the folder is a data set,
+    order of the eyes is a guess, say what the pictures show, as a build would; about MOST_OPENED of the other pairs are
+    opened too, to say what a build would reject. as_json: one object {"pairs": [Listed], "left_out": [{"file",
+    "reason", "detail"}]} for machines. Raises StoreError where the folder is a data set,
     InputNotFound where it is not there, SettingsError as discover.
     """
     console = Console(highlight=False, stderr=as_json)
@@ -94,7 +113,7 @@ def print_dry_run(stereo_dir: Path, options: InputOptions, ask_eyes: bool = True
         disable=not (console.is_terminal and ask_eyes),
     )
     with one_opencv_thread():
-        pairs = list(_pairs(sources, stereo_dir, ask_eyes))
+        pairs = list(_pairs(sources, stereo_dir, ask_eyes, every=-(-len(ordered) // MOST_OPENED)))
     if as_json:
         left_out = [
             {"file": _below(file.path, stereo_dir), "reason": file.reason, "detail": _detail(file)}
@@ -112,14 +131,18 @@ def print_dry_run(stereo_dir: Path, options: InputOptions, ask_eyes: bool = True
     click.echo(f"\n{len(discovery.sources)} pairs ({text}), {len(discovery.left_out)} files in no pair")
 
 
-def _pairs(sources: Iterable[PairSource], folder: Path, ask_eyes: bool) -> Iterator[Listed]:
-    """Photographs as they come, then films: one entry a film, however many frames it gives."""
+def _pairs(sources: Iterable[PairSource], folder: Path, ask_eyes: bool, every: int) -> Iterator[Listed]:
+    """Photographs as they come, then films: one entry a film, however many frames it gives.
+
+    ask_eyes: as of print_dry_run. every: of so many pairs one is opened whatever is known of it.
+    """
     films: dict[tuple[Path, Path], list[PairSource]] = {}
-    for source in sources:
+    for number, source in enumerate(sources):
         if source.time is None:
             doubtful = source.guessed or (source.order_prior is not None and source.order_prior < 0)
-            score = _order_in_picture(source) if ask_eyes and doubtful else None
-            yield _listed(source, folder, score, source.rule, size=_size(source))
+            opened = _open(source) if ask_eyes and (doubtful or number % every == 0) else _Opened()
+            score = opened.order if doubtful else None
+            yield _listed(source, folder, score, source.rule, size=_size(source), rejection=opened.rejection)
         else:
             films.setdefault((source.left, source.right), []).append(source)
     for frames in films.values():
@@ -137,6 +160,7 @@ def _listed(
     size: tuple[int, int] | None = None,
     frames: int | None = None,
     clips: int | None = None,
+    rejection: str = "",
 ) -> Listed:
     """score: the eye order that the picture shows, where it was measured."""
     stated = source.order_stated or not source.guessed
@@ -157,6 +181,9 @@ def _listed(
         height,
         frames,
         clips,
+        tuple(_below(file, folder) for file in source.calibration),
+        _why_unusable(source, size) if source.calibration and size else "",
+        rejection.replace(f"{folder}{os.sep}", ""),
     )
 
 
@@ -168,8 +195,13 @@ def _words(pair: Listed) -> str:
     order = {STATED: "order stated", PICTURE: f"order from the picture, {sure}", ASSUMED: "order assumed"}[pair.order]
     size = f"{pair.width}x{pair.height}" if pair.width else ""
     film = f"film, {pair.frames} frames of {pair.clips} clips" if pair.frames else ""
-    facts = [FORMS.get(pair.layout, pair.layout), f"{eye} ({order})", size, film]
-    return f"{'; '.join(filter(None, facts))}; {'guessed from' if pair.guessed else 'by'} {pair.rule}"
+    rig = f"calibration {' + '.join(pair.calibration)}" if pair.calibration else ""
+    if pair.calibration_note:
+        rig = f"calibration left aside: {pair.calibration_note}"
+    recognised = f"{'guessed from' if pair.guessed else 'by'} {pair.rule}"
+    rejection = f"a build would reject it: {pair.rejection}" if pair.rejection else ""
+    facts = [FORMS.get(pair.layout, pair.layout), f"{eye} ({order})", size, film, recognised, rig, rejection]
+    return "; ".join(filter(None, facts))
 
 
 def _print_entry(files: Iterable[str], text: str, width: int) -> None:
@@ -197,13 +229,27 @@ def _file_lines(pair: Listed, width: int) -> list[str]:
     return [line] if len(line) <= width else [f"{left} +", f"{right}"]
 
 
-def _order_in_picture(source: PairSource) -> float | None:
-    """The eye order as the picture shows it; None for a pair that cannot be read."""
+def _open(source: PairSource) -> _Opened:
+    """The eye order as the picture shows it, and why a build would reject the pair."""
     try:
         pair = read_pair(source, SIDE)
-        return eye_order(preview_flow(pair.left, pair.right))
+        preview = preview_flow(pair.left, pair.right)
+        turned = turned_eye(source, preview)
+        return _Opened(eye_order(preview), f"not-upright: {turned}" if turned else "")
+    except InputError as error:
+        return _Opened(rejection=f"{error.reason}: {error}")
     except Exception:  # the build records why; one file must not stop the list
-        return None
+        return _Opened()
+
+
+def _why_unusable(source: PairSource, size: tuple[int, int]) -> str:
+    """Why the calibration of two files is of no use; empty where it is, or where the size of an eye is not known."""
+    try:
+        if source.layout == "files":
+            read_rig(source, size)
+    except NotUsable as error:
+        return str(error)
+    return ""
 
 
 def _size(source: PairSource) -> tuple[int, int] | None:

@@ -23,12 +23,12 @@ Name = tuple[PurePath, str]  # a folder, and a name in it without extension
 
 @dataclass(frozen=True)
 class Directions:
-    """What names say of directions.
+    """Names that are directions, not eyes.
 
-    names: those that are no eyes. fronts: those that look ahead, which may be eyes of a rig of two cameras.
+    aside: those that look elsewhere. fronts: those that look ahead, which may be eyes of a rig of two such cameras.
     """
 
-    names: frozenset[Name] = frozenset()
+    aside: frozenset[Name] = frozenset()
     fronts: frozenset[Name] = frozenset()
 
 

@@ -217,7 +217,7 @@ def _without_directions(files: Sequence[_File]) -> tuple[list[Unpaired], list[_F
     faces = directions_in((folder.parent, folder.name) for folder in folders)
     elsewhere, fronts = (
         {folder for folder in folders if any((up.parent, up.name) in names for up in _up(folder))}
-        for names in (faces.names, faces.fronts)
+        for names in (faces.aside, faces.fronts)
     )
     fisheyes = {folder for folder in folders if _FISHEYES.search(folder.as_posix())}
     file_faces = directions_in((file.folder, file.stem) for file in files)
@@ -227,7 +227,7 @@ def _without_directions(files: Sequence[_File]) -> tuple[list[Unpaired], list[_F
     for file in files:
         if file.folder in fisheyes:
             detail = "a fisheye that looks to the side (KITTI-360), not an eye"
-        elif file.folder in elsewhere or (file_faces.names and (file.folder, file.stem) in file_faces.names):
+        elif file.folder in elsewhere or (file_faces.aside and (file.folder, file.stem) in file_faces.aside):
             detail = _DIRECTION
         else:
             detail = ""

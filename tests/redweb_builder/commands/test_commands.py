@@ -130,6 +130,28 @@ def test_dry_run_names_the_order_that_a_build_would_take(
     assert "right eye first (order stated)" in stated
 
 
+def test_dry_run_names_calibrations_and_what_a_build_would_reject(
+    tmp_path: Path, rendered: Render, save_pair: SavePair, save: Callable[..., Path]
+) -> None:
+    scene = rendered(0)
+    height, width = scene.left.shape[:2]
+    for folder, focal in (("rig", width), ("other", 1)):
+        save_pair(tmp_path / folder, "a", scene.left, scene.right)
+        matrix = f"[{focal} 0 {width / 2}; 0 {focal} {height / 2}; 0 0 1]"
+        text = f"cam0={matrix}\ncam1={matrix}\ndoffs=0\nbaseline=100\nwidth={width}\nheight={height}\n"
+        (tmp_path / folder / "calib.txt").write_text(text)
+    save(scene.left[::-1, ::-1], tmp_path / "turned_L.png")
+    save(scene.right, tmp_path / "turned_R.png")
+    blocks = np.random.default_rng(0).integers(0, 256, (8, 10, 3), np.uint8).repeat(24, axis=0).repeat(24, axis=1)
+    for eye in "LR":
+        save(blocks, tmp_path / f"map_{eye}.png")
+    output = run("build-redweb", tmp_path, "--dry-run").output
+    assert "; calibration rig/calib.txt" in entry(output, "rig/a_L.png")
+    assert "; calibration left aside: calib.txt: a focal length of 1 px" in entry(output, "other/a_L.png")
+    assert "; a build would reject it: not-upright: turned_L.png:" in entry(output, "turned_L.png")
+    assert "; a build would reject it: not-a-photograph: map_L.png:" in entry(output, "map_L.png")
+
+
 def test_dry_run_of_names_with_brackets(tmp_path: Path, rendered: Render, save_pair: SavePair) -> None:
     """rich takes [red] for markup."""
     save_pair(tmp_path / "[red] trip", "pair [bold]", rendered(0).left, rendered(0).right)
