@@ -211,7 +211,8 @@ def main(
                     rows[scene.group, half, name].append(scores)
     labels = {key: scores for key, scores in rows.items() if not key[2].startswith("confidence")}
     curve = {key: scores for key, scores in rows.items() if key not in labels}
-    _print(labels, f"labels from {models.flow.name}", ["coverage", "WKDR", "worst", "every", "far", "bad-2", "edge F1", "s"])
+    columns = ["coverage", "WKDR", "worst", "every", "far", "bad-2", "edge F1", "s"]
+    _print(labels, f"labels from {models.flow.name}", columns)
     _print(curve, f"at least, from {models.flow.name}", ["coverage", "WKDR", "bad-2"])
 
 
