@@ -9,7 +9,7 @@ import click
 from redweb_builder.commands import options
 from redweb_builder.commands.terminal import echo
 from trainer.commands.train import depth_scale
-from trainer.config import PARTS, RANGES, SENSES, TrainConfig
+from trainer.config import PARTS, RANGES, RAW_FORMATS, SENSES, STEREO_FORMS, TrainConfig
 
 
 @click.command("evaluate")
@@ -97,8 +97,27 @@ def evaluate(
     RANGES[0],
     "What 0 and 65535 are the ends of: each picture, or the whole film or folder, which takes twice as long.",
 )
+@click.option("--film", is_flag=True, help="Of a film: the coloured depth as one MP4 instead of a picture a frame.")
+@click.option("--smooth", default=0.0, show_default=True, help="Of a film: share of the frame before, such as 0.7.")
+@click.option(
+    "--stereo",
+    type=click.Choice(STEREO_FORMS),
+    help="A second eye's view, made from the depth: both side by side, for red and cyan glasses, or a GIF that sways.",
+)
+@click.option("--raw", type=click.Choice(RAW_FORMATS), help="The network's own numbers too, as float32.")
 @options.device()
-def predict(checkpoint: Path, source: Path, out: Path, side_by_side: bool, range: str, device: str) -> None:
+def predict(
+    checkpoint: Path,
+    source: Path,
+    out: Path,
+    side_by_side: bool,
+    range: str,
+    film: bool,
+    smooth: float,
+    stereo: str | None,
+    raw: str | None,
+    device: str,
+) -> None:
     """Depth of a photograph, a folder of them, or a film: a 16-bit PNG and a coloured one.
 
     Relative depth: 65535 = nearest. A network of metric depth: millimetres.
@@ -107,20 +126,19 @@ def predict(checkpoint: Path, source: Path, out: Path, side_by_side: bool, range
 
     with trainer_errors_for_people():
         from redweb_builder.device import choose_device
-        from trainer.predict import load_predictor, predict_files
+        from trainer.predict import load_predictor
+        from trainer.predict_files import Forms, predict_files
         from trainer.types import DataError
 
         predictor = load_predictor(checkpoint, choose_device(device))
         unread = 0
-        one_range = range == "film"
-        for written in predict_files(
-            predictor.network, source, out, predictor.size, predictor.device, side_by_side, one_range
-        ):
+        forms = Forms(side_by_side, range == "film", film, stereo, raw, smooth)
+        for written in predict_files(predictor.network, source, out, predictor.size, predictor.device, forms):
             if isinstance(written, DataError):
                 echo(str(written), err=True)
                 unread += 1
             else:
-                echo(f"{written.depth}  {written.colour}")
+                echo("  ".join(str(file) for file in written.files))
         if unread:
             raise DataError(f"{unread} files could not be read; the others are done")
 

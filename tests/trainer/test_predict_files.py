@@ -1,0 +1,149 @@
+"""Photographs, folders and films to files of depth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from redweb_builder.errors import SettingsError
+from trainer.data.depth_files import read_depth
+from trainer.models.rednet import RedNet
+from trainer.predict import predict_depth
+from trainer.predict_files import Forms, Written, predict_files, stretched
+from trainer.smoothing import Smoothed
+from trainer.types import DataError
+
+CPU = torch.device("cpu")
+
+
+class Brightness(torch.nn.Module):
+    """A network for which bright is near."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """The mean of the colours."""
+        return image.mean(dim=1)
+
+
+def test_pictures_folders_and_films_are_predicted_at_their_own_size(network: RedNet, tmp_path: Path) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (66, 90, 3), np.uint8)
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    Image.fromarray(picture).save(tmp_path / "in" / "deep" / "a.png")
+    film = cv2.VideoWriter(str(tmp_path / "f.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 5, (90, 66))
+    for _ in range(3):
+        film.write(picture)
+    film.release()
+    done = list(predict_files(network, tmp_path / "in", tmp_path / "out", 64, CPU, Forms(side_by_side=True)))
+    assert [result.source for result in done if isinstance(result, Written)] == ["deep/a"]
+    assert isinstance(done[0], Written)
+    with Image.open(done[0].files[0]) as depth, Image.open(done[0].files[1]) as colour:
+        values = np.asarray(depth)
+        assert (values.shape, values.min(), values.max()) == ((66, 90), 0, 65535)
+        assert colour.size == (180, 66)
+    np.testing.assert_array_equal(values, stretched(predict_depth(network, picture, 64, CPU)))
+    assert len(list(predict_files(network, tmp_path / "f.avi", tmp_path / "film", 64, CPU))) == 3
+    camcorder = (tmp_path / "f.avi").rename(tmp_path / "f.MTS")  # an ending that the builder knows
+    assert len(list(predict_files(network, camcorder, tmp_path / "film", 64, CPU))) == 3
+    turned = Image.Exif()
+    turned[0x0112] = 6  # a phone held upright
+    Image.fromarray(picture).save(tmp_path / "in" / "phone.jpg", exif=turned)
+    (tmp_path / "in" / "broken.jpg").write_bytes(b"no picture")
+    again = list(predict_files(network, tmp_path / "in", tmp_path / "in" / "depth", 64, CPU))
+    assert [isinstance(result, Written) for result in again] == [False, True, True]
+    assert "broken.jpg" in str(again[0])
+    with Image.open(tmp_path / "in" / "depth" / "phone.png") as upright:
+        assert upright.size == (66, 90)
+    assert len(list(predict_files(network, tmp_path / "in", tmp_path / "in" / "depth", 64, CPU))) == 3
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no pictures"):
+        list(predict_files(network, tmp_path / "empty", tmp_path, 64, CPU))
+
+
+def test_a_film_of_one_range_does_not_flicker(tmp_path: Path) -> None:
+    """A still far corner keeps its value where something near comes into the picture."""
+    (tmp_path / "in").mkdir()
+    for number in range(2):
+        picture = np.full((64, 64, 3), 100, np.uint8)
+        picture[:16] = 20
+        picture[40:, 40:] += np.uint8(100 * number)
+        Image.fromarray(picture).save(tmp_path / "in" / f"{number}.png")
+    corners = {}
+    for one_range in (False, True):
+        done = predict_files(Brightness(), tmp_path / "in", tmp_path / "out", 64, CPU, Forms(one_range=one_range))
+        values = [np.asarray(Image.open(written.files[0])) for written in done if isinstance(written, Written)]
+        corners[one_range] = [int(value[30, 5]) for value in values]
+    assert corners[False][0] > 2 * corners[False][1]
+    assert corners[True][0] == corners[True][1]
+    with Image.open(tmp_path / "out" / "0.png") as image:
+        low, high = float(image.info["farthest"]), float(image.info["nearest"])
+        assert image.info["polarity"] == "65535 = nearest"
+    assert low + corners[True][0] / 65535 * (high - low) == pytest.approx(100 / 255, abs=1e-4)
+
+
+def bright_box() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """A grey picture, 64x96, with a bright box."""
+    picture = np.full((64, 96, 3), 60, np.uint8)
+    picture[20:40, 30:60] = 200
+    return picture
+
+
+def test_a_film_becomes_a_film(tmp_path: Path) -> None:
+    """--film and --stereo of a film are films of its rate; raw numbers are what the network said."""
+    film = cv2.VideoWriter(str(tmp_path / "f.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 5, (96, 64))
+    for _ in range(3):
+        film.write(bright_box())
+    film.release()
+    out, forms = tmp_path / "out", Forms(side_by_side=True, film=True, stereo="anaglyph", raw="pfm")
+    assert len(list(predict_files(Brightness(), tmp_path / "f.avi", out, 64, CPU, forms))) == 3
+    pictures = [f"f_{number:06d}.{ending}" for number in range(3) for ending in ("pfm", "png")]
+    assert sorted(file.name for file in out.iterdir()) == [*pictures, "f_anaglyph.mp4", "f_colour.mp4"]
+    made = cv2.VideoCapture(str(out / "f_colour.mp4"))
+    wanted = {cv2.CAP_PROP_FRAME_COUNT: 3, cv2.CAP_PROP_FPS: 5, cv2.CAP_PROP_FRAME_WIDTH: 192}
+    assert {name: made.get(name) for name in wanted} == wanted
+    raw = read_depth(out / "f_000001.pfm").astype(float)
+    assert raw[:5].mean() == pytest.approx(60 / 255, abs=0.02)
+    assert raw[25:35, 40:50].mean() == pytest.approx(200 / 255, abs=0.02)
+
+
+def test_what_is_for_films_and_shares_are_checked(tmp_path: Path) -> None:
+    Image.fromarray(bright_box()).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match="this is none"):
+        list(predict_files(Brightness(), tmp_path / "a.png", tmp_path / "out", 64, CPU, Forms(film=True)))
+    with pytest.raises(SettingsError, match="smooth"):
+        Forms(smooth=1.0)
+
+
+@pytest.mark.parametrize(
+    ("form", "name", "size", "frames"),
+    [
+        ("sbs", "a_sbs.png", (192, 64), 1),
+        ("anaglyph", "a_anaglyph.png", (96, 64), 1),
+        ("parallax", "a_parallax.gif", (96, 64), 12),
+    ],
+)
+def test_a_made_second_view_is_written(
+    form: str, name: str, size: tuple[int, int], frames: int, tmp_path: Path
+) -> None:
+    Image.fromarray(bright_box()).save(tmp_path / "a.png")
+    (written,) = predict_files(Brightness(), tmp_path / "a.png", tmp_path / "out", 64, CPU, Forms(stereo=form))
+    assert isinstance(written, Written)
+    with Image.open(written.files[-1]) as image:
+        assert (written.files[-1].name, image.size, getattr(image, "n_frames", 1)) == (name, size, frames)
+
+
+def test_smoothing_takes_out_scale_and_noise_and_starts_anew_at_a_cut() -> None:
+    generator = np.random.default_rng(0)
+    scene, other = generator.random((2, 60, 80)).astype(np.float32)
+    noises = generator.normal(0, 0.05, (20, *scene.shape))
+    smooth = Smoothed(0.8)
+    for number, noise in enumerate(noises):
+        last = smooth(((scene + noise) * (1 + number) - number).astype(np.float32))  # another scale each
+    assert np.abs(last - scene).mean() < 0.5 * np.abs(noises).mean()
+    assert np.array_equal(smooth(other), other)
+    metres = Smoothed(0.5, affine=False)
+    metres(scene)
+    np.testing.assert_allclose(metres(np.float32(1.1) * scene), 1.05 * scene, rtol=1e-6)

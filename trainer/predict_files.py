@@ -1,0 +1,285 @@
+"""Depth of the pictures of a file, a folder or a film, written in the forms that people use."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from torch import nn
+
+from redweb_builder.dataset.codec import image_bytes
+from redweb_builder.dataset.float_files import npy_bytes, pfm_bytes
+from redweb_builder.errors import InputError, SettingsError
+from redweb_builder.files import remove_temporaries, write_atomic
+from redweb_builder.inputs.formats import films
+from redweb_builder.inputs.picture import EXTENSIONS, read_picture
+from redweb_builder.inspect.colour import disparity_picture
+from redweb_builder.inspect.film import film_writer
+from redweb_builder.types import FloatMap, Picture
+from trainer import stereo_view
+from trainer.data.pictures import NEAREST_HIGHEST
+from trainer.models.eigen import MetricNetwork
+from trainer.predict import predict_depth
+from trainer.smoothing import Smoothed
+from trainer.types import DataError
+
+SHOWN = (1.0, 99.0)  # percentiles at the ends of the colours
+GIF_MS = 80  # a picture of a parallax animation
+ANIMATED_SIDE = 640  # px, longer side of one
+
+
+@dataclass(frozen=True)
+class Forms:
+    """What is written of every picture, besides the 16-bit PNG and the coloured one.
+
+    side_by_side: the photograph stands left of the colours. one_range: 0 and 65535 are the farthest and the nearest of
+    all pictures, so that a film does not flicker with the range of each frame; the network runs twice. film: the
+    coloured pictures of a film as OUT/NAME_colour.mp4, and no coloured PNG of every frame. stereo: a second eye's view,
+    one of config.STEREO_FORMS: "sbs" = the
+    photograph and the made view side by side, "anaglyph" for red and cyan glasses, "parallax" = a GIF that sways. raw:
+    the network's own numbers as float32, one of config.RAW_FORMATS. smooth: share of the frame before in
+    every frame of a film, from 0 to below 1, see smoothing.py.
+    """
+
+    side_by_side: bool = False
+    one_range: bool = False
+    film: bool = False
+    stereo: str | None = None
+    raw: str | None = None
+    smooth: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raise SettingsError for a share out of range."""
+        if not 0 <= self.smooth < 1:
+            raise SettingsError(f"smooth {self.smooth}: must be from 0 to below 1")
+
+
+@dataclass(frozen=True)
+class Written:
+    """What came of one picture: its name below the source, and the files of it, that of 16 bits first."""
+
+    source: str
+    files: tuple[Path, ...]
+
+
+def predict_files(
+    network: nn.Module, source: Path, out: Path, size: int, device: torch.device, forms: Forms | None = None
+) -> Iterator[Written | DataError]:
+    """Predict a picture, every picture below a folder, or every frame of a film, one at a time.
+
+    network: in eval mode, on `device`. source: the picture, folder or film. out: a folder, where NAME.png (16 bit, 0 =
+    farthest and 65535 = nearest of the picture, or millimetres of a metric network) and NAME_colour.png (bright = near)
+    are written. size: side of the training crops, px. forms: what else is written. The range stands in the text of the
+    PNG. Photographs are upright, as their EXIF says. A film's own files end up in place when its last frame is done.
+    A file of a folder that cannot be read is handed out as its error. Raises DataError otherwise.
+    """
+    forms = forms or Forms()
+    rate = _frame_rate(source)
+    if (forms.film or forms.smooth) and rate is None:
+        raise DataError(f"{source}: --film and --smooth are for a film, and this is none")
+    out.mkdir(parents=True, exist_ok=True)
+    remove_temporaries(out)
+    shared = range_of(network, source, out, size, device) if forms.one_range else None
+    smoothed = Smoothed(forms.smooth, affine=not isinstance(network, MetricNetwork))
+    with ExitStack() as open_films:
+        writers: dict[str, Callable[[Picture], None]] = {}
+
+        def write(name: str, kind: str, picture: Picture, in_film: bool) -> list[Path]:
+            """A picture as a file of its own, or as the next frame of the film of its kind."""
+            if not in_film:
+                return [_write_picture(out / f"{name}_{kind}.png", picture)]
+            if kind not in writers:
+                writers[kind] = open_films.enter_context(film_writer(out / f"{source.stem}_{kind}.mp4", rate or 25))
+            writers[kind](picture)
+            return []
+
+        for name, image in _pictures(source, out):
+            if isinstance(image, DataError):
+                yield image
+                continue
+            depth = predict_depth(network, image, size, device)
+            depth = smoothed(depth) if forms.smooth else depth
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            files = [out / f"{name}.png"]
+            write_depth_png(files[0], *sixteen_bits(network, depth, shared))
+            if forms.raw:
+                files.append(_write_raw(network, out / f"{name}.{forms.raw}", depth))
+            files += write(name, "colour", coloured(depth, image, shared, forms.side_by_side), forms.film)
+            if forms.stereo == "parallax":
+                files.append(_write_animation(out / f"{name}_parallax.gif", image, depth, shared))
+            elif forms.stereo:
+                pair = stereo_picture(forms.stereo, image, depth, shared)
+                files += write(name, forms.stereo, pair, rate is not None)
+            yield Written(name, tuple(files))
+
+
+def coloured(depth: FloatMap, image: Picture, ends: tuple[float, float] | None, beside: bool) -> Picture:
+    """The depth in colours, bright = near. depth: HxW float32. image: HxWx3, left of it where `beside`.
+
+    ends: the depths of the darkest and the brightest colour; None = percentiles of the picture.
+    """
+    low, high = ends or np.percentile(depth, SHOWN)
+    colour = disparity_picture(depth, float(low), max(float(high), float(low) + 1e-6))
+    return np.hstack([image, colour]) if beside else colour
+
+
+def stereo_picture(form: str, image: Picture, depth: FloatMap, ends: tuple[float, float] | None) -> Picture:
+    """The photograph as the left eye's view and a made right one: "sbs" = side by side, or "anaglyph".
+
+    form: one of these.
+
+    image: HxWx3 uint8 RGB. depth: HxW float32, larger = nearer. ends: see `stereo_view.disparity_for_eyes`.
+    """
+    right = stereo_view.shifted_view(image, stereo_view.disparity_for_eyes(depth, ends))
+    return {"sbs": stereo_view.side_by_side, "anaglyph": stereo_view.anaglyph}[form](image, right)
+
+
+def range_of(
+    network: nn.Module, source: Path, out: Path, size: int, device: torch.device
+) -> tuple[float, float] | None:
+    """The least and the largest prediction over all pictures of a source that can be read; None without one.
+
+    network, source, out, size, device: see `predict_files`.
+    """
+    pictures = (image for _, image in _pictures(source, out) if not isinstance(image, DataError))
+    depths = (predict_depth(network, image, size, device) for image in pictures)
+    ends = [(float(depth.min()), float(depth.max())) for depth in depths]
+    return (min(low for low, _ in ends), max(high for _, high in ends)) if ends else None
+
+
+def stretched(depth: FloatMap, ends: tuple[float, float] | None = None) -> NDArray[np.uint16]:
+    """Relative depth as 16 bits: the farthest 0, the nearest 65535; a flat map is 0.
+
+    depth: HxW float32, larger = nearer. ends: what becomes 0 and 65535; default the map's own ends.
+    """
+    low, high = ends or (float(depth.min()), float(depth.max()))
+    values = (depth.astype(np.float64) - low) * (65535 / max(high - low, 1e-12))
+    return np.rint(values).clip(0, 65535).astype(np.uint16)
+
+
+def millimetres(inverse: FloatMap) -> NDArray[np.uint16]:
+    """Inverse depth as 16-bit millimetres. inverse: HxW float32, 1/m."""
+    return np.rint(1000 / inverse).clip(0, 65535).astype(np.uint16)
+
+
+def _frame_rate(source: Path) -> float | None:
+    """Frames a second of a film; None where the source is none."""
+    if source.is_dir() or source.suffix.lower() not in films.EXTENSIONS:
+        return None
+    film = cv2.VideoCapture(str(source))
+    rate = film.get(cv2.CAP_PROP_FPS)
+    film.release()
+    return rate if 0 < rate <= 240 else 25.0
+
+
+def _pictures(source: Path, out: Path) -> Iterator[tuple[str, Picture | DataError]]:
+    """Name and picture of everything in a source but what lies in `out`: earlier results are no photographs."""
+    if source.is_dir():
+        own = out.resolve()
+        files = sorted(file for file in source.rglob("*") if file.suffix.lower() in EXTENSIONS)
+        files = [file for file in files if own not in file.resolve().parents or own == source.resolve()]
+        if not files:
+            raise DataError(f"{source}: there are no pictures ({', '.join(sorted(EXTENSIONS))}) below it")
+        stems = Counter(file.with_suffix("") for file in files)
+        for file in files:
+            alone = stems[file.with_suffix("")] == 1  # a.jpg and a.png would write the same file
+            yield (file.with_suffix("") if alone else file).relative_to(source).as_posix(), _or_error(file)
+    elif source.suffix.lower() in films.EXTENSIONS:
+        yield from _frames(source)
+    elif source.is_file():
+        yield source.stem, _upright(source)
+    else:
+        raise DataError(f"there is no picture, folder or film at {source}")
+
+
+def _upright(file: Path) -> Picture:
+    """A photograph as people see it. Raises DataError."""
+    try:
+        return read_picture(file)
+    except InputError as error:
+        raise DataError(str(error)) from error
+
+
+def _or_error(file: Path) -> Picture | DataError:
+    try:
+        return _upright(file)
+    except DataError as error:
+        return error
+
+
+def _frames(source: Path) -> Iterator[tuple[str, Picture]]:
+    film = cv2.VideoCapture(str(source))
+    try:
+        number = 0
+        while True:
+            there, frame = film.read()
+            if not there:
+                break
+            yield f"{source.stem}_{number:06d}", np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
+            number += 1
+        if not number:
+            raise DataError(f"{source}: cannot be read as a film")
+    finally:
+        film.release()
+
+
+def sixteen_bits(
+    network: nn.Module, depth: FloatMap, shared: tuple[float, float] | None
+) -> tuple[NDArray[np.uint16], dict[str, str]]:
+    """A prediction as HxW uint16, and what its numbers mean, for the text of the PNG.
+
+    network: of metric depth or not. depth: HxW float32, larger = nearer. shared: the range of all pictures, if it is
+    to be one.
+    """
+    if isinstance(network, MetricNetwork):
+        return millimetres(depth), {"unit": "millimetres"}
+    ends = shared or (float(depth.min()), float(depth.max()))
+    return stretched(depth, ends), {"polarity": NEAREST_HIGHEST, "farthest": repr(ends[0]), "nearest": repr(ends[1])}
+
+
+def write_depth_png(file: Path, values: NDArray[np.uint16], text: Mapping[str, str]) -> None:
+    """Write a 16-bit PNG that says in its text what its numbers mean, so that a reader need not guess.
+
+    file: replaced where it is there. values: HxW. text: entries of the PNG's text.
+    """
+    chunks = PngInfo()
+    for name, value in text.items():
+        chunks.add_text(name, value)
+    write_atomic(file, image_bytes(Image.fromarray(values), "PNG", pnginfo=chunks))
+
+
+def _write_raw(network: nn.Module, file: Path, depth: FloatMap) -> Path:
+    """The numbers themselves: metres of a metric network, else as the network gave them, larger = nearer."""
+    values = np.float32(1) / depth if isinstance(network, MetricNetwork) else depth
+    write_atomic(file, pfm_bytes(values) if file.suffix == ".pfm" else npy_bytes(values))
+    return file
+
+
+def _write_picture(file: Path, picture: Picture) -> Path:
+    done, content = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    assert done
+    write_atomic(file, content.tobytes())
+    return file
+
+
+def _write_animation(file: Path, image: Picture, depth: FloatMap, ends: tuple[float, float] | None) -> Path:
+    """A GIF of an eye that goes from side to side."""
+    scale = min(1.0, ANIMATED_SIDE / max(image.shape[:2]))
+    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    depth = cv2.resize(depth, small.shape[1::-1], interpolation=cv2.INTER_AREA)
+    views = stereo_view.parallax_views(np.asarray(small, np.uint8), stereo_view.disparity_for_eyes(depth, ends))
+    first, *others = [Image.fromarray(view) for view in views]
+    content = io.BytesIO()
+    first.save(content, "GIF", save_all=True, append_images=others, duration=GIF_MS, loop=0)
+    write_atomic(file, content.getvalue())
+    return file
