@@ -39,12 +39,13 @@ from redweb_builder.matching.flow import load_flow
 from redweb_builder.pipeline import Models, Outcome
 from redweb_builder.progress import Progress
 from redweb_builder.rectification.calibrated import Calibrated
+from redweb_builder.rectification.clip_alignment import with_clip_alignments
 from redweb_builder.rectification.film_order import with_film_orders
 from redweb_builder.rectification.group_order import with_group_orders
 from redweb_builder.segmentation.segmenters import load_segmenter
 from redweb_builder.types import Label, Mask, PairSource
 
-METHOD = 9  # raised when the method changes what a label is: two methods are never mixed in one folder
+METHOD = 10  # raised when the method changes what a label is: two methods are never mixed in one folder
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,10 @@ def build(
         if config.eyes == "auto" and len(recorded) < len(sources):
             progress.enter("comparing the eye orders")
             sources = with_group_orders(discovery.sources, stereo_dir, progress.at)[: config.limit]
+        missing = {source.clip for source in sources if source.clip and source.key not in store.records}
+        if missing:
+            progress.enter("aligning the clips of films")
+            sources = with_clip_alignments(sources, config, missing, progress.at)
         progress.start(len(sources), Counter(record["status"] for record in recorded))
 
         failures = _label_pairs(sources, models, config, store, stereo_dir, progress)

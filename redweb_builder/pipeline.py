@@ -27,7 +27,7 @@ from redweb_builder.matching.flow import FlowEstimator
 from redweb_builder.matching.fusion import TEXTURE_PX, fuse_matches
 from redweb_builder.matching.semi_global import sgm_flow
 from redweb_builder.matching.texture import textured
-from redweb_builder.rectification.alignment import Alignment, apply_alignment, estimate_alignment
+from redweb_builder.rectification.alignment import Alignment, alignment_of, apply_alignment, estimate_alignment
 from redweb_builder.rectification.calibrated import Calibrated, after_alignment, calibrate
 from redweb_builder.rectification.eye_order import are_eyes_swapped, eye_order
 from redweb_builder.rectification.quick_flow import preview_flow
@@ -103,7 +103,8 @@ def prepare(source: PairSource, config: BuildConfig) -> Prepared | Outcome:
     eyes_swapped = config.eyes == "auto" and are_eyes_swapped(source, order)
     if eyes_swapped:
         pair, preview, order = replace(pair, left=pair.right, right=pair.left), preview.swapped(), -order
-    alignment = estimate_alignment(preview, pair.left.shape)
+    common = source.alignment
+    alignment = alignment_of(common) if common else estimate_alignment(preview, pair.left.shape)
     right, right_valid = apply_alignment(pair.right, alignment)
     calibrated = after_alignment(calibrated, alignment, pair.left.shape, eyes_swapped)
     return Prepared(source, replace(pair, right=right), order, eyes_swapped, alignment, right_valid, calibrated)

@@ -45,6 +45,7 @@ class PairSource:
     offset: s; of two films, how much later the second one shows what the first one shows.
     clip, clip_frame: of a film, a name for what lies between two cuts, unique in the input folder; and the place of the
     frame among those taken of it, from 0. None for photographs.
+    alignment: of a film, the numbers of the alignment of its clip (clip_alignment.py). None for photographs.
     order_prior: log odds that the eyes are as stated, from the other pairs of the group (rectification/group_order.py).
     None where no group was asked.
     fov: degrees; the horizontal field of view of the flat view to cut from a VR180 picture.
@@ -65,6 +66,7 @@ class PairSource:
     offset: float = 0.0
     clip: str | None = None
     clip_frame: int | None = None
+    alignment: tuple[float, ...] | None = None
     order_prior: float | None = None
     fov: float = 90.0
     calibration: tuple[Path, ...] = ()

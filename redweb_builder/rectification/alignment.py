@@ -10,6 +10,7 @@ Coordinates: (u, v) are centred on the picture and divided by half of its longer
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -55,6 +56,10 @@ class Alignment:
         """True where the right view is used without a warp."""
         return bool(np.array_equal(self.homography, np.eye(3)))
 
+    def numbers(self) -> tuple[float, ...]:
+        """All of it as plain numbers, row by row of the homography first; see alignment_of."""
+        return (*map(float, self.homography.ravel()), *self.measurements().values())
+
     def measurements(self) -> dict[str, float]:
         """The columns of the manifest by name; their units are in the names."""
         return {
@@ -67,16 +72,29 @@ class Alignment:
         }
 
 
+def alignment_of(numbers: Sequence[float]) -> Alignment:
+    """The inverse of Alignment.numbers. numbers: 15 of them."""
+    return Alignment(np.array(numbers[:9]).reshape(3, 3), *numbers[9:])
+
+
 def estimate_alignment(preview: Preview, shape: tuple[int, ...]) -> Alignment:
+    """estimate_common_alignment of one pair. preview: of it. shape: (height, width, ...) of the full views."""
+    return estimate_common_alignment([preview], shape)
+
+
+def estimate_common_alignment(previews: Sequence[Preview], shape: tuple[int, ...]) -> Alignment:
     """Estimate the homography of the right view that removes vertical disparity.
 
-    preview: of the pair, its eyes in order. shape: (height, width, ...) of the full views. The model of the left row is
+    previews: of one pair, or of pairs of one rig, at least one; equal in size, their eyes in order. Points of all of
+    them are fitted together. shape: (height, width, ...) of the full views. The model of the left row is
     y_left = (b u + (1 + c) v + t) / (p u + q v + 1), with (u, v) of the right view. The fit to consistent points is
     iteratively reweighted least squares (Tukey's biweight), so that a wrong tenth of the flow does not move it. Shift,
     roll and zoom are undone where they lower the median error by MIN_GAIN_PX. Keystone is undone where it lowers the
     error by MIN_KEYSTONE_GAIN more.
     """
-    points, vertical, scale = consistent_points(preview)
+    per_pair = [consistent_points(preview) for preview in previews]
+    points, vertical = (np.concatenate([part[at] for part in per_pair]) for at in (0, 1))
+    scale = per_pair[0][2]
     if len(points) < MIN_POINTS:
         return Alignment(np.eye(3))
     before = float(np.median(np.abs(vertical)))

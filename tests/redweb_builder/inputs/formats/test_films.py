@@ -16,6 +16,7 @@ from redweb_builder.inputs.formats.film_offset import time_offset
 from redweb_builder.inputs.formats.films import film_bars, film_frames, film_layout
 from redweb_builder.inputs.layout import Layout
 from redweb_builder.pipeline import Prepared, prepare
+from redweb_builder.rectification.clip_alignment import with_clip_alignments
 from redweb_builder.rectification.film_order import with_film_orders
 from redweb_builder.types import Picture
 from samples.scenes import Scene
@@ -192,6 +193,30 @@ def test_one_eye_order_for_a_whole_film(tmp_path: Path, rendered: Callable[..., 
     prepared = [prepare(source, BuildConfig()) for source in sources]
     assert len(prepared) >= 3
     assert all(isinstance(pair, Prepared) and pair.eyes_swapped and pair.eye_order > 0 for pair in prepared)
+
+
+def test_one_alignment_for_the_frames_of_a_clip(tmp_path: Path, rendered: Callable[..., Scene]) -> None:
+    """Noise and dark frames do not move the right view."""
+    scene = rendered(3)
+    height, width = scene.left.shape[:2]
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), 1.5, 1.0)
+    rolled = cv2.warpAffine(scene.right, turn, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    rng = np.random.default_rng(0)
+    packed = side_by_side(scene.left, np.asarray(rolled, np.uint8)).astype(np.int16)
+    frames = [np.clip(packed + rng.integers(-20, 21, packed.shape), 0, 255).astype(np.uint8) for _ in range(20)]
+    frames[10:14] = [np.clip(frame * 0.5 + 60, 0, 255).astype(np.uint8) for frame in frames[10:14]]
+    write(tmp_path / "trip-lr.mkv", frames, gop=5)
+    config = BuildConfig(inputs=InputOptions(film_rate=5))
+    sources = with_film_orders(discover(tmp_path, config.inputs).sources)
+    clips = {source.clip for source in sources if source.clip}
+    prepared = [prepare(source, config) for source in with_clip_alignments(sources, config, clips)]
+    homographies = {source.clip: set[bytes]() for source in sources}
+    for pair in prepared:
+        assert isinstance(pair, Prepared)
+        homographies[pair.source.clip].add(pair.alignment.homography.tobytes())
+        assert abs(abs(pair.alignment.roll_deg) - 1.5) < 0.2
+    assert len(prepared) > 2 * len(homographies)
+    assert all(len(of_clip) == 1 for of_clip in homographies.values())
 
 
 def test_a_named_film_of_broadcast_size_is_squeezed(tmp_path: Path) -> None:
