@@ -25,7 +25,7 @@ from redweb_builder.dataset.manifest import DUPLICATE, columns_of, left_out_row,
 from redweb_builder.dataset.paths import is_data_set, refuse_data_set
 from redweb_builder.dataset.verdicts import judge_all, thresholds_of
 from redweb_builder.dataset.writer import Store
-from redweb_builder.device import choose_device
+from redweb_builder.device import choose_device, limit_threads
 from redweb_builder.engines import FAILED, run_local
 from redweb_builder.errors import SettingsError, StoreError
 from redweb_builder.filters.checks import margin, quality
@@ -108,6 +108,7 @@ def build(
         raise StoreError(_no_pairs_message(stereo_dir, discovery))
     progress.enter("loading the networks")
     device = choose_device(config.device)
+    limit_threads(config.jobs)
     flow, flow_message = load_flow(config.flow, config.flow_weights, device)
     segmenter, segmenter_message = load_segmenter(config.segmenter, config.segmenter_weights, device)
     models = Models(flow, segmenter)

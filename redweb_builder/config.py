@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, field, fields
 from math import isfinite
 from pathlib import Path
@@ -10,7 +11,7 @@ from redweb_builder.errors import SettingsError
 
 FLOW_CHOICES = ("auto", "raft-large", "raft-small", "dis")
 EYES = ("auto", "as-is")
-DEVICES = ("auto", "cpu", "cuda")
+DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,3})?")
 PACKED = (
     "side-by-side",
     "over-under",
@@ -63,6 +64,12 @@ PRESETS = {
 }
 
 
+def check_device(name: str) -> None:
+    """Raise SettingsError unless a name is one of a device that networks may run on: auto, cpu, cuda, cuda:N."""
+    if not DEVICE.fullmatch(name):
+        raise SettingsError(f"device {name!r}: must be auto, cpu, cuda or cuda:N")
+
+
 @dataclass(frozen=True)
 class InputOptions:
     """How files are read, and which of them belong together.
@@ -105,10 +112,13 @@ class InputOptions:
 
 @dataclass(frozen=True)
 class BuildConfig:
-    """What a build does. Everything here but `device` and `limit` shapes the data set and must not change on resume.
+    """What a build does. Everything here but `device`, `jobs` and `limit` shapes the data set.
+
+    That must not change on resume.
 
     flow: one of FLOW_CHOICES. segmenter: "auto", "builtin", "none" or the Hugging Face id of a network.
-    flow_weights, segmenter_weights: files to load in place of the hub's. device: one of DEVICES.
+    flow_weights, segmenter_weights: files to load in place of the hub's. device: "auto", "cpu", "cuda" or
+    "cuda:N". jobs: cores to use, for pairs and for networks; None = all that the process may use.
     eyes: "auto" exchanges eyes that the picture shows to be swapped; "as-is" takes the source's word.
     max_side: longer side of the stored picture in px; larger sources are reduced to it, smaller ones stay.
     limit: stop after this many pairs (None = all). thresholds: of the filters.
@@ -123,6 +133,7 @@ class BuildConfig:
     eyes: str = "auto"
     max_side: int = 768
     limit: int | None = None
+    jobs: int | None = None
     thresholds: Thresholds = field(default_factory=Thresholds)
     inputs: InputOptions = field(default_factory=InputOptions)
 
@@ -132,12 +143,13 @@ class BuildConfig:
             raise SettingsError(f"flow {self.flow!r}: must be one of {', '.join(FLOW_CHOICES)}")
         if self.eyes not in EYES:
             raise SettingsError(f"eyes {self.eyes!r}: must be one of {', '.join(EYES)}")
-        if self.device not in DEVICES:
-            raise SettingsError(f"device {self.device!r}: must be one of {', '.join(DEVICES)}")
+        check_device(self.device)
         if not 128 <= self.max_side <= 4096:
             raise SettingsError(f"max_side {self.max_side}: must be from 128 to 4096 px")
-        if self.limit is not None and self.limit < 1:
-            raise SettingsError(f"limit {self.limit}: must be at least 1")
+        for name in ("limit", "jobs"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise SettingsError(f"{name} {value}: must be at least 1")
 
     def method(self) -> dict[str, object]:
         """The part that decides what a label and a verdict are, as plain data, for build.json."""

@@ -6,20 +6,31 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
+from redweb_builder.cores import available_cores
 from redweb_builder.errors import SettingsError
 
 
 def choose_device(choice: str) -> torch.device:
-    """The device of a name in config.DEVICES.
+    """The device of a name.
 
-    choice: "auto" = CUDA where it is available, else CPU; "cpu"; "cuda". Raises SettingsError for "cuda" where it is
-    not available.
+    choice: "auto" = CUDA where it is available, else CPU; "cpu"; "cuda"; "cuda:N" = the N-th of several, from 0. Raises
+    SettingsError for a CUDA device that is not available.
     """
     if choice == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if choice == "cuda" and not torch.cuda.is_available():
-        raise SettingsError("--device cuda: no CUDA device can be used here; leave --device at auto or cpu")
+    if choice.startswith("cuda"):
+        there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (torch.device(choice).index or 0) >= there:
+            raise SettingsError(f"--device {choice}: {there} CUDA devices can be used here; take auto or cpu")
     return torch.device(choice)
+
+
+def limit_threads(cores: int | None) -> None:
+    """Keep the networks on the CPU to some cores.
+
+    cores: how many; None = those that this process may use, which PyTorch does not ask a container for.
+    """
+    torch.set_num_threads(cores or min(torch.get_num_threads(), available_cores()))
 
 
 def autocast(device: torch.device) -> AbstractContextManager[object]:

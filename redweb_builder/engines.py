@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +11,7 @@ from itertools import chain
 from typing import Generic, TypeAlias, TypeVar
 
 from redweb_builder.config import BuildConfig
+from redweb_builder.cores import available_cores
 from redweb_builder.pipeline import Inferred, Models, Outcome, Prepared, infer, label_pair, prepare
 from redweb_builder.process import one_opencv_thread
 from redweb_builder.progress import LABELLING, MATCHING, READING
@@ -48,7 +48,7 @@ def run_local(
     are cut from the whole list, and a batch with any pair missing is run whole: an interrupted build forms the same
     batches, and so the same bytes, as an undisturbed one.
     """
-    workers = max(2, os.cpu_count() or 2)
+    workers = config.jobs or max(2, available_cores())
     turns = _cut_into_turns(sources, models.flow.batch, 4 * workers, config.max_side, is_done)
     with one_opencv_thread(), ThreadPoolExecutor(workers, "pair") as pool:
         stages = _Stages(models, config, is_done, finish, on_step, pool)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from redweb_builder.config import DEVICES
+from redweb_builder.config import check_device
+from redweb_builder.cores import available_cores
 from redweb_builder.errors import SettingsError
 from redweb_builder.segmentation.encoder_input import STRIDE
 
@@ -26,7 +26,7 @@ PARTS = ("auto", "all", "train", "val", "test")  # of a data set, see data/split
 NETWORK_FORMATS = ("onnx", "torchscript", "safetensors")  # that a checkpoint is exported to
 REGION_KINDS = ("camvid", "masks", "stereo", "photographs", "no-sky")  # pictures for the segmenter
 FOLDS = 3  # parts of the segmenter's pictures, each of which may be kept back to validate on
-FREE_TO_CHANGE = ("device", "workers", "precision")  # where a run goes on, not what it is
+FREE_TO_CHANGE = ("device", "workers", "threads", "precision")  # where a run goes on, not what it is
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,9 @@ class TrainConfig:
     freeze_batchnorm: leave the encoder's batch norms as pretrained: for small batches, and for runs that are to give
     the same on any number of processes. pairs: a picture and step. validation, test: shares of a set without parts of
     its own that are validated on, and kept for a later evaluation.
-    validations: in a run, evenly spaced. seed: of everything random. precision: one of PRECISIONS. device: one of
-    DEVICES. workers: processes that read.
+    validations: in a run, evenly spaced. seed: of everything random. precision: one of PRECISIONS. device: "auto",
+    "cpu", "cuda" or "cuda:N". workers: processes that read. threads: of the CPU's computations; None = as many cores as
+    the process may use.
     min_confidence, measured_only, weigh_by_confidence: which labels of built sets are learned from, and how much they
     count, see data/readers/built.py. balance: every set is drawn equally often, times its weight.
     depth_scale: what the numbers of depth files mean where their set does not say, see data/depth_scale.py.
@@ -94,7 +95,8 @@ class TrainConfig:
     precision: str = "auto"
     device: str = "auto"
     depth_scale: str | None = None
-    workers: int = min(4, os.cpu_count() or 1)
+    workers: int = min(4, available_cores())
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         """Raise SettingsError, with what is allowed, on a setting out of range."""
@@ -104,10 +106,10 @@ class TrainConfig:
             ("schedule", SCHEDULES),
             ("augment", AUGMENTATIONS),
             ("precision", PRECISIONS),
-            ("device", DEVICES),
         ):
             if getattr(self, name) not in allowed:
                 raise SettingsError(f"{name} {getattr(self, name)!r}: must be one of {', '.join(allowed)}")
+        check_device(self.device)
         own = {
             "rednet": ("loss", "encoder", "size", "l2_epochs", "freeze_epochs"),
             "eigen": ("backbone", "joint", "fine_epochs", "weigh_by_pixels"),
@@ -133,6 +135,8 @@ class TrainConfig:
         for name in ("ema", "warmup", "validation", "test"):
             if not 0 <= getattr(self, name) < 1:
                 raise SettingsError(f"{name} {getattr(self, name)}: must be from 0 to below 1")
+        if self.threads is not None and self.threads < 1:
+            raise SettingsError(f"threads {self.threads}: must be at least 1")
         if self.batch % self.accumulate:
             raise SettingsError(f"batch {self.batch}: must be a multiple of accumulate {self.accumulate}")
 

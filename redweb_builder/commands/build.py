@@ -57,6 +57,7 @@ from redweb_builder.errors import SettingsError
 )
 @options.choice("--preset", tuple(PRESETS), "default", "Filter thresholds: ours, MiDaS 3D Movies', VDW's, or none.")
 @click.option("--limit", type=int, help="Only the first N pairs.")
+@click.option("--jobs", type=int, help="Cores to use.  [default: all that this process may use]")
 @options.overwrite("data set")
 @click.option("--safe", is_flag=True, help="Decode pictures, too, in a process with limits: for files from strangers.")
 @click.option("--dry-run", is_flag=True, help="List what would be read and how, then stop.")

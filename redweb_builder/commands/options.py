@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from redweb_builder.config import DEVICES, BuildConfig
+from redweb_builder.config import BuildConfig, check_device
+from redweb_builder.errors import SettingsError
 
 Function = Callable[..., Any]
 Decorator = Callable[[Function], Function]  # adds an option to the function of a command
@@ -28,9 +29,22 @@ def choice(name: str, choices: Sequence[str], default: str, help: str) -> Decora
 
 def device() -> Decorator:
     """--device."""
-    return choice(
-        "--device", DEVICES, BuildConfig.device, "Where networks run; auto = CUDA where there is one, else the CPU."
+    return click.option(
+        "--device",
+        default=BuildConfig.device,
+        show_default=True,
+        metavar="auto|cpu|cuda|cuda:N",
+        callback=_checked_device,
+        help="Where networks run; auto = CUDA where there is one, else the CPU.",
     )
+
+
+def _checked_device(context: click.Context, option: click.Parameter, value: str) -> str:
+    try:
+        check_device(value)
+    except SettingsError as error:
+        raise click.BadParameter(str(error), context, option) from error
+    return value
 
 
 def overwrite(what: str) -> Decorator:

@@ -12,7 +12,6 @@ set and the answer depends on the list of pairs alone.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from redweb_builder.cores import available_cores
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.process import one_opencv_thread
 from redweb_builder.rectification.eye_order import eye_order, log_odds, stated_log_odds
@@ -126,7 +126,7 @@ def _ask(sources: Sequence[PairSource], watch: Callable[[Path], None]) -> list[f
         except Exception:  # a pair that cannot be read has no vote; the build records why
             return None
 
-    with one_opencv_thread(), ThreadPoolExecutor(os.cpu_count() or 2) as pool:
+    with one_opencv_thread(), ThreadPoolExecutor(available_cores()) as pool:
         return list(pool.map(ask, sources))
 
 

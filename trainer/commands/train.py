@@ -43,6 +43,7 @@ ADVANCED = (
     "ema",
     "augment",
     "weigh_by_pixels",
+    "threads",
     "min_confidence",
     "measured_only",
     "weigh_by_confidence",
@@ -167,6 +168,7 @@ def setting(name: str, help: str, of: TrainConfig = RELATIVE) -> options.Decorat
 @options.choice(
     "--augment", AUGMENTATIONS, TrainConfig.augment, "Of the training pictures; eigen has the paper's, or none."
 )
+@click.option("--threads", type=int, help="Of the CPU's computations.  [default: the cores that it may use]")
 @setting("--min-confidence", "Of built sets: labels below it are not learned from, 0 to 255.")
 @click.option("--measured-only", is_flag=True, help="Of built sets: filled pixels are not learned from.")
 @click.option("--weigh-by-confidence", is_flag=True, help="Of built sets: labels count by their confidence.")

@@ -31,8 +31,11 @@ class Ranks:
         return self.rank == 0
 
     def local_device(self, device: torch.device) -> torch.device:
-        """The GPU of this process, where networks run on CUDA; else `device` itself."""
-        if device.type != "cuda":
+        """The GPU of this process, where several networks run on CUDA; else `device` itself.
+
+        device: of the settings.
+        """
+        if device.type != "cuda" or self.world == 1:
             return device
         torch.cuda.set_device(self.local)
         return torch.device("cuda", self.local)

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from redweb_builder.device import choose_device
+from redweb_builder.device import choose_device, limit_threads
 from redweb_builder.errors import UserError
 from trainer.config import TrainConfig
 from trainer.data.sample_stream import SampleStream, batch_iterator
@@ -62,6 +62,7 @@ def train(
     Raises TrainingError, CheckpointError, DataError, ValueError.
     """
     device = choose_device(config.device)
+    limit_threads(config.threads)
     with joined_ranks(device) as ranks:
         device = ranks.local_device(device)
         precision = ranks.broadcast(chosen_precision(config.precision, device, recipe.network, recipe.crop))
