@@ -37,15 +37,14 @@ from redweb_builder.inspect.show import write_grid
 from redweb_builder.inspect.strip import strip
 from redweb_builder.matching.flow import load_flow
 from redweb_builder.pipeline import Models, Outcome
-from redweb_builder.progress import Progress
+from redweb_builder.progress import Progress, Recorded
 from redweb_builder.rectification.calibrated import Calibrated
 from redweb_builder.rectification.clip_alignment import with_clip_alignments
 from redweb_builder.rectification.film_order import with_film_orders
 from redweb_builder.rectification.group_order import with_group_orders
 from redweb_builder.segmentation.segmenters import load_segmenter
 from redweb_builder.types import Label, Mask, PairSource
-
-METHOD = 10  # raised when the method changes what a label is: two methods are never mixed in one folder
+from redweb_builder.version import METHOD
 
 
 @dataclass(frozen=True)
@@ -204,8 +203,8 @@ def _label_pairs(
     Raises KeyboardInterrupt with a sentence on what is recorded.
     """
 
-    def finish(outcome: Outcome) -> dict[str, Any]:
-        return _finish(outcome, store, config, models, stereo_dir)
+    def finish(outcome: Outcome, seconds: float) -> dict[str, Any]:
+        return _finish(outcome, store, config, models, stereo_dir) | {"seconds": round(seconds, 2)}
 
     failures: list[dict[str, Any]] = []
     try:
@@ -214,7 +213,8 @@ def _label_pairs(
                 failures.append(record)
             else:
                 store.record(record)
-            progress.end(record["key"], FAILED if record["stage"] == FAILED else record["status"])
+            status = FAILED if record["stage"] == FAILED else record["status"]
+            progress.end(Recorded(record["key"], status, record["stage"], record["reason"], record["seconds"]))
     except KeyboardInterrupt:
         recorded = sum(source.key in store.records for source in sources)
         done = f"{recorded} of {len(sources)} pairs are recorded"

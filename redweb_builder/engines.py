@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 import traceback
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Generic, TypeAlias, TypeVar
 
@@ -30,7 +32,7 @@ def run_local(
     models: Models,
     config: BuildConfig,
     is_done: Callable[[str], bool],
-    finish: Callable[[Outcome], Done],
+    finish: Callable[[Outcome, float], Done],
     on_step: Callable[[str, str], None] = lambda key, step: None,
 ) -> Iterator[Done]:
     """Take every source that is not done through the pipeline; yield what `finish` returns, batch by batch in order.
@@ -38,8 +40,9 @@ def run_local(
     Within a batch the pairs without a label come first.
 
     sources: the whole list, also those that are done. models: the loaded networks. config: of the build. is_done:
-    whether the pair of a key is recorded; it may be called from any thread. finish: writes the files of an outcome; it
-    is called from threads of the pool. on_step: called from any thread with the key of a pair that is not done and the
+    whether the pair of a key is recorded; it may be called from any thread. finish: writes the files of an outcome,
+    and is given the seconds that its pair took: reading, its part of the networks on its batch, labelling; it is
+    called from threads of the pool. on_step: called from any thread with the key of a pair that is not done and the
     step of progress.py that it begins.
 
     An error in one pair becomes its outcome of stage FAILED. OSError of `finish` (no space left) is raised.
@@ -118,9 +121,10 @@ class _Stages(Generic[Done]):
     models: Models
     config: BuildConfig
     is_done: Callable[[str], bool]
-    finish: Callable[[Outcome], Done]
+    finish: Callable[[Outcome, float], Done]
     on_step: Callable[[str, str], None]
     pool: ThreadPoolExecutor
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))  # by key, of pairs in work
 
     def start_preparing(self, turn: Turn) -> list[list[Future[Prepared | Outcome]]]:
         """Submit the pairs of a turn to be read and aligned."""
@@ -131,7 +135,10 @@ class _Stages(Generic[Done]):
         readable = [item for item in batch if isinstance(item, Prepared)]
         for prepared in readable:
             self._report(prepared.source.key, MATCHING)
-        return _infer(readable, self.models) if readable else []
+        if not readable:
+            return []
+        with self._timed(*(prepared.source.key for prepared in readable)):
+            return _infer(readable, self.models)
 
     def start_labelling(
         self, batch: Sequence[Prepared | Outcome], inferred: Sequence[Inferred | Outcome]
@@ -140,17 +147,38 @@ class _Stages(Generic[Done]):
         outcomes = [item for item in (*batch, *inferred) if isinstance(item, Outcome)]
         ready = [item for item in inferred if isinstance(item, Inferred)]
         return [
-            *(self.pool.submit(self.finish, item) for item in outcomes if not self.is_done(item.source.key)),
+            *(self.pool.submit(self._finish, item) for item in outcomes if not self.is_done(item.source.key)),
             *(self.pool.submit(self._label, item) for item in ready if not self.is_done(item.prepared.source.key)),
         ]
 
     def _prepare(self, source: PairSource) -> Prepared | Outcome:
         self._report(source.key, READING)
-        return _prepare(source, self.config)
+        with self._timed(source.key):
+            return _prepare(source, self.config)
 
     def _label(self, inferred: Inferred) -> Done:
-        self._report(inferred.prepared.source.key, LABELLING)
-        return _label(inferred, self.models, self.config, self.finish)
+        key = inferred.prepared.source.key
+        self._report(key, LABELLING)
+        with self._timed(key):
+            outcome = _label(inferred, self.models, self.config)
+        return self._finish(outcome)
+
+    def _finish(self, outcome: Outcome) -> Done:
+        seconds = self.seconds.pop(outcome.source.key, 0.0)
+        try:
+            return self.finish(outcome, seconds)
+        except OSError:  # no space left: the build must stop, and go on later
+            raise
+        except Exception as error:  # a fault of ours must cost one pair, not the build
+            return self.finish(failed(outcome.source, error), seconds)
+
+    @contextmanager
+    def _timed(self, *keys: str) -> Iterator[None]:
+        """Add the time of what runs inside to the seconds of pairs, an equal part to each."""
+        started = time.perf_counter()
+        yield
+        for key in keys:
+            self.seconds[key] += (time.perf_counter() - started) / len(keys)
 
     def _report(self, key: str, step: str) -> None:
         if not self.is_done(key):
@@ -175,13 +203,11 @@ def _prepare(source: PairSource, config: BuildConfig) -> Prepared | Outcome:
         return failed(source, error)
 
 
-def _label(inferred: Inferred, models: Models, config: BuildConfig, finish: Callable[[Outcome], Done]) -> Done:
+def _label(inferred: Inferred, models: Models, config: BuildConfig) -> Outcome:
     try:
-        return finish(label_pair(inferred, models, config))
-    except OSError:  # no space left: the build must stop, and go on later
-        raise
+        return label_pair(inferred, models, config)
     except Exception as error:  # as above
-        return finish(failed(inferred.prepared.source, error))
+        return failed(inferred.prepared.source, error)
 
 
 def failed(source: PairSource, error: Exception) -> Outcome:

@@ -1,6 +1,6 @@
 """Errors that are for people: str() says what was wrong, with which file, and what to do.
 
-Whatever else is raised is a bug, and is shown as one (commands/console.py).
+Whatever else is raised is a bug, and is shown as one (commands/errors.py).
 """
 
 from __future__ import annotations

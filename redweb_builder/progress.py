@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from threading import RLock
 
 PAIRS = "pairs"  # the stage in which pairs are worked on
@@ -13,12 +14,27 @@ READING, MATCHING, LABELLING = "reading", "matching", "labelling"
 DONE_BEFORE = {READING: 0.0, MATCHING: 0.2, LABELLING: 0.75}
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """A pair that is done. key: of the pair. status: "kept", "rejected" or "failed".
+
+    stage, reason: where and why it was not kept, as in the manifest; None where it was. seconds: that it took.
+    """
+
+    key: str
+    status: str
+    stage: str | None
+    reason: str | None
+    seconds: float
+
+
 class Progress:
     """The state of a build. Several threads report to it; `watch` is called after every change, one call at a time.
 
     stage: what the build does now, in words. item: the file or pair that it works on. total: number of pairs. done:
     number of recorded pairs, `resumed` of them by earlier runs. counts: recorded pairs by status ("kept", "rejected",
-    "failed") and, after they are compared, "duplicate". notes: sentences for people, in order.
+    "failed") and, after they are compared, "duplicate". notes: sentences for people, in order. recorded: the
+    pair whose end is this change; None at every other change.
     """
 
     def __init__(self, watch: Callable[[Progress], None] = lambda progress: None) -> None:
@@ -28,6 +44,7 @@ class Progress:
         self.total = self.done = self.resumed = 0
         self.counts: Counter[str] = Counter()
         self.notes: list[str] = []
+        self.recorded: Recorded | None = None
         self._watch = watch
         self._lock = RLock()
         self._started = time.monotonic()
@@ -59,13 +76,15 @@ class Progress:
             self._begun[key] = DONE_BEFORE[step]
             self.at(f"{step} {key}")
 
-    def end(self, key: str, status: str) -> None:
-        """A pair is recorded. key: of the pair. status: as in `counts`."""
+    def end(self, recorded: Recorded) -> None:
+        """A pair is recorded. recorded: what became of it."""
         with self._lock:
-            self._begun.pop(key, None)
-            self.counts[status] += 1
+            self._begun.pop(recorded.key, None)
+            self.counts[recorded.status] += 1
             self.done += 1
+            self.recorded = recorded
             self._watch(self)
+            self.recorded = None
 
     @property
     def position(self) -> float:

@@ -19,6 +19,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.robustness.without_times import without_times
 from samples.scenes import Kind, Scene, render
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read by huggingface_hub when it is first imported
@@ -212,11 +213,11 @@ def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def snapshot() -> Callable[[Path], dict[str, bytes]]:
-    """snapshot(folder): every file below it by its relative path, the lock left out."""
+    """snapshot(folder): every file below it by its relative path, less the seconds of pairs; the lock left out."""
 
     def read(folder: Path) -> dict[str, bytes]:
         return {
-            file.relative_to(folder).as_posix(): file.read_bytes()
+            file.relative_to(folder).as_posix(): without_times(file.name, file.read_bytes())
             for file in sorted(folder.rglob("*"))
             if file.is_file() and file.name != ".lock"
         }

@@ -39,6 +39,7 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks.robustness.fault_scenarios import NAMES, Scenario, prepare_workspace, scenario, training
+from benchmarks.robustness.without_times import without_times
 from benchmarks.robustness.write_calls import FAULTS, Call, Fault, WriteCalls, is_possible, unseen
 from redweb_builder.commands.main import main as redweb
 from redweb_builder.dataset.reader import open_dataset
@@ -202,7 +203,7 @@ def tree_of(folder: Path) -> Tree:
         if file.is_dir():
             tree[f"{name}/"] = b""
         elif file.name not in LOCKS and not file.name.startswith("events.out.tfevents."):
-            content = file.read_bytes()
+            content = without_times(name, file.read_bytes())
             tree[name] = VARYING.sub(b"", content) if file.suffix in (".json", ".html") else content
     return tree
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from redweb_builder.commands import options
+from redweb_builder.commands import config_file, options
 from redweb_builder.config import EYES, FLOW_CHOICES, LAYOUT_CHOICES, PRESETS, BuildConfig, InputOptions
 from redweb_builder.errors import SettingsError
+
+if TYPE_CHECKING:
+    from redweb_builder.progress import Progress
 
 
 @click.command("build-redweb")
@@ -61,7 +67,11 @@ from redweb_builder.errors import SettingsError
 @options.overwrite("data set")
 @click.option("--safe", is_flag=True, help="Decode pictures, too, in a process with limits: for files from strangers.")
 @click.option("--dry-run", is_flag=True, help="List what would be read and how, then stop.")
-@click.option("--json", "as_json", is_flag=True, help="The list of --dry-run for machines.")
+@click.option("--json", "as_json", is_flag=True, help="The summary, or the list of --dry-run, for machines.")
+@click.option("--log", type=options.PATH, metavar="FILE", help="Append a line of JSON for each stage and each pair.")
+@click.option("--verbose", is_flag=True, help="A line for each pair as it is recorded.")
+@click.option("--quiet", is_flag=True, help="Nothing but errors.")
+@config_file.option()
 def build_redweb(
     stereo_dir: Path,
     out: Path,
@@ -77,6 +87,9 @@ def build_redweb(
     safe: bool,
     dry_run: bool,
     as_json: bool,
+    log: Path | None,
+    verbose: bool,
+    quiet: bool,
     **settings: Any,
 ) -> None:
     """Build a relative-depth data set from the stereo photographs in STEREO_DIR.
@@ -86,8 +99,10 @@ def build_redweb(
     short for build-redweb.
     """
     from redweb_builder.commands import console
+    from redweb_builder.commands.build_log import BuildLog
+    from redweb_builder.commands.errors import errors_for_people
 
-    with console.errors_for_people():
+    with errors_for_people():
         inputs = InputOptions(layout, film_rate, vr_fov, right_first, pair, pairs, time_tolerance)
         if safe:
             from redweb_builder.inputs.isolation import isolate_all
@@ -98,14 +113,29 @@ def build_redweb(
 
             print_dry_run(stereo_dir, inputs, settings["eyes"] == "auto", as_json)
             return
-        if as_json:
-            raise SettingsError("--json is the list of --dry-run for machines; give both")
-        config = BuildConfig(thresholds=PRESETS[preset], inputs=inputs, **settings)
-        with console.BuildDisplay() as display:  # first: importing the networks' libraries takes seconds
+        if quiet and verbose:
+            raise SettingsError("--quiet and --verbose contradict each other; give one of them")
+        thresholds = replace(PRESETS[preset], **config_file.limits_of_file())
+        config = BuildConfig(thresholds=thresholds, inputs=inputs, **settings)
+        with ExitStack() as stack:
+            watchers = [stack.enter_context(BuildLog(log)).watch] if log else []
+            if not quiet:  # before the import of the networks' libraries, which takes seconds
+                watchers.append(stack.enter_context(console.BuildDisplay(verbose)).show)
             from redweb_builder.builder import build
             from redweb_builder.process import keep_freed_memory
 
             keep_freed_memory()
-            summary = build(stereo_dir, out, config, overwrite=overwrite, watch=display.show)
-        console.print_summary(summary)
+            summary = build(stereo_dir, out, config, overwrite=overwrite, watch=_all_of(watchers))
+        if as_json:
+            console.print_summary_as_json(summary)
+        elif not quiet:
+            console.print_summary(summary)
     sys.exit(console.exit_code(summary))
+
+
+def _all_of(watchers: Sequence[Callable[[Progress], None]]) -> Callable[[Progress], None]:
+    def watch(progress: Progress) -> None:
+        for watcher in watchers:
+            watcher(progress)
+
+    return watch

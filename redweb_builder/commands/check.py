@@ -47,9 +47,9 @@ def check(dataset: Path, read_data: float) -> None:
 
     Says what is wrong and which command mends it. The exit status is 1 where something is wrong.
     """
-    from redweb_builder.commands import console
+    from redweb_builder.commands.errors import errors_for_people
 
-    with console.errors_for_people():
+    with errors_for_people():
         sys.exit(_print_check(dataset, read_data))
 
 

@@ -1,15 +1,13 @@
-"""What a build shows on the screen: progress, summary, and errors for people."""
+"""What commands on a data set print, and what a build shows: its progress and its summary."""
 
 from __future__ import annotations
 
-import errno
 import getpass
-import tempfile
-import traceback
+import json
 import webbrowser
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,64 +17,24 @@ from rich.console import Console
 from rich.table import Table
 
 from redweb_builder.commands.status_line import StatusLine
-from redweb_builder.commands.terminal import echo, escape, printable
-from redweb_builder.errors import SettingsError, UserError
-from redweb_builder.progress import PAIRS, Progress
+from redweb_builder.commands.terminal import echo, escape
+from redweb_builder.errors import UserError
+from redweb_builder.progress import PAIRS, Progress, Recorded
 
 if TYPE_CHECKING:
     from redweb_builder import builder
 
-INTERRUPTED = 130
-GOES_ON = "The same command goes on from here."
 NOTHING_KEPT = 3
 SHOWN_DAMAGED = 20  # files named; the others are counted
-BUG = 70  # EX_SOFTWARE of sysexits.h
-
-
-@contextmanager
-def errors_for_people() -> Iterator[None]:
-    """Errors that are for people become one line and exit status 1, an interrupt status 130; neither shows a traceback.
-
-    Anything else is a bug: its traceback goes to a file, which is named, and the exit status is 70.
-    """
-    try:
-        yield
-    except KeyboardInterrupt as interrupt:  # whoever raises it on may say what is done already
-        click.echo(f"\nInterrupted. {interrupt or GOES_ON}", err=True)
-        raise SystemExit(INTERRUPTED) from None
-    except (click.ClickException, click.exceptions.Exit, click.Abort):
-        raise
-    except UserError as error:
-        raise click.ClickException(printable(str(error))) from error
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            message = "no space left on the disk; free some and give the same command again: it goes on from here"
-        else:
-            name = error.filename2 or error.filename  # of a rename its target: the other is a temporary file
-            message = ": ".join(str(part) for part in (error.strerror or error, name) if part)
-        raise click.ClickException(printable(message)) from error
-    except Exception as error:
-        echo(
-            f"Error: a bug in redweb-builder ({type(error).__name__}: {error}). Its traceback is in {_bug_log()}; "
-            "please report it with the command that you gave.",
-            err=True,
-        )
-        raise SystemExit(BUG) from error
-
-
-def _bug_log() -> Path:
-    """A new file in the system's folder for temporary files, with the traceback of the error that is handled."""
-    with tempfile.NamedTemporaryFile("wb", prefix="redweb-bug-", suffix=".log", delete=False) as file:
-        file.write(traceback.format_exc().encode(errors="backslashreplace"))
-    return Path(file.name)
 
 
 class BuildDisplay:
     """What a build says while it runs: its stage from the first second, then pair by pair. Use as a context manager."""
 
-    def __init__(self) -> None:
-        """Prepare; nothing is drawn before the first stage."""
+    def __init__(self, verbose: bool = False) -> None:
+        """Prepare; nothing is drawn before the first stage. verbose: a line for each pair as it is recorded."""
         self._status = StatusLine()
+        self._verbose = verbose
         self._notes = 0
         self._stage = ""
 
@@ -94,6 +52,8 @@ class BuildDisplay:
         if progress.stage != self._stage:
             self._stage = progress.stage
             self._begin(progress)
+        if self._verbose and progress.recorded:
+            self._status.console.print(escape(_pair_line(progress.recorded)), soft_wrap=True)
         if progress.total and progress.stage == PAIRS:
             title = f"{progress.done} of {progress.total} pairs{_rate(progress)}"
             detail = ", ".join(filter(None, (_counts(progress), progress.item)))
@@ -110,6 +70,11 @@ class BuildDisplay:
             self._status.stage(progress.stage)
         elif progress.resumed:
             self._status.console.print(f"going on: {progress.resumed} of {progress.total} pairs are done already")
+
+
+def _pair_line(pair: Recorded) -> str:
+    reason = f": {pair.reason}" if pair.reason else ""
+    return f"{pair.status:8}  {pair.key}  {pair.seconds:.1f} s{reason}"
 
 
 def _rate(progress: Progress) -> str:
@@ -159,6 +124,11 @@ def print_summary(summary: builder.Summary) -> None:
         console.print("[yellow]Nothing was kept.[/] The grid shows why; `--preset none` keeps every labelled pair.")
 
 
+def print_summary_as_json(summary: builder.Summary) -> None:
+    """One object with the fields of the summary, for machines. summary: what build returned."""
+    click.echo(json.dumps({**asdict(summary), "out": str(summary.out)}, indent=1))
+
+
 def exit_code(summary: builder.Summary) -> int:
     """0: something was kept and nothing failed; 1: pairs failed; 3: nothing was kept. summary: what build returned."""
     if summary.failed:
@@ -198,7 +168,7 @@ def review(dataset: Path, reviewer: str | None, source: Path | None, port: int, 
     try:
         from redweb_builder.review.server import serve
     except ModuleNotFoundError as error:
-        raise SettingsError(f"the review page needs {error.name}: pip install 'redweb-builder[review]'") from error
+        raise UserError(f"the review page needs {error.name}: pip install 'redweb-builder[review]'") from error
     from redweb_builder.review.session import Session
 
     print_refused_rows(dataset)
@@ -224,7 +194,7 @@ def _user_name() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError) as error:  # a container that knows no name for the user's number
-        raise SettingsError("this machine has no name for you: give one by --reviewer") from error
+        raise UserError("this machine has no name for you: give one by --reviewer") from error
 
 
 def print_decisions(dataset: Path, files: Sequence[Path]) -> None:

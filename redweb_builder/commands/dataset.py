@@ -17,8 +17,9 @@ from redweb_builder.commands import options
 def grid(dataset: Path, keys: tuple[str, ...], rows: int, to: Path | None) -> None:
     """Draw DATASET's inspection grid anew: flow against refined depth, kept and rejected."""
     from redweb_builder.commands import console
+    from redweb_builder.commands.errors import errors_for_people
 
-    with console.errors_for_people():
+    with errors_for_people():
         console.grid(dataset, rows, keys, to)
 
 
@@ -27,8 +28,9 @@ def grid(dataset: Path, keys: tuple[str, ...], rows: int, to: Path | None) -> No
 def report(dataset: Path) -> None:
     """Draw DATASET's report.html anew, with what people have decided since."""
     from redweb_builder.commands import console
+    from redweb_builder.commands.errors import errors_for_people
 
-    with console.errors_for_people():
+    with errors_for_people():
         console.report(dataset)
 
 
@@ -44,8 +46,9 @@ def review(dataset: Path, reviewer: str | None, source: Path | None, port: int, 
     The page is served to this machine only. Decisions go to DATASET/decisions.jsonl as they are made.
     """
     from redweb_builder.commands import console
+    from redweb_builder.commands.errors import errors_for_people
 
-    with console.errors_for_people():
+    with errors_for_people():
         console.review(dataset, reviewer, source, port, not no_browser)
 
 
@@ -55,8 +58,9 @@ def review(dataset: Path, reviewer: str | None, source: Path | None, port: int, 
 def decisions(dataset: Path, files: tuple[Path, ...]) -> None:
     """Tell what people decided about DATASET; merge other reviewers' decisions.jsonl FILES into it first."""
     from redweb_builder.commands import console
+    from redweb_builder.commands.errors import errors_for_people
 
-    with console.errors_for_people():
+    with errors_for_people():
         console.print_decisions(dataset, files)
 
 
@@ -67,6 +71,7 @@ def decisions(dataset: Path, files: tuple[Path, ...]) -> None:
 def refilter(dataset: Path, settings: tuple[str, ...], dry_run: bool) -> None:
     """Apply other thresholds to DATASET's stored measurements; no network runs, nothing is deleted."""
     from redweb_builder.commands import console
+    from redweb_builder.commands.errors import errors_for_people
 
-    with console.errors_for_people():
+    with errors_for_people():
         console.refilter(dataset, settings, dry_run)

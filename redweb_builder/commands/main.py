@@ -10,7 +10,7 @@ from importlib import import_module
 
 import click
 
-from redweb_builder.version import __version__
+from redweb_builder.version import METHOD, __version__
 
 COMMANDS = {  # name -> module:function, in the order of --help
     "build-redweb": "redweb_builder.commands.build:build_redweb",
@@ -50,7 +50,23 @@ class LazyGroup(click.Group):
         return command
 
 
+def print_version(context: click.Context, _: click.Parameter, asked: bool) -> None:
+    """What a report of a fault should name. context: of click. asked: whether --version is there."""
+    if asked:
+        from redweb_builder.dataset.codec import FORMAT
+
+        click.echo(f"redweb-builder {__version__} (data set format {FORMAT}, method {METHOD})")
+        context.exit()
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(__version__, prog_name="redweb-builder")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=print_version,
+    help="Show the versions of the program, of the data set's format and of the method, then exit.",
+)
 def main() -> None:
     """Stereo photographs in, a relative-depth data set out; from that, networks that see depth in one photograph."""

@@ -36,7 +36,7 @@ SCHEMA = pa.schema(
     [(name, pa.string()) for name in (*_TEXT, *_SOURCE_TEXT, *_CALIBRATION_TEXT)]
     + [(name, pa.bool_()) for name in _FLAGS]
     + [(name, pa.int32()) for name in _SIZES]
-    + [(name, pa.float64()) for name in (*_VERDICT, *_RANGE, *_CALIBRATION, *MEASUREMENTS)]
+    + [(name, pa.float64()) for name in (*_VERDICT, *_RANGE, *_CALIBRATION, *MEASUREMENTS, "seconds")]
 )
 
 

@@ -21,7 +21,7 @@ from jinja2 import ChoiceLoader, PackageLoader
 from waitress.server import create_server
 
 from redweb_builder.dataset.paths import image_of
-from redweb_builder.errors import SettingsError, UnsafePath, UserError
+from redweb_builder.errors import UnsafePath, UserError
 from redweb_builder.review.pictures import KINDS, preview_of
 from redweb_builder.review.session import Session
 from redweb_builder.version import __version__
@@ -50,13 +50,13 @@ def serve(session: Session, port: int, announce: Callable[[str], None]) -> None:
     """Serve until interrupted.
 
     session: the reviewer at the data set. port: 0 picks a free one. announce: called once with the address, token
-    included, when the server listens. Raises SettingsError where the port cannot be had.
+    included, when the server listens. Raises UserError where the port cannot be had.
     """
     cv2.setNumThreads(1)  # requests run side by side; and a right view must be aligned as the build did (engines.py)
     try:
         listening = socket.create_server((LOOPBACK, port))
     except OSError as error:
-        raise SettingsError(f"port {port}: {error.strerror}; without --port any that is free is taken") from error
+        raise UserError(f"port {port}: {error.strerror}; without --port any that is free is taken") from error
     token, free = secrets.token_urlsafe(24), listening.getsockname()[1]
     app = create_app(session, token, free)
     server = create_server(

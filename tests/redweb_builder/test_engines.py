@@ -62,7 +62,9 @@ class Pipeline:
         sources = [PairSource(key, Path(), Path(), "files", "") for key in keys]
         flow: Any = Network(fills_cpu)
         models, config = Models(flow, flow), BuildConfig(max_side=128)
-        return list(engines.run_local(sources, models, config, done.__contains__, lambda outcome: outcome.source.key))
+        return list(
+            engines.run_local(sources, models, config, done.__contains__, lambda outcome, _: outcome.source.key)
+        )
 
 
 @pytest.mark.parametrize("fills_cpu", [False, True])

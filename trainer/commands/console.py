@@ -13,7 +13,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
-from redweb_builder.commands.console import errors_for_people
+from redweb_builder.commands.errors import errors_for_people
 from redweb_builder.commands.status_line import StatusLine
 from redweb_builder.commands.terminal import escape
 from trainer.checkpoint import weights_file

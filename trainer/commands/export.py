@@ -36,6 +36,7 @@ def export(path: Path, form: str, out: Path | None, keys: tuple[str, ...]) -> No
             echo(export_checkpoint(path, form, out))
         return
     from redweb_builder.commands import console
+    from redweb_builder.commands.errors import errors_for_people
 
-    with console.errors_for_people():
+    with errors_for_people():
         console.export(path, form, out or path.with_name(f"{path.resolve().name}-{form}"), keys)

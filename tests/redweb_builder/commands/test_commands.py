@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
@@ -65,7 +67,9 @@ def test_help_names_every_option() -> None:
         assert option in message
     assert "auto|raft-large|raft-small|dis" in message
     assert "--keys" in run("grid", "--help").output
-    assert __version__ in run("--version").output
+    assert re.fullmatch(
+        rf"redweb-builder {__version__} \(data set format {FORMAT}, method \d+\)\n", run("--version").output
+    )
 
 
 def entry(output: str, name: str) -> str:
@@ -102,7 +106,6 @@ def test_dry_run_for_machines(stereo: Path) -> None:
     )
     assert firs["eye_order"] > 0
     assert [(file["file"], file["reason"]) for file in listed["left_out"]] == [("widow_L.png", "one-eye")]
-    assert "give both" in run("build-redweb", stereo, "--json").output
 
 
 def test_dry_run_breaks_no_names(tmp_path: Path) -> None:
@@ -252,6 +255,83 @@ def test_a_data_set_as_input_is_refused_with_the_command_that_goes_on(
     assert f"to go on with it: build-redweb holiday --out {dataset}" in " ".join(result.output.split())
 
 
+@pytest.fixture
+def good_and_broken(one_pair: Path, rendered: Render, save_pair: SavePair) -> Path:
+    """A folder with a good pair and one that cannot be read whole."""
+    save_pair(one_pair, "torn", rendered(4).left, rendered(4).right)
+    whole = (one_pair / "torn_R.png").read_bytes()
+    (one_pair / "torn_R.png").write_bytes(whole[: len(whole) // 2])
+    return one_pair
+
+
+@pytest.mark.usefixtures("remembered")
+def test_a_build_for_machines(good_and_broken: Path, tmp_path: Path) -> None:
+    log, out = tmp_path / "build.log", tmp_path / "out"
+    result = run("build-redweb", good_and_broken, "--out", out, *QUICK, "--quiet", "--json", "--log", log)
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    summary = json.loads(result.stdout)
+    assert (summary["kept"], summary["rejected"], summary["reasons"]) == (1, 1, {"corrupt": 1})
+    assert summary["out"] == str(out)
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert {tuple(line) for line in lines} == {("time", "pair", "stage", "status", "seconds", "reason")}
+    pairs = {line["pair"].split("-")[0]: line for line in lines if line["pair"]}
+    assert (pairs["torn"]["stage"], pairs["torn"]["status"], pairs["torn"]["reason"]) == ("read", "rejected", "corrupt")
+    assert (pairs["meadow"]["stage"], pairs["meadow"]["status"], pairs["meadow"]["reason"]) == (None, "kept", None)
+    rows = {row["key"]: row for row in pq.read_table(out / "manifest.parquet").to_pylist()}
+    assert all(0 <= line["seconds"] == rows[line["pair"]]["seconds"] for line in pairs.values())
+    stages = [(line["stage"], line["status"]) for line in lines if not line["pair"]]
+    assert stages[0] == ("loading the program", "started")
+    assert ("pairs", "done") in stages
+    assert stages[-1] == ("drawing the grid and the report", "finished")
+
+
+def test_a_log_says_why_a_build_ended(one_pair: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "build.log"
+    monkeypatch.setattr(builder_module, "discover", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+    assert run("build-redweb", one_pair, "--out", tmp_path / "out", *QUICK, "--log", log).exit_code == 130
+    assert json.loads(log.read_text().splitlines()[-1])["status"] == "interrupted"
+    monkeypatch.undo()
+    assert run("build-redweb", tmp_path / "nowhere", "--out", tmp_path / "out", *QUICK, "--log", log).exit_code == 1
+    last = json.loads(log.read_text().splitlines()[-1])
+    assert (last["status"], "nowhere" in last["reason"]) == ("error", True)
+    assert run("build-redweb", one_pair, "--out", tmp_path / "out", *QUICK, "--log", tmp_path).exit_code == 1
+
+
+@pytest.mark.usefixtures("remembered")
+def test_options_from_a_file(one_pair: Path, tmp_path: Path) -> None:
+    """What is typed goes before the file, the file before the defaults; a set's build.json is such a file."""
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        'flow = "dis"\nsegmenter = "builtin"\nmax-side = 200\neyes = "as-is"\n[thresholds]\nmin_texture = "off"\n'
+    )
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert run("build-redweb", one_pair, "--out", first, "--config", file, "--max-side", 240).exit_code == 0
+    identity = json.loads((first / "build.json").read_text())["identity"]
+    assert (identity["max_side"], identity["eyes"], identity["flow"]) == (240, "as-is", "dis")
+    assert identity["thresholds"]["min_texture"] is None
+    assert run("build-redweb", one_pair, "--out", second, "--config", first / "build.json").exit_code == 0
+    assert json.loads((second / "build.json").read_text())["identity"] == identity
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("max_sid = 3", "max_sid is no option of build-redweb"),
+        ("max_side = 64", "max_side 64: must be from 128"),
+        ("max_side = 'big'", "big"),
+        ("[thresholds]\nmin_beauty = 1", "the thresholds are min_texture"),
+        ("[thresholds]\nmin_texture = 'low'", "min_texture needs a number"),
+        ("= 3", "cannot be read as TOML"),
+    ],
+)
+def test_a_file_of_options_that_is_wrong(one_pair: Path, tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "mine.toml").write_text(content)
+    result = run("build-redweb", one_pair, "--out", tmp_path / "out", "--config", tmp_path / "mine.toml")
+    assert result.exit_code == 2
+    assert message in result.output
+
+
 def test_an_output_that_is_no_data_set(one_pair: Path, tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
@@ -276,9 +356,9 @@ def test_an_output_that_is_no_data_set(one_pair: Path, tmp_path: Path) -> None:
         (("--device", "tpu"), 2, "tpu"),
         (("--preset", "strict"), 2, "strict"),
         (("--max-side", "big"), 2, "big"),
-        (("--max-side", "64"), 1, "max_side 64: must be from 128 to 4096 px"),
-        (("--limit", "0"), 1, "limit 0: must be at least 1"),
-        (("--limit", "-3"), 1, "limit -3"),
+        (("--max-side", "64"), 2, "max_side 64: must be from 128 to 4096 px"),
+        (("--limit", "0"), 2, "limit 0: must be at least 1"),
+        (("--limit", "-3"), 2, "limit -3"),
         (("--nonsense",), 2, "--nonsense"),
         (("--flow", "raft-small", "--flow-weights", "nowhere.pth"), 1, "no weight file at nowhere.pth"),
         (("--flow", "raft-large"), 1, "raft_large"),
@@ -299,7 +379,7 @@ def test_cuda_where_there_is_none(one_pair: Path, tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     result = run("build-redweb", one_pair, "--out", tmp_path / "out", *QUICK, "--device", "cuda")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "no CUDA device" in result.output
 
 
@@ -315,14 +395,16 @@ def test_no_space_left(one_pair: Path, tmp_path: Path, monkeypatch: pytest.Monke
     assert run("build-redweb", one_pair, "--out", tmp_path / "out", *QUICK).exit_code == 0
 
 
-def test_an_interrupt(one_pair: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Store, "record", interrupted)
+@pytest.mark.parametrize(("kind", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt(
+    one_pair: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: signal.Signals, status: int
+) -> None:
+    before = signal.getsignal(kind)
+    monkeypatch.setattr(Store, "record", lambda *_: signal.raise_signal(kind))
     result = run("build-redweb", one_pair, "--out", tmp_path / "out", *QUICK)
-    assert result.exit_code == 130
-    assert "Interrupted" in result.output
+    assert result.exit_code == status
+    assert "Interrupted. 0 of 1 pairs are recorded. Nothing is lost" in result.output
+    assert signal.getsignal(kind) == before
     monkeypatch.undo()
     assert run("build-redweb", one_pair, "--out", tmp_path / "out", *QUICK).exit_code == 0
 

@@ -192,6 +192,17 @@ def test_a_build_where_the_terminal_can_do_less(
         assert not re.search(r"\x1b\[(3|4|9)\d(;\d+)*m", shown.raw)  # no colour, neither of the letters nor behind
 
 
+@pytest.mark.usefixtures("remembered")
+@pytest.mark.parametrize("terminal", TERMINALS)
+def test_verbose_and_quiet(run: Run, few: Path, tmp_path: Path, terminal: dict[str, Any]) -> None:
+    shown = run("build-redweb", few, "--out", tmp_path / "out", *QUICK, "--verbose", **terminal)
+    assert shown.status == 0
+    assert len(re.findall(r"(?:kept    |rejected)  \S+  \d+\.\d s", "".join(shown.lines))) == 3
+    assert not any("━" in line for line in shown.lines)
+    silent = run("build-redweb", few, "--out", tmp_path / "out", *QUICK, "--quiet", **terminal)
+    assert (silent.status, silent.raw) == (0, "")
+
+
 def test_the_first_command_of_the_readme(project: Path, python: str, few: Path, tmp_path: Path) -> None:
     """As people start it: another process, from its first second on."""
     terminal = Terminal(80, 24)

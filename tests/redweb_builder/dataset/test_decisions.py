@@ -346,7 +346,7 @@ def test_refilter_command(folder: Path, snapshot: Snapshot) -> None:
     }
     for setting, message in mistakes.items():
         wrong = CliRunner().invoke(main, ["refilter", str(folder), "--set", setting])
-        assert wrong.exit_code == 1
+        assert wrong.exit_code == 2
         assert message in wrong.output
     done = CliRunner().invoke(main, ["refilter", str(folder), "--set", "min_agreement=1"])
     assert "The filters keep 0 pairs" in done.output

@@ -1,0 +1,96 @@
+"""--config of a build: its options from a TOML file, or from the build.json of a data set."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from redweb_builder.commands.errors import errors_for_people
+from redweb_builder.config import FLOW_CHOICES, Thresholds
+from redweb_builder.errors import SettingsError
+from redweb_builder.files import parse_json, read_regular
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+MAX_BYTES = 1 << 20
+THRESHOLDS = "thresholds"  # the table of limits, and where click's context has them
+_OWN = ("config", "version", "help")  # options that a file cannot give
+
+
+def option() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """--config: its values take the place of the defaults, so that an option that is typed goes before."""
+    return click.option(
+        "--config",
+        type=click.Path(path_type=Path, dir_okay=False),
+        is_eager=True,
+        expose_value=False,
+        callback=_use_file,
+        metavar="FILE",
+        help="Options from a TOML file, or from a data set's build.json; what is typed goes before.",
+    )
+
+
+def limits_of_file() -> dict[str, float | None]:
+    """The table of limits of the running command's --config; none where there is none."""
+    limits: dict[str, float | None] = click.get_current_context().meta.get(THRESHOLDS, {})
+    return limits
+
+
+def _use_file(context: click.Context, _: click.Parameter, file: Path | None) -> None:
+    if file is None or context.resilient_parsing:
+        return
+    with errors_for_people():
+        settings = read_settings(file)
+        limits = settings.pop(THRESHOLDS, {})
+        known = {parameter.name for parameter in context.command.params if isinstance(parameter, click.Option)}
+        for name in settings:
+            if name not in known or name in _OWN:
+                raise SettingsError(f"{file}: {name} is no option of {context.info_name}; see its --help")
+        context.meta[THRESHOLDS] = _checked(limits, file)
+        context.default_map = {**(context.default_map or {}), **settings}
+
+
+def read_settings(file: Path) -> dict[str, Any]:
+    """Options by the names of the command's arguments, and the table "thresholds" where there is one.
+
+    file: TOML with the names of the options, dashes or underscores in them; or the build.json of a data set, which
+    gives the options that it was built with. Raises SettingsError, OSError.
+    """
+    content = read_regular(file, MAX_BYTES)
+    try:
+        if file.suffix == ".json":
+            return _of_build(parse_json(content))
+        table = tomllib.loads(content.decode())
+    except (ValueError, KeyError, TypeError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
+        form = "the build.json of a data set" if file.suffix == ".json" else "TOML"
+        raise SettingsError(f"{file}: cannot be read as {form} ({error})") from error
+    return {name.replace("-", "_"): value for name, value in table.items()}
+
+
+def _of_build(build: dict[str, Any]) -> dict[str, Any]:
+    identity = build["identity"]
+    flow = identity["flow"]
+    return {
+        **{name: identity[name] for name in ("eyes", "max_side", "segmenter")},
+        **identity["inputs"],
+        "flow": flow if flow in FLOW_CHOICES else "auto",
+        THRESHOLDS: build.get("thresholds") or identity["thresholds"],
+    }
+
+
+def _checked(limits: Any, file: Path) -> dict[str, float | None]:
+    """The limits by name: numbers, or "off"."""
+    names = Thresholds.__dataclass_fields__
+    if not isinstance(limits, dict) or not limits.keys() <= names.keys():
+        raise SettingsError(f"{file}: the thresholds are {', '.join(names)}")
+    for name, value in limits.items():
+        if not isinstance(value, (int, float)) and value not in (None, "off"):
+            raise SettingsError(f'{file}: {name} needs a number, or "off"')
+    return {name: None if value == "off" else value for name, value in limits.items()}

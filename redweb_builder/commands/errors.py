@@ -1,0 +1,95 @@
+"""Errors and interrupts as people and scripts get them: one line, an exit status, no traceback."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import tempfile
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from redweb_builder.commands.terminal import echo, printable
+from redweb_builder.errors import SettingsError, UserError
+
+GOES_ON = "The same command goes on from here."
+BUG = 70  # EX_SOFTWARE of sysexits.h
+
+
+class WrongOption(click.ClickException):
+    """A value of an option that cannot be used: the same exit status as click's own."""
+
+    exit_code = 2
+
+
+@contextmanager
+def errors_for_people() -> Iterator[None]:
+    """Errors that are for people become one line and exit status 1, or 2 where an option has a wrong value.
+
+    An interrupt ends with status 130, SIGTERM with 143, and both say what is done already. Anything else is a bug: its
+    traceback goes to a file, which is named, and the exit status is 70.
+    """
+    received = [signal.SIGINT]
+    try:
+        with _gentle_end(received):
+            yield
+    except KeyboardInterrupt as interrupt:  # whoever raises it on may say what is done already
+        click.echo(f"\nInterrupted. {interrupt or GOES_ON}", err=True)
+        raise SystemExit(128 + received[-1]) from None
+    except (click.ClickException, click.exceptions.Exit, click.Abort):
+        raise
+    except SettingsError as error:
+        raise WrongOption(printable(str(error))) from error
+    except UserError as error:
+        raise click.ClickException(printable(str(error))) from error
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            message = "no space left on the disk; free some and give the same command again: it goes on from here"
+        else:
+            name = error.filename2 or error.filename  # of a rename its target: the other is a temporary file
+            message = ": ".join(str(part) for part in (error.strerror or error, name) if part)
+        raise click.ClickException(printable(message)) from error
+    except Exception as error:
+        echo(
+            f"Error: a bug in redweb-builder ({type(error).__name__}: {error}). Its traceback is in {_bug_log()}; "
+            "please report it with the command that you gave.",
+            err=True,
+        )
+        raise SystemExit(BUG) from error
+
+
+@contextmanager
+def _gentle_end(received: list[signal.Signals]) -> Iterator[None]:
+    """SIGTERM (`kill`, a container that is stopped, a scheduler) ends what runs inside as Ctrl-C does.
+
+    received: gets the signal. Only the main thread can be told of signals. A process forked from this one ends at once.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    process = os.getpid()
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        if os.getpid() != process:
+            os._exit(128 + number)
+        received.append(signal.Signals(number))
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _bug_log() -> Path:
+    """A new file in the system's folder for temporary files, with the traceback of the error that is handled."""
+    with tempfile.NamedTemporaryFile("wb", prefix="redweb-bug-", suffix=".log", delete=False) as file:
+        file.write(traceback.format_exc().encode(errors="backslashreplace"))
+    return Path(file.name)
