@@ -25,12 +25,12 @@ from redweb_builder.matching.consistency import TOLERANCE_PX, forward_backward_e
 from redweb_builder.matching.dis import refine_flow
 from redweb_builder.matching.flow import FlowEstimator
 from redweb_builder.matching.fusion import TEXTURE_PX, fuse_matches
+from redweb_builder.matching.quick_flow import preview_flow
 from redweb_builder.matching.semi_global import sgm_flow
 from redweb_builder.matching.texture import textured
 from redweb_builder.rectification.alignment import Alignment, alignment_of, apply_alignment, estimate_alignment
 from redweb_builder.rectification.calibrated import Calibrated, after_alignment, calibrate
 from redweb_builder.rectification.eye_order import are_eyes_swapped, eye_order
-from redweb_builder.rectification.quick_flow import preview_flow
 from redweb_builder.rectification.upright import turned_eye
 from redweb_builder.segmentation.segmenters import Segmenter
 from redweb_builder.types import BoolMap, Evidence, Flow, PairSource, Regions, Rejection, StereoPair

@@ -21,8 +21,8 @@ from redweb_builder.errors import InputError
 from redweb_builder.inputs.discover import discover
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.matching.dis import consistent_share
+from redweb_builder.matching.quick_flow import SIDE, both_ways, preview_flow
 from redweb_builder.process import one_opencv_thread
-from redweb_builder.rectification.quick_flow import SIDE, both_ways, preview_flow
 from redweb_builder.types import Picture
 
 SHARES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)

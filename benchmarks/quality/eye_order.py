@@ -27,10 +27,10 @@ from redweb_builder.config import Thresholds
 from redweb_builder.errors import InputError
 from redweb_builder.inputs.discover import discover
 from redweb_builder.inputs.read import read_pair
+from redweb_builder.matching.quick_flow import preview_flow
 from redweb_builder.process import one_opencv_thread
 from redweb_builder.rectification.eye_order import are_eyes_swapped, eye_order
 from redweb_builder.rectification.group_order import with_group_orders
-from redweb_builder.rectification.quick_flow import preview_flow
 from redweb_builder.types import PairSource
 
 TRUTH = Path(__file__).with_name("eye_order_truth.txt")

@@ -31,10 +31,10 @@ from redweb_builder.config import BuildConfig
 from redweb_builder.device import choose_device
 from redweb_builder.inputs.picture import read_picture
 from redweb_builder.matching.flow import load_flow
+from redweb_builder.matching.quick_flow import preview_flow
 from redweb_builder.pipeline import Models, Outcome, infer, label_pair, prepare
 from redweb_builder.process import one_opencv_thread
 from redweb_builder.rectification.alignment import WITH_KEYSTONE, consistent_points, fit_vertical
-from redweb_builder.rectification.quick_flow import preview_flow
 from redweb_builder.segmentation.segmenters import load_segmenter
 from redweb_builder.types import Mask, Picture
 

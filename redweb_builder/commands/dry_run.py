@@ -24,11 +24,11 @@ from redweb_builder.inputs.formats.rig import NotUsable
 from redweb_builder.inputs.isolation import decoded
 from redweb_builder.inputs.picture import read_header
 from redweb_builder.inputs.read import read_pair
+from redweb_builder.matching.quick_flow import SIDE, preview_flow
 from redweb_builder.process import one_opencv_thread
 from redweb_builder.rectification.eye_order import are_eyes_swapped, eye_order
 from redweb_builder.rectification.film_order import with_film_orders
 from redweb_builder.rectification.group_order import with_group_orders
-from redweb_builder.rectification.quick_flow import SIDE, preview_flow
 from redweb_builder.rectification.upright import turned_eye
 from redweb_builder.types import LeftOut, PairSource
 

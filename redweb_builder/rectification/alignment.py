@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redweb_builder.matching.consistency import PREVIEW_PX, WHOLLY_VALID, forward_backward_error
+from redweb_builder.matching.quick_flow import Preview
 from redweb_builder.matching.texture import TEXTURED_PX, contrast
-from redweb_builder.rectification.quick_flow import Preview
 from redweb_builder.types import BoolMap, FloatMap, Picture
 
 MIN_GAIN_PX = 0.3  # px of the full view; a smaller gain of shift, roll and zoom is left, as calibrated rigs have it

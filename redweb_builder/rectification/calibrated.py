@@ -20,8 +20,8 @@ from redweb_builder.inputs.formats.heic import spatial_rig
 from redweb_builder.inputs.formats.rig import Camera, Matrix, NotUsable, Rig, check_rig
 from redweb_builder.inputs.isolation import decoded
 from redweb_builder.inputs.picture import MIN_SIDE
+from redweb_builder.matching.quick_flow import preview_flow
 from redweb_builder.rectification.alignment import MIN_POINTS, Alignment, consistent_points
-from redweb_builder.rectification.quick_flow import preview_flow
 from redweb_builder.types import PairSource, Picture, StereoPair, Window
 
 LEVEL_PX = 0.3  # vertical error, at the stored size, below which a rig counts as rectified

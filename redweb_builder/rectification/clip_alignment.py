@@ -11,11 +11,11 @@ from pathlib import Path
 
 from redweb_builder.config import BuildConfig
 from redweb_builder.inputs.read import read_pair
+from redweb_builder.matching.quick_flow import Preview, preview_flow
 from redweb_builder.process import one_opencv_thread
 from redweb_builder.rectification.alignment import Alignment, estimate_common_alignment
 from redweb_builder.rectification.calibrated import calibrate
 from redweb_builder.rectification.eye_order import are_eyes_swapped
-from redweb_builder.rectification.quick_flow import Preview, preview_flow
 from redweb_builder.types import PairSource
 
 MOST_FRAMES = 5  # of a clip from which its alignment is estimated, spread evenly

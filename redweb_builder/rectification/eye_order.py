@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redweb_builder.matching.consistency import PREVIEW_PX, disparity_of, forward_backward_error
-from redweb_builder.rectification.quick_flow import Preview
+from redweb_builder.matching.quick_flow import Preview
 from redweb_builder.types import FloatMap, Flow, PairSource, Picture
 
 # Log odds that the eyes are as the source has them: of a picture, for each 1.0 of its score (logistic regression on one

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from redweb_builder.inputs.read import read_pair
+from redweb_builder.matching.quick_flow import SIDE, preview_flow
 from redweb_builder.process import one_opencv_thread
 from redweb_builder.rectification.eye_order import eye_order
-from redweb_builder.rectification.quick_flow import SIDE, preview_flow
 from redweb_builder.types import PairSource
 
 MOST_FRAMES = 7  # of a film from which its order is estimated

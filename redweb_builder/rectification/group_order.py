@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from redweb_builder.cores import available_cores
 from redweb_builder.inputs.read import read_pair
+from redweb_builder.matching.quick_flow import SIDE, preview_flow
 from redweb_builder.process import one_opencv_thread
 from redweb_builder.rectification.eye_order import eye_order, log_odds, stated_log_odds
-from redweb_builder.rectification.quick_flow import SIDE, preview_flow
 from redweb_builder.types import PairSource
 
 ASKED = 8  # pairs of a group; a smaller group below the input follows the group around it

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from redweb_builder.inputs.content.turned import how_turned
 from redweb_builder.matching.dis import consistent_share
-from redweb_builder.rectification.quick_flow import Preview
+from redweb_builder.matching.quick_flow import Preview
 from redweb_builder.types import PairSource
 
 FEW_MATCHES = 0.4  # of the preview's pixels consistent both ways; below, an eye may be upside down or mirrored

@@ -80,11 +80,11 @@ def right_view(folder: Path, row: Mapping[str, Any], source: Path | None) -> Pic
     left, right = (pair.right, pair.left) if row["eyes_exchanged"] else (pair.left, pair.right)
     if not row["aligned"]:
         return right
+    from redweb_builder.matching.quick_flow import preview_flow
     from redweb_builder.rectification.alignment import (  # here: it loads PyTorch, by way of the flow
         apply_alignment,
         estimate_alignment,
     )
-    from redweb_builder.rectification.quick_flow import preview_flow
 
     return apply_alignment(right, estimate_alignment(preview_flow(left, right), left.shape))[0]
 

@@ -14,9 +14,9 @@ from redweb_builder.labels.refine import refine, surface_and_error
 from redweb_builder.matching.consistency import MATCHED_PX, disparity_of, forward_backward_error
 from redweb_builder.matching.dis import Dis, estimate_global_shift
 from redweb_builder.matching.fusion import TEXTURE_PX, Match, fuse_matches
+from redweb_builder.matching.quick_flow import preview_flow
 from redweb_builder.matching.semi_global import NOWHERE, sgm_flow
 from redweb_builder.matching.texture import textured
-from redweb_builder.rectification.quick_flow import preview_flow
 from redweb_builder.types import FloatMap, Flow, Label, Mask, Regions, StereoPair
 from samples.scenes import Kind, Scene
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from redweb_builder.matching.consistency import disparity_of, forward_backward_error, target_visible
 from redweb_builder.matching.dis import Dis
+from redweb_builder.matching.quick_flow import Preview, preview_flow
 from redweb_builder.rectification.alignment import Alignment, apply_alignment, estimate_alignment, rectifying_homography
-from redweb_builder.rectification.quick_flow import Preview, preview_flow
 from redweb_builder.types import Flow, Picture, StereoPair
 from samples.scenes import Kind, Scene
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from redweb_builder.matching.quick_flow import Preview, preview_flow
 from redweb_builder.rectification.eye_order import (
     LOWER_NEARER_WEIGHT,
     are_eyes_swapped,
     eye_order,
     lower_nearer,
 )
-from redweb_builder.rectification.quick_flow import Preview, preview_flow
 from redweb_builder.types import Flow, PairSource, Picture
 from samples.scenes import Kind, Scene
 
