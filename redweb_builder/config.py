@@ -10,6 +10,7 @@ from pathlib import Path
 from redweb_builder.errors import SettingsError
 
 FLOW_CHOICES = ("auto", "raft-large", "raft-small", "dis")
+EXPORTED_FLOWS = ("onnx", "torchscript")  # "onnx:FILE": a network of the user's (matching/exported.py)
 EYES = ("auto", "as-is")
 DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,3})?")
 PACKED = (
@@ -21,6 +22,12 @@ PACKED = (
     "column-interleaved",
 )
 LAYOUT_CHOICES = ("auto", *PACKED)
+
+
+def is_exported_flow(choice: str) -> bool:
+    """True for "onnx:FILE" and "torchscript:FILE". choice: of a flow."""
+    form, _, file = choice.partition(":")
+    return form in EXPORTED_FLOWS and file != ""
 
 
 @dataclass(frozen=True)
@@ -116,7 +123,8 @@ class BuildConfig:
 
     That must not change on resume.
 
-    flow: one of FLOW_CHOICES. segmenter: "auto", "builtin", "none" or the Hugging Face id of a network.
+    flow: one of FLOW_CHOICES, or "onnx:FILE" or "torchscript:FILE". segmenter: "auto", "builtin", "none" or the Hugging
+    Face id of a network.
     flow_weights, segmenter_weights: files to load in place of the hub's. device: "auto", "cpu", "cuda" or
     "cuda:N". jobs: cores to use, for pairs and for networks; None = all that the process may use.
     eyes: "auto" exchanges eyes that the picture shows to be swapped; "as-is" takes the source's word.
@@ -139,8 +147,9 @@ class BuildConfig:
 
     def __post_init__(self) -> None:
         """Raise SettingsError, with what is allowed, on a setting out of range."""
-        if self.flow not in FLOW_CHOICES:
-            raise SettingsError(f"flow {self.flow!r}: must be one of {', '.join(FLOW_CHOICES)}")
+        if self.flow not in FLOW_CHOICES and not is_exported_flow(self.flow):
+            forms = " or ".join(f"{form}:FILE" for form in EXPORTED_FLOWS)
+            raise SettingsError(f"flow {self.flow!r}: must be one of {', '.join(FLOW_CHOICES)}, or {forms}")
         if self.eyes not in EYES:
             raise SettingsError(f"eyes {self.eyes!r}: must be one of {', '.join(EYES)}")
         check_device(self.device)

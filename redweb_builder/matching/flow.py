@@ -11,8 +11,10 @@ from typing import Protocol
 
 import torch
 
+from redweb_builder.config import is_exported_flow
 from redweb_builder.errors import SettingsError, WeightsUnavailable
 from redweb_builder.matching.dis import Dis
+from redweb_builder.matching.exported import ExportedFlow
 from redweb_builder.matching.raft import Raft
 from redweb_builder.types import Flow, StereoPair
 from redweb_builder.weights import Weights
@@ -54,11 +56,17 @@ class FlowEstimator(Protocol):
 def load_flow(choice: str, weights: Path | None, device: torch.device) -> tuple[FlowEstimator, str]:
     """Load a flow estimator; return it and a sentence for people about how it was chosen.
 
-    choice: a name of config.FLOW_CHOICES. "auto" is raft-large if its weights can be had, else raft-small if its can,
-    else DIS. weights: a file to load in place of the published weights; with "auto" it is loaded as the RAFT that it
-    fits. device: where a network runs. Raises WeightsUnavailable where an explicit choice or a given file cannot be
-    loaded, SettingsError for a weight file with "dis".
+    choice: a name of config.FLOW_CHOICES, or the file of a network of the user's, "onnx:FILE". "auto" is raft-large if
+    its weights can be had, else raft-small if its can, else DIS. weights: a file to load in place of the published
+    weights; with "auto" it is loaded as the RAFT that it fits. device: where a network runs. Raises WeightsUnavailable
+    where an explicit choice or a given file cannot be loaded, SettingsError for a weight file with a flow that takes
+    none.
     """
+    if is_exported_flow(choice):
+        if weights is not None:
+            raise SettingsError(f"the file of {choice} holds its weights: leave out {weights}")
+        network = ExportedFlow(choice, device)
+        return network, f"{network.name} ({network.described.output} network; {network.trial})"
     if choice == "dis":
         if weights is not None:
             raise SettingsError(f"flow dis needs no weights: leave out {weights}, or name the RAFT that it belongs to")
