@@ -10,6 +10,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -43,7 +44,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     It has a random name beside `path` until then, is flushed to the disk and renamed. A link at `path` is replaced;
     what it names stays as it is. After an error or an interrupt `path` is what it was. Raises OSError.
     """
-    part = path.with_name(f".redweb-{secrets.token_hex(8)}.part")
+    part = _temporary(path)
     try:
         with create(part) as file:
             _hold(file.fileno())
@@ -54,6 +55,27 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     except (Exception, KeyboardInterrupt):
         with suppress(OSError):
             part.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """A new folder that takes the place of `path` when the block ends without an error.
+
+    It has a random name beside `path` until then; its files are flushed to the disk, and it is renamed. path: nothing,
+    or an empty folder, is there. After an error or an interrupt `path` is what it was. Raises OSError.
+    """
+    part = _temporary(path)
+    try:
+        part.mkdir()
+        with _held_folder(part):
+            yield part
+            _flush_to_disk(part)
+            with suppress(FileNotFoundError):
+                path.rmdir()
+            part.replace(path)
+    except (Exception, KeyboardInterrupt):
+        shutil.rmtree(part, ignore_errors=True)
         raise
 
 
@@ -119,7 +141,7 @@ def move(file: Path, to: Path) -> None:
     file.replace(to)
 
 
-def flush_to_disk(folder: Path) -> None:
+def _flush_to_disk(folder: Path) -> None:
     """Flush the files below a folder to the disk, so that a power cut cannot empty them. Raises OSError."""
     for file in folder.rglob("*"):
         if file.is_file():
@@ -150,31 +172,56 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def is_temporary(name: str) -> bool:
-    """Whether a file name is one that `replacing` makes."""
+    """Whether a name is one that `replacing` or `replacing_folder` makes."""
     return _TEMPORARY.fullmatch(name) is not None
 
 
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".redweb-{secrets.token_hex(8)}.part")
+
+
 def remove_temporaries(folder: Path) -> None:
-    """Remove the regular files that a killed `replacing` left in a folder, and none that is being written.
+    """Remove what a killed `replacing` or `replacing_folder` left in a folder, and nothing that is being written.
 
     Raises OSError.
     """
     with os.scandir(folder) as entries:
-        there = [entry.path for entry in entries if is_temporary(entry.name) and entry.is_file(follow_symlinks=False)]
-    for name in there:
+        there = [Path(entry.path) for entry in entries if is_temporary(entry.name) and not entry.is_symlink()]
+    for part in there:
         with suppress(FileNotFoundError, PermissionError):  # it was renamed just now; Windows: it is open elsewhere
-            if _is_left(name):
-                Path(name).unlink()
+            if part.is_dir():
+                _remove_left_folder(part)
+            elif part.is_file() and _is_left(part):
+                part.unlink()
 
 
-def _is_left(part: str) -> bool:
+def _is_left(part: Path) -> bool:
     """Whether no process holds a temporary file any more."""
     with os.fdopen(os.open(part, os.O_RDONLY | _NO_LINK | _NO_WAIT), "rb") as file:
         return _hold(file.fileno())
 
 
+def _remove_left_folder(part: Path) -> None:
+    with _held_folder(part) as is_held:
+        if is_held:
+            shutil.rmtree(part)
+
+
+@contextmanager
+def _held_folder(folder: Path) -> Iterator[bool]:
+    """Hold a folder in the block; False where another process does, or the system cannot: Windows has no such locks."""
+    if fcntl is None:
+        yield False
+        return
+    descriptor = os.open(folder, os.O_RDONLY | _NO_LINK)
+    try:
+        yield _hold(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _hold(descriptor: int) -> bool:
-    """Hold an open file until it is closed; False where another holds it, or the file system has no locks."""
+    """Hold an open file or folder until it is closed; False where another holds it, or the file system has no locks."""
     try:
         if fcntl is not None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,7 @@
-"""The commands that `benchmarks.robustness.write_faults` runs: what lies there before, and the command line."""
+"""The commands that `benchmarks.robustness.write_faults` runs: what lies there before, and the command line.
+
+All but `check`, which writes nothing. Of `review` it is what a visitor of its page makes it do.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import click
 import cv2
 import numpy as np
 import torch
@@ -18,14 +22,18 @@ from PIL import Image
 
 from redweb_builder import builder, engines
 from redweb_builder.builder import build
+from redweb_builder.commands.console import errors_for_people
+from redweb_builder.commands.main import main as redweb
 from redweb_builder.config import PRESETS, BuildConfig
 from redweb_builder.dataset.decisions import FILE, Decision, append_decisions
 from redweb_builder.dataset.reader import open_dataset, read_manifest
 from redweb_builder.matching.flow import load_flow
 from redweb_builder.pipeline import Inferred, Models, Prepared, infer, label_pair, prepare
+from redweb_builder.review import session as review_session
 from redweb_builder.segmentation.segmenters import load_segmenter
 from redweb_builder.types import PairSource
 from samples.scenes import render
+from trainer.config import NETWORK_FORMATS
 
 Array = NDArray[np.uint8]
 CONFIG = BuildConfig(flow="dis", segmenter="builtin", device="cpu", thresholds=PRESETS["none"])
@@ -35,17 +43,24 @@ TRAIN = (
     *("--encoder", "tu-mobilenetv3_small_050", "--encoder-weights", "none", "--size", "64", "--batch", "2"),
     *("--epochs", "2", "--validation", "0.4", "--workers", "0", "--device", "cpu"),
 )
+TRAIN_SEGMENTER = (
+    *("--encoder-weights", "none", "--size", "64", "--batch", "2", "--epochs", "1", "--workers", "0"),
+    *("--fold", "0", "--device", "cpu"),
+)
 EXPORTS = ("redweb-v1", "webdataset", "huggingface", "ply")
 NAMES = (
     *("build", "build --overwrite", "refilter", "grid", "report", "decisions"),
     *(f"export {form}" for form in EXPORTS),
-    *("train", "train --overwrite", "predict", "evaluate", "export safetensors"),
+    "review",
+    *("train", "train --overwrite", "predict", "evaluate", "convert-nyu", "train-segmenter"),
+    *(f"export {form}" for form in NETWORK_FORMATS),
 )
+SHOWN = ("preview", "depth", "parallax")  # what a reviewer looks at
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A command. arguments: of cli.py. before: names in the workspace whose copies lie in its folder before.
+    """A command. arguments: of `run_command`. before: names in the workspace whose copies lie in its folder before.
 
     readable: the data set that was finished before, and can be read at every moment.
     """
@@ -56,7 +71,8 @@ class Scenario:
 
 
 def prepare_workspace(workspace: Path) -> None:
-    """Make what the commands need: stereo/ (photographs), set/ (built of them), others.jsonl (decisions about it).
+    """Make what the commands need: stereo/ (photographs), set/ (built of them), others/ (decisions about it), frames/
+    (with depth in metres), skies/ (with masks of the sky).
 
     Pairs are labelled here for all runs that are forked from this process.
     """
@@ -73,8 +89,38 @@ def prepare_workspace(workspace: Path) -> None:
     append_decisions(workspace / "set", decisions[:1])
     (workspace / "others").mkdir()
     append_decisions(workspace / "others", decisions)
+    _write_frames(workspace / "frames")
+    _write_skies(workspace / "skies")
     for module in ("trainer.train", "trainer.commands.train", "trainer.commands.evaluate", "trainer.commands.console"):
         import_module(module)  # here, so that no fork need do it
+
+
+def run_command(arguments: Sequence[str]) -> None:
+    """Run a command line of cli.py; `review FOLDER` looks through a data set as a visitor of the page does, and ends.
+
+    Ends with SystemExit, as the command does.
+    """
+    if arguments[0] != "review":
+        redweb(list(arguments))
+    _review(list(arguments[1:]))
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def _review(folder: Path) -> None:
+    """Look at every pair, and reject each that nobody has decided about, under an id and a time of its own."""
+    vars(review_session).update(decide=_decide)
+    with errors_for_people():
+        session = review_session.Session(folder, "eve")
+        for key in [row["key"] for row in read_manifest(folder).rows if row["width"]]:
+            for kind in SHOWN:
+                session.picture(kind, key)
+            if key not in session.decisions():
+                session.decide(key, "reject", "blurred")
+
+
+def _decide(key: str, decision: str, reviewer: str, reason: str | None = None) -> Decision:
+    return Decision(key, key, decision, reviewer, "2026-01-01T00:00:00.000000+00:00", reason)
 
 
 def scenario(name: str, workspace: Path, here: Path) -> Scenario:
@@ -89,7 +135,7 @@ def scenario(name: str, workspace: Path, here: Path) -> Scenario:
         )
     if name == "refilter":
         return Scenario(("refilter", str(built), "--set", f"min_texture={_middle(workspace / 'set')}"), ("set",), built)
-    if name in ("grid", "report"):
+    if name in ("grid", "report", "review"):
         return Scenario((name, str(built)), ("set",), built)
     if name == "decisions":
         return Scenario((name, str(built), str(workspace / "others" / FILE)), ("set",), built)
@@ -113,9 +159,14 @@ def _network_scenario(name: str, workspace: Path, here: Path) -> Scenario:
         "train --overwrite": Scenario((*training(workspace, run), "--seed", "1", "--overwrite"), ("run",)),
         "predict": Scenario(("predict", str(run), str(photograph), "--out", str(out), "--device", "cpu"), ("run",)),
         "evaluate": Scenario(("evaluate", str(run), "--on", str(data), "--out", str(out), "--device", "cpu"), ("run",)),
-        "export safetensors": Scenario(
-            ("export", str(run), "--format", "safetensors", "--out", str(out / "network.safetensors")), ("run",)
+        "convert-nyu": Scenario(("convert-nyu", str(workspace / "frames"), str(out))),
+        "train-segmenter": Scenario(
+            ("train-segmenter", "--data", f"masks:{workspace / 'skies'}", "--out", str(out), *TRAIN_SEGMENTER)
         ),
+        **{
+            f"export {form}": Scenario(("export", str(run), "--format", form, "--out", str(out / "network")), ("run",))
+            for form in NETWORK_FORMATS
+        },
     }[name]
 
 
@@ -142,6 +193,28 @@ def _write_stereo(folder: Path) -> None:
     Image.fromarray(np.hstack([hut.left, hut.right])).save(folder / "hut-sbs.jpg", quality=92)
     (folder / "broken_L.jpg").write_bytes((folder / "hut-sbs.jpg").read_bytes()[:2000])
     shutil.copy(folder / "hut-sbs.jpg", folder / "broken_R.jpg")
+
+
+def _write_frames(folder: Path) -> None:
+    """Two frames with depth in metres, as another camera's program stores them."""
+    for name in ("rgb", "depth"):
+        (folder / name).mkdir(parents=True)
+    for seed in range(2):
+        scene = render(seed, 160, 120, max_disparity=12.0)
+        millimetres = np.linspace(1000, 4000, 160 * 120).reshape(120, 160).astype(np.uint16)
+        Image.fromarray(scene.left).save(folder / "rgb" / f"{seed}.png")
+        Image.fromarray(millimetres).save(folder / "depth" / f"{seed}.png")
+    (folder / "depth.json").write_text('{"scale": 1000}')
+
+
+def _write_skies(folder: Path) -> None:
+    """Three pictures whose upper half is sky."""
+    folder.mkdir()
+    sky = np.zeros((120, 160), np.uint8)
+    sky[:60] = 255
+    for seed in range(3):
+        Image.fromarray(render(seed, 160, 120, max_disparity=12.0).left).save(folder / f"{seed}.png")
+        Image.fromarray(sky).save(folder / f"{seed}_sky.png")
 
 
 def _label_once() -> None:

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
-from glob import escape
 from pathlib import Path
-from shutil import rmtree
-from tempfile import TemporaryDirectory
-
-from filelock import Timeout
 
 from redweb_builder.dataset.reader import Dataset
 from redweb_builder.errors import StoreError, UserError
@@ -19,7 +13,7 @@ from redweb_builder.export.huggingface import write_huggingface
 from redweb_builder.export.points import write_points
 from redweb_builder.export.redweb_v1 import write_redweb_v1
 from redweb_builder.export.webdataset import write_webdataset
-from redweb_builder.files import flush_to_disk, lock, move
+from redweb_builder.files import remove_temporaries, replacing_folder
 
 # format -> write(dataset, keys, folder), which yields each key when it is done
 WRITERS: dict[str, Callable[[Dataset, Sequence[str], Path], Iterable[str]]] = {
@@ -28,10 +22,6 @@ WRITERS: dict[str, Callable[[Dataset, Sequence[str], Path], Iterable[str]]] = {
     "huggingface": write_huggingface,
     "ply": write_points,
 }
-
-
-PART = ".part-"  # an export is written beside its new folder, under that folder's name, this and random letters
-LOCK = "lock"
 
 
 @dataclass(frozen=True)
@@ -66,23 +56,17 @@ def export_dataset(
     chosen = list(dict.fromkeys(keys)) or dataset.keys
     if not chosen:
         raise StoreError(f"{folder} keeps no sample: there is nothing to export")
+    target = out.absolute()  # "." has no name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    remove_temporaries(target.parent)
     if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
         raise StoreError(f"{out} exists and is not an empty folder: choose another --out")
     sound, damaged = _check_files(dataset, chosen)
     if not sound:
         raise StoreError(f"{damaged[0]}; no sample of {folder} can be exported")
-    target = out.absolute()  # "." has no name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _remove_what_was_killed(target)
-    with TemporaryDirectory(dir=target.parent, prefix=f"{target.name}{PART}") as beside, lock(Path(beside) / LOCK):
-        part = Path(beside) / target.name
-        part.mkdir()
+    with replacing_folder(target) as part:
         for done, _ in enumerate(WRITERS[form](dataset, sound, part), 1):
             watch(done, len(sound))
-        flush_to_disk(part)
-        with suppress(FileNotFoundError):
-            target.rmdir()
-        move(part, target)
     return Exported(out, len(sound), damaged)
 
 
@@ -99,13 +83,3 @@ def _check_files(dataset: Dataset, keys: Sequence[str]) -> tuple[list[str], list
     with ThreadPoolExecutor() as threads:
         faults = dict(zip(keys, threads.map(fault, keys), strict=True))
     return [key for key in keys if faults[key] is None], [text for text in faults.values() if text is not None]
-
-
-def _remove_what_was_killed(target: Path) -> None:
-    """Remove the folders of earlier exports to `target` whose processes have ended before they were complete."""
-    for beside in target.parent.glob(f"{escape(target.name)}{PART}*"):
-        with suppress(OSError, Timeout):  # somebody else's, or in use: it stays
-            entries = set() if beside.is_symlink() else {entry.name for entry in beside.iterdir()}
-            if LOCK in entries and entries <= {LOCK, target.name}:
-                with lock(beside / LOCK).acquire(timeout=0):
-                    rmtree(beside)

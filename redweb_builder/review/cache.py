@@ -10,7 +10,7 @@ from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
-from redweb_builder.files import is_temporary, read_regular, write_atomic
+from redweb_builder.files import read_regular, remove_temporaries, write_atomic
 
 FOLDER = ".review"
 MAX_FILES = 2000  # some 200 MB of pictures of 768 px
@@ -28,6 +28,9 @@ class Cache:
     def __init__(self, folder: Path, max_files: int = MAX_FILES) -> None:
         """folder: created when there is something to keep. max_files: how many files stay."""
         self._folder, self._max_files = folder, max_files
+        with suppress(OSError):  # there is none yet, or it cannot be written
+            if folder.is_dir() and self.is_usable:
+                remove_temporaries(folder)
 
     @property
     def is_usable(self) -> bool:
@@ -71,5 +74,4 @@ class Cache:
 
 def _is_ours(name: str, state: os.stat_result) -> bool:
     """Whether a file may be one of the cache: a regular file of a bounded size under a name of its form."""
-    is_named = NAME.fullmatch(name) is not None or is_temporary(name)
-    return is_named and stat.S_ISREG(state.st_mode) and state.st_size <= MAX_BYTES
+    return NAME.fullmatch(name) is not None and stat.S_ISREG(state.st_mode) and state.st_size <= MAX_BYTES

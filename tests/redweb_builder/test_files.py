@@ -22,6 +22,7 @@ from redweb_builder.files import (
     read_regular,
     remove_temporaries,
     replacing,
+    replacing_folder,
     write_atomic,
 )
 
@@ -174,6 +175,34 @@ def test_a_temporary_file_that_is_being_written_stays(tmp_path: Path) -> None:
         remove_temporaries(tmp_path)
     remove_temporaries(tmp_path)
     assert [(entry.name, entry.read_bytes()) for entry in tmp_path.iterdir()] == [("report.html", b"content")]
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+
+    def interrupted() -> None:
+        with replacing_folder(tmp_path / "out") as folder:
+            (folder / "half").write_bytes(b"1")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert [entry.name for entry in tmp_path.rglob("*")] == ["out"]
+    with replacing_folder(tmp_path / "out") as folder:
+        (folder / "whole").write_bytes(b"2")
+        remove_temporaries(tmp_path)  # it is being written, and stays
+    assert sorted(entry.name for entry in tmp_path.rglob("*")) == ["out", "whole"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no locks of folders: what a killed process left stays")
+def test_a_temporary_folder_that_was_left_is_removed_and_no_link_to_one(tmp_path: Path) -> None:
+    for name in (".redweb-0123456789abcdef.part", "precious"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_bytes(b"1")
+    (tmp_path / ".redweb-00000000000000ff.part").symlink_to(tmp_path / "precious")
+    remove_temporaries(tmp_path)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".redweb-00000000000000ff.part", "precious"]
+    assert (tmp_path / "precious" / "file").exists()
 
 
 def test_a_folder_is_not_made_through_a_link(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from redweb_builder.files import write_atomic
+from redweb_builder.files import remove_temporaries, write_atomic
 from trainer.data.depth_scale import DEPTH_JSON, MILLIMETRES, DepthScale
 from trainer.data.depth_set import in_metres
 from trainer.data.open import open_data
@@ -37,6 +37,8 @@ def convert_nyu(
         raise DataError(f"{source}: its labels are not in metres")
     for folder in ("rgb", "depth"):
         (out / folder).mkdir(parents=True, exist_ok=True)
+        remove_temporaries(out / folder)
+    remove_temporaries(out)
     for index in range(len(data)):
         name = f"{_flat(data.key(index))}.png"
         if not (out / "depth" / name).is_file():

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redweb_builder.errors import InputError
-from redweb_builder.files import write_atomic
+from redweb_builder.files import remove_temporaries, write_atomic
 from redweb_builder.inputs.discover import discover
 from redweb_builder.inputs.formats.ground_truth import is_ground_truth
 from redweb_builder.inputs.picture import EXTENSIONS, read_picture
@@ -276,6 +276,7 @@ def prepare(
     pictures = find(kind, folder, teacher)
     home = cache / f"{kind}-{folder.resolve().name}-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]}"
     home.mkdir(parents=True, exist_ok=True)
+    remove_temporaries(home)
     taught_only = kind in ("stereo", "photographs")
     files, kept_back, problems = [], [], []
     for number, (picture, kept) in enumerate(zip(pictures, in_fold(pictures, fold), strict=True), 1):

@@ -31,7 +31,7 @@ from redweb_builder.export.dataset import WRITERS, export_dataset
 from redweb_builder.export.names import file_names
 from redweb_builder.export.points import FARTHEST, VIEW_DEGREES, points_of
 from redweb_builder.export.redweb_v1 import to_8_bit
-from redweb_builder.files import lock
+from redweb_builder.files import replacing_folder
 from redweb_builder.types import Mask
 
 Snapshot = Callable[[Path], dict[str, bytes]]
@@ -268,11 +268,10 @@ def test_a_killed_export_leaves_nothing_that_the_next_does_not_remove(
     os.waitpid(child, 0)
     assert not (tmp_path / "out").exists()
     assert len(list(tmp_path.iterdir())) == 1
-    running = tmp_path / "out.part-running"
-    (running / "out").mkdir(parents=True)
-    with lock(running / "lock"):
+    with replacing_folder(tmp_path / "running"):
         export_dataset(decided, "ply", tmp_path / "out")
-        assert sorted(entry.name for entry in tmp_path.iterdir()) == ["out", "out.part-running"]
+        assert len(list(tmp_path.iterdir())) == 2
+    assert {entry.name for entry in tmp_path.iterdir()} == {"out", "running"}
     export_dataset(decided, "ply", tmp_path / "undisturbed")
     assert snapshot(tmp_path / "out") == snapshot(tmp_path / "undisturbed")
 

@@ -78,3 +78,10 @@ def test_a_link_in_the_place_of_a_picture_is_neither_read_nor_written(tmp_path: 
     file.symlink_to(letter)
     assert kept.get("a", lambda: b"again") == b"again"
     assert letter.read_text() == "the only copy"
+
+
+def test_what_a_killed_review_left_is_removed(tmp_path: Path) -> None:
+    part = tmp_path / ".redweb-0123456789abcdef.part"
+    part.write_bytes(b"half")
+    Cache(tmp_path)
+    assert not part.exists()
