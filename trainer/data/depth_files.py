@@ -35,6 +35,7 @@ def read_depth(file: Path) -> NDArray[np.generic]:
         values = _READERS[ending](file) if ending in _READERS else read_stored(file)
     except (OSError, ValueError, SyntaxError, EOFError, KeyError, TypeError, MemoryError, zipfile.BadZipFile) as error:
         raise DataError(f"{file}: cannot be read as a depth map ({error})") from error
+    values = values.astype(np.uint8) if values.dtype == np.bool_ else values  # a mask
     values = values[..., 0] if values.ndim == 3 and values.shape[2] == 1 else values
     values = values[0] if values.ndim == 3 and values.shape[0] == 1 else values
     if values.ndim != 2 or not values.size or values.dtype.kind not in "iuf":

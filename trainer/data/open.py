@@ -8,17 +8,47 @@ from redweb_builder.dataset.paths import is_data_set
 from redweb_builder.errors import StoreError
 from trainer.data.depth_scale import DepthScale
 from trainer.data.depth_set import DepthSet
+from trainer.data.readers.arkit import Arkit, is_arkit
 from trainer.data.readers.built import LabelUse, RedwebSet
+from trainer.data.readers.diode import Diode, diode_frames, is_diode
+from trainer.data.readers.eth3d import Eth3d, eth3d_frames, is_eth3d
 from trainer.data.readers.file_lists import is_list, list_files, lists_of
 from trainer.data.readers.hrwsi import Hrwsi
+from trainer.data.readers.ibims import Ibims, is_ibims
+from trainer.data.readers.megadepth import MegaDepth, is_megadepth
+from trainer.data.readers.moge import Moge, is_moge
 from trainer.data.readers.nyu import NyuFrames
 from trainer.data.readers.nyu_mat import MAT, NyuMat
 from trainer.data.readers.redweb_v1 import RedwebV1
 from trainer.data.readers.rgb_depth import RgbDepth
+from trainer.data.readers.sintel import Sintel, is_sintel
 from trainer.data.readers.sparse_to_dense import SparseToDense, is_sparse_to_dense
 from trainer.data.readers.stereo_truth import StereoTruth
 from trainer.data.readers.tum import TumRgbd, sequences_of
+from trainer.data.readers.virtual_kitti import VirtualKitti, is_virtual_kitti, virtual_kitti_frames
 from trainer.types import DataError
+
+LAYOUTS = (
+    "a built set (manifest.parquet)",
+    "ReDWeb_V1 (Imgs/ RDs/)",
+    "HRWSI (train/imgs train/gts train/valid_masks)",
+    "RGB-D (rgb/ depth/, or a list of files)",
+    "TUM RGB-D (rgb.txt depth.txt)",
+    "NYU Depth v2 (nyu_depth_v2_labeled.mat; lists of DenseDepth, BTS or Marigold; train/SCENE/*.h5; frames.csv rgb/ "
+    "depth_u8_framemax/)",
+    "KITTI (a list with proj_depth/groundtruth)",
+    "Virtual KITTI 2 (SceneNN/VARIANT/frames/)",
+    "ETH3D (SCENE/ground_truth_depth/dslr_images)",
+    "Sintel (training/depth/SCENE/*.dpt)",
+    "DIODE (val/indoors/scene_*/scan_*)",
+    "iBims-1 (rgb/ depth/ mask_invalid/ mask_transp/)",
+    "MegaDepth (NNNN/dense0/depths/*.h5)",
+    "ARKitScenes (lowres_wide/ lowres_depth/)",
+    "Stray Scanner (camera_matrix.csv depth/)",
+    "MoGe (.index.txt)",
+    "stereo with ground truth (*/left.* */disp_left.* */meta.json)",
+    "point pairs, for evaluation only (DIW's CSV; DA-2K's annotations.json; OASIS_val.csv)",
+)
 
 
 def open_data(path: Path, scale: DepthScale | None = None, use: LabelUse | None = None) -> DepthSet:
@@ -48,18 +78,36 @@ def open_data(path: Path, scale: DepthScale | None = None, use: LabelUse | None 
         return NyuFrames(path)
     if sequences_of(path):
         return TumRgbd(path, scale)
+    if is_moge(path):
+        return Moge(path, scale)
+    published = _published(path)
+    if published is not None:
+        return published
     if is_sparse_to_dense(path):
         return SparseToDense(path)
     if (path / "rgb").is_dir() and (path / "depth").is_dir():
         return RgbDepth(path, scale)
     if next(path.rglob("disp_left.*"), None):
         return StereoTruth(path)
-    raise DataError(
-        f"{path} has none of the known layouts: a built set (manifest.parquet), ReDWeb_V1 (Imgs/ RDs/), HRWSI "
-        "(train/imgs train/gts train/valid_masks), RGB-D (rgb/ depth/, or a list of files), TUM RGB-D (rgb.txt "
-        "depth.txt), NYU Depth v2 (nyu_depth_v2_labeled.mat; the file lists of DenseDepth or BTS; train/SCENE/*.h5; "
-        "frames.csv rgb/ depth_u8_framemax/), stereo with ground truth (*/left.* */disp_left.* */meta.json)"
-    )
+    raise DataError(f"{path} has none of the known layouts: {'; '.join(LAYOUTS)}")
+
+
+def _published(path: Path) -> DepthSet | None:
+    """The set in a folder whose layout says what its numbers are; None where it has no such layout."""
+    name = path.resolve().name
+    if is_ibims(path):
+        return Ibims(path)
+    if is_eth3d(path):
+        return Eth3d(name, eth3d_frames(path))
+    if is_diode(path):
+        return Diode(name, diode_frames(path))
+    if is_virtual_kitti(path):
+        return VirtualKitti(name, virtual_kitti_frames(path))
+    if is_sintel(path):
+        return Sintel(path)
+    if is_megadepth(path):
+        return MegaDepth(path)
+    return Arkit(path) if is_arkit(path) else None
 
 
 def is_diw(path: Path) -> bool:

@@ -157,7 +157,7 @@ def test_the_recipe_of_the_paper_is_plain_sgd(nyu: Path, tmp_path: Path, narrow:
 
 
 def test_frames_are_decoded_once(nyu: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from trainer.data.readers import rgb_depth
+    from trainer.data.readers import frames
 
     read: list[str] = []
 
@@ -165,7 +165,7 @@ def test_frames_are_decoded_once(nyu: Path, tmp_path: Path, monkeypatch: pytest.
         read.append(file.name)
         return read_rgb(file)
 
-    monkeypatch.setattr(rgb_depth, "read_rgb", counted)
+    monkeypatch.setattr(frames, "read_rgb", counted)
     train_metric_depth([(nyu, 1.0)], replace(SETTINGS, backbone=BACKBONE, epochs=2, fine_epochs=0), tmp_path)
     assert sorted(read) == [f"{number:02d}.png" for number in range(6)]  # and never a test frame
 

@@ -1,5 +1,8 @@
 """Lists of pictures with their depth files: DenseDepth's and BTS's of NYU Depth v2, BTS's of KITTI, and anybody's.
 
+Marigold's lists (data_split/ of github.com/prs-eth/Marigold) too: of NYU Depth v2 with a third, filled map, of DIODE
+with a third file, the mask, of ETH3D and of Virtual KITTI 2.
+
 A CSV is split at its commas, so names may have spaces; other lists are split at spaces. Paths are below the list's
 folder or the one above it, or absolute.
 """
@@ -9,12 +12,20 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from trainer.data.depth_files import DEPTH_ENDINGS
 from trainer.data.depth_scale import KITTI, DepthScale, one_scale, read_depth_json
+from trainer.data.readers.diode import DEPTH as DIODE_DEPTH
+from trainer.data.readers.diode import MASK as DIODE_MASK
+from trainer.data.readers.diode import Diode
+from trainer.data.readers.eth3d import DEPTHS as ETH3D_DEPTHS
+from trainer.data.readers.eth3d import Eth3d
+from trainer.data.readers.frames import Frame, FrameSet
 from trainer.data.readers.protocols import KITTI_EIGEN, NYU, PLAIN
-from trainer.data.readers.rgb_depth import Frame, FrameFiles
+from trainer.data.readers.rgb_depth import FrameFiles
+from trainer.data.readers.virtual_kitti import VirtualKitti
 from trainer.types import DataError
 
 NYU_LISTS = (
@@ -24,6 +35,8 @@ NYU_LISTS = (
     "nyudepthv2_test_files_with_gt.txt",
 )
 KITTI_DEPTH = "proj_depth/groundtruth"  # in the path of every depth map of KITTI
+VIRTUAL_KITTI_DEPTH = "frames/depth/Camera_"
+MARIGOLD_NYU = re.compile(r"/depth_\d+\.png .*/filled_\d+\.png$")  # end of a line
 PICTURE = re.compile(r"\.(jpe?g|png|webp|tiff?|bmp)$", re.IGNORECASE)
 LONGEST_LINE = 10_000  # characters
 NO_DEPTH = "None"  # BTS: a frame without a depth map
@@ -51,18 +64,41 @@ def is_list(file: Path) -> bool:
         return False
 
 
-def lists_of(lists: Sequence[Path], scale: DepthScale | None = None) -> FrameFiles:
+def lists_of(lists: Sequence[Path], scale: DepthScale | None = None) -> FrameSet:
     """The frames of file lists; those of a list with "test" or "val" among the words of its name are of that part.
 
     scale: of the command line. Raises DataError.
     """
     frames = [frame for file in lists for frame in _listed(file)]
+    name = "+".join(file.stem for file in lists)
+
+    def all_depths(hold: str) -> bool:
+        return bool(frames) and all(hold in frame.depth.as_posix() for frame in frames)
+
+    if all_depths(VIRTUAL_KITTI_DEPTH):
+        return VirtualKitti(name, frames)
+    if all_depths(f"/{ETH3D_DEPTHS}/"):
+        return Eth3d(name, frames)
+    if all_depths(DIODE_DEPTH):
+        return Diode(name, [_with_mask(frame) for frame in frames])
     protocol, own = PLAIN, read_depth_json(lists[0].parent).scale
-    if all(file.name in NYU_LISTS for file in lists):
+    if all(file.name in NYU_LISTS or _is_marigolds_nyu(file) for file in lists):
         protocol = NYU
-    elif frames and all(KITTI_DEPTH in frame.depth.as_posix() for frame in frames):
+    elif all_depths(KITTI_DEPTH):
         protocol, own = KITTI_EIGEN, KITTI
-    return FrameFiles("+".join(file.stem for file in lists), frames, one_scale(lists[0], own, scale), protocol)
+    return FrameFiles(name, frames, one_scale(lists[0], own, scale), protocol)
+
+
+def _with_mask(frame: Frame) -> Frame:
+    """A frame of DIODE with the mask that lies beside its depth."""
+    mask = frame.depth.with_name(frame.depth.name.removesuffix(DIODE_DEPTH) + DIODE_MASK)
+    return replace(frame, masks=(mask,))
+
+
+def _is_marigolds_nyu(file: Path) -> bool:
+    """Whether a list's first line has a map that was filled, as of NYU Depth v2."""
+    with file.open(encoding="utf-8-sig") as lines:
+        return bool(MARIGOLD_NYU.search(lines.readline(LONGEST_LINE).rstrip()))
 
 
 def part_of(file: Path) -> str | None:
@@ -137,4 +173,5 @@ def _names(line: str, file: Path) -> tuple[str, str] | None:
     if len(names) != 2 or not PICTURE.search(names[0]):
         return None
     depth = PurePosixPath(names[1]).suffix.lower()
-    return (names[0], names[1]) if depth in DEPTH_ENDINGS or names[1] == NO_DEPTH else None
+    is_depth = depth in DEPTH_ENDINGS or names[1] == NO_DEPTH or ETH3D_DEPTHS in names[1]
+    return (names[0], names[1]) if is_depth else None

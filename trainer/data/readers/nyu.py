@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from redweb_builder.types import BoolMap, FloatMap
+from redweb_builder.types import BoolMap
 from trainer.data.depth_set import DepthSetBase
 from trainer.data.pictures import read_grey, read_rgb, same_size
 from trainer.data.readers.protocols import FULL, NYU, subsampled
@@ -90,9 +90,3 @@ class NyuFrames(Nyu):
         disparity = np.float32(255 / largest) / (values.astype(np.float32) + np.float32(0.5))
         disparity[~subsampled(INSIDE, values.shape)] = np.nan
         return DepthSample(key, image, disparity, np.zeros(values.shape, bool), 0.0, true_zero=True)
-
-
-def inverse(metres: FloatMap, known: BoolMap) -> FloatMap:
-    """Depth in metres as inverse depth, float32, 1/m, NaN where it is not known."""
-    result = np.full(metres.shape, np.nan, np.float32)
-    return np.divide(np.float32(1), metres, out=result, where=known)

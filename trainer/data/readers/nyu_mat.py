@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from trainer.data.readers.nyu import INSIDE, Nyu, inverse
+from trainer.data.readers.frames import inverse
+from trainer.data.readers.nyu import INSIDE, Nyu
 from trainer.data.readers.protocols import FULL, subsampled
 from trainer.types import DataError, DepthSample
 

@@ -54,6 +54,9 @@ class Protocol:
 PLAIN = Protocol()
 NYU = Protocol(eigen_crop, 10.0, known_scale=True, eight_bits=True)
 KITTI_EIGEN = Protocol(garg_crop, 80.0)
+ETH3D = SINTEL = Protocol(farthest=72.0)  # Ranftl et al. 2022, section 5
+VIRTUAL_KITTI = Protocol(farthest=80.0)  # as of KITTI; the files go to 655 m
+DIODE = Protocol(farthest=350.0)  # the range of its scanner
 PROTOCOLS = {"": PLAIN, "nyu": NYU}  # that depth.json may name
 
 

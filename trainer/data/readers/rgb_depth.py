@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from redweb_builder.types import BoolMap, FloatMap
+from redweb_builder.types import FloatMap
 from trainer.data.depth_files import DEPTH_ENDINGS, depth_by_stem, read_depth
 from trainer.data.depth_scale import (
     DENSEDEPTH,
@@ -25,36 +24,18 @@ from trainer.data.depth_scale import (
     one_scale,
     read_depth_json,
 )
-from trainer.data.depth_set import DepthSetBase
-from trainer.data.pictures import at_picture_size, by_stem, matched, read_rgb
-from trainer.data.readers.nyu import inverse
+from trainer.data.pictures import by_stem, matched
+from trainer.data.readers.frames import Frame, FrameSet
 from trainer.data.readers.protocols import PLAIN, PROTOCOLS, Protocol
 from trainer.data.splits import evenly_spaced
-from trainer.types import DataError, DepthSample
+from trainer.types import DataError
 
 SPLIT = "split.csv"  # of the folder form: key, part, scene
 CHECKED = 12  # frames whose depth is read when a set is opened
 
 
-@dataclass(frozen=True)
-class Frame:
-    """One frame on the disk.
-
-    key: its name. rgb, depth: its files. scene: what stays on one side of a split. part: "test", "val" or None.
-    """
-
-    key: str
-    rgb: Path
-    depth: Path
-    scene: str
-    part: str | None
-
-
-class FrameFiles(DepthSetBase):
-    """Frames that are a picture and a depth file each: inverse depth, 1/m, with a true zero."""
-
-    has_true_zero = True
-    unit = "m"
+class FrameFiles(FrameSet):
+    """Frames whose depth files hold numbers in one scale."""
 
     def __init__(
         self, name: str, frames: Sequence[Frame], scale: DepthScale | None = None, protocol: Protocol = PLAIN
@@ -65,48 +46,14 @@ class FrameFiles(DepthSetBase):
         in integers, metres in floats, which must then look like a room. protocol: of their evaluation. Raises DataError
         where there are no frames, or where their typical depth shows that the scale is another one.
         """
-        if not frames:
-            raise DataError(f"{name}: there are no frames in it")
-        self.name, self._frames, self._scale, self._protocol = name, list(frames), scale, protocol
-        self.farthest = protocol.farthest
+        super().__init__(name, frames, protocol)
+        self._scale = scale
         self._check_scale()
 
-    def __len__(self) -> int:
-        """Number of frames."""
-        return len(self._frames)
-
-    def key(self, index: int) -> str:
-        """The picture's path below its set, without ending."""
-        return self._frames[index].key
-
-    def group(self, index: int) -> str:
-        """The scene."""
-        return self._frames[index].scene
-
-    def part(self, index: int) -> str | None:
-        """Test and validation frames that the set names; what it calls train is free to be held out."""
-        return self._frames[index].part
-
-    def files(self, index: int) -> tuple[Path, ...]:
-        """Picture and depth."""
-        return self._frames[index].rgb, self._frames[index].depth
-
-    def evaluation_mask(self, shape: tuple[int, int]) -> BoolMap:
-        """As the protocol says."""
-        return self._protocol.mask(shape)
-
-    def __getitem__(self, index: int) -> DepthSample:
-        """Read one frame; depth of another size than its picture is brought to that. Raises DataError."""
-        frame = self._frames[index]
-        image = read_rgb(frame.rgb)
-        metres = at_picture_size(self.metres(frame.depth), image, frame.depth)
-        disparity = inverse(metres, np.isfinite(metres))
-        return DepthSample(frame.key, image, disparity, np.zeros(metres.shape, bool), 0.0, true_zero=True)
-
-    def metres(self, file: Path) -> FloatMap:
-        """HxW float32 metres of a depth file, NaN where unknown. Raises DataError."""
-        stored = read_depth(file)
-        return self._scale_of(stored, file).metres(stored)
+    def depth(self, frame: Frame, shape: tuple[int, int]) -> FloatMap:
+        """In metres, as the scale says."""
+        stored = read_depth(frame.depth)
+        return self._scale_of(stored, frame.depth).metres(stored)
 
     def _scale_of(self, stored: NDArray[np.generic], file: Path) -> DepthScale:
         if self._scale:

@@ -13,7 +13,8 @@ import numpy as np
 from trainer.data.depth_files import read_depth, read_hdf5
 from trainer.data.depth_scale import METRES
 from trainer.data.pictures import same_size
-from trainer.data.readers.nyu import Nyu, inverse
+from trainer.data.readers.frames import inverse
+from trainer.data.readers.nyu import Nyu
 from trainer.types import DataError, DepthSample
 
 PARTS = {"train": None, "val": "test"}

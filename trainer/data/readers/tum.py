@@ -11,7 +11,8 @@ import math
 from pathlib import Path
 
 from trainer.data.depth_scale import TUM, DepthScale, one_scale
-from trainer.data.readers.rgb_depth import Frame, FrameFiles
+from trainer.data.readers.frames import Frame
+from trainer.data.readers.rgb_depth import FrameFiles
 from trainer.types import DataError
 
 RGB_LIST, DEPTH_LIST = "rgb.txt", "depth.txt"
