@@ -121,13 +121,15 @@ def build(
         _forget_changed(store, stereo_dir)
         _forget_recalibrated(store, sources)
         recorded = [store.records[source.key] for source in sources if source.key in store.records]
+        whole = discovery.sources  # groups and clips are measured whole: a label must not depend on --limit
         if config.eyes == "auto" and len(recorded) < len(sources):
             progress.enter("comparing the eye orders")
-            sources = with_group_orders(discovery.sources, stereo_dir, progress.at)[: config.limit]
+            whole = with_group_orders(whole, stereo_dir, progress.at)
         missing = {source.clip for source in sources if source.clip and source.key not in store.records}
         if missing:
             progress.enter("aligning the clips of films")
-            sources = with_clip_alignments(sources, config, missing, progress.at)
+            whole = with_clip_alignments(whole, config, missing, progress.at)
+        sources = whole[: config.limit]
         progress.start(len(sources), Counter(record["status"] for record in recorded))
 
         failures = _label_pairs(sources, models, config, store, stereo_dir, progress)

@@ -106,4 +106,5 @@ def test_a_film_in_sequence(tmp_path: Path) -> None:
     build(tmp_path / "in", tmp_path / "again", replace(config, limit=2))
     build(tmp_path / "in", tmp_path / "again", config)
     again = pq.read_table(tmp_path / "again" / "manifest.parquet").to_pylist()
-    assert [row | {"seconds": None} for row in again] == [row | {"seconds": None} for row in rows]
+    differing = {name for a, b in zip(again, rows, strict=True) for name in a if a[name] != b[name]}
+    assert differing <= {"seconds"}
