@@ -22,7 +22,7 @@ from PIL import Image
 
 from redweb_builder import builder, engines
 from redweb_builder.builder import build
-from redweb_builder.commands.console import errors_for_people
+from redweb_builder.commands.errors import errors_for_people
 from redweb_builder.commands.main import main as redweb
 from redweb_builder.config import PRESETS, BuildConfig
 from redweb_builder.dataset.decisions import FILE, Decision, append_decisions
