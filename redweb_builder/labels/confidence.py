@@ -3,7 +3,8 @@
 The cues are the forward-backward consistency error, the distance from the fitted plane, and the disagreement of optical
 flow and semi-global matching, each at the pixel and averaged around it. Each is an error in px. Their geometric mean is
 taken, so that one large cue does not outweigh several small ones. At edges all cues may be wrong together, because the
-matched patches lie on both sides. The predicted error is raised there.
+matched patches lie on both sides. The predicted error is raised there. In blank areas no cue is independent: both
+matches take their disparity from the texture around. The predicted error grows with the distance from it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from redweb_builder.matching.fusion import Match
+from redweb_builder.matching.fusion import TEXTURE_PX, Match
 from redweb_builder.matching.texture import TEXTURE_LEVELS, contrast
 from redweb_builder.types import BoolMap, FloatMap, Picture
 
@@ -21,6 +22,10 @@ LEAST_PX, MOST_PX = 0.05, 10.0  # an error cue below LEAST_PX or above MOST_PX c
 CONTRAST_WINDOW_PX, CONTRAST_POWER = 21, 0.25  # the error grows with this power of the contrast in such a window
 STEP_WINDOW_PX, STEP_POWER = 5, 0.2  # the error grows with this power of the surface's range in such a window
 STEP_PX = 0.5  # unit of the range; smaller ranges are hardly edges
+BLANK_LEVELS = 4  # grey levels; a window of TEXTURE_PX with no more contrast is blank: it is noise of camera and JPEG
+SATURATED = 250  # grey level from which a pixel is blank whatever its contrast
+BLANK_REACH_PX = 5.0  # distance from what is not blank at which the predicted error is twice that of the cues
+MOST_DOUBT = 10.0  # times; the predicted error of a blank pixel grows no further
 CALIBRATION = 0.65  # typical |error| over the geometric mean of the cues, on benchmarks.quality.label_quality
 NO_VALUE = 1e6  # px, beyond every disparity
 REFERENCE_PX = 768  # longer side of the picture whose px are the unit of the predicted error
@@ -54,6 +59,18 @@ def edge_factor(left: Picture, surface: FloatMap, ground: BoolMap) -> FloatMap:
     step = np.clip(_range(surface, STEP_WINDOW_PX), 0, MOST_PX)
     factor = np.maximum(levels / median, 1) ** CONTRAST_POWER * (1 + step / STEP_PX) ** STEP_POWER
     return np.asarray(factor, np.float32)
+
+
+def blank_factor(left: Picture) -> FloatMap:
+    """The factor by which the distance from texture raises the predicted error: HxW float32, 1 where there is texture.
+
+    left: HxWx3 uint8 RGB. A pixel is blank where it is saturated or its window has no contrast. It was not matched
+    itself: its flow is consistent because that of its neighbours is.
+    """
+    saturated = cv2.cvtColor(left, cv2.COLOR_RGB2GRAY) >= SATURATED
+    blank = (contrast(left, TEXTURE_PX) <= BLANK_LEVELS) | saturated
+    distance = cv2.distanceTransform(blank.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    return np.asarray(np.minimum(1 + distance / BLANK_REACH_PX, MOST_DOUBT), np.float32)
 
 
 def confidence_of(error_px: FloatMap) -> NDArray[np.uint8]:

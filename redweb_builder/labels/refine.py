@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from redweb_builder.labels.confidence import confidence_of, predict_error_px
+from redweb_builder.labels.confidence import blank_factor, confidence_of, predict_error_px
 from redweb_builder.labels.planes import RightView, propagate_planes, superpixel_disparity
 from redweb_builder.labels.sky import connected_components, sky_area
 from redweb_builder.labels.superpixels import segment_superpixels
@@ -39,6 +39,7 @@ def refine(left: Picture, match: Match, valid: BoolMap, regions: Regions, right:
         unknown = np.zeros(sky.shape, np.uint8)
         return Label(np.full(sky.shape, np.nan, np.float32), unknown, unknown)
     surface, error_px = surface_and_error(left, match, consistent, ~sky, right)
+    error_px = error_px * blank_factor(left)  # planes take support from blank areas too, or fewer would be fitted
     off = np.abs(surface - match.disparity)
     regularised = np.where(off <= PLANE_BLEND_PX, (match.disparity + surface) / 2, match.disparity)
     disparity = np.where(consistent, regularised, surface).astype(np.float32)
