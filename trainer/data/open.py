@@ -19,6 +19,7 @@ from trainer.data.readers.megadepth import MegaDepth, is_megadepth
 from trainer.data.readers.moge import Moge, is_moge
 from trainer.data.readers.nyu import NyuFrames
 from trainer.data.readers.nyu_mat import MAT, NyuMat
+from trainer.data.readers.point_pairs import is_da2k
 from trainer.data.readers.redweb_v1 import RedwebV1
 from trainer.data.readers.rgb_depth import RgbDepth
 from trainer.data.readers.sintel import Sintel, is_sintel
@@ -110,9 +111,9 @@ def _published(path: Path) -> DepthSet | None:
     return Arkit(path) if is_arkit(path) else None
 
 
-def is_diw(path: Path) -> bool:
-    """Whether a file is a CSV of Depth in the Wild: point pairs, which are no DepthSet. See readers/diw.py.
+def is_point_pairs(path: Path) -> bool:
+    """Whether a path holds judged pairs of points, which are no DepthSet: DIW, DA-2K, OASIS (readers/point_pairs.py).
 
-    path: the file; it need not be there.
+    path: a file, or the folder of DA-2K; it need not be there.
     """
-    return path.suffix.lower() == ".csv" and not is_list(path)
+    return is_da2k(path) or (path.suffix.lower() == ".csv" and not is_list(path))

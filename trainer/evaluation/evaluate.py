@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +13,11 @@ from redweb_builder.types import FloatMap, Picture
 from trainer.data.check import readable_samples
 from trainer.data.depth_scale import DepthScale
 from trainer.data.depth_set import DepthSet, in_metres, judged_pixels
-from trainer.data.marks import mark_of
-from trainer.data.open import is_diw, open_data
-from trainer.data.pictures import read_rgb
-from trainer.data.readers.diw import on_picture, read_diw
+from trainer.data.open import is_point_pairs, open_data
 from trainer.data.splits import Selection, evenly_spaced
+from trainer.evaluation.competitors import Predict, Watch, counts_of, map_of, prior, uncounted, unwatched
 from trainer.evaluation.evaluate_metric import evaluate_metric
+from trainer.evaluation.evaluate_pairs import evaluate_pairs
 from trainer.evaluation.metrics import (
     PRIOR,
     Ordinal,
@@ -27,9 +26,7 @@ from trainer.evaluation.metrics import (
     balanced_threshold,
     boundary_f1,
     column_means,
-    lower_is_nearer,
     ordinal,
-    whdr_wrong,
     wkdr_at,
     wkdr_unequal,
 )
@@ -37,19 +34,7 @@ from trainer.evaluation.results import ResultRow, Table
 from trainer.evaluation.sheets import SHEET_ROWS, sheet, strip
 from trainer.evaluation.stored import StoredPredictions
 from trainer.predict import Predictor, metric_networks
-from trainer.types import DataError, DepthSample
-
-Predict = Callable[[Picture], FloatMap] | StoredPredictions
-Watch = Callable[[int, int], None]
-
-
-def unwatched(done: int, of: int) -> None:
-    """Show nothing. done, of: as of Watch."""
-
-
-def uncounted(name: str) -> AbstractContextManager[Watch]:
-    """Show nothing of a set. name: of the set."""
-    return nullcontext(unwatched)
+from trainer.types import DepthSample
 
 
 def evaluate_all(
@@ -82,8 +67,8 @@ def _evaluate_path(
 ) -> Iterator[Table]:
     every = {predictor.name: predictor for predictor in predictors}
     networks = [predictor for predictor in predictors if isinstance(predictor, Predictor)]
-    if is_diw(path):
-        yield evaluate_diw(every, path, selection.limit, watch)
+    if is_point_pairs(path):
+        yield evaluate_pairs(every, path, selection.limit, watch)
         return
     data = open_data(path, scale)
     metric = metric_networks(networks) if in_metres(data) else {}
@@ -121,72 +106,7 @@ def evaluate(
         ResultRow(data.name, name, len(own), summed(own), counts_of(everyone[name], data, indices, len(unread)))
         for name, own in collected.items()
     ]
-    return rows, sheet(strips)
-
-
-def evaluate_diw(predictors: Mapping[str, Predict], path: Path, limit: int | None, watch: Watch = unwatched) -> Table:
-    """WHDR of every predictor, and of the prior, on Depth in the Wild.
-
-    predictors, watch: as in `evaluate`. path: the CSV. limit: at most so many point pairs, evenly chosen. A photograph
-    that is missing, broken or of other proportions than the list says is left out and counted; a point outside its
-    photograph is moved to the edge and counted. Raises DataError where no photograph is left, or most points are
-    outside.
-    """
-    everyone = {**predictors, PRIOR: prior}
-    judgements = evenly_spaced(read_diw(path), limit)
-    wrong = dict.fromkeys(everyone, 0)
-    strips: list[Picture] = []
-    unread: list[str] = []
-    outside = 0
-    for done, listed in enumerate(judgements, 1):
-        watch(done, len(judgements))
-        try:
-            image = read_rgb(listed.image)
-            judgement, moved = on_picture(listed, image.shape)
-        except DataError as error:
-            unread.append(str(error))
-            continue
-        outside += moved
-        maps = {name: map_of(predict, judgement.image.stem, image) for name, predict in everyone.items()}
-        for name, depth in maps.items():
-            wrong[name] += whdr_wrong(depth, judgement.first, judgement.second, judgement.farther)
-        if len(strips) < SHEET_ROWS:
-            unlabelled = np.full(image.shape[:2], np.nan, np.float32)
-            sample = DepthSample("", image, unlabelled, np.zeros(image.shape[:2], bool), 0.0)
-            strips.append(strip(sample, [maps[name] for name in predictors]))
-    count = len(judgements) - len(unread)
-    if not count:
-        raise DataError(f"{path}: none of its {len(judgements)} photographs can be read. The first: {unread[0]}")
-    if 2 * outside > count:
-        raise DataError(f"{path}: {outside} of {count} point pairs lie outside their photographs: is the order y, x?")
-    counts = {name: number for name, number in (("unread", len(unread)), ("outside", outside)) if number}
-    rows = [ResultRow(path.stem, name, count, {"WHDR": 100 * errors / count}, counts) for name, errors in wrong.items()]
-    return rows, sheet(strips)
-
-
-def map_of(predict: Predict, key: str, image: Picture) -> FloatMap:
-    """The prediction of a picture, HxW float32, larger = nearer.
-
-    predict: a network, the prior, or stored predictions. key: of its sample. image: HxWx3 uint8 RGB. Raises DataError
-    where stored predictions have none that fits.
-    """
-    return predict.predict(key, image) if isinstance(predict, StoredPredictions) else predict(image)
-
-
-def counts_of(predict: Predict, data: DepthSet, indices: Sequence[int], unread: int) -> dict[str, int]:
-    """What to say of the samples of a row: how many were trained on, and how many could not be read; 0 is left out.
-
-    predict: a network, the prior, or stored predictions. data: the set. indices: of the samples of the row. unread: how
-    many of them could not be read.
-    """
-    trained_on = predict.trained_on if isinstance(predict, Predictor) else frozenset()
-    known = sum(mark_of(data, index) in trained_on for index in indices) if trained_on else 0
-    return {name: number for name, number in (("trained_on", known), ("unread", unread)) if number}
-
-
-def prior(image: Picture) -> FloatMap:
-    """The prediction that looks at nothing: the lower of two points is nearer. image: HxWx3; its size counts only."""
-    return lower_is_nearer(*image.shape[:2])
+    return rows, sheet(strips, ["photograph", "label", *predictors])
 
 
 # ---- one sample, many samples -----------------------------------------------------------------------------------

@@ -67,7 +67,7 @@ def evaluate_metric(
         counts = {label: count for label, count in (("trained_on", trained), ("unread", len(unread))) if count}
         rows.append(ResultRow(title, name, len(own), depth_figures(own), counts))
     rows += [ResultRow(title, name, 654, dict(zip(columns, row, strict=True))) for name, row in PAPER.items()]
-    return rows, sheet(strips)
+    return rows, sheet(strips, ["photograph", *list(sums)[1:], "label"])
 
 
 def mean_metres(network: MetricNetwork, sample: DepthSample) -> FloatMap:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 from redweb_builder.inspect.colour import disparity_picture
 from redweb_builder.types import FloatMap, Picture
@@ -13,6 +14,8 @@ from trainer.types import DepthSample
 
 SHEET_ROWS = 8
 SHEET_HEIGHT = 180
+CAPTION_HEIGHT = 18
+GROUND = 30  # grey
 
 
 def strip(sample: DepthSample, maps: Sequence[FloatMap]) -> Picture:
@@ -25,16 +28,30 @@ def strip(sample: DepthSample, maps: Sequence[FloatMap]) -> Picture:
     return np.hstack([cv2.resize(part, (width, SHEET_HEIGHT), interpolation=cv2.INTER_AREA) for part in parts])
 
 
-def sheet(strips: Sequence[Picture]) -> Picture:
-    """Strips below one another, on dark ground; an empty picture of nothing.
+def sheet(strips: Sequence[Picture], captions: Sequence[str] = ()) -> Picture:
+    """Strips below one another, on dark ground, under a line of captions; an empty picture of nothing.
 
-    strips: HxWx3 uint8 RGB each, of any widths.
+    strips: HxWx3 uint8 RGB each, of any widths. captions: of the parts of a strip, from the left; the first strip says
+    where they stand.
     """
     if not strips:
         return np.zeros((1, 1, 3), np.uint8)
-    width = max(row.shape[1] for row in strips)
-    padded = [np.pad(row, ((0, 4), (0, width - row.shape[1]), (0, 0)), constant_values=30) for row in strips]
+    rows = [_captioned(strips[0].shape[1], captions), *strips] if captions else list(strips)
+    width = max(row.shape[1] for row in rows)
+    padded = [np.pad(row, ((0, 4), (0, width - row.shape[1]), (0, 0)), constant_values=GROUND) for row in rows]
     return np.vstack(padded)
+
+
+def _captioned(width: int, captions: Sequence[str]) -> Picture:
+    """A line of text as wide as a strip; of a long caption the end, which tells runs apart."""
+    line = Image.new("RGB", (width, CAPTION_HEIGHT), (GROUND,) * 3)
+    draw, font, part = ImageDraw.Draw(line), ImageFont.load_default(CAPTION_HEIGHT - 6), width // len(captions)
+    for at, text in enumerate(captions):
+        shown = text
+        while shown and draw.textlength(shown, font) > part - 6:
+            shown = f"…{shown.lstrip('…')[1:]}" if len(shown) > 2 else ""
+        draw.text((at * part + 3, 1), shown, (230, 230, 230), font)
+    return np.asarray(line)
 
 
 def metric_strip(sample: DepthSample, maps: Sequence[FloatMap]) -> Picture:

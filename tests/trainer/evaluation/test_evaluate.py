@@ -146,6 +146,20 @@ def test_diw_counts_what_is_missing_outside_or_another_picture(
     assert "none of its 1 photographs can be read" in result.output
 
 
+def test_da2k_gives_accuracy_over_all_pairs_and_of_each_scenario(
+    checkpoints: tuple[Path, Path], tmp_path: Path, save: Save
+) -> None:
+    lower = {"point1": [50, 3], "point2": [10, 3], "closer_point": "point1"}
+    pairs = {"images/indoor/a.png": [lower, lower, lower], "images/aerial/b.png": [lower | {"closer_point": "point2"}]}
+    for name in pairs:
+        save(np.zeros((60, 80, 3), np.uint8), tmp_path / "DA-2K" / name)
+    (tmp_path / "DA-2K" / "annotations.json").write_text(json.dumps(pairs))
+    rows, _ = evaluated(tmp_path, checkpoints[0], "--on", tmp_path / "DA-2K")
+    prior = rows[-1]
+    assert (prior["data"], prior["samples"], prior["accuracy"]) == ("DA-2K", 4, 75)
+    assert (prior["indoor"], prior["aerial"]) == (100, 0)
+
+
 def test_a_broken_picture_is_left_out_and_counted(
     checkpoints: tuple[Path, Path], sets: tuple[Path, Path, Path], tmp_path: Path
 ) -> None:

@@ -23,7 +23,8 @@ class Judgement:
     """One judged pair.
 
     image: its file, below the list's folder. first, second: (row, column) from 0. farther: ">" = first is farther, "<"
-    = second is. size: (width, height) in px of the picture that was judged, where the list has it.
+    = second is. size: (width, height) in px of the picture that was judged, where the list has it. scenario: what kind
+    of picture it is, where the list says.
     """
 
     image: Path
@@ -31,6 +32,7 @@ class Judgement:
     second: Point
     farther: str
     size: tuple[int, int] | None = None
+    scenario: str = ""
 
 
 def read_diw(file: Path) -> list[Judgement]:
@@ -82,10 +84,13 @@ def _judgement(file: Path, line: int, path: str, pair: list[str]) -> Judgement:
             f"{file}, line {line}: the relation is < or >, coordinates start from 1 ({','.join(pair)[:80]})"
         )
     y_a, x_a, y_b, x_b = (int(number) - 1 for number in numbers)
-    return Judgement(_photograph(path, file), (y_a, x_a), (y_b, x_b), farther, size)
+    return Judgement(photograph(path, file), (y_a, x_a), (y_b, x_b), farther, size)
 
 
-def _photograph(path: str, file: Path) -> Path:
-    """The photograph of a line: below the CSV's folder, or where the line says."""
-    candidates = (file.parent / path, file.parent / Path(path).name, Path(path))
+def photograph(path: str, file: Path) -> Path:
+    """The file that a line of a list names: below the list's folder or the one above it, or where the line says.
+
+    path: as in the list. file: the list.
+    """
+    candidates = (file.parent / path, file.parent.parent / path, file.parent / Path(path).name, Path(path))
     return next((file for file in candidates if file.is_file()), candidates[0])
