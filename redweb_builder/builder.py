@@ -36,6 +36,7 @@ from redweb_builder.inspect.report import write_report
 from redweb_builder.inspect.show import write_grid
 from redweb_builder.inspect.strip import strip
 from redweb_builder.matching.flow import load_flow
+from redweb_builder.monocular.estimator import load_depth
 from redweb_builder.pipeline import Models, Outcome
 from redweb_builder.progress import Progress, Recorded
 from redweb_builder.rectification.calibrated import Calibrated
@@ -101,17 +102,20 @@ def build(
     progress.enter("finding pairs")
     refuse_data_set(stereo_dir)
     discovery = discover(stereo_dir, config.inputs, progress.at, skip=is_data_set)
-    discovery = replace(discovery, sources=with_film_orders(discovery.sources, progress.at))
-    sources = discovery.sources[: config.limit]
-    if not sources:
+    if not discovery.sources:
         raise StoreError(_no_pairs_message(stereo_dir, discovery))
     progress.enter("loading the networks")
     device = choose_device(config.device)
     limit_threads(config.jobs)
     flow, flow_message = load_flow(config.flow, config.flow_weights, device)
     segmenter, segmenter_message = load_segmenter(config.segmenter, config.segmenter_weights, device)
-    models = Models(flow, segmenter)
-    progress.notes += [f"flow: {flow_message}", f"segmentation: {segmenter_message}"]
+    depth = load_depth(config.mono, device)
+    models = Models(flow, segmenter, depth)
+    mono_message = depth.name if depth else "no network that sees one eye is asked"
+    progress.notes += [f"flow: {flow_message}", f"segmentation: {segmenter_message}", f"mono: {mono_message}"]
+    progress.enter("finding pairs")
+    discovery = replace(discovery, sources=with_film_orders(discovery.sources, depth, progress.at))
+    sources = discovery.sources[: config.limit]
     with Store(out, identity(config, models), overwrite) as store:
         limits = thresholds_of(out)
         refiltered = {"thresholds": asdict(limits)} if limits != config.thresholds else {}
@@ -124,7 +128,7 @@ def build(
         whole = discovery.sources  # groups and clips are measured whole: a label must not depend on --limit
         if config.eyes == "auto" and len(recorded) < len(sources):
             progress.enter("comparing the eye orders")
-            whole = with_group_orders(whole, stereo_dir, progress.at)
+            whole = with_group_orders(whole, stereo_dir, depth, progress.at)
         missing = {source.clip for source in sources if source.clip and source.key not in store.records}
         if missing:
             progress.enter("aligning the clips of films")
@@ -157,6 +161,7 @@ def build(
                 "device": str(device),
                 "flow": flow_message,
                 "segmentation": segmenter_message,
+                "mono": mono_message,
                 "input": str(stereo_dir),
                 "input_fingerprint": _fingerprint(discovery.sources),
                 "counts": dict(sorted(counts.items())),
@@ -236,6 +241,8 @@ def identity(config: BuildConfig, models: Models) -> dict[str, Any]:
         "flow_weights_sha256": models.flow.weights.sha256 if models.flow.weights else None,
         "segmenter": models.segmenter.name,
         "segmenter_weights_sha256": models.segmenter.weights.sha256 if models.segmenter.weights else None,
+        "mono": models.depth.name if models.depth else "none",
+        "mono_weights_sha256": models.depth.weights.sha256 if models.depth else None,
     }
 
 

@@ -11,6 +11,7 @@ from redweb_builder.errors import SettingsError
 
 FLOW_CHOICES = ("auto", "raft-large", "raft-small", "dis")
 EXPORTED_FLOWS = ("onnx", "torchscript")  # "onnx:FILE": a network of the user's (matching/exported.py)
+BUILTIN, NONE = "builtin", "none"  # depth networks that are no file
 EYES = ("auto", "as-is")
 DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,3})?")
 PACKED = (
@@ -129,6 +130,7 @@ class BuildConfig:
     "cuda:N". jobs: cores to use, for pairs and for networks; None = all that the process may use.
     eyes: "auto" exchanges eyes that the picture shows to be swapped; "as-is" takes the source's word.
     max_side: longer side of the stored picture in px; larger sources are reduced to it, smaller ones stay.
+    mono: the network that sees one eye: "builtin", "none", or the path of an ONNX or TorchScript file.
     limit: stop after this many pairs (None = all). thresholds: of the filters.
     inputs: how files are read: a layout for all, the rate of films, the field of view of VR180.
     """
@@ -137,6 +139,7 @@ class BuildConfig:
     flow_weights: Path | None = None
     segmenter: str = "auto"
     segmenter_weights: Path | None = None
+    mono: str = NONE
     device: str = "auto"
     eyes: str = "auto"
     max_side: int = 768

@@ -72,6 +72,12 @@ MEASUREMENTS = (
     Measurement("coverage", "measured", "share", "label pixels that both views confirm"),
     Measurement("labelled", "labelled", "share", "label pixels that are not unknown"),
     Measurement(
+        "mono_agreement",
+        "network agrees",
+        "share",
+        "point pairs that a network which sees one eye orders as the label does; half is chance",
+    ),
+    Measurement(
         "eye_order", "eye order", "", "evidence that left is left: positive agrees, negative speaks against it"
     ),
     Measurement("align_shift_px", "vertical shift", "px", "of the right view, undone by alignment; + is down"),

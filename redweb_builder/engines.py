@@ -154,7 +154,7 @@ class _Stages(Generic[Done]):
     def _prepare(self, source: PairSource) -> Prepared | Outcome:
         self._report(source.key, READING)
         with self._timed(source.key):
-            return _prepare(source, self.config)
+            return _prepare(source, self.models, self.config)
 
     def _label(self, inferred: Inferred) -> Done:
         key = inferred.prepared.source.key
@@ -196,9 +196,9 @@ def _infer(batch: Sequence[Prepared], models: Models) -> list[Inferred | Outcome
     return [item for prepared in batch for item in _infer([prepared], models)]
 
 
-def _prepare(source: PairSource, config: BuildConfig) -> Prepared | Outcome:
+def _prepare(source: PairSource, models: Models, config: BuildConfig) -> Prepared | Outcome:
     try:
-        return prepare(source, config)
+        return prepare(source, config, models.depth)
     except Exception as error:  # a fault of ours or an exhausted machine must cost one pair, not the build
         return failed(source, error)
 

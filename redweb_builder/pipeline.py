@@ -1,7 +1,8 @@
 """The method, on one screen, in the order in which it happens.
 
-    source -> pair -> calibration -> eye order -> alignment -> flow (both directions) + regions (sky, far)
-    -> semi-global matching -> fused matches -> refined label with confidence -> measurements -> keep | reject
+    source -> pair -> calibration -> eye order -> alignment
+    -> flow (both directions) + regions (sky, far) + depth by one eye -> semi-global matching -> fused matches
+    -> refined label with confidence -> measurements -> keep | reject
 
 `prepare` and `label_pair` are plain CPU work on one pair; `infer` runs the networks on a batch. An engine only decides
 which pairs pass through them, where and when.
@@ -28,20 +29,22 @@ from redweb_builder.matching.fusion import TEXTURE_PX, fuse_matches
 from redweb_builder.matching.quick_flow import preview_flow
 from redweb_builder.matching.semi_global import sgm_flow
 from redweb_builder.matching.texture import textured
+from redweb_builder.monocular.estimator import DepthEstimator
 from redweb_builder.rectification.alignment import Alignment, alignment_of, apply_alignment, estimate_alignment
 from redweb_builder.rectification.calibrated import Calibrated, after_alignment, calibrate
 from redweb_builder.rectification.eye_order import are_eyes_swapped, eye_order
 from redweb_builder.rectification.upright import turned_eye
 from redweb_builder.segmentation.segmenters import Segmenter
-from redweb_builder.types import BoolMap, Evidence, Flow, PairSource, Regions, Rejection, StereoPair
+from redweb_builder.types import BoolMap, Evidence, FloatMap, Flow, PairSource, Regions, Rejection, StereoPair
 
 
 @dataclass(frozen=True)
 class Models:
-    """The loaded networks: the flow estimator and the segmenter."""
+    """The loaded networks. flow, segmenter: of both eyes and of regions. depth: sees one eye; None = is not asked."""
 
     flow: FlowEstimator
     segmenter: Segmenter
+    depth: DepthEstimator | None = None
 
 
 @dataclass(frozen=True)
@@ -66,12 +69,14 @@ class Prepared:
 class Inferred:
     """A prepared pair with the networks' outputs.
 
-    flow: in both directions, before refinement. regions: probabilities of sky and far field in the left frame.
+    flow: in both directions, before refinement. regions: probabilities of sky and far field in the left frame. depth:
+    HxW float32 of the left view, larger = nearer, of any scale; None where no network that sees one eye is asked.
     """
 
     prepared: Prepared
     flow: Flow
     regions: Regions
+    depth: FloatMap | None = None
 
 
 @dataclass(frozen=True)
@@ -84,11 +89,11 @@ class Outcome:
     evidence: Evidence | None = None
 
 
-def prepare(source: PairSource, config: BuildConfig) -> Prepared | Outcome:
+def prepare(source: PairSource, config: BuildConfig, network: DepthEstimator | None = None) -> Prepared | Outcome:
     """Read the two views, put them in order, align the right one.
 
-    source: of the pair. config: max_side (px) and eyes are used. An unreadable source becomes an Outcome with the
-    rejection of stage "read"; nothing is raised for it.
+    source: of the pair. config: max_side (px) and eyes are used. network: sees one eye; None = is not asked. An
+    unreadable source becomes an Outcome with the rejection of stage "read"; nothing is raised for it.
     """
     try:
         pair = read_pair(source, config.max_side)
@@ -99,7 +104,7 @@ def prepare(source: PairSource, config: BuildConfig) -> Prepared | Outcome:
     turned = turned_eye(source, preview)
     if turned:
         return Outcome(source, Rejection("read", "not-upright", detail=turned))
-    order = eye_order(preview) if source.film_order is None else source.film_order
+    order = eye_order(preview, network) if source.film_order is None else source.film_order
     eyes_swapped = config.eyes == "auto" and are_eyes_swapped(source, order)
     if eyes_swapped:
         pair, preview, order = replace(pair, left=pair.right, right=pair.left), preview.swapped(), -order
@@ -117,8 +122,10 @@ def infer(batch: Sequence[Prepared], models: Models) -> list[Inferred]:
     view for each pair, in the order of the batch. What a network raises (out of memory, say) is raised.
     """
     flows = models.flow([prepared.pair for prepared in batch])
-    regions = models.segmenter([prepared.pair.left for prepared in batch])
-    return [Inferred(*parts) for parts in zip(batch, flows, regions, strict=True)]
+    lefts = [prepared.pair.left for prepared in batch]
+    regions = models.segmenter(lefts)
+    depths = models.depth(lefts) if models.depth else [None] * len(batch)
+    return [Inferred(*parts) for parts in zip(batch, flows, regions, depths, strict=True)]
 
 
 def label_pair(inferred: Inferred, models: Models, config: BuildConfig) -> Outcome:
@@ -134,7 +141,7 @@ def label_pair(inferred: Inferred, models: Models, config: BuildConfig) -> Outco
     sgm = sgm_flow(prepared.pair, flow, valid)
     match = fuse_matches(flow, sgm, prepared.right_valid, textured(prepared.pair.left, TEXTURE_PX))
     label = refine(prepared.pair.left, match, valid, regions, right_view(flow, TOLERANCE_PX))
-    measurements = measure(prepared.pair, flow, error, valid, regions, label)
+    measurements = measure(prepared.pair, flow, error, valid, regions, label, inferred.depth)
     measurements |= {"eye_order": prepared.eye_order, **prepared.alignment.measurements()}
     evidence = Evidence(prepared.pair, flow, match.disparity, valid, regions, label, measurements)
     return Outcome(prepared.source, _verdict(evidence, config), prepared, evidence)

@@ -9,7 +9,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from redweb_builder.errors import WeightsUnavailable
-from redweb_builder.files import replacing
+from redweb_builder.files import replacing, write_atomic
 
 HUB_TIMEOUT_S = 10  # seconds without an answer
 
@@ -30,6 +30,31 @@ def sha256_of(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def shipped_weights(file: Path) -> Weights:
+    """A weight file that comes with the package, checked against the .sha256 beside it.
+
+    file: the weight file. Raises WeightsUnavailable where it or its checksum is missing, or where they differ.
+    """
+    checksum = file.with_name(f"{file.name}.sha256")
+    if not file.is_file() or not checksum.is_file():
+        raise WeightsUnavailable(f"{file} or its .sha256 is missing: install redweb-builder anew")
+    actual = sha256_of(file)
+    if checksum.read_text().split()[:1] != [actual]:
+        raise WeightsUnavailable(f"{file} is damaged: its SHA-256 is not the one in {checksum.name}. Install it anew")
+    return Weights(file, "package", actual)
+
+
+def write_shipped(file: Path, content: bytes) -> None:
+    """Write a weight file for the package, and beside it its SHA-256 as sha256sum prints it.
+
+    file: where. content: its bytes.
+    """
+    write_atomic(file, content)
+    write_atomic(
+        file.with_name(f"{file.name}.sha256"), f"{hashlib.sha256(content).hexdigest()}  {file.name}\n".encode()
+    )
 
 
 def find_weights(path: Path | None, url: str) -> Weights:

@@ -20,11 +20,13 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import nn
 
+from redweb_builder.config import BUILTIN
 from redweb_builder.errors import SettingsError, UserError
 from redweb_builder.files import parse_json, remove_temporaries, write_atomic
+from redweb_builder.monocular.estimator import SHIPPED
+from redweb_builder.monocular.network import RedNet, RedNetConfig
 from trainer.models.eigen import EigenConfig, MetricNetwork
 from trainer.models.eigen import build as build_metric
-from trainer.models.rednet import RedNet, RedNetConfig
 
 FORMAT = "redweb-trainer/1"
 FINISHED = "finished"  # entry of run.json beside the identity
@@ -65,8 +67,9 @@ def _with_sorted_metadata(content: bytes) -> bytes:
 def load_network(path: str | Path, device: str | torch.device = "cpu") -> RedNet | MetricNetwork:
     """The network of a checkpoint, ready to predict: Bx3xHxW RGB in [0, 1] -> BxHxW, larger = nearer.
 
-    Networks of metric depth (`MetricNetwork`) take 304x228 pixels and give log metres. path: a .safetensors file, or
-    the folder of a run (its best weights, else its last). device: where it will run. Raises CheckpointError.
+    Networks of metric depth (`MetricNetwork`) take 304x228 pixels and give log metres. path: a .safetensors file,
+    the folder of a run (its best weights, else its last), or "builtin". device: where it will run. Raises
+    CheckpointError.
     """
     file = weights_file(Path(path))
     network = _network_of(file, read_header(file)["model"])
@@ -152,16 +155,25 @@ def _not_ours(file: Path, error: Exception) -> str:
 
 
 def weights_file(path: Path) -> Path:
-    """The weight file of a run folder, or the file itself. Raises CheckpointError where there is none.
+    """The weight file of a run folder, the file itself, or that of the network that comes with the program.
 
-    path: the folder or the file.
+    path: a folder, a file, or BUILTIN where nothing of that name is there. Raises CheckpointError where there is none.
     """
     if path.is_file():
         return path
+    if is_builtin(path):
+        return SHIPPED
     for name in ("best.safetensors", "last.safetensors"):
         if (path / name).is_file():
             return path / name
-    raise CheckpointError(f"there is no checkpoint at {path}: give a .safetensors file or the folder of a run")
+    raise CheckpointError(
+        f"there is no checkpoint at {path}: give a .safetensors file, the folder of a run, or {BUILTIN}"
+    )
+
+
+def is_builtin(path: Path) -> bool:
+    """Whether a path names the depth network that comes with the program."""
+    return path == Path(BUILTIN) and not path.exists()
 
 
 def save_state(out: Path, state: Mapping[str, Any]) -> None:

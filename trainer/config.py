@@ -36,8 +36,8 @@ class TrainConfig:
     model: "rednet" = relative depth (Xian et al. 2018), "eigen" = metric depth (Eigen et al. 2014), which has a size
     and a loss of its own. backbone, joint, fine_epochs: of eigen, see training/metric_recipe.py; there epochs are those
     of the coarse phase, and learning_rate is a factor on the paper's rates.
-    loss, encoder, channels, encoder_weights: see losses/, models/rednet.py, models/encoder_weights.py. init: a
-    checkpoint to start from, see training/initial.py.
+    loss, channels, encoder_weights: see losses/, monocular/network.py of the builder, models/encoder_weights.py.
+    encoder: see monocular/encoders.py. init: a checkpoint to start from, see training/initial.py.
     size: side of the square training crops, px, a multiple of 32.
     batch: pictures an optimiser step, over all processes and all `accumulate` parts of it.
     epochs: of as many whole batches as the samples, times their sets' weights, fill. l2_epochs: of L2 warm-up before.

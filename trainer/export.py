@@ -18,15 +18,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from redweb_builder.config import BUILTIN
 from redweb_builder.errors import UserError
 from redweb_builder.files import remove_temporaries, write_atomic
-from trainer.checkpoint import load_network, read_header, save_network, weights_file
+from redweb_builder.monocular.estimator import OWN_INPUT
+from redweb_builder.monocular.network import RedNet
+from redweb_builder.monocular.transformer import TransformerEncoder
+from trainer.checkpoint import is_builtin, load_network, read_header, save_network, weights_file
 from trainer.config import NETWORK_FORMATS
 from trainer.eigen_geometry import CROP
 from trainer.models.eigen import MetricNetwork
-from trainer.models.transformer import TransformerEncoder
 
 ENDINGS = {"onnx": ".onnx", "torchscript": ".pt", "safetensors": ".safetensors"}
+INPUT_NOTE = {OWN_INPUT: "RGB in [0, 1]"}  # in the file, so that `build-redweb --mono FILE` knows its input
 TRACED = (2, 192, 256)  # batch, height, width
 CHECKED_SIZES = ((2, 160, 224), (1, 96, 131))  # none is the size it was traced at
 TOLERANCE = 1e-3  # of the spread of the depth
@@ -39,15 +43,16 @@ class ExportError(UserError):
 def export_checkpoint(path: str | Path, format: str, out: str | Path | None = None) -> Path:
     """Write a checkpoint as "onnx", "torchscript" or "safetensors" and return the file, once it has passed its check.
 
-    path: a .safetensors file or the folder of a run. out: the file; default beside the checkpoint. The file is checked
-    at two sizes other than the traced one, ONNX in onnxruntime. Raises CheckpointError, ExportError; ValueError for an
-    unknown format.
+    path: see `load_network`. out: the file; default beside the checkpoint, of the built-in network in this folder. The
+    file is checked at two sizes other than the traced one, ONNX in onnxruntime. Raises CheckpointError, ExportError;
+    ValueError for an unknown format.
     """
     if format not in NETWORK_FORMATS:
         raise ValueError(f"format {format!r}: must be one of {', '.join(NETWORK_FORMATS)}")
     source = weights_file(Path(path))
     network = load_network(source)
-    target = Path(out) if out else source.with_name(f"{source.stem}_exported{ENDINGS[format]}")
+    beside = Path(BUILTIN) if is_builtin(Path(path)) else source.with_name(f"{source.stem}_exported")
+    target = Path(out) if out else beside.with_suffix(ENDINGS[format])
     target.parent.mkdir(parents=True, exist_ok=True)
     remove_temporaries(target.parent)
     if format == "safetensors":
@@ -118,13 +123,20 @@ def _write_onnx(network: nn.Module, size: tuple[int, int] | None, file: Path) ->
             opset_version=17,
             dynamo=False,
         )
+    if isinstance(network, RedNet):
+        import onnx
+
+        model = onnx.load(str(file))
+        onnx.helper.set_model_props(model, INPUT_NOTE)
+        onnx.save(model, str(file))
 
 
 def _write_torchscript(network: nn.Module, size: tuple[int, int] | None, file: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of sizes that a trace might fix: _compare sees that it did not
         traced = torch.jit.trace(network, _traced(size))  # type: ignore[no-untyped-call]
-        traced.save(str(file))
+        notes = INPUT_NOTE if isinstance(network, RedNet) else {}
+        torch.jit.save(traced, str(file), _extra_files=notes)
 
 
 def _traced(size: tuple[int, int] | None) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from redweb_builder.monocular.network import RedNet
 from redweb_builder.types import FloatMap, Picture
 from trainer.checkpoint import load_network, read_header, weights_file
 from trainer.config import TrainConfig
@@ -20,7 +21,6 @@ from trainer.data.marks import unpack_marks
 from trainer.data.transforms import as_input
 from trainer.eigen_geometry import CROP, FRAME
 from trainer.models.eigen import MetricNetwork
-from trainer.models.rednet import RedNet
 
 NEAREST, FARTHEST = 0.01, 65.0  # m that a metric network may say: what 16-bit millimetres hold
 

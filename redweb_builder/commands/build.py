@@ -39,6 +39,15 @@ if TYPE_CHECKING:
     help="Sky and far field; auto = an ADE20K network from the hub where it can be had, else the built-in network.",
 )
 @click.option("--segmenter-weights", type=options.PATH, help="Folder of a saved smp network (ADE20K).")
+@click.option(
+    "--mono",
+    "--witness",
+    "mono",
+    default=BuildConfig.mono,
+    show_default=True,
+    metavar="builtin|none|FILE",
+    help="Network that sees one eye: for the eye order, and to check labels; FILE = ONNX or TorchScript.",
+)
 @options.device()
 @options.choice("--eyes", EYES, BuildConfig.eyes, "auto = exchange eyes that the picture shows to be swapped.")
 @options.choice(
@@ -113,7 +122,7 @@ def build_redweb(
         if dry_run:
             from redweb_builder.commands.dry_run import print_dry_run
 
-            print_dry_run(stereo_dir, inputs, settings["eyes"] == "auto", as_json)
+            print_dry_run(stereo_dir, inputs, settings["eyes"] == "auto", settings["mono"], as_json)
             return
         if quiet and verbose:
             raise SettingsError("--quiet and --verbose contradict each other; give one of them")

@@ -9,13 +9,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 from rich.progress import track
 
 from redweb_builder.commands.terminal import printable
-from redweb_builder.config import InputOptions
+from redweb_builder.config import NONE, InputOptions
 from redweb_builder.dataset.paths import is_data_set, refuse_data_set
 from redweb_builder.errors import InputError
 from redweb_builder.inputs.discover import discover
@@ -31,6 +32,9 @@ from redweb_builder.rectification.film_order import with_film_orders
 from redweb_builder.rectification.group_order import with_group_orders
 from redweb_builder.rectification.upright import turned_eye
 from redweb_builder.types import LeftOut, PairSource
+
+if TYPE_CHECKING:
+    from redweb_builder.monocular.estimator import DepthEstimator
 
 STATED, PICTURE, ASSUMED = "stated", "picture", "assumed"  # what the order of the eyes rests on
 MOST_OPENED = 100  # pairs whose form and order are stated; they are spread evenly over the list
@@ -92,28 +96,31 @@ class _Opened:
     rejection: str = ""
 
 
-def print_dry_run(stereo_dir: Path, options: InputOptions, ask_eyes: bool = True, as_json: bool = False) -> None:
+def print_dry_run(
+    stereo_dir: Path, options: InputOptions, ask_eyes: bool = True, mono: str = NONE, as_json: bool = False
+) -> None:
     """List every pair, film and file left out: its form, which eye comes first and how sure that is, and why.
 
     stereo_dir: the folder of stereo photographs. options: how to read it, as a build is given them. ask_eyes: where the
     order of the eyes is a guess, say what the pictures show, as a build would; about MOST_OPENED of the other pairs are
-    opened too, to say what a build would reject. as_json: one object {"pairs": [Listed], "left_out": [{"file",
-    "reason", "detail"}]} for machines. Raises StoreError where the folder is a data set,
-    InputNotFound where it is not there, SettingsError as discover.
+    opened too, to say what a build would reject. mono: see BuildConfig. as_json: one object {"pairs": [Listed],
+    "left_out": [{"file", "reason", "detail"}]} for machines. Raises StoreError where the folder is a data set,
+    InputNotFound where it is not there, SettingsError as discover, WeightsUnavailable as load_depth.
     """
     console = Console(highlight=False, stderr=as_json)
     refuse_data_set(stereo_dir)
     discovery = discover(stereo_dir, options, skip=is_data_set)
-    ordered = with_film_orders(discovery.sources)
+    network = _network(mono) if ask_eyes else None
+    ordered = with_film_orders(discovery.sources, network)
     sources = track(
-        with_group_orders(ordered, stereo_dir) if ask_eyes else ordered,
+        with_group_orders(ordered, stereo_dir, network) if ask_eyes else ordered,
         "looking at eyes",
         console=console,
         transient=True,
         disable=not (console.is_terminal and ask_eyes),
     )
     with one_opencv_thread():
-        pairs = list(_pairs(sources, stereo_dir, ask_eyes, every=-(-len(ordered) // MOST_OPENED)))
+        pairs = list(_pairs(sources, stereo_dir, ask_eyes, network, every=-(-len(ordered) // MOST_OPENED)))
     if as_json:
         left_out = [
             {"file": _below(file.path, stereo_dir), "reason": file.reason, "detail": _detail(file)}
@@ -131,16 +138,30 @@ def print_dry_run(stereo_dir: Path, options: InputOptions, ask_eyes: bool = True
     click.echo(f"\n{len(discovery.sources)} pairs ({text}), {len(discovery.left_out)} files in no pair")
 
 
-def _pairs(sources: Iterable[PairSource], folder: Path, ask_eyes: bool, every: int) -> Iterator[Listed]:
+def _network(mono: str) -> DepthEstimator | None:
+    """The network that sees one eye, on the CPU; None for "none"."""
+    if mono == NONE:
+        return None
+    import torch  # takes seconds
+
+    from redweb_builder.monocular.estimator import load_depth
+
+    return load_depth(mono, torch.device("cpu"))
+
+
+def _pairs(
+    sources: Iterable[PairSource], folder: Path, ask_eyes: bool, network: DepthEstimator | None, every: int
+) -> Iterator[Listed]:
     """Photographs as they come, then films: one entry a film, however many frames it gives.
 
-    ask_eyes: as of print_dry_run. every: of so many pairs one is opened whatever is known of it.
+    ask_eyes: as of print_dry_run. network: sees one eye; None = is not asked. every: of so many pairs one is opened
+    whatever is known of it.
     """
     films: dict[tuple[Path, Path], list[PairSource]] = {}
     for number, source in enumerate(sources):
         if source.time is None:
             doubtful = source.guessed or (source.order_prior is not None and source.order_prior < 0)
-            opened = _open(source) if ask_eyes and (doubtful or number % every == 0) else _Opened()
+            opened = _open(source, network) if ask_eyes and (doubtful or number % every == 0) else _Opened()
             score = opened.order if doubtful else None
             yield _listed(source, folder, score, source.rule, size=_size(source), rejection=opened.rejection)
         else:
@@ -229,13 +250,13 @@ def _file_lines(pair: Listed, width: int) -> list[str]:
     return [line] if len(line) <= width else [f"{left} +", f"{right}"]
 
 
-def _open(source: PairSource) -> _Opened:
+def _open(source: PairSource, network: DepthEstimator | None) -> _Opened:
     """The eye order as the picture shows it, and why a build would reject the pair."""
     try:
         pair = read_pair(source, SIDE)
         preview = preview_flow(pair.left, pair.right)
         turned = turned_eye(source, preview)
-        return _Opened(eye_order(preview), f"not-upright: {turned}" if turned else "")
+        return _Opened(eye_order(preview, network), f"not-upright: {turned}" if turned else "")
     except InputError as error:
         return _Opened(rejection=f"{error.reason}: {error}")
     except Exception:  # the build records why; one file must not stop the list

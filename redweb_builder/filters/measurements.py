@@ -15,6 +15,7 @@ import numpy as np
 
 from redweb_builder.matching.consistency import TOLERANCE_PX, disparity_of, warp
 from redweb_builder.matching.texture import textured
+from redweb_builder.monocular.agreement import concordance
 from redweb_builder.types import PRESENT, BoolMap, FloatMap, Flow, Label, Mask, Picture, Regions, StereoPair
 
 MIN_SHARE = 0.005  # share of the picture; a smaller region is no basis for a measurement
@@ -27,10 +28,12 @@ def measure(
     valid: BoolMap,
     regions: Regions,
     label: Label,
+    depth: FloatMap | None = None,
 ) -> dict[str, float]:
     """All measurements of a pair that come of its flow, regions and label, by their names in criteria.MEASUREMENTS.
 
-    pair: aligned. flow: refined. error, valid: of the module. regions, label: of the left view.
+    pair: aligned. flow: refined. error, valid: of the module. regions, label: of the left view. depth: HxW float32 of
+    the left view by a network, larger = nearer; None = there is none.
     """
     raw_disparity = disparity_of(flow)
     sky, far = regions.sky > PRESENT, regions.far > PRESENT
@@ -51,6 +54,7 @@ def measure(
         "far_order": order_of(far & ~sky, raw_disparity, valid, ground & ~far),
         "coverage": float((label.mask == Mask.MEASURED).mean()),
         "labelled": float((label.mask != Mask.UNKNOWN).mean()),
+        "mono_agreement": mono_agreement(label, depth),
     }
 
 
@@ -133,6 +137,17 @@ def order_of(region: BoolMap, raw_disparity: FloatMap, valid: BoolMap, ground: B
         return float("nan")
     others = np.sort(raw_disparity[ground])
     return float(np.searchsorted(others, raw_disparity[inside]).mean() / len(others))
+
+
+def mono_agreement(label: Label, depth: FloatMap | None) -> float:
+    """Share of the pairs of measured points that a network which sees one eye orders as the label does.
+
+    Points are drawn as often as they are certain. depth: HxW float32, larger = nearer; None gives NaN, as does a label
+    without enough measured points. Half is chance; exchanged eyes give less.
+    """
+    if depth is None:
+        return float("nan")
+    return (1 + concordance(label.disparity, depth, label.confidence * (label.mask == Mask.MEASURED))) / 2
 
 
 def matched_grey(pair: StereoPair, flow: Flow, ground: BoolMap) -> tuple[FloatMap, FloatMap]:

@@ -5,23 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from redweb_builder.inputs.read import read_pair
-from redweb_builder.matching.quick_flow import SIDE, preview_flow
 from redweb_builder.process import one_opencv_thread
-from redweb_builder.rectification.eye_order import eye_order
+from redweb_builder.rectification.eye_order import asked_order
 from redweb_builder.types import PairSource
+
+if TYPE_CHECKING:
+    from redweb_builder.monocular.estimator import DepthEstimator  # torch takes seconds
 
 MOST_FRAMES = 7  # of a film from which its order is estimated
 
 
 def with_film_orders(
-    sources: Iterable[PairSource], watch: Callable[[Path], None] = lambda film: None
+    sources: Iterable[PairSource],
+    network: DepthEstimator | None = None,
+    watch: Callable[[Path], None] = lambda film: None,
 ) -> list[PairSource]:
     """The sources in their order, frames of films with the eye order of their film, which is added to their rule too.
 
-    sources: photographs and frames of films; photographs pass unchanged. watch: called with the path of each film
-    before its frames are read.
+    sources: photographs and frames of films; photographs pass unchanged. network: sees one eye; None = is not asked.
+    watch: called with the path of each film before its frames are read.
     """
     films: dict[tuple[Path, Path], list[PairSource]] = {}
     ordered = list(sources)
@@ -31,7 +35,7 @@ def with_film_orders(
     orders = {}
     for files, frames in films.items():
         watch(files[0])
-        orders[files] = film_order(frames)
+        orders[files] = film_order(frames, network)
     return [_with_order(source, orders.get((source.left, source.right))) for source in ordered]
 
 
@@ -41,18 +45,17 @@ def _with_order(source: PairSource, order: float | None) -> PairSource:
     return replace(source, film_order=order, rule=f"{source.rule}, film's eye order {order:+.2f}")
 
 
-def film_order(frames: Sequence[PairSource]) -> float:
+def film_order(frames: Sequence[PairSource], network: DepthEstimator | None = None) -> float:
     """The mean score of eye_order.py over a film: positive = the first eye is left; 0 where no frame can be read.
 
-    frames: all frames of the film, in order. At most MOST_FRAMES of them, evenly spaced, are read.
+    frames: all frames of the film, in order. At most MOST_FRAMES of them, evenly spaced, are read. network: as above.
     """
     scores = []
     every = max(1, -(-len(frames) // MOST_FRAMES))
     with one_opencv_thread():
         for frame in frames[every // 2 :: every]:
             try:
-                pair = read_pair(frame, SIDE)
-                scores.append(eye_order(preview_flow(pair.left, pair.right)))
+                scores.append(asked_order(frame, network))
             except Exception:  # a frame that cannot be read has no vote; the build records why
                 continue
     return sum(scores) / len(scores) if scores else 0.0

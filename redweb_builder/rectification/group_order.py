@@ -17,16 +17,18 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from redweb_builder.cores import available_cores
-from redweb_builder.inputs.read import read_pair
-from redweb_builder.matching.quick_flow import SIDE, preview_flow
 from redweb_builder.process import one_opencv_thread
-from redweb_builder.rectification.eye_order import eye_order, log_odds, stated_log_odds
+from redweb_builder.rectification.eye_order import asked_order, log_odds, stated_log_odds
 from redweb_builder.types import PairSource
+
+if TYPE_CHECKING:
+    from redweb_builder.monocular.estimator import DepthEstimator  # torch takes seconds
 
 ASKED = 8  # pairs of a group; a smaller group below the input follows the group around it
 MOST_PRIOR = 4.0  # log odds; 55 to 1: no group is so sure that one picture cannot stand against it
@@ -37,18 +39,21 @@ Evidence = NDArray[np.float64]
 
 
 def with_group_orders(
-    sources: Sequence[PairSource], folder: Path, watch: Callable[[Path], None] = lambda file: None
+    sources: Sequence[PairSource],
+    folder: Path,
+    network: DepthEstimator | None = None,
+    watch: Callable[[Path], None] = lambda file: None,
 ) -> list[PairSource]:
     """The sources in their order, each with the log odds that the rest of its group gives its stated order.
 
-    sources: pairs below `folder`; films have their film_order already. watch: called with each picture before it is
-    asked. A group of one pair has nothing to share and is not asked.
+    sources: pairs below `folder`; films have their film_order already. network: sees one eye; None = is not asked.
+    watch: called with each picture before it is asked. A group of one pair has nothing to share and is not asked.
     """
     films_once = {_film_or_pair(source): source for source in reversed(sources)}
     items = list(reversed(films_once.values()))
     groups = [_groups_of(item, folder) for item in items]
     chosen = _spread(groups)
-    scores = _ask([items[index] for index in chosen], watch)
+    scores = _ask([items[index] for index in chosen], network, watch)
     evidence = np.full(len(items), np.nan)
     evidence[chosen] = [np.nan if score is None else log_odds(score) for score in scores]
     priors = group_priors(groups, evidence, np.array([stated_log_odds(item) for item in items]))
@@ -113,7 +118,9 @@ def _spread(groups: Sequence[Sequence[str]]) -> list[int]:
     return sorted(chosen)
 
 
-def _ask(sources: Sequence[PairSource], watch: Callable[[Path], None]) -> list[float | None]:
+def _ask(
+    sources: Sequence[PairSource], network: DepthEstimator | None, watch: Callable[[Path], None]
+) -> list[float | None]:
     """The eye order of each source, in order; None where it cannot be read."""
 
     def ask(source: PairSource) -> float | None:
@@ -121,8 +128,7 @@ def _ask(sources: Sequence[PairSource], watch: Callable[[Path], None]) -> list[f
             return source.film_order
         watch(source.left)
         try:
-            pair = read_pair(source, SIDE)
-            return eye_order(preview_flow(pair.left, pair.right))
+            return asked_order(source, network)
         except Exception:  # a pair that cannot be read has no vote; the build records why
             return None
 

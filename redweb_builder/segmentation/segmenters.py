@@ -20,7 +20,7 @@ from redweb_builder.errors import SettingsError, WeightsUnavailable
 from redweb_builder.segmentation.encoder_input import IMAGENET_MEAN, IMAGENET_STD, fit_to_stride
 from redweb_builder.segmentation.sky_network import SKY_BIAS, SkyNetwork, input_size, sky_far_rest
 from redweb_builder.types import FloatMap, Picture, Regions
-from redweb_builder.weights import HUB_TIMEOUT_S, Weights, sha256_of
+from redweb_builder.weights import HUB_TIMEOUT_S, Weights, sha256_of, shipped_weights
 
 # ConvNeXt UPerNet on ADE20K, converted from OpenMMLab's (MIT); smp's SegFormer encoders carry a non-commercial licence.
 DEFAULT_HUB_MODEL = "smp-hub/upernet-convnext-tiny"
@@ -98,7 +98,7 @@ class BuiltinSegmenter:
         sky_bias: added to the logit of sky. Raises WeightsUnavailable for weights that are damaged or of another
         version.
         """
-        self.weights: Weights | None = Weights(file, "package", _checked(file))
+        self.weights: Weights | None = shipped_weights(file)
         self.device, self.sky_bias = device, sky_bias
         network = SkyNetwork()
         try:
@@ -132,17 +132,6 @@ class BuiltinSegmenter:
         logits[:, 0] += self.sky_bias
         sky, far, _ = sky_far_rest(logits).cpu().numpy().transpose(1, 0, 2, 3)
         return list(zip(sky, far, strict=True))
-
-
-def _checked(file: Path) -> str:
-    """The SHA-256 of a file, which must be the one beside it. Raises WeightsUnavailable."""
-    checksum = file.with_name(f"{file.name}.sha256")
-    if not file.is_file() or not checksum.is_file():
-        raise WeightsUnavailable(f"{file} or its .sha256 is missing: install redweb-builder anew")
-    actual = sha256_of(file)
-    if checksum.read_text().split()[:1] != [actual]:
-        raise WeightsUnavailable(f"{file} is damaged: its SHA-256 is not the one in {checksum.name}. Install it anew")
-    return actual
 
 
 class SmpSegmenter:

@@ -30,7 +30,7 @@ class Pipeline:
         self.batches: list[str] = []
         nothing: Any = None
 
-        def prepare(source: PairSource, config: BuildConfig) -> Prepared | Outcome:
+        def prepare(source: PairSource, config: BuildConfig, network: None) -> Prepared | Outcome:
             if source.key == "unreadable":
                 return Outcome(source, Rejection("read", "corrupt"))
             prepared = Prepared(source, nothing, 0.0, False, nothing, nothing, nothing)

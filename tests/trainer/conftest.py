@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from redweb_builder.monocular.network import RedNet, RedNetConfig
 from trainer.checkpoint import save_network
 from trainer.models import eigen
-from trainer.models.rednet import RedNet, RedNetConfig
 
 SMALL = RedNetConfig("resnet18", 8)
 

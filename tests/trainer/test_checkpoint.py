@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from redweb_builder.monocular.network import RedNet
 from trainer.checkpoint import FORMAT, CheckpointError, load_network, read_header, save_network
-from trainer.models.rednet import RedNet
 
 
 def test_a_checkpoint_brings_back_the_same_network(network: RedNet, checkpoint: Path) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from redweb_builder.monocular.network import RedNet
 from trainer.checkpoint import load_network
 from trainer.export import OnnxNetwork, export_checkpoint
-from trainer.models.rednet import RedNet
 
 
 @pytest.mark.parametrize("format", ["onnx", "torchscript", "safetensors"])

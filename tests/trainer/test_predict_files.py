@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from redweb_builder.errors import SettingsError
+from redweb_builder.monocular.network import RedNet
 from trainer.data.depth_files import read_depth
-from trainer.models.rednet import RedNet
 from trainer.predict import predict_depth
 from trainer.predict_files import Forms, Written, predict_files, stretched
 from trainer.smoothing import Smoothed

@@ -8,6 +8,7 @@ import click
 
 from redweb_builder.commands import options
 from redweb_builder.commands.terminal import echo
+from redweb_builder.config import BUILTIN
 from trainer.commands.train import depth_scale
 from trainer.config import PARTS, RANGES, RAW_FORMATS, SENSES, STEREO_FORMS, TrainConfig
 
@@ -50,8 +51,8 @@ def evaluate(
 ) -> None:
     """The field's figures for CHECKPOINT on data with known depth, beside the prior that the lower point is nearer.
 
-    CHECKPOINT may also be a folder of another program's predictions: PNG, TIFF, npy, npz, PFM, OpenEXR or HDF5, named
-    after the pictures.
+    CHECKPOINT is a run, its file, or `builtin`, the network that comes with the program. It may also be a folder of
+    another program's predictions: PNG, TIFF, npy, npz, PFM, OpenEXR or HDF5, named after the pictures.
 
     A network of metric depth, on a set in metres, gets the columns of Eigen et al. 2014 beside the paper's own rows and
     the mean depth.
@@ -60,7 +61,7 @@ def evaluate(
 
     with trainer_errors_for_people():
         from redweb_builder.device import choose_device
-        from trainer.checkpoint import weights_file
+        from trainer.checkpoint import is_builtin, weights_file
         from trainer.data.depth_scale import parse_scale
         from trainer.data.splits import Selection
         from trainer.evaluation.evaluate import evaluate_all
@@ -79,7 +80,8 @@ def evaluate(
         selection = Selection(part, validation, limit, test)
         scale = parse_scale(depth_scale) if depth_scale else None
         rows, sheets = merge_tables(evaluate_all(predictors, data, selection, counting, scale))
-        beside = checkpoint.parent if is_stored(checkpoint) else weights_file(checkpoint).parent
+        has_no_folder = is_stored(checkpoint) or is_builtin(checkpoint)
+        beside = checkpoint.parent if has_no_folder else weights_file(checkpoint).parent
         folder = out or beside / "evaluation"
         write_report(rows, sheets, folder)
         print_rows(rows)
@@ -87,8 +89,7 @@ def evaluate(
 
 
 @click.command("predict")
-@click.argument("checkpoint", type=options.PATH)
-@click.argument("source", type=options.PATH)
+@click.argument("paths", type=options.PATH, nargs=-1, required=True, metavar="[CHECKPOINT] SOURCE")
 @options.out("depth", "Folder for the pictures of depth.")
 @click.option("--side-by-side", is_flag=True, help="The photograph left of the coloured depth.")
 @options.choice(
@@ -107,8 +108,7 @@ def evaluate(
 @click.option("--raw", type=click.Choice(RAW_FORMATS), help="The network's own numbers too, as float32.")
 @options.device()
 def predict(
-    checkpoint: Path,
-    source: Path,
+    paths: tuple[Path, ...],
     out: Path,
     side_by_side: bool,
     range: str,
@@ -118,10 +118,14 @@ def predict(
     raw: str | None,
     device: str,
 ) -> None:
-    """Depth of a photograph, a folder of them, or a film: a 16-bit PNG and a coloured one.
+    """Depth of SOURCE, a photograph, a folder of them, or a film: a 16-bit PNG and a coloured one.
 
-    Relative depth: 65535 = nearest. A network of metric depth: millimetres.
+    CHECKPOINT is a run or its file; without one the network that comes with the program predicts. Relative depth: 65535
+    = nearest. A network of metric depth: millimetres.
     """
+    if len(paths) > 2:
+        raise click.UsageError(f"at most a checkpoint and a source can be given, not {len(paths)} paths")
+    checkpoint, source = paths if len(paths) == 2 else (Path(BUILTIN), paths[0])
     from trainer.commands.console import trainer_errors_for_people
 
     with trainer_errors_for_people():

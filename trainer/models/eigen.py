@@ -28,9 +28,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from redweb_builder.errors import SettingsError
+from redweb_builder.monocular.network import RedNet, RedNetConfig, check_channels
 from redweb_builder.segmentation.encoder_input import IMAGENET_MEAN, IMAGENET_STD
 from trainer.eigen_geometry import MAP
-from trainer.models.rednet import RedNet, RedNetConfig, check_channels
 
 HIDDEN = 4096
 SMALL = 0.01  # deviation of random weights

@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from redweb_builder.errors import WeightsUnavailable
+from redweb_builder.monocular.encoders import pretrained_encoder
 from redweb_builder.weights import find_weights
-from trainer.models.encoders import pretrained_encoder
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "network")  # entries that hold the tensors in others' files
 TIMM_PREFIX = "model."

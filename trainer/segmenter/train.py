@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from redweb_builder.errors import SettingsError
-from redweb_builder.files import write_atomic
 from redweb_builder.segmentation.sky_network import CLASSES, ENCODER, SkyNetwork, input_size, sky_far_rest
+from redweb_builder.weights import write_shipped
 from trainer.config import REGION_KINDS, SEGMENTER, TrainConfig, weighted_path
 from trainer.data.sample_stream import SampleStream, Source
 from trainer.losses.masked import Scalars, mean_where
@@ -210,7 +210,4 @@ def ship(checkpoint: Path, folder: Path) -> None:
     """Write a checkpoint's weights as fp16, and their SHA-256 as sha256sum prints it, into `folder`."""
     weights = load_file(checkpoint)
     tensors = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
-    content = save(tensors)
-    write_atomic(folder / SHIPPED, content)
-    line = f"{hashlib.sha256(content).hexdigest()}  {SHIPPED}\n"
-    write_atomic(folder / f"{SHIPPED}.sha256", line.encode())
+    write_shipped(folder / SHIPPED, save(tensors))

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from redweb_builder.errors import SettingsError
-from trainer.checkpoint import CheckpointError, load_network, read_header, weights_file
+from trainer.checkpoint import CheckpointError, is_builtin, load_network, read_header, weights_file
 from trainer.config import TrainConfig
 from trainer.models.encoder_weights import load_encoder_weights
 
@@ -56,8 +56,10 @@ def initial_path(config: TrainConfig) -> Path | None:
     if config.init is None:
         return None
     path = Path(config.init)
-    if not path.exists():
-        raise SettingsError(f"--init {path}: there is no file or folder of a run")
+    if not path.exists() and not is_builtin(path):
+        raise SettingsError(
+            f"--init {path}: there is no file or folder of a run (builtin = the network that comes along)"
+        )
     return path
 
 

@@ -15,11 +15,11 @@ from torch import nn
 from torch.optim import AdamW, Optimizer
 
 from redweb_builder.errors import SettingsError
+from redweb_builder.monocular.network import RedNet, RedNetConfig
 from redweb_builder.segmentation.encoder_input import STRIDE
 from trainer.config import TrainConfig
 from trainer.losses import LOSSES, Loss
 from trainer.models.encoder_weights import load_encoder_weights
-from trainer.models.rednet import RedNet, RedNetConfig
 from trainer.training.initial import initial_path, start_from
 
 ENCODER_RATE = 0.1  # of the new layers' rate (Ranftl et al. 2022: 1e-5 and 1e-4)

@@ -71,7 +71,7 @@ def test_asked_pictures_are_few_and_the_same_whatever_the_order_of_work(
             Image.fromarray(noise).save(file)
     sources[4].left.write_bytes(b"broken")
     watched: list[Path] = []
-    ordered = with_group_orders(sources, tmp_path, watched.append)
+    ordered = with_group_orders(sources, tmp_path, watch=watched.append)
     assert ASKED <= len(watched) <= 3 * ASKED
     assert [source.key for source in ordered] == [source.key for source in sources]
     assert [source.order_prior for source in with_group_orders(sources, tmp_path)] == [

@@ -9,8 +9,8 @@ import torch
 import torchvision
 
 from redweb_builder.errors import WeightsUnavailable
+from redweb_builder.monocular.network import RedNet, RedNetConfig
 from trainer.models.encoder_weights import load_encoder_weights
-from trainer.models.rednet import RedNet, RedNetConfig
 
 SMALL = RedNetConfig("resnet18", 8)
 

@@ -21,9 +21,9 @@ from safetensors.torch import load_file
 
 from cli import main
 from redweb_builder.errors import SettingsError
+from redweb_builder.monocular.network import RedNet, RedNetConfig
 from trainer.checkpoint import CheckpointError, load_network, load_state
 from trainer.config import TrainConfig, weighted_path
-from trainer.models.rednet import RedNet, RedNetConfig
 from trainer.progress import Progress
 from trainer.train import train_relative_depth
 from trainer.training.distributed import synchronised

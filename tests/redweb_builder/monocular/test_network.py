@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from redweb_builder.errors import SettingsError
-from trainer.models.rednet import RedNet, RedNetConfig, ResidualConvUnit
+from redweb_builder.monocular.network import RedNet, RedNetConfig, ResidualConvUnit
 
 
 @pytest.mark.parametrize("size", [(64, 64), (96, 160), (97, 131), (65, 200)])

@@ -14,7 +14,7 @@ import segmentation_models_pytorch as smp
 import timm
 
 from redweb_builder.errors import SettingsError
-from trainer.models.transformer import TransformerEncoder
+from redweb_builder.monocular.transformer import TransformerEncoder
 
 TIMM = "tu-"  # prefix of timm's names in segmentation-models-pytorch
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_.+-]{1,100}")

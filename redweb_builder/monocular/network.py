@@ -20,9 +20,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from redweb_builder.errors import SettingsError
+from redweb_builder.monocular.encoders import build_encoder
+from redweb_builder.monocular.transformer import Reassemble, TransformerEncoder
 from redweb_builder.segmentation.encoder_input import IMAGENET_MEAN, IMAGENET_STD, STRIDE
-from trainer.models.encoders import build_encoder
-from trainer.models.transformer import Reassemble, TransformerEncoder
 
 CHANNELS = 256
 LIGHT_CHANNELS = 64

@@ -9,11 +9,11 @@ import pytest
 import timm
 import torch
 
+from redweb_builder.monocular.network import RedNet, RedNetConfig
+from redweb_builder.monocular.transformer import Reassemble, TransformerEncoder
 from trainer.checkpoint import load_network, save_network
 from trainer.export import export_checkpoint
 from trainer.models.encoder_weights import load_encoder_weights
-from trainer.models.rednet import RedNet, RedNetConfig
-from trainer.models.transformer import Reassemble, TransformerEncoder
 
 
 @pytest.mark.parametrize("name", ["tu-vit_tiny_patch16_224", "tu-eva02_tiny_patch14_224"])

@@ -2,7 +2,7 @@
 
 A ViT gives maps of one size, a value a patch of 14 or 16 px. As in Ranftl et al. ICCV 2021, "Vision Transformers for
 Dense Prediction" (DPT), four of its blocks are brought to sizes 4, 2, 1 and 1/2 times that; what follows in DPT is the
-decoder of Xian et al. 2018 (models/rednet.py). Class tokens are left out, as in Depth Anything (Yang et al. 2024).
+decoder of Xian et al. 2018 (network.py). Class tokens are left out, as in Depth Anything (Yang et al. 2024).
 """
 
 from __future__ import annotations

@@ -1,0 +1,116 @@
+"""From pictures to the depth network that the package ships: sets, training, file.
+
+    python -m benchmarks.quality.held_out DATA_DIR ... --copy DEV
+    python -m benchmarks.training.train_builtin DEV --nyu NYU --out OUT
+
+DEV: the development half, without truth, of which `stereo_gt` is a folder. Files that eye_order_truth.txt calls
+exchanged are exchanged, unclear ones are left out, and the build takes the source's word: labels that are inside out
+teach so. Pairs in one file are built apart, in the eye order that the builder finds. Scenes of samples/ are rendered.
+Writes OUT/depth.safetensors and its checksum. Interrupted, it goes on where it stopped. docs/depth-network.md is the
+model card.
+"""
+
+from __future__ import annotations
+
+import shutil
+from fnmatch import fnmatch
+from pathlib import Path
+
+import click
+
+from benchmarks.quality.eye_order import TRUTH
+from redweb_builder.builder import build
+from redweb_builder.config import NONE, BuildConfig, Thresholds
+from redweb_builder.monocular.estimator import MODEL, SHIPPED
+from redweb_builder.process import keep_freed_memory
+from redweb_builder.weights import write_shipped
+from samples.depths import render_depths
+from trainer.checkpoint import load_network, read_header, save_network
+from trainer.commands.console import TrainDisplay
+from trainer.config import TrainConfig
+from trainer.train import train_relative_depth
+
+MAX_SIDE = 512  # px; a network of 224 px crops sees no more
+SCENES = 400
+BUILT = {"pairs": 3.0, "truth": 8.0, "files": 2.0}  # how often an epoch
+NYU, RENDERED = 1.0, 0.5
+
+
+@click.command()
+@click.argument("pictures", type=click.Path(path_type=Path, exists=True))
+@click.option("--nyu", type=click.Path(path_type=Path, exists=True), required=True)
+@click.option("--out", type=click.Path(path_type=Path), required=True)
+@click.option("--epochs", default=14, show_default=True)
+def main(pictures: Path, nyu: Path, out: Path, epochs: int) -> None:
+    """Build, render, train, write."""
+    keep_freed_memory()
+    sort_pictures(pictures, out)
+    for name in BUILT:
+        settings = BuildConfig(
+            flow="dis",
+            segmenter="builtin",
+            mono=NONE,
+            max_side=MAX_SIDE,
+            eyes="auto" if name == "files" else "as-is",
+            thresholds=Thresholds(min_eye_order=None),
+        )
+        summary = build(out / name, out / f"set_{name}", settings)
+        click.echo(f"{name}: {summary.kept} kept, rejected: {summary.reasons}")
+    rendered = out / "rendered"
+    render_depths(rendered, SCENES)
+    config = TrainConfig(
+        loss="structure-guided",
+        encoder=MODEL.encoder,
+        channels=MODEL.channels,
+        size=224,
+        epochs=epochs,
+        learning_rate=1e-3,
+        freeze_batchnorm=True,
+        ema=0.998,
+        validations=4,
+        precision="float32",
+    )
+    built = [(out / f"set_{name}", weight) for name, weight in BUILT.items()]
+    with TrainDisplay() as display:
+        train_relative_depth([*built, (nyu, NYU), (rendered, RENDERED)], config, out / "run", watch=display.show)
+    ship(out / "run" / "last.safetensors", out / SHIPPED.name)
+
+
+def sort_pictures(pictures: Path, out: Path) -> None:
+    """Copy folders of two files to OUT/truth and OUT/pairs, left named left, and pairs in one file to OUT/files.
+
+    pictures: the development half; what lies in its folder `stereo_gt` goes to `truth`. out: of the three folders.
+    """
+    known = [line.split(maxsplit=1) for line in TRUTH.read_text().splitlines() if line and line[0] != "#"]
+    for file in sorted(file for file in pictures.rglob("*") if file.is_file()):
+        place = file.relative_to(pictures)
+        if file.stem not in ("left", "right"):
+            if "containers" in str(place.parent):
+                _copy(file, out / "files" / place)
+            continue
+        order = [order for order, pattern in known if fnmatch(str(file.parent), pattern)]
+        if order and order[-1] == "unclear":
+            continue
+        eye = {"left": "right", "right": "left"}[file.stem] if order and order[-1] == "exchanged" else file.stem
+        is_truth = place.parts[0] == "stereo_gt"  # a name by which the builder would take its files for maps
+        target = out / "truth" / Path(*place.parts[1:]) if is_truth else out / "pairs" / place
+        _copy(file, target.with_stem(eye))
+
+
+def ship(checkpoint: Path, file: Path) -> None:
+    """Write a checkpoint in fp16 with its header, and its SHA-256 beside it.
+
+    checkpoint: of a run. file: what the package ships.
+    """
+    header = read_header(checkpoint)
+    save_network(file, load_network(checkpoint).half(), header.pop("model"), header)
+    write_shipped(file, file.read_bytes())
+
+
+def _copy(file: Path, to: Path) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(file, to)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Depth from one photograph: networks, and the one that comes with the program."""

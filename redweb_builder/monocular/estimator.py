@@ -1,0 +1,183 @@
+"""Photograph -> relative depth by a network that sees one eye: the built-in one, or a file that somebody brings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from redweb_builder.config import BUILTIN, NONE
+from redweb_builder.device import autocast
+from redweb_builder.errors import SettingsError, WeightsUnavailable
+from redweb_builder.monocular.network import RedNet, RedNetConfig
+from redweb_builder.segmentation.encoder_input import IMAGENET_MEAN, IMAGENET_STD, fit_to_stride
+from redweb_builder.types import FloatMap, Picture
+from redweb_builder.weights import Weights, sha256_of, shipped_weights
+
+SHIPPED = Path(__file__).with_name("depth.safetensors")  # and .sha256 beside it; docs/depth-network.md
+MODEL = RedNetConfig("tu-tf_efficientnet_lite0", 64)  # of the built-in network
+SIDE = 256  # px; a picture is seen at about SIDE x SIDE pixels, in its own shape
+OWN_INPUT = "redweb_input"  # entry of an exported file: it takes RGB in [0, 1], and normalises by itself
+Function = Callable[[Tensor], Tensor]  # 1x3xhxw float32 -> 1xhxw or 1x1xhxw, larger = nearer
+
+
+class DepthEstimator(Protocol):
+    """Takes pictures of any sizes and returns the relative depth of each, at its size, in their order."""
+
+    @property
+    def name(self) -> str:
+        """Name in build.json."""
+        ...
+
+    @property
+    def weights(self) -> Weights:
+        """The weight file."""
+        ...
+
+    def __call__(self, pictures: Sequence[Picture]) -> list[FloatMap]:
+        """HxW float32 of each HxWx3 uint8 RGB picture: larger = nearer, known up to scale and shift."""
+        ...
+
+
+def load_depth(choice: str, device: torch.device) -> DepthEstimator | None:
+    """The network that sees one eye; None for "none".
+
+    choice: "builtin", "none", or the path of an ONNX (.onnx) or TorchScript (.pt, .ts, .torchscript) file whose larger
+    numbers are nearer. device: where it runs; an ONNX file runs on the CPU. Raises WeightsUnavailable for a file that
+    cannot be used, SettingsError for another kind of file.
+    """
+    if choice == NONE:
+        return None
+    if choice == BUILTIN:
+        return BuiltinDepth(device)
+    file = Path(choice)
+    if not file.is_file():
+        raise WeightsUnavailable(
+            f"there is no depth network at {file}: give builtin, none, or an ONNX or TorchScript file"
+        )
+    if file.suffix == ".onnx":
+        return FileDepth(file, *_onnx(file), torch.device("cpu"))
+    if file.suffix in (".pt", ".ts", ".torchscript"):
+        return FileDepth(file, *_torchscript(file, device), device)
+    raise SettingsError(
+        f"{file} is no ONNX (.onnx) or TorchScript (.pt) file; `redweb export` makes them of a checkpoint"
+    )
+
+
+class BuiltinDepth:
+    """The network that comes with the program."""
+
+    name = BUILTIN
+
+    def __init__(self, device: torch.device, file: Path = SHIPPED) -> None:
+        """Load the network.
+
+        device: where it runs. file: fp16 weights, with their checksum beside them. Raises WeightsUnavailable for
+        weights that are damaged or of another version.
+        """
+        self.weights, self.device = shipped_weights(file), device
+        network = RedNet(MODEL)
+        try:
+            network.load_state_dict(load_file(file))
+        except (RuntimeError, SafetensorError) as error:
+            raise WeightsUnavailable(f"{file} is not of this version's network: {error}") from error
+        self.network = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @torch.inference_mode()
+    def __call__(self, pictures: Sequence[Picture]) -> list[FloatMap]:
+        """See DepthEstimator. pictures: each has a pass of its own, so that no result depends on the others."""
+        return [_at_size(self._depth(picture), picture) for picture in pictures]
+
+    def _depth(self, picture: Picture) -> Tensor:
+        pixels = _pixels(picture, _fitting(picture)).to(self.device)
+        with autocast(self.device):
+            depth: Tensor = self.network(pixels.contiguous(memory_format=torch.channels_last))
+        return depth
+
+
+class FileDepth:
+    """A network in a file: of `redweb export`, or a MiDaS, DPT or Depth Anything export of relative depth."""
+
+    def __init__(
+        self, file: Path, network: Function, size: tuple[int, int] | None, is_own: bool, device: torch.device
+    ) -> None:
+        """file: named in build.json. network: what it computes. size: height and width that it takes, px; None = any.
+        is_own: it takes RGB in [0, 1]; else pictures are normalised by ImageNet's mean and deviation. device: of the
+        input. Raises WeightsUnavailable for a network that gives no map.
+        """
+        self.name, self.weights = file.name, Weights(file, "path", sha256_of(file))
+        self.network, self.size, self.is_own, self.device = network, size, is_own, device
+        trial = np.zeros((64, 96, 3), np.uint8)
+        try:
+            shape = self._depth(trial).squeeze().shape
+        except Exception as error:  # whatever a foreign network raises
+            raise WeightsUnavailable(f"{file} does not work on a picture as a depth network: {error}") from error
+        if len(shape) != 2:
+            raise WeightsUnavailable(f"{file} is no depth network: it must give one map a picture, not {tuple(shape)}")
+
+    @torch.inference_mode()
+    def __call__(self, pictures: Sequence[Picture]) -> list[FloatMap]:
+        """See DepthEstimator. pictures: HxWx3 uint8 RGB."""
+        return [_at_size(self._depth(picture), picture) for picture in pictures]
+
+    def _depth(self, picture: Picture) -> Tensor:
+        pixels = _pixels(picture, self.size or _fitting(picture))
+        if not self.is_own:
+            mean, std = (torch.tensor(value)[:, None, None] for value in (IMAGENET_MEAN, IMAGENET_STD))
+            pixels = (pixels - mean) / std
+        return self.network(pixels.to(self.device))
+
+
+def _fitting(picture: Picture) -> tuple[int, int]:
+    """Height and width of a network's input: the picture's shape, about SIDE x SIDE pixels."""
+    height, width = picture.shape[:2]
+    return fit_to_stride(height, width, SIDE / math.sqrt(height * width))
+
+
+def _pixels(picture: Picture, size: tuple[int, int]) -> Tensor:
+    """HxWx3 uint8 -> 1x3xhxw float32 in [0, 1]. size: h, w."""
+    is_smaller = size[0] < picture.shape[0]
+    small = cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA if is_smaller else cv2.INTER_LINEAR)
+    return torch.from_numpy(small).permute(2, 0, 1)[None].float() / 255
+
+
+def _at_size(depth: Tensor, picture: Picture) -> FloatMap:
+    """A network's map at the picture's size, HxW float32."""
+    small = np.ascontiguousarray(depth.squeeze().float().cpu().numpy())
+    return np.asarray(cv2.resize(small, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _onnx(file: Path) -> tuple[Function, tuple[int, int] | None, bool]:
+    """What an ONNX file computes, the size it takes, and whether `redweb export` made it. Raises WeightsUnavailable."""
+    if find_spec("onnxruntime") is None:
+        raise WeightsUnavailable(f"{file} needs onnxruntime: pip install 'redweb-builder[export]'")
+    import onnxruntime
+
+    try:
+        session: Any = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+        entry = session.get_inputs()[0]
+        is_own = OWN_INPUT in session.get_modelmeta().custom_metadata_map
+    except Exception as error:  # onnxruntime has a type for each kind of damage
+        raise WeightsUnavailable(f"{file} cannot be read as an ONNX network: {error}") from error
+    sides = [side for side in entry.shape[2:] if isinstance(side, int) and side > 0]
+    size = (sides[0], sides[1]) if len(sides) == 2 else None
+    return lambda pixels: torch.from_numpy(session.run(None, {entry.name: pixels.numpy()})[0]), size, is_own
+
+
+def _torchscript(file: Path, device: torch.device) -> tuple[Function, tuple[int, int] | None, bool]:
+    """The same of a TorchScript file."""
+    extra = {OWN_INPUT: ""}
+    try:
+        network = torch.jit.load(str(file), map_location=device, _extra_files=extra)  # type: ignore[no-untyped-call]
+    except Exception as error:  # torch raises many types for a damaged file
+        raise WeightsUnavailable(f"{file} cannot be read as a TorchScript network: {error}") from error
+    return network.eval(), None, bool(extra[OWN_INPUT])
