@@ -21,9 +21,11 @@ from redweb_builder.config import BuildConfig
 from redweb_builder.dataset.clips import sequences_of
 from redweb_builder.dataset.codec import FORMAT
 from redweb_builder.dataset.flicker import set_flicker
+from redweb_builder.dataset.heartbeat import Heartbeat
 from redweb_builder.dataset.manifest import DUPLICATE, columns_of, left_out_row, nine_digits, verdict_columns
+from redweb_builder.dataset.parts import folder_of_part, sources_of_part
 from redweb_builder.dataset.paths import is_data_set, refuse_data_set
-from redweb_builder.dataset.verdicts import judge_all, thresholds_of
+from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.dataset.writer import Store
 from redweb_builder.device import choose_device, limit_threads
 from redweb_builder.engines import FAILED, run_local
@@ -87,7 +89,8 @@ def build(
     """Build a ReDWeb-style relative-depth data set from stereo pairs.
 
     stereo_dir: folder of the photographs and films, or one file. out: folder of the data set; an earlier build of the
-    same kind in it goes on, and finished pairs whose files are gone are done again. config: the settings. overwrite:
+    same kind in it goes on, and finished pairs whose files are gone are done again; a part has a folder of its own in
+    it, for merge.py. config: the settings. overwrite:
     replace a data set of other settings. watch: called whenever there is something new to show.
     Raises FileNotFoundError or NotADirectoryError (the input), StoreError and UnsafePath (the output),
     WeightsUnavailable (weights asked for by name), ValueError (settings). A pair that cannot be used is recorded, never
@@ -98,7 +101,14 @@ def build(
     stereo_dir, out = Path(stereo_dir), Path(out)
     for folder in (stereo_dir, out):
         _require_unicode(folder)
-    progress = Progress(watch)
+    out = folder_of_part(out, config.part) if config.part else out
+    heartbeat = Heartbeat(out)
+
+    def watch_all(progress: Progress) -> None:
+        heartbeat.beat(progress)
+        watch(progress)
+
+    progress = Progress(watch_all)
     progress.enter("finding pairs")
     refuse_data_set(stereo_dir)
     discovery = discover(stereo_dir, config.inputs, progress.at, skip=is_data_set)
@@ -115,8 +125,9 @@ def build(
     progress.notes += [f"flow: {flow_message}", f"segmentation: {segmenter_message}", f"mono: {mono_message}"]
     progress.enter("finding pairs")
     discovery = replace(discovery, sources=with_film_orders(discovery.sources, depth, progress.at))
-    sources = discovery.sources[: config.limit]
+    sources = sources_of_part(discovery.sources, config.part)[: config.limit]
     with Store(out, identity(config, models), overwrite) as store:
+        heartbeat.start()
         limits = thresholds_of(out)
         refiltered = {"thresholds": asdict(limits)} if limits != config.thresholds else {}
         if refiltered:
@@ -125,7 +136,7 @@ def build(
         _forget_changed(store, stereo_dir)
         _forget_recalibrated(store, sources)
         recorded = [store.records[source.key] for source in sources if source.key in store.records]
-        whole = discovery.sources  # groups and clips are measured whole: a label must not depend on --limit
+        whole = discovery.sources  # groups and clips are measured whole: a label must not depend on --limit or --part
         if config.eyes == "auto" and len(recorded) < len(sources):
             progress.enter("comparing the eye orders")
             whole = with_group_orders(whole, stereo_dir, depth, progress.at)
@@ -133,7 +144,7 @@ def build(
         if missing:
             progress.enter("aligning the clips of films")
             whole = with_clip_alignments(whole, config, missing, progress.at)
-        sources = whole[: config.limit]
+        sources = sources_of_part(whole, config.part)[: config.limit]
         progress.start(len(sources), Counter(record["status"] for record in recorded))
 
         failures = _label_pairs(sources, models, config, store, stereo_dir, progress)
@@ -164,6 +175,7 @@ def build(
                 "mono": mono_message,
                 "input": str(stereo_dir),
                 "input_fingerprint": _fingerprint(discovery.sources),
+                **({"part": list(config.part)} if config.part else {}),
                 "counts": dict(sorted(counts.items())),
                 "pairs_done_before_this_run": progress.resumed,
                 "seconds_of_this_run": round(time.monotonic() - started, 1),
@@ -172,6 +184,7 @@ def build(
         progress.enter("drawing the grid and the report")
         write_grid(out)
         write_report(out)
+        heartbeat.stop()
     return Summary(
         out=out,
         kept=counts["kept"],
@@ -348,12 +361,7 @@ def final_rows(store: Store, discovery: Discovery, config: BuildConfig, stereo_d
     store: the open folder, whose files are moved to where their verdict puts them. discovery: where the files in no
     pair come from. config: its thresholds judge. stereo_dir: the input folder, to which paths in the rows are relative.
     """
-    rows = judge_all([store.records[key] for key in sorted(store.records)], config.thresholds)
-    store.move_to_final_place(
-        [row["key"] for row in rows if row["status"] == "kept"],
-        [row["key"] for row in rows if row["status"] == "rejected"],
-    )
-    return rows + [
+    return store.judge(config.thresholds) + [
         left_out_row(_below(file.path, stereo_dir), file.reason, _portable_text(file.detail, stereo_dir))
         for file in discovery.left_out
     ]

@@ -22,6 +22,7 @@ PACKED = (
     "row-interleaved",
     "column-interleaved",
 )
+MOST_PARTS = 10_000
 LAYOUT_CHOICES = ("auto", *PACKED)
 
 
@@ -120,7 +121,7 @@ class InputOptions:
 
 @dataclass(frozen=True)
 class BuildConfig:
-    """What a build does. Everything here but `device`, `jobs` and `limit` shapes the data set.
+    """What a build does. Everything here but `device`, `jobs`, `limit` and `part` shapes the data set.
 
     That must not change on resume.
 
@@ -132,6 +133,7 @@ class BuildConfig:
     max_side: longer side of the stored picture in px; larger sources are reduced to it, smaller ones stay.
     mono: the network that sees one eye: "builtin", "none", or the path of an ONNX or TorchScript file.
     limit: stop after this many pairs (None = all). thresholds: of the filters.
+    part: (3, 16) = the third of sixteen parts; None = all.
     inputs: how files are read: a layout for all, the rate of films, the field of view of VR180.
     """
 
@@ -145,6 +147,7 @@ class BuildConfig:
     max_side: int = 768
     limit: int | None = None
     jobs: int | None = None
+    part: tuple[int, int] | None = None
     thresholds: Thresholds = field(default_factory=Thresholds)
     inputs: InputOptions = field(default_factory=InputOptions)
 
@@ -158,6 +161,8 @@ class BuildConfig:
         check_device(self.device)
         if not 128 <= self.max_side <= 4096:
             raise SettingsError(f"max_side {self.max_side}: must be from 128 to 4096 px")
+        if self.part is not None and not 1 <= self.part[0] <= self.part[1] <= MOST_PARTS:
+            raise SettingsError(f"part {self.part[0]}/{self.part[1]}: must be from 1/N to N/N, N at most {MOST_PARTS}")
         for name in ("limit", "jobs"):
             value = getattr(self, name)
             if value is not None and value < 1:

@@ -141,6 +141,21 @@ def move(file: Path, to: Path) -> None:
     file.replace(to)
 
 
+def link_or_copy(file: Path, to: Path) -> None:
+    """A second name for a file where the disk allows it, else a copy: all of it or nothing. Raises OSError.
+
+    file: a regular file that is on the disk. to: the new path; a file there is replaced.
+    """
+    part = to.with_name(f".redweb-{secrets.token_hex(8)}.part")
+    try:
+        os.link(file, part, follow_symlinks=False)
+        part.replace(to)
+    except OSError:  # another disk, or one without links
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        write_atomic(to, read_regular(file))
+
+
 def _flush_to_disk(folder: Path) -> None:
     """Flush the files below a folder to the disk, so that a power cut cannot empty them. Raises OSError."""
     for file in folder.rglob("*"):

@@ -74,6 +74,7 @@ if TYPE_CHECKING:
 )
 @options.choice("--preset", tuple(PRESETS), "default", "Filter thresholds: ours, MiDaS 3D Movies', VDW's, or none.")
 @click.option("--limit", type=int, help="Only the first N pairs.")
+@click.option("--part", type=options.Part(), help="One of several parts, such as 3/16, for other machines; see merge.")
 @click.option("--jobs", type=int, help="Cores to use.  [default: all that this process may use]")
 @options.overwrite("data set")
 @click.option("--safe", is_flag=True, help="Decode pictures, too, in a process with limits: for files from strangers.")
@@ -141,7 +142,8 @@ def build_redweb(
             console.print_summary_as_json(summary)
         elif not quiet:
             console.print_summary(summary)
-    sys.exit(console.exit_code(summary))
+    code = console.exit_code(summary)
+    sys.exit(0 if settings["part"] and code == console.NOTHING_KEPT else code)  # a part may be of few pairs
 
 
 def _all_of(watchers: Sequence[Callable[[Progress], None]]) -> Callable[[Progress], None]:

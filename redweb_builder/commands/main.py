@@ -18,6 +18,8 @@ COMMANDS = {  # name -> module:function, in the order of --help
     "decisions": "redweb_builder.commands.dataset:decisions",
     "refilter": "redweb_builder.commands.dataset:refilter",
     "check": "redweb_builder.commands.check:check",
+    "status": "redweb_builder.commands.scale:status",
+    "merge": "redweb_builder.commands.scale:merge",
     "grid": "redweb_builder.commands.dataset:grid",
     "report": "redweb_builder.commands.dataset:report",
     "train": "trainer.commands.train:train",

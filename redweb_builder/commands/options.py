@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,21 @@ Decorator = Callable[[Function], Function]  # adds an option to the function of 
 PATH = click.Path(path_type=Path)
 EXISTING = click.Path(path_type=Path, exists=True)
 DATA_SET_FORMATS = ("redweb-v1", "webdataset", "huggingface", "ply")  # the writers of export/dataset.py
+
+
+class Part(click.ParamType[tuple[int, int]]):
+    """A part of a build, such as 3/16, as (3, 16)."""
+
+    name = "K/N"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """Raise click.BadParameter on everything that is no part. value, param, ctx: as click passes them."""
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"(\d{1,5})/(\d{1,5})", str(value))
+        if match is None or not 1 <= int(match[1]) <= int(match[2]):
+            self.fail(f"{value!r} is no part, such as 3/16", param, ctx)
+        return int(match[1]), int(match[2])
 
 
 def choice(name: str, choices: Sequence[str], default: str, help: str) -> Decorator:

@@ -28,13 +28,27 @@ import pyarrow.parquet as pq
 from filelock import Timeout
 from PIL import Image
 
+from redweb_builder.config import Thresholds
 from redweb_builder.dataset.codec import FORMAT, image_bytes, png_of_label
-from redweb_builder.dataset.journal import HOMES, PREVIEWS, append_record, faults_of_files, list_files, mend_journal
+from redweb_builder.dataset.journal import (
+    HOMES,
+    PREVIEWS,
+    Sizes,
+    append_record,
+    expected_files,
+    faults_of_files,
+    find_file,
+    list_files,
+    mend_journal,
+)
 from redweb_builder.dataset.manifest import SCHEMA
+from redweb_builder.dataset.parts import part_of_folder
 from redweb_builder.dataset.paths import FOLDERS, is_data_set, read_build
+from redweb_builder.dataset.verdicts import judge_all
 from redweb_builder.errors import StoreError
 from redweb_builder.files import (
     is_temporary,
+    link_or_copy,
     lock,
     make_folder,
     move,
@@ -153,6 +167,32 @@ class Store:
                     if stray.exists():
                         move(stray, self._home(to) / stray.parent.name / stray.name)
 
+    def judge(self, thresholds: Thresholds) -> list[dict[str, Any]]:
+        """The rows of all recorded pairs by key, judged as one set; files are moved to where the verdicts put them.
+
+        thresholds: the limits that decide. Raises OSError.
+        """
+        rows = judge_all([self.records[key] for key in sorted(self.records)], thresholds)
+        self.move_to_final_place(
+            [row["key"] for row in rows if row["status"] == "kept"],
+            [row["key"] for row in rows if row["status"] == "rejected"],
+        )
+        return rows
+
+    def adopt(self, record: dict[str, Any], folder: Path, there: Sizes) -> None:
+        """Take over a pair of another data set, with its files, in the place of what is here of it.
+
+        record: its line of the journal. folder: of the other data set. there: list_files of it. Raises OSError.
+        """
+        for kept in (True, False):
+            for stray in self._possible_files(record["key"], kept):
+                stray.unlink(missing_ok=True)
+        for name in expected_files(record, there) if record.get("width") else ():
+            place = find_file(name, there)
+            if place is not None:
+                link_or_copy(folder / place[0], self.out / name)
+        self.record(record)
+
     def finish(self, rows: list[dict[str, Any]], build: Mapping[str, Any]) -> None:
         """Write manifest.parquet and build.json.
 
@@ -198,7 +238,7 @@ class Store:
 
         build.json stays until it is replaced: at every moment the folder is known for a data set of ours.
         """
-        self._remove("journal.jsonl", "manifest.parquet", "grid.png", "report.html", "errors.log")
+        self._remove("journal.jsonl", "manifest.parquet", "grid.png", "report.html", "errors.log", "status.json")
         for folder in (*FOLDERS, "rejected", "previews", ".review"):
             if (self.out / folder).is_dir() and not (self.out / folder).is_symlink():
                 shutil.rmtree(self.out / folder)
@@ -228,7 +268,9 @@ def _check_is_ours(out: Path) -> None:
         raise StoreError(f"{out} is a file: choose another --out")
     if not out.is_dir() or is_data_set(out):
         return
-    if any(entry.name != ".lock" and not is_temporary(entry.name) for entry in out.iterdir()):
+    if any(
+        entry.name != ".lock" and not is_temporary(entry.name) and not part_of_folder(entry) for entry in out.iterdir()
+    ):
         raise StoreError(f"{out} is not empty and not a data set of this program: choose another --out")
 
 

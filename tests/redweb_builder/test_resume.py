@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -15,9 +16,14 @@ import numpy as np
 import pytest
 
 from redweb_builder import BuildConfig, build, open_dataset
+from redweb_builder.commands.scale import prometheus_text
+from redweb_builder.dataset import heartbeat
 from redweb_builder.dataset import writer as store_module
+from redweb_builder.dataset.status import BuildStatus, status_of
 from redweb_builder.errors import StoreError
 from redweb_builder.files import write_atomic
+from redweb_builder.merge import merge
+from redweb_builder.progress import Progress
 from samples.scenes import Scene
 
 Render = Callable[..., Scene]
@@ -60,8 +66,8 @@ def comparable(files: dict[str, bytes]) -> dict[str, bytes]:
     """The files of a data set, less when and in how many goes it was built."""
     files = dict(files)
     build = json.loads(files.pop("build.json"))
-    for name in ("seconds_of_this_run", "pairs_done_before_this_run"):
-        build.pop(name)
+    for name in ("seconds_of_this_run", "pairs_done_before_this_run", "parts"):
+        build.pop(name, None)
     files["build.json"] = json.dumps(build, sort_keys=True).encode()
     # Pairs are recorded as they are finished: all of them, in whatever order.
     files["journal.jsonl"] = b"\n".join(sorted(files["journal.jsonl"].splitlines()))
@@ -83,10 +89,10 @@ def lines(out: Path) -> int:
 class Command:
     """`python cli.py build-redweb`, running."""
 
-    def __init__(self, project: Path, python: str, source: Path, out: Path) -> None:
+    def __init__(self, project: Path, python: str, source: Path, out: Path, *more: str) -> None:
         # Python takes an interrupt only where it is not ignored from the start, as it is under a shell's "&".
         self.process = subprocess.Popen(
-            [python, str(project / "cli.py"), "build-redweb", str(source), "--out", str(out), *OPTIONS],
+            [python, str(project / "cli.py"), "build-redweb", str(source), "--out", str(out), *OPTIONS, *more],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -149,6 +155,56 @@ def test_killed_again_and_again(
     assert status == 0
     assert "3 kept, 3 rejected" in output
     assert_same(comparable(snapshot(out)), undisturbed)
+
+
+@pytest.mark.timeout(240)
+def test_parts_at_once_one_of_them_killed(
+    six: Path, undisturbed: dict[str, bytes], tmp_path: Path, project: Path, python: str, snapshot: Snapshot
+) -> None:
+    """Two parts in one folder, as two machines run them; merged, they are the data set of one undisturbed build."""
+    out = tmp_path / "out"
+    first, second = out / "part-1-of-2", out / "part-2-of-2"
+    one, two = (Command(project, python, six, out, "--part", f"{number}/2") for number in (1, 2))
+    assert one.stop_when(lambda: lines(first) >= 1)[0] == -signal.SIGKILL
+    assert two.end()[0] == 0
+    with pytest.raises(StoreError, match="not finished: part-1-of-2"):
+        merge(out)
+    assert [build.state for build in status_of(out)] == ["stopped", "finished"]
+    assert Command(project, python, six, out, "--part", "1/2").end()[0] == 0
+    assert min(lines(first), lines(second)) >= 1
+    assert lines(first) + lines(second) == PAIRS
+    with pytest.raises(StoreError, match="parts are missing: 1/2"):
+        merge(tmp_path / "half", [second])
+    merged = merge(out)
+    assert (merged.parts, merged.kept, merged.rejected, merged.inputs_differ) == (2, 3, 3, False)
+    whole = {name: content for name, content in snapshot(out).items() if not name.startswith("part-")}
+    assert_same(comparable(whole), undisturbed)
+    merge(out)  # again: nothing changes
+    build(six, out, QUICK)  # goes on with it: nothing is left to do
+    whole = {name: content for name, content in snapshot(out).items() if not name.startswith("part-")}
+    assert_same(comparable(whole), undisturbed)
+
+
+def test_a_build_that_runs_can_be_watched(six: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From outside, without a lock; when it has ended only the result is there."""
+    monkeypatch.setattr(heartbeat, "EVERY_S", 0.0)
+    out, watched = tmp_path / "out", list[BuildStatus]()
+
+    def watch(progress: Progress) -> None:
+        if progress.recorded is not None:
+            watched.extend(status_of(out))
+
+    summary = build(six, out, QUICK, watch=watch)
+    assert {status.state for status in watched} == {"running"}
+    assert (watched[0].total, [status.done for status in watched]) == (PAIRS, list(range(1, PAIRS + 1)))
+    assert watched[-1].slowest[0][0] >= watched[-1].slowest[-1][0] >= 0
+    (status,) = status_of(out)
+    assert (status.state, status.done, status.kept + status.rejected) == ("finished", PAIRS, PAIRS)
+    assert summary.kept == 3
+    assert not (out / "status.json").exists()
+    text = prometheus_text(watched)
+    assert all(re.fullmatch(r'# .*|redweb_\w+{(\w+="[^"]*",?)+} [\d.e+-]+', line) for line in text.splitlines())
+    assert 'redweb_pairs{part="out"} 6' in text
 
 
 class KilledError(BaseException):

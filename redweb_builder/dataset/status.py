@@ -1,0 +1,99 @@
+"""How far a build is, with all of its parts: read from its journals and heartbeats; nothing is locked or written."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from redweb_builder.dataset.heartbeat import read_heartbeat
+from redweb_builder.dataset.journal import read_journal
+from redweb_builder.dataset.parts import part_folders
+from redweb_builder.dataset.paths import is_data_set, read_build
+from redweb_builder.errors import StoreError
+
+SILENT_S = 120.0  # after so long without a heartbeat a build is taken for dead, or stuck
+FINISHED, RUNNING, SILENT, STOPPED = "finished", "running", "silent", "stopped"
+
+
+@dataclass(frozen=True)
+class BuildStatus:
+    """How far one folder is.
+
+    state: FINISHED; RUNNING; SILENT: it died, or one pair takes long; STOPPED: unfinished, and it ended by itself, or
+    has just begun. total: pairs, None where no build has said so yet. done, kept, rejected: recorded pairs, duplicates
+    not yet compared while it runs. reasons: rejections. failed: pairs that met an unforeseen error in this run. rate:
+    pairs a second of this run. seconds_left: at this rate; None where unknown. age: s since the last heartbeat. host,
+    stage, item: of the build that runs, or died. slowest: (seconds, key) of this run.
+    """
+
+    folder: str
+    state: str
+    total: int | None
+    done: int
+    kept: int
+    rejected: int
+    reasons: dict[str, int] = field(default_factory=dict)
+    failed: int = 0
+    rate: float = 0.0
+    seconds_left: float | None = None
+    age: float | None = None
+    host: str = ""
+    stage: str = ""
+    item: str = ""
+    slowest: tuple[tuple[float, str], ...] = ()
+
+
+def status_of(out: Path) -> list[BuildStatus]:
+    """How far each part of a build is; the build itself where it has no parts, or is merged. out: its folder.
+
+    Raises StoreError where there is neither. Clocks of other machines are taken to be right.
+    """
+    folders = [out] if is_data_set(out) else part_folders(out)
+    if not folders:
+        raise StoreError(
+            f"{out} holds no data set and no parts of one; a build that is still finding pairs has none yet"
+        )
+    return [_status_of_folder(folder) for folder in folders]
+
+
+def _status_of_folder(folder: Path) -> BuildStatus:
+    records = read_journal(folder).records.values()
+    counts = Counter(record["status"] for record in records)
+    reasons = Counter(record["reason"] for record in records if record["status"] == "rejected")
+    beat = read_heartbeat(folder)
+    age = max(0.0, time.time() - beat["time"]) if beat else None
+    finished = bool(read_build(folder).get("finished"))
+    total = int(beat["total"]) or None if beat else len(records) if finished else None
+    ended = FINISHED if finished else STOPPED
+    state = ended if age is None else RUNNING if age < SILENT_S else SILENT
+    rate = float(beat.get("rate", 0.0)) if state == RUNNING else 0.0
+    left = max(0, total - len(records)) / rate if total is not None and rate > 0 else None
+    return BuildStatus(
+        folder.name,
+        state,
+        total,
+        len(records),
+        counts["kept"],
+        counts["rejected"],
+        dict(reasons.most_common()),
+        int(beat.get("failed", 0)),
+        rate,
+        left,
+        age,
+        str(beat.get("host", "")),
+        str(beat.get("stage", "")),
+        str(beat.get("item", "")),
+        _slowest(beat.get("slowest")),
+    )
+
+
+def _slowest(listed: object) -> tuple[tuple[float, str], ...]:
+    """What a heartbeat says of the slowest pairs, as far as it can be used."""
+    pairs = listed if isinstance(listed, list) else []
+    return tuple((float(pair[0]), str(pair[1])) for pair in pairs if isinstance(pair, list) and _is_timed(pair))
+
+
+def _is_timed(pair: list[object]) -> bool:
+    return len(pair) == 2 and isinstance(pair[0], (int, float)) and isinstance(pair[1], str)

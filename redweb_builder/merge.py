@@ -1,0 +1,106 @@
+"""Parts of a build -> one data set, equal to that of one undisturbed build: files linked, duplicates decided anew."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from redweb_builder.dataset.clips import sequences_of
+from redweb_builder.dataset.flicker import set_flicker
+from redweb_builder.dataset.journal import faults_of_files, list_files, read_journal
+from redweb_builder.dataset.manifest import DUPLICATE, LEFT_OUT
+from redweb_builder.dataset.parts import part_folders
+from redweb_builder.dataset.paths import is_data_set, read_build
+from redweb_builder.dataset.reader import read_manifest
+from redweb_builder.dataset.verdicts import thresholds_of
+from redweb_builder.dataset.writer import Store
+from redweb_builder.errors import StoreError
+from redweb_builder.inspect.report import write_report
+from redweb_builder.inspect.show import write_grid
+
+_OF_A_RUN = ("part", "counts", "pairs_done_before_this_run", "seconds_of_this_run", "format", "identity")
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What a merge made. parts: how many. kept, rejected, duplicates: pairs; duplicates are among the rejected.
+
+    inputs_differ: the parts found different files in their input folder.
+    """
+
+    parts: int
+    kept: int
+    rejected: int
+    duplicates: int
+    inputs_differ: bool
+
+
+def merge(out: Path, parts: Sequence[Path] = (), watch: Callable[[str], None] = lambda folder: None) -> Merged:
+    """Put the finished parts of a build together; the parts stay as they are, and the same call goes on with one.
+
+    out: folder of the whole, a new one or that of an earlier merge. parts: their folders; none = those in `out`. watch:
+    called with the name of each part before it is taken over. Raises StoreError where a part is missing, unfinished,
+    damaged or built otherwise; UnsafePath.
+    """
+    folders = list(parts) or part_folders(out)
+    builds = _checked(out, folders)
+    with Store(out, builds[0]["identity"]) as store:
+        for folder in folders:
+            watch(folder.name)
+            _take_over(store, folder)
+        rows = store.judge(thresholds_of(folders[0])) + _left_out(folders)
+        if sequences_of(rows):
+            set_flicker(rows, out)
+        counts = Counter(row["status"] for row in rows)
+        of_all = {name: value for name, value in builds[0].items() if name not in _OF_A_RUN}
+        store.finish(rows, of_all | {"counts": dict(sorted(counts.items())), "parts": len(folders)})
+        write_grid(out)
+        write_report(out)
+    duplicates = sum(row["reason"] == DUPLICATE for row in rows)
+    inputs = {build.get("input_fingerprint") for build in builds}
+    return Merged(len(folders), counts["kept"], counts["rejected"], duplicates, len(inputs) > 1)
+
+
+def _checked(out: Path, folders: Sequence[Path]) -> list[dict[str, Any]]:
+    """build.json of each part. Raises StoreError where they cannot be merged."""
+    if not folders:
+        raise StoreError(f"{out} holds no parts: build them with --part 1/N ... N/N, or name their folders")
+    for folder in folders:
+        if not is_data_set(folder):
+            raise StoreError(f"{folder} is not a data set of this program")
+    builds = [read_build(folder) for folder in folders]
+    unfinished = [folder.name for folder, build in zip(folders, builds, strict=True) if not build.get("finished")]
+    if unfinished:
+        raise StoreError(f"not finished: {', '.join(unfinished)}; the same build-redweb command goes on with each")
+    methods = {json.dumps([build.get("identity"), build.get("thresholds")], sort_keys=True) for build in builds}
+    if len(methods) > 1:
+        raise StoreError("the parts were built with different settings or weights; build them alike")
+    named = [tuple(build["part"]) for build in builds if isinstance(build.get("part"), list)]
+    missing = [number for _, count in named[:1] for number in range(1, count + 1) if (number, count) not in named]
+    if missing:
+        count = named[0][1]
+        raise StoreError(f"parts are missing: {', '.join(f'{number}/{count}' for number in missing)}")
+    return builds
+
+
+def _take_over(store: Store, folder: Path) -> None:
+    journal, there = read_journal(folder), list_files(folder)
+    if journal.damaged:
+        raise StoreError(f"{folder}: its journal is damaged ({journal.damaged[0]}); build this part again")
+    for key, record in sorted(journal.records.items()):
+        fault = next(iter(faults_of_files(record, there)), None)
+        if fault is not None:
+            raise StoreError(f"{folder}/{fault[0]}: {fault[1]}; build this part again")
+        if store.records.get(key) != record:
+            store.adopt(record, folder, there)
+
+
+def _left_out(folders: Sequence[Path]) -> list[dict[str, Any]]:
+    """The rows of files in no pair: every part has found them all."""
+    rows = [row for folder in folders for row in read_manifest(folder).rows if row["status"] == LEFT_OUT]
+    once = {(row["left"], row["reason"], row["detail"]): row for row in rows}
+    return sorted(once.values(), key=lambda row: str(row["left"]))
