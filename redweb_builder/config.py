@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass, field, fields
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 
 from redweb_builder.errors import SettingsError
@@ -32,6 +32,21 @@ def is_exported_flow(choice: str) -> bool:
     return form in EXPORTED_FLOWS and file != ""
 
 
+# What a limit can be; one that is not here is 0 or more. A limit that every pair meets, or none, is off or a mistake.
+_SHARE = 0.0, 1.0
+RANGES = {
+    "min_texture": _SHARE,
+    "min_agreement": _SHARE,
+    "max_vertical": _SHARE,
+    "max_photometric": _SHARE,
+    "min_sharpness": _SHARE,
+    "max_sky_order": _SHARE,
+    "max_far_order": _SHARE,
+    "min_eye_order": (-10.0, 10.0),
+    "duplicate_bits": (0.0, 64.0),
+}
+
+
 @dataclass(frozen=True)
 class Thresholds:
     """Limits of the filters, named after their measurements (criteria.py); None switches a check off."""
@@ -57,8 +72,10 @@ class Thresholds:
                 raise SettingsError(
                     f"threshold {limit.name} = {value}: must be a finite number; None (off) switches it off"
                 )
-            if value is not None and value < 0 and limit.name != "min_eye_order":
-                raise SettingsError(f"threshold {limit.name} = {value}: must not be negative")
+            low, high = RANGES.get(limit.name, (0.0, inf))
+            if value is not None and not low <= value <= high:
+                allowed = f"from {low:g} to {high:g}" if high < inf else f"{low:g} or more"
+                raise SettingsError(f"threshold {limit.name} = {value}: must be {allowed}; None (off) switches it off")
 
 
 _ALL_OFF: dict[str, None] = {limit.name: None for limit in fields(Thresholds)}

@@ -183,12 +183,13 @@ def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     from redweb_builder.pipeline import Inferred, Prepared, infer, label_pair, prepare
 
     def key(step: str, source: Any, config: Any) -> Any:
-        return step, source, config.method()["eyes"], config.max_side, config.flow, config.segmenter, config.thresholds
+        networks = config.flow, config.segmenter, config.mono
+        return step, source, config.method()["eyes"], config.max_side, networks, config.thresholds
 
-    def prepare_once(source: Any, config: Any) -> Any:
+    def prepare_once(source: Any, config: Any, *network: Any) -> Any:
         name = key("prepare", source, config)
         if name not in _SEEN:
-            _SEEN[name] = prepare(source, config)
+            _SEEN[name] = prepare(source, config, *network)
             if isinstance(_SEEN[name], Prepared):
                 _SEEN["config", source] = config
         return _SEEN[name]

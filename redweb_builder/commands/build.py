@@ -123,7 +123,9 @@ def build_redweb(
         if dry_run:
             from redweb_builder.commands.dry_run import print_dry_run
 
-            print_dry_run(stereo_dir, inputs, settings["eyes"] == "auto", settings["mono"], as_json)
+            print_dry_run(
+                stereo_dir, inputs, settings["eyes"] == "auto", settings["mono"], as_json, settings["max_side"]
+            )
             return
         if quiet and verbose:
             raise SettingsError("--quiet and --verbose contradict each other; give one of them")

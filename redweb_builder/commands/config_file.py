@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from redweb_builder.commands.errors import errors_for_people
-from redweb_builder.config import FLOW_CHOICES, Thresholds
+from redweb_builder.config import Thresholds
 from redweb_builder.errors import SettingsError
 from redweb_builder.files import parse_json, read_regular
 
@@ -76,11 +76,9 @@ def read_settings(file: Path) -> dict[str, Any]:
 
 def _of_build(build: dict[str, Any]) -> dict[str, Any]:
     identity = build["identity"]
-    flow = identity["flow"]
     return {
-        **{name: identity[name] for name in ("eyes", "max_side", "segmenter")},
+        **{name: identity[name] for name in ("eyes", "max_side", "flow", "segmenter")},
         **identity["inputs"],
-        "flow": flow if flow in FLOW_CHOICES else "auto",
         THRESHOLDS: build.get("thresholds") or identity["thresholds"],
     }
 

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import track
 
 from redweb_builder.commands.terminal import printable
-from redweb_builder.config import NONE, InputOptions
+from redweb_builder.config import NONE, BuildConfig, InputOptions
 from redweb_builder.dataset.paths import is_data_set, refuse_data_set
 from redweb_builder.errors import InputError
 from redweb_builder.inputs.discover import discover
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 STATED, PICTURE, ASSUMED = "stated", "picture", "assumed"  # what the order of the eyes rests on
 MOST_OPENED = 100  # pairs whose form and order are stated; they are spread evenly over the list
+# Of a build at MEASURED_SIDE px, see docs/speed.md.
+MEASURED_SIDE, SECONDS_A_PAIR, MEGABYTES_A_PAIR = 768, 3.0, 0.86
 SURE, FAIRLY_SURE = 0.6, 0.2  # eye order from which the picture is sure of itself; about 1 is certain
 FORMS = {
     "files": "two files",
@@ -96,16 +98,36 @@ class _Opened:
     rejection: str = ""
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """What a build would cost, about. minutes: with RAFT-small on two CPU cores. megabytes: of the data set."""
+
+    minutes: float
+    megabytes: float
+
+
+def estimate(pairs: int, max_side: int) -> Estimate:
+    """The cost of a build by that of others; both grow with the pixels. pairs: how many. max_side: px."""
+    pixels = pairs * (max_side / MEASURED_SIDE) ** 2
+    return Estimate(round(pixels * SECONDS_A_PAIR / 60, 1), round(pixels * MEGABYTES_A_PAIR, 1))
+
+
 def print_dry_run(
-    stereo_dir: Path, options: InputOptions, ask_eyes: bool = True, mono: str = NONE, as_json: bool = False
+    stereo_dir: Path,
+    options: InputOptions,
+    ask_eyes: bool = True,
+    mono: str = NONE,
+    as_json: bool = False,
+    max_side: int = BuildConfig.max_side,
 ) -> None:
     """List every pair, film and file left out: its form, which eye comes first and how sure that is, and why.
 
     stereo_dir: the folder of stereo photographs. options: how to read it, as a build is given them. ask_eyes: where the
     order of the eyes is a guess, say what the pictures show, as a build would; about MOST_OPENED of the other pairs are
     opened too, to say what a build would reject. mono: see BuildConfig. as_json: one object {"pairs": [Listed],
-    "left_out": [{"file", "reason", "detail"}]} for machines. Raises StoreError where the folder is a data set,
-    InputNotFound where it is not there, SettingsError as discover, WeightsUnavailable as load_depth.
+    "left_out": [{"file", "reason", "detail"}], "estimate": Estimate} for machines. max_side: px, of the pictures that
+    the build would store. Raises StoreError where the folder is a data set, InputNotFound where it is not there,
+    SettingsError as discover, WeightsUnavailable as load_depth.
     """
     console = Console(highlight=False, stderr=as_json)
     refuse_data_set(stereo_dir)
@@ -121,12 +143,14 @@ def print_dry_run(
     )
     with one_opencv_thread():
         pairs = list(_pairs(sources, stereo_dir, ask_eyes, network, every=-(-len(ordered) // MOST_OPENED)))
+    cost = estimate(len(discovery.sources), max_side)
     if as_json:
         left_out = [
             {"file": _below(file.path, stereo_dir), "reason": file.reason, "detail": _detail(file)}
             for file in discovery.left_out
         ]
-        click.echo(json.dumps({"pairs": [asdict(pair) for pair in pairs], "left_out": left_out}, indent=1))
+        content = {"pairs": [asdict(pair) for pair in pairs], "left_out": left_out, "estimate": asdict(cost)}
+        click.echo(json.dumps(content, indent=1))
         return
     for pair in pairs:
         _print_entry(_file_lines(pair, console.width), _words(pair), console.width)
@@ -136,6 +160,10 @@ def print_dry_run(
     layouts = Counter(FORMS.get(source.layout, source.layout) for source in discovery.sources)
     text = "; ".join(f"{count} {layout}" for layout, count in layouts.most_common())
     click.echo(f"\n{len(discovery.sources)} pairs ({text}), {len(discovery.left_out)} files in no pair")
+    click.echo(
+        f"A build takes about {cost.minutes:g} minutes with RAFT-small on two CPU cores, "
+        f"and {cost.megabytes:g} MB on the disk."
+    )
 
 
 def _network(mono: str) -> DepthEstimator | None:

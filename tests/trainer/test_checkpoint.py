@@ -105,3 +105,9 @@ def test_files_of_other_projects_are_named_as_such(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(CheckpointError, match="of another project"):
         load_network(tmp_path / "other.safetensors")
+
+
+@pytest.mark.parametrize("image", [torch.zeros(1, 3, 64, 64, dtype=torch.uint8), torch.zeros(64, 64, 3)])
+def test_a_loaded_network_takes_floats_only(checkpoint: Path, image: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match=r"takes Bx3xHxW floats in \[0, 1\]"):
+        load_network(checkpoint)(image)

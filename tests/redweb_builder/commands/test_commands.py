@@ -105,6 +105,7 @@ def test_dry_run_for_machines(stereo: Path) -> None:
         480,
     )
     assert firs["eye_order"] > 0
+    assert listed["estimate"] == {"minutes": 0.7, "megabytes": 12.0}
     assert [(file["file"], file["reason"]) for file in listed["left_out"]] == [("widow_L.png", "one-eye")]
 
 
@@ -306,7 +307,8 @@ def test_options_from_a_file(one_pair: Path, tmp_path: Path) -> None:
         'flow = "dis"\nsegmenter = "builtin"\nmax-side = 200\neyes = "as-is"\n[thresholds]\nmin_texture = "off"\n'
     )
     first, second = tmp_path / "first", tmp_path / "second"
-    assert run("build-redweb", one_pair, "--out", first, "--config", file, "--max-side", 240).exit_code == 0
+    result = run("build-redweb", one_pair, "--out", first, "--config", file, "--max-side", 240)
+    assert result.exit_code == 0, result.output
     identity = json.loads((first / "build.json").read_text())["identity"]
     assert (identity["max_side"], identity["eyes"], identity["flow"]) == (240, "as-is", "dis")
     assert identity["thresholds"]["min_texture"] is None

@@ -342,7 +342,8 @@ def test_refilter_command(folder: Path, snapshot: Snapshot) -> None:
         "min_texture=nan": "finite",
         "min_beauty=1": "the thresholds are",
         "min_agreement=x": "needs a number",
-        "max_vertical=-1": "not be",
+        "max_vertical=-1": "from 0 to 1",
+        "min_agreement=7": "from 0 to 1",
     }
     for setting, message in mistakes.items():
         wrong = CliRunner().invoke(main, ["refilter", str(folder), "--set", setting])
