@@ -75,6 +75,10 @@ def read_heartbeat(out: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     numbers = ("time", "total", "done", "failed", "rate")
-    if not isinstance(state, dict) or not all(isinstance(state.get(name), (int, float)) for name in numbers):
+    if not isinstance(state, dict) or not all(_is_number(state.get(name)) for name in numbers):
         return {}
     return state
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)

@@ -21,7 +21,14 @@ _WORD, _LETTER = "word", "letter"
 _OTHER_WORDS = (
     *(("lft", "rgt"), ("links", "rechts"), ("gauche", "droite"), ("izquierda", "derecha"), ("sinistra", "destra")),
     *(("sx", "dx"), ("esquerda", "direita"), ("лево", "право"), ("левый", "правый"), ("слева", "справа")),
-    *(("li", "re"), ("linke", "rechte"), ("linker", "rechter"), ("linkes", "rechtes"), ("gauche", "droit")),
+    *(
+        ("lefts", "rights"),
+        ("li", "re"),
+        ("linke", "rechte"),
+        ("linker", "rechter"),
+        ("linkes", "rechtes"),
+        ("gauche", "droit"),
+    ),
     *(("izquierdo", "derecho"), ("izq", "der"), ("esq", "dir"), ("esquerdo", "direito"), ("sinistro", "destro")),
     *(("vänster", "höger"), ("vanster", "hoger"), ("venstre", "højre"), ("venstre", "høyre"), ("venstre", "hojre")),
     *(("vasen", "oikea"), ("lewy", "prawy"), ("lewe", "prawe"), ("lewa", "prawa"), ("levý", "pravý")),

@@ -245,6 +245,8 @@ def test_a_row_of_numbered_frames_is_no_pair(tmp_path: Path) -> None:
         ("a R-L", "side-by-side", True, False),
         ("a_sbs_rl", "side-by-side", True, False),
         ("a_halfsbs", "side-by-side-half", False, True),
+        ("a_3dsbs", "side-by-side", False, True),
+        ("Film.3D.Half-OU.1080p", "over-under-half", False, True),
     ],
 )
 def test_named_layouts(tmp_path: Path, stem: str, layout: str, right_first: bool, guessed: bool) -> None:
