@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import pyarrow as pa
@@ -18,9 +19,12 @@ from redweb_builder.dataset.decisions import FILE, as_decided, read_decisions
 from redweb_builder.dataset.manifest import SCHEMA
 from redweb_builder.dataset.paths import image_of, read_label, read_stored, require_inside
 from redweb_builder.dataset.rows import fault_of
-from redweb_builder.errors import StoreError
+from redweb_builder.errors import SettingsError, StoreError, UserError
 from redweb_builder.files import read_regular
-from redweb_builder.types import FloatMap, Picture
+from redweb_builder.types import FloatMap, Mask, Picture
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NAME = "manifest.parquet"
 MAX_ROWS = 5_000_000  # some 5 GB in memory; a few bytes of Parquet can claim any number
@@ -72,18 +76,21 @@ class Manifest:
 
 
 class Dataset:
-    """The kept (or the rejected) samples of a built folder, in order of key: len(), [index], [key], iteration.
+    """The kept (or the rejected) samples of a built folder, in order of key: len(), [index], [key], [slice], iteration.
 
     What people decided (decisions.jsonl) goes before the filters' verdict. manifest: the table as built, without the
     rows that cannot be used.
     """
 
-    def __init__(self, folder: Path, status: str = "kept") -> None:
+    def __init__(self, folder: Path, status: str = "kept", min_confidence: int = 0) -> None:
         """Open a finished data set.
 
-        folder: of the data set. status: "kept" or "rejected". Raises StoreError where `folder` is no finished data set.
+        folder: of the data set. status: "kept" or "rejected". min_confidence: 0 to 255; a label below it is unknown.
+        Raises StoreError where `folder` is no finished data set, SettingsError for another confidence.
         """
-        self.folder = folder
+        if not 0 <= min_confidence <= 255:
+            raise SettingsError(f"min_confidence {min_confidence}: must be from 0 to 255")
+        self.folder, self.min_confidence, self._status = folder, min_confidence, status
         manifest = read_manifest(folder)
         self.manifest: pa.Table = manifest.table
         rows = as_decided(manifest.rows, read_decisions(folder / FILE)[0])
@@ -97,17 +104,29 @@ class Dataset:
     @cached_property
     def rejected(self) -> Dataset:
         """The pairs that got as far as a label and were not kept."""
-        return Dataset(self.folder, "rejected")
+        return Dataset(self.folder, "rejected", self.min_confidence)
+
+    def __repr__(self) -> str:
+        """Folder, how many samples, and the first of their keys."""
+        keys = ", ".join(self.keys[:3]) + (", ..." if len(self) > 3 else "")
+        return f"<Dataset {self.folder}: {len(self)} {self._status} samples ({keys})>"
 
     def __len__(self) -> int:
         """Number of samples."""
         return len(self.keys)
 
-    def __getitem__(self, which: int | str) -> Sample:
-        """The sample of an index or a key. Raises IndexError, KeyError; StoreError where a file is damaged.
+    @overload
+    def __getitem__(self, which: int | str) -> Sample: ...
+    @overload
+    def __getitem__(self, which: slice) -> Dataset: ...
+    def __getitem__(self, which: int | str | slice) -> Sample | Dataset:
+        """The sample of an index or a key, or the part of a slice, of which nothing is read.
 
-        which: an index from 0 in the order of keys, or a key.
+        which: an index from 0 in the order of keys, a key, or a slice of indices. Raises IndexError, KeyError;
+        StoreError where a file is damaged.
         """
+        if isinstance(which, slice):
+            return self._part(self.keys[which])
         key = self.keys[which] if isinstance(which, int) else which
         record = self._records[key]
         label = read_label(self.folder, key)
@@ -115,7 +134,31 @@ class Dataset:
         picture = read_stored(file)
         if picture.shape[:2] != label.mask.shape:
             raise StoreError(f"{file}: its size is not that of its label")
-        return Sample(key, picture, label.disparity, label.mask, label.confidence, record)
+        doubtful = label.confidence < self.min_confidence
+        disparity = np.where(doubtful, np.float32(np.nan), label.disparity)
+        mask = np.where(doubtful, np.uint8(Mask.UNKNOWN), label.mask)
+        return Sample(key, picture, disparity, mask, label.confidence, record)
+
+    def filter(self, keep: Callable[[dict[str, Any]], bool]) -> Dataset:
+        """The samples that a condition keeps; nothing is read.
+
+        keep: of a row of the manifest, such as `lambda row: row["agreement"] > 0.9`.
+        """
+        return self._part([key for key in self.keys if keep(self._records[key])])
+
+    def _part(self, keys: list[str]) -> Dataset:
+        part = copy(self)
+        vars(part).pop("rejected", None)
+        part.keys, part._records = keys, {key: self._records[key] for key in keys}
+        return part
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The rows of the samples, by key, with the verdicts of people. Raises UserError where pandas is missing."""
+        try:
+            import pandas as pd
+        except ModuleNotFoundError as error:
+            raise UserError("to_pandas needs pandas: pip install pandas") from error
+        return pd.DataFrame(list(self._records.values()), columns=SCHEMA.names).set_index("key")
 
     def record(self, key: str) -> dict[str, Any]:
         """A sample's row of the manifest, with the verdict of people. Raises KeyError. key: of the sample."""
@@ -126,12 +169,13 @@ class Dataset:
         return image_of(self.folder, key)
 
 
-def open_dataset(folder: str | os.PathLike[str]) -> Dataset:
+def open_dataset(folder: str | os.PathLike[str], min_confidence: int = 0) -> Dataset:
     """Open a data set that `build` wrote.
 
-    folder: of the data set. Raises StoreError where there is none, or an unfinished one.
+    folder: of the data set. min_confidence: 0 to 255; a label whose confidence is below it is unknown, as if it had not
+    been there. Raises StoreError where there is none, or an unfinished one; SettingsError for another confidence.
     """
-    return Dataset(Path(folder))
+    return Dataset(Path(folder), min_confidence=min_confidence)
 
 
 def read_manifest(folder: Path) -> Manifest:

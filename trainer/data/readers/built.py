@@ -41,7 +41,8 @@ class RedwebSet(DepthSetBase):
         for one that kept nothing.
         """
         self.name = folder.resolve().name
-        self._set, self._use = open_dataset(folder), use or LabelUse()
+        self._use = use or LabelUse()
+        self._set = open_dataset(folder, self._use.min_confidence)
         if not len(self._set):
             raise DataError(f"{folder}: the build kept no pair, so there is nothing in it; its grid.png shows why")
 
@@ -72,10 +73,9 @@ class RedwebSet(DepthSetBase):
             sample = self._set[index]
         except (StoreError, OSError) as error:
             raise DataError(str(error)) from error
-        left_out = sample.confidence < self._use.min_confidence
-        if self._use.measured_only:
-            left_out |= sample.mask == Mask.FILLED
-        disparity = np.where(left_out, np.float32(np.nan), sample.disparity)
+        filled = (sample.mask == Mask.FILLED) & self._use.measured_only
+        disparity = np.where(filled, np.float32(np.nan), sample.disparity)
         confidence = np.divide(sample.confidence, 255, dtype=np.float32) if self._use.weighted else None
-        sky = (sample.mask == Mask.SKY) & ~left_out
-        return DepthSample(sample.key, sample.image, disparity, sky, NOISE_PX, confidence=confidence)
+        return DepthSample(
+            sample.key, sample.image, disparity, sample.mask == Mask.SKY, NOISE_PX, confidence=confidence
+        )

@@ -1,0 +1,67 @@
+"""A data set as a Python library: parts, tables, least confidence, arrays for a DataLoader."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from redweb_builder.dataset.arrays import SampleArrays
+from redweb_builder.dataset.reader import Dataset, open_dataset
+from redweb_builder.dataset.writer import Store
+from redweb_builder.errors import SettingsError
+from redweb_builder.types import Mask
+from tests.redweb_builder.dataset.test_writer import IDENTITY, label_like, picture_like, row
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    """Four samples a, b, c, d of growing agreement; the confidence of a pixel is its column."""
+    with Store(tmp_path / "set", IDENTITY) as store:
+        for key in "abcd":
+            store.write_label(key, picture_like(), True, label_like(), picture_like(), True)
+        store.finish([row(key, agreement=number / 4) for number, key in enumerate("abcd")], {})
+    return open_dataset(tmp_path / "set")
+
+
+def test_parts_of_a_data_set(dataset: Dataset) -> None:
+    assert dataset[1:3].keys == ["b", "c"]
+    assert dataset[::-1][0].key == "d"
+    good = dataset.filter(lambda record: record["agreement"] >= 0.5)
+    assert [sample.key for sample in good] == ["c", "d"]
+    assert len(dataset) == 4
+    with pytest.raises(KeyError):
+        good["a"]
+    assert repr(good) == f"<Dataset {dataset.folder}: 2 kept samples (c, d)>"
+    assert repr(dataset).endswith(": 4 kept samples (a, b, c, ...)>")
+
+
+def test_rows_as_a_table(dataset: Dataset) -> None:
+    pytest.importorskip("pandas", reason="pandas is no dependency")
+    table = dataset[1:].to_pandas()
+    assert table["agreement"].to_dict() == {"b": 0.25, "c": 0.5, "d": 0.75}
+
+
+def test_a_least_confidence(dataset: Dataset) -> None:
+    whole, sure = dataset[0], open_dataset(dataset.folder, min_confidence=30)[0]
+    assert (sure.mask[:, :30] == Mask.UNKNOWN).all()
+    assert np.isnan(sure.disparity[:, :30]).all()
+    for name in ("mask", "disparity", "confidence"):
+        np.testing.assert_array_equal(getattr(sure, name)[:, 30:], getattr(whole, name)[:, 30:])
+    with pytest.raises(SettingsError, match="from 0 to 255"):
+        open_dataset(dataset.folder, min_confidence=256)
+
+
+def test_arrays_for_a_data_loader(dataset: Dataset) -> None:
+    arrays = SampleArrays(dataset, 32)
+    (batch,) = torch.utils.data.DataLoader(pickle.loads(pickle.dumps(arrays)), batch_size=4)
+    assert batch["key"] == list("abcd")
+    assert batch["image"].shape == (4, 3, 32, 32)
+    assert batch["image"].dtype == torch.float32
+    assert 0 <= batch["image"].min() < 0.2 < 0.8 < batch["image"].max() <= 1
+    assert set(batch["mask"].unique().tolist()) == {0, 1, 2, 3}
+    assert torch.equal(batch["disparity"].isnan(), batch["mask"] == Mask.UNKNOWN)
+    assert SampleArrays(dataset, 32, lambda sample: sample["key"])[2] == "c"
