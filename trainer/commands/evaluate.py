@@ -10,7 +10,7 @@ from redweb_builder.commands import options
 from redweb_builder.commands.terminal import echo
 from redweb_builder.config import BUILTIN
 from trainer.commands.train import depth_scale
-from trainer.config import PARTS, RANGES, RAW_FORMATS, SENSES, STEREO_FORMS, TrainConfig
+from trainer.config import PARTS, PROTOCOLS, RANGES, RAW_FORMATS, SENSES, STEREO_FORMS, TrainConfig
 
 
 @click.command("evaluate")
@@ -22,7 +22,12 @@ from trainer.config import PARTS, RANGES, RAW_FORMATS, SENSES, STEREO_FORMS, Tra
 @click.option(
     "--predictions",
     type=click.Choice(SENSES),
-    help="Of folders of predictions: larger numbers are nearer (disparity) or farther (depth).",
+    help="Of folders of predictions: larger numbers are nearer (disparity), farther (depth), or metres of depth.",
+)
+@click.option(
+    "--protocol",
+    type=click.Choice(PROTOCOLS),
+    help="Align and judge depth as that publication does (docs/evaluation.md).",
 )
 @options.choice(
     "--part",
@@ -41,6 +46,7 @@ def evaluate(
     data: tuple[Path, ...],
     against: tuple[Path, ...],
     predictions: str | None,
+    protocol: str | None,
     part: str,
     validation: float | None,
     test: float | None,
@@ -79,7 +85,7 @@ def evaluate(
             test = networks[0].test_fraction if networks else TrainConfig.test
         selection = Selection(part, validation, limit, test)
         scale = parse_scale(depth_scale) if depth_scale else None
-        rows, sheets = merge_tables(evaluate_all(predictors, data, selection, counting, scale))
+        rows, sheets = merge_tables(evaluate_all(predictors, data, selection, counting, scale, protocol))
         has_no_folder = is_stored(checkpoint) or is_builtin(checkpoint)
         beside = checkpoint.parent if has_no_folder else weights_file(checkpoint).parent
         folder = out or beside / "evaluation"

@@ -18,6 +18,7 @@ from trainer.data.splits import Selection, evenly_spaced
 from trainer.evaluation.competitors import Predict, Watch, counts_of, map_of, prior, uncounted, unwatched
 from trainer.evaluation.evaluate_metric import evaluate_metric
 from trainer.evaluation.evaluate_pairs import evaluate_pairs
+from trainer.evaluation.evaluate_published import evaluate_published, mean_over_sets
 from trainer.evaluation.metrics import (
     PRIOR,
     Ordinal,
@@ -34,7 +35,7 @@ from trainer.evaluation.results import ResultRow, Table
 from trainer.evaluation.sheets import SHEET_ROWS, sheet, strip
 from trainer.evaluation.stored import StoredPredictions
 from trainer.predict import Predictor, metric_networks
-from trainer.types import DepthSample
+from trainer.types import DataError, DepthSample
 
 
 def evaluate_all(
@@ -43,18 +44,23 @@ def evaluate_all(
     selection: Selection,
     counting: Callable[[str], AbstractContextManager[Watch]] = uncounted,
     scale: DepthScale | None = None,
+    protocol: str | None = None,
 ) -> list[Table]:
     """The tables of several sets, each set opened once.
 
     A set in metres gets a table of metric depth where a predictor has it, and one of order where another has not. Every
     other set gets one of order. predictors: loaded checkpoints and stored predictions. paths: data sets, or CSV files
     of DIW. selection: the samples of each to evaluate. counting: (name of a set) -> context of a function to call with
-    (samples done, of all). scale: what the numbers of depth files mean where their set does not say. Raises DataError.
+    (samples done, of all). scale: what the numbers of depth files mean where their set does not say. protocol: of
+    config.PROTOCOLS; then every set has the tables of that protocol, and several sets have one of their means. Raises
+    DataError.
     """
     tables: list[Table] = []
     for path in paths:
         with counting(str(path)) as watch:
-            tables += _evaluate_path(predictors, path, selection, watch, scale)
+            tables += _evaluate_path(predictors, path, selection, watch, scale, protocol)
+    if protocol and protocol != "da2k" and len(tables) > 1:
+        tables.append(mean_over_sets(tables, protocol))
     return tables
 
 
@@ -64,13 +70,19 @@ def _evaluate_path(
     selection: Selection,
     watch: Watch,
     scale: DepthScale | None,
+    protocol: str | None,
 ) -> Iterator[Table]:
     every = {predictor.name: predictor for predictor in predictors}
     networks = [predictor for predictor in predictors if isinstance(predictor, Predictor)]
     if is_point_pairs(path):
+        if protocol not in (None, "da2k"):
+            raise DataError(f"{path}: has pairs of points, which --protocol {protocol} does not judge")
         yield evaluate_pairs(every, path, selection.limit, watch)
         return
     data = open_data(path, scale)
+    if protocol:
+        yield evaluate_published(every, data, protocol, selection, watch)
+        return
     metric = metric_networks(networks) if in_metres(data) else {}
     if metric:
         yield evaluate_metric(

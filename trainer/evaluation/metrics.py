@@ -143,10 +143,10 @@ class Affine:
     inverted: bool
 
 
-def align(prediction: FloatMap, truth: FloatMap, valid: BoolMap) -> tuple[float, float]:
+def align(prediction: Values, truth: Values, valid: BoolMap) -> tuple[float, float]:
     """Scale and shift of the prediction with the least squared error to the truth over valid pixels (MiDaS).
 
-    prediction, truth: HxW float32. valid: HxW bool. Returns (nan, nan) with fewer than two valid pixels.
+    prediction, truth: HxW floats. valid: HxW bool. Returns (nan, nan) with fewer than two valid pixels.
     """
     z, d = prediction[valid].astype(np.float64), truth[valid].astype(np.float64)
     if z.size < 2:

@@ -44,7 +44,7 @@ def merge_tables(tables: Sequence[Table]) -> tuple[list[ResultRow], dict[str, Pi
     """The rows of several sets, and their sheets by name; sets of one name get numbers. tables: of one set each."""
     names = unique_names([rows[0].data for rows, _ in tables])
     rows = [replace(row, data=name) for name, (own, _) in zip(names, tables, strict=True) for row in own]
-    return rows, {name: picture for name, (_, picture) in zip(names, tables, strict=True)}
+    return rows, {name: picture for name, (_, picture) in zip(names, tables, strict=True) if picture.shape[0] > 1}
 
 
 def unique_names(names: Sequence[str]) -> list[str]:

@@ -14,6 +14,7 @@ from trainer.data.pictures import NEAREST_HIGHEST, SAME_SHAPE, text_of
 from trainer.types import DataError
 
 COLOURED = "_colour"  # end of the name of what `predict` writes for people
+CONFIDENCE = "_confidence"  # end of the name of the confidence of a prediction
 
 
 @dataclass(frozen=True)
@@ -29,36 +30,50 @@ class StoredPredictions:
     sense: str
 
     def predict(self, key: str, image: Picture) -> FloatMap:
-        """The map of a picture at the picture's size: HxW float32, larger = nearer.
+        """The map of a picture at the picture's size: HxW float32, larger = nearer. key, image: as of `read`."""
+        values, sense = self.read(key, image)
+        return values if sense == "near" else _inverse(values)
+
+    def read(self, key: str, image: Picture) -> tuple[FloatMap, str]:
+        """The map of a picture at the picture's size as it is stored, HxW float32; and its sense, of config.SENSES.
 
         key: of the sample; its file has that name below the folder, or the key's last part as its name. image: HxWx3,
-        for the size. A map of the same proportions is resized. Raises DataError where there is none, where it has
-        another shape or values that are not finite, and where nobody states its sense.
+        for the size. A map of the same proportions is resized, depth in its inverse. Raises DataError where there is
+        none, where it has another shape or values that are not finite, and where nobody states its sense.
         """
-        file = self.files.get(key) or self.files.get(key.replace("/", "_")) or self.files.get(key.rpartition("/")[2])
+        file = self._file(key, "")
         if file is None:
             raise DataError(f"{self.name}: has no prediction for {key}; a file of that name is expected")
-        values = read_depth(file).astype(np.float32)
-        height, width = image.shape[:2]
-        if abs(values.shape[1] * height / (values.shape[0] * width) - 1) > SAME_SHAPE:
-            raise DataError(f"{file}: is {values.shape[1]}x{values.shape[0]}, its picture {width}x{height}")
-        if not np.isfinite(values).all():
-            raise DataError(f"{file}: has values that are not finite; a prediction is known everywhere")
-        if self._sense_of(file) == "far":
-            values = np.divide(np.float32(1), values, out=np.zeros_like(values), where=values > 0)
-        if values.shape == (height, width):
-            return values
-        return np.asarray(cv2.resize(values, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-
-    def _sense_of(self, file: Path) -> str:
         text = text_of(file) if file.suffix.lower() == ".png" else {}
-        stated = {NEAREST_HIGHEST: "near"}.get(text.get("polarity", "")) or ("far" if "unit" in text else "")
-        if stated and self.sense and stated != self.sense:
+        values, sense = _map_of(file, image), self._sense_of(file, text)
+        if text.get("unit") == "millimetres":
+            values = values / np.float32(1000)
+        if values.shape == image.shape[:2]:
+            return values, sense
+        if sense == "near":
+            return _resized(values, image), sense
+        return _inverse(_resized(_inverse(values), image)), sense
+
+    def confidence(self, key: str, image: Picture) -> FloatMap | None:
+        """The map NAME_confidence beside a prediction, at the picture's size: HxW float32, larger = surer.
+
+        key, image: as of `read`. None where there is none. Raises DataError.
+        """
+        file = self._file(key, CONFIDENCE)
+        return _resized(_map_of(file, image), image) if file else None
+
+    def _file(self, key: str, ending: str) -> Path | None:
+        names = (key, key.replace("/", "_"), key.rpartition("/")[2])
+        return next((self.files[name + ending] for name in names if name + ending in self.files), None)
+
+    def _sense_of(self, file: Path, text: dict[str, str]) -> str:
+        stated = {NEAREST_HIGHEST: "near"}.get(text.get("polarity", "")) or ("metres" if "unit" in text else "")
+        if stated and self.sense and (stated == "near") != (self.sense == "near"):
             raise DataError(f"{file}: says of itself that larger is {stated}, --predictions says {self.sense}")
         if not stated and not self.sense:
             raise DataError(
                 f"{self.name}: is larger nearer or farther? --predictions near is for disparity and inverse depth, "
-                "--predictions far for depth"
+                "--predictions far for depth, metres for depth in metres"
             )
         return stated or self.sense
 
@@ -77,3 +92,25 @@ def _files(path: Path) -> dict[str, Path]:
     files = sorted(file for file in path.rglob("*") if file.suffix.lower() in DEPTH_ENDINGS)
     named = {file.relative_to(path).with_suffix("").as_posix(): file for file in files}
     return {name: file for name, file in named.items() if not name.endswith(COLOURED)}
+
+
+def _map_of(file: Path, image: Picture) -> FloatMap:
+    """A map of a picture's proportions, as stored. Raises DataError."""
+    values = read_depth(file).astype(np.float32)
+    height, width = image.shape[:2]
+    if abs(values.shape[1] * height / (values.shape[0] * width) - 1) > SAME_SHAPE:
+        raise DataError(f"{file}: is {values.shape[1]}x{values.shape[0]}, its picture {width}x{height}")
+    if not np.isfinite(values).all():
+        raise DataError(f"{file}: has values that are not finite; a prediction is known everywhere")
+    return values
+
+
+def _inverse(values: FloatMap) -> FloatMap:
+    return np.divide(np.float32(1), values, out=np.zeros_like(values), where=values > 0)
+
+
+def _resized(values: FloatMap, image: Picture) -> FloatMap:
+    height, width = image.shape[:2]
+    if values.shape == (height, width):
+        return values
+    return np.asarray(cv2.resize(values, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)

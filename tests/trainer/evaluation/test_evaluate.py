@@ -235,3 +235,36 @@ def test_predictions_of_another_program_are_judged_beside_the_networks(
         result = CliRunner().invoke(main, ["evaluate", str(near), "--on", str(sets[1]), *arguments])
         assert result.exit_code == 1
         assert message in result.output
+
+
+def test_a_protocol_has_means_over_pictures_over_pixels_and_over_sets(
+    checkpoints: tuple[Path, Path], sets: tuple[Path, Path, Path], tmp_path: Path, save: Save
+) -> None:
+    """Depth of another program, 0.1 m too far in the upper half, with a confidence that knows it."""
+    given, copy = tmp_path / "given", tmp_path / "copy"
+    shutil.copytree(sets[0], copy)
+    for number in range(3):
+        metres = np.asarray(Image.open(sets[0] / "depth" / f"{number}.png"), np.float32) / 1000
+        error = np.zeros_like(metres)
+        error[: 120 if number == 1 else 0] = 0.1
+        given.mkdir(exist_ok=True)
+        np.save(given / f"{number}.npy", metres + error)
+        np.save(given / f"{number}_confidence.npy", -error / metres)
+    arguments = ["--predictions", "metres", "--protocol", "eigen", "--on", sets[0], "--against", checkpoints[1]]
+    rows, output = evaluated(tmp_path, given, *arguments, "--on", copy)
+    own, pooled = rows[:2]
+    assert (own["predictor"], own["samples"]) == (str(given), 2)
+    assert own["RMSE"] == pytest.approx(np.sqrt(0.005) / 2, rel=1e-3)  # of two pictures one is right
+    assert pooled["RMSE"] == pytest.approx(np.sqrt(0.005 / 2), rel=1e-3)
+    assert own["AUSE"] == pytest.approx(0, abs=1e-6)
+    assert "mean of 2 sets, eigen" in output
+    assert next(row["RMSE"] for row in rows if row["data"].startswith("mean")) == pytest.approx(own["RMSE"])
+    assert {file.name for file in (tmp_path / "out").glob("*.png")} == {
+        "sheet_metres, eigen.png",
+        "sheet_copy, eigen.png",
+    }
+    for path, protocol, message in ((sets[1], "midas", "whose depth has a zero"), (sets[2], "moge", "pairs of points")):
+        command = ["evaluate", str(checkpoints[0]), "--on", str(path), "--protocol", protocol, "--device", "cpu"]
+        result = CliRunner().invoke(main, command)
+        assert result.exit_code == 1
+        assert message in result.output
