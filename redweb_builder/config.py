@@ -13,6 +13,9 @@ FLOW_CHOICES = ("auto", "raft-large", "raft-small", "dis")
 EXPORTED_FLOWS = ("onnx", "torchscript")  # "onnx:FILE": a network of the user's (matching/exported.py)
 BUILTIN, NONE = "builtin", "none"  # depth networks that are no file
 EYES = ("auto", "as-is")
+MAX_FILM_RATE = 60.0  # frames a second that are taken from a film
+FILM_FORMS = ("colour", "grey", "side")  # of the depth of a film as a film (export/depth_forms.py)
+FRAME_FORMS = ("png", *FILM_FORMS, "ply", "npy", "pfm")  # of the depth of a picture
 DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,3})?")
 PACKED = (
     "side-by-side",
@@ -121,7 +124,7 @@ class InputOptions:
         """Raise SettingsError, with what is allowed, on a setting out of range."""
         if self.layout not in LAYOUT_CHOICES:
             raise SettingsError(f"layout {self.layout!r}: must be one of {', '.join(LAYOUT_CHOICES)}")
-        if not 0 < self.film_rate <= 60:
+        if not 0 < self.film_rate <= MAX_FILM_RATE:
             raise SettingsError(f"film_rate {self.film_rate}: must be over 0 and at most 60 frames a second")
         if not 30 <= self.vr_fov <= 120:
             raise SettingsError(f"vr_fov {self.vr_fov}: must be from 30 to 120 degrees")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +14,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 from torch import nn
 
-from redweb_builder.dataset.codec import image_bytes
+from redweb_builder.dataset.depth_png import depth_png, range_text, stretched
 from redweb_builder.dataset.float_files import npy_bytes, pfm_bytes
 from redweb_builder.errors import InputError, SettingsError
 from redweb_builder.files import remove_temporaries, write_atomic
@@ -27,7 +26,6 @@ from redweb_builder.inspect.colour import disparity_picture
 from redweb_builder.inspect.film import film_writer
 from redweb_builder.types import FloatMap, Picture
 from trainer import stereo_view
-from trainer.data.pictures import NEAREST_HIGHEST
 from trainer.models.eigen import MetricNetwork
 from trainer.predict import predict_depth
 from trainer.smoothing import Smoothed
@@ -111,7 +109,7 @@ def predict_files(
             depth = smoothed(depth) if forms.smooth else depth
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             files = [out / f"{name}.png"]
-            write_depth_png(files[0], *sixteen_bits(network, depth, shared))
+            write_atomic(files[0], depth_png(*sixteen_bits(network, depth, shared)))
             if forms.raw:
                 files.append(_write_raw(network, out / f"{name}.{forms.raw}", depth))
             files += write(name, "colour", coloured(depth, image, shared, forms.side_by_side), forms.film)
@@ -155,16 +153,6 @@ def range_of(
     depths = (predict_depth(network, image, size, device) for image in pictures)
     ends = [(float(depth.min()), float(depth.max())) for depth in depths]
     return (min(low for low, _ in ends), max(high for _, high in ends)) if ends else None
-
-
-def stretched(depth: FloatMap, ends: tuple[float, float] | None = None) -> NDArray[np.uint16]:
-    """Relative depth as 16 bits: the farthest 0, the nearest 65535; a flat map is 0.
-
-    depth: HxW float32, larger = nearer. ends: what becomes 0 and 65535; default the map's own ends.
-    """
-    low, high = ends or (float(depth.min()), float(depth.max()))
-    values = (depth.astype(np.float64) - low) * (65535 / max(high - low, 1e-12))
-    return np.rint(values).clip(0, 65535).astype(np.uint16)
 
 
 def millimetres(inverse: FloatMap) -> NDArray[np.uint16]:
@@ -244,18 +232,7 @@ def sixteen_bits(
     if isinstance(network, MetricNetwork):
         return millimetres(depth), {"unit": "millimetres"}
     ends = shared or (float(depth.min()), float(depth.max()))
-    return stretched(depth, ends), {"polarity": NEAREST_HIGHEST, "farthest": repr(ends[0]), "nearest": repr(ends[1])}
-
-
-def write_depth_png(file: Path, values: NDArray[np.uint16], text: Mapping[str, str]) -> None:
-    """Write a 16-bit PNG that says in its text what its numbers mean, so that a reader need not guess.
-
-    file: replaced where it is there. values: HxW. text: entries of the PNG's text.
-    """
-    chunks = PngInfo()
-    for name, value in text.items():
-        chunks.add_text(name, value)
-    write_atomic(file, image_bytes(Image.fromarray(values), "PNG", pnginfo=chunks))
+    return stretched(depth, ends), range_text(ends)
 
 
 def _write_raw(network: nn.Module, file: Path, depth: FloatMap) -> Path:

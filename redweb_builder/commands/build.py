@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from redweb_builder.commands import config_file, options
-from redweb_builder.config import EXPORTED_FLOWS, EYES, FLOW_CHOICES, LAYOUT_CHOICES, PRESETS, BuildConfig, InputOptions
+from redweb_builder.config import EYES, LAYOUT_CHOICES, PRESETS, BuildConfig, InputOptions
 from redweb_builder.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -22,14 +22,7 @@ if TYPE_CHECKING:
 @click.command("build-redweb")
 @click.argument("stereo_dir", type=options.PATH)
 @options.out("redweb", "Data set folder.")
-@click.option(
-    "--flow",
-    default=BuildConfig.flow,
-    show_default=True,
-    metavar="|".join((*FLOW_CHOICES, *(f"{form}:FILE" for form in EXPORTED_FLOWS))),
-    help="Optical flow; auto = RAFT where its weights can be had, else DIS, which needs none. FILE is any two-view "
-    "network, with a .toml file beside it (docs/matchers.md).",
-)
+@options.flow()
 @click.option("--flow-weights", type=options.PATH, help="Weight file of torchvision's RAFT.")
 @click.option(
     "--segmenter",

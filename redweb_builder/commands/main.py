@@ -14,6 +14,7 @@ from redweb_builder.version import METHOD, __version__
 
 COMMANDS = {  # name -> module:function, in the order of --help
     "build-redweb": "redweb_builder.commands.build:build_redweb",
+    "depth": "redweb_builder.commands.depth:depth",
     "review": "redweb_builder.commands.dataset:review",
     "decisions": "redweb_builder.commands.dataset:decisions",
     "refilter": "redweb_builder.commands.dataset:refilter",

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from redweb_builder.config import BuildConfig, check_device
+from redweb_builder.config import EXPORTED_FLOWS, FLOW_CHOICES, BuildConfig, check_device
 from redweb_builder.errors import SettingsError
 
 Function = Callable[..., Any]
@@ -41,6 +41,18 @@ def choice(name: str, choices: Sequence[str], default: str, help: str) -> Decora
     name: with its dashes. choices: the words allowed. default: one of them. help: a sentence.
     """
     return click.option(name, type=click.Choice(choices), default=default, show_default=True, help=help)
+
+
+def flow() -> Decorator:
+    """--flow."""
+    return click.option(
+        "--flow",
+        default=BuildConfig.flow,
+        show_default=True,
+        metavar="|".join((*FLOW_CHOICES, *(f"{form}:FILE" for form in EXPORTED_FLOWS))),
+        help="Optical flow; auto = RAFT where its weights can be had, else DIS, which needs none. FILE is any two-view "
+        "network, with a .toml file beside it (docs/matchers.md).",
+    )
 
 
 def device() -> Decorator:

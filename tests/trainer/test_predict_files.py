@@ -10,11 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
+from redweb_builder.dataset.depth_png import stretched
 from redweb_builder.errors import SettingsError
 from redweb_builder.monocular.network import RedNet
 from trainer.data.depth_files import read_depth
 from trainer.predict import predict_depth
-from trainer.predict_files import Forms, Written, predict_files, stretched
+from trainer.predict_files import Forms, Written, predict_files
 from trainer.smoothing import Smoothed
 from trainer.types import DataError
 

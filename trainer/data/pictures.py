@@ -13,7 +13,6 @@ from redweb_builder.inputs.picture import EXTENSIONS, PHOTOGRAPHS, open_picture,
 from redweb_builder.types import Picture
 from trainer.types import DataError
 
-NEAREST_HIGHEST = "65535 = nearest"  # "polarity" in the text of a PNG that predict wrote
 SAME_SHAPE = 0.01  # relative difference of two aspect ratios up to which a map is one of the same view
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from redweb_builder.dataset.depth_png import NEAREST_HIGHEST
 from redweb_builder.types import FloatMap, Picture
 from trainer.data.depth_files import DEPTH_ENDINGS, read_depth
-from trainer.data.pictures import NEAREST_HIGHEST, SAME_SHAPE, text_of
+from trainer.data.pictures import SAME_SHAPE, text_of
 from trainer.types import DataError
 
 COLOURED = "_colour"  # end of the name of what `predict` writes for people

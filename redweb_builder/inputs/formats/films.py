@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from redweb_builder.config import MAX_FILM_RATE
 from redweb_builder.errors import InputError
 from redweb_builder.inputs.content.agreement import AGREEMENT, agreement
 from redweb_builder.inputs.content.mount import inside_margin
@@ -309,6 +310,12 @@ def film_bars(file: Path, stream: int = 0) -> tuple[int, int, int, int]:
         raise InputError("corrupt", f"{file}: no frame of the film can be decoded; copy it again")
     box = inside_margin(brightest)
     return box.left, box.top, box.right, box.bottom
+
+
+def film_rate(file: Path) -> float:
+    """Frames a second that a film has, at most MAX_FILM_RATE. file: the film. Raises InputError as open_film does."""
+    with open_film(file) as film:
+        return min(0.5 / film.slack, MAX_FILM_RATE)
 
 
 def film_frames(file: Path, rate: float, alternate: bool = False) -> list[FilmFrame]:

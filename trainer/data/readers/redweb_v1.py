@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from redweb_builder.dataset.depth_png import NEAREST_HIGHEST
 from trainer.data.depth_set import DepthSetBase
-from trainer.data.pictures import NEAREST_HIGHEST, by_stem, matched, read_grey, read_rgb, same_size, text_of
+from trainer.data.pictures import by_stem, matched, read_grey, read_rgb, same_size, text_of
 from trainer.types import DataError, DepthSample
 
 

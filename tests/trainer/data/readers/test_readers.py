@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from redweb_builder.dataset.codec import png_of_label
+from redweb_builder.dataset.depth_png import depth_png
 from redweb_builder.types import Label, Mask
 from trainer.data.open import open_data
 from trainer.data.readers.built import LabelUse
@@ -20,7 +21,6 @@ from trainer.data.readers.diw import on_picture, read_diw
 from trainer.data.sample_stream import SampleStream, Source, batch_iterator
 from trainer.data.splits import samples_of, split
 from trainer.data.transforms import augmentation
-from trainer.predict_files import write_depth_png
 from trainer.types import DataError
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
@@ -174,7 +174,7 @@ def _diw(folder: Path, pair: str) -> Path:
 def test_a_prediction_as_a_label_says_which_end_is_near(tmp_path: Path, save: Save) -> None:
     folder = redweb_v1(tmp_path, save, dtype=np.uint16)
     for name, text in (("a", {"polarity": "65535 = nearest"}), ("b", {"unit": "millimetres"})):
-        write_depth_png(folder / "RDs" / f"{name}.png", grey([[65535, 65535], [0, 100]], np.uint16), text)
+        (folder / "RDs" / f"{name}.png").write_bytes(depth_png(grey([[65535, 65535], [0, 100]], np.uint16), text))
     data = open_data(folder)
     assert data[0].disparity[0, 0] > data[0].disparity[5, 7] > data[0].disparity[5, 0]
     assert not data[0].sky.any()

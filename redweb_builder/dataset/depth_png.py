@@ -1,0 +1,41 @@
+"""Depth for others in 16 bits, near = large: what `depth` and `predict` write. A data set's own labels: codec.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from redweb_builder.dataset.codec import image_bytes
+from redweb_builder.types import FloatMap
+
+NEAREST_HIGHEST = "65535 = nearest"  # "polarity" in the text of such a PNG
+
+
+def stretched(depth: FloatMap, ends: tuple[float, float] | None = None) -> NDArray[np.uint16]:
+    """Relative depth as 16 bits: the farthest 0, the nearest 65535; a flat map is 0, and so is NaN.
+
+    depth: HxW float32, larger = nearer. ends: what becomes 0 and 65535; default the map's own ends.
+    """
+    low, high = ends or (float(depth.min()), float(depth.max()))
+    values = (depth.astype(np.float64) - low) * (65535 / max(high - low, 1e-12))
+    return np.rint(np.nan_to_num(values)).clip(0, 65535).astype(np.uint16)
+
+
+def range_text(ends: tuple[float, float]) -> dict[str, str]:
+    """The text of a PNG whose values are `stretched`. ends: the numbers that are 0 and 65535."""
+    return {"polarity": NEAREST_HIGHEST, "farthest": repr(ends[0]), "nearest": repr(ends[1])}
+
+
+def depth_png(values: NDArray[np.uint16], text: Mapping[str, str]) -> bytes:
+    """A 16-bit PNG that says in its text what its numbers mean, so that a reader need not guess.
+
+    values: HxW. text: entries of the PNG's text.
+    """
+    chunks = PngInfo()
+    for name, value in text.items():
+        chunks.add_text(name, value)
+    return image_bytes(Image.fromarray(values), "PNG", pnginfo=chunks)

@@ -1,0 +1,181 @@
+"""The depth of one 3D photograph or film, in files for people: a data set of it alone, and what is made of that.
+
+The data set lies in OUT/dataset. So a film is read and labelled as in every build: frame by frame in bounded memory,
+one eye order a film, one alignment a clip, and from where an interrupted run left off.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from redweb_builder.builder import build
+from redweb_builder.config import FILM_FORMS, FRAME_FORMS, PRESETS, BuildConfig
+from redweb_builder.dataset.reader import Dataset
+from redweb_builder.errors import InputError, SettingsError, StoreError
+from redweb_builder.export.depth_forms import Ends, frame_picture, steady, write_frame
+from redweb_builder.export.names import file_names
+from redweb_builder.files import remove_temporaries
+from redweb_builder.inputs.formats import films
+from redweb_builder.inputs.isolation import decoded
+from redweb_builder.inspect.film import film_writer
+from redweb_builder.inspect.strip import colour_scale
+from redweb_builder.progress import Progress
+from redweb_builder.types import FloatMap, Mask, Picture
+
+PHOTO_FORMS = ("png", "colour", "side", "ply", "npy")  # where none is named
+SHOT_FORMS = ("colour", "side")
+DATA_SET = "dataset"  # folder in the output
+ENDS = (5.0, 95.0)  # percentiles, over the frames of a film, of the farthest and of the nearest disparity
+
+Frame = tuple[Picture, FloatMap, NDArray[np.uint8]]  # image, disparity (px), mask
+
+
+def make_depth(
+    source: Path,
+    out: Path,
+    config: BuildConfig | None = None,
+    forms: Sequence[str] = (),
+    *,
+    film_rate: float | None = None,
+    overwrite: bool = False,
+    watch: Callable[[Progress], None] = lambda progress: None,
+) -> list[Path]:
+    """Write the depth of a 3D photograph or film, in any form that the builder reads; return the files.
+
+    source: the file, or a folder. out: a folder for the files and the data set. config: of the build; its thresholds
+    are not used, since nothing is to be rejected that has a label. forms: of config.FRAME_FORMS; of a film those of
+    FILM_FORMS become films, the others files of each frame. Default PHOTO_FORMS, of films SHOT_FORMS. film_rate: frames
+    a second; default the film's own. overwrite: replace what an earlier run with other settings left. watch: called
+    whenever there is something new to show. Raises what `build` raises; StoreError where no depth came out.
+    """
+    config = config or BuildConfig()
+    if source.is_dir() and source.resolve() in (out.resolve(), *out.resolve().parents):
+        raise SettingsError(f"--out {out} lies in {source}: its pictures would be taken for photographs")
+    if unknown := set(forms) - set(FRAME_FORMS):
+        raise SettingsError(f"form {sorted(unknown)[0]!r}: must be one of {', '.join(FRAME_FORMS)}")
+    rate = film_rate or _own_rate(source) or config.inputs.film_rate
+    config = replace(config, thresholds=PRESETS["none"], inputs=replace(config.inputs, film_rate=rate))
+    build(source, out / DATA_SET, config, overwrite=overwrite, watch=watch)
+    dataset = Dataset(out / DATA_SET)
+    if not dataset.keys:
+        raise StoreError(_no_depth_message(source, dataset))
+    remove_temporaries(out)
+    progress = Progress(watch)
+    progress.enter("writing the depth")
+    return list(_write_all(source, dataset, out, forms, rate, progress))
+
+
+def _own_rate(source: Path) -> float | None:
+    """Frames a second of a film; None for everything else."""
+    if not source.is_file() or source.suffix.lower() not in films.EXTENSIONS or not films.are_readable():
+        return None
+    try:
+        return decoded(films.film_rate, [source], source)
+    except InputError:  # the build says what is wrong with it
+        return None
+
+
+def _no_depth_message(source: Path, dataset: Dataset) -> str:
+    rows = [row for row in dataset.manifest.to_pylist() if row["status"] != "kept"]
+    why = "; ".join(dict.fromkeys(f"{row['reason']}: {row['detail']}" for row in rows)) or "no pair in it"
+    return f"{source} gave no depth ({why})"
+
+
+def _write_all(
+    source: Path, dataset: Dataset, out: Path, forms: Sequence[str], rate: float, progress: Progress
+) -> Iterator[Path]:
+    shots: dict[str, list[dict[str, Any]]] = {}
+    photos = []
+    for key in dataset.keys:
+        row = dataset.record(key)
+        if row["film_time_s"] is None:
+            photos.append(key)
+        else:
+            shots.setdefault(row["left"], []).append(row)
+    alone = source.is_file()
+    for key, name in file_names(photos).items():
+        progress.at(key)
+        yield from _write_photo(dataset, key, out / (source.stem if alone else name), forms or PHOTO_FORMS)
+    for left, name in file_names(shots).items():
+        rows = sorted(shots[left], key=lambda row: float(row["film_time_s"]))
+        stem = out / (source.stem if alone else name.removesuffix(Path(left).suffix))
+        yield from _write_film(dataset, rows, stem, forms or SHOT_FORMS, rate, progress)
+
+
+def _write_photo(dataset: Dataset, key: str, stem: Path, forms: Sequence[str]) -> Iterator[Path]:
+    sample = dataset[key]
+    ends = colour_scale(sample.disparity, sample.mask)
+    whole = float(np.nanmin(sample.disparity)), float(np.nanmax(sample.disparity))
+    for form in forms:
+        of_form = whole if form == "png" else ends
+        yield write_frame(form, stem, sample.image, sample.disparity, sample.mask, of_form)
+
+
+def _write_film(
+    dataset: Dataset, rows: Sequence[dict[str, Any]], stem: Path, forms: Sequence[str], rate: float, progress: Progress
+) -> Iterator[Path]:
+    """Films of the forms that can be one, and a folder with the files of each frame of the others."""
+    ends = _ends_of_film(rows)
+    moving = [form for form in forms if form in FILM_FORMS]
+    single = [form for form in forms if form not in FILM_FORMS]
+    repeats = _repeats([float(row["film_time_s"]) for row in rows], rate)
+    with ExitStack() as stack:
+        files = {form: stem.with_name(f"{stem.name}_{form}.mp4") for form in moving}
+        writers = {form: stack.enter_context(film_writer(file, rate)) for form, file in files.items()}
+        if single:
+            stem.mkdir(exist_ok=True)
+            remove_temporaries(stem)
+        for number, (image, disparity, mask) in enumerate(_steady_frames(dataset, rows, ends)):
+            progress.at(f"{stem.name}: frame {number + 1} of {len(rows)}")
+            for form, write in writers.items():
+                picture = frame_picture(form, image, disparity, ends)
+                for _ in range(repeats[number]):
+                    write(picture)
+            for form in single:
+                yield write_frame(form, stem / f"{number:06d}", image, disparity, mask, ends)
+    yield from files.values()
+
+
+def _steady_frames(dataset: Dataset, rows: Sequence[dict[str, Any]], ends: Ends) -> Iterator[Frame]:
+    """The frames of a film in order, at the size of the first, sky at the far end, steady within each clip."""
+    before: FloatMap | None = None
+    size, clip = None, None
+    for row in rows:
+        sample = dataset[row["key"]]
+        size = size or (sample.image.shape[1], sample.image.shape[0])
+        image, disparity, mask = sample.image, sample.disparity, sample.mask
+        if image.shape[1::-1] != size:  # a border may be cropped by a pixel more in one frame than in another
+            image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+            disparity, mask = (cv2.resize(part, size, interpolation=cv2.INTER_NEAREST) for part in (disparity, mask))
+        disparity = np.where(mask == Mask.SKY, np.float32(ends[0]), disparity)
+        before = steady(before if row["clip"] == clip else None, disparity, ends)
+        clip = row["clip"]
+        yield image, before, mask
+
+
+def _ends_of_film(rows: Sequence[dict[str, Any]]) -> Ends:
+    """One range of disparity for a whole film, px, from those of its frames."""
+    known = [(row["min_px"], row["max_px"]) for row in rows if None not in (row["min_px"], row["max_px"])]
+    if not known:
+        return 0.0, 1.0
+    low, high = (float(np.percentile(side, at)) for side, at in zip(zip(*known, strict=True), ENDS, strict=True))
+    return low, max(high, low + 1.0)
+
+
+def _repeats(times: Sequence[float], rate: float) -> list[int]:
+    """How often each frame is shown: one that stands still, or follows one without a depth, stands for several.
+
+    times: s, ascending, of the frames. rate: of the film that is written, frames a second.
+    """
+    count = round((times[-1] - times[0]) * rate) + 1
+    shown = [bisect_right(times, times[0] + (number + 0.5) / rate) - 1 for number in range(count)]
+    return [shown.count(index) for index in range(len(times))]

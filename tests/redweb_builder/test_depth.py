@@ -1,0 +1,108 @@
+"""The depth of one photograph or film: its files, their numbers, and steady films."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from redweb_builder.commands.main import main
+from redweb_builder.config import BuildConfig
+from redweb_builder.dataset.reader import Dataset
+from redweb_builder.depth import _repeats, make_depth
+from redweb_builder.errors import SettingsError, StoreError
+from redweb_builder.export.depth_forms import steady
+from redweb_builder.inputs.picture import read_picture
+from samples.scenes import Scene
+from tests.conftest import Render
+from tests.redweb_builder.inputs.test_discover import side_by_side
+
+CONFIG = BuildConfig(flow="dis", segmenter="builtin", device="cpu")
+
+
+def photograph(scene: Scene, file: Path) -> Path:
+    Image.fromarray(side_by_side(scene.left, scene.right)).save(file)
+    return file
+
+
+def test_every_form_of_a_photograph_holds_its_depth(rendered: Render, tmp_path: Path) -> None:
+    scene = rendered(3)
+    source = photograph(scene, tmp_path / "walk-sbs.png")
+    forms = ("png", "colour", "grey", "side", "ply", "npy", "pfm")
+    files = make_depth(source, tmp_path / "out", CONFIG, forms)
+    assert [file.name for file in files] == [
+        f"walk-sbs{end}" for end in (".png", "_colour.png", "_grey.png", "_side.png", ".ply", ".npy", ".pfm")
+    ]
+    sample = Dataset(tmp_path / "out" / "dataset")[0]
+    disparity = np.load(files[5])
+    np.testing.assert_array_equal(disparity, sample.disparity)
+    assert np.nanmedian(np.abs(disparity - scene.disparity)[~scene.sky]) < 1
+    with Image.open(files[0]) as image:
+        assert image.text["polarity"] == "65535 = nearest"  # type: ignore[attr-defined]
+        low, high = (float(image.text[name]) for name in ("farthest", "nearest"))  # type: ignore[attr-defined]
+        values = np.asarray(image)
+    known = ~np.isnan(disparity)
+    np.testing.assert_allclose((low + (high - low) * values / 65535)[known], disparity[known], atol=1e-3)
+    pixels = cv2.imread(str(files[6]), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(pixels, disparity)
+    grey, side = (read_picture(file) for file in (files[2], files[3]))
+    assert grey[np.unravel_index(np.nanargmax(disparity), known.shape)][0] > 250
+    assert np.median(grey[scene.sky]) == 0
+    assert side.shape == (scene.left.shape[0], 2 * scene.left.shape[1], 3)
+    vertices = int(files[4].read_bytes().split(b"element vertex ")[1].split(b"\n")[0])
+    assert vertices == np.isin(sample.mask, (1, 3)).sum()
+
+
+def test_a_film_comes_out_as_a_film(tmp_path: Path) -> None:
+    pytest.importorskip("av", reason="needs the extra: pip install 'redweb-builder[film]'")
+    from tests.redweb_builder.inputs.formats.test_films import FPS, moving, write
+
+    shots = [side_by_side(*pair) for pair in moving(1, 0.2)]
+    source = write(tmp_path / "trip-sbs.mp4", shots, gop=1)
+    arguments = [
+        "depth",
+        str(source),
+        "--out",
+        str(tmp_path / "out"),
+        "--flow",
+        "dis",
+        "--form",
+        "grey",
+        "--form",
+        "npy",
+    ]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    film = cv2.VideoCapture(str(tmp_path / "out" / "trip-sbs_grey.mp4"))
+    assert film.get(cv2.CAP_PROP_FPS) == pytest.approx(FPS)
+    assert film.get(cv2.CAP_PROP_FRAME_COUNT) == len(shots)
+    assert len(list((tmp_path / "out" / "trip-sbs").glob("*.npy"))) == len(shots)
+    assert str(tmp_path / "out" / "trip-sbs_grey.mp4") in result.output.replace("\n", "")
+
+
+def test_what_gives_no_depth_is_said(tmp_path: Path) -> None:
+    small = tmp_path / "small-sbs.png"
+    Image.fromarray(np.zeros((80, 100, 3), np.uint8)).save(small)
+    with pytest.raises(StoreError, match=r"small-sbs\.png gave no depth \(too-small: .*50 x 80"):
+        make_depth(small, tmp_path / "out", CONFIG)
+    with pytest.raises(SettingsError, match="form 'exr'"):
+        make_depth(small, tmp_path / "out", CONFIG, ["exr"])
+    with pytest.raises(SettingsError, match="would be taken for photographs"):
+        make_depth(tmp_path, tmp_path / "out", CONFIG)
+
+
+def test_a_steady_film_mixes_what_has_not_moved() -> None:
+    before = np.array([[10.0, 10.0, np.nan, 10.0]], np.float32)
+    now = np.array([[11.0, 30.0, 10.0, np.nan]], np.float32)
+    np.testing.assert_array_equal(steady(before, now, (0.0, 100.0)), [[10.5, 30, 10, np.nan]])
+    np.testing.assert_array_equal(steady(None, now, (0.0, 100.0)), now)
+
+
+def test_a_frame_stands_until_the_next_one() -> None:
+    assert _repeats([2.0, 2.1, 2.5], 10) == [1, 4, 1]
+    assert _repeats([0.0], 25) == [1]
+    assert _repeats([0.0, 0.0333, 0.0667, 0.1], 30) == [1, 1, 1, 1]
