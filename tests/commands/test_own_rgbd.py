@@ -25,7 +25,7 @@ def commands() -> list[list[str]]:
 
 def camera(folder: Path, save: Callable[..., Path]) -> None:
     """Ten pictures of 848x480 at an eighth, another program's depth of each, and a film of them."""
-    film = cv2.VideoWriter(str(folder / "film.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 10, (106, 60))
+    film = cv2.VideoWriter(str(folder / "film.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 10, (106, 60))
     for number in range(10):
         metres = np.linspace(4, 1, 60)[:, None] + np.linspace(0, 0.1 * number, 106)
         picture = np.repeat((255 / metres)[..., None], 3, axis=2).astype(np.uint8)
