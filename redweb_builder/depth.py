@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redweb_builder.builder import build
+from redweb_builder.colour import colour_scale
 from redweb_builder.config import FILM_FORMS, FRAME_FORMS, PRESETS, BuildConfig
 from redweb_builder.dataset.reader import Dataset
 from redweb_builder.errors import InputError, SettingsError, StoreError
@@ -27,7 +28,6 @@ from redweb_builder.files import remove_temporaries
 from redweb_builder.inputs.formats import films
 from redweb_builder.inputs.isolation import decoded
 from redweb_builder.inspect.film import film_writer
-from redweb_builder.inspect.strip import colour_scale
 from redweb_builder.progress import Progress
 from redweb_builder.types import FloatMap, Mask, Picture
 

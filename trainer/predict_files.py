@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
+from redweb_builder.colour import disparity_picture
 from redweb_builder.dataset.depth_png import depth_png, range_text, stretched
 from redweb_builder.dataset.float_files import npy_bytes, pfm_bytes
 from redweb_builder.errors import InputError, SettingsError
 from redweb_builder.files import remove_temporaries, write_atomic
 from redweb_builder.inputs.formats import films
 from redweb_builder.inputs.picture import EXTENSIONS, read_picture
-from redweb_builder.inspect.colour import disparity_picture
 from redweb_builder.inspect.film import film_writer
 from redweb_builder.types import FloatMap, Picture
 from trainer import stereo_view

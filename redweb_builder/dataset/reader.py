@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -14,7 +16,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from PIL import Image
 
+from redweb_builder.colour import colour_scale, disparity_picture, mask_picture
+from redweb_builder.dataset.codec import image_bytes
 from redweb_builder.dataset.decisions import FILE, as_decided, read_decisions
 from redweb_builder.dataset.manifest import SCHEMA
 from redweb_builder.dataset.paths import image_of, read_label, read_stored, require_inside
@@ -28,6 +33,7 @@ if TYPE_CHECKING:
 
 NAME = "manifest.parquet"
 MAX_ROWS = 5_000_000  # some 5 GB in memory; a few bytes of Parquet can claim any number
+SHOWN = 5  # samples of a data set that a notebook shows
 REQUIRED = ("key", "status")  # columns without which a table is no manifest
 
 
@@ -47,6 +53,19 @@ class Sample:
     mask: NDArray[np.uint8]
     confidence: NDArray[np.uint8]
     record: dict[str, Any]
+
+    def picture(self) -> Picture:
+        """To look at, Hx3Wx3 uint8 RGB: the left view, its disparity (bright = near, checker = unknown), its mask."""
+        low, high = colour_scale(self.disparity, self.mask)
+        return np.hstack([self.image, disparity_picture(self.disparity, low, high), mask_picture(self.mask)])
+
+    def show(self) -> None:
+        """Open `picture` in the system's viewer."""
+        Image.fromarray(self.picture()).show(title=self.key)
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows."""
+        return image_bytes(Image.fromarray(self.picture()), "PNG")
 
 
 @dataclass(frozen=True)
@@ -114,6 +133,15 @@ class Dataset:
     def __len__(self) -> int:
         """Number of samples."""
         return len(self.keys)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the first samples, with their figures."""
+        rows = [
+            f"<tr><td><img height=96 src='data:image/png;base64,{b64encode(sample._repr_png_()).decode()}'></td>"
+            f"<td>{escape(sample.key)}</td><td>{sample.record.get('quality') or 0:.2f}</td></tr>"
+            for sample in self[:SHOWN]
+        ]
+        return f"{escape(repr(self))}<table><tr><th></th><th>key</th><th>quality</th></tr>{''.join(rows)}</table>"
 
     @overload
     def __getitem__(self, which: int | str) -> Sample: ...

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from redweb_builder.colour import disparity_picture
 from redweb_builder.config import FRAME_FORMS
 from redweb_builder.dataset.codec import image_bytes
 from redweb_builder.dataset.depth_png import depth_png, range_text, stretched
 from redweb_builder.dataset.float_files import npy_bytes, pfm_bytes
 from redweb_builder.export.points import ply, points_of
 from redweb_builder.files import write_atomic
-from redweb_builder.inspect.colour import disparity_picture
 from redweb_builder.types import FloatMap, Picture
 
 Ends = tuple[float, float]  # px, the disparities of the farthest and the nearest; the first is smaller

@@ -13,7 +13,7 @@ from typing import SupportsFloat, TypeVar
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from redweb_builder.inspect.colour import (
+from redweb_builder.colour import (
     MASK_COLOURS,
     ORANGE,
     SKY_BLUE,

@@ -10,20 +10,20 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
-from redweb_builder.inspect.colour import (
+from redweb_builder.colour import (
+    colour_scale,
     disparity_picture,
     fade_invalid,
     flow_picture,
     mask_picture,
     regions_picture,
 )
-from redweb_builder.types import BoolMap, Evidence, FloatMap, Mask, Picture
+from redweb_builder.types import BoolMap, Evidence, FloatMap, Picture
 
 CELL_WIDTH, CELL_HEIGHT, GAP = 240, 160, 4
 COLUMNS = ("left view", "optical flow", "raw disparity", "regions", "refined depth", "mask")
 STRIP_WIDTH = len(COLUMNS) * CELL_WIDTH + (len(COLUMNS) - 1) * GAP
 BACKGROUND = 35
-LEAST_SPAN = 1.0
 
 Map = TypeVar("Map", Picture, FloatMap)
 AnyMap = TypeVar("AnyMap", FloatMap, BoolMap)
@@ -60,22 +60,6 @@ def tile_size(height: int, width: int) -> tuple[int, int]:
     """The largest (width, height) in px of the picture's aspect that fits a cell."""
     scale = min(CELL_WIDTH / width, CELL_HEIGHT / height)
     return max(1, round(width * scale)), max(1, round(height * scale))
-
-
-def colour_scale(disparity: FloatMap, mask: Picture) -> tuple[float, float]:
-    """Robust (low, high) of a label: the percentiles 1 and 99 of its measured disparity, at least 1 px apart.
-
-    disparity: HxW float32, px, NaN = unknown; mask: HxW uint8 of Mask values. A label without a measured pixel
-    is scaled by all its known values, one without any by (0, 1). The least span keeps a flat scene looking flat.
-    """
-    known = ~np.isnan(disparity)
-    measured = known & (mask == Mask.MEASURED)
-    values = disparity[measured if measured.any() else known]
-    if values.size == 0:
-        return 0.0, LEAST_SPAN
-    low, high = (float(value) for value in np.percentile(values, (1, 99)))
-    missing = max(0.0, LEAST_SPAN - (high - low))
-    return low - missing / 2, high + missing / 2
 
 
 def _resize(image: Map, size: tuple[int, int]) -> Map:

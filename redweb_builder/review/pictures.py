@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from redweb_builder.colour import colour_scale, disparity_picture, mask_picture
 from redweb_builder.dataset.manifest import source_of
 from redweb_builder.dataset.paths import read_build, read_label, require_inside, sample_root
 from redweb_builder.errors import InputError, StoreError
 from redweb_builder.inputs.formats.calibration import calibration_digest
 from redweb_builder.inputs.read import read_pair
-from redweb_builder.inspect.colour import disparity_picture, mask_picture
-from redweb_builder.inspect.strip import colour_scale
 from redweb_builder.types import FloatMap, Label, Mask, Picture
 
 KINDS = ("depth", "mask", "parallax", "right")

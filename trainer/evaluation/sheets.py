@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from redweb_builder.inspect.colour import disparity_picture
+from redweb_builder.colour import disparity_picture
 from redweb_builder.types import FloatMap, Picture
 from trainer.types import DepthSample
 

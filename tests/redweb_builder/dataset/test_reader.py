@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from redweb_builder.colour import mask_picture
 from redweb_builder.dataset.arrays import SampleArrays
 from redweb_builder.dataset.reader import Dataset, open_dataset
 from redweb_builder.dataset.writer import Store
@@ -37,6 +40,20 @@ def test_parts_of_a_data_set(dataset: Dataset) -> None:
         good["a"]
     assert repr(good) == f"<Dataset {dataset.folder}: 2 kept samples (c, d)>"
     assert repr(dataset).endswith(": 4 kept samples (a, b, c, ...)>")
+
+
+def test_what_a_notebook_shows(dataset: Dataset) -> None:
+    sample = dataset[0]
+    with Image.open(io.BytesIO(sample._repr_png_())) as shown:
+        picture = np.asarray(shown)
+    assert picture.shape == (60, 3 * 90, 3)
+    np.testing.assert_array_equal(picture[:, :90], sample.image)
+    np.testing.assert_array_equal(picture[:, 180:], mask_picture(sample.mask))
+    near, far = picture[59, 90 + 40].sum(), picture[15, 90 + 40].sum()
+    assert near > far
+    html = dataset._repr_html_()
+    assert html.count("<img ") == 4
+    assert "&lt;Dataset " in html
 
 
 def test_rows_as_a_table(dataset: Dataset) -> None:

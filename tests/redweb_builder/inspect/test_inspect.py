@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from redweb_builder.inspect import colour
+from redweb_builder import colour
+from redweb_builder.colour import colour_scale
 from redweb_builder.inspect.grid import MARGIN, WIDTH, Row, choose, grid
 from redweb_builder.inspect.strip import (
     BACKGROUND,
@@ -18,7 +19,6 @@ from redweb_builder.inspect.strip import (
     COLUMNS,
     GAP,
     STRIP_WIDTH,
-    colour_scale,
     strip,
     tile_size,
 )

@@ -1,6 +1,7 @@
 """Maps to pictures: pure functions, in colours that differ without colour vision too.
 
-Every function returns an HxWx3 uint8 RGB picture of the map's own size; resize the map first, colour it then.
+Every function of the name *_picture returns an HxWx3 uint8 RGB picture of the map's own size; resize the map first,
+colour it then.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ UNKNOWN_CELL = 4
 WHEEL_RADIUS = 255
 REGION_TINT = 0.72
 GREY_LEVELS = (28.0, 160.0)
+LEAST_SPAN = 1.0  # px from the darkest to the brightest colour of a label
 
 
 @cache
@@ -57,6 +59,22 @@ def disparity_picture(disparity: FloatMap, low: float, high: float) -> Picture:
     if unknown.any():
         picture[unknown] = unknown_picture(*disparity.shape)[unknown]
     return picture
+
+
+def colour_scale(disparity: FloatMap, mask: Picture) -> tuple[float, float]:
+    """Robust (low, high) of a label: the percentiles 1 and 99 of its measured disparity, at least 1 px apart.
+
+    disparity: HxW float32, px, NaN = unknown; mask: HxW uint8 of Mask values. A label without a measured pixel
+    is scaled by all its known values, one without any by (0, 1). The least span keeps a flat scene looking flat.
+    """
+    known = ~np.isnan(disparity)
+    measured = known & (mask == Mask.MEASURED)
+    values = disparity[measured if measured.any() else known]
+    if values.size == 0:
+        return 0.0, LEAST_SPAN
+    low, high = (float(value) for value in np.percentile(values, (1, 99)))
+    missing = max(0.0, LEAST_SPAN - (high - low))
+    return low - missing / 2, high + missing / 2
 
 
 def unknown_picture(height: int, width: int) -> Picture:
