@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
+from zipfile import ZipFile, ZipInfo
 
 import numpy as np
 import torch
@@ -135,8 +136,18 @@ def _write_torchscript(network: nn.Module, size: tuple[int, int] | None, file: P
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of sizes that a trace might fix: _compare sees that it did not
         traced = torch.jit.trace(network, _traced(size))  # type: ignore[no-untyped-call]
+        whole = file.with_name("whole")
         notes = INPUT_NOTE if isinstance(network, RedNet) else {}
-        torch.jit.save(traced, str(file), _extra_files=notes)
+        torch.jit.save(traced, str(whole), _extra_files=notes)
+    _copy_without_debug_files(whole, file)
+
+
+def _copy_without_debug_files(whole: Path, file: Path) -> None:
+    """Leave out the calls that led to the trace: they name folders of this machine, and differ from call to call."""
+    with ZipFile(whole) as source, ZipFile(file, "w") as target:
+        for name in source.namelist():
+            if not name.endswith(".debug_pkl"):
+                target.writestr(ZipInfo(name), source.read(name))
 
 
 def _traced(size: tuple[int, int] | None) -> Tensor:

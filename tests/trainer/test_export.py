@@ -21,3 +21,9 @@ def test_every_export_equals_the_network_at_other_sizes(network: RedNet, checkpo
         image = torch.rand(size)
         with torch.no_grad():
             torch.testing.assert_close(exported(image), network(image), rtol=1e-3, atol=1e-4)
+
+
+def test_a_torchscript_file_names_no_folder_of_this_machine(checkpoint: Path, tmp_path: Path, project: Path) -> None:
+    """And is the same, whoever asks for it."""
+    one = export_checkpoint(checkpoint, "torchscript", tmp_path / "one").read_bytes()
+    assert str(project).encode() not in one
