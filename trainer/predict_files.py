@@ -19,13 +19,14 @@ from torch import nn
 from redweb_builder.colour import disparity_picture
 from redweb_builder.dataset.depth_png import depth_png, range_text, stretched
 from redweb_builder.dataset.float_files import npy_bytes, pfm_bytes
-from redweb_builder.errors import InputError, SettingsError
+from redweb_builder.errors import SettingsError
 from redweb_builder.files import remove_temporaries, write_atomic
 from redweb_builder.inputs.formats import films
-from redweb_builder.inputs.picture import EXTENSIONS, read_picture
+from redweb_builder.inputs.picture import EXTENSIONS, MIN_SIDE
 from redweb_builder.inspect.film import film_writer
 from redweb_builder.types import FloatMap, Picture
 from trainer import stereo_view
+from trainer.data.pictures import read_rgb
 from trainer.models.eigen import MetricNetwork
 from trainer.predict import predict_depth
 from trainer.smoothing import Smoothed
@@ -185,22 +186,14 @@ def _pictures(source: Path, out: Path) -> Iterator[tuple[str, Picture | DataErro
     elif source.suffix.lower() in films.EXTENSIONS:
         yield from _frames(source)
     elif source.is_file():
-        yield source.stem, _upright(source)
+        yield source.stem, read_rgb(source, MIN_SIDE)
     else:
         raise DataError(f"there is no picture, folder or film at {source}")
 
 
-def _upright(file: Path) -> Picture:
-    """A photograph as people see it. Raises DataError."""
-    try:
-        return read_picture(file)
-    except InputError as error:
-        raise DataError(str(error)) from error
-
-
 def _or_error(file: Path) -> Picture | DataError:
     try:
-        return _upright(file)
+        return read_rgb(file, MIN_SIDE)
     except DataError as error:
         return error
 

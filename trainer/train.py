@@ -141,7 +141,8 @@ def opened_sets(
 
     data: path and weight of each set. config: says what fraction is held out. Raises DataError.
     """
-    sources, validation, notes = [], [], []
+    notes: list[str] = []
+    sources, validation = [], []
     scale = parse_scale(config.depth_scale) if config.depth_scale else None
     use = LabelUse(config.min_confidence, config.measured_only, config.weigh_by_confidence)
     for path, weight in data:
@@ -151,6 +152,7 @@ def opened_sets(
             raise DataError(f"{path}: has no samples to train on (test parts are never trained on)")
         sources.append(Source(opened, training, weight))
         validation.append((opened, held_out))
+        notes += opened.notes
         weighted = f", weight {weight:g}" if weight != 1 else ""
         notes.append(
             f"{path}: {type(opened).__name__}, {len(training)} to train on, {len(held_out)} held out{weighted}"

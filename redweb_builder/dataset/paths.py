@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,14 @@ from redweb_builder.types import Label, Mask, Picture
 
 LONGEST_PATH = 4096  # letters; what build.json claims to be longer is no path
 FOLDERS = ("Imgs", "RDs", "masks", "confidence")
+REVIEW_CACHE = ".review"  # folder of the pictures that the review page has made
+_CACHED = re.compile(r"[0-9a-f]{32}")
 MAX_BUILD_BYTES = 16 << 20  # of build.json; those of other programs are looked into, too
+
+
+def is_cached(name: str) -> bool:
+    """Whether a name is one that the cache of the review page gives its files. name: without folder."""
+    return _CACHED.fullmatch(name) is not None
 
 
 def is_data_set(out: Path) -> bool:

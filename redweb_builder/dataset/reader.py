@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NAME = "manifest.parquet"
+MAX_TEXT_BYTES = 1 << 30  # of all texts in all rows; some 2 million pairs have as much
 MAX_ROWS = 5_000_000  # some 5 GB in memory; a few bytes of Parquet can claim any number
 SHOWN = 5  # samples of a data set that a notebook shows
 REQUIRED = ("key", "status")  # columns without which a table is no manifest
@@ -98,7 +100,7 @@ class Dataset:
     """The kept (or the rejected) samples of a built folder, in order of key: len(), [index], [key], [slice], iteration.
 
     What people decided (decisions.jsonl) goes before the filters' verdict. manifest: the table as built, without the
-    rows that cannot be used.
+    rows that cannot be used. refusal: a sentence about these rows; None where there are none.
     """
 
     def __init__(self, folder: Path, status: str = "kept", min_confidence: int = 0) -> None:
@@ -112,6 +114,7 @@ class Dataset:
         self.folder, self.min_confidence, self._status = folder, min_confidence, status
         manifest = read_manifest(folder)
         self.manifest: pa.Table = manifest.table
+        self.refusal = manifest.refusal()
         rows = as_decided(manifest.rows, read_decisions(folder / FILE)[0])
         self._records = {row["key"]: row for row in rows if row["status"] == status and row["width"]}
         self.keys = list(self._records)
@@ -236,13 +239,20 @@ def read_manifest(folder: Path) -> Manifest:
 def _read_table(file: Path) -> pa.Table:
     """The columns of SCHEMA, in its types; a column that is not there is null. Raises StoreError."""
     try:
-        parquet = pq.ParquetFile(pa.BufferReader(read_regular(file)))
-        names = parquet.schema_arrow.names
+        content = pa.BufferReader(read_regular(file))
+        names = pq.read_schema(content).names
+        # Texts stay in their dictionaries, as stored, until their size is known.
+        texts = [field.name for field in SCHEMA if field.type == pa.string() and field.name in names]
+        parquet = pq.ParquetFile(content, read_dictionary=texts)
         if missing := [name for name in REQUIRED if name not in names]:
             raise StoreError(f"{file} is not a manifest of this program: it has no column {missing[0]!r}")
         if parquet.metadata.num_rows > MAX_ROWS:
             raise StoreError(f"{file} claims {parquet.metadata.num_rows} rows; at most {MAX_ROWS} are read")
+        if (stated := _stated_bytes(parquet)) > MAX_TEXT_BYTES:
+            raise StoreError(f"{file} unpacks to {stated} bytes; at most {MAX_TEXT_BYTES} are read")
         table = parquet.read(columns=[name for name in SCHEMA.names if name in names])
+        if (size := sum(_text_bytes(column) for column in table.columns)) > MAX_TEXT_BYTES:
+            raise StoreError(f"{file} holds {size} bytes of text; at most {MAX_TEXT_BYTES} are read")
         columns = [
             table.column(field.name).cast(field.type) if field.name in names else pa.nulls(len(table), field.type)
             for field in SCHEMA
@@ -252,3 +262,20 @@ def _read_table(file: Path) -> pa.Table:
     except (OSError, pa.ArrowException, KeyError) as error:
         raise StoreError(f"{file} cannot be read as a manifest ({' '.join(str(error).split())})") from error
     return table
+
+
+def _stated_bytes(parquet: pq.ParquetFile) -> int:
+    """How large a file says that it is when it is unpacked, each stored text counted once."""
+    groups = range(parquet.metadata.num_row_groups)
+    return sum(parquet.metadata.row_group(group).total_byte_size for group in groups)
+
+
+def _text_bytes(column: pa.ChunkedArray) -> int:
+    """How long the texts of a column are, all rows together; 0 where it holds none. One stored text may fill a million
+    rows.
+    """
+    size = 0
+    for chunk in column.chunks:
+        if isinstance(chunk, pa.DictionaryArray) and pa.types.is_string(chunk.type.value_type):
+            size += pc.sum(pc.binary_length(chunk.dictionary).take(chunk.indices)).as_py() or 0
+    return size

@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,8 @@ from redweb_builder.dataset.journal import (
 )
 from redweb_builder.dataset.manifest import SCHEMA
 from redweb_builder.dataset.parts import part_of_folder
-from redweb_builder.dataset.paths import FOLDERS, is_data_set, read_build
+from redweb_builder.dataset.paths import FOLDERS, REVIEW_CACHE, is_cached, is_data_set, read_build
+from redweb_builder.dataset.rows import is_key
 from redweb_builder.dataset.verdicts import judge_all
 from redweb_builder.errors import StoreError
 from redweb_builder.files import (
@@ -239,14 +241,35 @@ class Store:
         build.json stays until it is replaced: at every moment the folder is known for a data set of ours.
         """
         self._remove("journal.jsonl", "manifest.parquet", "grid.png", "report.html", "errors.log", "status.json")
-        for folder in (*FOLDERS, "rejected", "previews", ".review"):
-            if (self.out / folder).is_dir() and not (self.out / folder).is_symlink():
-                shutil.rmtree(self.out / folder)
+        for folder in (*HOMES, "rejected"):
+            _remove_own_files(self.out, folder, _is_file_of_a_pair)
+        _remove_own_files(self.out, REVIEW_CACHE, is_cached)
         self._write_build({"finished": False})
 
     def _remove(self, *names: str) -> None:
         for name in names:
             (self.out / name).unlink(missing_ok=True)
+
+
+def _remove_own_files(root: Path, name: str, is_ours: Callable[[str], bool]) -> None:
+    """Remove the regular files of our names in root/name, and that folder where that leaves nothing.
+
+    Nothing is done where a link stands on the way from root.
+    """
+    folder = root / name
+    if not folder.is_dir() or folder.resolve() != root.resolve() / name:
+        return
+    with os.scandir(folder) as entries:
+        ours = [entry.path for entry in entries if is_ours(entry.name) and entry.is_file(follow_symlinks=False)]
+    for file in ours:
+        Path(file).unlink()
+    remove_temporaries(folder)
+    with suppress(OSError):  # what is left is somebody else's
+        folder.rmdir()
+
+
+def _is_file_of_a_pair(name: str) -> bool:
+    return name.endswith((".png", ".jpg")) and is_key(name[:-4])
 
 
 def _contents(key: str, picture: Picture, lossless: bool, label: Label) -> dict[str, bytes]:

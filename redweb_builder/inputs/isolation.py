@@ -152,6 +152,10 @@ class _Workers:
         with self._lock:
             self._idle.append(worker)
 
+    def forget(self) -> None:
+        """Leave the workers to the process that was forked: two must not talk on one line."""
+        self._idle, self._lock = [], Lock()
+
     def end(self) -> None:
         with self._lock:
             while self._idle:
@@ -161,6 +165,8 @@ class _Workers:
 _WORKERS = _Workers()
 _PLACES = BoundedSemaphore(MOST)
 atexit.register(_WORKERS.end)
+if _AVAILABLE:
+    os.register_at_fork(after_in_child=_WORKERS.forget)
 
 
 def _is_isolated(file: Path) -> bool:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Callable
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
+from redweb_builder.dataset.paths import is_cached
 from redweb_builder.files import read_regular, remove_temporaries, write_atomic
 
-FOLDER = ".review"
 MAX_FILES = 2000  # some 200 MB of pictures of 768 px
 MAX_BYTES = 64 << 20  # of one file; larger content is not kept
-NAME = re.compile(r"[0-9a-f]{32}")  # the names of the files that this cache makes
 
 
 class Cache:
@@ -74,4 +72,4 @@ class Cache:
 
 def _is_ours(name: str, state: os.stat_result) -> bool:
     """Whether a file may be one of the cache: a regular file of a bounded size under a name of its form."""
-    return NAME.fullmatch(name) is not None and stat.S_ISREG(state.st_mode) and state.st_size <= MAX_BYTES
+    return is_cached(name) and stat.S_ISREG(state.st_mode) and state.st_size <= MAX_BYTES

@@ -21,7 +21,7 @@ from redweb_builder.dataset.decisions import (
     standing,
     verdict_of,
 )
-from redweb_builder.dataset.paths import image_of, input_folder, read_stored, sample_root
+from redweb_builder.dataset.paths import REVIEW_CACHE, image_of, input_folder, read_stored, sample_root
 from redweb_builder.dataset.reader import read_manifest
 from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.errors import StoreError
@@ -29,7 +29,6 @@ from redweb_builder.export.points import ply, points_of
 from redweb_builder.filters.checks import checks
 from redweb_builder.inspect.table import table
 from redweb_builder.inspect.wording import PEOPLE_SAY
-from redweb_builder.review.cache import FOLDER as CACHE
 from redweb_builder.review.cache import Cache
 from redweb_builder.review.pictures import label_of, render
 from redweb_builder.types import Mask
@@ -60,7 +59,7 @@ class Session:
         self._rows: dict[str, dict[str, Any]] = {}
         self._read_rows()
         self._lock = Lock()
-        self.cache = Cache(folder / CACHE)
+        self.cache = Cache(folder / REVIEW_CACHE)
         self._decisions: list[Decision] = []
         self._read_to = 0
         self._label = lru_cache(LABELS_IN_MEMORY)(lambda key, version: label_of(folder, key))

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from redweb_builder.monocular.network import RedNet
-from trainer.checkpoint import FORMAT, CheckpointError, load_network, read_header, save_network
+from trainer.checkpoint import FORMAT, CheckpointError, load_network, load_state, read_header, save_network
 
 
 def test_a_checkpoint_brings_back_the_same_network(network: RedNet, checkpoint: Path) -> None:
@@ -40,6 +40,13 @@ def test_what_is_no_checkpoint_is_reported(tmp_path: Path) -> None:
     for path, message in ((tmp_path / "x.safetensors", "cannot be read"), (tmp_path / "none", "no checkpoint")):
         with pytest.raises(CheckpointError, match=message):
             load_network(path)
+
+
+def test_a_damaged_state_is_reported_without_the_words_of_a_library(tmp_path: Path) -> None:
+    (tmp_path / "state.pt").write_bytes(b"\x80\x02.")
+    with pytest.raises(CheckpointError) as caught:
+        load_state(tmp_path)
+    assert str(caught.value) == f"{tmp_path / 'state.pt'}: is damaged or cut off; start anew with --overwrite"
 
 
 def hostile(folder: Path, **entries: Any) -> Path:

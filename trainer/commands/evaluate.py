@@ -66,6 +66,8 @@ def evaluate(
     from trainer.commands.console import counting, print_rows, trainer_errors_for_people
 
     with trainer_errors_for_people():
+        from redweb_builder.commands.console import print_refused_rows
+        from redweb_builder.dataset.paths import is_data_set
         from redweb_builder.device import choose_device
         from trainer.checkpoint import is_builtin, weights_file
         from trainer.data.depth_scale import parse_scale
@@ -83,6 +85,8 @@ def evaluate(
             validation = networks[0].validation_fraction if networks else TrainConfig.validation
         if test is None:
             test = networks[0].test_fraction if networks else TrainConfig.test
+        for path in filter(is_data_set, data):
+            print_refused_rows(path)
         selection = Selection(part, validation, limit, test)
         scale = parse_scale(depth_scale) if depth_scale else None
         rows, sheets = merge_tables(evaluate_all(predictors, data, selection, counting, scale, protocol))

@@ -18,6 +18,7 @@ class DepthSet(Protocol):
     has_true_zero: the labels' zero is infinity, so that their ratios mean something (inverse depth, true disparity).
     unit: of 1 / disparity where there is a true zero ("m", "1/px"), else of the disparity.
     farthest: the depth at which evaluations of this set cut, in that unit, or None.
+    notes: sentences for people about what of the set cannot be used.
 
     index, of all methods: the sample's number from 0.
     """
@@ -26,6 +27,7 @@ class DepthSet(Protocol):
     has_true_zero: bool
     unit: str
     farthest: float | None
+    notes: tuple[str, ...]
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -59,6 +61,7 @@ class DepthSetBase:
     has_true_zero = False
     unit = "label"
     farthest: float | None = None
+    notes: tuple[str, ...] = ()
 
     def key(self, index: int) -> str:
         """The name of a sample."""

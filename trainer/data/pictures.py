@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redweb_builder.errors import InputError
+from redweb_builder.inputs.isolation import decoded
 from redweb_builder.inputs.picture import EXTENSIONS, PHOTOGRAPHS, open_picture, read_picture, read_values
 from redweb_builder.types import Picture
 from trainer.types import DataError
@@ -16,13 +17,14 @@ from trainer.types import DataError
 SAME_SHAPE = 0.01  # relative difference of two aspect ratios up to which a map is one of the same view
 
 
-def read_rgb(file: Path) -> Picture:
+def read_rgb(file: Path, min_side: int = 1) -> Picture:
     """A photograph as HxWx3 uint8 RGB, upright as its EXIF says (`read_picture` has the details). Raises DataError.
 
-    file: of any form that `read_picture` takes.
+    file: of any form that `read_picture` takes; HEIC is decoded in a process of its own. min_side: a picture with a
+    side below it is refused, px.
     """
     try:
-        return read_picture(file, min_side=1)
+        return decoded(read_picture, (file,), file, min_side)
     except InputError as error:
         raise DataError(str(error)) from error
 

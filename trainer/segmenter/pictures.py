@@ -22,7 +22,7 @@ from redweb_builder.errors import InputError
 from redweb_builder.files import remove_temporaries, write_atomic
 from redweb_builder.inputs.discover import discover
 from redweb_builder.inputs.formats.ground_truth import is_ground_truth
-from redweb_builder.inputs.picture import EXTENSIONS, read_picture
+from redweb_builder.inputs.picture import EXTENSIONS, MIN_SIDE
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.types import BoolMap, FloatMap, Picture
 from trainer.config import FOLDS, REGION_KINDS
@@ -172,7 +172,7 @@ def no_sky(folder: Path, teacher: Teacher | None) -> Iterator[Found]:
     for key, file in picture_files(folder):
 
         def read(key: str = key, file: Path = file) -> RegionSample:
-            image = read_picture(file)
+            image = read_rgb(file, MIN_SIDE)
             nothing = np.zeros(image.shape[:2], bool)
             known = np.ones(image.shape[:2], bool)
             return sample(key, image, nothing, nothing, known, _things(image, teacher))
@@ -197,7 +197,7 @@ def photographs(folder: Path, teacher: Teacher) -> Iterator[Found]:
     for key, file in picture_files(folder):
 
         def read(key: str = key, file: Path = file) -> RegionSample:
-            return taught(key, read_picture(file), teacher)
+            return taught(key, read_rgb(file, MIN_SIDE), teacher)
 
         yield Found(key, key, read)
 

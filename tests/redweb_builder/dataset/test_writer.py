@@ -417,10 +417,21 @@ def test_overwrite_leaves_what_others_put_into_the_folder(tmp_path: Path) -> Non
     (out / "stereo").mkdir()
     (out / "stereo" / "photo_L.jpg").write_bytes(b"the only copy")
     (out / "notes.txt").write_text("words")
+    others = [
+        out / "rejected" / "Imgs" / "notes.txt",
+        out / ".review" / "photo.jpg",
+        out / "previews" / "mine" / "a.jpg",
+    ]
+    for file in others:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("words")
+    cached = out / ".review" / ("0" * 32)
+    cached.write_bytes(b"a picture of the review page")
     with Store(out, IDENTITY, overwrite=True) as store:
         assert not store.records
     assert (out / "stereo" / "photo_L.jpg").read_bytes() == b"the only copy"
-    assert (out / "notes.txt").read_text() == "words"
+    assert all(file.read_text() == "words" for file in (out / "notes.txt", *others))
+    assert not cached.exists()
 
 
 def test_overwrite_replaces_a_data_set(tmp_path: Path) -> None:
@@ -582,3 +593,12 @@ def test_a_row_leads_back_to_its_source(source: PairSource) -> None:
     row["calibration"] = json.dumps([file.name for file in source.calibration]) if source.calibration else None
     assert set(row) <= set(SCHEMA.names)
     assert source_of(row, Path("/in")) == source
+
+
+def test_overwrite_through_a_linked_folder_leaves_nothing_of_the_old_set(tmp_path: Path) -> None:
+    """The user's own link to the data set is followed; one within it is not."""
+    fill(tmp_path / "set")
+    (tmp_path / "link").symlink_to(tmp_path / "set", target_is_directory=True)
+    with Store(tmp_path / "link", IDENTITY, overwrite=True):
+        pass
+    assert not [file for file in (tmp_path / "set").rglob("*.png") if file.is_file()]

@@ -43,6 +43,7 @@ class RedwebSet(DepthSetBase):
         self.name = folder.resolve().name
         self._use = use or LabelUse()
         self._set = open_dataset(folder, self._use.min_confidence)
+        self.notes = (self._set.refusal,) if self._set.refusal else ()
         if not len(self._set):
             raise DataError(f"{folder}: the build kept no pair, so there is nothing in it; its grid.png shows why")
 

@@ -102,6 +102,16 @@ def test_stereo_truth_reads_scale_and_what_is_unknown(tmp_path: Path, save: Save
     assert data.has_true_zero
 
 
+def test_rows_of_a_built_set_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = {"key": ["k", "../letter"], "status": ["kept", "kept"], "width": [8, 8]}
+    pq.write_table(pa.table(rows), tmp_path / "manifest.parquet")
+    (note,) = open_data(tmp_path).notes
+    assert "1 of 2 rows cannot be used" in note
+
+
 def test_a_built_set_knows_sky_and_unknown(tmp_path: Path, save: Save) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -114,6 +124,7 @@ def test_a_built_set_knows_sky_and_unknown(tmp_path: Path, save: Save) -> None:
     save(mask, tmp_path / "masks" / "k.png")
     save(mask, tmp_path / "confidence" / "k.png")
     pq.write_table(pa.table({"key": ["k"], "status": ["kept"], "width": [8]}), tmp_path / "manifest.parquet")
+    assert open_data(tmp_path).notes == ()
     sample = open_data(tmp_path)[0]
     assert sample.disparity[5, 0] == pytest.approx(9, abs=1e-3)
     assert sample.sky.sum() == np.isnan(sample.disparity).sum() == 12
