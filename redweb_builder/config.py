@@ -64,6 +64,7 @@ class Thresholds:
     max_sky_order: float | None = 0.7  # rank, 0 to 1
     # Posters of mountains pass for far field; exchanged eyes rank higher than they do.
     max_far_order: float | None = 0.95  # rank, 0 to 1
+    max_outliers: float | None = 0.9  # share of the label's scale; a good pair of the benchmarks has 0.8 at most
     min_eye_order: float | None = -0.1  # score, about -1 to 1; below 0 the eyes look exchanged
     duplicate_bits: float | None = 4  # the most of the 64 bits of their hashes in which duplicates differ
 

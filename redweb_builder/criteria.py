@@ -71,6 +71,7 @@ MEASUREMENTS = (
     ),
     Measurement("coverage", "measured", "share", "label pixels that both views confirm"),
     Measurement("labelled", "labelled", "share", "label pixels that are not unknown"),
+    Measurement("outliers", "outliers", "share", "of the label's scale, outside what 90 % of its measured pixels span"),
     Measurement(
         "mono_agreement",
         "network agrees",
@@ -164,6 +165,14 @@ CRITERIA = (
         False,
         "the far field comes out nearer than the rest",
         "look at the regions in the grid; `--segmenter none`",
+    ),
+    Criterion(
+        "squashed",
+        "outliers",
+        "max_outliers",
+        False,
+        "a few wrong matches stretch the label: what is in the picture has little of its scale left",
+        "look at the label in the grid",
     ),
 )
 OTHER_REASONS = (

@@ -55,6 +55,7 @@ def measure(
         "coverage": float((label.mask == Mask.MEASURED).mean()),
         "labelled": float((label.mask != Mask.UNKNOWN).mean()),
         "mono_agreement": mono_agreement(label, depth),
+        "outliers": outliers(label),
     }
 
 
@@ -148,6 +149,19 @@ def mono_agreement(label: Label, depth: FloatMap | None) -> float:
     if depth is None:
         return float("nan")
     return (1 + concordance(label.disparity, depth, label.confidence * (label.mask == Mask.MEASURED))) / 2
+
+
+def outliers(label: Label) -> float:
+    """Share of the label's scale outside the 5th to 95th percentile of its measured disparity.
+
+    label: refined. NaN where too little is measured, or where all of it has one disparity.
+    """
+    measured = label.mask == Mask.MEASURED
+    if measured.mean() < MIN_SHARE:
+        return float("nan")
+    known = label.disparity[measured | (label.mask == Mask.FILLED)]
+    scale = float(known.max() - known.min())
+    return 1 - robust_range(label.disparity, measured) / scale if scale > 0 else float("nan")
 
 
 def matched_grey(pair: StereoPair, flow: Flow, ground: BoolMap) -> tuple[FloatMap, FloatMap]:

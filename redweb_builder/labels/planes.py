@@ -75,12 +75,20 @@ def propagate_planes(
         return np.full(raw_disparity.shape, np.nan, np.float32)
     origin = _propagate(superpixels, planes, measured, ground, right)
     own = np.arange(superpixels.count)
-    disparity = _evaluate(_extrapolate(planes, superpixels.centre, np.maximum(origin, 0), own), superpixels.labels)
-    low, high = np.percentile(raw_disparity[support], (0.5, 99.5))
-    margin = OVERSHOOT * (high - low)
-    disparity = np.clip(disparity, low - margin, high + margin)
+    propagated = _extrapolate(planes, superpixels.centre, np.maximum(origin, 0), own)
+    disparity = clip_to_range(_evaluate(propagated, superpixels.labels).astype(np.float32), raw_disparity[support])
     disparity[(origin < 0)[superpixels.labels]] = np.nan
-    return disparity.astype(np.float32)
+    return disparity
+
+
+def clip_to_range(disparity: FloatMap, measured: FloatMap) -> FloatMap:
+    """Disparity that leaves the robust range of what is measured by at most OVERSHOOT of it.
+
+    disparity: HxW float32 px, NaN stays. measured: N float32 px, disparities that are known, at least one.
+    """
+    low, high = np.percentile(measured, (0.5, 99.5))
+    margin = OVERSHOOT * (high - low)
+    return np.clip(disparity, low - margin, high + margin).astype(np.float32)
 
 
 def superpixel_disparity(superpixels: Superpixels, raw_disparity: FloatMap, support: BoolMap) -> FloatMap:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redweb_builder.labels.confidence import blank_factor, confidence_of, predict_error_px
-from redweb_builder.labels.planes import RightView, propagate_planes, superpixel_disparity
+from redweb_builder.labels.planes import RightView, clip_to_range, propagate_planes, superpixel_disparity
 from redweb_builder.labels.sky import connected_components, sky_area
 from redweb_builder.labels.superpixels import segment_superpixels
 from redweb_builder.matching.fusion import Match
@@ -21,6 +21,10 @@ SPECKLE_SHARE = 2e-4  # share of the picture; smaller islands of disparity are s
 SPECKLE_STEP_PX = 1.0  # disparity step that separates an island from its surroundings
 PLANE_BLEND_PX = 1.0  # a disparity at most this far from its plane is averaged with it
 MEASURED_PX = 1.2  # predicted error up to which a pixel is MEASURED and supports planes
+STRAY_SHARE = 0.05  # share of the consistent pixels up to which disparities beyond a gap are doubted
+STRAY_GAP = 0.5  # the gap before them, as a share of the range of the rest (5th to 95th percentile, at least STRAY_PX)
+STRAY_PX = 2.0  # px
+STRAY_ERROR_PX = 0.6  # predicted error; where the median of theirs is less, they are a thing by itself
 FAR_PERCENTILES = (5, 75)  # of the measured disparity of a far region; its filled pixels are clamped between them
 FAR_MIN_PIXELS = 50  # measured pixels above which a far region is clamped
 
@@ -39,11 +43,17 @@ def refine(left: Picture, match: Match, valid: BoolMap, regions: Regions, right:
         unknown = np.zeros(sky.shape, np.uint8)
         return Label(np.full(sky.shape, np.nan, np.float32), unknown, unknown)
     surface, error_px = surface_and_error(left, match, consistent, ~sky, right)
+    stray = stray_pixels(match.disparity, consistent, error_px)
+    if stray.any():
+        consistent &= ~stray
+        surface, error_px = surface_and_error(left, match, consistent, ~sky, right)
     error_px = error_px * blank_factor(left)  # planes take support from blank areas too, or fewer would be fitted
     off = np.abs(surface - match.disparity)
     regularised = np.where(off <= PLANE_BLEND_PX, (match.disparity + surface) / 2, match.disparity)
     disparity = np.where(consistent, regularised, surface).astype(np.float32)
-    measured = (error_px <= MEASURED_PX) & np.isfinite(disparity) & np.isfinite(match.error)  # in both views
+    measured = (error_px <= MEASURED_PX) & np.isfinite(disparity) & np.isfinite(match.error) & ~stray  # in both views
+    if measured.any():
+        disparity = np.where(measured, disparity, clip_to_range(disparity, disparity[measured]))
     disparity = clamp_far_field(disparity, measured, regions.far > PRESENT)
     confidence = np.where(sky, np.round(255 * regions.sky), confidence_of(error_px)).astype(np.uint8)
     return make_label(disparity, measured, sky, confidence)
@@ -66,6 +76,27 @@ def surface_and_error(
     if np.isnan(surface).all():
         surface = propagate_planes(superpixels, match.disparity, consistent, ground, right)
     return surface, predict_error_px(left, match, surface, ground)
+
+
+def stray_pixels(raw_disparity: FloatMap, consistent: BoolMap, error_px: FloatMap) -> BoolMap:
+    """HxW bool: the few consistent pixels nearer or farther than all others by a gap, where their error is large.
+
+    raw_disparity: HxW float32 px. consistent: HxW bool, at least one pixel. error_px: HxW float32, predicted. Wrong
+    flow in a blank area is consistent, and stretches a label to many times the range of what it shows. Surfaces of a
+    scene are mostly joined in depth; what is not (a bird, a lamp) is well matched.
+    """
+    values = np.sort(raw_disparity[consistent])
+    low, high = np.percentile(values, (100 * STRAY_SHARE, 100 - 100 * STRAY_SHARE))
+    few = int(STRAY_SHARE * values.size)
+    wide = np.flatnonzero(np.diff(values) > STRAY_GAP * max(high - low, STRAY_PX))
+    stray = np.zeros_like(consistent)
+    far, near = wide[wide < few], wide[wide >= values.size - 1 - few]
+    beyond = [raw_disparity <= values[far[-1]]] if far.size else []
+    beyond += [raw_disparity > values[near[0]]] if near.size else []
+    for side in beyond:
+        if np.median(error_px[consistent & side]) > STRAY_ERROR_PX:
+            stray |= consistent & side
+    return stray
 
 
 def without_speckles(raw_disparity: FloatMap, valid: BoolMap) -> BoolMap:
