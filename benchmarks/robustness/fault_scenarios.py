@@ -28,6 +28,7 @@ from redweb_builder.config import PRESETS, BuildConfig
 from redweb_builder.dataset.decisions import FILE, Decision, append_decisions
 from redweb_builder.dataset.reader import open_dataset, read_manifest
 from redweb_builder.matching.flow import load_flow
+from redweb_builder.monocular.estimator import DepthEstimator
 from redweb_builder.pipeline import Inferred, Models, Prepared, infer, label_pair, prepare
 from redweb_builder.review import session as review_session
 from redweb_builder.segmentation.segmenters import load_segmenter
@@ -228,8 +229,8 @@ def _label_once() -> None:
             made[name] = make()
         return made[name]
 
-    def prepare_once(source: PairSource, config: BuildConfig) -> Any:
-        prepared = remembered("prepare", source, config, lambda: prepare(source, config))
+    def prepare_once(source: PairSource, config: BuildConfig, network: DepthEstimator | None) -> Any:
+        prepared = remembered("prepare", source, config, lambda: prepare(source, config, network))
         configs[id(prepared)] = config
         return prepared
 

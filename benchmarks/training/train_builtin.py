@@ -21,7 +21,7 @@ import click
 from benchmarks.quality.eye_order import TRUTH
 from redweb_builder.builder import build
 from redweb_builder.config import NONE, BuildConfig, Thresholds
-from redweb_builder.monocular.estimator import MODEL, SHIPPED
+from redweb_builder.monocular.estimator import MODEL, SHIPPED, SIDE
 from redweb_builder.process import keep_freed_memory
 from redweb_builder.weights import write_shipped
 from samples.depths import render_depths
@@ -102,7 +102,9 @@ def ship(checkpoint: Path, file: Path) -> None:
 
     checkpoint: of a run. file: what the package ships.
     """
-    header = read_header(checkpoint)
+    header = read_header(checkpoint) | {
+        "size": SIDE
+    }  # better by 0.3 % on NYU's validation frames than that of the crops
     save_network(file, load_network(checkpoint).half(), header.pop("model"), header)
     write_shipped(file, file.read_bytes())
 
