@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from safetensors.torch import save
 
 from benchmarks.robustness.calibration_files import calibrations, try_calibration
@@ -27,6 +28,13 @@ from trainer.checkpoint import FORMAT as CHECKPOINT_FORMAT
 from trainer.checkpoint import STATE, load_state, read_header
 from trainer.data.open import open_data
 from trainer.data.readers.diw import read_diw
+from trainer.data.readers.frames import Frame
+from trainer.data.readers.moge import Moge
+from trainer.data.readers.point_pairs import read_point_pairs
+from trainer.data.readers.sintel import HEADER, TAG, Sintel
+
+DA2K_PAIR = {"point1": [3, 5], "point2": [0, 1], "closer_point": "point1"}
+DPT = HEADER.pack(TAG, 4, 3) + np.ones(12, "<f4").tobytes()
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,19 @@ def parsers() -> dict[str, Parser]:
             {"DIW_test.csv": b"./a.png\n10,20,30,40,<,96,72\n./a.png\n1,1,72,96,>,96,72\n"},
             read_diw,
         ),
+        "DA-2K": Parser(
+            {"annotations.json": json.dumps({"a/b.jpg": [DA2K_PAIR, DA2K_PAIR]}).encode()}, read_point_pairs
+        ),
+        "OASIS": Parser(
+            {"OASIS_val.csv": b"Image,FocalLength,RelativeDepth\na.png,1,r.csv\n", "r.csv": b"3,5,0,1,>,8,6,\n"},
+            lambda file: read_point_pairs(file.with_name("OASIS_val.csv")),
+        ),
+        "MoGe's form": Parser(
+            {".index.txt": b".\n", "image.jpg": _png(np.uint8), "depth.png": _moge_depth()},
+            _read_moge,
+            kept=("image.jpg",),
+        ),
+        "Sintel's depth": Parser({"a.dpt": DPT}, _read_dpt),
         "list of frames": Parser(
             {"nyu2_train.csv": b"a.png,d.png\na.png,d.png\n", "a.png": _png(np.uint8), "d.png": _png(np.uint16)},
             _read_depths,
@@ -76,6 +97,16 @@ def _read_depths(file: Path) -> None:
     data = open_data(file.with_name("nyu2_train.csv"))
     for at in range(len(data)):
         data[at]
+
+
+def _read_moge(file: Path) -> None:
+    data = Moge(file.parent)
+    for at in range(len(data)):
+        data[at]
+
+
+def _read_dpt(file: Path) -> None:
+    Sintel.depth(Sintel.__new__(Sintel), Frame("a", file, file, "a"), (3, 4))
 
 
 def _data_set() -> dict[str, bytes]:
@@ -120,6 +151,15 @@ def _checkpoint() -> bytes:
 def _state() -> bytes:
     buffer = io.BytesIO()
     torch.save({name: {"weight": torch.zeros(2, 2)} for name in STATE}, buffer)
+    return buffer.getvalue()
+
+
+def _moge_depth() -> bytes:
+    text = PngInfo()
+    text.add_text("near", "2.0")
+    text.add_text("far", "32.0")
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((480, 640), 9000, np.uint16)).save(buffer, "PNG", pnginfo=text)
     return buffer.getvalue()
 
 

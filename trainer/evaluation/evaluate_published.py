@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from redweb_builder.types import FloatMap, Picture
 from trainer.data.check import readable_samples
-from trainer.data.depth_set import DepthSet, judged_pixels
+from trainer.data.depth_set import DepthSet, in_metres, judged_pixels
 from trainer.data.splits import Selection, evenly_spaced
 from trainer.evaluation.competitors import Predict, Watch, counts_of, prior, unwatched
 from trainer.evaluation.metrics import PRIOR, column_means
@@ -59,6 +60,8 @@ def evaluate_published(
         disparities = []
         for name, predict in everyone.items():
             given = prediction_of(predict, sample.key, sample.image)
+            if given.sense == "metres" and not in_metres(data):
+                given = replace(given, sense="far")
             depth = aligned_depth(protocol, given, truth, valid, data.farthest)
             terms[name].append(mean_terms(depth, truth, valid))
             confidence = confidence_of(predict, sample.key, sample.image)
