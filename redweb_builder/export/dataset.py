@@ -13,7 +13,7 @@ from redweb_builder.export.huggingface import write_huggingface
 from redweb_builder.export.points import write_points
 from redweb_builder.export.redweb_v1 import write_redweb_v1
 from redweb_builder.export.webdataset import write_webdataset
-from redweb_builder.files import remove_temporaries, replacing_folder
+from redweb_builder.files import remove_temporaries, replacing_folder, write_atomic
 
 # format -> write(dataset, keys, folder), which yields each key when it is done
 WRITERS: dict[str, Callable[[Dataset, Sequence[str], Path], Iterable[str]]] = {
@@ -67,7 +67,18 @@ def export_dataset(
     with replacing_folder(target) as part:
         for done, _ in enumerate(WRITERS[form](dataset, sound, part), 1):
             watch(done, len(sound))
+        if readme := readme_of(form):
+            write_atomic(part / "README.md", readme)
     return Exported(out, len(sound), damaged)
+
+
+def readme_of(form: str) -> bytes | None:
+    """What the files of a format mean, and lines of code that read them; None where its writer says so itself.
+
+    form: one of WRITERS.
+    """
+    file = Path(__file__).with_name("readme") / f"{form}.md"
+    return file.read_bytes() if file.is_file() else None
 
 
 def _check_files(dataset: Dataset, keys: Sequence[str]) -> tuple[list[str], list[str]]:

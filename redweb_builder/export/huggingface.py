@@ -16,12 +16,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
 
-from redweb_builder.dataset.codec import label_text
+from redweb_builder.colour import colour_scale, disparity_picture
+from redweb_builder.dataset.codec import image_bytes, label_text
 from redweb_builder.dataset.decisions import STAGE
 from redweb_builder.dataset.manifest import MEASUREMENTS, SCHEMA
 from redweb_builder.dataset.paths import read_build
-from redweb_builder.dataset.reader import Dataset
+from redweb_builder.dataset.reader import Dataset, Sample
 from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.export.stored import maps_of
 from redweb_builder.files import create, write_atomic
@@ -31,6 +33,8 @@ from redweb_builder.inspect.wording import limit_text, value_text, wording
 from redweb_builder.version import __version__
 
 FILE_SAMPLES = 500  # a Parquet file; some 500 MB at 768 px
+PREVIEW = "depth_preview"  # column
+PREVIEW_QUALITY = 85  # of its JPEGs
 GROUP = 50  # samples in memory at a time, and a row group of the file
 _PICTURE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 _TYPES = {"double": "float64"}  # where pyarrow and `datasets` call a type differently
@@ -58,7 +62,7 @@ def write_huggingface(dataset: Dataset, keys: Sequence[str], folder: Path) -> It
 
 
 def _schema(maps: Sequence[str]) -> pa.Schema:
-    pictures = ["image", *maps]
+    pictures = ["image", PREVIEW, *maps]
     fields = [pa.field(name, _PICTURE) for name in pictures]
     fields += [pa.field("scale", pa.float64()), pa.field("offset", pa.float64()), *SCHEMA]
     kinds = {field.name: str(field.type) for field in fields[len(pictures) :]}
@@ -70,9 +74,16 @@ def _schema(maps: Sequence[str]) -> pa.Schema:
 def _row(dataset: Dataset, key: str, maps: Sequence[str]) -> dict[str, Any]:
     image, stored = dataset.image_path(key), maps_of(dataset, key)
     pictures = {"image": {"bytes": image.read_bytes(), "path": image.name}}
+    pictures[PREVIEW] = {"bytes": _preview(dataset[key]), "path": f"{key}_{PREVIEW}.jpg"}
     pictures |= {name: {"bytes": stored[name], "path": f"{key}.png"} for name in maps}
     scale, offset = label_text(stored["rd"])
     return dataset.record(key) | pictures | {"scale": scale, "offset": offset}
+
+
+def _preview(sample: Sample) -> bytes:
+    """The depth in colours as JPEG: viewers show 16-bit grey as white."""
+    colours = disparity_picture(sample.disparity, *colour_scale(sample.disparity, sample.mask))
+    return image_bytes(Image.fromarray(colours), "JPEG", quality=PREVIEW_QUALITY)
 
 
 def _card(dataset: Dataset, keys: Sequence[str], maps: Sequence[str]) -> str:

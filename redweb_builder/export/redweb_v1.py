@@ -1,7 +1,8 @@
 """The layout of ReDWeb_V1 (Xian et al. 2018): Imgs/*.jpg and RDs/*.png of 8 bits, matched by name.
 
 0 is nearest, 254 the farthest that is not sky, 255 sky. The layout has no place for what is unknown: those pixels are
-255 too, as ReDWeb's background is. Values are rounded evenly in disparity; a step is 1/254 of a picture's range.
+255 too, as ReDWeb's background is. masks/ and confidence/, which its readers pass over, tell the two apart. Values are
+rounded evenly in disparity; a step is 1/254 of a picture's range.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from redweb_builder.dataset.codec import FARTHEST, SKY_VALUE
 from redweb_builder.dataset.paths import read_map, read_stored, stored_file
 from redweb_builder.dataset.reader import Dataset
 from redweb_builder.export.names import file_names
+from redweb_builder.export.stored import MAPS, maps_of
 from redweb_builder.files import create
 
 FARTHEST_8, SKY_8 = 254, 255
@@ -24,7 +26,7 @@ JPEG_QUALITY = 95
 
 
 def write_redweb_v1(dataset: Dataset, keys: Sequence[str], folder: Path) -> Iterator[str]:
-    """Write Imgs/ and RDs/; yields each key when it is done. JPEGs are copied as they are.
+    """Write Imgs/, RDs/, masks/ and confidence/; yields each key when it is done. JPEGs are copied as they are.
 
     dataset, keys: what is exported. folder: an empty folder. Raises StoreError, OSError.
     """
@@ -40,6 +42,11 @@ def write_redweb_v1(dataset: Dataset, keys: Sequence[str], folder: Path) -> Iter
         values, _ = read_map(stored_file(dataset.folder, "RDs", key))
         with create(folder / "RDs" / f"{name}.png") as file:
             Image.fromarray(to_8_bit(values)).save(file, "PNG")
+        for what, content in maps_of(dataset, key).items():
+            if what != "rd":
+                (folder / MAPS[what]).mkdir(exist_ok=True)
+                with create(folder / MAPS[what] / f"{name}.png") as file:
+                    file.write(content)
         yield key
 
 

@@ -1,7 +1,7 @@
 """WebDataset shards: plain tar files of samples one after the other, the files of a sample named alike.
 
-A sample has image.jpg or image.png, rd.png (16 bit, scale and offset in its text), mask.png, and its manifest row as
-json. The same data set gives the same bytes.
+A sample has image.jpg or image.png, rd.png (16 bit, scale and offset in its text), mask.png, confidence.png, and its
+manifest row as json. The same data set gives the same bytes.
 """
 
 from __future__ import annotations

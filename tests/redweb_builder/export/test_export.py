@@ -67,7 +67,8 @@ def grey(png: bytes) -> NDArray[np.int64]:
 
 def test_redweb_v1_is_the_published_layout(decided: Path, dataset: Dataset, tmp_path: Path) -> None:
     export_dataset(decided, "redweb-v1", tmp_path / "out")
-    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["Imgs", "RDs"]
+    kinds = ["Imgs", "RDs", "README.md", "confidence", "masks"]
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == sorted(kinds)
     images = {file.stem: file for file in (tmp_path / "out" / "Imgs").glob("*.jpg")}
     labels = {file.stem: file for file in (tmp_path / "out" / "RDs").glob("*.png")}
     assert sorted(images) == sorted(labels) == dataset.keys
@@ -82,6 +83,8 @@ def test_redweb_v1_is_the_published_layout(decided: Path, dataset: Dataset, tmp_
         assert values[ground].min() == 0
         assert values[ground].max() == 254
         assert (values[~ground] == 255).all()
+        for kind in ("masks", "confidence"):
+            assert (tmp_path / "out" / kind / file.name).read_bytes() == stored(decided, kind, key)
         assert np.abs(picture - dataset[key].image).mean() < 4  # a JPEG of it
     hut = next(key for key in dataset.keys if key.startswith("good-hut"))
     assert images[hut].read_bytes() == stored(decided, "Imgs", hut)  # a JPEG is not packed twice
@@ -112,7 +115,43 @@ def test_webdataset_is_read_by_webdataset(
         assert row == json.loads(json.dumps(dataset.record(key)))
         assert sample["rd.png"] == stored(decided, "RDs", key)
         assert sample["mask.png"] == stored(decided, "masks", key)
+        assert sample["confidence.png"] == stored(decided, "confidence", key)
         assert sample[f"image{dataset.image_path(key).suffix}"] == stored(decided, "Imgs", key)
+
+
+def code_of_readme(form: str, decided: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Export, and run the code of the README there; its variables."""
+    export_dataset(decided, form, out)
+    (code,) = re.findall(r"```python\n(.*?)```", (out / "README.md").read_text(), re.DOTALL)
+    monkeypatch.chdir(out)
+    variables: dict[str, Any] = {}
+    exec(code, variables)
+    return variables
+
+
+def test_the_readme_of_webdataset_keeps_16_bits(
+    decided: Path, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("webdataset", reason="webdataset is not installed")
+    samples = list(code_of_readme("webdataset", decided, tmp_path / "out", monkeypatch)["samples"])
+    assert len(samples) == len(dataset)
+    for read, sample in zip(samples, dataset, strict=True):
+        np.testing.assert_array_equal(read["disparity"].astype(np.float32), sample.disparity)
+        np.testing.assert_array_equal(read["image"], sample.image)
+        np.testing.assert_array_equal(read["confidence"], sample.confidence)
+
+
+def test_the_readmes_of_8_bits_and_of_points_read_the_last_picture(
+    decided: Path, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = dataset[dataset.keys[-1]]
+    nearness = code_of_readme("redweb-v1", decided, tmp_path / "v1", monkeypatch)["nearness"]
+    np.testing.assert_array_equal(np.isnan(nearness), last.mask == Mask.UNKNOWN)
+    ground = (last.mask == Mask.MEASURED) | (last.mask == Mask.FILLED)
+    assert np.corrcoef(nearness[ground], last.disparity[ground])[0, 1] > 0.999
+    distance = code_of_readme("ply", decided, tmp_path / "ply", monkeypatch)["distance"]
+    assert len(distance) == ground.sum()
+    assert distance.min() == pytest.approx(1)
 
 
 def renamed(folder: Path, names: dict[str, str]) -> Path:
