@@ -46,6 +46,7 @@ RANGES = {
     "max_sky_order": _SHARE,
     "max_far_order": _SHARE,
     "min_eye_order": (-10.0, 10.0),
+    "min_mono_agreement": _SHARE,
     "duplicate_bits": (0.0, 64.0),
 }
 
@@ -66,6 +67,7 @@ class Thresholds:
     max_far_order: float | None = 0.95  # rank, 0 to 1
     max_outliers: float | None = 0.9  # share of the label's scale; a good pair of the benchmarks has 0.8 at most
     min_eye_order: float | None = -0.1  # score, about -1 to 1; below 0 the eyes look exchanged
+    min_mono_agreement: float | None = 0.3  # share; no one of 176 right labels, but 171 of them inside out, is below
     duplicate_bits: float | None = 4  # the most of the 64 bits of their hashes in which duplicates differ
 
     def __post_init__(self) -> None:

@@ -151,6 +151,14 @@ CRITERIA = (
         "look at it; `--eyes auto`, or exchange the eyes",
     ),
     Criterion(
+        "disputed",
+        "mono_agreement",
+        "min_mono_agreement",
+        True,
+        "a network that sees one eye orders most points the other way round",
+        "look at it: near and far exchanged, a poster or a mirror, or the network is wrong",
+    ),
+    Criterion(
         "sky-order",
         "sky_order",
         "max_sky_order",
