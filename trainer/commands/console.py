@@ -161,7 +161,7 @@ def print_rows(rows: Sequence[ResultRow]) -> None:
         console.print()
     console.print("WKDR, WHDR, balanced, equal, unequal, d1, F1, inverted in percent; higher is better for d1 and F1.")
     console.print(
-        "In tables of metric depth d1 to d3 are shares, as in the paper. A set without a test or validation part"
+        "In tables of metric depth and of protocols d1 to d3 are shares. A set without a test or validation part"
     )
     console.print("of its own is judged whole; if it was trained on, --part val takes what training held out.")
 

@@ -31,6 +31,7 @@ from trainer.types import DataError
 
 CONFIDENCE = "AUSE"
 POOLED = "all pixels"
+UNITLESS = tuple(column for column in COLUMNS if column not in ("SqRel", "RMSE"))
 
 
 def evaluate_published(
@@ -70,7 +71,7 @@ def evaluate_published(
             disparities.append(np.asarray(1 / depth, np.float32))
         if index in shown:
             strips.append(strip(sample, disparities[:-1]))
-    title = f"{data.name}, {protocol}"
+    title = f"{data.name}-{protocol}"
     rows = []
     for name, own in terms.items():
         counts = counts_of(everyone[name], data, indices, len(unread))
@@ -86,15 +87,16 @@ def evaluate_published(
 def mean_over_sets(tables: Sequence[Table], protocol: str) -> Table:
     """One table of the means over sets, each set counting alike, of the rows that are means over pictures.
 
+    Figures that have the unit of their set have no mean.
     tables: of several sets by one protocol. protocol: its name.
     """
     names = [row.predictor for row in tables[0][0] if not row.predictor.endswith(POOLED)]
     rows = []
     for name in names:
         own = [row for table, _ in tables for row in table if row.predictor == name]
-        means = column_means([tuple(row.figures.get(column, np.nan) for column in COLUMNS) for row in own])
-        figures = dict(zip(COLUMNS, means.tolist(), strict=True))
-        title = f"mean of {len(own)} sets, {protocol}"
+        means = column_means([tuple(row.figures[column] for column in UNITLESS) for row in own])
+        figures = dict(zip(UNITLESS, means.tolist(), strict=True))
+        title = f"{protocol}, mean of {len(own)} sets"
         rows.append(ResultRow(title, name, sum(row.samples for row in own), figures))
     return rows, sheet([])
 

@@ -257,11 +257,11 @@ def test_a_protocol_has_means_over_pictures_over_pixels_and_over_sets(
     assert own["RMSE"] == pytest.approx(np.sqrt(0.005) / 2, rel=1e-3)  # of two pictures one is right
     assert pooled["RMSE"] == pytest.approx(np.sqrt(0.005 / 2), rel=1e-3)
     assert own["AUSE"] == pytest.approx(0, abs=1e-6)
-    assert "mean of 2 sets, eigen" in output
-    assert next(row["RMSE"] for row in rows if row["data"].startswith("mean")) == pytest.approx(own["RMSE"])
+    assert "eigen, mean of 2 sets" in output
+    assert next(row["AbsRel"] for row in rows if "mean of" in row["data"]) == pytest.approx(own["AbsRel"])
     assert {file.name for file in (tmp_path / "out").glob("*.png")} == {
-        "sheet_metres, eigen.png",
-        "sheet_copy, eigen.png",
+        "sheet_metres-eigen.png",
+        "sheet_copy-eigen.png",
     }
     for path, protocol, message in ((sets[1], "midas", "whose depth has a zero"), (sets[2], "moge", "pairs of points")):
         command = ["evaluate", str(checkpoints[0]), "--on", str(path), "--protocol", protocol, "--device", "cpu"]
