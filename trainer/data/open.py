@@ -79,6 +79,8 @@ def open_data(path: Path, scale: DepthScale | None = None, use: LabelUse | None 
         return NyuFrames(path)
     if sequences_of(path):
         return TumRgbd(path, scale)
+    if is_da2k(path):
+        raise DataError(f"{path}: holds pairs of points, which are for evaluation only")
     if is_moge(path):
         return Moge(path, scale)
     published = _published(path)

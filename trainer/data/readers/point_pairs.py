@@ -50,9 +50,12 @@ def read_point_pairs(path: Path) -> list[Judgement]:
 def _da2k(file: Path) -> list[Judgement]:
     try:
         content: Any = parse_json(file.read_bytes())
-        return [_da2k_pair(file, name, pair) for name, pairs in content.items() for pair in pairs]
+        judgements = [_da2k_pair(file, name, pair) for name, pairs in content.items() for pair in pairs]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{file}: is not as DA-2K has it ({error})") from error
+    if not judgements:
+        raise DataError(f"{file}: holds no pairs of points")
+    return judgements
 
 
 def _da2k_pair(file: Path, name: str, pair: Any) -> Judgement:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer.data.open import is_point_pairs
+from trainer.data.open import is_point_pairs, open_data
 from trainer.data.readers.point_pairs import read_point_pairs
 from trainer.types import DataError
 
@@ -22,6 +22,11 @@ def test_da2k_is_rows_first_from_0_and_says_which_is_closer(tmp_path: Path) -> N
     assert is_point_pairs(file)
     assert (first.first, first.second, first.farther, first.scenario) == ((3, 5), (0, 1), "<", "indoor")
     assert second.farther == ">"
+    with pytest.raises(DataError, match="for evaluation only"):
+        open_data(tmp_path)
+    file.write_text("{}")
+    with pytest.raises(DataError, match="no pairs of points"):
+        read_point_pairs(file)
     for wrong in ({"point1": [3], "point2": [0, 1], "closer_point": "point1"}, pair | {"closer_point": "left"}, 5):
         file.write_text(json.dumps({"a.jpg": [wrong]}))
         with pytest.raises(DataError, match="not as DA-2K has it"):
