@@ -99,8 +99,8 @@ def count(root: Path, items: list[Judged], naming: str, network: DepthEstimator 
         for item, sign in zip(items, signs, strict=True)
     ]
     counts = np.zeros((2, 5), np.int64)
-    for column, asked in ((1, sources), (3, with_group_orders(sources, root, network))):
-        for source, item, sign in zip(asked, items, signs, strict=True):
+    for column, listed in ((1, sources), (3, with_group_orders(sources, root, network))):
+        for source, item, sign in zip(listed, items, signs, strict=True):
             turned = -1 if are_eyes_swapped(source, sign * item.score) else 1
             rejected = sign * turned * item.score < (Thresholds().min_eye_order or -np.inf)
             is_wrong = sign * turned * item.truth < 0

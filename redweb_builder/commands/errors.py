@@ -68,7 +68,7 @@ def errors_for_people() -> Iterator[None]:
 def _gentle_end(received: list[signal.Signals]) -> Iterator[None]:
     """SIGTERM (`kill`, a container that is stopped, a scheduler) ends what runs inside as Ctrl-C does.
 
-    received: gets the signal. Only the main thread can be told of signals. A process forked from this one ends at once.
+    received: gets the signal. Only the main thread receives signals. A process forked from this one ends at once.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -53,9 +53,9 @@ class LazyGroup(click.Group):
         return command
 
 
-def print_version(context: click.Context, _: click.Parameter, asked: bool) -> None:
-    """What a report of a fault should name. context: of click. asked: whether --version is there."""
-    if asked:
+def print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    """What a report of a fault should name. context: of click. wanted: whether --version is there."""
+    if wanted:
         from redweb_builder.dataset.codec import FORMAT
 
         click.echo(f"redweb-builder {__version__} (data set format {FORMAT}, method {METHOD})")

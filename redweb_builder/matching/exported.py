@@ -102,17 +102,17 @@ class ExportedFlow:
         if not -len(outputs) <= number < len(outputs):
             raise ValueError(f"it has {len(outputs)} outputs, and result = {number} is none of them")
         values = np.asarray(outputs[number], np.float32)
-        found = values.shape
+        actual = values.shape
         while values.ndim > 3 and values.shape[0] == 1:
             values = values[0]
         if values.ndim == 2:
             values = values[None]
         if values.ndim != 3 or values.shape[0] < channels or (channels == 2 and values.shape[0] != 2):
             words = "1x2xHxW for a flow" if channels == 2 else "1xHxW or 1x1xHxW for a disparity"
-            raise ValueError(f"output {number} has the shape {found}; it must be {words}")
+            raise ValueError(f"output {number} has the shape {actual}; it must be {words}")
         if abs(values.shape[1] / values.shape[2] * shape[1] / shape[0] - 1) > 0.02:
             raise ValueError(
-                f"output {number} has the shape {found}, that of no picture of {shape[0]} rows, {shape[1]} columns"
+                f"output {number} has the shape {actual}, that of no picture of {shape[0]} rows, {shape[1]} columns"
             )
         if not np.isfinite(values).all():
             raise FloatingPointError(f"{self.name} gave values that are not finite: are its inputs as its .toml says?")
@@ -128,18 +128,18 @@ class ExportedFlow:
         wide = cv2.resize(noise, (width + TRIAL_PX, height), interpolation=cv2.INTER_CUBIC)
         left, right = (np.ascontiguousarray(view) for view in (wide[:, :width], wide[:, TRIAL_PX:]))
         try:
-            found = float(np.median(self._run(left, right)[..., 0]))
+            measured = float(np.median(self._run(left, right)[..., 0]))
         except Exception as error:  # either library raises what it will on inputs that do not fit
             raise WeightsUnavailable(
                 f"{self.file} does not run as {self.file.with_suffix('.toml').name} says: {_last_line(error)}"
             ) from error
         expected = TRIAL_PX if self.described.output == "disparity" else -TRIAL_PX
-        if abs(found + expected) < TURNED * TRIAL_PX:
+        if abs(measured + expected) < TURNED * TRIAL_PX:
             raise WeightsUnavailable(
-                f"{self.file} says {found:+.1f} px where {expected:+d} px is right: in "
+                f"{self.file} says {measured:+.1f} px where {expected:+d} px is right: in "
                 f"{self.file.with_suffix('.toml').name} set sign = {-self.described.sign}"
             )
-        return f"{found:+.1f} px on a test pair of {expected:+d} px"
+        return f"{measured:+.1f} px on a test pair of {expected:+d} px"
 
 
 def _load_onnx(file: Path, described: NetworkFile, device: torch.device) -> tuple[Network, Size, str]:

@@ -59,13 +59,13 @@ class Arkit(FrameSet):
 
 def _videos(folder: Path) -> list[tuple[Path, tuple[str, str]]]:
     """The recordings of ARKitScenes in a folder, each with the names of its folders of pictures and depth."""
-    found = []
+    videos = []
     for home in HOMES:
         for form in FORMS:
             have = [depth.parent for depth in sorted(folder.glob(f"{home}{form[1]}"))]
-            found += [(video, form) for video in have if (video / form[0]).is_dir()]
-    better = {video for video, form in found if form == FORMS[0]}
-    return [(video, form) for video, form in found if form == FORMS[0] or video not in better]
+            videos += [(video, form) for video in have if (video / form[0]).is_dir()]
+    better = {video for video, form in videos if form == FORMS[0]}
+    return [(video, form) for video, form in videos if form == FORMS[0] or video not in better]
 
 
 def _scans(folder: Path) -> list[Path]:
