@@ -6,6 +6,7 @@ one eye order a film, one alignment a clip, and from where an interrupted run le
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -19,12 +20,15 @@ from numpy.typing import NDArray
 
 from redweb_builder.builder import build
 from redweb_builder.colour import colour_scale
-from redweb_builder.config import FILM_FORMS, FRAME_FORMS, PRESETS, BuildConfig
+from redweb_builder.config import FILM_FORMS, FRAME_FORMS, PRESETS, BuildConfig, Thresholds
+from redweb_builder.criteria import CRITERIA
+from redweb_builder.dataset.manifest import MEASUREMENTS
 from redweb_builder.dataset.reader import Dataset
 from redweb_builder.errors import InputError, SettingsError, StoreError
 from redweb_builder.export.depth_forms import Ends, frame_picture, steady, write_frame
 from redweb_builder.export.names import file_names
 from redweb_builder.files import remove_temporaries
+from redweb_builder.filters.checks import judge
 from redweb_builder.inputs.formats import films
 from redweb_builder.inputs.isolation import decoded
 from redweb_builder.inspect.film import film_writer
@@ -72,6 +76,23 @@ def make_depth(
     progress = Progress(watch)
     progress.enter("writing the depth")
     return list(_write_all(source, dataset, out, forms, rate, progress))
+
+
+def doubts(out: Path) -> list[str]:
+    """A sentence about each photograph whose depth the filters of a data set would reject.
+
+    out: the folder that make_depth wrote. Its advice is that of docs/reasons.md.
+    """
+    dataset = Dataset(out / DATA_SET)
+    rows = [dataset.record(key) for key in dataset.keys]
+    sentences = []
+    for row in rows:
+        measurements = {name: math.nan if row[name] is None else float(row[name]) for name in MEASUREMENTS}
+        rejection = judge(measurements, Thresholds()) if row["film_time_s"] is None else None
+        if rejection:
+            criterion = next(criterion for criterion in CRITERIA if criterion.reason == rejection.reason)
+            sentences.append(f"{row['key']}: {rejection.reason}: {criterion.meaning}; {criterion.advice}")
+    return sentences
 
 
 def _own_rate(source: Path) -> float | None:

@@ -53,7 +53,7 @@ def depth(
         from redweb_builder.commands.console import BuildDisplay
 
         with BuildDisplay() as display:  # first: importing the networks' libraries takes seconds
-            from redweb_builder.depth import make_depth
+            from redweb_builder.depth import doubts, make_depth
             from redweb_builder.process import keep_freed_memory
 
             keep_freed_memory()
@@ -62,3 +62,5 @@ def depth(
             echo(file)
         if len(files) > 20:
             echo(f"and {len(files) - 20} more files in {out}")
+        for sentence in doubts(out):
+            echo(f"not to be trusted: {sentence}", err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,9 +12,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 from redweb_builder.commands.main import main
-from redweb_builder.config import BuildConfig
+from redweb_builder.config import BuildConfig, InputOptions
 from redweb_builder.dataset.reader import Dataset
-from redweb_builder.depth import _repeats, make_depth
+from redweb_builder.depth import _repeats, doubts, make_depth
 from redweb_builder.errors import SettingsError, StoreError
 from redweb_builder.export.depth_forms import steady
 from redweb_builder.inputs.picture import read_picture
@@ -37,6 +38,7 @@ def test_every_form_of_a_photograph_holds_its_depth(rendered: Render, tmp_path: 
     assert [file.name for file in files] == [
         f"walk-sbs{end}" for end in (".png", "_colour.png", "_grey.png", "_side.png", ".ply", ".npy", ".pfm")
     ]
+    assert doubts(tmp_path / "out") == []
     sample = Dataset(tmp_path / "out" / "dataset")[0]
     disparity = np.load(files[5])
     np.testing.assert_array_equal(disparity, sample.disparity)
@@ -82,6 +84,17 @@ def test_a_film_comes_out_as_a_film(tmp_path: Path) -> None:
     assert film.get(cv2.CAP_PROP_FRAME_COUNT) == len(shots)
     assert len(list((tmp_path / "out" / "trip-sbs").glob("*.npy"))) == len(shots)
     assert str(tmp_path / "out" / "trip-sbs_grey.mp4") in result.output.replace("\n", "")
+
+
+def test_depth_that_a_data_set_would_reject_is_doubted(rendered: Render, tmp_path: Path) -> None:
+    """Two pictures of different places."""
+    pictures = side_by_side(rendered(3).left, rendered(4).left)
+    Image.fromarray(pictures).save(tmp_path / "strangers-sbs.png")
+    stated = replace(CONFIG, inputs=InputOptions(layout="side-by-side"))
+    assert make_depth(tmp_path / "strangers-sbs.png", tmp_path / "out", stated, ["grey"])
+    (sentence,) = doubts(tmp_path / "out")
+    assert sentence.startswith("strangers-sbs")
+    assert "not-stereo: too few pixels lead to the other view and back" in sentence
 
 
 def test_what_gives_no_depth_is_said(tmp_path: Path) -> None:
