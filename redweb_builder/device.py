@@ -21,7 +21,8 @@ def choose_device(choice: str) -> torch.device:
     if choice.startswith("cuda"):
         there = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (torch.device(choice).index or 0) >= there:
-            raise SettingsError(f"--device {choice}: {there} CUDA devices can be used here; take auto or cpu")
+            usable = f"only {there}" if there else "no"
+            raise SettingsError(f"--device {choice}: {usable} CUDA device can be used here; take auto or cpu")
     return torch.device(choice)
 
 

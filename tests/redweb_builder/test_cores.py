@@ -39,7 +39,7 @@ def test_devices_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert choose_device("cuda:1") == torch.device("cuda", 1)
-    with pytest.raises(SettingsError, match="cuda:2: 2 CUDA devices"):
+    with pytest.raises(SettingsError, match="cuda:2: only 2 CUDA device"):
         choose_device("cuda:2")
     for wrong in ({"device": "gpu"}, {"device": "cuda:x"}, {"jobs": 0}):
         with pytest.raises(SettingsError, match=next(iter(wrong))):
