@@ -161,8 +161,7 @@ def print_dry_run(
     text = "; ".join(f"{count} {layout}" for layout, count in layouts.most_common())
     click.echo(f"\n{len(discovery.sources)} pairs ({text}), {len(discovery.left_out)} files in no pair")
     click.echo(
-        f"A build takes about {cost.minutes:g} min with RAFT-small on two cores, "
-        f"and {cost.megabytes:g} MB on the disk."
+        f"A build takes about {cost.minutes:g} min with RAFT-small on two cores, and {cost.megabytes:g} MB on the disk."
     )
 
 
