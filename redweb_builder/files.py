@@ -146,10 +146,11 @@ def link_or_copy(file: Path, to: Path) -> None:
 
     file: a regular file that is on the disk. to: the new path; a file there is replaced.
     """
-    part = to.with_name(f".redweb-{secrets.token_hex(8)}.part")
+    part = _temporary(to)
     try:
         os.link(file, part, follow_symlinks=False)
         part.replace(to)
+        part.unlink(missing_ok=True)  # rename(2) leaves it where `to` is a name of the same file already
     except OSError:  # another disk, or one without links
         with suppress(OSError):
             part.unlink(missing_ok=True)

@@ -39,6 +39,7 @@ from trainer.config import NETWORK_FORMATS
 Array = NDArray[np.uint8]
 CONFIG = BuildConfig(flow="dis", segmenter="builtin", device="cpu", thresholds=PRESETS["none"])
 BUILD = ("--flow", "dis", "--segmenter", "builtin", "--device", "cpu", "--preset", "none")
+DEPTH = ("--flow", "dis", "--device", "cpu")
 OTHER_SIDE = 128  # px; of the data set that --overwrite makes in place of the first
 TRAIN = (
     *("--encoder", "tu-mobilenetv3_small_050", "--encoder-weights", "none", "--size", "64", "--batch", "2"),
@@ -52,7 +53,7 @@ EXPORTS = ("redweb-v1", "webdataset", "huggingface", "ply")
 NAMES = (
     *("build", "build --overwrite", "refilter", "grid", "report", "decisions"),
     *(f"export {form}" for form in EXPORTS),
-    "review",
+    *("review", "merge", "status", "depth"),
     *("train", "train --overwrite", "predict", "evaluate", "convert-nyu", "train-segmenter"),
     *(f"export {form}" for form in NETWORK_FORMATS),
 )
@@ -81,7 +82,8 @@ def prepare_workspace(workspace: Path) -> None:
     cv2.setNumThreads(1)
     _label_once()
     _write_stereo(workspace / "stereo")
-    build(workspace / "stereo", workspace / "set", CONFIG)
+    if failed := build(workspace / "stereo", workspace / "set", CONFIG).failed:
+        raise RuntimeError(f"the pairs {', '.join(failed)} cannot be labelled: read {workspace}/set/errors.log")
     keys = open_dataset(workspace / "set").keys
     decisions = [
         Decision(f"{number:032}", key, "reject", "eve", f"2026-01-01T00:00:0{number}.000000+00:00", "blurred")
@@ -134,6 +136,16 @@ def scenario(name: str, workspace: Path, here: Path) -> Scenario:
         return Scenario(
             ("build", str(stereo), "--out", str(built), *BUILD, "--max-side", str(OTHER_SIDE), "--overwrite"), ("set",)
         )
+    if name == "merge":
+        for number in (1, 2):
+            build(stereo, workspace / "parts", replace(CONFIG, part=(number, 2)))
+        return Scenario((name, str(here / "parts")), ("parts",))
+    if name == "status":
+        return Scenario((name, str(built), "--prometheus", str(here / "build.prom")), ("set",), built)
+    if name == "depth":
+        photograph = (name, str(stereo / "hut-sbs.jpg"), *DEPTH, "--out")
+        redweb([*photograph, str(workspace / "depth")], standalone_mode=False)  # here, so that no fork need match
+        return Scenario((*photograph, str(out)))
     if name == "refilter":
         return Scenario(("refilter", str(built), "--set", f"min_texture={_middle(workspace / 'set')}"), ("set",), built)
     if name in ("grid", "report", "review"):

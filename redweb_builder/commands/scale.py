@@ -51,10 +51,11 @@ def status(out: Path, as_json: bool, prometheus: Path | None) -> None:
 
     with errors_for_people():
         from redweb_builder.dataset.status import status_of
-        from redweb_builder.files import write_atomic
+        from redweb_builder.files import remove_temporaries, write_atomic
 
         builds = status_of(out)
         if prometheus:
+            remove_temporaries(prometheus.absolute().parent)
             write_atomic(prometheus, prometheus_text(builds).encode())
         if as_json:
             click.echo(json.dumps({"builds": [asdict(build) for build in builds]}, indent=1))

@@ -15,6 +15,7 @@ from redweb_builder.files import (
     append,
     create,
     is_temporary,
+    link_or_copy,
     lock,
     make_folder,
     open_to_append,
@@ -260,3 +261,10 @@ def test_nothing_else_writes_files(project: Path) -> None:
     others = [file for file in files if file != project / "redweb_builder" / "files.py"]
     assert len(others) > 100
     assert {str(file): lines for file in others if (lines := past_the_door(file.read_text(encoding="utf-8")))} == {}
+
+
+def test_a_second_name_that_is_there_already_leaves_no_third(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"1")
+    for _ in range(2):
+        link_or_copy(tmp_path / "a", tmp_path / "b")
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a", "b"]
