@@ -44,6 +44,7 @@ OTHER_SIDE = 128  # px; of the data set that --overwrite makes in place of the f
 TRAIN = (
     *("--encoder", "tu-mobilenetv3_small_050", "--encoder-weights", "none", "--size", "64", "--batch", "2"),
     *("--epochs", "2", "--validation", "0.4", "--workers", "0", "--device", "cpu"),
+    *("--precision", "float32"),  # auto measures, so that a busy machine would take another
 )
 TRAIN_SEGMENTER = (
     *("--encoder-weights", "none", "--size", "64", "--batch", "2", "--epochs", "1", "--workers", "0"),
