@@ -56,7 +56,7 @@ class Thresholds:
     """Limits of the filters, named after their measurements (criteria.py); None switches a check off."""
 
     min_texture: float | None = 0.04  # share of the pixels
-    min_agreement: float | None = 0.6  # share of the pixels
+    min_agreement: float | None = 0.5  # share of the pixels that can be matched; unrelated pictures have 0.1 at most
     max_vertical: float | None = 0.15  # share of the consistent pixels
     min_range_px: float | None = 2.5  # px of the label
     max_photometric: float | None = 0.06  # difference of grey, 0 to 1

@@ -56,7 +56,9 @@ class OtherReason:
 # In the order of the manifest's columns.
 MEASUREMENTS = (
     Measurement("texture", "texture", "share", "pixels with enough structure around them to be matched"),
-    Measurement("agreement", "agreement", "share", "pixels that lead to the other view and back, within 2 px"),
+    Measurement(
+        "agreement", "agreement", "share", "pixels with structure that lead to the other view and back, within 2 px"
+    ),
     Measurement("vertical", "vertical error", "share", "confirmed pixels still over 2 px off, up or down"),
     Measurement("range_px", "disparity range", "px", "95th minus 5th percentile of the confirmed disparity"),
     Measurement("median_px", "median disparity", "px", "of the confirmed pixels; both signs occur"),

@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 
 from redweb_builder.matching.consistency import TOLERANCE_PX, disparity_of, warp
-from redweb_builder.matching.texture import textured
+from redweb_builder.matching.fusion import TEXTURE_PX
+from redweb_builder.matching.texture import blank, textured
 from redweb_builder.monocular.agreement import concordance
 from redweb_builder.types import PRESENT, BoolMap, FloatMap, Flow, Label, Mask, Picture, Regions, StereoPair
 
@@ -41,7 +42,7 @@ def measure(
     matched = matched_grey(pair, flow, ground)
     return {
         "texture": texture(pair.left),
-        "agreement": agreement(error, sky),
+        "agreement": agreement(error, sky | blank(pair.left, TEXTURE_PX)),
         "vertical": vertical(flow, ground),
         "range_px": robust_range(raw_disparity, ground),
         "median_px": median_of(raw_disparity, ground),
@@ -64,12 +65,13 @@ def texture(picture: Picture) -> float:
     return float(textured(picture).mean())
 
 
-def agreement(error: FloatMap, sky: BoolMap) -> float:
-    """Share of consistent pixels among those that are not sky and whose match lies in the right view.
+def agreement(error: FloatMap, plain: BoolMap) -> float:
+    """Share of consistent pixels among those that are not plain and whose match lies in the right view.
 
-    Consistent: a forward-backward error of at most TOLERANCE_PX. 0 where such pixels are too few.
+    error: of the module. plain: HxW bool, sky and blank areas. Consistent: a forward-backward error of at most
+    TOLERANCE_PX. 0 where such pixels are too few.
     """
-    in_view = np.isfinite(error) & ~sky
+    in_view = np.isfinite(error) & ~plain
     if in_view.mean() < MIN_SHARE:
         return 0.0
     return float((error[in_view] <= TOLERANCE_PX).mean())

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redweb_builder.matching.fusion import TEXTURE_PX, Match
-from redweb_builder.matching.texture import TEXTURE_LEVELS, contrast
+from redweb_builder.matching.texture import TEXTURE_LEVELS, blank, contrast
 from redweb_builder.types import BoolMap, FloatMap, Picture
 
 MEAN_WINDOW_PX = 7  # side of the window in which a cue is averaged
@@ -22,8 +22,6 @@ LEAST_PX, MOST_PX = 0.05, 10.0  # an error cue below LEAST_PX or above MOST_PX c
 CONTRAST_WINDOW_PX, CONTRAST_POWER = 21, 0.25  # the error grows with this power of the contrast in such a window
 STEP_WINDOW_PX, STEP_POWER = 5, 0.2  # the error grows with this power of the surface's range in such a window
 STEP_PX = 0.5  # unit of the range; smaller ranges are hardly edges
-BLANK_LEVELS = 4  # grey levels; a window of TEXTURE_PX with no more contrast is blank: it is noise of camera and JPEG
-SATURATED = 250  # grey level from which a pixel is blank whatever its contrast
 BLANK_REACH_PX = 5.0  # distance from what is not blank at which the predicted error is twice that of the cues
 MOST_DOUBT = 10.0  # times; the predicted error of a blank pixel grows no further
 CALIBRATION = 0.65  # typical |error| over the geometric mean of the cues, on benchmarks.quality.label_quality
@@ -64,12 +62,10 @@ def edge_factor(left: Picture, surface: FloatMap, ground: BoolMap) -> FloatMap:
 def blank_factor(left: Picture) -> FloatMap:
     """The factor by which the distance from texture raises the predicted error: HxW float32, 1 where there is texture.
 
-    left: HxWx3 uint8 RGB. A pixel is blank where it is saturated or its window has no contrast. It was not matched
-    itself: its flow is consistent because that of its neighbours is.
+    left: HxWx3 uint8 RGB. A blank pixel was not matched itself: its flow is consistent because that of its neighbours
+    is.
     """
-    saturated = cv2.cvtColor(left, cv2.COLOR_RGB2GRAY) >= SATURATED
-    blank = (contrast(left, TEXTURE_PX) <= BLANK_LEVELS) | saturated
-    distance = cv2.distanceTransform(blank.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    distance = cv2.distanceTransform(blank(left, TEXTURE_PX).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     return np.asarray(np.minimum(1 + distance / BLANK_REACH_PX, MOST_DOUBT), np.float32)
 
 

@@ -9,6 +9,8 @@ from redweb_builder.types import BoolMap, Picture
 
 TEXTURE_LEVELS = 12  # grey levels; a smaller contrast is noise
 TEXTURED_PX = 5  # side of the window
+BLANK_LEVELS = 4  # grey levels; a window with no more contrast is blank: it has the noise of camera and JPEG alone
+SATURATED = 250  # grey level from which a pixel is blank whatever its contrast
 
 
 def textured(picture: Picture, window_px: int = TEXTURED_PX) -> BoolMap:
@@ -26,3 +28,12 @@ def contrast(picture: Picture, window_px: int) -> Picture:
     """
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     return np.asarray(cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, np.ones((window_px, window_px), np.uint8)), np.uint8)
+
+
+def blank(picture: Picture, window_px: int) -> BoolMap:
+    """HxW bool: saturated pixels and those whose window has no contrast; nothing there can be matched by itself.
+
+    picture: HxWx3 uint8 RGB. window_px: side of the window, px, odd.
+    """
+    saturated = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) >= SATURATED
+    return np.asarray(saturated | (contrast(picture, window_px) <= BLANK_LEVELS))
