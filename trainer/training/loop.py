@@ -27,7 +27,7 @@ from trainer.losses import RANDOM_COLUMNS, Loss
 from trainer.progress import Progress, Summary, Validator, Watch, silent
 from trainer.training.curve import Curve
 from trainer.training.distributed import Ranks, joined_ranks
-from trainer.training.precision import autocast, chosen_precision
+from trainer.training.precision import autocast
 from trainer.training.recipe import Recipe
 from trainer.training.run import Run
 from trainer.types import Pictures
@@ -65,12 +65,11 @@ def train(
     limit_threads(config.threads)
     with joined_ranks(device) as ranks:
         device = ranks.local_device(device)
-        precision = ranks.broadcast(chosen_precision(config.precision, device, recipe.network, recipe.crop))
         watch = watch if ranks.is_main else silent
         micro_batch = micro_batch_size(config, ranks)
-        run = Run(recipe, config, out, identity or {}, ranks, device, precision, overwrite, about)
+        run = Run(recipe, config, out, identity or {}, ranks, device, overwrite, about)
         try:
-            return _train(run, stream, validator, micro_batch, precision, notes, watch)
+            return _train(run, stream, validator, micro_batch, run.precision, notes, watch)
         finally:
             run.close()
 

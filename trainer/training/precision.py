@@ -10,6 +10,7 @@ from torch import nn
 
 from redweb_builder.errors import SettingsError
 
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}  # by name, in state.pt
 GAIN = 1.2  # bf16 has to be so many times as fast as float32: it costs digits, and a measurement has noise
 ROUNDS = 3
 

@@ -17,6 +17,7 @@ from redweb_builder.files import lock
 from trainer.checkpoint import CheckpointError, finish_run, load_state, open_run, save_network, save_state
 from trainer.config import TrainConfig
 from trainer.training.distributed import Ranks
+from trainer.training.precision import PRECISIONS, chosen_precision
 from trainer.training.recipe import Phase, Recipe
 
 LEAST_SCALE = 128.0  # of an fp16 loss; overflows at a smaller one are no search any more
@@ -38,16 +39,15 @@ class Run:
         identity: dict[str, object],
         ranks: Ranks,
         device: torch.device,
-        precision: torch.dtype,
         overwrite: bool,
         about: Mapping[str, Any] | None = None,
     ) -> None:
         """Open the run in `out`, new or to be continued.
 
         recipe: the network and its phases. config, identity: what makes this run this run. ranks: the processes.
-        device: this process's own. precision: of the forward pass. overwrite: replace the run in `out`. about:
-        further entries for the headers of its checkpoints, plain data. Raises CheckpointError where `out` holds another
-        run.
+        device: this process's own. overwrite: replace the run in `out`. about: further entries for the headers of its
+        checkpoints, plain data. Raises CheckpointError where `out` holds another run, SettingsError for a precision
+        that the device cannot have.
         """
         self._lock = locked(out) if ranks.is_main else None
         if self._lock is not None:
@@ -61,15 +61,23 @@ class Run:
         self._about = dict(about or {})
         self.network = recipe.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = AveragedModel(self.network, multi_avg_fn=running_mean(config.ema))
-        self.scaler = torch.amp.GradScaler(device.type, enabled=precision is torch.float16)
         self.step, self.skipped, self.bad, self.best = 0, 0, 0, math.inf
         self.figures: dict[str, float] = {}
         # Other machines may not see the folder.
         self._state = ranks.broadcast(load_state(out) if ranks.is_main else None)
+        self.precision = ranks.broadcast(self._chosen_precision(device))
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.precision is torch.float16)
         if self._state is not None:
             self._load(self._state)
         self.saved_step = self.step
         self.device = device
+
+    def _chosen_precision(self, device: torch.device) -> torch.dtype:
+        """That of the settings; "auto" is measured once: a continued run keeps what it began with."""
+        begun = str((self._state or {}).get("precision"))
+        if self.config.precision == "auto" and begun in PRECISIONS:
+            return PRECISIONS[begun]
+        return chosen_precision(self.config.precision, device, self.network, self.recipe.crop)
 
     def _load(self, state: dict[str, Any]) -> None:
         """Go on from a state. Raises CheckpointError where it is not this network's."""
@@ -156,6 +164,7 @@ class Run:
             "scaler": self.scaler.state_dict(),
             "counters": (self.step, self.skipped, self.bad, self.best),
             "figures": self.figures,
+            "precision": str(self.precision).removeprefix("torch."),
         }
         save_state(self.out, state)
         self.saved_step = self.step

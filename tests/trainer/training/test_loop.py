@@ -26,6 +26,7 @@ from trainer.checkpoint import CheckpointError, load_network, load_state
 from trainer.config import TrainConfig, weighted_path
 from trainer.progress import Progress
 from trainer.train import train_relative_depth
+from trainer.training import precision
 from trainer.training.distributed import synchronised
 from trainer.training.loop import TrainingError
 from trainer.training.recipe import rate_of, relative_depth
@@ -110,6 +111,30 @@ def test_a_run_killed_with_9_goes_on_with_the_same_curve(whole: Path, data: Path
     run(data, tmp_path, watch=done.append)
     assert len(done) == 1
     assert "finished already" in " ".join(done[0].notes)
+
+
+def test_a_continued_run_keeps_the_precision_that_was_measured(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Measured again, on a busy machine, it might be another, and the curve another too."""
+
+    class Stop(Exception):
+        pass
+
+    def stop(progress: Progress) -> None:
+        if progress.step == 2:
+            raise Stop
+
+    config = replace(SETTINGS, epochs=1, precision="auto")
+    faster = torch.bfloat16
+    monkeypatch.setattr(precision, "_computes_in_bf16", lambda device: True)
+    monkeypatch.setattr(precision, "_seconds_a_step", lambda network, crop, device, kind: 1 + 9 * (kind is not faster))
+    with pytest.raises(Stop):
+        run(data, tmp_path, config, watch=stop)
+    faster = torch.float32
+    notes: list[Progress] = []
+    run(data, tmp_path, config, watch=notes.append)
+    assert "in bfloat16" in " ".join(notes[0].notes)
 
 
 def test_another_run_in_the_same_folder_is_refused(whole: Path, data: Path) -> None:
