@@ -256,7 +256,7 @@ def test_commands_on_a_data_set(run: Run, built: Any, tmp_path: Path, terminal: 
     listed = run("build-redweb", built.source, "--dry-run", **terminal)
     assert listed.status == 0
     assert "14 pairs" in listed.text
-    assert "about 0.7 minutes" in listed.text
+    assert "about 0.7 min" in listed.text
     assert not any("looking at" in line for line in listed.lines)
     for command in (("grid", copy), ("report", copy), ("decisions", copy)):
         assert run(*command, **terminal).status == 0
