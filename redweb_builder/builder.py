@@ -291,6 +291,9 @@ def _finish(outcome: Outcome, store: Store, config: BuildConfig, models: Models,
             "perceptual_hash": str(imagehash.phash(Image.fromarray(evidence.pair.left))),
             "eyes_exchanged": prepared.eyes_swapped,
             "aligned": not prepared.alignment.is_identity,
+            "homography": None
+            if prepared.alignment.is_identity
+            else json.dumps([float(value) for value in prepared.alignment.homography.ravel()]),
             **_calibration_columns(prepared.calibrated, stereo_dir),
             **_range_columns(evidence.label),
             "quality": nine_digits(quality(evidence.measurements)),

@@ -20,7 +20,7 @@ from redweb_builder.files import parse_json
 from redweb_builder.types import PairSource, Rejection
 
 _TEXT = ("key", "left", "right", "layout", "rule", "status", "stage", "reason", "detail", "flow", "segmenter")
-_SOURCE_TEXT = ("source_sha256", "perceptual_hash", "crop", "film_crops", "clip")
+_SOURCE_TEXT = ("source_sha256", "perceptual_hash", "crop", "film_crops", "clip", "homography")
 _CALIBRATION_TEXT = ("calibration", "calibration_sha256", "calibration_note")
 _FLAGS = ("right_first", "guessed", "eyes_exchanged", "rectified", "aligned")
 _SIZES = ("width", "height", "source_width", "source_height", "clip_frame")

@@ -109,6 +109,8 @@ def _wrong_value(row: Mapping[str, Any]) -> str | None:
         return f"perceptual_hash is {_shown(row['perceptual_hash'])}"
     if row.get("film_crops") is not None and not _is_crops(row["film_crops"]):
         return f"film_crops is {_shown(row['film_crops'])}"
+    if row.get("homography") is not None and not _is_homography(row["homography"]):
+        return f"homography is {_shown(row['homography'])}"
     return None
 
 
@@ -127,6 +129,19 @@ def _wrong_files(record: Mapping[str, Any]) -> str | None:
 def _is_below(path: str) -> bool:
     """Whether a path of "/" is relative and has no ".." in it."""
     return not path.startswith("/") and ".." not in PurePosixPath(path).parts
+
+
+def _is_homography(text: str) -> bool:
+    """Whether a text is JSON of nine numbers."""
+    try:
+        numbers = parse_json(text)
+    except ValueError:
+        return False
+    return (
+        isinstance(numbers, list)
+        and len(numbers) == 9
+        and all(type(number) in (int, float) and abs(number) <= MAX_NUMBER for number in numbers)
+    )
 
 
 def _is_crops(text: str) -> bool:

@@ -14,6 +14,7 @@ from redweb_builder.colour import colour_scale, disparity_picture, mask_picture
 from redweb_builder.dataset.manifest import source_of
 from redweb_builder.dataset.paths import read_build, read_label, require_inside, sample_root
 from redweb_builder.errors import InputError, StoreError
+from redweb_builder.files import parse_json
 from redweb_builder.inputs.formats.calibration import calibration_digest
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.types import FloatMap, Label, Mask, Picture
@@ -79,13 +80,19 @@ def right_view(folder: Path, row: Mapping[str, Any], source: Path | None) -> Pic
     left, right = (pair.right, pair.left) if row["eyes_exchanged"] else (pair.left, pair.right)
     if not row["aligned"]:
         return right
-    from redweb_builder.matching.quick_flow import preview_flow
     from redweb_builder.rectification.alignment import (  # here: it loads PyTorch, by way of the flow
+        Alignment,
         apply_alignment,
         estimate_alignment,
     )
 
-    return apply_alignment(right, estimate_alignment(preview_flow(left, right), left.shape))[0]
+    if row.get("homography"):
+        alignment = Alignment(np.array(parse_json(row["homography"]), np.float64).reshape(3, 3))
+    else:  # of a set from before the column
+        from redweb_builder.matching.quick_flow import preview_flow
+
+        alignment = estimate_alignment(preview_flow(left, right), left.shape)
+    return apply_alignment(right, alignment)[0]
 
 
 def _max_side(folder: Path) -> int:

@@ -82,6 +82,7 @@ def change_row(dataset: Path, name: str, value: Any, index: int = 0) -> None:
         ("perceptual_hash", "not hexadecimal"),
         ("left", "../../Pictures/wedding.jpg"),
         ("film_crops", "[" * 100_000),
+        ("homography", "[1, 0, 0, 0, 1, 0, 0, 0, NaN]"),
     ],
 )
 def test_a_bad_row_is_refused_with_its_number(dataset: Path, tmp_path: Path, name: str, value: Any) -> None:

@@ -32,6 +32,7 @@ from redweb_builder.dataset.decisions import FILE, append_decisions, decide, rea
 from redweb_builder.dataset.manifest import SCHEMA
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.review import cache
+from redweb_builder.review.pictures import right_view
 from redweb_builder.review.session import Session
 from redweb_builder.types import Mask, PairSource
 
@@ -192,6 +193,12 @@ def test_the_right_view_is_what_the_label_was_made_from(built: Any, desk: Desk) 
     rows = slice(40, 140)
     off = {dy: np.abs(left[rows].mean(1) - np.roll(right, dy, 0)[rows].mean(1)).mean() for dy in (-12, 0, 12)}
     assert min(off, key=lambda dy: off[dy]) == 0
+    # By the homography of the build, not by another estimate: of a frame of a film that would be another.
+    lower = raised | {"homography": json.dumps([1, 0, 0, 0, 1, 30, 0, 0, 1])}
+    unmoved = right_view(desk.folder, raised | {"aligned": False}, built.source)
+    np.testing.assert_array_equal(right_view(desk.folder, lower, built.source)[60:100], unmoved[30:70])
+    estimated = right_view(desk.folder, raised | {"homography": None}, built.source)  # a set from before the column
+    np.testing.assert_array_equal(estimated, right_view(desk.folder, raised, built.source))
 
 
 def test_a_right_view_that_is_gone_or_changed_is_reported(desk: Desk, built: Any, tmp_path: Path) -> None:
