@@ -283,6 +283,7 @@ def test_training_and_what_follows_it(run: Run, built: Any, tmp_path: Path, term
         check_screen(shown)
 
 
+@pytest.mark.timeout(300)  # a training in a process of its own
 def test_a_training_interrupted_says_where_it_goes_on(
     run: Run, built: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
