@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from redweb_builder.builder import build as build
+    from redweb_builder.builder.build import build as build
     from redweb_builder.config import BuildConfig as BuildConfig
     from redweb_builder.config import Thresholds as Thresholds
     from redweb_builder.dataset.reader import open_dataset as open_dataset
@@ -14,7 +14,7 @@ from redweb_builder.version import __version__ as __version__
 
 __all__ = ["BuildConfig", "Thresholds", "build", "open_dataset"]
 
-_HOME = {"build": "builder", "BuildConfig": "config", "Thresholds": "config", "open_dataset": "dataset.reader"}
+_HOME = {"build": "builder.build", "BuildConfig": "config", "Thresholds": "config", "open_dataset": "dataset.reader"}
 
 
 def __getattr__(name: str) -> Any:

@@ -179,7 +179,7 @@ _SEEN: dict[Any, Any] = {}
 @pytest.fixture
 def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """The pipeline works on a pair once in a session: for tests of everything that happens around it."""
-    from redweb_builder import engines
+    from redweb_builder.builder import engines
     from redweb_builder.pipeline import Inferred, Prepared, infer, label_pair, prepare
 
     def key(step: str, source: Any, config: Any) -> Any:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from redweb_builder.config import check_device
-from redweb_builder.cores import available_cores
 from redweb_builder.errors import SettingsError
-from redweb_builder.segmentation.encoder_input import STRIDE
+from redweb_builder.networks.encoder_input import STRIDE
+from redweb_builder.process import available_cores
 
 LOSS_NAMES = ("ranking", "improved-ranking", "structure-guided", "ssi", "ssi-trimmed", "l2")
 MODELS = ("rednet", "eigen")

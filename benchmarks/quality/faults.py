@@ -26,12 +26,12 @@ from rich.console import Console
 from rich.table import Table
 
 from redweb_builder.config import BuildConfig
-from redweb_builder.device import choose_device
 from redweb_builder.errors import InputError
 from redweb_builder.filters.checks import checks
 from redweb_builder.inputs.discover import discover
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.matching.flow import load_flow
+from redweb_builder.networks.device import choose_device
 from redweb_builder.pipeline import Models, Outcome, infer, label_pair, prepare
 from redweb_builder.process import one_opencv_thread
 from redweb_builder.segmentation.segmenters import load_segmenter

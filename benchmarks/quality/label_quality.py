@@ -30,9 +30,9 @@ from rich.table import Table
 from benchmarks.quality.ground_truth import TruthScene, scenes, truth_options
 from benchmarks.quality.segmentation import TeacherSegmenter
 from redweb_builder.config import BuildConfig
-from redweb_builder.device import choose_device
 from redweb_builder.matching.consistency import disparity_of, forward_backward_error
 from redweb_builder.matching.flow import load_flow
+from redweb_builder.networks.device import choose_device
 from redweb_builder.pipeline import Inferred, Models, Outcome, infer, label_pair, prepare
 from redweb_builder.process import one_opencv_thread
 from redweb_builder.segmentation.segmenters import load_segmenter

@@ -28,10 +28,10 @@ from rich.table import Table
 from benchmarks.quality.ground_truth import scenes, truth_options
 from benchmarks.quality.label_quality import MAX_SIDE, wkdr
 from redweb_builder.config import BuildConfig
-from redweb_builder.device import choose_device
 from redweb_builder.inputs.picture import read_picture
 from redweb_builder.matching.flow import load_flow
 from redweb_builder.matching.quick_flow import preview_flow
+from redweb_builder.networks.device import choose_device
 from redweb_builder.pipeline import Models, Outcome, infer, label_pair, prepare
 from redweb_builder.process import one_opencv_thread
 from redweb_builder.rectification.alignment import WITH_KEYSTONE, consistent_points, fit_vertical

@@ -21,10 +21,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from redweb_builder.device import choose_device
+from redweb_builder.networks.device import choose_device
+from redweb_builder.networks.weights import Weights
 from redweb_builder.segmentation.segmenters import guided_upsample, load_segmenter
 from redweb_builder.types import BoolMap, Picture, Regions
-from redweb_builder.weights import Weights
 from trainer.segmenter.pictures import Found, RegionSample, find, in_fold
 from trainer.segmenter.teacher import Teacher
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.quality.segmentation import iou, pictures_of
-from redweb_builder.device import choose_device
+from redweb_builder.networks.device import choose_device
 from redweb_builder.segmentation.segmenters import BuiltinSegmenter
 
 TRIED = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)

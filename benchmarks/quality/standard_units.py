@@ -22,9 +22,9 @@ from rich.table import Table
 from benchmarks.quality.ground_truth import scenes, truth_options
 from benchmarks.quality.label_quality import MAX_SIDE
 from redweb_builder.config import BuildConfig
-from redweb_builder.device import choose_device
 from redweb_builder.matching.consistency import disparity_of
 from redweb_builder.matching.flow import load_flow
+from redweb_builder.networks.device import choose_device
 from redweb_builder.pipeline import Models, Prepared, infer, label_pair, prepare
 from redweb_builder.process import one_opencv_thread
 from redweb_builder.segmentation.segmenters import load_segmenter

@@ -22,7 +22,6 @@ from benchmarks.quality.ground_truth import scenes, truth_options
 from benchmarks.quality.label_quality import MAX_SIDE, figures, ours
 from redweb_builder import pipeline
 from redweb_builder.config import BuildConfig
-from redweb_builder.device import choose_device
 from redweb_builder.labels import confidence, planes, refine
 from redweb_builder.labels.planes import RightView, propagate_planes
 from redweb_builder.labels.refine import surface_and_error
@@ -30,6 +29,7 @@ from redweb_builder.labels.superpixels import segment_superpixels
 from redweb_builder.matching.flow import load_flow
 from redweb_builder.matching.fusion import Match
 from redweb_builder.matching.semi_global import NOWHERE
+from redweb_builder.networks.device import choose_device
 from redweb_builder.pipeline import Models, Outcome, infer, label_pair, prepare
 from redweb_builder.process import one_opencv_thread
 from redweb_builder.segmentation.segmenters import load_segmenter

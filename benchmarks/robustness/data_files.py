@@ -17,13 +17,13 @@ from PIL.PngImagePlugin import PngInfo
 from safetensors.torch import save
 
 from benchmarks.robustness.calibration_files import calibrations, try_calibration
+from redweb_builder.builder.refilter import plan_refilter
 from redweb_builder.config import BuildConfig
 from redweb_builder.dataset.codec import FORMAT
 from redweb_builder.dataset.decisions import Decision, read_decisions
 from redweb_builder.dataset.journal import faults_of_files, list_files, read_journal
 from redweb_builder.dataset.manifest import SCHEMA
 from redweb_builder.dataset.reader import open_dataset
-from redweb_builder.refilter import plan_refilter
 from trainer.checkpoint import FORMAT as CHECKPOINT_FORMAT
 from trainer.checkpoint import STATE, load_state, read_header
 from trainer.data.open import open_data

@@ -20,8 +20,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from redweb_builder import builder, engines
-from redweb_builder.builder import build
+from redweb_builder.builder import build as builder
+from redweb_builder.builder import engines
+from redweb_builder.builder.build import build
 from redweb_builder.commands.errors import errors_for_people
 from redweb_builder.commands.main import main as redweb
 from redweb_builder.config import PRESETS, BuildConfig

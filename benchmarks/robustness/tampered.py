@@ -42,7 +42,7 @@ from rich.table import Table
 
 from benchmarks.robustness.fault_scenarios import BUILD, EXPORTS, prepare_workspace
 from benchmarks.robustness.tampering import tamper
-from redweb_builder import builder
+from redweb_builder.builder import build as builder
 from redweb_builder.commands.main import COMMANDS
 from redweb_builder.commands.main import main as redweb
 from redweb_builder.errors import UserError

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from redweb_builder.device import choose_device
+from redweb_builder.networks.device import choose_device
 from redweb_builder.process import keep_freed_memory
 from trainer.config import TrainConfig, preset
 from trainer.eigen_geometry import CROP, MAP

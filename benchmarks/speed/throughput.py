@@ -24,10 +24,10 @@ import torch
 from torchvision.models import optical_flow
 
 from redweb_builder.config import BuildConfig
-from redweb_builder.device import choose_device, memory_format
 from redweb_builder.inputs.discover import discover
 from redweb_builder.matching.flow import FlowEstimator, load_flow
 from redweb_builder.matching.raft import Raft
+from redweb_builder.networks.device import choose_device, memory_format
 from redweb_builder.pipeline import Outcome, prepare
 from redweb_builder.types import StereoPair
 

@@ -24,7 +24,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from redweb_builder.device import choose_device
+from redweb_builder.networks.device import choose_device
 from trainer.config import TrainConfig
 from trainer.data.open import open_data
 from trainer.data.sample_stream import SampleStream, Source

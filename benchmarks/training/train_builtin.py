@@ -19,11 +19,11 @@ from pathlib import Path
 import click
 
 from benchmarks.quality.eye_order import TRUTH
-from redweb_builder.builder import build
+from redweb_builder.builder.build import build
 from redweb_builder.config import NONE, BuildConfig, Thresholds
 from redweb_builder.monocular.estimator import MODEL, SHIPPED, SIDE
+from redweb_builder.networks.weights import write_shipped
 from redweb_builder.process import keep_freed_memory
-from redweb_builder.weights import write_shipped
 from samples.depths import render_depths
 from trainer.checkpoint import load_network, read_header, save_network
 from trainer.commands.console import TrainDisplay

@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 import torch
 
-from redweb_builder.device import choose_device
+from redweb_builder.networks.device import choose_device
 from trainer.commands.console import TrainDisplay, print_rows
 from trainer.config import preset
 from trainer.data.open import open_data
@@ -24,7 +24,7 @@ from trainer.data.splits import Selection
 from trainer.evaluation.evaluate_metric import evaluate_metric
 from trainer.evaluation.results import write_report
 from trainer.models.encoder_weights import LITE0
-from trainer.predict import load_predictors, metric_networks
+from trainer.prediction.predict import load_predictors, metric_networks
 from trainer.train import train_metric_depth
 
 

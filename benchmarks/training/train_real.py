@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.quality.ground_truth import family
-from redweb_builder.builder import build
+from redweb_builder.builder.build import build
 from redweb_builder.config import BuildConfig
 from trainer.commands.console import TrainDisplay
 from trainer.config import LOSS_NAMES, TrainConfig
@@ -30,7 +30,7 @@ from trainer.data.open import open_data
 from trainer.data.splits import Selection
 from trainer.evaluation.evaluate import evaluate
 from trainer.evaluation.results import ResultRow
-from trainer.predict import load_predictors
+from trainer.prediction.predict import load_predictors
 from trainer.train import train_relative_depth
 
 ROUNDS = 3

@@ -128,7 +128,7 @@ def build_redweb(
             watchers = [stack.enter_context(BuildLog(log)).watch] if log else []
             if not quiet:  # before the import of the networks' libraries, which takes seconds
                 watchers.append(stack.enter_context(console.BuildDisplay(verbose)).show)
-            from redweb_builder.builder import build
+            from redweb_builder.builder.build import build
             from redweb_builder.process import keep_freed_memory
 
             keep_freed_memory()

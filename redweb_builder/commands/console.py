@@ -22,7 +22,7 @@ from redweb_builder.errors import UserError
 from redweb_builder.progress import PAIRS, Progress, Recorded
 
 if TYPE_CHECKING:
-    from redweb_builder import builder
+    from redweb_builder.builder import build as builder
 
 NOTHING_KEPT = 3
 SHOWN_DAMAGED = 20  # files named; the others are counted
@@ -240,7 +240,7 @@ def refilter(dataset: Path, settings: Sequence[str], dry_run: bool) -> None:
 
     dataset: its folder. settings: each "name=number", as typed. dry_run: show only.
     """
-    from redweb_builder import refilter as refiltering
+    from redweb_builder.builder import refilter as refiltering
 
     limits = refiltering.parse_limits(settings)
     plan = refiltering.plan_refilter(dataset, limits)

@@ -53,7 +53,7 @@ def depth(
         from redweb_builder.commands.console import BuildDisplay
 
         with BuildDisplay() as display:  # first: importing the networks' libraries takes seconds
-            from redweb_builder.depth import doubts, make_depth
+            from redweb_builder.builder.depth import doubts, make_depth
             from redweb_builder.process import keep_freed_memory
 
             keep_freed_memory()

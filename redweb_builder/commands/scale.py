@@ -29,7 +29,7 @@ def merge(out: Path, parts: tuple[Path, ...]) -> None:
     from redweb_builder.commands.status_line import StatusLine
 
     with errors_for_people():
-        from redweb_builder.merge import merge as put_together
+        from redweb_builder.builder.merge import merge as put_together
 
         with StatusLine() as status:
             merged = put_together(out, parts, lambda folder: status.show("merging", folder))

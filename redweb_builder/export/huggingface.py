@@ -21,6 +21,7 @@ from PIL import Image
 from redweb_builder.colour import colour_scale, disparity_picture
 from redweb_builder.dataset.codec import image_bytes, label_text
 from redweb_builder.dataset.decisions import STAGE
+from redweb_builder.dataset.facts import facts_of
 from redweb_builder.dataset.manifest import MEASUREMENTS, SCHEMA
 from redweb_builder.dataset.paths import read_build
 from redweb_builder.dataset.reader import Dataset, Sample
@@ -28,8 +29,7 @@ from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.export.stored import maps_of
 from redweb_builder.files import create, write_atomic
 from redweb_builder.filters.checks import checks
-from redweb_builder.inspect.facts import facts_of
-from redweb_builder.inspect.wording import limit_text, value_text, wording
+from redweb_builder.filters.wording import limit_text, value_text, wording
 from redweb_builder.version import __version__
 
 FILE_SAMPLES = 500  # a Parquet file; some 500 MB at 768 px

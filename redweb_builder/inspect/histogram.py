@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from redweb_builder.filters.checks import Check
-from redweb_builder.inspect.wording import limit_text, value_text, wording
+from redweb_builder.filters.wording import limit_text, value_text, wording
 
 BINS = 32
 WIDTH, HEIGHT = 320, 96  # units of the drawing

@@ -24,17 +24,17 @@ from markupsafe import Markup
 
 from redweb_builder.colour import MASK_COLOURS, disparity_colours
 from redweb_builder.dataset.decisions import FILE, STAGE, as_decided, read_decisions
+from redweb_builder.dataset.facts import facts_of
 from redweb_builder.dataset.paths import image_of, input_folder, read_build, require_inside, sample_root
 from redweb_builder.dataset.reader import read_manifest
 from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.errors import StoreError
 from redweb_builder.files import remove_temporaries, write_atomic
 from redweb_builder.filters.checks import Check, checks
+from redweb_builder.filters.wording import REASONS
 from redweb_builder.inspect.drawn import Drawn
-from redweb_builder.inspect.facts import facts_of
 from redweb_builder.inspect.histogram import HEIGHT, WIDTH, Histogram, histogram
 from redweb_builder.inspect.table import NUMBERS, table
-from redweb_builder.inspect.wording import REASONS
 from redweb_builder.version import __version__
 
 STEPS = (  # the words of each step, and the stage of the pairs that are rejected there

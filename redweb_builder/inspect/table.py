@@ -7,8 +7,8 @@ from typing import Any
 
 from redweb_builder.dataset.manifest import MEASUREMENTS
 from redweb_builder.filters.checks import Check
+from redweb_builder.filters.wording import REASONS, limit_text, wording
 from redweb_builder.inspect.strip import CELL_HEIGHT, CELL_WIDTH, COLUMNS, GAP
-from redweb_builder.inspect.wording import REASONS, limit_text, wording
 
 BORDERLINE = 0.1  # relative to the limit; a pair this near to it, on either side, is worth a review
 NUMBERS = ("quality", "margin", *MEASUREMENTS)

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from redweb_builder.matching.consistency import PREVIEW_PX, forward_backward_error
+from redweb_builder.networks.weights import Weights
 from redweb_builder.types import FloatMap, Flow, Picture, StereoPair
-from redweb_builder.weights import Weights
 
 MIN_SHIFT = 0.04  # share of the width; DIS, which starts from zero flow, reaches smaller shifts by itself
 SHIFT_SIDE = 112  # px, longer side of the reduced views in which the global shift is estimated

@@ -17,8 +17,8 @@ from redweb_builder.config import EXPORTED_FLOWS
 from redweb_builder.errors import WeightsUnavailable
 from redweb_builder.matching.network_file import NetworkFile, read_network_file
 from redweb_builder.matching.rectified import rectified_flow
+from redweb_builder.networks.weights import Weights
 from redweb_builder.types import FloatMap, Flow, Picture, StereoPair
-from redweb_builder.weights import Weights
 
 Tensors = Sequence[NDArray[np.generic]]
 Network = Callable[[Tensors], Tensors]  # 1xCxHxW inputs -> all outputs

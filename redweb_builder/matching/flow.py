@@ -16,8 +16,8 @@ from redweb_builder.errors import SettingsError, WeightsUnavailable
 from redweb_builder.matching.dis import Dis
 from redweb_builder.matching.exported import ExportedFlow
 from redweb_builder.matching.raft import Raft
+from redweb_builder.networks.weights import Weights
 from redweb_builder.types import Flow, StereoPair
-from redweb_builder.weights import Weights
 
 
 class FlowEstimator(Protocol):

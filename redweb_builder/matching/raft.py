@@ -15,10 +15,10 @@ from torch import nn
 from torchvision.models import optical_flow
 from torchvision.models.optical_flow.raft import CorrBlock
 
-from redweb_builder.device import autocast, memory_format
 from redweb_builder.errors import WeightsUnavailable
+from redweb_builder.networks.device import autocast, memory_format
+from redweb_builder.networks.weights import Weights, find_weights
 from redweb_builder.types import Flow, Picture, StereoPair
-from redweb_builder.weights import Weights, find_weights
 
 UPDATES = 12  # recurrent updates
 MIN_SIDE = 128  # px, of the padded view

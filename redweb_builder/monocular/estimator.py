@@ -16,12 +16,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from redweb_builder.config import BUILTIN, NONE
-from redweb_builder.device import autocast
 from redweb_builder.errors import SettingsError, WeightsUnavailable
 from redweb_builder.monocular.network import RedNet, RedNetConfig
-from redweb_builder.segmentation.encoder_input import IMAGENET_MEAN, IMAGENET_STD, fit_to_stride
+from redweb_builder.networks.device import autocast
+from redweb_builder.networks.encoder_input import IMAGENET_MEAN, IMAGENET_STD, fit_to_stride
+from redweb_builder.networks.weights import Weights, sha256_of, shipped_weights
 from redweb_builder.types import FloatMap, Picture
-from redweb_builder.weights import Weights, sha256_of, shipped_weights
 
 SHIPPED = Path(__file__).with_name("depth.safetensors")  # and .sha256 beside it; docs/depth-network.md
 MODEL = RedNetConfig("tu-tf_efficientnet_lite0", 64)  # of the built-in network

@@ -23,7 +23,7 @@ from redweb_builder.errors import SettingsError
 from redweb_builder.monocular.encoders import build_encoder
 from redweb_builder.monocular.pictures import check_pictures
 from redweb_builder.monocular.transformer import Reassemble, TransformerEncoder
-from redweb_builder.segmentation.encoder_input import IMAGENET_MEAN, IMAGENET_STD, STRIDE
+from redweb_builder.networks.encoder_input import IMAGENET_MEAN, IMAGENET_STD, STRIDE
 
 CHANNELS = 256
 LIGHT_CHANNELS = 64

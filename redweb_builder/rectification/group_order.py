@@ -22,8 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from redweb_builder.cores import available_cores
-from redweb_builder.process import one_opencv_thread
+from redweb_builder.process import available_cores, one_opencv_thread
 from redweb_builder.rectification.eye_order import asked_order, log_odds, stated_log_odds
 from redweb_builder.types import PairSource
 

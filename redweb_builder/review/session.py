@@ -27,8 +27,8 @@ from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.errors import StoreError
 from redweb_builder.export.points import ply, points_of
 from redweb_builder.filters.checks import checks
+from redweb_builder.filters.wording import PEOPLE_SAY
 from redweb_builder.inspect.table import table
-from redweb_builder.inspect.wording import PEOPLE_SAY
 from redweb_builder.review.cache import Cache
 from redweb_builder.review.pictures import label_of, render
 from redweb_builder.types import Mask

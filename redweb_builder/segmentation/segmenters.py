@@ -15,12 +15,12 @@ import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from redweb_builder.device import autocast
 from redweb_builder.errors import SettingsError, WeightsUnavailable
-from redweb_builder.segmentation.encoder_input import IMAGENET_MEAN, IMAGENET_STD, fit_to_stride
+from redweb_builder.networks.device import autocast
+from redweb_builder.networks.encoder_input import IMAGENET_MEAN, IMAGENET_STD, fit_to_stride
+from redweb_builder.networks.weights import HUB_TIMEOUT_S, Weights, sha256_of, shipped_weights
 from redweb_builder.segmentation.sky_network import SKY_BIAS, SkyNetwork, input_size, sky_far_rest
 from redweb_builder.types import FloatMap, Picture, Regions
-from redweb_builder.weights import HUB_TIMEOUT_S, Weights, sha256_of, shipped_weights
 
 # ConvNeXt UPerNet on ADE20K, converted from OpenMMLab's (MIT); smp's SegFormer encoders carry a non-commercial licence.
 DEFAULT_HUB_MODEL = "smp-hub/upernet-convnext-tiny"

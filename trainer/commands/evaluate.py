@@ -68,14 +68,14 @@ def evaluate(
     with trainer_errors_for_people():
         from redweb_builder.commands.console import print_refused_rows
         from redweb_builder.dataset.paths import is_data_set
-        from redweb_builder.device import choose_device
+        from redweb_builder.networks.device import choose_device
         from trainer.checkpoint import is_builtin, weights_file
         from trainer.data.depth_scale import parse_scale
         from trainer.data.splits import Selection
         from trainer.evaluation.evaluate import evaluate_all
         from trainer.evaluation.results import merge_tables, write_report
         from trainer.evaluation.stored import is_stored, open_stored
-        from trainer.predict import load_predictors
+        from trainer.prediction.predict import load_predictors
 
         given = (checkpoint, *against)
         networks = load_predictors([path for path in given if not is_stored(path)], choose_device(device))
@@ -139,9 +139,9 @@ def predict(
     from trainer.commands.console import trainer_errors_for_people
 
     with trainer_errors_for_people():
-        from redweb_builder.device import choose_device
-        from trainer.predict import load_predictor
-        from trainer.predict_files import Forms, predict_files
+        from redweb_builder.networks.device import choose_device
+        from trainer.prediction.predict import load_predictor
+        from trainer.prediction.predict_files import Forms, predict_files
         from trainer.types import DataError
 
         predictor = load_predictor(checkpoint, choose_device(device))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchvision import tv_tensors
 
-from redweb_builder.segmentation.encoder_input import IMAGENET_MEAN
+from redweb_builder.networks.encoder_input import IMAGENET_MEAN
 from redweb_builder.types import FloatMap, Picture
 from trainer.eigen_geometry import CROP, FRAME
 

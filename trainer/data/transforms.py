@@ -15,7 +15,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
-from redweb_builder.segmentation.encoder_input import fit_to_stride
+from redweb_builder.networks.encoder_input import fit_to_stride
 from redweb_builder.types import Picture
 from trainer.types import DepthSample
 

@@ -10,7 +10,7 @@ from trainer.data.depth_set import DepthSet
 from trainer.data.marks import mark_of
 from trainer.evaluation.metrics import lower_is_nearer
 from trainer.evaluation.stored import StoredPredictions
-from trainer.predict import Predictor
+from trainer.prediction.predict import Predictor
 
 Predict = Callable[[Picture], FloatMap] | StoredPredictions
 Watch = Callable[[int, int], None]

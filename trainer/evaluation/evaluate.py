@@ -34,7 +34,7 @@ from trainer.evaluation.metrics import (
 from trainer.evaluation.results import ResultRow, Table
 from trainer.evaluation.sheets import SHEET_ROWS, sheet, strip
 from trainer.evaluation.stored import StoredPredictions
-from trainer.predict import Predictor, metric_networks
+from trainer.prediction.predict import Predictor, metric_networks
 from trainer.types import DataError, DepthSample
 
 

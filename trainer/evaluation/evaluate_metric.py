@@ -16,7 +16,7 @@ from trainer.evaluation.metrics import depth_figures, depth_sums
 from trainer.evaluation.results import ResultRow, Table
 from trainer.evaluation.sheets import SHEET_ROWS, metric_strip, sheet
 from trainer.models.eigen import MetricNetwork
-from trainer.predict import filled, predict_metres
+from trainer.prediction.predict import filled, predict_metres
 from trainer.types import DepthSample
 
 MEAN = "mean of the training depths"

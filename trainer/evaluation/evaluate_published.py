@@ -26,7 +26,7 @@ from trainer.evaluation.results import ResultRow, Table
 from trainer.evaluation.sheets import SHEET_ROWS, sheet, strip
 from trainer.evaluation.stored import StoredPredictions
 from trainer.models.eigen import MetricNetwork
-from trainer.predict import Predictor
+from trainer.prediction.predict import Predictor
 from trainer.types import DataError
 
 CONFIDENCE = "AUSE"

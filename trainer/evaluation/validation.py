@@ -17,7 +17,7 @@ from trainer.evaluation.metrics import PRIOR, column_means, depth_figures, lower
 from trainer.evaluation.results import unique_names
 from trainer.evaluation.sheets import SHEET_ROWS, metric_strip, sheet, strip
 from trainer.models.eigen import MetricNetwork
-from trainer.predict import predict_depth, predict_metres
+from trainer.prediction.predict import predict_depth, predict_metres
 from trainer.progress import Validation, Validator
 from trainer.types import DepthSample
 

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from redweb_builder.errors import SettingsError
 from redweb_builder.monocular.network import RedNet, RedNetConfig, check_channels
 from redweb_builder.monocular.pictures import check_pictures
-from redweb_builder.segmentation.encoder_input import IMAGENET_MEAN, IMAGENET_STD
+from redweb_builder.networks.encoder_input import IMAGENET_MEAN, IMAGENET_STD
 from trainer.eigen_geometry import MAP
 
 HIDDEN = 4096

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from redweb_builder.errors import WeightsUnavailable
 from redweb_builder.monocular.encoders import pretrained_encoder
-from redweb_builder.weights import find_weights
+from redweb_builder.networks.weights import find_weights
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "network")  # entries that hold the tensors in others' files
 TIMM_PREFIX = "model."

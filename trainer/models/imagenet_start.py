@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from redweb_builder.errors import WeightsUnavailable
-from redweb_builder.weights import find_weights
+from redweb_builder.networks.weights import find_weights
 from trainer.models.eigen import Coarse
 from trainer.models.encoder_weights import state_of
 

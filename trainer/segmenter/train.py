@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from redweb_builder.errors import SettingsError
+from redweb_builder.networks.weights import write_shipped
 from redweb_builder.segmentation.sky_network import CLASSES, ENCODER, SkyNetwork, input_size, sky_far_rest
-from redweb_builder.weights import write_shipped
 from trainer.config import REGION_KINDS, SEGMENTER, TrainConfig, weighted_path
 from trainer.data.sample_stream import SampleStream, Source
 from trainer.losses.masked import Scalars, mean_where

@@ -19,8 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from redweb_builder.device import choose_device, limit_threads
 from redweb_builder.errors import UserError
+from redweb_builder.networks.device import choose_device, limit_threads
 from trainer.config import TrainConfig
 from trainer.data.sample_stream import SampleStream, batch_iterator
 from trainer.losses import RANDOM_COLUMNS, Loss

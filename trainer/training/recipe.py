@@ -16,7 +16,7 @@ from torch.optim import AdamW, Optimizer
 
 from redweb_builder.errors import SettingsError
 from redweb_builder.monocular.network import RedNet, RedNetConfig
-from redweb_builder.segmentation.encoder_input import STRIDE
+from redweb_builder.networks.encoder_input import STRIDE
 from trainer.config import TrainConfig
 from trainer.losses import LOSSES, Loss
 from trainer.models.encoder_weights import load_encoder_weights

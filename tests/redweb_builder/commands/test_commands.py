@@ -23,7 +23,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from cli import main
-from redweb_builder import builder as builder_module
+from redweb_builder.builder import build as builder_module
 from redweb_builder.config import Thresholds
 from redweb_builder.criteria import CRITERIA, MEASUREMENTS
 from redweb_builder.dataset.codec import FORMAT
@@ -207,7 +207,7 @@ def test_summary_tells_reasons_and_the_exit_status_tells_nothing_kept(
 
 
 def test_an_unforeseen_error_is_reported(one_pair: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from redweb_builder import engines
+    from redweb_builder.builder import engines
 
     def faulty(*_: object) -> Any:
         raise ZeroDivisionError("nobody foresaw this")

@@ -18,6 +18,7 @@ from click.testing import CliRunner
 
 from cli import main
 from redweb_builder import BuildConfig, build, open_dataset
+from redweb_builder.builder.refilter import parse_limits, plan_refilter, refilter
 from redweb_builder.config import PRESETS
 from redweb_builder.dataset.decisions import (
     FILE,
@@ -35,7 +36,6 @@ from redweb_builder.dataset.decisions import (
 )
 from redweb_builder.dataset.writer import Store
 from redweb_builder.errors import StoreError
-from redweb_builder.refilter import parse_limits, plan_refilter, refilter
 
 Snapshot = Callable[[Path], dict[str, bytes]]
 

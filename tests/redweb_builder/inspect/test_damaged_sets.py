@@ -15,8 +15,8 @@ from PIL import Image
 
 from cli import main
 from redweb_builder.config import PRESETS
+from redweb_builder.dataset.facts import UNKNOWN, facts_of
 from redweb_builder.dataset.paths import input_folder
-from redweb_builder.inspect.facts import UNKNOWN, facts_of
 
 
 def run(*arguments: object) -> Result:

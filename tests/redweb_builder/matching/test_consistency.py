@@ -20,9 +20,9 @@ from redweb_builder.matching.consistency import disparity_of, forward_backward_e
 from redweb_builder.matching.dis import Dis
 from redweb_builder.matching.flow import load_flow
 from redweb_builder.matching.raft import Raft, for_both_directions
+from redweb_builder.networks.weights import find_weights
 from redweb_builder.segmentation.segmenters import load_segmenter
 from redweb_builder.types import Flow, Picture, StereoPair
-from redweb_builder.weights import find_weights
 from samples.scenes import Kind, Scene
 
 Render = Callable[..., Scene]

@@ -17,12 +17,12 @@ from PIL import Image
 
 from redweb_builder.commands.main import main
 from redweb_builder.monocular.network import RedNet, RedNetConfig
-from trainer import predict
 from trainer.checkpoint import save_network
 from trainer.data.marks import mark_of, pack_marks
 from trainer.data.open import open_data
 from trainer.evaluation import evaluate as evaluation
 from trainer.models.eigen import EigenConfig, build
+from trainer.prediction import predict
 
 Save = Callable[..., Path]
 ENCODER = "tu-mobilenetv3_small_050"

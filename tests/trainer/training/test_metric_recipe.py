@@ -21,7 +21,7 @@ from trainer.data.pictures import read_rgb
 from trainer.eigen_geometry import MAP
 from trainer.export import export_checkpoint
 from trainer.models.eigen import Eigen
-from trainer.predict import predict_metres
+from trainer.prediction.predict import predict_metres
 from trainer.progress import Progress
 from trainer.train import train_metric_depth
 from trainer.training.metric_recipe import metric_depth, scale_invariant_log

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from samples.scenes import render
-from trainer.stereo_view import PHASES, anaglyph, disparity_for_eyes, parallax_views, shifted_view
+from trainer.prediction.stereo_view import PHASES, anaglyph, disparity_for_eyes, parallax_views, shifted_view
 
 
 @pytest.mark.parametrize("seed", [3, 11])

@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from redweb_builder.builder.depth import _repeats, doubts, make_depth
 from redweb_builder.commands.main import main
 from redweb_builder.config import BuildConfig, InputOptions
 from redweb_builder.dataset.reader import Dataset
-from redweb_builder.depth import _repeats, doubts, make_depth
 from redweb_builder.errors import SettingsError, StoreError
 from redweb_builder.export.depth_forms import steady
 from redweb_builder.inputs.picture import read_picture

@@ -6,8 +6,8 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
-from redweb_builder.cores import available_cores
 from redweb_builder.errors import SettingsError
+from redweb_builder.process import available_cores
 
 
 def choose_device(choice: str) -> torch.device:

@@ -22,9 +22,9 @@ import pytest
 from PIL import Image
 
 from redweb_builder import BuildConfig, Thresholds, build, open_dataset
-from redweb_builder import engines as engines_module
 from redweb_builder import pipeline as pipeline_module
-from redweb_builder.builder import Summary
+from redweb_builder.builder import engines as engines_module
+from redweb_builder.builder.build import Summary
 from redweb_builder.commands.console import NOTHING_KEPT, exit_code
 from redweb_builder.commands.dry_run import print_dry_run
 from redweb_builder.config import PRESETS, InputOptions

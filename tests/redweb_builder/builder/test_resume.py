@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 
 from redweb_builder import BuildConfig, build, open_dataset
+from redweb_builder.builder.merge import merge
 from redweb_builder.commands.scale import prometheus_text
 from redweb_builder.dataset import heartbeat
 from redweb_builder.dataset import writer as store_module
 from redweb_builder.dataset.status import BuildStatus, status_of
 from redweb_builder.errors import StoreError
 from redweb_builder.files import write_atomic
-from redweb_builder.merge import merge
 from redweb_builder.progress import Progress
 from samples.scenes import Scene
 

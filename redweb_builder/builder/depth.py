@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from redweb_builder.builder import build
+from redweb_builder.builder.build import build
 from redweb_builder.colour import colour_scale
 from redweb_builder.config import FILM_FORMS, FRAME_FORMS, PRESETS, BuildConfig, Thresholds
 from redweb_builder.criteria import CRITERIA

@@ -17,6 +17,7 @@ from typing import Any
 import imagehash
 from PIL import Image
 
+from redweb_builder.builder.engines import FAILED, run_local
 from redweb_builder.config import BuildConfig
 from redweb_builder.dataset.clips import sequences_of
 from redweb_builder.dataset.codec import FORMAT
@@ -27,8 +28,6 @@ from redweb_builder.dataset.parts import folder_of_part, sources_of_part
 from redweb_builder.dataset.paths import is_data_set, refuse_data_set
 from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.dataset.writer import Store
-from redweb_builder.device import choose_device, limit_threads
-from redweb_builder.engines import FAILED, run_local
 from redweb_builder.errors import SettingsError, StoreError
 from redweb_builder.filters.checks import margin, quality
 from redweb_builder.inputs.discover import Discovery, discover
@@ -39,6 +38,7 @@ from redweb_builder.inspect.show import write_grid
 from redweb_builder.inspect.strip import strip
 from redweb_builder.matching.flow import load_flow
 from redweb_builder.monocular.estimator import load_depth
+from redweb_builder.networks.device import choose_device, limit_threads
 from redweb_builder.pipeline import Models, Outcome
 from redweb_builder.progress import Progress, Recorded
 from redweb_builder.rectification.calibrated import Calibrated

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from redweb_builder import engines
+from redweb_builder.builder import engines
 from redweb_builder.config import BuildConfig
 from redweb_builder.pipeline import Inferred, Models, Outcome, Prepared
 from redweb_builder.types import PairSource, Rejection

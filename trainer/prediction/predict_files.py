@@ -25,11 +25,11 @@ from redweb_builder.inputs.formats import films
 from redweb_builder.inputs.picture import EXTENSIONS, MIN_SIDE
 from redweb_builder.inspect.film import film_writer
 from redweb_builder.types import FloatMap, Picture
-from trainer import stereo_view
 from trainer.data.pictures import read_rgb
 from trainer.models.eigen import MetricNetwork
-from trainer.predict import predict_depth
-from trainer.smoothing import Smoothed
+from trainer.prediction import stereo_view
+from trainer.prediction.predict import predict_depth
+from trainer.prediction.smoothing import Smoothed
 from trainer.types import DataError
 
 SHOWN = (1.0, 99.0)  # percentiles at the ends of the colours

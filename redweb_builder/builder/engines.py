@@ -13,9 +13,8 @@ from itertools import chain
 from typing import Generic, TypeAlias, TypeVar
 
 from redweb_builder.config import BuildConfig
-from redweb_builder.cores import available_cores
 from redweb_builder.pipeline import Inferred, Models, Outcome, Prepared, infer, label_pair, prepare
-from redweb_builder.process import one_opencv_thread
+from redweb_builder.process import available_cores, one_opencv_thread
 from redweb_builder.progress import LABELLING, MATCHING, READING
 from redweb_builder.types import PairSource, Rejection
 

@@ -7,7 +7,7 @@ import torch
 
 from trainer.data.eigen_transforms import as_frame
 from trainer.eigen_geometry import MAP
-from trainer.predict import filled
+from trainer.prediction.predict import filled
 
 CPU = torch.device("cpu")
 

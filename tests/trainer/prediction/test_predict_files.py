@@ -14,9 +14,9 @@ from redweb_builder.dataset.depth_png import stretched
 from redweb_builder.errors import SettingsError
 from redweb_builder.monocular.network import RedNet
 from trainer.data.depth_files import read_depth
-from trainer.predict import predict_depth
-from trainer.predict_files import Forms, Written, predict_files
-from trainer.smoothing import Smoothed
+from trainer.prediction.predict import predict_depth
+from trainer.prediction.predict_files import Forms, Written, predict_files
+from trainer.prediction.smoothing import Smoothed
 from trainer.types import DataError
 
 CPU = torch.device("cpu")

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from redweb_builder import cores
+from redweb_builder import process
 from redweb_builder.config import BuildConfig
-from redweb_builder.device import choose_device
 from redweb_builder.errors import SettingsError
+from redweb_builder.networks.device import choose_device
 
 
 @pytest.mark.parametrize(("quota", "wanted"), [("150000 100000", 2), ("50000 100000", 1), ("max 100000", 6), ("no", 6)])
@@ -19,20 +19,20 @@ def test_a_container_gets_no_more_threads_than_cores(
     quota: str, wanted: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "cpu.max").write_text(quota + "\n")
-    monkeypatch.setattr(cores, "CGROUP_V2", tmp_path / "cpu.max")
+    monkeypatch.setattr(process, "CGROUP_V2", tmp_path / "cpu.max")
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(6)), raising=False)
-    assert cores.available_cores() == wanted
+    assert process.available_cores() == wanted
 
 
 def test_the_older_form_of_the_quota_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = tmp_path / "quota", tmp_path / "period"
-    monkeypatch.setattr(cores, "CGROUP_V2", tmp_path / "none")
-    monkeypatch.setattr(cores, "CGROUP_V1", files)
+    monkeypatch.setattr(process, "CGROUP_V2", tmp_path / "none")
+    monkeypatch.setattr(process, "CGROUP_V1", files)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(6)), raising=False)
     for quota, wanted in (("-1", 6), ("300000", 3)):
         files[0].write_text(quota)
         files[1].write_text("100000")
-        assert cores.available_cores() == wanted
+        assert process.available_cores() == wanted
 
 
 def test_devices_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
