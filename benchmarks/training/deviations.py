@@ -32,7 +32,7 @@ from trainer.evaluation.evaluate import evaluate
 from trainer.evaluation.evaluate_metric import evaluate_metric
 from trainer.models.eigen import MetricNetwork
 from trainer.models.encoder_weights import LITE0
-from trainer.predict import load_predictors
+from trainer.prediction.predict import load_predictors
 from trainer.train import train_metric_depth, train_relative_depth
 
 EVERY: dict[str, Any] = {
