@@ -5,8 +5,9 @@
 Small good files of every form are cut, overwritten, lengthened, and given lying numbers where their structure hangs on
 (hypothesis chooses where). "photographs" goes through discovery and reading, as a build does; the other parsers are
 those of data sets, lists and checkpoints (data_files.py). Every file must be read or refused with a reason. Another
-exception, a file written, 4 GiB of memory, or 20 s for one file is a fault and ends the run; with --save,
-the file that did it is kept there. Another --seed tries other files, so that slices add up.
+exception, a file written, 4 GiB of memory, or 20 s for one file is a fault and ends the run. With --save, each file
+lies there while it is read, and the one that is a fault stays, also where it took the process with it. Another --seed
+tries other files, so that slices add up.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import hashlib
 import resource
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -109,23 +111,31 @@ def fuzz(
         faulthandler.dump_traceback_later(HANG, exit=True)
         before = time.perf_counter()
         try:
-            outcome = read(folder / name)
-            if {file.name for file in folder.iterdir()} != good.keys() or (folder / name).stat().st_size != len(
-                content
-            ):
-                raise Fault(f"reading {name} changed files")
-        except Exception:
-            if save:
-                place = save / hashlib.sha256(content).hexdigest()[:8]
-                place.mkdir(parents=True, exist_ok=True)
-                (place / name).write_bytes(content)
-            raise
+            with saved_until_read(content, name, save):
+                outcome = read(folder / name)
+                there = {file.name for file in folder.iterdir()}
+                if there != good.keys() or (folder / name).stat().st_size != len(content):
+                    raise Fault(f"reading {name} changed files")
         finally:
             faulthandler.cancel_dump_traceback_later()
         watch(name, outcome, time.perf_counter() - before)
         (folder / name).write_bytes(good[name])
 
     try_one()
+
+
+@contextmanager
+def saved_until_read(content: bytes, name: str, save: Path | None) -> Iterator[None]:
+    """Keep a copy of a file at save/DIGEST/name during the block, and where the block, or the process, ends badly."""
+    if save is None:
+        yield
+        return
+    place = save / hashlib.sha256(content).hexdigest()[:8]
+    place.mkdir(parents=True, exist_ok=True)
+    (place / name).write_bytes(content)
+    yield
+    (place / name).unlink()
+    place.rmdir()
 
 
 def fuzz_parser(parser: str, inputs: int, folder: Path, watch: Watch, start: int = 0, save: Path | None = None) -> None:

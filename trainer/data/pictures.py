@@ -68,6 +68,17 @@ def text_of(file: Path) -> dict[str, str]:
         raise DataError(str(error)) from error
 
 
+def is_file(file: Path) -> bool:
+    """Whether a file is there, also for a name out of a list that no file can have: too long, or with a NUL.
+
+    file: its path.
+    """
+    try:
+        return file.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def by_stem(folder: Path, endings: frozenset[str] = EXTENSIONS) -> dict[str, Path]:
     """The files of a folder by name without ending, in order of name.
 

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from trainer.data.pictures import is_file
 from trainer.types import DataError
 
 Point = tuple[int, int]
@@ -93,4 +94,4 @@ def photograph(path: str, file: Path) -> Path:
     path: as in the list. file: the list.
     """
     candidates = (file.parent / path, file.parent.parent / path, file.parent / Path(path).name, Path(path))
-    return next((file for file in candidates if file.is_file()), candidates[0])
+    return next((file for file in candidates if is_file(file)), candidates[0])

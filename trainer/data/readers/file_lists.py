@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from trainer.data.depth_files import DEPTH_ENDINGS
 from trainer.data.depth_scale import KITTI, DepthScale, one_scale, read_depth_json
+from trainer.data.pictures import is_file
 from trainer.data.readers.diode import DEPTH as DIODE_DEPTH
 from trainer.data.readers.diode import MASK as DIODE_MASK
 from trainer.data.readers.diode import Diode
@@ -149,17 +150,16 @@ def _listed(file: Path) -> list[Frame]:
 def _root(file: Path, known: Sequence[tuple[str, str]]) -> Path:
     """The folder that the list's paths start in. Raises DataError where the first picture is in none."""
     for root in (file.parent, file.parent.parent):
-        if known and _below(root, known[0][0]).is_file():
+        if known and is_file(_below(root, known[0][0])):
             return root
-    raise DataError(
-        f"{file}: {known[0][0] if known else 'nothing'} is not below its folder; put the list where its paths start"
-    )
+    first = known[0][0][:80] if known else "nothing"
+    raise DataError(f"{file}: {first} is not below its folder; put the list where its paths start")
 
 
 def _below(root: Path, name: str) -> Path:
     """The file of a name: an absolute path where it is one, else below `root` (BTS's names begin with a slash)."""
     stated = Path(name)
-    return stated if stated.is_absolute() and stated.is_file() else root / name.lstrip("/")
+    return stated if stated.is_absolute() and is_file(stated) else root / name.lstrip("/")
 
 
 def _names(line: str, file: Path) -> tuple[str, str] | None:

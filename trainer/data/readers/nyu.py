@@ -12,7 +12,7 @@ import numpy as np
 
 from redweb_builder.types import BoolMap
 from trainer.data.depth_set import DepthSetBase
-from trainer.data.pictures import read_grey, read_rgb, same_size
+from trainer.data.pictures import is_file, read_grey, read_rgb, same_size
 from trainer.data.readers.protocols import FULL, NYU, subsampled
 from trainer.types import DataError, DepthSample
 
@@ -55,7 +55,7 @@ class NyuFrames(Nyu):
         run, before = 0, ""
         for frame, part, largest in sorted(rows):
             run, before = run + (part != before), part
-            if (folder / "rgb" / f"{frame:05d}.jpg").is_file():
+            if is_file(folder / "rgb" / f"{frame:05d}.jpg"):
                 self._frames.append((frame, part, largest, run))
         if not self._frames:
             raise DataError(f"{folder}: none of the frames of frames.csv is in rgb/")

@@ -73,7 +73,11 @@ def _oasis(file: Path) -> list[Judgement]:
     judgements = []
     try:
         with file.open(newline="", encoding="utf-8-sig") as lines:
-            rows = [(row["Image"], row["RelativeDepth"]) for row in csv.DictReader(lines) if row["RelativeDepth"]]
+            rows = [
+                (row["Image"], row["RelativeDepth"])
+                for row in csv.DictReader(lines)
+                if all(map(row.get, OASIS_COLUMNS))
+            ]
     except (OSError, UnicodeDecodeError, KeyError, csv.Error) as error:
         raise DataError(f"{file}: cannot be read as OASIS's list ({error})") from error
     for image, pairs in rows:
