@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from zipfile import ZipFile, ZipInfo
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -25,6 +24,7 @@ from redweb_builder.files import remove_temporaries, write_atomic
 from redweb_builder.monocular.estimator import OWN_INPUT
 from redweb_builder.monocular.network import RedNet
 from redweb_builder.monocular.transformer import TransformerEncoder
+from redweb_builder.networks.exported import load_exported
 from trainer.checkpoint import is_builtin, load_network, read_header, save_network, weights_file
 from trainer.config import NETWORK_FORMATS
 from trainer.eigen_geometry import CROP
@@ -66,26 +66,11 @@ def export_checkpoint(path: str | Path, format: str, out: str | Path | None = No
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "network"
         {"onnx": _write_onnx, "torchscript": _write_torchscript}[format](network, size, made)
-        exported = OnnxNetwork(made) if format == "onnx" else torch.jit.load(str(made))  # type: ignore[no-untyped-call]
-        _compare(network, exported, target, [(2, *size), (1, *size)] if size else CHECKED_SIZES)
+        exported = load_exported(made, format, torch.device("cpu"))
+        sizes = [(2, *size), (1, *size)] if size else CHECKED_SIZES
+        _compare(network, lambda image: torch.from_numpy(exported.run([image.numpy()])[0]), target, sizes)
         write_atomic(target, made.read_bytes())
     return target
-
-
-class OnnxNetwork(nn.Module):
-    """An ONNX file in onnxruntime, called like the network it came from."""
-
-    def __init__(self, file: Path) -> None:
-        """Open a file on the CPU."""
-        import onnxruntime
-
-        super().__init__()
-        self.session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-
-    def forward(self, image: Tensor) -> Tensor:
-        """image: Bx3xHxW float32 RGB in [0, 1], on the CPU. Returns BxHxW."""
-        (depth,) = self.session.run(None, {"image": image.numpy()})
-        return torch.from_numpy(np.asarray(depth))
 
 
 def _only_size(network: nn.Module, trained: int) -> tuple[int, int] | None:
@@ -156,7 +141,9 @@ def _traced(size: tuple[int, int] | None) -> Tensor:
 
 
 @torch.inference_mode()
-def _compare(network: nn.Module, exported: nn.Module, target: Path, sizes: Iterable[tuple[int, int, int]]) -> None:
+def _compare(
+    network: nn.Module, exported: Callable[[Tensor], Tensor], target: Path, sizes: Iterable[tuple[int, int, int]]
+) -> None:
     generator = torch.Generator().manual_seed(0)
     for batch, height, width in sizes:
         image = torch.rand(batch, 3, height, width, generator=generator)

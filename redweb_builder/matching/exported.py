@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,11 +16,10 @@ from redweb_builder.config import EXPORTED_FLOWS
 from redweb_builder.errors import WeightsUnavailable
 from redweb_builder.matching.network_file import NetworkFile, read_network_file
 from redweb_builder.matching.rectified import rectified_flow
+from redweb_builder.networks.exported import Arrays, last_line, load_exported
 from redweb_builder.networks.weights import Weights
 from redweb_builder.types import FloatMap, Flow, Picture, StereoPair
 
-Tensors = Sequence[NDArray[np.generic]]
-Network = Callable[[Tensors], Tensors]  # 1xCxHxW inputs -> all outputs
 Field = TypeVar("Field", Picture, FloatMap)
 Size = tuple[int, int]  # width, height, px; (0, 0) = any
 
@@ -50,8 +48,6 @@ class ExportedFlow:
         assert form in EXPORTED_FLOWS
         self.file = Path(path)
         self.name = f"{form}:{self.file.name}"
-        if not self.file.is_file():
-            raise WeightsUnavailable(f"there is no network at {self.file}")
         parts = [self.file, self.file.with_suffix(".toml")]
         self.described = read_network_file(parts[1])
         if (data := self.file.with_name(f"{self.file.name}.data")).is_file():  # weights that an ONNX file refers to
@@ -59,12 +55,9 @@ class ExportedFlow:
         self.weights: Weights = Weights(self.file, "path", _digest(parts))
         self.needs_refinement = self.described.refine
         self.fills_cpu = device.type == "cpu"
-        load = _load_onnx if form == "onnx" else _load_torchscript
-        try:
-            self.network, size, self.dtype = load(self.file, self.described, device)
-        except Exception as error:  # a damaged file makes either library raise what it will
-            raise WeightsUnavailable(f"{self.file} cannot be loaded as {form}: {_last_line(error)}") from error
-        self.size = size if all(size) else (self.described.width, self.described.height)
+        self.network = load_exported(self.file, form, device)
+        self.dtype = self.network.dtype or self.described.dtype
+        self.size = self._stated_size() or (self.described.width, self.described.height)
         self.trial = self._try_out()
 
     def __call__(self, pairs: Sequence[StereoPair]) -> list[Flow]:
@@ -73,6 +66,19 @@ class ExportedFlow:
         pairs: aligned, of any sizes. Raises FloatingPointError where the network gives values that are not finite.
         """
         return [self._flow(pair) for pair in pairs]
+
+    def _stated_size(self) -> Size | None:
+        """The size that the file takes, None for any. Raises WeightsUnavailable where its inputs are others."""
+        shapes, inputs = self.network.shapes, self.described.inputs
+        if shapes and len(shapes) != len(inputs):
+            raise WeightsUnavailable(
+                f"{self.file} takes {len(shapes)} inputs, not {len(inputs)} "
+                f"(inputs in {self.file.with_suffix('.toml').name})"
+            )
+        shape = shapes[inputs.index("left")] if shapes else ()
+        if len(shape) == 4 and shape[2] and shape[3]:
+            return shape[3], shape[2]
+        return None
 
     def _flow(self, pair: StereoPair) -> Flow:
         if self.described.output == "disparity":
@@ -89,13 +95,13 @@ class ExportedFlow:
             views = {name: _padded(view, self.described.multiple) for name, view in views.items()}
         rows, columns = views["left"].shape[:2]
         views |= {f"half-{name}": _fitted(view, (columns // 2, rows // 2)) for name, view in views.items()}
-        outputs = self.network([_tensor(views[name], self.described, self.dtype) for name in self.described.inputs])
+        outputs = self.network.run([_tensor(views[name], self.described, self.dtype) for name in self.described.inputs])
         values = self._checked(outputs, (rows, columns))[: inner[1], : inner[0]]
         scale = np.array([width / inner[0], height / inner[1]], np.float32)[: values.shape[-1]]
         full = _fitted(values, (width, height)).reshape(height, width, -1)
         return np.asarray(full * scale * self.described.sign, np.float32)
 
-    def _checked(self, outputs: Tensors, shape: tuple[int, int]) -> FloatMap:
+    def _checked(self, outputs: Arrays, shape: tuple[int, int]) -> FloatMap:
         """The output that counts, HxWxC float32 at `shape`; raise ValueError, FloatingPointError where it is none."""
         channels = 2 if self.described.output == "flow" else 1
         number = self.described.result
@@ -131,7 +137,7 @@ class ExportedFlow:
             measured = float(np.median(self._run(left, right)[..., 0]))
         except Exception as error:  # either library raises what it will on inputs that do not fit
             raise WeightsUnavailable(
-                f"{self.file} does not run as {self.file.with_suffix('.toml').name} says: {_last_line(error)}"
+                f"{self.file} does not run as {self.file.with_suffix('.toml').name} says: {last_line(error)}"
             ) from error
         expected = TRIAL_PX if self.described.output == "disparity" else -TRIAL_PX
         if abs(measured + expected) < TURNED * TRIAL_PX:
@@ -140,48 +146,6 @@ class ExportedFlow:
                 f"{self.file.with_suffix('.toml').name} set sign = {-self.described.sign}"
             )
         return f"{measured:+.1f} px on a test pair of {expected:+d} px"
-
-
-def _load_onnx(file: Path, described: NetworkFile, device: torch.device) -> tuple[Network, Size, str]:
-    """The network, its fixed size and the type of its inputs."""
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise WeightsUnavailable("onnxruntime is missing: pip install 'redweb-builder[export]'") from error
-    settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = torch.get_num_threads()
-    settings.log_severity_level = 3  # errors; warnings are about graphs, and nothing that people can act on
-    providers: list[object] = ["CPUExecutionProvider"]
-    if device.type == "cuda" and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-        providers.insert(0, ("CUDAExecutionProvider", {"device_id": device.index or 0}))
-    session = onnxruntime.InferenceSession(str(file), settings, providers=providers)
-    inputs = session.get_inputs()
-    if len(inputs) != len(described.inputs):
-        raise ValueError(f"it takes {len(inputs)} inputs, not {len(described.inputs)} (inputs in the .toml file)")
-    names = [entry.name for entry in inputs]
-    shape = inputs[described.inputs.index("left")].shape
-    fixed = len(shape) == 4 and all(isinstance(side, int) for side in shape[2:])
-    dtype = {"tensor(uint8)": "uint8", "tensor(float16)": "float16"}.get(inputs[0].type, "float32")
-
-    def run(tensors: Tensors) -> Tensors:
-        outputs: Tensors = session.run(None, dict(zip(names, tensors, strict=True)))
-        return outputs
-
-    return run, (shape[3], shape[2]) if fixed else (0, 0), dtype
-
-
-def _load_torchscript(file: Path, described: NetworkFile, device: torch.device) -> tuple[Network, Size, str]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # TorchScript is deprecated; files of it are about
-        network = torch.jit.load(str(file), map_location=device).eval()  # type: ignore[no-untyped-call]
-
-    def run(tensors: Tensors) -> Tensors:
-        with torch.inference_mode():
-            outputs = network(*(torch.from_numpy(tensor).to(device) for tensor in tensors))
-        every = outputs if isinstance(outputs, (list, tuple)) else [outputs]
-        return [output.float().cpu().numpy() for output in every]
-
-    return run, (0, 0), described.dtype
 
 
 def _tensor(view: Picture, described: NetworkFile, dtype: str) -> NDArray[np.generic]:
@@ -223,8 +187,3 @@ def _digest(files: Sequence[Path]) -> str:
             while block := opened.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
-
-
-def _last_line(error: Exception) -> str:
-    """What TorchScript's errors say at their end, after a traceback of the network's code."""
-    return next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)

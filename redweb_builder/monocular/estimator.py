@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from importlib.util import find_spec
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -20,6 +19,7 @@ from redweb_builder.errors import SettingsError, WeightsUnavailable
 from redweb_builder.monocular.network import RedNet, RedNetConfig
 from redweb_builder.networks.device import autocast
 from redweb_builder.networks.encoder_input import IMAGENET_MEAN, IMAGENET_STD, fit_to_stride
+from redweb_builder.networks.exported import ONNX, TORCHSCRIPT, ExportedNetwork, load_exported
 from redweb_builder.networks.weights import Weights, sha256_of, shipped_weights
 from redweb_builder.types import FloatMap, Picture
 
@@ -27,7 +27,7 @@ SHIPPED = Path(__file__).with_name("depth.safetensors")  # and .sha256 beside it
 MODEL = RedNetConfig("tu-tf_efficientnet_lite0", 64)  # of the built-in network
 SIDE = 256  # px; a picture is seen at about SIDE x SIDE pixels, in its own shape
 OWN_INPUT = "redweb_input"  # entry of an exported file: it takes RGB in [0, 1], and normalises by itself
-Function = Callable[[Tensor], Tensor]  # 1x3xhxw float32 -> 1xhxw or 1x1xhxw, larger = nearer
+FORMS = {".onnx": ONNX} | dict.fromkeys((".pt", ".ts", ".torchscript"), TORCHSCRIPT)
 
 
 class DepthEstimator(Protocol):
@@ -64,13 +64,11 @@ def load_depth(choice: str, device: torch.device) -> DepthEstimator | None:
         raise WeightsUnavailable(
             f"there is no depth network at {file}: give builtin, none, or an ONNX or TorchScript file"
         )
-    if file.suffix == ".onnx":
-        return FileDepth(file, *_onnx(file), torch.device("cpu"))
-    if file.suffix in (".pt", ".ts", ".torchscript"):
-        return FileDepth(file, *_torchscript(file, device), device)
-    raise SettingsError(
-        f"{file} is no ONNX (.onnx) or TorchScript (.pt) file; `redweb export` makes them of a checkpoint"
-    )
+    if file.suffix not in FORMS:
+        raise SettingsError(
+            f"{file} is no ONNX (.onnx) or TorchScript (.pt) file; `redweb export` makes them of a checkpoint"
+        )
+    return FileDepth(file, load_exported(file, FORMS[file.suffix], device, [OWN_INPUT]))
 
 
 class BuiltinDepth:
@@ -107,15 +105,17 @@ class BuiltinDepth:
 class FileDepth:
     """A network in a file: of `redweb export`, or a MiDaS, DPT or Depth Anything export of relative depth."""
 
-    def __init__(
-        self, file: Path, network: Function, size: tuple[int, int] | None, is_own: bool, device: torch.device
-    ) -> None:
-        """file: named in build.json. network: what it computes. size: height and width that it takes, px; None = any.
-        is_own: it takes RGB in [0, 1]; else pictures are normalised by ImageNet's mean and deviation. device: of the
-        input. Raises WeightsUnavailable for a network that gives no map.
+    def __init__(self, file: Path, network: ExportedNetwork) -> None:
+        """Try a network on a small picture.
+
+        file: named in build.json. network: what it computes; with OWN_INPUT among its notes it takes RGB in [0, 1],
+        else pictures are normalised by ImageNet's mean and deviation. Raises WeightsUnavailable for a network that
+        gives no map.
         """
-        self.name, self.weights = file.name, Weights(file, "path", sha256_of(file))
-        self.network, self.size, self.is_own, self.device = network, size, is_own, device
+        self.name, self.weights, self.network = file.name, Weights(file, "path", sha256_of(file)), network
+        self.is_own = OWN_INPUT in network.notes
+        sides = [side for side in (network.shapes[0] if network.shapes else ())[2:] if side]
+        self.size = (sides[0], sides[1]) if len(sides) == 2 else None  # height and width, px; None = any
         trial = np.zeros((64, 96, 3), np.uint8)
         try:
             shape = self._depth(trial).squeeze().shape
@@ -134,7 +134,7 @@ class FileDepth:
         if not self.is_own:
             mean, std = (torch.tensor(value)[:, None, None] for value in (IMAGENET_MEAN, IMAGENET_STD))
             pixels = (pixels - mean) / std
-        return self.network(pixels.to(self.device))
+        return torch.from_numpy(np.asarray(self.network.run([pixels.numpy()])[0], np.float32))
 
 
 def _fitting(picture: Picture) -> tuple[int, int]:
@@ -154,30 +154,3 @@ def _at_size(depth: Tensor, picture: Picture) -> FloatMap:
     """A network's map at the picture's size, HxW float32."""
     small = np.ascontiguousarray(depth.squeeze().float().cpu().numpy())
     return np.asarray(cv2.resize(small, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
-
-
-def _onnx(file: Path) -> tuple[Function, tuple[int, int] | None, bool]:
-    """What an ONNX file computes, the size it takes, and whether `redweb export` made it. Raises WeightsUnavailable."""
-    if find_spec("onnxruntime") is None:
-        raise WeightsUnavailable(f"{file} needs onnxruntime: pip install 'redweb-builder[export]'")
-    import onnxruntime
-
-    try:
-        session: Any = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-        entry = session.get_inputs()[0]
-        is_own = OWN_INPUT in session.get_modelmeta().custom_metadata_map
-    except Exception as error:  # onnxruntime has a type for each kind of damage
-        raise WeightsUnavailable(f"{file} cannot be read as an ONNX network: {error}") from error
-    sides = [side for side in entry.shape[2:] if isinstance(side, int) and side > 0]
-    size = (sides[0], sides[1]) if len(sides) == 2 else None
-    return lambda pixels: torch.from_numpy(session.run(None, {entry.name: pixels.numpy()})[0]), size, is_own
-
-
-def _torchscript(file: Path, device: torch.device) -> tuple[Function, tuple[int, int] | None, bool]:
-    """The same of a TorchScript file."""
-    extra = {OWN_INPUT: ""}
-    try:
-        network = torch.jit.load(str(file), map_location=device, _extra_files=extra)  # type: ignore[no-untyped-call]
-    except Exception as error:  # torch raises many types for a damaged file
-        raise WeightsUnavailable(f"{file} cannot be read as a TorchScript network: {error}") from error
-    return network.eval(), None, bool(extra[OWN_INPUT])

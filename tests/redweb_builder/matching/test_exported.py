@@ -195,7 +195,7 @@ def test_faulty_files_are_named(tmp_path: Path) -> None:
     for form in ("onnx", "torchscript"):
         (tmp_path / "noise.pt").write_bytes(b"no network")
         (tmp_path / "noise.toml").write_text('output = "flow"')
-        with pytest.raises(WeightsUnavailable, match=r"noise\.pt cannot be loaded as"):
+        with pytest.raises(WeightsUnavailable, match=r"noise\.pt cannot be read as"):
             load_flow(f"{form}:{tmp_path / 'noise.pt'}", None, CPU)
     with pytest.raises(WeightsUnavailable, match="there is no network at"):
         load_flow(f"onnx:{tmp_path / 'absent.onnx'}", None, CPU)
