@@ -48,6 +48,7 @@ class ExportedFlow:
         assert form in EXPORTED_FLOWS
         self.file = Path(path)
         self.name = f"{form}:{self.file.name}"
+        self.network = load_exported(self.file, form, device)
         parts = [self.file, self.file.with_suffix(".toml")]
         self.described = read_network_file(parts[1])
         if (data := self.file.with_name(f"{self.file.name}.data")).is_file():  # weights that an ONNX file refers to
@@ -55,7 +56,6 @@ class ExportedFlow:
         self.weights: Weights = Weights(self.file, "path", _digest(parts))
         self.needs_refinement = self.described.refine
         self.fills_cpu = device.type == "cpu"
-        self.network = load_exported(self.file, form, device)
         self.dtype = self.network.dtype or self.described.dtype
         self.size = self._stated_size() or (self.described.width, self.described.height)
         self.trial = self._try_out()
