@@ -34,7 +34,7 @@ _OTHER_WORDS = (
     *(("vasen", "oikea"), ("lewy", "prawy"), ("lewe", "prawe"), ("lewa", "prawa"), ("levý", "pravý")),
     *(("levy", "pravy"), ("bal", "jobb"), ("sol", "sağ"), ("sol", "sag"), ("stânga", "dreapta")),
     *(("stanga", "dreapta"), ("ліва", "права"), ("лівий", "правий"), ("hidari", "migi")),
-    ("master", "slave"),
+    *(("master", "slave"), ("lhs", "rhs"), ("port", "starboard"), ("port", "stbd")),
 )
 _EYE_OF = {"left": (LEFT, _WORD), "right": (RIGHT, _WORD), "l": (LEFT, _LETTER), "r": (RIGHT, _LETTER)} | {
     word: (eye, pair[0]) for pair in _OTHER_WORDS for eye, word in zip((LEFT, RIGHT), pair, strict=True)

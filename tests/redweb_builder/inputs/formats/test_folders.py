@@ -77,6 +77,8 @@ STATED = [
     ("SEQ1/RGBLeft/0000.png", "SEQ1/RGBRight/0000.png"),
     ("IRleft/0000.png", "IRright/0000.png"),
     ("master/a.png", "slave/a.png"),
+    ("a_lhs.png", "a_rhs.png"),
+    ("port/a.png", "stbd/a.png"),
     ("0001l.jpg", "0001r.jpg"),
     ("shot_L_rect.jpg", "shot_R_rect.jpg"),
     ("LeftCam_0001.png", "RightCam_0001.png"),
