@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from redweb_builder.dataset.reader import Dataset
 from redweb_builder.errors import StoreError, UserError
 from redweb_builder.export.huggingface import write_huggingface
 from redweb_builder.export.points import write_points
+from redweb_builder.export.rectified import write_rectified
 from redweb_builder.export.redweb_v1 import write_redweb_v1
 from redweb_builder.export.webdataset import write_webdataset
 from redweb_builder.files import remove_temporaries, replacing_folder, write_atomic
 
-# format -> write(dataset, keys, folder), which yields each key when it is done
-WRITERS: dict[str, Callable[[Dataset, Sequence[str], Path], Iterable[str]]] = {
+# format -> write(dataset, keys, folder, its own options), which yields each key when it is done, or why it cannot be
+WRITERS: dict[str, Callable[..., Iterable[str | UserError]]] = {
     "redweb-v1": write_redweb_v1,
     "webdataset": write_webdataset,
     "huggingface": write_huggingface,
     "ply": write_points,
+    "rectified": write_rectified,
 }
 
 
@@ -42,13 +45,14 @@ def export_dataset(
     out: Path,
     keys: Sequence[str] = (),
     watch: Callable[[int, int], None] = lambda done, total: None,
+    options: Mapping[str, Any] | None = None,
 ) -> Exported:
     """Write the kept samples of a data set, decisions honoured, to a new folder.
 
     form: one of WRITERS. out: the new folder; an empty one is replaced. keys: only these of the kept. watch: called
-    with (done, total). A sample whose files are damaged is left out. An interrupted export leaves nothing at `out`;
-    what a killed one left beside it is removed by the next. Raises StoreError where the data set or the folder cannot
-    be used.
+    with (done, total). options: further arguments of the format's writer. A sample whose files are damaged is left out.
+    An interrupted export leaves nothing at `out`; what a killed one left beside it is removed by the next. Raises
+    StoreError where the data set or the folder cannot be used.
     """
     dataset = Dataset(folder)
     if missing := [key for key in keys if key not in dataset.keys]:
@@ -62,14 +66,15 @@ def export_dataset(
     if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
         raise StoreError(f"{out} exists and is not an empty folder: choose another --out")
     sound, damaged = _check_files(dataset, chosen)
-    if not sound:
-        raise StoreError(f"{damaged[0]}; no sample of {folder} can be exported")
     with replacing_folder(target) as part:
-        for done, _ in enumerate(WRITERS[form](dataset, sound, part), 1):
+        for done, written in enumerate(WRITERS[form](dataset, sound, part, **(options or {})) if sound else (), 1):
+            damaged += [str(written)] if isinstance(written, UserError) else []
             watch(done, len(sound))
+        if len(damaged) == len(chosen):
+            raise StoreError(f"{damaged[0]}; no sample of {folder} can be exported")
         if readme := readme_of(form):
             write_atomic(part / "README.md", readme)
-    return Exported(out, len(sound), damaged)
+    return Exported(out, len(chosen) - len(damaged), damaged)
 
 
 def readme_of(form: str) -> bytes | None:

@@ -18,15 +18,25 @@ from trainer.config import NETWORK_FORMATS
     "form",
     required=True,
     type=click.Choice((*options.DATA_SET_FORMATS, *NETWORK_FORMATS)),
-    help="The first four are for a data set, the others for a trained network.",
+    help=f"Of a trained network {', '.join(NETWORK_FORMATS)}; the others are for a data set.",
 )
 @click.option("--out", type=options.PATH, help="New folder or file.  [default: beside PATH]")
 @click.option("--keys", multiple=True, help="Only these samples of a data set (repeatable).")
-def export(path: Path, form: str, out: Path | None, keys: tuple[str, ...]) -> None:
+@click.option("--layout", type=click.Choice(options.STEREO_LAYOUTS), help="Of rectified pairs.  [default: middlebury]")
+@click.option(
+    "--source", type=options.PATH, help="Folder of the stereo photographs, where it has moved (rectified pairs)."
+)
+def export(
+    path: Path, form: str, out: Path | None, keys: tuple[str, ...], layout: str | None, source: Path | None
+) -> None:
     """Write the data set or the trained network in PATH in a form that others read.
 
     A data set goes out as people left it; a network is checked against what was written.
     """
+    own = {name: value for name, value in (("layout", layout), ("source", source)) if value is not None}
+    for name in own:
+        if form not in options.WITH_OPTION[name]:
+            raise click.UsageError(f"--{name} belongs to --format {' or '.join(options.WITH_OPTION[name])}")
     if form in NETWORK_FORMATS:
         from trainer.commands.console import trainer_errors_for_people
 
@@ -39,4 +49,4 @@ def export(path: Path, form: str, out: Path | None, keys: tuple[str, ...]) -> No
     from redweb_builder.commands.errors import errors_for_people
 
     with errors_for_people():
-        console.export(path, form, out or path.with_name(f"{path.resolve().name}-{form}"), keys)
+        console.export(path, form, out or path.with_name(f"{path.resolve().name}-{form}"), keys, own)

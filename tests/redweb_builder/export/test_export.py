@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -31,6 +33,7 @@ from redweb_builder.export.dataset import WRITERS, export_dataset
 from redweb_builder.export.names import file_names
 from redweb_builder.export.points import FARTHEST, VIEW_DEGREES, points_of
 from redweb_builder.export.redweb_v1 import to_8_bit
+from redweb_builder.export.stereo_layouts import kitti_values
 from redweb_builder.files import replacing_folder
 from redweb_builder.types import Mask
 
@@ -347,6 +350,119 @@ def test_a_damaged_sample_is_left_out_and_named(form: str, decided: Path, datase
     )
     assert result.exit_code == 1
     assert not (tmp_path / "none").exists()
+
+
+# --- rectified pairs ---------------------------------------------------------------------------------------------
+
+
+def pairs_of(out: Path) -> list[dict[str, str]]:
+    """The lines of pairs.csv."""
+    return list(csv.DictReader((out / "pairs.csv").read_text().splitlines()))
+
+
+@pytest.fixture(params=["middlebury", "kitti", "sceneflow"])
+def rectified(request: pytest.FixtureRequest, built: Any, tmp_path: Path) -> tuple[str, Path]:
+    """A layout, and an export in it of a converged pair, a parallel one, and one whose right view was aligned."""
+    keys = [built.rows[name]["key"] for name in ("good-room", "good-meadow", "raised")]
+    names = {"kitti": "Kitti2015", "sceneflow": "SceneFlow/FlyingThings3D"}  # as torchvision calls the folders
+    out = tmp_path / names.get(request.param, request.param)
+    return request.param, export_dataset(built.out, "rectified", out, keys, options={"layout": request.param}).out
+
+
+def test_rectified_pairs_have_the_true_disparity_and_rows_that_match(
+    rectified: tuple[str, Path], built: Any, rendered: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = re.findall(r"```python\n(.*?)```", (rectified[1] / "README.md").read_text(), re.DOTALL)[0]
+    monkeypatch.chdir(rectified[1])
+    variables: dict[str, Any] = {}
+    exec(code, variables)
+    rows = pairs_of(rectified[1])
+    truths = [rendered(3, "indoor", convergence=10), rendered(0), None]
+    for row, scene in zip(rows, truths, strict=True):
+        left, right, disparity = variables["read_pair"](row["name"])
+        height, width = disparity.shape
+        shift = int(row["shift_px"])
+        assert left.shape == right.shape == (height, width, 3)
+        known = np.isfinite(disparity)
+        assert disparity[known].min() > 0
+        sample = open_dataset(built.out)[row["key"]]
+        stored_label = np.where(sample.mask == Mask.SKY, np.nan, sample.disparity)[:, :width]
+        np.testing.assert_array_equal(known, np.isfinite(stored_label))
+        np.testing.assert_allclose(disparity[known] - shift, stored_label[known], atol=1 / 256)
+        # The right view at the label's disparity is the left view: its rows match, and so does the shift.
+        x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+        warped = cv2.remap(right, x - np.where(known, disparity, 0).astype(np.float32), y, cv2.INTER_LINEAR)
+        measured = sample.mask[:, :width] == Mask.MEASURED
+        assert np.median(np.abs(warped.astype(int) - left)[measured]) <= 3
+        if scene is not None:
+            assert np.median(np.abs(disparity - shift - scene.disparity[:, :width])[measured]) < 0.2
+    assert [int(row["shift_px"]) for row in rows] == [5, 0, 0]
+
+
+def test_rectified_pairs_are_read_by_torchvision_and_by_the_builder(
+    rectified: tuple[str, Path], built: Any, tmp_path: Path
+) -> None:
+    from torchvision.datasets import Kitti2015Stereo, SceneFlowStereo
+
+    from redweb_builder.inputs import discover, read_pair
+
+    layout, out = rectified
+    found = discover(out)
+    assert len(found.sources) == 3
+    assert not found.left_out
+    if layout == "middlebury":  # a scene of torchvision's has one of Middlebury's own names
+        left, right = (np.asarray(getattr(read_pair(found.sources[0], 768), eye)) for eye in ("left", "right"))
+        np.testing.assert_array_equal(left, np.asarray(Image.open(out / "trainingF/000000/im0.png")))
+        np.testing.assert_array_equal(right, np.asarray(Image.open(out / "trainingF/000000/im1.png")))
+        nocc = np.asarray(Image.open(out / "trainingF/000000/mask0nocc.png"))
+        mask = open_dataset(built.out)[built.rows["good-room"]["key"]].mask[:, : nocc.shape[1]]
+        np.testing.assert_array_equal(nocc == 255, mask == Mask.MEASURED)
+        return
+    for here in list(out.rglob("disp_occ_0")) + list((out / "disparity").rglob("left")):  # torchvision wants two
+        shutil.copytree(here, here.with_name({"disp_occ_0": "disp_occ_1", "left": "right"}[here.name]))
+    data = Kitti2015Stereo(tmp_path) if layout == "kitti" else SceneFlowStereo(tmp_path)
+    assert len(data) == 3
+    left, right, disparity = data[0][:3]
+    assert left.size == right.size == disparity.shape[-1:0:-1]
+    known = np.isfinite(disparity) & (disparity > 0)
+    assert known.mean() > 0.8
+
+
+def test_a_calibration_goes_along_and_the_shift_is_in_it(built: Any, tmp_path: Path) -> None:
+    from redweb_builder.inputs.formats.calibration_forms import middlebury
+
+    key = built.rows["good-room"]["key"]
+    folder = shutil.copytree(built.out, tmp_path / "set")
+    table = pq.read_table(folder / "manifest.parquet")
+    geometry = {"fx_px": 300.0, "baseline_m": 0.12, "doffs_px": 10.0}
+    rows = [row | geometry if row["key"] == key else row for row in table.to_pylist()]
+    pq.write_table(type(table).from_pylist(rows, schema=table.schema), folder / "manifest.parquet")
+    out = export_dataset(folder, "rectified", tmp_path / "out", [key]).out
+    rig = middlebury((out / "trainingF/000000/calib.txt").read_text())
+    (row,) = pairs_of(out)
+    assert rig.right.matrix[0, 2] - rig.left.matrix[0, 2] == pytest.approx(10 - int(row["shift_px"]))
+    assert (rig.left.matrix[0, 0], rig.translation[0]) == (300, pytest.approx(-0.12))
+
+
+def test_kitti_has_no_place_for_large_disparities_and_no_zero_for_small_ones() -> None:
+    values = kitti_values(np.array([[0.001, 1, 255.9, 300, np.nan]], np.float32))
+    assert values.tolist() == [[1, 256, 65510, 0, 0]]
+
+
+def test_pairs_without_photographs_are_left_out_and_named(built: Any, tmp_path: Path) -> None:
+    arguments = ["export", str(built.out), "--format", "rectified", "--out", str(tmp_path / "out")]
+    (tmp_path / "elsewhere").mkdir()
+    result = CliRunner().invoke(main, [*arguments, "--source", str(tmp_path / "elsewhere")])
+    assert result.exit_code == 1
+    assert "no sample" in result.output
+    source = shutil.copytree(built.source, tmp_path / "moved")
+    shutil.copy(source / "good-hut_L.jpg", source / "good-hut_R.jpg")
+    result = CliRunner().invoke(main, [*arguments, "--source", str(source)])
+    assert result.exit_code == 1
+    assert "good-hut" in result.output
+    assert "have changed" in result.output
+    assert len(pairs_of(tmp_path / "out")) == built.summary.kept - 1
+    assert CliRunner().invoke(main, ["export", "set", "--format", "ply", "--layout", "kitti"]).exit_code == 2
 
 
 # --- names -------------------------------------------------------------------------------------------------------

@@ -16,11 +16,11 @@ from PIL import Image
 
 from redweb_builder import BuildConfig, build
 from redweb_builder.config import PRESETS
+from redweb_builder.dataset.source_views import aligned_views
 from redweb_builder.errors import StoreError
 from redweb_builder.inputs import discover, read_pair
 from redweb_builder.inputs.formats.calibration import read_rig
 from redweb_builder.rectification.calibrated import calibrate, rectify
-from redweb_builder.review.pictures import right_view
 from samples.scenes import NEAREST, Scene
 from tests.conftest import Built
 
@@ -269,7 +269,7 @@ def test_the_review_page_shows_the_right_view_as_it_was_used(tmp_path: Path, ren
     (row,) = built.rows.values()
     (source,) = discover(tmp_path / "in").sources
     pair, _ = calibrate(source, read_pair(source, QUICK.max_side))
-    np.testing.assert_array_equal(right_view(built.out, row, tmp_path / "in"), pair.right)
+    np.testing.assert_array_equal(aligned_views(built.out, row, tmp_path / "in").right, pair.right)
     (tmp_path / "in" / "stereo.yml").write_text("changed")
     with pytest.raises(StoreError, match="calibration has changed"):
-        right_view(built.out, row, tmp_path / "in")
+        aligned_views(built.out, row, tmp_path / "in")

@@ -30,9 +30,9 @@ from cli import main
 from redweb_builder import open_dataset
 from redweb_builder.dataset.decisions import FILE, append_decisions, decide, read_decisions
 from redweb_builder.dataset.manifest import SCHEMA
+from redweb_builder.dataset.source_views import aligned_views
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.review import cache
-from redweb_builder.review.pictures import right_view
 from redweb_builder.review.session import Session
 from redweb_builder.types import Mask, PairSource
 
@@ -195,10 +195,12 @@ def test_the_right_view_is_what_the_label_was_made_from(built: Any, desk: Desk) 
     assert min(off, key=lambda dy: off[dy]) == 0
     # By the homography of the build, not by another estimate: of a frame of a film that would be another.
     lower = raised | {"homography": json.dumps([1, 0, 0, 0, 1, 30, 0, 0, 1])}
-    unmoved = right_view(desk.folder, raised | {"aligned": False}, built.source)
-    np.testing.assert_array_equal(right_view(desk.folder, lower, built.source)[60:100], unmoved[30:70])
-    estimated = right_view(desk.folder, raised | {"homography": None}, built.source)  # a set from before the column
-    np.testing.assert_array_equal(estimated, right_view(desk.folder, raised, built.source))
+    unmoved = aligned_views(desk.folder, raised | {"aligned": False}, built.source).right
+    np.testing.assert_array_equal(aligned_views(desk.folder, lower, built.source).right[60:100], unmoved[30:70])
+    estimated = aligned_views(
+        desk.folder, raised | {"homography": None}, built.source
+    ).right  # a set from before the column
+    np.testing.assert_array_equal(estimated, aligned_views(desk.folder, raised, built.source).right)
 
 
 def test_a_right_view_that_is_gone_or_changed_is_reported(desk: Desk, built: Any, tmp_path: Path) -> None:
