@@ -142,8 +142,8 @@ def sparsification_error(depth: FloatMap, truth: FloatMap, valid: BoolMap, confi
     """AUSE of AbsRel (Ilg et al. 2018; Poggi et al. 2020): 0 = the confidence orders pixels as their errors do.
 
     The error of the pixels that are left while the least sure ones are taken away in steps of 2 %, less the same with
-    the worst ones taken away first; the area between both curves. depth, truth: HxW. valid: HxW bool. confidence: HxW,
-    larger = surer.
+    the worst ones taken away first; the area between both curves, which are 0 where no pixel is left (evaluate.py of
+    github.com/mattpoggi/mono-uncertainty). depth, truth: HxW. valid: HxW bool. confidence: HxW, larger = surer.
     """
     ours, theirs = depth[valid].astype(np.float64), truth[valid].astype(np.float64)
     if ours.size < STEPS:
@@ -152,4 +152,5 @@ def sparsification_error(depth: FloatMap, truth: FloatMap, valid: BoolMap, confi
     left = ours.size - ours.size * np.arange(STEPS) // STEPS
     by_confidence = np.cumsum(error[np.argsort(-confidence[valid], kind="stable")])
     by_error = np.cumsum(np.sort(error))
-    return float(np.trapezoid((by_confidence - by_error)[left - 1] / left, dx=1 / STEPS))
+    apart = (by_confidence - by_error)[left - 1] / left
+    return float(np.trapezoid(np.append(apart, 0), dx=1 / STEPS))

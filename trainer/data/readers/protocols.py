@@ -54,7 +54,10 @@ class Protocol:
 PLAIN = Protocol()
 NYU = Protocol(eigen_crop, 10.0, known_scale=True, eight_bits=True)
 KITTI_EIGEN = Protocol(garg_crop, 80.0)
-ETH3D = SINTEL = Protocol(farthest=72.0)  # Ranftl et al. 2022, section 5
+# Ranftl et al. 2022; research/cv/midas/midas_eval.py of github.com/mindspore-ai/models has these figures
+ETH3D = SINTEL = Protocol(farthest=72.0)
+TUM = Protocol(farthest=10.0)
+# src/dataset/ of github.com/prs-eth/Marigold
 VIRTUAL_KITTI = Protocol(farthest=80.0)  # as of KITTI; the files go to 655 m
 DIODE = Protocol(farthest=350.0)  # the range of its scanner
 PROTOCOLS = {"": PLAIN, "nyu": NYU}  # that depth.json may name

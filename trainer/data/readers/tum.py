@@ -12,6 +12,7 @@ from pathlib import Path
 
 from trainer.data.depth_scale import TUM, DepthScale, one_scale
 from trainer.data.readers.frames import Frame
+from trainer.data.readers.protocols import TUM as PROTOCOL
 from trainer.data.readers.rgb_depth import FrameFiles
 from trainer.types import DataError
 
@@ -45,7 +46,7 @@ class TumRgbd(FrameFiles):
             for at, to in associated(sorted(pictures), sorted(depths)):
                 key = f"{sequence.resolve().name}/{at:.6f}"
                 frames.append(Frame(key, sequence / pictures[at], sequence / depths[to], sequence.resolve().name, None))
-        super().__init__(folder.resolve().name, frames, one_scale(folder, TUM, scale))
+        super().__init__(folder.resolve().name, frames, one_scale(folder, TUM, scale), PROTOCOL)
 
 
 def associated(first: list[float], second: list[float], largest: float = LARGEST_GAP_S) -> list[tuple[float, float]]:

@@ -205,6 +205,7 @@ def test_tum_is_taken_together_by_time(save: Save, tmp_path: Path) -> None:
     for index, stamp in enumerate((1.005, 1.050, 1.064)):
         np.testing.assert_allclose(1 / data[index].disparity, METRES * stamp, atol=0.001)
     assert {data.group(index) for index in range(3)} == {tmp_path.name}
+    assert data.farthest == 10
     with pytest.raises(DataError, match="says depth scale 5000, --depth-scale says 1000"):
         open_data(tmp_path, DepthScale(1000))
     (tmp_path / "rgb.txt").write_text("nonsense\n")
