@@ -28,6 +28,7 @@ from redweb_builder.commands.main import main as redweb
 from redweb_builder.config import PRESETS, BuildConfig
 from redweb_builder.dataset.decisions import FILE, Decision, append_decisions
 from redweb_builder.dataset.reader import open_dataset, read_manifest
+from redweb_builder.inspect import report
 from redweb_builder.matching.flow import load_flow
 from redweb_builder.monocular.estimator import DepthEstimator
 from redweb_builder.pipeline import Inferred, Models, Prepared, infer, label_pair, prepare
@@ -83,6 +84,7 @@ def prepare_workspace(workspace: Path) -> None:
     torch.set_num_threads(1)  # a fork keeps no other thread than its own
     cv2.setNumThreads(1)
     _label_once()
+    _draw_in_haste()
     _write_stereo(workspace / "stereo")
     if failed := build(workspace / "stereo", workspace / "set", CONFIG).failed:
         raise RuntimeError(f"the pairs {', '.join(failed)} cannot be labelled: read {workspace}/set/errors.log")
@@ -191,18 +193,12 @@ def _middle(data: Path) -> float:
 
 
 def _write_stereo(folder: Path) -> None:
-    """Two pairs that are kept, one in another form, a duplicate that is not as good, one that is flat, one broken."""
+    """Two pairs that are kept, one in another form, a duplicate that is not as good, one that is broken."""
     folder.mkdir()
     meadow, hut = (render(seed, 160, 120, max_disparity=12.0) for seed in (0, 4))
     spoilt = meadow.right.copy()
     spoilt[60:90, 40:100] = np.random.default_rng(0).integers(0, 256, (30, 60, 3), dtype=np.uint8)
-    flat = np.full((120, 160, 3), 120, np.uint8)
-    flat[50:60, 70:80] = 90
-    for name, left, right in (
-        ("meadow", meadow.left, meadow.right),
-        ("a-copy", meadow.left, spoilt),
-        ("flat", flat, np.roll(flat, -5, axis=1)),
-    ):
+    for name, left, right in (("meadow", meadow.left, meadow.right), ("a-copy", meadow.left, spoilt)):
         Image.fromarray(left).save(folder / f"{name}_L.png")
         Image.fromarray(right).save(folder / f"{name}_R.png")
     Image.fromarray(np.hstack([hut.left, hut.right])).save(folder / "hut-sbs.jpg", quality=92)
@@ -259,6 +255,17 @@ def _label_once() -> None:
 
     vars(engines).update(prepare=prepare_once, infer=infer_once, label_pair=label_once)
     vars(builder).update(load_flow=cache(load_flow), load_segmenter=cache(load_segmenter))
+
+
+def _draw_in_haste() -> None:
+    """Compile the template of the report once for all forks, and hardly compress pictures: nobody looks at them."""
+    vars(report).update(_environment=cache(report._environment))
+    save = Image.Image.save
+
+    def save_fast(image: Image.Image, file: Any, form: str | None = None, **options: Any) -> None:
+        save(image, file, form, **options | ({"compress_level": 0} if form == "PNG" else {}))
+
+    Image.Image.save = save_fast  # type: ignore[method-assign, assignment]
 
 
 def _infer(prepared: Prepared, models: Models) -> Inferred:

@@ -40,11 +40,11 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks.robustness.fault_scenarios import BUILD, EXPORTS, prepare_workspace
+from benchmarks.robustness.fault_scenarios import BUILD, prepare_workspace
 from benchmarks.robustness.tampering import tamper
 from redweb_builder.builder import build as builder
-from redweb_builder.commands.main import COMMANDS
 from redweb_builder.commands.main import main as redweb
+from redweb_builder.commands.options import DATA_SET_FORMATS
 from redweb_builder.errors import UserError
 from redweb_builder.matching.flow import load_flow
 
@@ -66,12 +66,13 @@ def commands(folder: Path, out: Path, workspace: Path) -> dict[str, Callable[[],
     def line(*arguments: str) -> Callable[[], int]:
         return lambda: _status(list(arguments))
 
-    check = {"check": line("check", str(folder))} if "check" in COMMANDS else {}
     exports = {
-        f"export {form}": line("export", str(folder), "--format", form, "--out", str(out / form)) for form in EXPORTS
+        f"export {form}": line("export", str(folder), "--format", form, "--out", str(out / form))
+        for form in DATA_SET_FORMATS
     }
     return {
-        **check,
+        "check": line("check", str(folder)),
+        "status": line("status", str(folder)),
         "report": line("report", str(folder)),
         "grid": line("grid", str(folder)),
         "decisions": line("decisions", str(folder), str(workspace / "others" / "decisions.jsonl")),
@@ -105,15 +106,7 @@ def _review(folder: Path) -> int:
     at = table["columns"].index("key")
     for key in [row[at] for row in table["rows"]][:8]:
         name = json.dumps(key)[1:-1].replace("/", "%2F").replace("?", "%3F").replace("#", "%23")[:2000]
-        for kind in (
-            "photo",
-            "preview",
-            "picture/depth",
-            "picture/mask",
-            "picture/parallax",
-            "picture/right",
-            "points",
-        ):
+        for kind in PAGES:
             client.get(f"/{kind}/{name}")
         client.get(f"/api/order/{name}?ax=1&ay=1&bx=50&by=50")
         client.post("/api/decide", json={"key": key, "decision": "accept"}, headers={"Origin": "http://localhost"})
@@ -275,6 +268,7 @@ def _summary(outcome: str, said: str) -> str:
 def prepare(workspace: Path) -> None:
     """Make the set that is tampered with, the canary, and whatever commands import, so that no fork need do it."""
     prepare_workspace(workspace)
+    vars(os).update(fsync=lambda _: None)  # no power fails here, and a busy disk would take most of the time
     vars(builder).update(load_flow=load_flow)  # the one that prepare_workspace keeps has threads, which no fork has
     (workspace / "canary").mkdir()
     (workspace / "canary" / "letter.txt").write_text("the only copy\n")
