@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from redweb_builder.errors import UserError
@@ -31,7 +33,8 @@ class DepthSample:
     to scale and shift where `true_zero` is False. sky: HxW bool, known to be farther than everything else.
     noise: the error, in the disparity's own unit, that one label may have; pairs closer than twice that are equal
     (losses/ordinal.py). true_zero: disparity 0 is infinity, so that ratios mean something. confidence: HxW float32 in
-    [0, 1], how much a label counts in the loss; None = all alike.
+    [0, 1], how much a label counts in the loss; None = all alike. instances: HxW integers, the number of the thing that
+    a pixel is of, 0 = of none; None = nobody has said.
     """
 
     key: str
@@ -41,6 +44,7 @@ class DepthSample:
     noise: float
     true_zero: bool = False
     confidence: FloatMap | None = None
+    instances: NDArray[np.integer[Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,8 @@ class Batch(Pictures):
 
     disparity: BxHxW float32, finite: 0 where unknown. valid: BxHxW bool, where it is known.
     sky: BxHxW bool, a subset of valid. noise: B float32, true_zero: B bool, see DepthSample; without true_zero it is
-    False for all. weight: BxHxW float32 in [0, 1], how much a label counts; without it all count 1.
+    False for all. weight: BxHxW float32 in [0, 1], how much a label counts; without it all count 1. instances: BxHxW
+    float32 of whole numbers, see DepthSample; 0 everywhere where nobody has said, as without it.
     """
 
     disparity: Tensor
@@ -83,11 +88,14 @@ class Batch(Pictures):
     noise: Tensor
     true_zero: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.bool))
     weight: Tensor = field(default_factory=lambda: torch.zeros(0))
+    instances: Tensor = field(default_factory=lambda: torch.zeros(0))
 
     def __post_init__(self) -> None:
-        """Give true_zero and weight the shape of the batch where they were not given."""
+        """Give true_zero, weight and instances the shape of the batch where they were not given."""
         if len(self.weight) != len(self.noise):
             object.__setattr__(self, "weight", torch.ones_like(self.disparity))
+        if len(self.instances) != len(self.noise):
+            object.__setattr__(self, "instances", torch.zeros_like(self.disparity))
         if len(self.true_zero) != len(self.noise):
             object.__setattr__(self, "true_zero", torch.zeros_like(self.noise, dtype=torch.bool))
 

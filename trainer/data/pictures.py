@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from redweb_builder.inputs.picture import EXTENSIONS, PHOTOGRAPHS, open_picture,
 from redweb_builder.types import Picture
 from trainer.types import DataError
 
+INSTANCES = "instances"  # folder beside that of the photographs
 SAME_SHAPE = 0.01  # relative difference of two aspect ratios up to which a map is one of the same view
 
 
@@ -54,6 +56,20 @@ def read_stored(file: Path) -> NDArray[np.generic]:
     if values.dtype == np.bool_:
         values = values.astype(np.uint8)
     return values if values.ndim == 2 else values[..., 0]
+
+
+def read_instances(folder: Path, name: str, image: Picture) -> NDArray[np.integer[Any]] | None:
+    """Which thing each pixel of a photograph is of: HxW integers, 0 = of none; None where nobody has said.
+
+    folder: the one that holds the folder of the photographs. name: of the sample, without ending; instances/NAME.png is
+    read, a grey or palette picture. image: HxWx3, for the size. Raises DataError for another size.
+    """
+    file = folder / INSTANCES / f"{name}.png"
+    if not file.is_file():
+        return None
+    values = read_grey(file)
+    same_size(image, values, file)
+    return values
 
 
 def text_of(file: Path) -> dict[str, str]:
@@ -112,13 +128,13 @@ def matched(pictures: dict[str, Path], depths: dict[str, Path], folder: Path) ->
 
 
 def same_size(image: Picture, depth: NDArray[np.generic], file: Path) -> None:
-    """Raise DataError where a picture and its depth map differ in size.
+    """Raise DataError where a picture and a map of it (depth, a mask) differ in size.
 
-    image: HxWx3. depth: HxW. file: the depth map's, for the message.
+    image: HxWx3. depth: HxW. file: the map's, for the message.
     """
     if image.shape[:2] != depth.shape:
         theirs, ours = (f"{shape[1]}x{shape[0]}" for shape in (depth.shape, image.shape))
-        raise DataError(f"{file}: the depth map is {theirs}, its picture {ours}; they must be of one size")
+        raise DataError(f"{file}: is {theirs}, its picture {ours}; they must be of one size")
 
 
 def at_picture_size(depth: NDArray[np.float32], image: Picture, file: Path) -> NDArray[np.float32]:

@@ -122,9 +122,9 @@ class SampleStream:
 
     def to_batch(self, sample: Any) -> Pictures:
         """A sample, augmented, as a batch of one; torch's generator is seeded for it."""
-        image, disparity, valid, sky, weight = (part[None] for part in transformed(sample, self.transform))
+        image, disparity, valid, sky, *others = (part[None] for part in transformed(sample, self.transform))
         noise, true_zero = torch.tensor([sample.noise]), torch.tensor([sample.true_zero])
-        return Batch(image, disparity, valid, sky, noise, true_zero, weight)
+        return Batch(image, disparity, valid, sky, noise, true_zero, *others)
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         """Of this epoch; the last two are kept. A plain dict, so that the stream can be sent to worker processes."""

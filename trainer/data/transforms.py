@@ -42,23 +42,24 @@ def augmentation(kind: str, size: int) -> v2.Transform:
     return v2.Compose(steps[kind])
 
 
-def transformed(sample: DepthSample, transform: v2.Transform) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """A sample as tensors: image, disparity, valid, sky, weight.
+def transformed(sample: DepthSample, transform: v2.Transform) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """A sample as tensors: image, disparity, valid, sky, weight, instances.
 
     3xHxW uint8; HxW float32, 0 where unknown; HxW bool; HxW bool; HxW float32 in [0, 1], the sample's confidence, 0
-    where unknown.
+    where unknown; HxW float32 of whole numbers, 0 = of no instance.
 
     transform: of picture and label together. Random transforms draw from torch's global generator: seed that for the
     sample first.
     """
     image = tv_tensors.Image(torch.from_numpy(sample.image.copy()).permute(2, 0, 1))
     confidence = np.ones_like(sample.disparity) if sample.confidence is None else sample.confidence
-    maps = np.stack([sample.disparity, sample.sky.astype(np.float32), confidence])
+    instances = np.zeros_like(sample.disparity) if sample.instances is None else sample.instances.astype(np.float32)
+    maps = np.stack([sample.disparity, sample.sky.astype(np.float32), confidence, instances])
     image, label = transform(image, tv_tensors.Mask(torch.from_numpy(maps)))
-    disparity, sky, weight = label.as_subclass(Tensor)
+    disparity, sky, weight, things = label.as_subclass(Tensor)
     valid = disparity.isfinite()
-    known = (torch.where(valid, values, 0) for values in (disparity, weight))
-    return image.as_subclass(Tensor), next(known), valid, (sky == 1) & valid, next(known)
+    disparity, weight = (torch.where(valid, values, 0) for values in (disparity, weight))
+    return image.as_subclass(Tensor), disparity, valid, (sky == 1) & valid, weight, things.nan_to_num(0)
 
 
 def fitting_size(height: int, width: int, size: int) -> tuple[int, int]:

@@ -31,8 +31,10 @@ def improved_ranking(z: Tensor, batch: Batch, uniform: Tensor) -> tuple[Tensor, 
 
 
 def structure_guided(z: Tensor, batch: Batch, uniform: Tensor) -> tuple[Tensor, Scalars]:
-    """Xian et al. 2020: pairs across edges too, and gradients. z, batch, uniform: as of Loss."""
-    return structure_guided_loss(z, batch.disparity, batch.valid, uniform, image=batch.image, **_ordinal(batch))
+    """Xian et al. 2020: pairs across edges and borders of things too, and gradients. z, batch, uniform: as of Loss."""
+    return structure_guided_loss(
+        z, batch.disparity, batch.valid, uniform, image=batch.image, instances=batch.instances, **_ordinal(batch)
+    )
 
 
 def ssi(z: Tensor, batch: Batch, _: Tensor) -> tuple[Tensor, Scalars]:

@@ -82,12 +82,20 @@ def image_gradient(image: Tensor) -> Tensor:
 def label_gradient(target: Tensor, valid: Tensor) -> Tensor:
     """Sobel gradient of the label, 0 where the 3x3 around a pixel is not all known.
 
-    target: BxHxW float. valid: BxHxW bool, where it is known. Returns Bx2xHxW float32, (x, y). Depth edges take the
-    place of the instance borders of Xian et al. 2020, which need a segmentation of every picture.
+    target: BxHxW float. valid: BxHxW bool, where it is known. Returns Bx2xHxW float32, (x, y).
     """
     gradient: Tensor = spatial_gradient(torch.where(valid, target, 0)[:, None])[:, 0]
     beside_unknown = F.max_pool2d((~valid).float()[:, None], 3, stride=1, padding=1) > 0
     return gradient.masked_fill(beside_unknown, 0)
+
+
+def instance_gradient(instances: Tensor) -> Tensor:
+    """Across the borders of instances, of one strength at all of them: Bx2xHxW float32, (x, y), 0 inside of each.
+
+    instances: BxHxW float of whole numbers, 0 = of none.
+    """
+    gradient: Tensor = spatial_gradient(instances[:, None])[:, 0]
+    return F.normalize(gradient, dim=1)
 
 
 def ordinal_relation(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -15,12 +17,13 @@ def test_photograph_and_label_move_together_and_no_value_is_made_up() -> None:
     label = np.full((96, 80), 40, np.float32)
     label[30:60, 20:50] = 200
     label[70:, :] = np.nan
-    sample = Given([label])[0]
+    sample = replace(Given([label])[0], instances=np.where(label == 200, np.uint16(700), np.uint16(0)))
     torch.manual_seed(5)
     geometry = augmentation("full", 64).transforms[:3]
     seen = 0
     for _ in range(20):
-        image, disparity, valid, *_ = transformed(sample, v2.Compose(geometry))
+        image, disparity, valid, _, _, instances = transformed(sample, v2.Compose(geometry))
+        assert torch.equal(instances == 700, disparity == 200)
         assert set(disparity[valid].tolist()) <= {40.0, 200.0}
         assert not disparity[~valid].any()
         sharp = valid & ((image[0] == 40) | (image[0] == 200))
@@ -33,9 +36,9 @@ def test_photograph_and_label_move_together_and_no_value_is_made_up() -> None:
 def test_full_augmentation_gives_what_the_network_takes() -> None:
     sample = Given([RAMP])[0]
     torch.manual_seed(0)
-    image, disparity, valid, sky, weight = transformed(sample, augmentation("full", 96))
+    image, disparity, valid, sky, weight, instances = transformed(sample, augmentation("full", 96))
     assert (image.shape, image.dtype) == ((3, 96, 96), torch.uint8)
-    assert disparity.shape == valid.shape == sky.shape == weight.shape == (96, 96)
+    assert disparity.shape == valid.shape == sky.shape == weight.shape == instances.shape == (96, 96)
     assert disparity.isfinite().all()
 
 

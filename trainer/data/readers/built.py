@@ -11,6 +11,7 @@ from redweb_builder.dataset.reader import open_dataset
 from redweb_builder.errors import StoreError
 from redweb_builder.types import Mask
 from trainer.data.depth_set import DepthSetBase
+from trainer.data.pictures import read_instances
 from trainer.types import DataError, DepthSample
 
 NOISE_PX = 0.25  # what a flow may be off on a surface that it did match
@@ -40,7 +41,7 @@ class RedwebSet(DepthSetBase):
         folder: of the set. use: which labels; None = all alike. Raises StoreError for an unfinished build, DataError
         for one that kept nothing.
         """
-        self.name = folder.resolve().name
+        self.name, self._folder = folder.resolve().name, folder
         self._use = use or LabelUse()
         self._set = open_dataset(folder, self._use.min_confidence)
         self.notes = (self._set.refusal,) if self._set.refusal else ()
@@ -78,5 +79,11 @@ class RedwebSet(DepthSetBase):
         disparity = np.where(filled, np.float32(np.nan), sample.disparity)
         confidence = np.divide(sample.confidence, 255, dtype=np.float32) if self._use.weighted else None
         return DepthSample(
-            sample.key, sample.image, disparity, sample.mask == Mask.SKY, NOISE_PX, confidence=confidence
+            sample.key,
+            sample.image,
+            disparity,
+            sample.mask == Mask.SKY,
+            NOISE_PX,
+            confidence=confidence,
+            instances=read_instances(self._folder, sample.key, sample.image),
         )

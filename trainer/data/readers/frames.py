@@ -10,7 +10,7 @@ import numpy as np
 
 from redweb_builder.types import BoolMap, FloatMap
 from trainer.data.depth_set import DepthSetBase
-from trainer.data.pictures import at_picture_size, read_rgb
+from trainer.data.pictures import at_picture_size, read_instances, read_rgb
 from trainer.data.readers.protocols import PLAIN, Protocol
 from trainer.types import DataError, DepthSample
 
@@ -91,7 +91,8 @@ class FrameSet(DepthSetBase):
         image = read_rgb(frame.rgb)
         depth = at_picture_size(self.depth(frame, image.shape[:2]), image, frame.depth)
         disparity = inverse(depth, np.isfinite(depth))
-        return DepthSample(frame.key, image, disparity, np.zeros(depth.shape, bool), 0.0, true_zero=True)
+        sky, instances = np.zeros(depth.shape, bool), read_instances(frame.rgb.parent.parent, frame.rgb.stem, image)
+        return DepthSample(frame.key, image, disparity, sky, 0.0, true_zero=True, instances=instances)
 
 
 def inverse(depth: FloatMap, known: BoolMap) -> FloatMap:

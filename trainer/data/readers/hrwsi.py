@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from trainer.data.depth_set import DepthSetBase
-from trainer.data.pictures import by_stem, matched, read_grey, read_rgb, same_size
+from trainer.data.pictures import by_stem, matched, read_grey, read_instances, read_rgb, same_size
 from trainer.types import DataError, DepthSample
 
 
@@ -57,4 +57,5 @@ class Hrwsi(DepthSetBase):
         same_size(image, values, depth_file)
         same_size(image, mask, mask_file)
         disparity = np.where(mask > 127, values, np.nan).astype(np.float32)
-        return DepthSample(self.key(index), image, disparity, np.zeros(values.shape, bool), 0.0)
+        instances = read_instances(image_file.parent.parent, image_file.stem, image)
+        return DepthSample(self.key(index), image, disparity, np.zeros(values.shape, bool), 0.0, instances=instances)

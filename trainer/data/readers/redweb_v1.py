@@ -13,7 +13,7 @@ import numpy as np
 
 from redweb_builder.dataset.depth_png import NEAREST_HIGHEST
 from trainer.data.depth_set import DepthSetBase
-from trainer.data.pictures import by_stem, matched, read_grey, read_rgb, same_size, text_of
+from trainer.data.pictures import by_stem, matched, read_grey, read_instances, read_rgb, same_size, text_of
 from trainer.types import DataError, DepthSample
 
 
@@ -48,7 +48,9 @@ class RedwebV1(DepthSetBase):
             raise DataError(
                 f"{self._depths[key]}: holds {text['unit']}, not relative depth; put it into a folder depth/"
             )
-        if text.get("polarity") == NEAREST_HIGHEST:
-            return DepthSample(key, image, values.astype(np.float32), np.zeros(values.shape, bool), 0.0)
         top = np.iinfo(values.dtype).max
-        return DepthSample(key, image, np.float32(top) - values.astype(np.float32), values == top, 0.0)
+        disparity, sky = np.float32(top) - values.astype(np.float32), values == top
+        if text.get("polarity") == NEAREST_HIGHEST:
+            disparity, sky = values.astype(np.float32), np.zeros(values.shape, bool)
+        instances = read_instances(self._images[key].parent.parent, key, image)
+        return DepthSample(key, image, disparity, sky, 0.0, instances=instances)

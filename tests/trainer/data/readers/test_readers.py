@@ -54,8 +54,11 @@ def test_hrwsi_is_near_at_the_top_keeps_its_parts_and_its_masks(tmp_path: Path, 
         save(PICTURE, tmp_path / part / "imgs" / "x.jpg")
         save(grey([[0, 10], [200, 250]]), tmp_path / part / "gts" / "x.png")
         save(grey([[255, 0], [255, 255]]), tmp_path / part / "valid_masks" / "x.png")
+    save(grey([[0, 1], [2, 3]]), tmp_path / "val" / "instances" / "x.png")
     data = open_data(tmp_path)
     assert split(data, 0.5) == ([0], [1])
+    assert data[0].instances is None
+    np.testing.assert_array_equal(data[1].instances, grey([[0, 1], [2, 3]]))
     sample = data[0]
     assert sample.disparity[5, 7] > sample.disparity[5, 0] > sample.disparity[0, 0]
     assert np.isnan(sample.disparity[0, 7])
@@ -123,6 +126,7 @@ def test_a_built_set_knows_sky_and_unknown(tmp_path: Path, save: Save) -> None:
     (tmp_path / "RDs" / "k.png").write_bytes(png_of_label(Label(disparity, mask, mask)))
     save(mask, tmp_path / "masks" / "k.png")
     save(mask, tmp_path / "confidence" / "k.png")
+    save(mask, tmp_path / "instances" / "k.png")
     pq.write_table(pa.table({"key": ["k"], "status": ["kept"], "width": [8]}), tmp_path / "manifest.parquet")
     assert open_data(tmp_path).notes == ()
     sample = open_data(tmp_path)[0]
@@ -131,6 +135,7 @@ def test_a_built_set_knows_sky_and_unknown(tmp_path: Path, save: Save) -> None:
     assert np.nanmin(sample.disparity) == sample.disparity[0, 0]
     assert sample.noise > 0
     assert sample.confidence is None
+    np.testing.assert_array_equal(sample.instances, mask)
 
     def used(**use: Any) -> Any:
         sample = open_data(tmp_path, use=LabelUse(**use))[0]

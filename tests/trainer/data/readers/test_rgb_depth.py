@@ -109,7 +109,7 @@ def test_depth_smaller_than_its_picture_is_brought_to_it(save: Save, tmp_path: P
     sample = open_data(folder)[0]
     np.testing.assert_allclose(1 / sample.disparity, METRES[::2, ::2].repeat(2, 0).repeat(2, 1), atol=0.001)
     save(np.full((30, 64), 2000, np.uint16), folder / "depth" / "0.png")
-    with pytest.raises(DataError, match=r"0\.png: the depth map is 64x30, its picture 64x48"):
+    with pytest.raises(DataError, match=r"0\.png: is 64x30, its picture 64x48"):
         open_data(folder)[0]
 
 
@@ -189,6 +189,18 @@ def test_hostile_depth_files_are_a_sentence(tmp_path: Path) -> None:
     for name, file in hostile_files(tmp_path).items():
         with pytest.raises(DataError, match=name):
             read_depth(file)
+
+
+def test_things_that_are_marked_come_with_the_sample(save: Save, tmp_path: Path) -> None:
+    data = open_data(room(save, tmp_path))
+    marked = np.zeros(SHAPE, np.uint16)
+    marked[10:20] = 300
+    save(marked, tmp_path / "instances" / "0.png")
+    save(marked[:9], tmp_path / "instances" / "1.png")
+    np.testing.assert_array_equal(data[0].instances, marked)
+    with pytest.raises(DataError, match=r"instances/1\.png.*64x9"):
+        data[1]
+    assert data[2].instances is None
 
 
 def test_tum_is_taken_together_by_time(save: Save, tmp_path: Path) -> None:
