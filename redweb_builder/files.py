@@ -79,6 +79,21 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         raise
 
 
+@contextmanager
+def scratch_folder(place: Path) -> Iterator[Path]:
+    """A new folder in a folder, removed with all that is in it when the block ends. Raises OSError.
+
+    place: where it is made, under a random name; what a killed process left there, remove_temporaries removes.
+    """
+    part = _temporary(place / "scratch")
+    part.mkdir()
+    try:
+        with _held_folder(part):
+            yield part
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
 def write_atomic(path: Path, content: bytes) -> None:
     """All of the file or none of it, also after a crash; links are not followed. Raises OSError.
 

@@ -52,7 +52,7 @@ TRAIN_SEGMENTER = (
     *("--encoder-weights", "none", "--size", "64", "--batch", "2", "--epochs", "1", "--workers", "0"),
     *("--fold", "0", "--device", "cpu"),
 )
-EXPORTS = ("redweb-v1", "webdataset", "huggingface", "ply", "rectified")
+EXPORTS = ("redweb-v1", "webdataset", "huggingface", "ply", "rectified", "labels-only")
 NAMES = (
     *("build", "build --overwrite", "refilter", "grid", "report", "decisions"),
     *(f"export {form}" for form in EXPORTS),

@@ -77,11 +77,11 @@ def _print_check(dataset: Path, share: float) -> int:
     mend = Counter(fault.mend for fault in checked.faults)
     console.print(f"{len(checked.faults)} faults")
     if mend["remove"]:
-        console.print("Remove the files whose content is wrong, then build again:")
+        console.print("Remove the files whose content is wrong, then:")
     elif mend["build"]:
-        console.print("The same build does the pairs of these files again:")
+        console.print("This makes these files again:")
     if mend["remove"] or mend["build"]:
-        console.print(f"  {escape(mending_command(dataset))}   (with the options that it was built with)")
+        console.print(f"  {escape(mending_command(dataset))}")
     if mend[""]:
         console.print("Links and files that belong to no pair are left alone: move them away.")
     return 1

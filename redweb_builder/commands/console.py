@@ -278,6 +278,27 @@ def export(dataset: Path, form: str, out: Path, keys: Sequence[str], options: Ma
     exit_if_damaged(done.damaged, "samples were left out")
 
 
+def restore(labels: Path, copies: Path) -> None:
+    """Make the pictures of a set again, with a progress bar. Exit status 1 where some could not be made.
+
+    labels: the set without pictures. copies: the folder of the photographs.
+    """
+    from redweb_builder.builder.restore import restore as restore_pictures
+
+    with StatusLine() as status:
+        status.stage(f"looking for the photographs in {copies}")
+        done = restore_pictures(
+            labels,
+            copies,
+            lambda at, total: status.show(f"{at} of {total} pictures", done=at, total=total, last=at == total),
+        )
+    echo(f"{done.made} pictures made in {labels}, {done.there} were there already")
+    for sentence in done.missing[:SHOWN_DAMAGED]:
+        echo(sentence, err=True)
+    if done.missing:
+        raise click.ClickException(f"{len(done.missing)} pictures could not be made")
+
+
 def exit_if_damaged(damaged: Sequence[str], what: str) -> None:
     """Name the files that could not be read, and exit with status 1 where there are any.
 

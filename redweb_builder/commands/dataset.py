@@ -75,3 +75,20 @@ def refilter(dataset: Path, settings: tuple[str, ...], dry_run: bool) -> None:
 
     with errors_for_people():
         console.refilter(dataset, settings, dry_run)
+
+
+@click.command("restore")
+@click.argument("labels", type=options.PATH)
+@click.option(
+    "--from", "copies", type=options.PATH, required=True, help="Folder that has the photographs, under any names."
+)
+def restore(labels: Path, copies: Path) -> None:
+    """Make the pictures of LABELS again, a set that `export --format labels-only` wrote, from your own photographs.
+
+    They are found by their SHA-256, and each picture is checked. What is not found is named; the exit status is 1 then.
+    """
+    from redweb_builder.commands import console
+    from redweb_builder.commands.errors import errors_for_people
+
+    with errors_for_people():
+        console.restore(labels, copies)

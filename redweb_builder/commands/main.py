@@ -21,6 +21,7 @@ COMMANDS = {  # name -> module:function, in the order of --help
     "check": "redweb_builder.commands.check:check",
     "status": "redweb_builder.commands.scale:status",
     "merge": "redweb_builder.commands.scale:merge",
+    "restore": "redweb_builder.commands.dataset:restore",
     "grid": "redweb_builder.commands.dataset:grid",
     "report": "redweb_builder.commands.dataset:report",
     "train": "trainer.commands.train:train",

@@ -17,9 +17,11 @@ Decorator = Callable[[Function], Function]  # adds an option to the function of 
 
 PATH = click.Path(path_type=Path)
 EXISTING = click.Path(path_type=Path, exists=True)
-DATA_SET_FORMATS = ("redweb-v1", "webdataset", "huggingface", "ply", "rectified")  # the writers of export/dataset.py
+# The writers of export/dataset.py.
+DATA_SET_FORMATS = ("redweb-v1", "webdataset", "huggingface", "ply", "rectified", "labels-only")
 STEREO_LAYOUTS = ("middlebury", "kitti", "sceneflow")  # of export/stereo_layouts.py
-WITH_OPTION = {"layout": ("rectified",), "source": ("rectified",)}  # option of export -> the formats that have it
+# option of export -> the formats that have it
+WITH_OPTION = {"layout": ("rectified",), "source": ("rectified", "labels-only")}
 
 
 class Part(click.ParamType[tuple[int, int]]):

@@ -1,4 +1,4 @@
-"""RDs/<key>.png: relative depth in 16 bits, and back. Nothing else knows how disparity is stored."""
+"""RDs/<key>.png: relative depth in 16 bits, and back; Imgs/<key>.*. Nothing else knows how disparity is stored."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from redweb_builder.inputs.picture import open_picture, values_of
-from redweb_builder.types import FloatMap, Label, Mask
+from redweb_builder.types import FloatMap, Label, Mask, Picture
 
 FORMAT = "redweb-builder/1"
 POLARITY = "0 = nearest, 65535 = sky"
@@ -68,3 +68,16 @@ def image_bytes(image: Image.Image, form: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, form, **options)
     return buffer.getvalue()
+
+
+def picture_name(key: str, lossless: bool) -> str:
+    """The file of a left view, below the data set. key: of the pair. lossless: whether it is a PNG, else a JPEG."""
+    return f"Imgs/{key}.{'png' if lossless else 'jpg'}"
+
+
+def picture_bytes(picture: Picture, lossless: bool) -> bytes:
+    """The content of that file. picture: HxWx3 uint8 RGB. lossless: as of picture_name."""
+    image = Image.fromarray(picture)
+    if lossless:
+        return image_bytes(image, "PNG", compress_level=3)
+    return image_bytes(image, "JPEG", quality=95, subsampling=0)

@@ -25,6 +25,7 @@ from redweb_builder.dataset.journal import (
 )
 from redweb_builder.dataset.paths import read_build, read_label
 from redweb_builder.dataset.reader import read_manifest
+from redweb_builder.dataset.sources import NAME as SOURCES
 from redweb_builder.errors import StoreError
 from redweb_builder.files import read_regular
 
@@ -145,7 +146,14 @@ def _names(folder: Path) -> list[str]:
 
 
 def mending_command(out: Path) -> str:
-    """The command that builds a data set again, as far as build.json names its input. out: folder of the data set."""
+    """The command that makes missing files of a data set again, as far as build.json names its input.
+
+    out: folder of the data set.
+    """
+    if (out / SOURCES).is_file():
+        return f"python cli.py restore {quote(str(out))} --from YOUR_COPIES"
     source = read_build(out).get("input")
     stereo_dir = quote(source) if isinstance(source, str) else "STEREO_DIR"
-    return f"python cli.py build-redweb {stereo_dir} --out {quote(str(out))}"
+    return (
+        f"python cli.py build-redweb {stereo_dir} --out {quote(str(out))}   (with the options that it was built with)"
+    )

@@ -133,4 +133,6 @@ def expected_files(record: Mapping[str, Any], there: Sizes) -> dict[str, tuple[i
     names = files_of(record["key"])
     png, jpg = f"Imgs/{record['key']}.png", f"Imgs/{record['key']}.jpg"
     names.discard(jpg if find_file(png, there) else png)
+    if not there.get(PREVIEWS):  # a set that came without them
+        names.discard(f"{PREVIEWS}/{record['key']}.jpg")
     return dict.fromkeys(sorted(names), (None, None))

@@ -114,10 +114,7 @@ def source_of(row: Mapping[str, Any], folder: Path) -> PairSource:
     if row["left"] is None or row["right"] is None:
         raise ValueError(f"the manifest names no source of {row['key']}")
     left, right = folder / row["left"], folder / row["right"]
-    names = parse_json(row.get("calibration") or "[]")
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"the calibration of {row['key']} is no list of files")
-    calibration = tuple(folder / name for name in names)
+    calibration = tuple(folder / name for name in calibration_names(row))
     if not all(file.resolve().is_relative_to(folder.resolve()) for file in (left, right, *calibration)):
         raise ValueError(f"the source of {row['key']} lies outside of {folder}")
     crops = json.loads(row.get("film_crops") or "null")
@@ -137,3 +134,14 @@ def source_of(row: Mapping[str, Any], folder: Path) -> PairSource:
         clip_frame=row.get("clip_frame"),
         calibration=calibration,
     )
+
+
+def calibration_names(row: Mapping[str, Any]) -> list[str]:
+    """The calibration files of a row, by their paths below the input folder. Raises ValueError where it is no list.
+
+    row: values by column.
+    """
+    names = parse_json(row.get("calibration") or "[]")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"the calibration of {row['key']} is no list of files")
+    return names

@@ -20,6 +20,7 @@ PAIR_STATUSES = ("kept", "rejected")
 MAX_KEY_BYTES = 250  # with ".png" a file name of at most 255 bytes
 MAX_SIDE = 65_535  # px of a stored picture, as JPEG's
 MAX_NUMBER = 2**53  # beyond it float64 does not hold every whole number; no measurement comes near
+MAX_SOURCE_FILES = 16  # two pictures and their calibration
 INT32 = 2**31 - 1
 _KEY = re.compile(r"\w[\w.-]*")
 _HASH = re.compile(r"[0-9a-f]{16}")
@@ -58,6 +59,27 @@ def fault_of_record(record: object) -> str | None:
     if record.get("status") == LEFT_OUT:
         return "its status is left-out"
     return fault_of(record) or _wrong_files(record)
+
+
+def fault_of_sources(record: object) -> str | None:
+    """What is wrong with a value read from a line of sources.jsonl, in words; None where it can be used.
+
+    record: the value of the line.
+    """
+    if not isinstance(record, dict) or not is_key(record.get("key")):
+        return "it has no key of a pair"
+    key, picture, files = record["key"], record.get("picture"), record.get("files")
+    names = (f"Imgs/{key}.png", f"Imgs/{key}.jpg")
+    if not isinstance(picture, list) or not picture or picture[0] not in names or not _is_stamp(picture[1:]):
+        return f"picture is {_shown(picture)}"
+    if not isinstance(files, dict) or not 1 <= len(files) <= MAX_SOURCE_FILES:
+        return f"files is {_shown(files)}"
+    for path, entry in files.items():
+        if not path or "\0" in path or not _is_unicode(path) or not _is_below(path):
+            return f"a file of the source leads out of the input folder: {_shown(path)}"
+        if not _is_stamp(entry):
+            return f"files has {_shown(entry)} for size and SHA-256"
+    return None
 
 
 def files_of(key: str) -> set[str]:
@@ -120,10 +142,15 @@ def _wrong_files(record: Mapping[str, Any]) -> str | None:
     if not isinstance(files, dict) or (files and (len(files) != 5 or not files.keys() <= files_of(record["key"]))):
         return "files does not name the five files of the pair"
     for entry in files.values():
-        size, sha256 = entry if isinstance(entry, list) and len(entry) == 2 else (None, None)
-        if not isinstance(size, int) or size <= 0 or not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
+        if not _is_stamp(entry):
             return f"files has {_shown(entry)} for size and SHA-256"
     return None
+
+
+def _is_stamp(entry: object) -> bool:
+    """Whether a value is the size in bytes and the SHA-256 of a file."""
+    size, sha256 = entry if isinstance(entry, list) and len(entry) == 2 else (None, None)
+    return type(size) is int and size > 0 and isinstance(sha256, str) and _SHA256.fullmatch(sha256) is not None
 
 
 def _is_below(path: str) -> bool:

@@ -30,7 +30,7 @@ from filelock import Timeout
 from PIL import Image
 
 from redweb_builder.config import Thresholds
-from redweb_builder.dataset.codec import FORMAT, image_bytes, png_of_label
+from redweb_builder.dataset.codec import FORMAT, image_bytes, picture_bytes, picture_name, png_of_label
 from redweb_builder.dataset.journal import (
     HOMES,
     PREVIEWS,
@@ -274,13 +274,7 @@ def _is_file_of_a_pair(name: str) -> bool:
 
 def _contents(key: str, picture: Picture, lossless: bool, label: Label) -> dict[str, bytes]:
     """The files of a pair but for its preview, by name below the data set or its rejected/."""
-    image = Image.fromarray(picture)
-    contents = {
-        f"Imgs/{key}.png" if lossless else f"Imgs/{key}.jpg": image_bytes(image, "PNG", compress_level=3)
-        if lossless
-        else image_bytes(image, "JPEG", quality=95, subsampling=0),
-        f"RDs/{key}.png": png_of_label(label),
-    }
+    contents = {picture_name(key, lossless): picture_bytes(picture, lossless), f"RDs/{key}.png": png_of_label(label)}
     for folder, values in (("masks", label.mask), ("confidence", label.confidence)):
         contents[f"{folder}/{key}.png"] = image_bytes(Image.fromarray(values), "PNG", compress_level=3)
     return contents

@@ -11,6 +11,7 @@ from typing import Any
 from redweb_builder.dataset.reader import Dataset
 from redweb_builder.errors import StoreError, UserError
 from redweb_builder.export.huggingface import write_huggingface
+from redweb_builder.export.labels_only import write_labels_only
 from redweb_builder.export.points import write_points
 from redweb_builder.export.rectified import write_rectified
 from redweb_builder.export.redweb_v1 import write_redweb_v1
@@ -24,6 +25,7 @@ WRITERS: dict[str, Callable[..., Iterable[str | UserError]]] = {
     "huggingface": write_huggingface,
     "ply": write_points,
     "rectified": write_rectified,
+    "labels-only": write_labels_only,
 }
 
 

@@ -24,7 +24,7 @@ from trainer.config import NETWORK_FORMATS
 @click.option("--keys", multiple=True, help="Only these samples of a data set (repeatable).")
 @click.option("--layout", type=click.Choice(options.STEREO_LAYOUTS), help="Of rectified pairs.  [default: middlebury]")
 @click.option(
-    "--source", type=options.PATH, help="Folder of the stereo photographs, where it has moved (rectified pairs)."
+    "--source", type=options.PATH, help="Folder of the stereo photographs, where it has moved (rectified, labels-only)."
 )
 def export(
     path: Path, form: str, out: Path | None, keys: tuple[str, ...], layout: str | None, source: Path | None

@@ -1,0 +1,132 @@
+"""The pictures of a set that was given on without them, made again from copies of the photographs.
+
+The set may come from anywhere: its rows and lines are checked on reading, the photographs are found by size and
+SHA-256 below a folder that the user names, and a picture is written only where it is the one that the set had.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+from PIL import __version__ as pillow
+
+from redweb_builder.dataset.codec import picture_bytes
+from redweb_builder.dataset.paths import read_build
+from redweb_builder.dataset.reader import read_manifest
+from redweb_builder.dataset.source_views import source_views
+from redweb_builder.dataset.sources import Sources, Stamp, read_sources, stamp_of, stamp_of_file
+from redweb_builder.errors import InputNotFound, StoreError
+from redweb_builder.files import (
+    link_or_copy,
+    make_folder,
+    read_regular,
+    remove_temporaries,
+    scratch_folder,
+    write_atomic,
+)
+from redweb_builder.inputs.walk import files_below
+
+Watch = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What became of a set.
+
+    made: pictures written now. there: those that were there already. missing: a sentence about every other one.
+    """
+
+    made: int
+    there: int
+    missing: list[str]
+
+
+def restore(labels: Path, copies: Path, watch: Watch = lambda done, total: None) -> Restored:
+    """Make Imgs/ of a set that `export --format labels-only` wrote; what is there stays.
+
+    labels: the set. copies: a folder that has the photographs, at any depth and under any name. watch: called with
+    (done, total). Raises StoreError where `labels` is no such set; UnsafePath, OSError where it cannot be written.
+    """
+    cv2.setNumThreads(1)  # pictures are rectified as the build did it
+    if not copies.is_dir():
+        raise InputNotFound(f"{copies} is no folder of photographs")
+    manifest = read_manifest(labels)
+    sources, missing = read_sources(labels)
+    missing += manifest.refused
+    rows = {row["key"]: row for row in manifest.rows if row["width"]}
+    missing += [f"{key}: sources.jsonl does not say what it is made from" for key in rows.keys() - sources.keys()]
+    wanted = {key: sources[key] for key in rows if key in sources and not _is_there(labels, sources[key])}
+    found = find_files(copies, (stamp for pair in wanted.values() for stamp in pair.files.values()))
+    make_folder(labels / "Imgs", labels)
+    remove_temporaries(labels)
+    made = 0
+    with scratch_folder(labels) as scratch:
+        for done, (key, pair) in enumerate(wanted.items(), 1):
+            try:
+                folder = _folder_with(pair.files, copies, found, scratch)
+                write_atomic(labels / pair.picture, _picture(labels, rows[key], pair, folder))
+                made += 1
+            except StoreError as error:
+                missing.append(f"{key}: {error}")
+            watch(done, len(wanted))
+    return Restored(made, len(rows.keys() & sources.keys()) - len(wanted), missing)
+
+
+def find_files(folder: Path, stamps: Iterable[Stamp]) -> dict[Stamp, list[Path]]:
+    """The files below a folder that have one of the stamps; only those of a size that is asked for are read.
+
+    folder: links to folders are followed, as by a build. stamps: of what is looked for.
+    """
+    wanted = set(stamps)
+    sizes = {stamp.size for stamp in wanted}
+    found: dict[Stamp, list[Path]] = defaultdict(list)
+    for file in files_below(folder, [], lambda _: False):
+        try:
+            if file.stat().st_size in sizes and (stamp := stamp_of_file(file)) in wanted:
+                found[stamp].append(file)
+        except OSError:  # a file that cannot be read is none that was found
+            continue
+    return found
+
+
+def _is_there(labels: Path, pair: Sources) -> bool:
+    try:
+        return stamp_of(read_regular(labels / pair.picture, pair.stamp.size)) == pair.stamp
+    except OSError:  # UnsafePath among them: of another size
+        return False
+
+
+def _folder_with(files: Mapping[str, Stamp], copies: Path, found: dict[Stamp, list[Path]], scratch: Path) -> Path:
+    """A folder that has the files of a source under their names, since some forms are read by these.
+
+    That is `copies` where it has them so; else `scratch`, to which they are linked. Raises StoreError where some are
+    not found.
+    """
+    gone = [name for name, stamp in files.items() if not found.get(stamp)]
+    if gone:
+        raise StoreError(f"{' and '.join(gone)} not found among the copies (SHA-256 {files[gone[0]].sha256[:16]}...)")
+    if all(copies / name in found[stamp] for name, stamp in files.items()):
+        return copies
+    for name, stamp in files.items():
+        if not (scratch / name).exists():
+            (scratch / name).parent.mkdir(parents=True, exist_ok=True)
+            link_or_copy(found[stamp][0].resolve(), scratch / name)
+    return scratch
+
+
+def _picture(labels: Path, row: Mapping[str, Any], pair: Sources, folder: Path) -> bytes:
+    """The content of a pair's picture. Raises StoreError where it cannot be made, or is not the one of the set."""
+    content = picture_bytes(source_views(labels, row, folder).left, pair.picture.endswith(".png"))
+    if stamp_of(content) != pair.stamp:
+        versions = read_build(labels).get("versions")
+        theirs = versions.get("pillow") if isinstance(versions, dict) else None
+        raise StoreError(
+            f"its photographs give another picture here (Pillow {pillow}, the set was made with {theirs!a}): "
+            "install that version"
+        )
+    return content
