@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import tempfile
+from pathlib import Path
 
 import numpy as np
 
+from redweb_builder.errors import SettingsError
 from redweb_builder.types import FloatMap
 
 
@@ -23,3 +26,19 @@ def pfm_bytes(values: FloatMap) -> bytes:
     """
     height, width = values.shape
     return f"Pf\n{width} {height}\n-1.0\n".encode() + values[::-1].astype("<f4").tobytes()
+
+
+def exr_bytes(values: FloatMap, channel: str = "Y") -> bytes:
+    """OpenEXR with one channel of float32, compressed without loss. Raises SettingsError without the package OpenEXR.
+
+    values: HxW float32; NaN stays NaN. channel: its name; compositing programs take Z for distance, Y for brightness.
+    """
+    try:
+        import OpenEXR
+    except ImportError as error:
+        raise SettingsError("writing EXR needs OpenEXR: pip install 'redweb-builder[exr]'") from error
+    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
+    with tempfile.TemporaryDirectory() as folder:  # the library writes files alone
+        file = Path(folder) / "map.exr"
+        OpenEXR.File(header, {channel: np.ascontiguousarray(values, np.float32)}).write(str(file))
+        return file.read_bytes()

@@ -14,11 +14,9 @@ from trainer.config import PARTS, PROTOCOLS, RANGES, RAW_FORMATS, SENSES, STEREO
 
 
 @click.command("evaluate")
-@click.argument("checkpoint", type=options.PATH)
+@click.argument("checkpoints", type=options.PATH, nargs=-1, required=True, metavar="CHECKPOINT...")
 @click.option("--on", "data", multiple=True, required=True, type=options.PATH, help="Data set or DIW CSV (repeatable).")
-@click.option(
-    "--against", multiple=True, type=options.PATH, help="Another checkpoint or folder of predictions (repeatable)."
-)
+@click.option("--against", multiple=True, type=options.PATH, help="The same as another CHECKPOINT (repeatable).")
 @click.option(
     "--predictions",
     type=click.Choice(SENSES),
@@ -39,10 +37,10 @@ from trainer.config import PARTS, PROTOCOLS, RANGES, RAW_FORMATS, SENSES, STEREO
 @click.option("--test", type=float, help="Share that training kept apart, for --part test.  [default: CHECKPOINT's]")
 @click.option("--limit", type=click.IntRange(1), help="At most so many pictures of each set.")
 @depth_scale
-@click.option("--out", type=options.PATH, help="For JSON and picture sheets.  [default: beside CHECKPOINT]")
+@click.option("--out", type=options.PATH, help="For JSON and picture sheets.  [default: beside the first CHECKPOINT]")
 @options.device()
 def evaluate(
-    checkpoint: Path,
+    checkpoints: tuple[Path, ...],
     data: tuple[Path, ...],
     against: tuple[Path, ...],
     predictions: str | None,
@@ -55,9 +53,9 @@ def evaluate(
     out: Path | None,
     device: str,
 ) -> None:
-    """The field's figures for CHECKPOINT on data with known depth, beside the prior that the lower point is nearer.
+    """The field's figures for each CHECKPOINT on data with known depth, beside the prior that lower points are nearer.
 
-    CHECKPOINT is a run, its file, or `builtin`, the network that comes with the program. It may also be a folder of
+    A CHECKPOINT is a run, its file, or `builtin`, the network that comes with the program. It may also be a folder of
     another program's predictions: PNG, TIFF, npy, npz, PFM, OpenEXR or HDF5, named after the pictures.
 
     A network of metric depth, on a set in metres, gets the columns of Eigen et al. 2014 beside the paper's own rows and
@@ -77,7 +75,7 @@ def evaluate(
         from trainer.evaluation.stored import is_stored, open_stored
         from trainer.prediction.predict import load_predictors
 
-        given = (checkpoint, *against)
+        given, first = (*checkpoints, *against), checkpoints[0]
         networks = load_predictors([path for path in given if not is_stored(path)], choose_device(device))
         loaded = {network.name: network for network in networks}
         predictors = [loaded.get(str(path)) or open_stored(path, predictions or "") for path in dict.fromkeys(given)]
@@ -90,8 +88,7 @@ def evaluate(
         selection = Selection(part, validation, limit, test)
         scale = parse_scale(depth_scale) if depth_scale else None
         rows, sheets = merge_tables(evaluate_all(predictors, data, selection, counting, scale, protocol))
-        has_no_folder = is_stored(checkpoint) or is_builtin(checkpoint)
-        beside = checkpoint.parent if has_no_folder else weights_file(checkpoint).parent
+        beside = first.parent if is_stored(first) or is_builtin(first) else weights_file(first).parent
         folder = out or beside / "evaluation"
         write_report(rows, sheets, folder)
         print_rows(rows)

@@ -22,7 +22,7 @@ from trainer.evaluation.published import (
     mean_terms,
     sparsification_error,
 )
-from trainer.evaluation.results import ResultRow, Table
+from trainer.evaluation.results import ResultRow, Table, unique_names
 from trainer.evaluation.sheets import SHEET_ROWS, sheet, strip
 from trainer.evaluation.stored import StoredPredictions
 from trainer.models.eigen import MetricNetwork
@@ -31,6 +31,7 @@ from trainer.types import DataError
 
 CONFIDENCE = "AUSE"
 POOLED = "all pixels"
+OF_EACH = ("AbsRel", "d1")  # what most publications print of every set
 UNITLESS = tuple(column for column in COLUMNS if column not in ("SqRel", "RMSE"))
 
 
@@ -85,17 +86,21 @@ def evaluate_published(
 
 
 def mean_over_sets(tables: Sequence[Table], protocol: str) -> Table:
-    """One table of the means over sets, each set counting alike, of the rows that are means over pictures.
+    """One table of several sets, of the rows that are means over pictures: AbsRel and d1 of each, and the means.
 
-    Figures that have the unit of their set have no mean.
+    Each set counts alike. Figures that have the unit of their set have no mean.
     tables: of several sets by one protocol. protocol: its name.
     """
     names = [row.predictor for row in tables[0][0] if not row.predictor.endswith(POOLED)]
+    sets = unique_names([table[0].data.removesuffix(f"-{protocol}") for table, _ in tables])
     rows = []
     for name in names:
         own = [row for table, _ in tables for row in table if row.predictor == name]
         means = column_means([tuple(row.figures[column] for column in UNITLESS) for row in own])
-        figures = dict(zip(UNITLESS, means.tolist(), strict=True))
+        figures = {
+            f"{at} {column}": row.figures[column] for at, row in zip(sets, own, strict=True) for column in OF_EACH
+        }
+        figures |= dict(zip(UNITLESS, means.tolist(), strict=True))
         title = f"{protocol}, mean of {len(own)} sets"
         rows.append(ResultRow(title, name, sum(row.samples for row in own), figures))
     return rows, sheet([])

@@ -60,7 +60,8 @@ def make_validator(validation: Sequence[tuple[DepthSet, Sequence[int]]], size: i
             )
             priors.extend(100 * float(column_means(rates)[0]) for rates in rates_of)
         means = {"WKDR": float(np.nanmean(list(figures.values()))), PRIOR: float(np.nanmean(priors))}
-        return Validation(means | (figures if len(figures) > 1 else {}), sheet(strips))
+        shown = sheet(strips, ["photograph", "label", "prediction"])
+        return Validation(means | (figures if len(figures) > 1 else {}), shown)
 
     return validate
 
@@ -75,14 +76,17 @@ def make_metric_validator(validation: Sequence[tuple[DepthSet, Sequence[int]]]) 
     def validate(network: nn.Module, device: torch.device) -> Validation:
         assert isinstance(network, MetricNetwork)
         network.eval()
-        sums, strips, shown = [], [], evenly_spaced(range(len(everyone)), SHEET_ROWS)
+        sums, strips, captions, shown = [], [], [""], evenly_spaced(range(len(everyone)), SHEET_ROWS)
         for at, (data, index) in enumerate(everyone):
             sample = data[index]
-            maps = list(predict_metres(network, sample.image, device).values())
+            stages = predict_metres(network, sample.image, device)
+            maps = list(stages.values())
             sums.append(sums_of(maps[-1], sample, data))
             if at in shown:
                 strips.append(metric_strip(sample, maps))
+                captions = ["photograph", *stages, "label"]
         figures = depth_figures(sums)
-        return Validation({name: figures[name] for name in ("AbsRel", "d1", "RMSE", "RMSElog", "SI")}, sheet(strips))
+        kept = {name: figures[name] for name in ("AbsRel", "d1", "RMSE", "RMSElog", "SI")}
+        return Validation(kept, sheet(strips, captions))
 
     return validate

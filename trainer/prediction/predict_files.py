@@ -18,7 +18,7 @@ from torch import nn
 
 from redweb_builder.colour import disparity_picture
 from redweb_builder.dataset.depth_png import depth_png, range_text, stretched
-from redweb_builder.dataset.float_files import npy_bytes, pfm_bytes
+from redweb_builder.dataset.float_files import exr_bytes, npy_bytes, pfm_bytes
 from redweb_builder.errors import SettingsError
 from redweb_builder.files import remove_temporaries, write_atomic
 from redweb_builder.inputs.formats import films
@@ -230,8 +230,13 @@ def sixteen_bits(
 
 def _write_raw(network: nn.Module, file: Path, depth: FloatMap) -> Path:
     """The numbers themselves: metres of a metric network, else as the network gave them, larger = nearer."""
-    values = np.float32(1) / depth if isinstance(network, MetricNetwork) else depth
-    write_atomic(file, pfm_bytes(values) if file.suffix == ".pfm" else npy_bytes(values))
+    in_metres = isinstance(network, MetricNetwork)
+    values = np.float32(1) / depth if in_metres else depth
+    if file.suffix == ".exr":
+        content = exr_bytes(values, "Z" if in_metres else "Y")
+    else:
+        content = (pfm_bytes if file.suffix == ".pfm" else npy_bytes)(values)
+    write_atomic(file, content)
     return file
 
 

@@ -224,7 +224,7 @@ def test_predictions_of_another_program_are_judged_beside_the_networks(
         save(np.rint(50_000 / (1 + truth)).astype(np.uint16), far / f"{number}.png")
         save(truth[::2, ::2].astype(np.uint8), small / f"{number}.png")
     for folder, sense in ((near, "near"), (far, "far"), (small, "near")):
-        rows, _ = evaluated(tmp_path, folder, "--on", sets[1], "--predictions", sense, "--against", checkpoints[0])
+        rows, _ = evaluated(tmp_path, folder, checkpoints[0], "--on", sets[1], "--predictions", sense)
         assert [row["predictor"] for row in rows] == [str(folder), str(checkpoints[0]), "lower is nearer"]
         assert rows[0]["WKDR"] < 3
     for arguments, message in (
@@ -251,14 +251,15 @@ def test_a_protocol_has_means_over_pictures_over_pixels_and_over_sets(
         np.save(given / f"{number}.npy", metres + error)
         np.save(given / f"{number}_confidence.npy", -error / metres)
     arguments = ["--predictions", "metres", "--protocol", "eigen", "--on", sets[0], "--against", checkpoints[1]]
-    rows, output = evaluated(tmp_path, given, *arguments, "--on", copy)
+    rows, output = evaluated(tmp_path, given, *arguments, "--on", copy)  # --against is the same as one more CHECKPOINT
     own, pooled = rows[:2]
     assert (own["predictor"], own["samples"]) == (str(given), 2)
     assert own["RMSE"] == pytest.approx(np.sqrt(0.005) / 2, rel=1e-3)  # of two pictures one is right
     assert pooled["RMSE"] == pytest.approx(np.sqrt(0.005 / 2), rel=1e-3)
     assert own["AUSE"] == pytest.approx(0, abs=1e-6)
     assert "eigen, mean of 2 sets" in output
-    assert next(row["AbsRel"] for row in rows if "mean of" in row["data"]) == pytest.approx(own["AbsRel"])
+    both = next(row for row in rows if "mean of" in row["data"])
+    assert [both[name] for name in ("AbsRel", "metres AbsRel", "copy AbsRel")] == pytest.approx([own["AbsRel"]] * 3)
     assert {file.name for file in (tmp_path / "out").glob("*.png")} == {
         "sheet_metres-eigen.png",
         "sheet_copy-eigen.png",

@@ -110,6 +110,14 @@ def test_a_film_becomes_a_film(tmp_path: Path) -> None:
     assert raw[25:35, 40:50].mean() == pytest.approx(200 / 255, abs=0.02)
 
 
+def test_raw_numbers_as_exr_are_the_same_as_in_numpys_form(tmp_path: Path) -> None:
+    pytest.importorskip("OpenEXR")
+    Image.fromarray(bright_box()).save(tmp_path / "p.png")
+    for form in ("npy", "exr"):
+        list(predict_files(Brightness(), tmp_path / "p.png", tmp_path / "out", 64, CPU, Forms(raw=form)))
+    np.testing.assert_array_equal(read_depth(tmp_path / "out" / "p.exr"), np.load(tmp_path / "out" / "p.npy"))
+
+
 def test_what_is_for_films_and_shares_are_checked(tmp_path: Path) -> None:
     Image.fromarray(bright_box()).save(tmp_path / "a.png")
     with pytest.raises(DataError, match="this is none"):
