@@ -164,7 +164,7 @@ class BuildConfig:
     flow_weights: Path | None = None
     segmenter: str = "auto"
     segmenter_weights: Path | None = None
-    mono: str = NONE
+    mono: str = BUILTIN
     device: str = "auto"
     eyes: str = "auto"
     max_side: int = 768

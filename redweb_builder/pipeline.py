@@ -1,7 +1,7 @@
 """The method, on one screen, in the order in which it happens.
 
-    source -> pair -> calibration -> eye order -> alignment
-    -> flow (both directions) + regions (sky, far) + depth by one eye -> semi-global matching -> fused matches
+    source -> pair -> calibration -> depth by one eye -> eye order -> alignment
+    -> flow (both directions) + regions (sky, far) -> semi-global matching -> fused matches
     -> refined label with confidence -> measurements -> keep | reject
 
 `prepare` and `label_pair` are plain CPU work on one pair; `infer` runs the networks on a batch. An engine only decides
@@ -32,7 +32,7 @@ from redweb_builder.matching.texture import textured
 from redweb_builder.monocular.estimator import DepthEstimator
 from redweb_builder.rectification.alignment import Alignment, alignment_of, apply_alignment, estimate_alignment
 from redweb_builder.rectification.calibrated import Calibrated, after_alignment, calibrate
-from redweb_builder.rectification.eye_order import are_eyes_swapped, eye_order
+from redweb_builder.rectification.eye_order import are_eyes_swapped, depth_of, eye_order
 from redweb_builder.rectification.upright import turned_eye
 from redweb_builder.segmentation.segmenters import Segmenter
 from redweb_builder.types import BoolMap, Evidence, FloatMap, Flow, PairSource, Regions, Rejection, StereoPair
@@ -54,6 +54,8 @@ class Prepared:
     eye_order: score of rectification/eye_order.py for the pair as it is here; positive = left is left. eyes_swapped:
     the source had the eyes the other way round, and they were exchanged. right_valid: HxW bool in the aligned right
     frame, False where alignment moved in pixels from beyond the border. calibrated: what its calibration did to it.
+    depth: float32 of the left view reduced to a preview, larger = nearer, of any scale; None where no network that sees
+    one eye is asked.
     """
 
     source: PairSource
@@ -63,20 +65,19 @@ class Prepared:
     alignment: Alignment
     right_valid: BoolMap
     calibrated: Calibrated
+    depth: FloatMap | None = None
 
 
 @dataclass(frozen=True)
 class Inferred:
     """A prepared pair with the networks' outputs.
 
-    flow: in both directions, before refinement. regions: probabilities of sky and far field in the left frame. depth:
-    HxW float32 of the left view, larger = nearer, of any scale; None where no network that sees one eye is asked.
+    flow: in both directions, before refinement. regions: probabilities of sky and far field in the left frame.
     """
 
     prepared: Prepared
     flow: Flow
     regions: Regions
-    depth: FloatMap | None = None
 
 
 @dataclass(frozen=True)
@@ -104,15 +105,17 @@ def prepare(source: PairSource, config: BuildConfig, network: DepthEstimator | N
     turned = turned_eye(source, preview)
     if turned:
         return Outcome(source, Rejection("read", "not-upright", detail=turned))
-    order = eye_order(preview, network) if source.film_order is None else source.film_order
+    depth = depth_of(preview.left, network)
+    order = eye_order(preview, depth) if source.film_order is None else source.film_order
     eyes_swapped = config.eyes == "auto" and are_eyes_swapped(source, order)
     if eyes_swapped:
         pair, preview, order = replace(pair, left=pair.right, right=pair.left), preview.swapped(), -order
+        depth = depth_of(preview.left, network)
     common = source.alignment
     alignment = alignment_of(common) if common else estimate_alignment(preview, pair.left.shape)
     right, right_valid = apply_alignment(pair.right, alignment)
     calibrated = after_alignment(calibrated, alignment, pair.left.shape, eyes_swapped)
-    return Prepared(source, replace(pair, right=right), order, eyes_swapped, alignment, right_valid, calibrated)
+    return Prepared(source, replace(pair, right=right), order, eyes_swapped, alignment, right_valid, calibrated, depth)
 
 
 def infer(batch: Sequence[Prepared], models: Models) -> list[Inferred]:
@@ -123,9 +126,7 @@ def infer(batch: Sequence[Prepared], models: Models) -> list[Inferred]:
     """
     flows = models.flow([prepared.pair for prepared in batch])
     lefts = [prepared.pair.left for prepared in batch]
-    regions = models.segmenter(lefts)
-    depths = models.depth(lefts) if models.depth else [None] * len(batch)
-    return [Inferred(*parts) for parts in zip(batch, flows, regions, depths, strict=True)]
+    return [Inferred(*parts) for parts in zip(batch, flows, models.segmenter(lefts), strict=True)]
 
 
 def label_pair(inferred: Inferred, models: Models, config: BuildConfig) -> Outcome:
@@ -141,7 +142,7 @@ def label_pair(inferred: Inferred, models: Models, config: BuildConfig) -> Outco
     sgm = sgm_flow(prepared.pair, flow, valid)
     match = fuse_matches(flow, sgm, prepared.right_valid, textured(prepared.pair.left, TEXTURE_PX))
     label = refine(prepared.pair.left, match, valid, regions, right_view(flow, TOLERANCE_PX))
-    measurements = measure(prepared.pair, flow, error, valid, regions, label, inferred.depth)
+    measurements = measure(prepared.pair, flow, error, valid, regions, label, prepared.depth)
     measurements |= {"eye_order": prepared.eye_order, **prepared.alignment.measurements()}
     evidence = Evidence(prepared.pair, flow, match.disparity, valid, regions, label, measurements)
     return Outcome(prepared.source, _verdict(evidence, config), prepared, evidence)

@@ -32,7 +32,7 @@ from redweb_builder.inputs.read import read_pair
 from redweb_builder.matching.quick_flow import preview_flow
 from redweb_builder.monocular.estimator import DepthEstimator, load_depth
 from redweb_builder.process import one_opencv_thread
-from redweb_builder.rectification.eye_order import are_eyes_swapped, eye_order
+from redweb_builder.rectification.eye_order import are_eyes_swapped, depth_of, eye_order
 from redweb_builder.rectification.group_order import with_group_orders
 from redweb_builder.types import PairSource
 
@@ -85,7 +85,8 @@ def judge(root: Path, known: list[list[str]], max_side: int, network: DepthEstim
             pair = read_pair(source, max_side)
         except InputError:
             return None
-        return Judged(source, eye_order(preview_flow(pair.left, pair.right), network), truth)
+        preview = preview_flow(pair.left, pair.right)
+        return Judged(source, eye_order(preview, depth_of(preview.left, network)), truth)
 
     with one_opencv_thread(), ThreadPoolExecutor(2) as pool:
         return [judged for judged in pool.map(ask, discover(root).sources) if judged]

@@ -38,6 +38,7 @@ from redweb_builder.inspect.show import write_grid
 from redweb_builder.inspect.strip import strip
 from redweb_builder.matching.flow import load_flow
 from redweb_builder.monocular.estimator import load_depth
+from redweb_builder.monocular.memo import MemoizedDepth
 from redweb_builder.networks.device import choose_device, limit_threads
 from redweb_builder.pipeline import Models, Outcome
 from redweb_builder.progress import Progress, Recorded
@@ -119,7 +120,8 @@ def build(
     limit_threads(config.jobs)
     flow, flow_message = load_flow(config.flow, config.flow_weights, device)
     segmenter, segmenter_message = load_segmenter(config.segmenter, config.segmenter_weights, device)
-    depth = load_depth(config.mono, device)
+    network = load_depth(config.mono, device)
+    depth = MemoizedDepth(network) if network else None
     models = Models(flow, segmenter, depth)
     mono_message = depth.name if depth else "no network that sees one eye is asked"
     progress.notes += [f"flow: {flow_message}", f"segmentation: {segmenter_message}", f"mono: {mono_message}"]
@@ -139,7 +141,7 @@ def build(
         whole = discovery.sources  # groups and clips are measured whole: a label must not depend on --limit or --part
         if config.eyes == "auto" and len(recorded) < len(sources):
             progress.enter("comparing the eye orders")
-            whole = with_group_orders(whole, stereo_dir, depth, progress.at)
+            whole = with_group_orders(whole, stereo_dir, depth, progress.at, config.max_side)
         missing = {source.clip for source in sources if source.clip and source.key not in store.records}
         if missing:
             progress.enter("aligning the clips of films")

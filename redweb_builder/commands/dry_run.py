@@ -27,7 +27,7 @@ from redweb_builder.inputs.picture import read_header
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.matching.quick_flow import SIDE, preview_flow
 from redweb_builder.process import one_opencv_thread
-from redweb_builder.rectification.eye_order import are_eyes_swapped, eye_order
+from redweb_builder.rectification.eye_order import are_eyes_swapped, depth_of, eye_order
 from redweb_builder.rectification.film_order import with_film_orders
 from redweb_builder.rectification.group_order import with_group_orders
 from redweb_builder.rectification.upright import turned_eye
@@ -116,7 +116,7 @@ def print_dry_run(
     stereo_dir: Path,
     options: InputOptions,
     ask_eyes: bool = True,
-    mono: str = NONE,
+    mono: str = BuildConfig.mono,
     as_json: bool = False,
     max_side: int = BuildConfig.max_side,
 ) -> None:
@@ -283,7 +283,7 @@ def _open(source: PairSource, network: DepthEstimator | None) -> _Opened:
         pair = read_pair(source, SIDE)
         preview = preview_flow(pair.left, pair.right)
         turned = turned_eye(source, preview)
-        return _Opened(eye_order(preview, network), f"not-upright: {turned}" if turned else "")
+        return _Opened(eye_order(preview, depth_of(preview.left, network)), f"not-upright: {turned}" if turned else "")
     except InputError as error:
         return _Opened(rejection=f"{error.reason}: {error}")
     except Exception:  # the build records why; one file must not stop the list

@@ -33,8 +33,8 @@ def measure(
 ) -> dict[str, float]:
     """All measurements of a pair that come of its flow, regions and label, by their names in criteria.MEASUREMENTS.
 
-    pair: aligned. flow: refined. error, valid: of the module. regions, label: of the left view. depth: HxW float32 of
-    the left view by a network, larger = nearer; None = there is none.
+    pair: aligned. flow: refined. error, valid: of the module. regions, label: of the left view. depth: float32 of
+    the left view by a network, of any size, larger = nearer; None = there is none.
     """
     raw_disparity = disparity_of(flow)
     sky, far = regions.sky > PRESENT, regions.far > PRESENT
@@ -145,11 +145,12 @@ def order_of(region: BoolMap, raw_disparity: FloatMap, valid: BoolMap, ground: B
 def mono_agreement(label: Label, depth: FloatMap | None) -> float:
     """Share of the pairs of measured points that a network which sees one eye orders as the label does.
 
-    Points are drawn as often as they are certain. depth: HxW float32, larger = nearer; None gives NaN, as does a label
-    without enough measured points. Half is chance; exchanged eyes give less.
+    Points are drawn as often as they are certain. depth: float32 of any size, larger = nearer; None gives NaN, as does
+    a label without enough measured points. Half is chance; exchanged eyes give less.
     """
     if depth is None:
         return float("nan")
+    depth = np.asarray(cv2.resize(depth, label.disparity.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
     return (1 + concordance(label.disparity, depth, label.confidence * (label.mask == Mask.MEASURED))) / 2
 
 

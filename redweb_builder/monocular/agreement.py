@@ -22,13 +22,13 @@ def concordance(disparity: FloatMap, depth: FloatMap, weight: FloatMap | BoolMap
     points = np.flatnonzero((weight > 0) & np.isfinite(disparity))
     if points.size < LEAST_POINTS:
         return float("nan")
-    d, z = disparity.ravel()[points].astype(np.float64), depth.ravel()[points]
-    low, high = np.percentile(d, (2, 98))
     total = np.cumsum(weight.ravel()[points], dtype=np.float64)
     uniform = np.random.default_rng(0).random((2, PAIRS))
-    first, second = np.searchsorted(total, uniform * total[-1], side="right").clip(max=points.size - 1)
-    step = np.clip(d[first], low, high) - np.clip(d[second], low, high)
+    drawn = points[np.searchsorted(total, uniform * total[-1], side="right").clip(max=points.size - 1)]
+    d, z = disparity.ravel()[drawn].astype(np.float64), depth.ravel()[drawn]
+    low, high = np.percentile(d, (2, 98))
+    step = np.diff(np.clip(d, low, high), axis=0)[0]
     clear = np.abs(step) > STEP * (high - low)
     if not clear.any():
         return float("nan")
-    return float(np.mean(np.sign(step[clear]) * np.sign(z[first][clear] - z[second][clear])))
+    return float(np.mean(np.sign(step[clear]) * np.sign(np.diff(z, axis=0)[0][clear])))

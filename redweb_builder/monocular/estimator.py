@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -12,7 +13,8 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from redweb_builder.config import BUILTIN, NONE
 from redweb_builder.errors import SettingsError, WeightsUnavailable
@@ -88,7 +90,8 @@ class BuiltinDepth:
             network.load_state_dict(load_file(file))
         except (RuntimeError, SafetensorError) as error:
             raise WeightsUnavailable(f"{file} is not of this version's network: {error}") from error
-        self.network = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        fold_batch_norms(network.eval())
+        self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()
     def __call__(self, pictures: Sequence[Picture]) -> list[FloatMap]:
@@ -135,6 +138,15 @@ class FileDepth:
             mean, std = (torch.tensor(value)[:, None, None] for value in (IMAGENET_MEAN, IMAGENET_STD))
             pixels = (pixels - mean) / std
         return torch.from_numpy(np.asarray(self.network.run([pixels.numpy()])[0], np.float32))
+
+
+def fold_batch_norms(network: nn.Module) -> None:
+    """Put batch norms into the convolutions before them: the same function, faster. network: in eval mode."""
+    for module in list(network.modules()):
+        for (first, convolution), (second, norm) in pairwise(list(module.named_children())):
+            if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(module, first, fuse_conv_bn_eval(convolution, norm))
+                setattr(module, second, getattr(norm, "act", nn.Identity()))  # timm's norms hold the activation
 
 
 def _fitting(picture: Picture) -> tuple[int, int]:

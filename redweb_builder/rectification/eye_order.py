@@ -56,10 +56,10 @@ MIN_CONSISTENT = 0.1  # share of the picture that must be consistent
 OTHERS_WEIGHT, DEPTH_WEIGHT = 0.68, 0.8
 
 
-def eye_order(preview: Preview, network: DepthEstimator | None = None) -> float:
+def eye_order(preview: Preview, depth: FloatMap | None = None) -> float:
     """The score of the order in which a preview has its eyes: positive = left is left, negative = exchanged.
 
-    network: sees one eye; None = the other cues decide alone.
+    depth: HxW float32, of the preview's left view by a network, larger = nearer; None = the other cues decide alone.
     Exchanged eyes change the sign. A magnitude of about 1 is certain, of about 0 unknown. Occlusion and contours count
     by the balance of their votes over the sum. Both views vote, the right one as the left view of the mirrored pair.
     """
@@ -73,16 +73,26 @@ def eye_order(preview: Preview, network: DepthEstimator | None = None) -> float:
         balance, total = np.add(votes(preview.left, preview.flow), votes(mirrored.left, mirrored.flow))
         score += weight * float(balance / (total + neutral))
     score += LOWER_NEARER_WEIGHT * lower_nearer(preview.flow)
-    return OTHERS_WEIGHT * score + DEPTH_WEIGHT * depth_agreement(preview, network) if network else score
+    return score if depth is None else OTHERS_WEIGHT * score + DEPTH_WEIGHT * depth_agreement(preview.flow, depth)
 
 
-def asked_order(source: PairSource, network: DepthEstimator | None = None) -> float:
-    """The score of a source as it is, read at the size of a preview. Raises what reading raises.
+def asked_order(source: PairSource, network: DepthEstimator | None = None, max_side: int = SIDE) -> float:
+    """The score of a source as it is, read at a size. Raises what reading raises.
 
-    source: of the pair. network: sees one eye; None = is not asked.
+    source: of the pair. network: sees one eye; None = is not asked. max_side: px; of a size other than that of the
+    pair's own preview the network sees another picture.
     """
-    pair = read_pair(source, SIDE)
-    return eye_order(preview_flow(pair.left, pair.right), network)
+    pair = read_pair(source, max_side)
+    preview = preview_flow(pair.left, pair.right)
+    return eye_order(preview, depth_of(preview.left, network))
+
+
+def depth_of(picture: Picture, network: DepthEstimator | None) -> FloatMap | None:
+    """HxW float32, what a network says of a picture, HxWx3 uint8 RGB; None where no network is asked.
+
+    picture: the left view. network: sees one eye.
+    """
+    return network([picture])[0] if network else None
 
 
 def are_eyes_swapped(source: PairSource, score: float) -> bool:
@@ -124,13 +134,12 @@ def lower_nearer(flow: Flow) -> float:
     return float(np.corrcoef(rows, values)[0, 1])
 
 
-def depth_agreement(preview: Preview, network: DepthEstimator) -> float:
+def depth_agreement(flow: Flow, depth: FloatMap) -> float:
     """Concordance of a network's depth of the left view with the disparity of consistent pixels, in [-1, 1].
 
-    preview: of the pair. network: sees one eye. 0 where too few pixels are consistent.
+    flow: of the preview. depth: as of eye_order. 0 where too few pixels are consistent.
     """
-    consistent = forward_backward_error(preview.flow) <= PREVIEW_PX
-    agreement = concordance(disparity_of(preview.flow), network([preview.left])[0], consistent)
+    agreement = concordance(disparity_of(flow), depth, forward_backward_error(flow) <= PREVIEW_PX)
     return 0.0 if np.isnan(agreement) else agreement
 
 

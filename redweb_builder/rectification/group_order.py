@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from redweb_builder.matching.quick_flow import SIDE
 from redweb_builder.process import available_cores, one_opencv_thread
 from redweb_builder.rectification.eye_order import asked_order, log_odds, stated_log_odds
 from redweb_builder.types import PairSource
@@ -42,17 +43,19 @@ def with_group_orders(
     folder: Path,
     network: DepthEstimator | None = None,
     watch: Callable[[Path], None] = lambda file: None,
+    max_side: int = SIDE,
 ) -> list[PairSource]:
     """The sources in their order, each with the log odds that the rest of its group gives its stated order.
 
     sources: pairs below `folder`; films have their film_order already. network: sees one eye; None = is not asked.
-    watch: called with each picture before it is asked. A group of one pair has nothing to share and is not asked.
+    watch: called with each picture before it is asked. max_side: px, to which pictures are read. A group of one pair
+    has nothing to share and is not asked.
     """
     films_once = {_film_or_pair(source): source for source in reversed(sources)}
     items = list(reversed(films_once.values()))
     groups = [_groups_of(item, folder) for item in items]
     chosen = _spread(groups)
-    scores = _ask([items[index] for index in chosen], network, watch)
+    scores = _ask([items[index] for index in chosen], network, watch, max_side)
     evidence = np.full(len(items), np.nan)
     evidence[chosen] = [np.nan if score is None else log_odds(score) for score in scores]
     priors = group_priors(groups, evidence, np.array([stated_log_odds(item) for item in items]))
@@ -118,7 +121,7 @@ def _spread(groups: Sequence[Sequence[str]]) -> list[int]:
 
 
 def _ask(
-    sources: Sequence[PairSource], network: DepthEstimator | None, watch: Callable[[Path], None]
+    sources: Sequence[PairSource], network: DepthEstimator | None, watch: Callable[[Path], None], max_side: int
 ) -> list[float | None]:
     """The eye order of each source, in order; None where it cannot be read."""
 
@@ -127,7 +130,7 @@ def _ask(
             return source.film_order
         watch(source.left)
         try:
-            return asked_order(source, network)
+            return asked_order(source, network, max_side)
         except Exception:  # a pair that cannot be read has no vote; the build records why
             return None
 

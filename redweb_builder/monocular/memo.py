@@ -1,0 +1,47 @@
+"""Each picture is seen once: a group (rectification/group_order.py) is asked before its pairs are prepared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from redweb_builder.types import FloatMap, Picture
+
+if TYPE_CHECKING:
+    from redweb_builder.monocular.estimator import DepthEstimator  # torch takes seconds
+    from redweb_builder.networks.weights import Weights
+
+MOST_KEPT = 128  # depths of previews, 0.6 MB each; a group has 8 pictures that are asked
+
+
+class MemoizedDepth:
+    """A depth network that keeps its answer for a picture until the same picture is shown again."""
+
+    def __init__(self, network: DepthEstimator) -> None:
+        """network: is shown what is not kept, from any thread."""
+        self.network = network
+        self._kept: dict[bytes, FloatMap] = {}
+
+    @property
+    def name(self) -> str:
+        """See DepthEstimator."""
+        return self.network.name
+
+    @property
+    def weights(self) -> Weights:
+        """See DepthEstimator."""
+        return self.network.weights
+
+    def __call__(self, pictures: Sequence[Picture]) -> list[FloatMap]:
+        """See DepthEstimator. pictures: HxWx3 uint8 RGB."""
+        return [self._depth(picture) for picture in pictures]
+
+    def _depth(self, picture: Picture) -> FloatMap:
+        digest = sha256(repr(picture.shape).encode() + picture.tobytes()).digest()
+        depth = self._kept.pop(digest, None)
+        if depth is None:
+            (depth,) = self.network([picture])
+            if len(self._kept) < MOST_KEPT:
+                self._kept[digest] = depth
+        return depth
