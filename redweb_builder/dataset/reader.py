@@ -260,7 +260,7 @@ def _read_table(file: Path) -> pa.Table:
         ]
         table = pa.Table.from_arrays(columns, schema=SCHEMA)
         table.validate(full=True)  # text that is no UTF-8 among it
-    except (OSError, pa.ArrowException, KeyError) as error:
+    except (OSError, pa.ArrowException, KeyError, UnicodeDecodeError) as error:  # the last by a column's name
         raise StoreError(f"{file} cannot be read as a manifest ({' '.join(str(error).split())})") from error
     return table
 

@@ -105,7 +105,7 @@ def test_two_rows_of_one_key(dataset: Path, built: Any) -> None:
     assert "another row" in run("report", dataset).output
 
 
-@pytest.mark.parametrize("content", ["other columns", "no columns", "words", "other types", "not UTF-8"])
+@pytest.mark.parametrize("content", ["other columns", "no columns", "words", "other types", "not UTF-8", "a name"])
 def test_a_manifest_of_another_kind_is_one_sentence(dataset: Path, content: str) -> None:
     file = dataset / "manifest.parquet"
     tables = {
@@ -123,6 +123,8 @@ def test_a_manifest_of_another_kind_is_one_sentence(dataset: Path, content: str)
     }
     if content == "words":
         file.write_bytes(b"words")
+    elif content == "a name":  # of a column, that is not UTF-8
+        file.write_bytes(file.read_bytes().replace(b"perceptual_hash", b"perceptual\xffhash"))
     else:
         pq.write_table(tables[content], file)
     for command in (*READERS, ("refilter",)):
