@@ -128,16 +128,20 @@ def _write_torchscript(network: nn.Module, size: tuple[int, int] | None, file: P
 
 
 def _copy_without_debug_files(whole: Path, file: Path) -> None:
-    """Leave out the calls that led to the trace: they name folders of this machine, and differ from call to call."""
+    """Leave out the calls that led to the trace, and the hash in which they are counted.
+
+    They name folders of this machine, and differ from call to call.
+    """
     with ZipFile(whole) as source, ZipFile(file, "w") as target:
         for name in source.namelist():
-            if not name.endswith(".debug_pkl"):
+            if not name.endswith((".debug_pkl", ".data/serialization_id")):
                 target.writestr(ZipInfo(name), source.read(name))
 
 
 def _traced(size: tuple[int, int] | None) -> Tensor:
+    """An image to trace with; TorchScript keeps it in the file, so that it is the same each time."""
     batch, height, width = (TRACED[0], *size) if size else TRACED
-    return torch.rand(batch, 3, height, width)
+    return torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(0))
 
 
 @torch.inference_mode()
