@@ -39,8 +39,9 @@ from samples.scenes import render
 from trainer.config import NETWORK_FORMATS
 
 Array = NDArray[np.uint8]
-CONFIG = BuildConfig(flow="dis", segmenter="builtin", device="cpu", thresholds=PRESETS["none"])
-BUILD = ("--flow", "dis", "--segmenter", "builtin", "--device", "cpu", "--preset", "none")
+CONFIG = BuildConfig(flow="dis", segmenter="builtin", mono="none", device="cpu", thresholds=PRESETS["none"])
+NETWORKS = ("--flow", "dis", "--segmenter", "builtin", "--mono", "none", "--device", "cpu")
+BUILD = (*NETWORKS, "--preset", "none")
 DEPTH = ("--flow", "dis", "--device", "cpu")
 OTHER_SIDE = 128  # px; of the data set that --overwrite makes in place of the first
 TRAIN = (
@@ -262,8 +263,8 @@ def _draw_in_haste() -> None:
     vars(report).update(_environment=cache(report._environment))
     save = Image.Image.save
 
-    def save_fast(image: Image.Image, file: Any, form: str | None = None, **options: Any) -> None:
-        save(image, file, form, **options | ({"compress_level": 0} if form == "PNG" else {}))
+    def save_fast(image: Image.Image, file: Any, format: str | None = None, **options: Any) -> None:
+        save(image, file, format, **options | ({"compress_level": 0} if format == "PNG" else {}))
 
     Image.Image.save = save_fast  # type: ignore[method-assign, assignment]
 

@@ -32,7 +32,7 @@ def test_a_torchscript_file_says_nothing_of_the_machine_and_of_chance(
     checkpoint: Path, tmp_path: Path, project: Path
 ) -> None:
     """Exported again it is the same; here but for the numbers that torch gives to the classes of one process."""
-    contents = []
+    contents: list[dict[str, bytes]] = []
     for name in ("one", "two"):
         torch.manual_seed(len(contents))
         file = export_checkpoint(checkpoint, "torchscript", tmp_path / name)
