@@ -1,9 +1,9 @@
 """A checkpoint as one file for use elsewhere, checked against the network it came from.
 
-Every format takes Bx3xHxW float32 RGB in [0, 1] and gives BxHxW relative depth, larger = nearer; sides of any size.
-Networks of metric depth take 304x228 (width x height) and give log metres. ONNX and TorchScript files of a vision
-transformer take squares of the size that it was trained at: its positions are resampled for every other size, which
-neither format can hold.
+Every format takes Bx3xHxW float32 RGB in [0, 1] and gives BxHxW relative depth, larger = nearer; sides of any size,
+or of one that is asked for. Networks of metric depth take 304x228 (width x height) and give log metres. ONNX and
+TorchScript files of a vision transformer take one size, the squares that it was trained at where none is asked for: its
+positions are resampled for every other size, which neither format can hold.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ ENDINGS = {"onnx": ".onnx", "torchscript": ".pt", "safetensors": ".safetensors"}
 INPUT_NOTE = {OWN_INPUT: "RGB in [0, 1]"}  # in the file, so that `build-redweb --mono FILE` knows its input
 TRACED = (2, 192, 256)  # batch, height, width
 CHECKED_SIZES = ((2, 160, 224), (1, 96, 131))  # none is the size it was traced at
+OPSET = 17  # of ONNX
 TOLERANCE = 1e-3  # of the spread of the depth
 
 
@@ -41,12 +42,15 @@ class ExportError(UserError):
     """A checkpoint cannot be exported as asked, or what came out differs; str() says what to do."""
 
 
-def export_checkpoint(path: str | Path, format: str, out: str | Path | None = None) -> Path:
+def export_checkpoint(
+    path: str | Path, format: str, out: str | Path | None = None, size: tuple[int, int] | None = None
+) -> Path:
     """Write a checkpoint as "onnx", "torchscript" or "safetensors" and return the file, once it has passed its check.
 
-    path: see `load_network`. out: the file; default beside the checkpoint, of the built-in network in this folder. The
-    file is checked at two sizes other than the traced one, ONNX in onnxruntime. Raises CheckpointError, ExportError;
-    ValueError for an unknown format.
+    path: see `load_network`. out: the file; default beside the checkpoint, of the built-in network in this folder.
+    size: height and width of the only pictures that an ONNX or TorchScript file is to take, px; None = any, see above.
+    The file is checked at two sizes other than the traced one, or with one and two pictures of its only size, ONNX in
+    onnxruntime. Raises CheckpointError, ExportError; ValueError for an unknown format.
     """
     if format not in NETWORK_FORMATS:
         raise ValueError(f"format {format!r}: must be one of {', '.join(NETWORK_FORMATS)}")
@@ -57,12 +61,14 @@ def export_checkpoint(path: str | Path, format: str, out: str | Path | None = No
     target.parent.mkdir(parents=True, exist_ok=True)
     remove_temporaries(target.parent)
     if format == "safetensors":
+        if size:
+            raise ExportError("a safetensors file holds weights, which take any size: give no --size")
         header = read_header(source)
         save_network(target, network, header.pop("model"), header)
         sizes = [(1, *CROP)] if isinstance(network, MetricNetwork) else CHECKED_SIZES
         _compare(network, load_network(target), target, sizes)
         return target
-    size = _only_size(network, int(read_header(source).get("size", TRACED[1])))
+    size = _only_size(network, int(read_header(source).get("size", TRACED[1])), size)
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "network"
         {"onnx": _write_onnx, "torchscript": _write_torchscript}[format](network, size, made)
@@ -73,15 +79,20 @@ def export_checkpoint(path: str | Path, format: str, out: str | Path | None = No
     return target
 
 
-def _only_size(network: nn.Module, trained: int) -> tuple[int, int] | None:
-    """The height and width that an exported network is limited to; None for any. trained: side of the crops, px."""
+def _only_size(network: nn.Module, trained: int, asked: tuple[int, int] | None) -> tuple[int, int] | None:
+    """The height and width that an exported network is limited to; None for any.
+
+    trained: side of the crops, px. asked: by the caller.
+    """
+    transformers = [part for part in network.modules() if isinstance(part, TransformerEncoder)]
+    size = asked or ((trained, trained) if transformers else None)
     if isinstance(network, MetricNetwork):
-        return CROP
-    encoder = network.get_submodule("encoder")
-    if isinstance(encoder, TransformerEncoder):
-        encoder.fix_size(trained)
-        return trained, trained
-    return None
+        if asked not in (None, CROP):
+            raise ExportError(f"a network of metric depth takes {CROP[0]}x{CROP[1]} only: give no --size")
+        size = CROP
+    for encoder in transformers:
+        encoder.fix_size(*(size or CROP))
+    return size
 
 
 def _write_onnx(network: nn.Module, size: tuple[int, int] | None, file: Path) -> None:
@@ -89,8 +100,6 @@ def _write_onnx(network: nn.Module, size: tuple[int, int] | None, file: Path) ->
     missing = [name for name in ("onnx", "onnxruntime") if find_spec(name) is None]
     if missing:
         raise ExportError(f"ONNX needs {' and '.join(missing)}: pip install 'redweb-builder[export]'")
-    if isinstance(network, MetricNetwork) and any(isinstance(part, TransformerEncoder) for part in network.modules()):
-        raise ExportError("ONNX holds no metric network with a vision transformer: take torchscript or safetensors")
     axes = {
         "image": {0: "batch", 2: "height", 3: "width"},
         "depth": {0: "batch", 1: "height", 2: "width"},
@@ -106,7 +115,7 @@ def _write_onnx(network: nn.Module, size: tuple[int, int] | None, file: Path) ->
             input_names=["image"],
             output_names=["depth"],
             dynamic_axes=axes,
-            opset_version=17,
+            opset_version=OPSET,
             dynamo=False,
         )
     if isinstance(network, RedNet):

@@ -43,13 +43,13 @@ class TransformerEncoder(nn.Module):
         maps: list[Tensor] = self.model.forward_intermediates(image, indices=LEVELS, intermediates_only=True, norm=True)
         return maps
 
-    def fix_size(self, side: int) -> None:
-        """Take pictures of side x side px only, padded to whole strides, as files that know no other size must.
+    def fix_size(self, height: int, width: int) -> None:
+        """Take pictures of one size only, padded to whole strides, as files that know no other size must.
 
-        side: px.
+        height, width: px.
         """
-        side += -side % self.stride
-        self.model.set_input_size(img_size=(side, side))
+        padded = (height + -height % self.stride, width + -width % self.stride)
+        self.model.set_input_size(img_size=padded)
 
 
 class Reassemble(nn.Module):

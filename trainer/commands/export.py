@@ -8,6 +8,8 @@ import click
 
 from redweb_builder.commands import options
 from redweb_builder.commands.terminal import echo
+from redweb_builder.errors import SettingsError
+from redweb_builder.networks.encoder_input import STRIDE
 from trainer.config import NETWORK_FORMATS
 
 
@@ -21,13 +23,25 @@ from trainer.config import NETWORK_FORMATS
     help=f"Of a trained network {', '.join(NETWORK_FORMATS)}; the others are for a data set.",
 )
 @click.option("--out", type=options.PATH, help="New folder or file.  [default: beside PATH]")
+@click.option(
+    "--size",
+    metavar="HEIGHTxWIDTH",
+    help="The only size of pictures that an ONNX or TorchScript file takes, px.  [default: any; of a vision "
+    "transformer its crops']",
+)
 @click.option("--keys", multiple=True, help="Only these samples of a data set (repeatable).")
 @click.option("--layout", type=click.Choice(options.STEREO_LAYOUTS), help="Of rectified pairs.  [default: middlebury]")
 @click.option(
     "--source", type=options.PATH, help="Folder of the stereo photographs, where it has moved (rectified, labels-only)."
 )
 def export(
-    path: Path, form: str, out: Path | None, keys: tuple[str, ...], layout: str | None, source: Path | None
+    path: Path,
+    form: str,
+    out: Path | None,
+    size: str | None,
+    keys: tuple[str, ...],
+    layout: str | None,
+    source: Path | None,
 ) -> None:
     """Write the data set or the trained network in PATH in a form that others read.
 
@@ -43,10 +57,20 @@ def export(
         with trainer_errors_for_people():
             from trainer.export import export_checkpoint
 
-            echo(export_checkpoint(path, form, out))
+            echo(export_checkpoint(path, form, out, size=fixed_size(size) if size else None))
         return
+    if size:
+        raise click.UsageError("--size belongs to a trained network")
     from redweb_builder.commands import console
     from redweb_builder.commands.errors import errors_for_people
 
     with errors_for_people():
         console.export(path, form, out or path.with_name(f"{path.resolve().name}-{form}"), keys, own)
+
+
+def fixed_size(text: str) -> tuple[int, int]:
+    """ "384x512" -> height and width, px. Raises SettingsError for anything else, and below 32 px. text: of --size."""
+    numbers = text.split("x")
+    if len(numbers) != 2 or not all(number.isdecimal() and int(number) >= STRIDE for number in numbers):
+        raise SettingsError(f"--size {text}: give height and width in px, such as 384x512, both at least {STRIDE}")
+    return int(numbers[0]), int(numbers[1])
