@@ -30,7 +30,7 @@ from redweb_builder.dataset.decisions import FILE, Decision, append_decisions
 from redweb_builder.dataset.reader import open_dataset, read_manifest
 from redweb_builder.inspect import report
 from redweb_builder.matching.flow import load_flow
-from redweb_builder.monocular.estimator import DepthEstimator
+from redweb_builder.monocular.estimator import DepthEstimator, load_depth
 from redweb_builder.pipeline import Inferred, Models, Prepared, infer, label_pair, prepare
 from redweb_builder.review import session as review_session
 from redweb_builder.segmentation.segmenters import load_segmenter
@@ -39,8 +39,8 @@ from samples.scenes import render
 from trainer.config import NETWORK_FORMATS
 
 Array = NDArray[np.uint8]
-CONFIG = BuildConfig(flow="dis", segmenter="builtin", mono="none", device="cpu", thresholds=PRESETS["none"])
-NETWORKS = ("--flow", "dis", "--segmenter", "builtin", "--mono", "none", "--device", "cpu")
+CONFIG = BuildConfig(flow="dis", segmenter="builtin", mono="none", device="cpu", eyes="as-is", thresholds=PRESETS["none"])
+NETWORKS = ("--flow", "dis", "--segmenter", "builtin", "--mono", "none", "--device", "cpu", "--eyes", "as-is")
 BUILD = (*NETWORKS, "--preset", "none")
 DEPTH = ("--flow", "dis", "--device", "cpu")
 OTHER_SIDE = 128  # px; of the data set that --overwrite makes in place of the first
@@ -58,7 +58,7 @@ NAMES = (
     *("build", "build --overwrite", "refilter", "grid", "report", "decisions"),
     *(f"export {form}" for form in EXPORTS),
     *("review", "merge", "status", "depth"),
-    *("train", "train --overwrite", "predict", "evaluate", "convert-nyu", "train-segmenter"),
+    *("train", "train --overwrite", "predict", "predict film", "evaluate", "convert-nyu", "train-segmenter"),
     *(f"export {form}" for form in NETWORK_FORMATS),
 )
 SHOWN = ("preview", "depth", "parallax")  # what a reviewer looks at
@@ -78,7 +78,7 @@ class Scenario:
 
 def prepare_workspace(workspace: Path) -> None:
     """Make what the commands need: stereo/ (photographs), set/ (built of them), others/ (decisions about it), frames/
-    (with depth in metres), skies/ (with masks of the sky).
+    (with depth in metres), skies/ (with masks of the sky), film.avi.
 
     Pairs are labelled here for all runs that are forked from this process.
     """
@@ -99,6 +99,7 @@ def prepare_workspace(workspace: Path) -> None:
     append_decisions(workspace / "others", decisions)
     _write_frames(workspace / "frames")
     _write_skies(workspace / "skies")
+    _write_film(workspace / "film.avi")
     for module in ("trainer.train", "trainer.commands.train", "trainer.commands.evaluate", "trainer.commands.console"):
         import_module(module)  # here, so that no fork need do it
 
@@ -172,10 +173,12 @@ def _network_scenario(name: str, workspace: Path, here: Path) -> Scenario:
     """The commands on a network; the run that they start from is `run/` in the workspace."""
     data, run, out = workspace / "set", here / "run", here / "out"
     photograph = next((data / "Imgs").iterdir())
+    predict = ("predict", "--out", str(out), "--device", "cpu", str(run))
     return {
         "train": Scenario(training(workspace, out)),
         "train --overwrite": Scenario((*training(workspace, run), "--seed", "1", "--overwrite"), ("run",)),
-        "predict": Scenario(("predict", str(run), str(photograph), "--out", str(out), "--device", "cpu"), ("run",)),
+        "predict": Scenario((*predict, str(photograph), "--stereo", "parallax", "--raw", "npy"), ("run",)),
+        "predict film": Scenario((*predict, str(workspace / "film.avi"), "--film", "--stereo", "sbs"), ("run",)),
         "evaluate": Scenario(("evaluate", str(run), "--on", str(data), "--out", str(out), "--device", "cpu"), ("run",)),
         "convert-nyu": Scenario(("convert-nyu", str(workspace / "frames"), str(out))),
         "train-segmenter": Scenario(
@@ -229,6 +232,14 @@ def _write_skies(folder: Path) -> None:
         Image.fromarray(sky).save(folder / f"{seed}_sky.png")
 
 
+def _write_film(file: Path) -> None:
+    """Two frames."""
+    film = cv2.VideoWriter(str(file), cv2.VideoWriter.fourcc(*"MJPG"), 5, (96, 64))
+    for level in (60, 200):
+        film.write(np.full((64, 96, 3), level, np.uint8))
+    film.release()
+
+
 def _label_once() -> None:
     """Let the pipeline remember what it made of a pair, for this process and all that are forked from it."""
     made: dict[object, Any] = {}
@@ -255,7 +266,8 @@ def _label_once() -> None:
         return remembered("label", inferred.prepared.source, config, lambda: label_pair(inferred, models, config))
 
     vars(engines).update(prepare=prepare_once, infer=infer_once, label_pair=label_once)
-    vars(builder).update(load_flow=cache(load_flow), load_segmenter=cache(load_segmenter))
+    loaders = {"load_flow": load_flow, "load_segmenter": load_segmenter, "load_depth": load_depth}
+    vars(builder).update({name: cache(load) for name, load in loaders.items()})
 
 
 def _draw_in_haste() -> None:
