@@ -39,7 +39,9 @@ from samples.scenes import render
 from trainer.config import NETWORK_FORMATS
 
 Array = NDArray[np.uint8]
-CONFIG = BuildConfig(flow="dis", segmenter="builtin", mono="none", device="cpu", eyes="as-is", thresholds=PRESETS["none"])
+CONFIG = BuildConfig(
+    flow="dis", segmenter="builtin", mono="none", device="cpu", eyes="as-is", thresholds=PRESETS["none"]
+)
 NETWORKS = ("--flow", "dis", "--segmenter", "builtin", "--mono", "none", "--device", "cpu", "--eyes", "as-is")
 BUILD = (*NETWORKS, "--preset", "none")
 DEPTH = ("--flow", "dis", "--device", "cpu")
