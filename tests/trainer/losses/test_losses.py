@@ -270,6 +270,17 @@ def test_noise_under_the_stated_bound_never_turns_a_pair_round(generator: torch.
     assert (ratio_rule * true < 0).float().mean() > 0.2
 
 
+def test_on_truth_with_a_zero_the_papers_ratio_decides(generator: torch.Generator) -> None:
+    """Depth of 1 to 80 m: the step of labels without a zero would call far pairs equal that evaluation does not."""
+    depth = 1 + 79 * torch.rand(1, 30, 30, generator=generator)
+    pairs = random_pairs(torch.ones(1, 30, 30, dtype=torch.bool), torch.rand(1, 20_000, 2, generator=generator))
+    a, b = depth.flatten(1).gather(1, pairs.first), depth.flatten(1).gather(1, pairs.second)
+    wanted = (b - a).sign() * (torch.maximum(a, b) / torch.minimum(a, b) > 1.02)
+    ours = ordinal_relation(pairs, 1 / depth, true_zero=torch.tensor([True]))
+    assert (ours == wanted).float().mean() > 0.999  # but for rounding at the threshold
+    assert (ordinal_relation(pairs, 1 / depth) == wanted).float().mean() < 0.9
+
+
 def test_outliers_do_not_stretch_the_step() -> None:
     labels = torch.linspace(0, 1, 1001)[None]
     counted = torch.ones_like(labels, dtype=torch.bool)
