@@ -77,17 +77,26 @@ def lists_of(lists: Sequence[Path], scale: DepthScale | None = None) -> FrameSet
         return bool(frames) and all(hold in frame.depth.as_posix() for frame in frames)
 
     if all_depths(VIRTUAL_KITTI_DEPTH):
-        return VirtualKitti(name, frames)
+        return VirtualKitti(name, _in_scenes(frames, r"/(Scene\d+)/"))
     if all_depths(f"/{ETH3D_DEPTHS}/"):
-        return Eth3d(name, frames)
+        return Eth3d(name, _in_scenes(frames, r"([^/]+)/images/dslr_images/"))
     if all_depths(DIODE_DEPTH):
-        return Diode(name, [_with_mask(frame) for frame in frames])
+        return Diode(name, [_with_mask(frame) for frame in _in_scenes(frames, r"/(scene_\d+)/")])
     protocol, own = PLAIN, read_depth_json(lists[0].parent).scale
     if all(file.name in NYU_LISTS or _is_marigolds_nyu(file) for file in lists):
         protocol = NYU
     elif all_depths(KITTI_DEPTH):
         protocol, own = KITTI_EIGEN, KITTI
     return FrameFiles(name, frames, one_scale(lists[0], own, scale), protocol)
+
+
+def _in_scenes(frames: Sequence[Frame], pattern: str) -> list[Frame]:
+    """The frames with the scene that a layout has in the path of its pictures, which no folder beside them names.
+
+    pattern: its first group is the scene.
+    """
+    found = [re.search(pattern, frame.rgb.as_posix()) for frame in frames]
+    return [replace(frame, scene=match[1]) if match else frame for frame, match in zip(frames, found, strict=True)]
 
 
 def _with_mask(frame: Frame) -> Frame:

@@ -185,10 +185,11 @@ def test_moge_is_logarithmic_and_in_metres_where_people_say_so(tmp_path: Path, s
 
 def test_marigolds_lists_are_read_as_the_sets_they_list(tmp_path: Path, save: Save) -> None:
     eth3d(tmp_path, save, "rgb", "depth/office_dslr_depth")
+    scan = "indoors/scene_00021/scan_00189/a"
     lines = {
         "eth3d": "rgb/office/images/dslr_images/DSC_1.JPG "
         "depth/office_dslr_depth/office/ground_truth_depth/dslr_images/DSC_1.JPG",
-        "diode": "indoors/a.png indoors/a_depth.npy indoors/a_depth_mask.npy",
+        "diode": f"{scan}.png {scan}_depth.npy {scan}_depth_mask.npy",
         "vkitti": "rgb/Scene01/clone/frames/rgb/Camera_0/r.png depth/Scene01/clone/frames/depth/Camera_0/d.png",
         "nyu": "test/kitchen_0004/rgb_0001.png test/kitchen_0004/depth_0001.png test/kitchen_0004/filled_0001.png",
     }
@@ -197,15 +198,21 @@ def test_marigolds_lists_are_read_as_the_sets_they_list(tmp_path: Path, save: Sa
         shape = (480, 640) if name == "nyu" else (4, 6)
         save(np.zeros((*shape, 3), np.uint8), rgb)
         save(np.full(shape, 3 * scale, np.uint16), depth)
-    save(PICTURE, tmp_path / "indoors/a.png")
-    put_npy(tmp_path / "indoors/a_depth.npy", METRES[..., None])
-    put_npy(tmp_path / "indoors/a_depth_mask.npy", METRES > 2)
+    save(PICTURE, tmp_path / f"{scan}.png")
+    put_npy(tmp_path / f"{scan}_depth.npy", METRES[..., None])
+    put_npy(tmp_path / f"{scan}_depth_mask.npy", METRES > 2)
     sets = {name: open_data(put(tmp_path / f"{name}_list.txt", line.encode() + b"\n")) for name, line in lines.items()}
     assert {name: data.farthest for name, data in sets.items()} == {
         "eth3d": 72,
         "diode": 350,
         "vkitti": 80,
         "nyu": 10,
+    }
+    assert {name: data.group(0) for name, data in sets.items()} == {
+        "eth3d": "office",
+        "diode": "scene_00021",
+        "vkitti": "Scene01",
+        "nyu": "kitchen_0004",
     }
     assert depth_of(sets["eth3d"]) == pytest.approx(METRES[0], rel=1e-5)
     assert depth_of(sets["diode"])[0] == 0
