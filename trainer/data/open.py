@@ -92,6 +92,12 @@ def open_data(path: Path, scale: DepthScale | None = None, use: LabelUse | None 
         return RgbDepth(path, scale)
     if next(path.rglob("disp_left.*"), None):
         return StereoTruth(path)
+    if any(next(path.glob(f"{home}d-*.pgm"), None) for home in ("", "*/")):
+        raise DataError(
+            f"{path}: holds raw frames of NYU Depth v2, whose depth is not aligned with their pictures: bring them "
+            "together with the toolbox of the data set (get_synched_frames.m, project_depth_map.m), or take its other "
+            "forms"
+        )
     raise DataError(f"{path} has none of the known layouts: {'; '.join(LAYOUTS)}")
 
 
