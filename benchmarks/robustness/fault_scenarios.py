@@ -268,8 +268,7 @@ def _label_once() -> None:
         return remembered("label", inferred.prepared.source, config, lambda: label_pair(inferred, models, config))
 
     vars(engines).update(prepare=prepare_once, infer=infer_once, label_pair=label_once)
-    loaders = {"load_flow": load_flow, "load_segmenter": load_segmenter, "load_depth": load_depth}
-    vars(builder).update({name: cache(load) for name, load in loaders.items()})
+    vars(builder).update(load_flow=cache(load_flow), load_segmenter=cache(load_segmenter), load_depth=cache(load_depth))
 
 
 def _draw_in_haste() -> None:
