@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 
 import cv2
 import numpy as np
@@ -19,9 +21,10 @@ from torch import nn
 from redweb_builder.colour import disparity_picture
 from redweb_builder.dataset.depth_png import depth_png, range_text, stretched
 from redweb_builder.dataset.float_files import exr_bytes, npy_bytes, pfm_bytes
-from redweb_builder.errors import SettingsError
+from redweb_builder.errors import InputError, SettingsError
 from redweb_builder.files import remove_temporaries, write_atomic
 from redweb_builder.inputs.formats import films
+from redweb_builder.inputs.isolation import decoded
 from redweb_builder.inputs.picture import EXTENSIONS, MIN_SIDE
 from redweb_builder.inspect.film import film_writer
 from redweb_builder.types import FloatMap, Picture
@@ -31,6 +34,9 @@ from trainer.prediction import stereo_view
 from trainer.prediction.predict import predict_depth
 from trainer.prediction.smoothing import Smoothed
 from trainer.types import DataError
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 SHOWN = (1.0, 99.0)  # percentiles at the ends of the colours
 GIF_MS = 80  # a picture of a parallax animation
@@ -98,7 +104,7 @@ def predict_files(
             if not in_film:
                 return [_write_picture(out / f"{name}_{kind}.png", picture)]
             if kind not in writers:
-                writers[kind] = open_films.enter_context(film_writer(out / f"{source.stem}_{kind}.mp4", rate or 25))
+                writers[kind] = open_films.enter_context(film_writer(out / f"{source.stem}_{kind}.mp4", rate or 25.0))
             writers[kind](picture)
             return []
 
@@ -162,13 +168,12 @@ def millimetres(inverse: FloatMap) -> NDArray[np.uint16]:
 
 
 def _frame_rate(source: Path) -> float | None:
-    """Frames a second of a film; None where the source is none."""
+    """Frames a second of a film; None where the source is none. Raises DataError for a film that cannot be read."""
     if source.is_dir() or source.suffix.lower() not in films.EXTENSIONS:
         return None
-    film = cv2.VideoCapture(str(source))
-    rate = film.get(cv2.CAP_PROP_FPS)
-    film.release()
-    return rate if 0 < rate <= 240 else 25.0
+    if not films.are_readable():
+        raise DataError(f"{source}: films need PyAV: pip install 'redweb-builder[film]'")
+    return _of_film(films.film_rate, source)
 
 
 def _pictures(source: Path, out: Path) -> Iterator[tuple[str, Picture | DataError]]:
@@ -199,19 +204,19 @@ def _or_error(file: Path) -> Picture | DataError:
 
 
 def _frames(source: Path) -> Iterator[tuple[str, Picture]]:
-    film = cv2.VideoCapture(str(source))
+    for number in count():
+        picture = _of_film(films.film_picture, source, number)
+        if picture is None:
+            return
+        yield f"{source.stem}_{number:06d}", picture
+
+
+def _of_film(function: Callable[Concatenate[Path, P], T], source: Path, *args: P.args, **kwargs: P.kwargs) -> T:
+    """What a function says of a film, in a process of its own. Raises DataError."""
     try:
-        number = 0
-        while True:
-            there, frame = film.read()
-            if not there:
-                break
-            yield f"{source.stem}_{number:06d}", np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
-            number += 1
-        if not number:
-            raise DataError(f"{source}: cannot be read as a film")
-    finally:
-        film.release()
+        return decoded(function, (source,), source, *args, **kwargs)
+    except InputError as error:
+        raise DataError(str(error)) from error
 
 
 def sixteen_bits(

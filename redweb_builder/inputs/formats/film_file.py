@@ -140,6 +140,18 @@ def frames_from(film: Film, time: float) -> Iterator[av.VideoFrame]:
             yield from _behind(fresh, first, frames, time)
 
 
+def all_frames(film: Film) -> Iterator[Picture]:
+    """Every frame of a film in its order, upright. What cannot be decoded is passed over, as players do."""
+    import av
+
+    for packet in film.container.demux(film.stream):
+        try:
+            frames = packet.decode()
+        except av.InvalidDataError:
+            continue
+        yield from map(upright, frames)
+
+
 def moment(film: Film, frame: av.VideoFrame) -> float:
     """When a frame is shown, s from the beginning of its film."""
     return float(frame.time or 0.0) - film.start

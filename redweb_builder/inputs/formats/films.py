@@ -6,7 +6,8 @@ them differ; only the frames in between are then decoded to find the place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import atexit
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import islice, pairwise
@@ -24,6 +25,7 @@ from redweb_builder.inputs.content.mount import inside_margin
 from redweb_builder.inputs.formats.film_file import (
     Film,
     Stated,
+    all_frames,
     frames_from,
     moment,
     moving_streams,
@@ -384,6 +386,48 @@ def read_shot(file: Path, time: float, stream: int = 0, alternate: bool = False)
         if frame is None:
             raise InputError("corrupt", f"{file}: has no frame at {time:.3f} s")
         return Shot(upright(frame), moment(film, frame), 2 * film.slack, stated(frame).sphere or Sphere())
+
+
+def film_picture(file: Path, number: int) -> Picture | None:
+    """A frame of a film by its number from 0, upright; None behind the last.
+
+    file: the film, which stays open for the frame that follows: asked for in order, each is decoded once. Raises
+    InputError as open_film does, "corrupt" where no frame can be decoded.
+    """
+    global _running
+    if _running is None or (_running.file, _running.number) != (file, number):
+        _running = _Running(file, number, islice(_every_frame(file), number, None))
+    picture = next(_running.frames, None)
+    _running.number += 1
+    if picture is None:
+        _running = None
+        if not number:
+            raise InputError("corrupt", f"{file}: no frame of the film can be decoded; copy it again")
+    return picture
+
+
+@dataclass
+class _Running:
+    """A film that is gone through. number: of the next of its frames."""
+
+    file: Path
+    number: int
+    frames: Iterator[Picture]
+
+
+_running: _Running | None = None
+
+
+@atexit.register
+def _close() -> None:
+    """Close the film while the interpreter still can."""
+    global _running
+    _running = None
+
+
+def _every_frame(file: Path) -> Iterator[Picture]:
+    with open_film(file) as film:
+        yield from all_frames(film)
 
 
 def _key_looks(film: Film) -> tuple[list[_Look], NDArray[np.float64]]:

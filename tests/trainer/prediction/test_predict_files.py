@@ -110,6 +110,17 @@ def test_a_film_becomes_a_film(tmp_path: Path) -> None:
     assert raw[25:35, 40:50].mean() == pytest.approx(200 / 255, abs=0.02)
 
 
+@pytest.mark.parametrize("content", ["ffconcat version 1.0\nfile f.avi\n", "#EXTM3U\n#EXTINF:1,\nf.avi\n", "words"])
+def test_a_film_that_names_other_files_is_not_read(tmp_path: Path, content: str) -> None:
+    """FFmpeg would open the files and addresses of a list of films, whatever the list is called."""
+    film = cv2.VideoWriter(str(tmp_path / "f.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 5, (96, 64))
+    film.write(bright_box())
+    film.release()
+    (tmp_path / "list.mp4").write_text(content)
+    with pytest.raises(DataError, match=r"list\.mp4"):
+        list(predict_files(Brightness(), tmp_path / "list.mp4", tmp_path / "out", 64, CPU))
+
+
 def test_raw_numbers_as_exr_are_the_same_as_in_numpys_form(tmp_path: Path) -> None:
     pytest.importorskip("OpenEXR")
     Image.fromarray(bright_box()).save(tmp_path / "p.png")

@@ -13,7 +13,7 @@ import pytest
 from redweb_builder.config import BuildConfig, InputOptions
 from redweb_builder.inputs import discover, read_pair
 from redweb_builder.inputs.formats.film_offset import time_offset
-from redweb_builder.inputs.formats.films import film_bars, film_frames, film_layout
+from redweb_builder.inputs.formats.films import film_bars, film_frames, film_layout, film_picture
 from redweb_builder.inputs.layout import Layout
 from redweb_builder.pipeline import Prepared, prepare
 from redweb_builder.rectification.clip_alignment import with_clip_alignments
@@ -237,3 +237,25 @@ def test_films_a_number_apart_are_a_pair_only_if_they_show_one_scene(tmp_path: P
         ("same", "MVI_2.mp4", True)
     }
     assert reasons(discovery) == [("MVI_1.mp4", "single"), ("MVI_2.mp4", "single")]
+
+
+def test_every_frame_by_its_number(tmp_path: Path) -> None:
+    """In order, again from the beginning, and behind the end; a packet that is no picture costs itself."""
+    levels, file = range(20, 220, 20), tmp_path / "a.avi"
+    film = cv2.VideoWriter(str(file), cv2.VideoWriter.fourcc(*"MJPG"), FPS, (64, 64))
+    for level in levels:
+        film.write(np.full((64, 64, 3), level, np.uint8))
+    film.release()
+
+    def seen(*numbers: int) -> list[float | None]:
+        pictures = [film_picture(file, number) for number in numbers]
+        return [None if picture is None else round(float(picture.mean()), -1) for picture in pictures]
+
+    everything = range(len(levels) + 1)
+    assert seen(*everything) == seen(*everything) == [*levels, None]
+    assert seen(7) == [levels[7]]
+    content = bytearray(file.read_bytes())
+    at = content.index(b"\xff\xd8\xff", content.index(b"\xff\xd8\xff") + 3)  # of the second frame
+    content[at : at + 200] = bytes(200)
+    file.write_bytes(content)
+    assert seen(0, 1) == [levels[0], levels[2]]
