@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count
@@ -94,8 +94,7 @@ def predict_files(
         raise DataError(f"{source}: --film and --smooth are for a film, and this is none")
     out.mkdir(parents=True, exist_ok=True)
     remove_temporaries(out)
-    shared = range_of(network, source, out, size, device) if forms.one_range else None
-    smoothed = Smoothed(forms.smooth, affine=not isinstance(network, MetricNetwork))
+    shared = range_of(depths_of(network, source, out, size, device, forms.smooth)) if forms.one_range else None
     with ExitStack() as open_films:
         writers: dict[str, Callable[[Picture], None]] = {}
 
@@ -108,12 +107,11 @@ def predict_files(
             writers[kind](picture)
             return []
 
-        for name, image in _pictures(source, out):
-            if isinstance(image, DataError):
-                yield image
+        for predicted in depths_of(network, source, out, size, device, forms.smooth):
+            if isinstance(predicted, DataError):
+                yield predicted
                 continue
-            depth = predict_depth(network, image, size, device)
-            depth = smoothed(depth) if forms.smooth else depth
+            name, image, depth = predicted
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             files = [out / f"{name}.png"]
             write_atomic(files[0], depth_png(*sixteen_bits(network, depth, shared)))
@@ -149,15 +147,28 @@ def stereo_picture(form: str, image: Picture, depth: FloatMap, ends: tuple[float
     return {"sbs": stereo_view.side_by_side, "anaglyph": stereo_view.anaglyph}[form](image, right)
 
 
-def range_of(
-    network: nn.Module, source: Path, out: Path, size: int, device: torch.device
-) -> tuple[float, float] | None:
-    """The least and the largest prediction over all pictures of a source that can be read; None without one.
+def depths_of(
+    network: nn.Module, source: Path, out: Path, size: int, device: torch.device, smooth: float
+) -> Iterator[tuple[str, Picture, FloatMap] | DataError]:
+    """Name, picture and depth of everything in a source; of what cannot be read the error.
 
-    network, source, out, size, device: see `predict_files`.
+    network, source, out, size, device: see `predict_files`. smooth: see `Forms`.
     """
-    pictures = (image for _, image in _pictures(source, out) if not isinstance(image, DataError))
-    depths = (predict_depth(network, image, size, device) for image in pictures)
+    smoothed = Smoothed(smooth, affine=not isinstance(network, MetricNetwork))
+    for name, image in _pictures(source, out):
+        if isinstance(image, DataError):
+            yield image
+            continue
+        depth = predict_depth(network, image, size, device)
+        yield name, image, smoothed(depth, image) if smooth else depth
+
+
+def range_of(predicted: Iterable[tuple[str, Picture, FloatMap] | DataError]) -> tuple[float, float] | None:
+    """The least and the largest depth over all pictures that can be read; None without one.
+
+    predicted: of `depths_of`.
+    """
+    depths = (entry[2] for entry in predicted if not isinstance(entry, DataError))
     ends = [(float(depth.min()), float(depth.max())) for depth in depths]
     return (min(low for low, _ in ends), max(high for _, high in ends)) if ends else None
 

@@ -159,11 +159,29 @@ def test_smoothing_takes_out_scale_and_noise_and_starts_anew_at_a_cut() -> None:
     generator = np.random.default_rng(0)
     scene, other = generator.random((2, 60, 80)).astype(np.float32)
     noises = generator.normal(0, 0.05, (20, *scene.shape))
+    pictures = generator.integers(0, 256, (3, 60, 80, 3), np.uint8)
     smooth = Smoothed(0.8)
     for number, noise in enumerate(noises):
-        last = smooth(((scene + noise) * (1 + number) - number).astype(np.float32))  # another scale each
+        frame = ((scene + noise) * (1 + number) - number).astype(np.float32)  # another scale each
+        last = smooth(frame, pictures[0])
     assert np.abs(last - scene).mean() < 0.5 * np.abs(noises).mean()
-    assert np.array_equal(smooth(other), other)
+    assert np.array_equal(smooth(other, pictures[1]), other)
     metres = Smoothed(0.5, affine=False)
-    metres(scene)
-    np.testing.assert_allclose(metres(np.float32(1.1) * scene), 1.05 * scene, rtol=1e-6)
+    metres(scene, pictures[0])
+    np.testing.assert_allclose(metres(np.float32(1.1) * scene, pictures[0]), 1.05 * scene, rtol=1e-6)
+
+
+def test_what_comes_into_a_still_picture_does_not_move_the_rest() -> None:
+    """A board over 40 % of the frame, by which the network stretches everything behind it anew."""
+    generator = np.random.default_rng(0)
+    scene = generator.random((60, 80)).astype(np.float32)
+    picture = generator.integers(0, 256, (60, 80, 3), np.uint8)
+    board = np.zeros(scene.shape, bool)
+    board[12:, 20:60] = True
+    with_board, covered = np.where(board, np.float32(30), 0.2 * scene - 1), picture.copy()
+    covered[board] = 255 - covered[board]
+    smooth = Smoothed(0.7)
+    smooth(scene, picture)
+    after = smooth(with_board.astype(np.float32), covered)
+    np.testing.assert_allclose(after[~board], scene[~board], atol=1e-3)
+    assert after[board].mean() > 10
