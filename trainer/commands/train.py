@@ -102,7 +102,7 @@ def setting(name: str, help: str, of: TrainConfig = RELATIVE) -> options.Decorat
     default=("redweb",),
     show_default=True,
     metavar="PATH[=WEIGHT]",
-    help="Data set, repeatable: a built set, ReDWeb_V1, HRWSI, NYU Depth v2; weight = how often an epoch.",
+    help="Data set, repeatable: a built set, ReDWeb_V1, RGB-D, ... (docs/training.md); weight = how often an epoch.",
 )
 @options.out("runs/last", "Folder of the run: weights, log, settings.")
 @click.option(
