@@ -145,6 +145,25 @@ def regions_picture(left: Picture, sky: FloatMap, far: FloatMap) -> Picture:
     return picture
 
 
+@cache
+def confidence_colours() -> Picture:
+    """The confidence colour map, 256x3 uint8 RGB, unsure first: CIVIDIS, whose CIE lightness rises all the way."""
+    ramp = np.arange(256, dtype=np.uint8)[:, None]
+    table: Picture = cv2.applyColorMap(ramp, cv2.COLORMAP_CIVIDIS)[:, 0, ::-1].copy()
+    return table
+
+
+def confidence_picture(confidence: Picture) -> Picture:
+    """Colour a confidence map: blue = unsure, yellow = sure, grey-blue checker = unknown.
+
+    confidence: HxW uint8, 255 = sure, 0 = unknown.
+    """
+    picture: Picture = np.take(confidence_colours(), confidence, axis=0)
+    unknown = confidence == 0
+    picture[unknown] = unknown_picture(*confidence.shape)[unknown]
+    return picture
+
+
 def mask_picture(mask: Picture) -> Picture:
     """Flat colours (MASK_COLOURS) of what each label pixel rests on; mask: HxW uint8 of Mask values.
 

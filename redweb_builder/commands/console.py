@@ -258,11 +258,13 @@ def refilter(dataset: Path, settings: Sequence[str], dry_run: bool) -> None:
         console.print(f"Done. The filters keep {plan.kept} pairs; see {escape(str(dataset))}/report.html")
 
 
-def export(dataset: Path, form: str, out: Path, keys: Sequence[str], options: Mapping[str, Any]) -> None:
+def export(
+    dataset: Path, form: str, out: Path, keys: Sequence[str], options: Mapping[str, Any], min_confidence: int
+) -> None:
     """Write a data set in another form, with a progress bar. Exit status 1 where samples had to be left out.
 
     dataset: its folder. form: one of DATA_SET_FORMATS. out: the folder to write. keys: of the pairs to write; none for
-    all that are kept. options: further arguments of the format's writer.
+    all that are kept. options: further arguments of the format's writer. min_confidence: as of open_dataset.
     """
     from redweb_builder.export.dataset import export_dataset
 
@@ -273,7 +275,7 @@ def export(dataset: Path, form: str, out: Path, keys: Sequence[str], options: Ma
             status.show(f"{at} of {total} samples", done=at, total=total, last=at == total)
 
         status.stage("checking every sample")
-        done = export_dataset(dataset, form, out, keys, watch, options)
+        done = export_dataset(dataset, form, out, keys, watch, options, min_confidence)
     echo(f"{done.samples} samples in {done.out}")
     exit_if_damaged(done.damaged, "samples were left out")
 

@@ -56,6 +56,17 @@ def png_of_label(label: Label) -> bytes:
     return image_bytes(Image.fromarray(values), "PNG", pnginfo=text, compress_level=3)
 
 
+def pngs_of_label(label: Label) -> tuple[bytes, bytes, bytes]:
+    """The files of a label: RDs/<key>.png, and 8-bit grey masks/<key>.png and confidence/<key>.png.
+
+    label: as of encode.
+    """
+    mask, confidence = (
+        image_bytes(Image.fromarray(values), "PNG", compress_level=3) for values in (label.mask, label.confidence)
+    )
+    return png_of_label(label), mask, confidence
+
+
 def label_text(png: bytes) -> tuple[float, float]:
     """(scale, offset) that stand in the bytes of RDs/<key>.png; disparity_px = offset + scale x value."""
     with open_picture(png, min_side=1, formats=("PNG",)) as image:

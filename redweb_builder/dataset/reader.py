@@ -27,7 +27,7 @@ from redweb_builder.dataset.paths import image_of, read_label, read_stored, requ
 from redweb_builder.dataset.rows import fault_of
 from redweb_builder.errors import SettingsError, StoreError, UserError
 from redweb_builder.files import read_regular
-from redweb_builder.types import FloatMap, Mask, Picture
+from redweb_builder.types import BoolMap, FloatMap, Label, Mask, Picture
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -160,15 +160,20 @@ class Dataset:
             return self._part(self.keys[which])
         key = self.keys[which] if isinstance(which, int) else which
         record = self._records[key]
-        label = read_label(self.folder, key)
+        label = self.label(key)
         file = self.image_path(key)
         picture = read_stored(file)
         if picture.shape[:2] != label.mask.shape:
             raise StoreError(f"{file}: its size is not that of its label")
-        doubtful = label.confidence < self.min_confidence
-        disparity = np.where(doubtful, np.float32(np.nan), label.disparity)
-        mask = np.where(doubtful, np.uint8(Mask.UNKNOWN), label.mask)
-        return Sample(key, picture, disparity, mask, label.confidence, record)
+        return Sample(key, picture, label.disparity, label.mask, label.confidence, record)
+
+    def label(self, key: str) -> Label:
+        """The label of a sample; where its confidence is below the least one asked for, it is unknown.
+
+        key: of the sample. Raises StoreError where a file is damaged.
+        """
+        label = read_label(self.folder, key)
+        return without(label, label.confidence < self.min_confidence) if self.min_confidence else label
 
     def filter(self, keep: Callable[[dict[str, Any]], bool]) -> Dataset:
         """The samples that a condition keeps; nothing is read.
@@ -198,6 +203,15 @@ class Dataset:
     def image_path(self, key: str) -> Path:
         """The picture file of a key. Raises StoreError where there is none, or a link leads out of the data set."""
         return image_of(self.folder, key)
+
+
+def without(label: Label, wrong: BoolMap) -> Label:
+    """A label that is unknown in some places. label: of a picture. wrong: HxW bool, where."""
+    return Label(
+        np.where(wrong, np.float32(np.nan), label.disparity),
+        np.where(wrong, np.uint8(Mask.UNKNOWN), label.mask),
+        np.where(wrong, np.uint8(0), label.confidence),
+    )
 
 
 def open_dataset(folder: str | os.PathLike[str], min_confidence: int = 0) -> Dataset:

@@ -30,7 +30,7 @@ from filelock import Timeout
 from PIL import Image
 
 from redweb_builder.config import Thresholds
-from redweb_builder.dataset.codec import FORMAT, image_bytes, picture_bytes, picture_name, png_of_label
+from redweb_builder.dataset.codec import FORMAT, image_bytes, picture_bytes, picture_name, pngs_of_label
 from redweb_builder.dataset.journal import (
     HOMES,
     PREVIEWS,
@@ -274,10 +274,9 @@ def _is_file_of_a_pair(name: str) -> bool:
 
 def _contents(key: str, picture: Picture, lossless: bool, label: Label) -> dict[str, bytes]:
     """The files of a pair but for its preview, by name below the data set or its rejected/."""
-    contents = {picture_name(key, lossless): picture_bytes(picture, lossless), f"RDs/{key}.png": png_of_label(label)}
-    for folder, values in (("masks", label.mask), ("confidence", label.confidence)):
-        contents[f"{folder}/{key}.png"] = image_bytes(Image.fromarray(values), "PNG", compress_level=3)
-    return contents
+    maps = zip(("RDs", "masks", "confidence"), pngs_of_label(label), strict=True)
+    contents = {picture_name(key, lossless): picture_bytes(picture, lossless)}
+    return contents | {f"{folder}/{key}.png": content for folder, content in maps}
 
 
 def _check_is_ours(out: Path) -> None:

@@ -48,15 +48,16 @@ def export_dataset(
     keys: Sequence[str] = (),
     watch: Callable[[int, int], None] = lambda done, total: None,
     options: Mapping[str, Any] | None = None,
+    min_confidence: int = 0,
 ) -> Exported:
     """Write the kept samples of a data set, decisions honoured, to a new folder.
 
     form: one of WRITERS. out: the new folder; an empty one is replaced. keys: only these of the kept. watch: called
-    with (done, total). options: further arguments of the format's writer. A sample whose files are damaged is left out.
-    An interrupted export leaves nothing at `out`; what a killed one left beside it is removed by the next. Raises
-    StoreError where the data set or the folder cannot be used.
+    with (done, total). options: further arguments of the format's writer. min_confidence: as of open_dataset. A sample
+    whose files are damaged is left out. An interrupted export leaves nothing at `out`; what a killed one left beside it
+    is removed by the next. Raises StoreError where the data set or the folder cannot be used.
     """
-    dataset = Dataset(folder)
+    dataset = Dataset(folder, min_confidence=min_confidence)
     if missing := [key for key in keys if key not in dataset.keys]:
         raise StoreError(f"{folder} keeps no {', '.join(missing)}; a rejected sample is rescued by `review`")
     chosen = list(dict.fromkeys(keys)) or dataset.keys

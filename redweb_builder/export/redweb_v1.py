@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from redweb_builder.dataset.codec import FARTHEST, SKY_VALUE
-from redweb_builder.dataset.paths import read_map, read_stored, stored_file
+from redweb_builder.dataset.paths import read_stored
 from redweb_builder.dataset.reader import Dataset
 from redweb_builder.export.names import file_names
 from redweb_builder.export.stored import MAPS, maps_of
 from redweb_builder.files import create
+from redweb_builder.inputs.picture import open_picture, values_of
 
 FARTHEST_8, SKY_8 = 254, 255
 JPEG_QUALITY = 95
@@ -39,10 +40,12 @@ def write_redweb_v1(dataset: Dataset, keys: Sequence[str], folder: Path) -> Iter
                 file.write(image.read_bytes())
             else:
                 Image.fromarray(read_stored(image)).save(file, "JPEG", quality=JPEG_QUALITY, subsampling=0)
-        values, _ = read_map(stored_file(dataset.folder, "RDs", key))
+        maps = maps_of(dataset, key)
+        with open_picture(maps["rd"], min_side=1, formats=("PNG",)) as rd:
+            values = values_of(rd)
         with create(folder / "RDs" / f"{name}.png") as file:
             Image.fromarray(to_8_bit(values)).save(file, "PNG")
-        for what, content in maps_of(dataset, key).items():
+        for what, content in maps.items():
             if what != "rd":
                 (folder / MAPS[what]).mkdir(exist_ok=True)
                 with create(folder / MAPS[what] / f"{name}.png") as file:

@@ -1,7 +1,8 @@
-"""The stored files of a sample, bytes as they are: what the exports that keep full precision carry on."""
+"""The stored maps of a sample, bytes as they are: what the exports that keep full precision carry on."""
 
 from __future__ import annotations
 
+from redweb_builder.dataset.codec import pngs_of_label
 from redweb_builder.dataset.paths import stored_file
 from redweb_builder.dataset.reader import Dataset
 
@@ -11,8 +12,10 @@ MAPS = {"rd": "RDs", "mask": "masks", "confidence": "confidence"}  # a folder th
 def maps_of(dataset: Dataset, key: str) -> dict[str, bytes]:
     """PNG files of a sample by name: rd (16 bit, scale and offset in its text), mask, confidence where there is one.
 
-    dataset: an open data set. key: of the sample. Raises StoreError where one is missing, or a link leads out of the
-    data set.
+    They are written anew where the data set was opened with a least confidence. dataset: an open data set. key: of the
+    sample. Raises StoreError where one is missing, or a link leads out of the data set.
     """
+    if dataset.min_confidence:
+        return dict(zip(MAPS, pngs_of_label(dataset.label(key)), strict=True))
     maps = [name for name in MAPS if name != "confidence" or (dataset.folder / MAPS[name]).is_dir()]
     return {name: stored_file(dataset.folder, MAPS[name], key).read_bytes() for name in maps}

@@ -16,13 +16,14 @@ from PIL import Image, ImageDraw, ImageFont
 from redweb_builder.colour import (
     MASK_COLOURS,
     ORANGE,
-    SKY_BLUE,
     Colour,
-    disparity_picture,
+    confidence_colours,
+    disparity_colours,
     flow_picture,
     unknown_picture,
 )
-from redweb_builder.inspect.strip import CELL_HEIGHT, CELL_WIDTH, COLUMNS, GAP, STRIP_WIDTH
+from redweb_builder.inspect.panel import LARGE, PANEL_WIDTH, TILE_HEIGHT, TILE_WIDTH
+from redweb_builder.inspect.strip import GAP
 from redweb_builder.types import Picture
 
 STATUSES = ("kept", "rejected")
@@ -36,7 +37,7 @@ ACCENT: dict[str, Colour] = {KEPT: (0, 158, 115), REJECTED: (224, 108, 20)}
 MARGIN, LINE, TEXT_GAP, ROW_GAP, SECTION_GAP = 24, 20, 4, 16, 44
 TITLE_SIZE, HEADING_SIZE, TEXT_SIZE = 28, 18, 14
 LEGEND_HEIGHT, WHEEL, BAR_HEIGHT, SWATCH = 76, 64, 14, 14
-WIDTH = STRIP_WIDTH + 2 * MARGIN
+WIDTH = PANEL_WIDTH + 2 * MARGIN
 
 # Pillow's own font, so that the picture needs no system font and is the same everywhere, draws little beyond ASCII.
 PLAIN = str.maketrans(
@@ -52,27 +53,29 @@ Record = TypeVar("Record", bound=Mapping[str, object])
 class Row:
     """One pair of the grid.
 
-    key: of the pair. strip: the picture that strip() drew, CELL_HEIGHT x STRIP_WIDTH x 3 uint8, or None for a pair that
-    never got a label. status: "kept" or "rejected". caption: the measurements; of a rejected pair the reason first.
+    panel: the picture that panel() drew, TILE_HEIGHT x PANEL_WIDTH x 3 uint8, or None for a pair that never got a
+    label. key: of the pair. status: "kept" or "rejected". verdict: it and its cause, in words. caption: the
+    measurements.
     """
 
-    strip: Picture | None
+    panel: Picture | None
     key: str
     status: str
+    verdict: str
     caption: str
 
     def __post_init__(self) -> None:
-        """Raise ValueError on an unknown status or a strip of another size."""
+        """Raise ValueError on an unknown status or a panel of another size."""
         if self.status not in STATUSES:
             raise ValueError(f"the status of {self.key!r} is one of {STATUSES}, got {self.status!r}")
-        if self.strip is not None and self.strip.shape != (CELL_HEIGHT, STRIP_WIDTH, 3):
-            raise ValueError(f"the strip of {self.key!r} is {(CELL_HEIGHT, STRIP_WIDTH, 3)}, got {self.strip.shape}")
+        if self.panel is not None and self.panel.shape != (TILE_HEIGHT, PANEL_WIDTH, 3):
+            raise ValueError(f"the panel of {self.key!r} is {(TILE_HEIGHT, PANEL_WIDTH, 3)}, got {self.panel.shape}")
 
 
 def grid(rows: Sequence[Row], title: str) -> Image.Image:
-    """Draw rows of strips under one header: the kept pairs first, then the rejected ones in a section of their own.
+    """Draw rows of panels under one header: the kept pairs first, then the rejected ones in a section of their own.
 
-    rows: strips with their texts. title: the first line of the header. Within a section the rows keep their order.
+    rows: panels with their texts. title: the first line of the header. Within a section the rows keep their order.
     Returns an RGB picture, WIDTH px wide and as high as the rows need.
     """
     sections = {status: [row for row in rows if row.status == status] for status in STATUSES}
@@ -157,18 +160,18 @@ def _section_height(rows: Sequence[Row]) -> int:
 
 
 def _row_height(row: Row) -> int:
-    picture = 0 if row.strip is None else TEXT_GAP + CELL_HEIGHT
-    gap = ROW_GAP // 2 if row.strip is None else ROW_GAP
+    picture = 0 if row.panel is None else TEXT_GAP + TILE_HEIGHT
+    gap = ROW_GAP // 2 if row.panel is None else ROW_GAP
     return LINE * len(_row_lines(row)) + picture + gap
 
 
-def _row_lines(row: Row) -> list[list[tuple[str, Colour]]]:
-    """The text above a strip, as lines of coloured runs: key and caption on one line, or the caption below."""
-    font, room = _font(TEXT_SIZE), STRIP_WIDTH - 16
-    key, caption = _shorten(_plain(row.key), font, room), _plain(row.caption)
-    if font.getlength(f"{key}     {caption}") <= room:
-        return [[(f"{key}     ", BRIGHT), (caption, SOFT)]]
-    return [[(key, BRIGHT)], *([(line, SOFT)] for line in _wrap(caption, font, room))]
+def _row_lines(row: Row) -> list[tuple[str, Colour]]:
+    """The text above a panel, in lines: key, verdict, measurements."""
+    font, room = _font(TEXT_SIZE), PANEL_WIDTH - 16
+    lines = [(_shorten(_plain(row.key), font, room), BRIGHT)]
+    for text, colour in ((row.verdict, ACCENT[row.status]), (row.caption, SOFT)):
+        lines += [(line, colour) for line in _wrap(_plain(text), font, room)]
+    return lines
 
 
 def _draw_section(canvas: Image.Image, top: int, status: str, rows: Sequence[Row]) -> None:
@@ -186,36 +189,33 @@ def _draw_section(canvas: Image.Image, top: int, status: str, rows: Sequence[Row
 def _draw_row(canvas: Image.Image, draw: ImageDraw.ImageDraw, top: int, row: Row) -> None:
     font = _font(TEXT_SIZE)
     draw.rectangle((MARGIN, top + 4, MARGIN + 7, top + 11), fill=ACCENT[row.status])
-    for line in _row_lines(row):
-        x = float(MARGIN + 16)
-        for text, colour in line:
-            draw.text((x, top), text, font=font, fill=colour)
-            x += font.getlength(text)
+    for text, colour in _row_lines(row):
+        draw.text((MARGIN + 16, top), text, font=font, fill=colour)
         top += LINE
-    if row.strip is not None:
-        canvas.paste(Image.fromarray(row.strip), (MARGIN, top + TEXT_GAP))
+    if row.panel is not None:
+        canvas.paste(Image.fromarray(row.panel), (MARGIN, top + TEXT_GAP))
 
 
 def _draw_header(canvas: Image.Image, title: str) -> None:
     """Title, column headings, and under each heading the legend of its colours."""
     draw = ImageDraw.Draw(canvas)
     title_font = _font(TITLE_SIZE)
-    draw.text((MARGIN, MARGIN - 6), _shorten(_plain(title), title_font, STRIP_WIDTH), font=title_font, fill=BRIGHT)
+    draw.text((MARGIN, MARGIN - 6), _shorten(_plain(title), title_font, PANEL_WIDTH), font=title_font, fill=BRIGHT)
     top = MARGIN + TITLE_SIZE + 20
-    for column, heading in enumerate(COLUMNS):
+    for column, heading in enumerate((*LARGE, "flow, raw disparity; regions, mask")):
         draw.text((_column_x(column), top), heading, font=_font(HEADING_SIZE), fill=BRIGHT)
     top += LINE + 8
     text = ("what the network will see;", "every map lies in its frame")
     _draw_lines(draw, _column_x(0), top, text)
-    _draw_wheel(canvas, draw, _column_x(1), top)
-    _draw_bar(canvas, draw, _column_x(2), top, "the two flows disagree")
-    _draw_swatches(draw, _column_x(3), top, (("sky", SKY_BLUE), ("far", ORANGE)))
-    _draw_bar(canvas, draw, _column_x(4), top, "unknown")
-    _draw_swatches(draw, _column_x(5), top, [(value.name.lower(), colour) for value, colour in MASK_COLOURS.items()])
+    _draw_bar(canvas, draw, _column_x(1), top, disparity_colours(), ("far", "near"))
+    _draw_bar(canvas, draw, _column_x(2), top, confidence_colours(), ("unsure", "sure"))
+    _draw_wheel(canvas, draw, _column_x(3), top)
+    mask = [(value.name.lower(), colour) for value, colour in MASK_COLOURS.items()]
+    _draw_swatches(draw, _column_x(3) + TILE_WIDTH // 2, top, [*mask, ("far field", ORANGE)])
 
 
 def _column_x(column: int) -> int:
-    return MARGIN + column * (CELL_WIDTH + GAP)
+    return MARGIN + column * (TILE_WIDTH + GAP)
 
 
 def _draw_lines(draw: ImageDraw.ImageDraw, x: int, top: int, lines: Sequence[str]) -> None:
@@ -230,24 +230,26 @@ def _draw_wheel(canvas: Image.Image, draw: ImageDraw.ImageDraw, x: int, top: int
     wheel = Image.fromarray(flow_picture(vectors, limit=1.0)).resize((WHEEL, WHEEL), Image.Resampling.BOX)
     disc = Image.fromarray(np.uint8(255) * (np.hypot(vectors[..., 0], vectors[..., 1]) <= 1))
     canvas.paste(wheel, (x, top), disc.resize((WHEEL, WHEEL), Image.Resampling.BOX))
-    _draw_lines(draw, x + WHEEL + 12, top, ("hue: direction", "strength: length,", "scaled pair by pair"))
+    _draw_lines(draw, x + WHEEL + 12, top, ("hue: direction", "strength: length"))
 
 
-def _draw_bar(canvas: Image.Image, draw: ImageDraw.ImageDraw, x: int, top: int, checker: str) -> None:
-    """The far..near bar, and the checker with its meaning."""
-    ramp = np.tile(np.linspace(0.0, 1.0, CELL_WIDTH - 16, dtype=np.float32), (BAR_HEIGHT, 1))
-    canvas.paste(Image.fromarray(disparity_picture(ramp, 0.0, 1.0)), (x, top + 2))
-    font = _font(TEXT_SIZE)
-    draw.text((x, top + LINE), "far", font=font, fill=SOFT)
-    draw.text((x + CELL_WIDTH - 16, top + LINE), "near", font=font, fill=SOFT, anchor="ra")
+def _draw_bar(
+    canvas: Image.Image, draw: ImageDraw.ImageDraw, x: int, top: int, colours: Picture, ends: tuple[str, str]
+) -> None:
+    """A bar of a colour map, the words for its ends, and the checker of what is unknown."""
+    width, font = TILE_WIDTH - 16, _font(TEXT_SIZE)
+    ramp = colours[np.linspace(0, 255, width).astype(int)]
+    canvas.paste(Image.fromarray(np.tile(ramp, (BAR_HEIGHT, 1, 1))), (x, top + 2))
+    draw.text((x, top + LINE), ends[0], font=font, fill=SOFT)
+    draw.text((x + width, top + LINE), ends[1], font=font, fill=SOFT, anchor="ra")
     canvas.paste(Image.fromarray(unknown_picture(SWATCH, 2 * SWATCH)), (x, top + 2 * LINE + 6))
-    draw.text((x + 2 * SWATCH + 8, top + 2 * LINE + 4), checker, font=font, fill=SOFT)
+    draw.text((x + 2 * SWATCH + 8, top + 2 * LINE + 4), "unknown", font=font, fill=SOFT)
 
 
 def _draw_swatches(draw: ImageDraw.ImageDraw, x: int, top: int, swatches: Sequence[tuple[str, Colour]]) -> None:
-    """Colour and name, in columns of two."""
+    """Colour and name, in columns of three."""
     for number, (name, colour) in enumerate(swatches):
-        left, y = x + number // 2 * (CELL_WIDTH // 2), top + number % 2 * (LINE + 4)
+        left, y = x + number // 3 * (TILE_WIDTH // 4 + 6), top + number % 3 * (LINE + 4)
         draw.rectangle((left, y + 2, left + SWATCH - 1, y + SWATCH + 1), fill=colour, outline=SOFT)
         draw.text((left + SWATCH + 8, y), name, font=_font(TEXT_SIZE), fill=SOFT)
 

@@ -22,7 +22,7 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from redweb_builder.colour import MASK_COLOURS, disparity_colours
+from redweb_builder.colour import MASK_COLOURS, confidence_colours, disparity_colours
 from redweb_builder.dataset.decisions import FILE, STAGE, as_decided, read_decisions
 from redweb_builder.dataset.facts import facts_of
 from redweb_builder.dataset.paths import image_of, input_folder, read_build, require_inside, sample_root
@@ -35,6 +35,7 @@ from redweb_builder.filters.wording import REASONS
 from redweb_builder.inspect.drawn import Drawn
 from redweb_builder.inspect.histogram import HEIGHT, WIDTH, Histogram, histogram
 from redweb_builder.inspect.table import NUMBERS, table
+from redweb_builder.types import Picture
 from redweb_builder.version import __version__
 
 STEPS = (  # the words of each step, and the stage of the pairs that are rejected there
@@ -84,7 +85,8 @@ def write_report(dataset: Path) -> Drawn:
         left_out=[row for row in rows if row["key"] is None],
         reasons=REASONS,
         data=data,
-        depth_table=_depth_table(),
+        depth_table=_channels(disparity_colours()[::-1]),  # of the stored grey: 0 = nearest = bright
+        confidence_table=_channels(confidence_colours()),
         mask_tables=_mask_tables(),
         legend=[(mask.name.lower(), "#" + bytes(colour).hex()) for mask, colour in MASK_COLOURS.items()],
         css=_own("tokens.css") + _own("report.css"),
@@ -168,9 +170,9 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else float(value)
 
 
-def _depth_table() -> list[str]:
-    """For an SVG filter: red, green and blue of the stored grey, 0 = nearest = bright."""
-    table = disparity_colours()[::-1][[*range(0, 255, 8), 255]] / 255
+def _channels(colours: Picture) -> list[str]:
+    """For an SVG filter: red, green and blue of a colour map, 256x3 uint8."""
+    table = colours[[*range(0, 255, 8), 255]] / 255
     return [" ".join(f"{value:.3f}" for value in channel) for channel in table.T]
 
 

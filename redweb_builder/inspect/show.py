@@ -1,4 +1,4 @@
-"""grid.png of a data set, from its manifest and the previews that the build left."""
+"""grid.png of a data set, from its manifest, its pictures and labels, and the previews that the build left."""
 
 from __future__ import annotations
 
@@ -7,24 +7,30 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from redweb_builder.dataset.decisions import FILE, as_decided, read_decisions
-from redweb_builder.dataset.paths import read_stored, require_inside
+from redweb_builder.criteria import CRITERIA
+from redweb_builder.dataset.decisions import FILE, STAGE, as_decided, read_decisions
+from redweb_builder.dataset.paths import image_of, read_label, read_stored, require_inside
 from redweb_builder.dataset.reader import read_manifest
 from redweb_builder.errors import StoreError
 from redweb_builder.files import remove_temporaries, write_atomic
+from redweb_builder.filters.wording import REASONS, value_text, wording
 from redweb_builder.inspect.drawn import Drawn
 from redweb_builder.inspect.grid import Row, choose, grid
+from redweb_builder.inspect.panel import panel
 from redweb_builder.inspect.strip import CELL_HEIGHT, STRIP_WIDTH
+from redweb_builder.inspect.table import is_borderline
 from redweb_builder.types import Picture
 
 GRID_ROWS = 40  # pairs shown where nothing else is asked for
+JUDGED_BY = {criterion.reason: criterion.measurement for criterion in CRITERIA}
+SHOWN = ("agreement", "coverage", "range_px", "vertical", "photometric", "eye_order", "sky_order")
 
 
 def write_grid(dataset: Path, rows: int = GRID_ROWS, keys: Sequence[str] = (), to: Path | None = None) -> Drawn:
     """Draw the chosen keys, or the most telling `rows` pairs, of a finished data set.
 
-    to: the picture's file; by default grid.png in the data set. A pair whose preview is damaged or missing is drawn
-    without it. Raises StoreError where `dataset` is none or a key is not in it.
+    to: the picture's file; by default grid.png in the data set. A pair whose files are damaged or missing is drawn
+    without them. Raises StoreError where `dataset` is none or a key is not in it.
     """
     manifest = as_decided(read_manifest(dataset).rows, read_decisions(dataset / FILE)[0])
     records = [row for row in manifest if row["status"] in ("kept", "rejected")]
@@ -36,7 +42,9 @@ def write_grid(dataset: Path, rows: int = GRID_ROWS, keys: Sequence[str] = (), t
     else:
         chosen = choose(records, rows)
     damaged: list[str] = []
-    drawn = [Row(_strip(dataset, row, damaged), row["key"], row["status"], _caption(row)) for row in chosen]
+    drawn = [
+        Row(_panel(dataset, row, damaged), row["key"], row["status"], _verdict(row), _caption(row)) for row in chosen
+    ]
     kept = sum(row["status"] == "kept" for row in records)
     picture = grid(drawn, f"{dataset.resolve().name}: {kept} kept, {len(records) - kept} rejected")
     path = to or dataset / "grid.png"
@@ -47,44 +55,52 @@ def write_grid(dataset: Path, rows: int = GRID_ROWS, keys: Sequence[str] = (), t
     return Drawn(path, damaged)
 
 
-def _strip(dataset: Path, row: dict[str, Any], damaged: list[str]) -> Picture | None:
-    """The preview of a pair, None where it has no label, or where its file is damaged, which is added to `damaged`."""
+def _panel(dataset: Path, row: dict[str, Any], damaged: list[str]) -> Picture | None:
+    """The picture of a pair, None where it has no label, or where a file is damaged, which is added to `damaged`."""
     if not row["width"]:
         return None
-    file = dataset / "previews" / f"{row['key']}.jpg"
+    key = row["key"]
     try:
-        preview = read_stored(require_inside(dataset, file))
+        strip = _preview(dataset, key)
+        image, label = read_stored(image_of(dataset, key)), read_label(dataset, key)
+        if image.shape[:2] != label.mask.shape:
+            raise StoreError(f"{image_of(dataset, key)}: its size is not that of its label")
     except StoreError as error:
         damaged.append(str(error))
         return None
+    return panel(image, label, strip)
+
+
+def _preview(dataset: Path, key: str) -> Picture:
+    file = dataset / "previews" / f"{key}.jpg"
+    preview = read_stored(require_inside(dataset, file))
     if preview.shape != (CELL_HEIGHT, STRIP_WIDTH, 3):
-        damaged.append(
+        raise StoreError(
             f"{file}: a preview has {STRIP_WIDTH} x {CELL_HEIGHT} px, this one {preview.shape[1]} x {preview.shape[0]}"
         )
-        return None
     return preview
 
 
-def _caption(record: dict[str, Any]) -> str:
-    parts = []
-    if record["status"] == "rejected":
-        limit = "" if record["threshold"] is None else f" (limit {record['threshold']:.3g})"
-        parts.append(f"{record['reason']}: {record['detail']}{limit}")
-    shown = (
-        ("agreement", "{:.0%} agree"),
-        ("coverage", "{:.0%} measured"),
-        ("range_px", "range {:.1f} px"),
-        ("vertical", "{:.1%} vertical"),
-        ("photometric", "photometric {:.3f}"),
-        ("eye_order", "eye order {:.2f}"),
-        ("sky_order", "sky order {:.2f}"),
-    )
-    parts += [text.format(record[name]) for name, text in shown if record[name] is not None]
-    if record.get("rectified"):
+def _verdict(row: dict[str, Any]) -> str:
+    """Kept or rejected, and why, in words."""
+    if row["status"] == "kept":
+        return "kept, borderline: within a tenth of a limit" if is_borderline(row) else "kept"
+    meaning = REASONS.get(row["reason"]) if row["stage"] != STAGE else None
+    words = f"rejected as {row['reason']}" + (f": {meaning}" if meaning else "")
+    if row["value"] is not None and row["threshold"] is not None:
+        value, limit = (value_text(JUDGED_BY.get(row["reason"], ""), row[name]) for name in ("value", "threshold"))
+        return f"{words} ({value}, limit {limit})"
+    return f"{words} - {row['detail']}" if row["detail"] else words
+
+
+def _caption(row: dict[str, Any]) -> str:
+    """The measurements that say most, with their names, and what was done to the pair."""
+    parts = [f"{wording(name).title} {value_text(name, row[name])}" for name in SHOWN if row[name] is not None]
+    if row.get("rectified"):
         parts.append("rectified by its calibration")
-    before, after = record["align_before_px"], record["align_after_px"]
-    if record["aligned"] and before is not None and after is not None:
+    before, after = row["align_before_px"], row["align_after_px"]
+    if row["aligned"] and before is not None and after is not None:
         parts.append(f"aligned: vertical {before:.1f} -> {after:.1f} px")
-    if record["eyes_exchanged"]:
+    if row["eyes_exchanged"]:
         parts.append("eyes exchanged")
     return " · ".join(parts)

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from redweb_builder.colour import colour_scale, disparity_picture, mask_picture
+from redweb_builder.colour import colour_scale, confidence_picture, disparity_picture, mask_picture
 from redweb_builder.dataset.paths import read_label, require_inside, sample_root
 from redweb_builder.dataset.source_views import aligned_views
 from redweb_builder.types import FloatMap, Label, Mask, Picture
 
-KINDS = ("depth", "mask", "parallax", "right")
+KINDS = ("depth", "mask", "confidence", "sureness", "parallax", "right")
 
 
 def render(folder: Path, kind: str, row: Mapping[str, Any], source: Path | None) -> bytes:
@@ -30,6 +30,10 @@ def render(folder: Path, kind: str, row: Mapping[str, Any], source: Path | None)
     label = label_of(folder, row["key"])
     if kind == "mask":
         return _png(mask_picture(label.mask))
+    if kind == "confidence":
+        return _png(confidence_picture(label.confidence))
+    if kind == "sureness":
+        return _png(label.confidence)  # for the slider of the page
     low, high = colour_scale(label.disparity, label.mask)
     if kind == "depth":
         return _jpeg(disparity_picture(label.disparity, low, high))

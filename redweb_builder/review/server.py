@@ -34,7 +34,9 @@ IDLE_S = 20  # s without a byte after which a connection is closed, so that half
 PAGES = {  # the files of the page, by the package that holds them
     "tokens.css": "redweb_builder.inspect",
     "common.js": "redweb_builder.inspect",
-    **dict.fromkeys(("review.css", "parallax.js", "queue.js", "stage.js", "review.js"), "redweb_builder.review"),
+    **dict.fromkeys(
+        ("review.css", "parallax.js", "queue.js", "stage.js", "confidence.js", "review.js"), "redweb_builder.review"
+    ),
 }
 SAFE_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; frame-ancestors 'none'; "

@@ -30,6 +30,13 @@ from trainer.config import NETWORK_FORMATS
     "transformer its crops']",
 )
 @click.option("--keys", multiple=True, help="Only these samples of a data set (repeatable).")
+@click.option(
+    "--min-confidence",
+    type=click.IntRange(0, 255),
+    default=0,
+    show_default=True,
+    help="Of a data set: labels below it are unknown.",
+)
 @click.option("--layout", type=click.Choice(options.STEREO_LAYOUTS), help="Of rectified pairs.  [default: middlebury]")
 @click.option(
     "--source", type=options.PATH, help="Folder of the stereo photographs, where it has moved (rectified, labels-only)."
@@ -40,6 +47,7 @@ def export(
     out: Path | None,
     size: str | None,
     keys: tuple[str, ...],
+    min_confidence: int,
     layout: str | None,
     source: Path | None,
 ) -> None:
@@ -65,7 +73,7 @@ def export(
     from redweb_builder.commands.errors import errors_for_people
 
     with errors_for_people():
-        console.export(path, form, out or path.with_name(f"{path.resolve().name}-{form}"), keys, own)
+        console.export(path, form, out or path.with_name(f"{path.resolve().name}-{form}"), keys, own, min_confidence)
 
 
 def fixed_size(text: str) -> tuple[int, int]:

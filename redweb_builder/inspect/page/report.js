@@ -10,7 +10,9 @@ const PICTURES = {
   regions: "regions",
   depth: "refined depth",
   mask: "mask",
+  confidence: "confidence",
 };
+const STORED = { photo: "Imgs", depth: "RDs", mask: "masks", confidence: "confidence" };
 const TILE = { photo: 0, flow: 1, raw: 2, regions: 3, depth: 4, mask: 5 };
 const state = { status: "all", reason: "", text: "", sort: "key", descending: false, ranges: new Map() };
 let shown = samples,
@@ -58,7 +60,7 @@ function more() {
   if (drawn < shown.length && $("sentinel").getBoundingClientRect().top < innerHeight + 600) more();
 }
 
-// ---- pictures: one of the six tiles of a strip, cut to the picture that lies in its cell
+// ---- pictures: a tile of a strip, cut to the picture that lies in its cell; or a stored file
 const preview = (sample) => `previews/${encodeURIComponent(sample.key)}.jpg`;
 function status(sample) {
   const word = sample.borderline ? `${sample.status}, borderline` : sample.status;
@@ -75,13 +77,11 @@ function status(sample) {
   return mark;
 }
 function card(sample, at) {
-  const columns = $("gallery").classList.contains("strips") ? [0, 1, 2, 3, 4, 5] : [0, 1, 4];
+  const kinds = $("gallery").classList.contains("strips") ? Object.keys(PICTURES) : ["photo", "depth", "confidence"];
   const tiles = make(
     "div",
     { className: "tiles" },
-    ...columns.map((column) =>
-      make("div", { className: "tile" }, sample.home === null ? "" : crop(data.strip, sample, column, preview(sample))),
-    ),
+    ...kinds.map((kind) => make("div", { className: "tile" }, sample.home === null ? "" : tile(sample, kind))),
   );
   const picture =
     sample.home === null
@@ -112,14 +112,20 @@ function card(sample, at) {
   );
 }
 
+// A small picture: of the strip, but for the confidence, which is none of its tiles.
+function tile(sample, kind) {
+  return kind === "confidence" ? stored(sample, kind) : crop(data.strip, sample, TILE[kind], preview(sample));
+}
+function stored(sample, kind) {
+  const ending = kind === "photo" ? sample.image : "png";
+  const image = make("img", { alt: "", className: kind, src: file(sample, STORED[kind], ending), loading: "lazy" });
+  image.onerror = () => notShown(image);
+  return image;
+}
+
 // ---- one sample, large
 function side(sample, kind) {
-  const stored = { photo: ["Imgs", sample.image], depth: ["RDs", "png"], mask: ["masks", "png"] }[kind];
-  if (stored) {
-    const image = make("img", { alt: "", className: kind, src: file(sample, ...stored) });
-    image.onerror = () => notShown(image);
-    return image;
-  }
+  if (kind in STORED) return stored(sample, kind);
   const box = crop(data.strip, sample, TILE[kind], preview(sample));
   box.style.width = box.style.height = "100%";
   return box;
@@ -139,15 +145,16 @@ function cut() {
 function about(sample) {
   const link = (text, href) =>
     make("li", {}, make("a", { href, textContent: text, target: "_blank", rel: "noopener" }));
-  const stored =
+  const links =
     sample.home === null
       ? []
       : [
           ["photograph", "Imgs", sample.image],
           ["label, 16 bit", "RDs", "png"],
           ["mask", "masks", "png"],
+          ["confidence", "confidence", "png"],
         ].map(([text, folder, ending]) => link(text, file(sample, folder, ending)));
-  if (sample.home !== null) stored.push(link("strip", `previews/${encodeURIComponent(sample.key)}.jpg`));
+  if (sample.home !== null) links.push(link("strip", `previews/${encodeURIComponent(sample.key)}.jpg`));
   const eyes = sample.left === sample.right ? ["left"] : ["left", "right"];
   const sources = eyes.map((eye, at) =>
     make(
@@ -162,8 +169,8 @@ function about(sample) {
     status(sample),
     sample.status === "rejected" ? make("p", { textContent: data.reasons[sample.reason] || "" }) : null,
     sample.detail ? make("p", { className: "soft", textContent: sample.detail }) : null,
-    stored.length ? make("h3", { textContent: "Files" }) : null,
-    stored.length ? make("ul", { className: "links" }, ...stored) : null,
+    links.length ? make("h3", { textContent: "Files" }) : null,
+    links.length ? make("ul", { className: "links" }, ...links) : null,
     make("h3", { textContent: `Source, ${sample.layout}: ${sample.rule}` }),
     ...sources,
     make("h3", { textContent: "Measurements" }),

@@ -8,7 +8,7 @@ const KEYS = [
   ["u", "undo your last decision"],
   ["← →", "previous, next"],
   ["Home End", "first, last"],
-  ["1 … 8", "what is shown"],
+  ["1 … 9", "what is shown"],
   ["f", "flicker left and right"],
   ["d", "depth over the photograph, on and off"],
   ["z", "fit, or twice as large"],
@@ -178,6 +178,7 @@ function show(name) {
   view = name;
   drawStage();
 }
+const isTypedIn = (field) => ["SELECT", "TEXTAREA"].includes(field.tagName) || (field.tagName === "INPUT" && field.type !== "range");
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if ($("reasons").open) {
@@ -188,7 +189,7 @@ document.addEventListener("keydown", (event) => {
     }
     return;
   }
-  if ($("help").open || !data || ["INPUT", "SELECT", "TEXTAREA"].includes(event.target.tagName)) return;
+  if ($("help").open || !data || isTypedIn(event.target)) return;
   const action = VIEWS[event.key] ? () => show(VIEWS[event.key][0]) : ACTIONS[event.key];
   if (!action || (event.repeat && !event.key.startsWith("Arrow"))) return;
   event.preventDefault();
@@ -262,6 +263,10 @@ for (const [id, action] of [
 ])
   $(id).onclick = action;
 $("opacity").oninput = fade;
+$("least").oninput = () => {
+  least = +$("least").value;
+  hideUnsure();
+};
 $("queue").onchange = () => {
   $("queue").blur();
   requeue(false);

@@ -9,6 +9,7 @@ const VIEWS = {
   6: ["right", "Right"],
   7: ["strip", "Steps"],
   8: ["parallax", "Parallax"],
+  9: ["confidence", "Confidence"],
 };
 // The pictures of a view: panes side by side, in each pane pictures on top of each other. Others show one picture.
 const PANES = { both: [["photo"], ["depth"]], overlay: [["photo", "depth"]], parallax: [[]] };
@@ -27,6 +28,7 @@ function source(kind, pair = sample()) {
 function image(kind) {
   const pair = sample(),
     picture = make("img", { alt: "", draggable: false, src: source(kind) });
+  picture.dataset.kind = kind;
   picture.onerror = async () => {
     const why = await ask(picture.getAttribute("src")).then(
       () => "",
@@ -43,6 +45,8 @@ function drawStage() {
   $("stage-status").textContent = "";
   const pair = sample();
   $("opacity-label").hidden = view !== "overlay";
+  $("legend-confidence").hidden = view !== "confidence";
+  $("legend-depth").hidden = view === "confidence";
   for (const button of $("views").children) button.setAttribute("aria-pressed", button.dataset.view === view);
   if (!pair || !labelled(pair)) {
     $("panes").replaceChildren();
@@ -55,6 +59,7 @@ function drawStage() {
   if (view === "overlay") fade();
   if (view === "parallax") drawParallax(pair);
   drawPoints();
+  hideUnsure();
 }
 function steps(pair) {
   return data.strip.columns.map((name, n) => {

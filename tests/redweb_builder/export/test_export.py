@@ -291,6 +291,23 @@ def test_the_same_set_gives_the_same_bytes(form: str, decided: Path, tmp_path: P
     assert snapshot(tmp_path / "one") == snapshot(tmp_path / "two")
 
 
+@pytest.mark.parametrize("form", ["redweb-v1", "labels-only", "rectified"])
+def test_a_least_confidence_makes_doubtful_labels_unknown(form: str, built: Any, tmp_path: Path) -> None:
+    key = built.rows["good-hut"]["key"]
+    out = tmp_path / "out"
+    arguments = [str(built.out), "--format", form, "--keys", key, "--out", str(out), "--min-confidence", "180"]
+    result = CliRunner().invoke(main, ["export", *arguments])
+    assert result.exit_code == 0, result.output
+    sample, sure = open_dataset(built.out)[key], open_dataset(built.out, min_confidence=180)[key]
+    assert 0 < (sample.confidence < 180).mean() < 0.9
+    place = "trainingF/000000/mask.png" if form == "rectified" else f"masks/{key}.png"
+    mask = grey((out / place).read_bytes())
+    np.testing.assert_array_equal(mask, sure.mask[:, : mask.shape[1]])
+    np.testing.assert_array_equal(mask == Mask.UNKNOWN, (sample.confidence < 180)[:, : mask.shape[1]])
+    if form == "redweb-v1":
+        assert (grey((out / "RDs" / f"{key}.png").read_bytes())[mask == Mask.UNKNOWN] == 255).all()
+
+
 def test_an_interrupted_export_leaves_nothing(decided: Path, tmp_path: Path) -> None:
     def interrupt(done: int, _: int) -> None:
         if done == 2:

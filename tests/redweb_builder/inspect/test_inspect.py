@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from redweb_builder import colour
-from redweb_builder.colour import colour_scale
+from redweb_builder.colour import UNKNOWN_DARK, UNKNOWN_LIGHT, colour_scale, confidence_picture
 from redweb_builder.inspect.grid import MARGIN, WIDTH, Row, choose, grid
+from redweb_builder.inspect.panel import PANEL_WIDTH, TILE_HEIGHT, TILE_WIDTH, panel
 from redweb_builder.inspect.strip import (
     BACKGROUND,
     CELL_HEIGHT,
@@ -192,39 +193,59 @@ def test_colour_scale() -> None:
 
 
 def find(picture: Picture, part: Picture) -> int:
-    """The row of the picture at which a strip was pasted."""
-    inside = picture[:, MARGIN : MARGIN + STRIP_WIDTH]
-    places = [y for y in range(len(inside) - CELL_HEIGHT) if np.array_equal(inside[y : y + CELL_HEIGHT], part)]
+    """The row of the picture at which a panel was pasted."""
+    inside = picture[:, MARGIN : MARGIN + PANEL_WIDTH]
+    places = [y for y in range(len(inside) - TILE_HEIGHT) if np.array_equal(inside[y : y + TILE_HEIGHT], part)]
     assert len(places) == 1
     return places[0]
 
 
+def drawn(height: int, width: int) -> Picture:
+    seen = evidence(height, width)
+    return panel(seen.pair.left, seen.label, strip(seen))
+
+
+def test_a_panel_shows_what_is_sure_and_what_is_unknown() -> None:
+    seen = evidence(100, 150)
+    confidence = np.zeros((100, 150), np.uint8)
+    confidence[:, 50:] = 255
+    picture = panel(seen.pair.left, replace(seen.label, confidence=confidence), strip(seen))
+    assert picture.shape == (TILE_HEIGHT, PANEL_WIDTH, 3)
+    tile = picture[:, 2 * (TILE_WIDTH + GAP) : 3 * (TILE_WIDTH + GAP) - GAP]
+    sure = confidence_picture(np.full((1, 1), 255, np.uint8))[0, 0]
+    np.testing.assert_array_equal(tile[TILE_HEIGHT // 2, -TILE_WIDTH // 2 :], np.tile(sure, (TILE_WIDTH // 2, 1)))
+    assert {tuple(colour) for colour in confidence_picture(confidence)[:, :50].reshape(-1, 3)} == {
+        UNKNOWN_DARK,
+        UNKNOWN_LIGHT,
+    }
+
+
 def test_grid_keeps_sections_apart() -> None:
-    kept, rejected = strip(evidence(90, 160)), strip(evidence(160, 90))
+    kept, rejected = drawn(90, 160), drawn(160, 90)
     rows = [
-        Row(rejected, "trip/b", "rejected", "vertical 3.4 px > 2 px"),
-        Row(None, "trip/日本", "rejected", "unreadable " * 60),
-        Row(kept, "trip/a", "kept", "quality 0.91"),
+        Row(rejected, "trip/b", "rejected", "rejected as vertical", "vertical 3.4 px > 2 px"),
+        Row(None, "trip/日本", "rejected", "rejected as unreadable", "unreadable " * 60),
+        Row(kept, "trip/a", "kept", "kept", "quality 0.91"),
     ]
     picture = np.asarray(grid(rows, "trip"))
     assert picture.shape[1:] == (WIDTH, 3)
-    assert find(picture, kept) + CELL_HEIGHT < find(picture, rejected)
+    assert find(picture, kept) + TILE_HEIGHT < find(picture, rejected)
     np.testing.assert_array_equal(picture, np.asarray(grid(rows, "trip")))
 
 
 def test_grid_grows_with_its_text() -> None:
-    short = grid([Row(None, "a", "rejected", "unreadable")], "one")
-    long = grid([Row(None, "a", "rejected", "unreadable " * 60)], "one")
+    short = grid([Row(None, "a", "rejected", "", "unreadable")], "one")
+    long = grid([Row(None, "a", "rejected", "", "unreadable " * 60)], "one")
     assert short.height < long.height
     assert grid([], "nothing").width == WIDTH
-    assert grid([Row(None, "k" * 5000, "kept", "")], "t" * 5000).width == WIDTH
+    assert grid([Row(None, "k" * 5000, "kept", "", "")], "t" * 5000).width == WIDTH
 
 
 def test_row_checks_itself() -> None:
     with pytest.raises(ValueError, match="status"):
-        Row(None, "a", "maybe", "")
+        Row(None, "a", "maybe", "", "")
     with pytest.raises(ValueError, match=r"\(10, 10, 3\)"):
-        Row(np.zeros((10, 10, 3), np.uint8), "a", "kept", "")
+        Row(np.zeros((10, 10, 3), np.uint8), "a", "kept", "", "")
 
 
 def record(key: str, quality: float | None, margin: float | None, reason: str = "") -> dict[str, object]:

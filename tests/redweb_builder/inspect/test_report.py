@@ -278,7 +278,7 @@ def test_browser_says_what_cannot_be_shown(folder: Path, built: Any, watched: Ca
     view.page.goto((folder / "report.html").as_uri())
     card = view.page.locator(".card", has_text=key)
     card.scroll_into_view_if_needed()
-    view.until("document.querySelectorAll('.card .not-shown').length === 3")
+    view.until("document.querySelectorAll('.card .not-shown').length === 2")
     card.locator("button.open").click()
     view.page.select_option("#after", "depth")
     view.until("document.querySelector('#compare .after .not-shown') !== null")

@@ -171,6 +171,8 @@ def test_pictures_are_those_of_the_label(desk: Desk) -> None:
     assert (near[sample.mask == Mask.SKY] == 0).all()
     mask = desk.picture(f"/picture/mask/{key}")
     assert len(np.unique(mask.reshape(-1, 3), axis=0)) == len(np.unique(sample.mask))
+    np.testing.assert_array_equal(desk.picture(f"/picture/sureness/{key}"), sample.confidence)
+    assert desk.picture(f"/picture/confidence/{key}").shape == sample.image.shape
     assert desk.client.get(f"/points/{key}").data.startswith(b"ply\n")
 
 
@@ -492,9 +494,17 @@ def test_browser_looks(served: Callable[[], str], built: Any, watched: Callable[
     page.fill("#search", "good-meadow")
     page.keyboard.press("Escape")
     page.locator("#search").blur()
-    for key in "12345678":
+    for key in "1234567893":
         page.keyboard.press(key)
         visit.until("[...document.querySelectorAll('.sheet img')].every((image) => image.naturalWidth > 0)")
+    sample = open_dataset(built.out)[built.rows["good-meadow"]["key"]]
+    page.locator("#least").fill("200")
+    stays = round(100 * (sample.confidence >= 200).mean())
+    visit.until(f"document.querySelector('#least-text').textContent === '200: {stays} % of the pixels stay'")
+    assert page.locator("canvas.unsure").count() == 1
+    page.locator("#least").fill("0")
+    visit.until("!document.querySelector('canvas.unsure')")
+    page.keyboard.press("8")
     page.wait_for_selector(".sheet canvas")
     page.keyboard.press("d")
     box = page.locator("#stage").bounding_box()
