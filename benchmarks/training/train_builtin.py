@@ -40,7 +40,7 @@ NYU, RENDERED = 1.0, 0.5
 @click.argument("pictures", type=click.Path(path_type=Path, exists=True))
 @click.option("--nyu", type=click.Path(path_type=Path, exists=True), required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
-@click.option("--epochs", default=14, show_default=True)
+@click.option("--epochs", default=8, show_default=True)
 def main(pictures: Path, nyu: Path, out: Path, epochs: int) -> None:
     """Build, render, train, write."""
     keep_freed_memory()
