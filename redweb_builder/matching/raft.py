@@ -72,17 +72,30 @@ class Raft:
             room = _room(self.batch, shape[0] * shape[1])
             for start in range(0, len(indices), room):
                 part = indices[start : start + room]
-                flows.update(zip(part, self._run([reduced[i] for i in part], shape), strict=True))
+                flows.update(zip(part, self._run_that_fits([reduced[i] for i in part], shape), strict=True))
         return [_enlarged(flows[i], pair.left.shape) for i, pair in enumerate(pairs)]
+
+    def _run_that_fits(self, pairs: list[StereoPair], shape: tuple[int, int]) -> list[Flow]:
+        """Run the network on a batch; where its device has too little memory, on halves of it."""
+        try:
+            return self._run(pairs, shape)
+        except torch.OutOfMemoryError:
+            if len(pairs) == 1:
+                raise
+        half = len(pairs) // 2  # outside the handler, whose traceback holds the tensors of the batch
+        return self._run_that_fits(pairs[:half], shape) + self._run_that_fits(pairs[half:], shape)
 
     @torch.inference_mode()
     def _run(self, pairs: list[StereoPair], shape: tuple[int, int]) -> list[Flow]:
-        left = torch.cat([_padded_tensor(p.left, shape) for p in pairs])
-        right = torch.cat([_padded_tensor(p.right, shape) for p in pairs])
+        """One transfer to the device, of 8-bit views, and one back."""
+        padded = [_padded(view, shape) for view in (*(pair.left for pair in pairs), *(pair.right for pair in pairs))]
+        views = torch.from_numpy(np.stack(padded))
+        views = views.pin_memory() if self.device.type == "cuda" else views
+        views = views.to(self.device, non_blocking=True).permute(0, 3, 1, 2).float().div(127.5).sub(1)
         memory = memory_format(self.device)
-        first = torch.cat([left, right]).to(self.device, memory_format=memory)
-        second = torch.cat([right, left]).to(self.device, memory_format=memory)
-        with autocast(self.device):
+        first = views.contiguous(memory_format=memory)
+        second = torch.cat(views.chunk(2)[::-1]).contiguous(memory_format=memory)
+        with autocast(self.device), self.device:  # torchvision makes grids of coordinates in each update
             flow = self.network(first, second, num_flow_updates=UPDATES)[-1]
         both = flow.float().permute(0, 2, 3, 1).cpu().numpy()
         if not np.isfinite(both).all():
@@ -178,9 +191,8 @@ def _padding(shape: tuple[int, ...], padded: tuple[int, int]) -> tuple[int, int]
     return (padded[0] - shape[0]) // 2, (padded[1] - shape[1]) // 2
 
 
-def _padded_tensor(picture: Picture, padded: tuple[int, int]) -> torch.Tensor:
-    """HxWx3 uint8 -> 1x3xH'xW' float32 in [-1, 1], its border replicated."""
-    top, left = _padding(picture.shape, padded)
-    bottom, right = padded[0] - picture.shape[0] - top, padded[1] - picture.shape[1] - left
-    tensor = torch.from_numpy(picture).permute(2, 0, 1)[None].float().div(127.5).sub(1)
-    return F.pad(tensor, (left, right, top, bottom), mode="replicate")
+def _padded(picture: Picture, shape: tuple[int, int]) -> Picture:
+    """HxWx3 uint8, its border replicated up to the height and width of `shape`."""
+    top, left = _padding(picture.shape, shape)
+    bottom, right = shape[0] - picture.shape[0] - top, shape[1] - picture.shape[1] - left
+    return np.asarray(cv2.copyMakeBorder(picture, top, bottom, left, right, cv2.BORDER_REPLICATE), np.uint8)
