@@ -141,7 +141,7 @@ def label_pair(inferred: Inferred, models: Models, config: BuildConfig) -> Outco
     valid = (error <= TOLERANCE_PX) & target_visible(flow, prepared.right_valid)
     sgm = sgm_flow(prepared.pair, flow, valid)
     match = fuse_matches(flow, sgm, prepared.right_valid, textured(prepared.pair.left, TEXTURE_PX))
-    label = refine(prepared.pair.left, match, valid, regions, right_view(flow, TOLERANCE_PX))
+    label = refine(prepared.pair.left, match, valid, regions, right_view(flow, TOLERANCE_PX), prepared.depth)
     measurements = measure(prepared.pair, flow, error, valid, regions, label, prepared.depth)
     measurements |= {"eye_order": prepared.eye_order, **prepared.alignment.measurements()}
     evidence = Evidence(prepared.pair, flow, match.disparity, valid, regions, label, measurements)

@@ -11,6 +11,7 @@ import click
 import numpy as np
 
 from benchmarks.quality.held_out import is_held_out
+from redweb_builder.config import BuildConfig
 from redweb_builder.inputs.picture import read_values
 from redweb_builder.types import FloatMap, PairSource
 
@@ -30,11 +31,12 @@ class TruthScene:
 
 
 def truth_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The arguments that every benchmark against ground truth takes: ROOT, --flow, --flow-weights, --every."""
+    """The arguments that every benchmark against ground truth takes: ROOT, --flow, --flow-weights, --mono, --every."""
     options = (
         click.argument("root", type=click.Path(path_type=Path, exists=True)),
         click.option("--flow", default="dis", show_default=True),
         click.option("--flow-weights", type=click.Path(path_type=Path)),
+        click.option("--mono", default=BuildConfig.mono, show_default=True, help="As of build-redweb."),
         click.option("--every", default=1, show_default=True, help="Only every n-th scene."),
     )
     for option in reversed(options):

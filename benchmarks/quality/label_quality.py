@@ -32,6 +32,7 @@ from benchmarks.quality.segmentation import TeacherSegmenter
 from redweb_builder.config import BuildConfig
 from redweb_builder.matching.consistency import disparity_of, forward_backward_error
 from redweb_builder.matching.flow import load_flow
+from redweb_builder.monocular.estimator import load_depth
 from redweb_builder.networks.device import choose_device
 from redweb_builder.pipeline import Inferred, Models, Outcome, infer, label_pair, prepare
 from redweb_builder.process import one_opencv_thread
@@ -167,7 +168,7 @@ def _boundaries(disparity: FloatMap, axis: int, threshold: float) -> tuple[Float
 
 def label_scene(scene: TruthScene, models: Models, config: BuildConfig) -> dict[str, Labelling]:
     """Every row of the table for one scene."""
-    prepared = prepare(scene.source, config)
+    prepared = prepare(scene.source, config, models.depth)
     if isinstance(prepared, Outcome):
         raise SystemExit(f"{scene.source.key}: {prepared.rejection}")
     inferred = infer([prepared], models)[0]
@@ -191,7 +192,13 @@ def label_scene(scene: TruthScene, models: Models, config: BuildConfig) -> dict[
 )
 @click.option("--teacher-weights", type=click.Path(path_type=Path, exists=True), help="Its weights.")
 def main(
-    root: Path, flow: str, flow_weights: Path | None, every: int, teacher: Path | None, teacher_weights: Path | None
+    root: Path,
+    flow: str,
+    flow_weights: Path | None,
+    mono: str,
+    every: int,
+    teacher: Path | None,
+    teacher_weights: Path | None,
 ) -> None:
     """Print the table of label quality over the scenes below ROOT."""
     config = BuildConfig(max_side=MAX_SIDE, eyes="as-is")
@@ -201,7 +208,7 @@ def main(
         if teacher and teacher_weights
         else load_segmenter("builtin", None, device)[0]
     )
-    models = Models(load_flow(flow, flow_weights, device)[0], segmenter)
+    models = Models(load_flow(flow, flow_weights, device)[0], segmenter, load_depth(mono, device))
     rows: dict[tuple[str, str, str], list[dict[str, float]]] = defaultdict(list)
     with one_opencv_thread():
         for index, scene in enumerate(list(scenes(root))[::every]):

@@ -31,6 +31,7 @@ from redweb_builder.config import BuildConfig
 from redweb_builder.inputs.picture import read_picture
 from redweb_builder.matching.flow import load_flow
 from redweb_builder.matching.quick_flow import preview_flow
+from redweb_builder.monocular.estimator import load_depth
 from redweb_builder.networks.device import choose_device
 from redweb_builder.pipeline import Models, Outcome, infer, label_pair, prepare
 from redweb_builder.process import one_opencv_thread
@@ -89,11 +90,12 @@ def without_vertical_error(left: Picture, right: Picture) -> Picture:
 @click.command()
 @truth_options
 @click.option("--rectify-first", is_flag=True, help="Remove the rig's own vertical error first.")
-def main(root: Path, flow: str, flow_weights: Path | None, every: int, rectify_first: bool) -> None:
+def main(root: Path, flow: str, flow_weights: Path | None, mono: str, every: int, rectify_first: bool) -> None:
     """Print WKDR with and without perturbation over the scenes below ROOT."""
     config = BuildConfig(max_side=MAX_SIDE, eyes="as-is")
     device = choose_device("auto")
-    models = Models(load_flow(flow, flow_weights, device)[0], load_segmenter("none", None, device)[0])
+    segmenter = load_segmenter("none", None, device)[0]
+    models = Models(load_flow(flow, flow_weights, device)[0], segmenter, load_depth(mono, device))
     tables: dict[str, Rows] = defaultdict(lambda: defaultdict(list))
     with one_opencv_thread(), tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "right.png"
@@ -103,7 +105,7 @@ def main(root: Path, flow: str, flow_weights: Path | None, every: int, rectify_f
                 right = without_vertical_error(read_picture(scene.source.left), right)
             for name, matrix in perturbations(right.shape[1], right.shape[0]).items():
                 Image.fromarray(_moved(right, matrix)).save(file, compress_level=1)
-                prepared = prepare(replace(scene.source, right=file), config)
+                prepared = prepare(replace(scene.source, right=file), config, models.depth)
                 if isinstance(prepared, Outcome):
                     raise SystemExit(f"{scene.source.key}: {prepared.rejection}")
                 outcome = label_pair(infer([prepared], models)[0], models, config)

@@ -24,6 +24,7 @@ from benchmarks.quality.label_quality import MAX_SIDE
 from redweb_builder.config import BuildConfig
 from redweb_builder.matching.consistency import disparity_of
 from redweb_builder.matching.flow import load_flow
+from redweb_builder.monocular.estimator import load_depth
 from redweb_builder.networks.device import choose_device
 from redweb_builder.pipeline import Models, Prepared, infer, label_pair, prepare
 from redweb_builder.process import one_opencv_thread
@@ -82,15 +83,16 @@ def sgbm(pair: StereoPair, largest: float) -> FloatMap:
 
 @click.command()
 @truth_options
-def main(root: Path, flow: str, flow_weights: Path | None, every: int) -> None:
+def main(root: Path, flow: str, flow_weights: Path | None, mono: str, every: int) -> None:
     """Print bad-1, bad-2 and D1 of labels, of their flow and of SGBM over the scenes below ROOT."""
     config = BuildConfig(max_side=MAX_SIDE, eyes="as-is")
     device = choose_device("auto")
-    models = Models(load_flow(flow, flow_weights, device)[0], load_segmenter("builtin", None, device)[0])
+    segmenter = load_segmenter("builtin", None, device)[0]
+    models = Models(load_flow(flow, flow_weights, device)[0], segmenter, load_depth(mono, device))
     rows: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
     with one_opencv_thread():
         for scene in list(scenes(root))[::every]:
-            prepared = prepare(scene.source, config)
+            prepared = prepare(scene.source, config, models.depth)
             assert isinstance(prepared, Prepared), scene.source.key
             inferred = infer([prepared], models)[0]
             evidence = label_pair(inferred, models, config).evidence

@@ -29,11 +29,12 @@ from redweb_builder.labels.superpixels import segment_superpixels
 from redweb_builder.matching.flow import load_flow
 from redweb_builder.matching.fusion import Match
 from redweb_builder.matching.semi_global import NOWHERE
+from redweb_builder.monocular.estimator import load_depth
 from redweb_builder.networks.device import choose_device
 from redweb_builder.pipeline import Models, Outcome, infer, label_pair, prepare
 from redweb_builder.process import one_opencv_thread
 from redweb_builder.segmentation.segmenters import load_segmenter
-from redweb_builder.types import BoolMap, FloatMap, Flow, Mask, Picture, StereoPair
+from redweb_builder.types import BoolMap, FloatMap, Flow, Label, Mask, Picture, StereoPair
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,10 @@ def row_fill(
 
 
 def planes_of_all_consistent(
-    left: Picture, match: Match, consistent: BoolMap, ground: BoolMap, right: RightView
+    left: Picture, match: Match, consistent: BoolMap, ground: BoolMap, right: RightView, depth: FloatMap | None
 ) -> tuple[FloatMap, FloatMap]:
     """Pixels of high predicted error support planes too."""
-    surface = propagate_planes(segment_superpixels(left), match.disparity, consistent, ground, right)
+    surface = propagate_planes(segment_superpixels(left, depth), match.disparity, consistent, ground, right)
     return surface, confidence.predict_error_px(left, match, surface, ground)
 
 
@@ -80,11 +81,16 @@ def no_sgm(pair: StereoPair, flow: Flow, valid: BoolMap) -> Flow:
 
 
 def error_is_consistency_error(
-    left: Picture, match: Match, consistent: BoolMap, ground: BoolMap, right: RightView
+    left: Picture, match: Match, consistent: BoolMap, ground: BoolMap, right: RightView, depth: FloatMap | None
 ) -> tuple[FloatMap, FloatMap]:
     """Measured as the published rules have it, at half their tolerance (1 px); planes stay as they are."""
-    surface, _ = surface_and_error(left, match, consistent, ground, right)
+    surface, _ = surface_and_error(left, match, consistent, ground, right, depth)
     return surface, refine.MEASURED_PX * match.error
+
+
+def without_network(*inputs: Any) -> Label:
+    """The label without the depth of a network, the last of the inputs of refine."""
+    return refine.refine(*inputs[:-1])
 
 
 def changes(flow: object) -> dict[str, Change]:
@@ -101,6 +107,8 @@ def changes(flow: object) -> dict[str, Change]:
         "row-wise background fill, no planes": Change(refine, "propagate_planes", row_fill),
         "planes from all consistent pixels": Change(refine, "surface_and_error", planes_of_all_consistent),
         "no visibility constraint": Change(planes, "MAX_OCCLUDING", np.inf),
+        "no network that sees one eye": Change(pipeline, "refine", without_network),
+        "no average of propagated planes": Change(planes, "AVERAGING_ROUNDS", 0),
         "no aggregation over neighbours": Change(planes, "AGGREGATION_ROUNDS", 0),
     }
     if getattr(flow, "needs_refinement", False):
@@ -110,15 +118,16 @@ def changes(flow: object) -> dict[str, Change]:
 
 @click.command()
 @truth_options
-def main(root: Path, flow: str, flow_weights: Path | None, every: int) -> None:
+def main(root: Path, flow: str, flow_weights: Path | None, mono: str, every: int) -> None:
     """Print the table of steps over the scenes below ROOT."""
     config = BuildConfig(max_side=MAX_SIDE, eyes="as-is")
     device = choose_device("auto")
-    models = Models(load_flow(flow, flow_weights, device)[0], load_segmenter("builtin", None, device)[0])
+    segmenter = load_segmenter("builtin", None, device)[0]
+    models = Models(load_flow(flow, flow_weights, device)[0], segmenter, load_depth(mono, device))
     rows: dict[tuple[str, str], list[tuple[float, float, float]]] = defaultdict(list)
     with one_opencv_thread():
         for index, scene in enumerate(list(scenes(root))[::every]):
-            prepared = prepare(scene.source, config)
+            prepared = prepare(scene.source, config, models.depth)
             if isinstance(prepared, Outcome):
                 raise SystemExit(f"{scene.source.key}: {prepared.rejection}")
             inferred = infer([prepared], models)[0]

@@ -5,6 +5,9 @@ measured: it gets a plane of disparity, aggregated over neighbours of similar co
 are propagated to the superpixels that are not measured, along shortest paths in colour. A visibility check stops a
 plane where it would occlude a surface that the right view is known to show.
 
+Where a network that sees one eye was asked, the paths avoid the steps of its depth, and the planes that arrived are
+averaged over neighbours that no such step parts. By colour alone that average blurs occlusions.
+
 A plane is (a, b, c) of d = a + b x + c y, px.
 """
 
@@ -30,11 +33,14 @@ SAME_COLOUR = 12.0  # CIELAB distance at which the weight of a neighbour falls t
 AGGREGATION_ROUNDS = 4
 # Plane propagation.
 STEP_COST = 3.0  # CIELAB distance added for every superpixel on the path
-MAX_PATH_COST = 150.0  # CIELAB distance; superpixels beyond it stay unknown
+DEPTH_COST = 200.0  # CIELAB distance added for a step as large as the whole range of the network's depth
+MAX_PATH_COST = 150.0  # CIELAB distance, steps of depth apart; superpixels beyond it stay unknown
 MIN_GROUND_SHARE = 0.3  # share of its area that a superpixel must have outside the sky
 REACH_PX = 20.0  # distance from the centre of its superpixel up to which a plane keeps its slope
 OCCLUDED_PX = 1.5  # a surface nearer by more than this than what the right view shows there would occlude it
 MAX_OCCLUDING = 0.3  # share of a superpixel that may occlude what the right view shows
+AVERAGING_ROUNDS, AVERAGED_STEP = 8, 4.0  # of propagated planes; path cost at which a neighbour's weight falls to 1/e
+OWN_WEIGHT = 0.5  # of a plane beside those of its neighbours, each at most 1
 OVERSHOOT = 0.15  # share of the measured disparity range by which planes may leave it
 
 Index = NDArray[np.intp] | np.intp
@@ -76,6 +82,8 @@ def propagate_planes(
     origin = _propagate(superpixels, planes, measured, ground, right)
     own = np.arange(superpixels.count)
     propagated = _extrapolate(planes, superpixels.centre, np.maximum(origin, 0), own)
+    if superpixels.depth.any():
+        propagated = _average_over_neighbours(superpixels, propagated, origin >= 0, measured)
     disparity = clip_to_range(_evaluate(propagated, superpixels.labels).astype(np.float32), raw_disparity[support])
     disparity[(origin < 0)[superpixels.labels]] = np.nan
     return disparity
@@ -180,6 +188,28 @@ def _colour_distance(superpixels: Superpixels) -> Array:
     return distance
 
 
+def _step_cost(superpixels: Superpixels) -> Array:
+    """Cost of the step between each pair of neighbours: CIELAB distance, and the step of the network's depth."""
+    i, j = superpixels.neighbours
+    cost: Array = _colour_distance(superpixels) + DEPTH_COST * np.abs(superpixels.depth[i] - superpixels.depth[j])
+    return cost
+
+
+def _average_over_neighbours(superpixels: Superpixels, planes: Array, known: BoolMap, measured: BoolMap) -> Array:
+    """count x 3 planes; those that are known but not measured are averaged with their neighbours', round by round."""
+    i, j = superpixels.neighbours
+    weight = np.where(known[i] & known[j], np.exp(-_step_cost(superpixels) / AVERAGED_STEP), 0.0)[:, None]
+    total = np.full((superpixels.count, 1), OWN_WEIGHT)
+    np.add.at(total, i, weight)
+    np.add.at(total, j, weight)
+    for _ in range(AVERAGING_ROUNDS):
+        added = OWN_WEIGHT * planes
+        np.add.at(added, i, weight * planes[j])
+        np.add.at(added, j, weight * planes[i])
+        planes = np.where((known & ~measured)[:, None], added / total, planes)
+    return planes
+
+
 def _extrapolate(planes: Array, centre: Array, source: Index, here: Index) -> Array:
     """The planes of superpixels `source` at superpixels `here`; slopes count over REACH_PX of the way between them."""
     way = centre[here] - centre[source]
@@ -201,7 +231,8 @@ def _propagate(
     ground_px = np.bincount(superpixels.labels.ravel(), ground.ravel(), superpixels.count)
     open_to_spread = (ground_px > MIN_GROUND_SHARE * superpixels.area) & ~measured
     i, j = superpixels.neighbours
-    start, end, costs = np.concatenate([i, j]), np.concatenate([j, i]), np.tile(_colour_distance(superpixels), 2)
+    start, end, costs = np.concatenate([i, j]), np.concatenate([j, i]), np.tile(_step_cost(superpixels), 2)
+    most = MAX_PATH_COST + DEPTH_COST * np.ptp(superpixels.depth)
     order = np.argsort(start, kind="stable")
     start, end, costs = start[order], end[order], costs[order] + STEP_COST
     first = np.searchsorted(start, np.arange(superpixels.count + 1)).tolist()  # edge of each superpixel
@@ -224,7 +255,7 @@ def _propagate(
             continue
         origin[here] = source
         for to, more in zip(ends[first[here] : first[here + 1]], steps[first[here] : first[here + 1]], strict=True):
-            if origin[to] < 0 and open_to_spread[to] and cost + more <= MAX_PATH_COST:
+            if origin[to] < 0 and open_to_spread[to] and cost + more <= most:
                 heapq.heappush(queue, (cost + more, to, source))
     for here, source in refused.items():
         if origin[here] < 0:

@@ -29,24 +29,27 @@ FAR_PERCENTILES = (5, 75)  # of the measured disparity of a far region; its fill
 FAR_MIN_PIXELS = 50  # measured pixels above which a far region is clamped
 
 
-def refine(left: Picture, match: Match, valid: BoolMap, regions: Regions, right: RightView) -> Label:
+def refine(
+    left: Picture, match: Match, valid: BoolMap, regions: Regions, right: RightView, depth: FloatMap | None = None
+) -> Label:
     """The refined label of a left view.
 
     left: HxWx3 uint8 RGB. match: the fused match of the pair. valid: HxW bool, the flow is consistent to within
     TOLERANCE_PX and its match is visible; only such pixels can contradict the sky. regions: probabilities of sky and
-    far field. right: disparity of the right view where it is known, for the visibility check. Without a consistent
-    pixel the label is UNKNOWN everywhere.
+    far field. right: disparity of the right view where it is known, for the visibility check. depth: float32 of the
+    left view by a network, of any size and scale, larger = nearer; None = none is asked. Without a consistent pixel the
+    label is UNKNOWN everywhere.
     """
     sky = sky_area(left, match.disparity, valid, regions)
     consistent = without_speckles(match.disparity, match.consistent & ~sky)
     if not consistent.any():
         unknown = np.zeros(sky.shape, np.uint8)
         return Label(np.full(sky.shape, np.nan, np.float32), unknown, unknown)
-    surface, error_px = surface_and_error(left, match, consistent, ~sky, right)
+    surface, error_px = surface_and_error(left, match, consistent, ~sky, right, depth)
     stray = stray_pixels(match.disparity, consistent, error_px)
     if stray.any():
         consistent &= ~stray
-        surface, error_px = surface_and_error(left, match, consistent, ~sky, right)
+        surface, error_px = surface_and_error(left, match, consistent, ~sky, right, depth)
     error_px = error_px * blank_factor(left)  # planes take support from blank areas too, or fewer would be fitted
     off = np.abs(surface - match.disparity)
     regularised = np.where(off <= PLANE_BLEND_PX, (match.disparity + surface) / 2, match.disparity)
@@ -60,16 +63,22 @@ def refine(left: Picture, match: Match, valid: BoolMap, regions: Regions, right:
 
 
 def surface_and_error(
-    left: Picture, match: Match, consistent: BoolMap, ground: BoolMap, right: RightView
+    left: Picture,
+    match: Match,
+    consistent: BoolMap,
+    ground: BoolMap,
+    right: RightView,
+    depth: FloatMap | None = None,
 ) -> tuple[FloatMap, FloatMap]:
     """Disparity of the surface of each pixel, and the predicted error of its match: HxW float32 px each.
 
     left: HxWx3 uint8 RGB. match: the fused match. consistent: HxW bool, consistent pixels of the ground without
-    speckles. ground: HxW bool, True where there is no sky. right: of propagate_planes. The surface is NaN where no
-    plane reaches. Only pixels of low predicted error support planes: halos around objects are consistent, and would
-    spread into the occlusions beside them. Where no plane is measured that way, all consistent pixels support them.
+    speckles. ground: HxW bool, True where there is no sky. right: of propagate_planes. depth: of refine. The surface is
+    NaN where no plane reaches. Only pixels of low predicted error support planes: halos around objects are consistent,
+    and would spread into the occlusions beside them. Where no plane is measured that way, all consistent pixels support
+    them.
     """
-    superpixels = segment_superpixels(left)
+    superpixels = segment_superpixels(left, depth)
     own = superpixel_disparity(superpixels, match.disparity, consistent)
     support = consistent & (predict_error_px(left, match, own, ground) <= MEASURED_PX)
     surface = propagate_planes(superpixels, match.disparity, support, ground, right)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from redweb_builder.types import Picture
+from redweb_builder.types import FloatMap, Picture
 
 STEP_PX = 12  # px between the seeds of superpixels
 
@@ -21,8 +21,8 @@ class Superpixels:
     """The superpixels of a picture.
 
     labels: HxW int32, the superpixel of each pixel, 0 to count - 1. colour: count x 3, mean CIELAB in OpenCV's 8 bits.
-    centre: count x 2, mean (x, y), px. area: count, px, at least 1. neighbours: i and j of all pairs i < j that share a
-    border.
+    centre: count x 2, mean (x, y), px. area: count, px, at least 1. depth: count, mean depth by a network in [0, 1],
+    larger = nearer; 0 where none is asked. neighbours: i and j of all pairs i < j that share a border.
     """
 
     labels: Labels
@@ -30,13 +30,15 @@ class Superpixels:
     colour: Array
     centre: Array
     area: Array
+    depth: Array
     neighbours: tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
-def segment_superpixels(left: Picture) -> Superpixels:
+def segment_superpixels(left: Picture, depth: FloatMap | None = None) -> Superpixels:
     """Superpixels by watershed from a grid of seeds STEP_PX apart on the smoothed picture (OpenCV).
 
-    left: HxWx3 uint8 RGB. Seeded watershed: Meyer, "Color image segmentation", 1992.
+    left: HxWx3 uint8 RGB. depth: float32 of the left view by a network, of any size and scale, larger = nearer; None =
+    none is asked. Seeded watershed: Meyer, "Color image segmentation", 1992.
     """
     height, width = left.shape[:2]
     rows, columns = (np.arange(STEP_PX // 2, side, STEP_PX) for side in (height, width))
@@ -48,8 +50,11 @@ def segment_superpixels(left: Picture) -> Superpixels:
     area = np.maximum(np.bincount(labels.ravel(), minlength=count), 1).astype(np.float64)
     lab = cv2.cvtColor(left, cv2.COLOR_RGB2LAB)
     y, x = np.indices(labels.shape, np.float32)
-    means = [np.bincount(labels.ravel(), channel.ravel(), count) / area for channel in (*cv2.split(lab), x, y)]
-    return Superpixels(labels, count, np.stack(means[:3], 1), np.stack(means[3:], 1), area, _neighbours(labels, count))
+    z = np.zeros_like(x) if depth is None else cv2.resize(depth, (width, height), interpolation=cv2.INTER_LINEAR)
+    z = (z - z.min()) / max(float(np.ptp(z)), 1e-9)
+    means = [np.bincount(labels.ravel(), channel.ravel(), count) / area for channel in (*cv2.split(lab), x, y, z)]
+    colour, centre = np.stack(means[:3], 1), np.stack(means[3:5], 1)
+    return Superpixels(labels, count, colour, centre, area, means[5], _neighbours(labels, count))
 
 
 def _fill_watershed_lines(markers: Labels) -> Labels:

@@ -1,0 +1,43 @@
+"""Planes spread from what is measured to what is not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from redweb_builder.labels.planes import RightView, propagate_planes
+from redweb_builder.labels.superpixels import segment_superpixels
+from redweb_builder.types import FloatMap
+
+HEIGHT, WIDTH = 96, 240
+GREY = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
+EVERYWHERE = np.ones((HEIGHT, WIDTH), bool)
+COLUMN = np.arange(WIDTH)
+FAR, NEAR = 0.0, 8.0  # px; on the left and on the right of a band that nothing is known of
+BAND = (COLUMN > 60) & (COLUMN < 180)
+
+
+def filled(depth: FloatMap | None) -> FloatMap:
+    """Disparity of the middle row by planes from both sides of the band, on a picture without an edge."""
+    raw = np.broadcast_to(np.where(COLUMN < WIDTH / 2, FAR, NEAR).astype(np.float32), EVERYWHERE.shape)
+    support = np.broadcast_to(~BAND, EVERYWHERE.shape)
+    nothing = RightView(np.zeros_like(raw), ~EVERYWHERE)
+    disparity = propagate_planes(segment_superpixels(GREY, depth), raw, support, EVERYWHERE, nothing)
+    return np.asarray(disparity[HEIGHT // 2], np.float32)
+
+
+@pytest.mark.parametrize("step", [85, 155])
+def test_a_surface_ends_where_the_network_sees_a_step(step: int) -> None:
+    depth = np.tile((step <= COLUMN).astype(np.float32), (HEIGHT, 1))
+    row = filled(depth[::2, ::2])  # of any size
+    assert np.abs(row[: step - 12] - FAR).max() < 1
+    assert np.abs(row[step + 12 :] - NEAR).max() < 1
+
+
+def test_what_the_network_joins_has_no_sharp_step() -> None:
+    """Alone the planes end at each other; where the network sees one surface up to the right border they are joined."""
+    border = np.zeros((HEIGHT, WIDTH), np.float32)
+    border[:, -1] = 1
+    alone, joined = (np.abs(np.diff(filled(depth))).max() for depth in (None, border))
+    assert alone == pytest.approx(NEAR - FAR, abs=0.5)
+    assert joined < alone / 2
