@@ -28,6 +28,7 @@ from redweb_builder.commands.main import main as redweb
 from redweb_builder.config import PRESETS, BuildConfig
 from redweb_builder.dataset.decisions import FILE, Decision, append_decisions
 from redweb_builder.dataset.reader import open_dataset, read_manifest
+from redweb_builder.inputs import isolation
 from redweb_builder.inspect import report
 from redweb_builder.matching.flow import load_flow
 from redweb_builder.monocular.estimator import DepthEstimator, load_depth
@@ -86,6 +87,7 @@ def prepare_workspace(workspace: Path) -> None:
     """
     torch.set_num_threads(1)  # a fork keeps no other thread than its own
     cv2.setNumThreads(1)
+    vars(isolation).update(_AVAILABLE=False)  # no process for the film: it writes nothing, and takes long to start
     _label_once()
     _draw_in_haste()
     _write_stereo(workspace / "stereo")

@@ -14,7 +14,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from redweb_builder.files import parse_json
+from redweb_builder.files import parse_json, read_regular
 from trainer.data.readers.diw import Judgement, photograph, read_diw
 from trainer.types import DataError
 
@@ -83,7 +83,8 @@ def _oasis(file: Path) -> list[Judgement]:
     for image, pairs in rows:
         picture, listed = photograph(image, file), photograph(pairs, file)
         try:
-            lines_of = [line.split(",") for line in listed.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+            text = read_regular(listed).decode("utf-8-sig")
+            lines_of = [line.split(",") for line in text.splitlines() if line.strip()]
             for y_a, x_a, y_b, x_b, farther, *_ in lines_of:
                 if farther.strip() not in ("<", ">"):
                     raise ValueError(f"the relation is < or >, not {farther[:10]}")

@@ -1,0 +1,146 @@
+"""Files of strangers, by the command line: nothing is started, fetched or waited for, and each is refused by its name.
+
+Data sets that reach for the user's files: tests/redweb_builder/dataset/test_hostile.py.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+from safetensors.torch import save_file
+
+from cli import main
+from redweb_builder.dataset.reader import open_dataset, read_manifest
+from trainer.checkpoint import FORMAT
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="FIFOs, and programs that are scripts")
+
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 96 64\n%%EndComments\n(owned) (w) file\n%%EOF\n"
+NETWORKS = ("--flow", "dis", "--segmenter", "builtin", "--mono", "none", "--device", "cpu")
+
+
+@pytest.fixture(autouse=True)
+def ghostscript(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A program of that name, which leaves a trace; there is none at the end of the test."""
+    programs, trace = tmp_path / "programs", tmp_path / "trace"
+    programs.mkdir()
+    program = programs / "gs"
+    program.write_text(f"#!/bin/sh\ntouch '{trace}'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    yield
+    assert not trace.exists()
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    """A command's exit status and output; a bug fails the test."""
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert result.exit_code in (0, 1, 3), result.output
+    assert "Traceback" not in result.output
+    return result.exit_code, result.output
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    return folder
+
+
+def test_postscript_is_no_photograph(photographs: Path, tmp_path: Path) -> None:
+    """Pillow would start Ghostscript on it, whatever its name says."""
+    for name in ("a_L.png", "a_R.png", "b-sbs.jpg"):
+        (photographs / name).write_bytes(POSTSCRIPT)
+    for command in (("--dry-run",), ("--out", tmp_path / "set", *NETWORKS)):
+        _, output = run("build-redweb", photographs, *command)
+        assert "not-an-image" in output
+    for source in (photographs, photographs / "b-sbs.jpg"):
+        assert "b-sbs" in run("predict", source, "--out", tmp_path / "depth", "--device", "cpu")[1]
+    status, output = run("depth", photographs / "b-sbs.jpg", "--out", tmp_path / "depth", "--device", "cpu")
+    assert (status, "b-sbs.jpg" in output) == (1, True)
+    data = tmp_path / "data"
+    for name in ("rgb", "depth"):
+        (data / name).mkdir(parents=True)
+        (data / name / "0.png").write_bytes(POSTSCRIPT)
+    status, output = run("train", "--data", data, "--out", tmp_path / "run", "--device", "cpu")
+    assert (status, "0.png" in output) == (1, True), output
+
+
+@pytest.mark.parametrize("kind", ["Imgs", "RDs", "previews"])
+def test_postscript_in_a_data_set_is_named(built: Any, tmp_path: Path, kind: str) -> None:
+    dataset = shutil.copytree(built.out, tmp_path / "set")
+    key = open_dataset(dataset).keys[0]
+    next((dataset / kind).glob(f"{key}.*")).write_bytes(POSTSCRIPT)
+    readers = [("check", dataset, "--read-data", "100%"), ("grid", dataset), ("report", dataset)]
+    if kind != "previews":
+        readers = [
+            ("check", dataset),
+            ("export", dataset, "--format", "ply", "--out", tmp_path / "ply"),
+            ("evaluate", "builtin", "--on", dataset, "--part", "all", "--out", tmp_path / "figures", "--device", "cpu"),
+        ]
+    if kind == "RDs":
+        readers.append(("grid", dataset))
+    outputs = {str(reader[0]): run(*reader)[1] for reader in readers}
+    named = {"export": key, "evaluate": "1 pictures could not be read", "check": key}
+    for name in outputs.keys() & named.keys():
+        assert named[name] in outputs[name]
+
+
+@pytest.mark.parametrize(("width", "reason"), [(19_000, "corrupt"), (21_000, "too-large")])
+def test_a_picture_beyond_the_limits_of_pillow_costs_itself(
+    photographs: Path, tmp_path: Path, width: int, reason: str
+) -> None:
+    """Pillow raises an error of its own at 179 megapixels: one TIFF of 190 ended the whole run."""
+    for side in "LR":
+        Image.new("1", (width, 10_000)).save(photographs / f"large_{side}.tif", compression="group4")
+        Image.effect_noise((128, 96), 50).convert("RGB").save(photographs / f"good_{side}.png")
+    out = tmp_path / "set"
+    assert "good" in run("build-redweb", photographs, "--dry-run")[1]
+    run("build-redweb", photographs, "--out", out, *NETWORKS)
+    rows = {row["left"]: (row["stage"], row["reason"]) for row in read_manifest(out).rows}
+    assert rows["large_L.tif"] == ("read", reason)
+    assert rows["good_L.png"][0] != "read"
+
+
+def test_a_checkpoint_asks_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[object] = []
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *address, **_: calls.append(address))
+    monkeypatch.setattr(socket.socket, "connect", lambda _, address: calls.append(address))
+    model = json.dumps({"name": "rednet", "encoder": "tu-hf-hub:x/y", "channels": 8})
+    file, photograph = tmp_path / "best.safetensors", tmp_path / "a.png"
+    save_file({"weight": torch.zeros(1)}, file, {"format": FORMAT, "model": model, "size": "64", "step": "1"})
+    Image.new("RGB", (96, 64)).save(photograph)
+    for command in (
+        ("predict", file, photograph),
+        ("evaluate", file, "--on", tmp_path),
+        ("export", file, "--format", "onnx"),
+    ):
+        status, output = run(*command, "--out", tmp_path / "out")
+        assert (status, "have none of this name" in output) == (1, True), output
+    assert calls == []
+
+
+@pytest.mark.timeout(60)
+def test_nobody_waits_for_a_fifo(photographs: Path, tmp_path: Path) -> None:
+    for name in ("a_L.png", "a_R.png", "b-sbs.jpg", "film-sbs.mp4", "calib.txt"):
+        os.mkfifo(photographs / name)
+    run("build-redweb", photographs, "--dry-run")
+    run("build-redweb", photographs, "--out", tmp_path / "set", *NETWORKS)
+    for name in ("", "b-sbs.jpg", "film-sbs.mp4"):
+        run("predict", photographs / name, "--out", tmp_path / "out", "--device", "cpu")
+    data = tmp_path / "data"
+    for name in ("rgb/0.png", "depth/0.png", "depth.json", "split.csv"):
+        (data / name).parent.mkdir(parents=True, exist_ok=True)
+        os.mkfifo(data / name)
+    assert run("train", "--data", data, "--out", tmp_path / "run", "--device", "cpu")[0] == 1
