@@ -149,12 +149,15 @@ def grid(dataset: Path, rows: int, keys: Sequence[str], to: Path | None) -> None
     exit_if_damaged(drawn.damaged, "pairs are drawn without their pictures")
 
 
-def report(dataset: Path) -> None:
-    """Draw the report. Exit status 1 where labelled pairs have no files. dataset: its folder."""
+def report(dataset: Path, single: Path | None) -> None:
+    """Draw the report. Exit status 1 where labelled pairs have no files.
+
+    dataset: its folder. single: a file of its own, with the pictures in it.
+    """
     from redweb_builder.inspect.report import write_report
 
     print_refused_rows(dataset)
-    drawn = write_report(dataset)
+    drawn = write_report(dataset, single)
     echo(drawn.file)
     exit_if_damaged(drawn.damaged, "labelled pairs are shown without all their pictures")
 

@@ -25,13 +25,20 @@ def grid(dataset: Path, keys: tuple[str, ...], rows: int, to: Path | None) -> No
 
 @click.command("report")
 @click.argument("dataset", type=options.PATH)
-def report(dataset: Path) -> None:
+@click.option(
+    "--single-file",
+    "single",
+    type=options.PATH,
+    metavar="FILE",
+    help="Write FILE instead, with small pictures of the most telling pairs in it, to be sent alone.",
+)
+def report(dataset: Path, single: Path | None) -> None:
     """Draw DATASET's report.html anew, with what people have decided since."""
     from redweb_builder.commands import console
     from redweb_builder.commands.errors import errors_for_people
 
     with errors_for_people():
-        console.report(dataset)
+        console.report(dataset, single)
 
 
 @click.command("review")

@@ -19,13 +19,25 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import cv2
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from PIL import Image
 
 from redweb_builder.colour import MASK_COLOURS, confidence_colours, disparity_colours
-from redweb_builder.dataset.decisions import FILE, STAGE, as_decided, read_decisions
+from redweb_builder.dataset.codec import image_bytes
+from redweb_builder.dataset.decisions import FILE, STAGE, as_decided, is_disputed, read_decisions, standing
 from redweb_builder.dataset.facts import facts_of
-from redweb_builder.dataset.paths import image_of, input_folder, read_build, require_inside, sample_root
+from redweb_builder.dataset.paths import (
+    image_of,
+    input_folder,
+    read_build,
+    read_map,
+    read_stored,
+    require_inside,
+    sample_root,
+    stored_file,
+)
 from redweb_builder.dataset.reader import read_manifest
 from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.errors import StoreError
@@ -33,7 +45,9 @@ from redweb_builder.files import remove_temporaries, write_atomic
 from redweb_builder.filters.checks import Check, checks
 from redweb_builder.filters.wording import REASONS
 from redweb_builder.inspect.drawn import Drawn
+from redweb_builder.inspect.grid import choose
 from redweb_builder.inspect.histogram import HEIGHT, WIDTH, Histogram, histogram
+from redweb_builder.inspect.strip import tile_size
 from redweb_builder.inspect.table import NUMBERS, table
 from redweb_builder.types import Picture
 from redweb_builder.version import __version__
@@ -45,6 +59,9 @@ STEPS = (  # the words of each step, and the stage of the pairs that are rejecte
     ("were no duplicates", "duplicate"),
     ("stayed after review", STAGE),
 )
+
+
+SINGLE_PAIRS = 200  # in a report of one file; some 80 KB each
 
 
 @dataclass(frozen=True)
@@ -61,16 +78,22 @@ class Step:
     lost: list[tuple[str, int]]
 
 
-def write_report(dataset: Path) -> Drawn:
+def write_report(dataset: Path, single: Path | None = None) -> Drawn:
     """Write report.html into a finished data set; a labelled pair whose files are missing is shown without them.
 
-    Raises StoreError where `dataset` is none.
+    dataset: its folder. single: a file of its own instead, with small pictures of the most telling pairs in it, to be
+    sent alone. Raises StoreError where `dataset` is none.
     """
     built = read_manifest(dataset).rows
-    rows = as_decided(built, read_decisions(dataset / FILE)[0])
+    decisions = read_decisions(dataset / FILE)[0]
+    rows = as_decided(built, decisions)
     pairs = [row for row in rows if row["key"] is not None]
     limits = {check.measurement: check for check in checks(thresholds_of(dataset))}
-    data, missing = _data(dataset, pairs, limits)
+    data, missing = _data(dataset, choose(pairs, SINGLE_PAIRS) if single else pairs, limits, single is not None)
+    disputed = {key for key, verdicts in standing(decisions).items() if is_disputed(verdicts)}
+    data["columns"].append("disputed")
+    for values in data["rows"]:
+        values.append(values[0] in disputed)
     script = _own("common.js") + _own("report.js")
     template = _environment().get_template("report.html")
     page = template.render(
@@ -85,6 +108,8 @@ def write_report(dataset: Path) -> Drawn:
         left_out=[row for row in rows if row["key"] is None],
         reasons=REASONS,
         data=data,
+        single=single is not None,
+        disputed=bool(disputed),
         depth_table=_channels(disparity_colours()[::-1]),  # of the stored grey: 0 = nearest = bright
         confidence_table=_channels(confidence_colours()),
         mask_tables=_mask_tables(),
@@ -93,9 +118,10 @@ def write_report(dataset: Path) -> Drawn:
         js=script,
         js_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
-    remove_temporaries(dataset)
-    write_atomic(dataset / "report.html", page.encode())
-    return Drawn(dataset / "report.html", missing)
+    file = single or dataset / "report.html"
+    remove_temporaries(file.parent)
+    write_atomic(file, page.encode())
+    return Drawn(file, missing)
 
 
 def funnel(pairs: Sequence[Mapping[str, Any]]) -> list[Step]:
@@ -126,16 +152,38 @@ def _histograms(pairs: Sequence[Mapping[str, Any]], limits: Mapping[str, Check])
 
 
 def _data(
-    dataset: Path, pairs: Sequence[Mapping[str, Any]], limits: Mapping[str, Check]
+    dataset: Path, pairs: Sequence[Mapping[str, Any]], limits: Mapping[str, Check], single: bool
 ) -> tuple[dict[str, Any], list[str]]:
-    """What report.js works on, the table of pairs and where the files of each lie; and the files that are missing."""
-    data, source = table(pairs, limits), _source_folder(dataset)
+    """What report.js works on, the table of pairs and where the files of each lie; and the files that are missing.
+
+    single: the pictures themselves are in it.
+    """
+    data, source = table(pairs, limits), None if single else _source_folder(dataset)
     missing: list[str] = []
-    data["columns"] += ["image", "home", "source"]
+    data |= {"single": single}
+    data["columns"] += ["image", "home", "source", "strip", "confidence"]
     for values, row in zip(data["rows"], pairs, strict=True):
         links = [f"{source}/{quote(row[eye])}" if source and row[eye] else None for eye in ("left", "right")]
-        values += [*_stored(dataset, row, missing), links]
+        ending, home = _stored(dataset, row, missing)
+        pictures = _embedded(dataset, row["key"], missing) if single and home is not None else (None, None)
+        values += [ending, home if pictures[0] or not single else None, links, *pictures]
     return data, missing
+
+
+def _embedded(dataset: Path, key: str, missing: list[str]) -> tuple[str | None, str | None]:
+    """The strip and the small confidence of a pair as addresses that hold them; None, None where one is damaged."""
+    try:
+        strip = require_inside(dataset, dataset / "previews" / f"{key}.jpg")
+        read_stored(strip)
+        confidence = read_map(stored_file(dataset, "confidence", key))[0]
+    except StoreError as error:
+        missing.append(str(error))
+        return None, None
+    size = tile_size(*confidence.shape[:2])
+    small = Image.fromarray(cv2.resize(confidence, size, interpolation=cv2.INTER_AREA))
+    contents = (("jpeg", strip.read_bytes()), ("png", image_bytes(small, "PNG")))
+    first, second = (f"data:image/{kind};base64,{base64.b64encode(content).decode()}" for kind, content in contents)
+    return first, second
 
 
 def _stored(dataset: Path, row: Mapping[str, Any], missing: list[str]) -> tuple[str | None, str | None]:

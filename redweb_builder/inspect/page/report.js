@@ -14,7 +14,8 @@ const PICTURES = {
 };
 const STORED = { photo: "Imgs", depth: "RDs", mask: "masks", confidence: "confidence" };
 const TILE = { photo: 0, flow: 1, raw: 2, regions: 3, depth: 4, mask: 5 };
-const state = { status: "all", reason: "", text: "", sort: "key", descending: false, ranges: new Map() };
+const SINGLE = data.single; // the pictures are in this file
+const state = { status: "all", reason: "", text: "", sort: "attention", descending: false, ranges: new Map() };
 let shown = samples,
   drawn = 0,
   open = -1;
@@ -23,7 +24,8 @@ const file = (sample, folder, ending) => `${sample.home}${folder}/${encodeURICom
 
 // ---- which samples, in which order
 function passes(sample) {
-  if (state.status === "borderline" ? !sample.borderline : state.status !== "all" && sample.status !== state.status)
+  const { status } = state;
+  if (["borderline", "disputed"].includes(status) ? !sample[status] : status !== "all" && sample.status !== status)
     return false;
   if (state.reason && sample.reason !== state.reason) return false;
   if (state.text && !sample.key.toLowerCase().includes(state.text)) return false;
@@ -38,6 +40,11 @@ function compare(a, b) {
   if (value === null || other === null) return (value === null) - (other === null) || (a.key < b.key ? -1 : 1);
   const order = value < other ? -1 : value > other ? 1 : 0;
   return (state.descending ? -order : order) || (a.key < b.key ? -1 : 1);
+}
+// What wants a look first: disputed, borderline, then the kept ones from the worst to the best, then the rejected ones.
+for (const sample of samples) {
+  const rank = sample.disputed ? 0 : sample.borderline ? 1 : sample.status === "kept" ? 2 : 3;
+  sample.attention = rank + Math.min(0.99, Math.max(0, sample.quality ?? 0));
 }
 function refresh() {
   shown = samples.filter(passes).sort(compare);
@@ -61,7 +68,7 @@ function more() {
 }
 
 // ---- pictures: a tile of a strip, cut to the picture that lies in its cell; or a stored file
-const preview = (sample) => `previews/${encodeURIComponent(sample.key)}.jpg`;
+const preview = (sample) => sample.strip ?? `previews/${encodeURIComponent(sample.key)}.jpg`;
 function status(sample) {
   const word = sample.borderline ? `${sample.status}, borderline` : sample.status;
   const mark = make(
@@ -85,7 +92,7 @@ function card(sample, at) {
   );
   const picture =
     sample.home === null
-      ? make("div", { className: "no-picture", textContent: sample.detail || "no label was made" })
+      ? make("div", { className: "no-picture", textContent: data.reasons[sample.reason] || "no label was made" })
       : tiles;
   const button = make("button", { type: "button", className: "open", onclick: () => show(at) }, picture);
   button.setAttribute(
@@ -117,15 +124,15 @@ function tile(sample, kind) {
   return kind === "confidence" ? stored(sample, kind) : crop(data.strip, sample, TILE[kind], preview(sample));
 }
 function stored(sample, kind) {
-  const ending = kind === "photo" ? sample.image : "png";
-  const image = make("img", { alt: "", className: kind, src: file(sample, STORED[kind], ending), loading: "lazy" });
+  const src = sample[kind] ?? file(sample, STORED[kind], kind === "photo" ? sample.image : "png");
+  const image = make("img", { alt: "", className: kind, src, loading: "lazy" });
   image.onerror = () => notShown(image);
   return image;
 }
 
 // ---- one sample, large
 function side(sample, kind) {
-  if (kind in STORED) return stored(sample, kind);
+  if (kind === "confidence" || (kind in STORED && !SINGLE)) return stored(sample, kind);
   const box = crop(data.strip, sample, TILE[kind], preview(sample));
   box.style.width = box.style.height = "100%";
   return box;
@@ -146,7 +153,7 @@ function about(sample) {
   const link = (text, href) =>
     make("li", {}, make("a", { href, textContent: text, target: "_blank", rel: "noopener" }));
   const links =
-    sample.home === null
+    sample.home === null || SINGLE
       ? []
       : [
           ["photograph", "Imgs", sample.image],
@@ -154,7 +161,7 @@ function about(sample) {
           ["mask", "masks", "png"],
           ["confidence", "confidence", "png"],
         ].map(([text, folder, ending]) => link(text, file(sample, folder, ending)));
-  if (sample.home !== null) links.push(link("strip", `previews/${encodeURIComponent(sample.key)}.jpg`));
+  if (links.length) links.push(link("strip", `previews/${encodeURIComponent(sample.key)}.jpg`));
   const eyes = sample.left === sample.right ? ["left"] : ["left", "right"];
   const sources = eyes.map((eye, at) =>
     make(
@@ -168,7 +175,9 @@ function about(sample) {
   return [
     status(sample),
     sample.status === "rejected" ? make("p", { textContent: data.reasons[sample.reason] || "" }) : null,
-    sample.detail ? make("p", { className: "soft", textContent: sample.detail }) : null,
+    sample.detail
+      ? make("details", { className: "soft" }, make("summary", { textContent: "What was found" }), sample.detail)
+      : null,
     links.length ? make("h3", { textContent: "Files" }) : null,
     links.length ? make("ul", { className: "links" }, ...links) : null,
     make("h3", { textContent: `Source, ${sample.layout}: ${sample.rule}` }),
@@ -186,7 +195,27 @@ function show(at) {
   $("next").disabled = at === shown.length - 1;
   $("about").replaceChildren(...about(sample));
   compareSides();
+  history.replaceState(null, "", `#${encodeURIComponent(sample.key)}`); // a link to this pair
   if (!$("dialog").open) $("dialog").showModal();
+}
+// The pair that the address names, shown among all.
+function showNamed() {
+  let key = "";
+  try {
+    key = decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return; // no address of ours
+  }
+  if (!samples.some((sample) => sample.key === key)) return;
+  if (!shown.some((sample) => sample.key === key)) {
+    Object.assign(state, { status: "all", reason: "", text: "" });
+    state.ranges.clear();
+    $("search").value = "";
+    drawRanges();
+    drawBrushes();
+    refresh();
+  }
+  show(shown.findIndex((sample) => sample.key === key));
 }
 function step(by) {
   if (shown[open + by]) show(open + by);
@@ -282,7 +311,8 @@ for (const figure of document.querySelectorAll(".histogram")) {
 }
 
 // ---- the page comes alive
-const counts = { all: samples.length, borderline: samples.filter((sample) => sample.borderline).length };
+const counts = { all: samples.length };
+for (const name of ["borderline", "disputed"]) counts[name] = samples.filter((sample) => sample[name]).length;
 for (const sample of samples) counts[sample.status] = (counts[sample.status] || 0) + 1;
 for (const button of document.querySelectorAll("[data-status]")) {
   button.querySelector("small").textContent = counts[button.dataset.status] || 0;
@@ -296,7 +326,7 @@ for (const button of document.querySelectorAll("[data-reason]")) {
     state.reason = state.reason === button.dataset.reason ? "" : button.dataset.reason;
     state.status = "all";
     refresh();
-    $("gallery").closest("section").scrollIntoView();
+    $("pairs").scrollIntoView();
   };
 }
 const reasons = [
@@ -309,6 +339,7 @@ const reasons = [
 ].sort();
 $("reason").append(...reasons.map((reason) => make("option", { value: reason, textContent: reason })));
 $("sort").append(
+  make("option", { value: "attention", textContent: "wants a look" }),
   make("option", { value: "key", textContent: "name" }),
   ...NUMBERS.map((name) => make("option", { value: name, textContent: data.numbers[name].title })),
 );
@@ -360,6 +391,8 @@ $("close").onclick = () => $("dialog").close();
 $("dialog").onclick = (event) => {
   if (event.target === $("dialog")) $("dialog").close();
 };
+$("dialog").onclose = () => history.replaceState(null, "", location.pathname + location.search);
+addEventListener("hashchange", showNamed);
 $("dialog").onkeydown = (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "SELECT") return;
   const onSlider = event.target.id === "cut";
@@ -377,3 +410,4 @@ new IntersectionObserver(
 
 cut();
 refresh();
+showNamed();

@@ -76,6 +76,7 @@ def data_of(page: Page) -> dict[str, Any]:
 
 def test_every_build_writes_a_report_that_asks_for_nothing_else(built: Any) -> None:
     page = Page((built.out / "report.html").read_text(encoding="utf-8"))
+    assert next(a["id"] for tag, a in page.tags if tag == "section") == "pairs"  # pictures first
     for tag, attributes in page.tags:
         for name in ("src", "href"):
             address = attributes.get(name) or ""
@@ -173,7 +174,14 @@ def test_browser_filter_sort_and_look(folder: Path, built: Any, watched: Callabl
     page = visit.page
     page.goto((folder / "report.html").as_uri())
     rows = {row["key"]: row for row in built.rows.values()}
+    assert sorted(keys_shown(page)) == sorted(rows)
+    status = [rows[key]["status"] for key in keys_shown(page) if not is_borderline(rows[key])]
+    assert status == sorted(status)  # kept ones first, from the worst on
+    quality = [rows[key]["quality"] for key in keys_shown(page) if not is_borderline(rows[key])][: status.count("kept")]
+    assert quality == sorted(quality)
+    page.select_option("#sort", "key")
     assert keys_shown(page) == sorted(rows)
+    page.select_option("#sort", "attention")
     visit.until("[...document.images].some((image) => image.complete && image.naturalWidth === 1460)")
 
     page.click("[data-status=rejected]")
@@ -221,6 +229,53 @@ def test_browser_filter_sort_and_look(folder: Path, built: Any, watched: Callabl
     assert not page.locator("#dialog").evaluate("(dialog) => dialog.open")
     assert visit.problems == []
     assert all(url.startswith(("file:", "data:")) for url in visit.requests)
+
+
+def test_browser_goes_to_the_pair_of_the_address(folder: Path, built: Any, watched: Callable[..., Any]) -> None:
+    visit = watched()
+    page = visit.page
+    key = built.rows["textureless"]["key"]
+    page.goto(f"{(folder / 'report.html').as_uri()}#{key}")
+    assert page.locator("#dialog-title").text_content() == key
+    page.keyboard.press("j")
+    other = page.locator("#dialog-title").text_content()
+    assert other != key
+    assert page.url.endswith(f"#{other}")
+    page.keyboard.press("Escape")
+    visit.until("location.hash === ''")
+
+
+def test_browser_disputed_pairs_come_first(folder: Path, built: Any, watched: Callable[..., Any]) -> None:
+    key = built.rows["good-hut"]["key"]
+    append_decisions(folder, [decide(key, "accept", "ana"), decide(key, "reject", "ben", "wrong-sky")])
+    write_report(folder)
+    page = watched().page
+    page.goto((folder / "report.html").as_uri())
+    assert keys_shown(page)[0] == key
+    page.click("[data-status=disputed]")
+    assert keys_shown(page) == [key]
+
+
+def test_browser_a_single_file_is_read_alone(
+    folder: Path, built: Any, tmp_path: Path, watched: Callable[..., Any]
+) -> None:
+    (tmp_path / "mail").mkdir()
+    alone = write_report(folder, tmp_path / "mail" / "report.html").file
+    visit = watched()
+    visit.page.goto(alone.as_uri())
+    assert len(keys_shown(visit.page)) == len(built.rows)
+    visit.page.fill("#search", built.rows["good-hut"]["key"])
+    visit.page.click(".card .open")
+    visit.page.select_option("#after", "confidence")
+    visit.until("document.querySelector('#compare img.confidence')?.naturalWidth > 0")
+    visit.until("document.querySelector('#compare .before img')?.naturalWidth === 1460")
+    assert visit.problems == []
+    assert all(url.startswith("data:") or url == alone.as_uri() for url in visit.requests)
+    assert not [
+        a
+        for tag, a in Page(alone.read_text(encoding="utf-8")).tags
+        if not (a.get("href") or "#").startswith(("#", "data:"))
+    ]
 
 
 def test_browser_depth_is_bright_where_near(folder: Path, built: Any, watched: Callable[..., Any]) -> None:
