@@ -31,6 +31,7 @@ from redweb_builder.filters.checks import checks
 from redweb_builder.inputs.discover import discover
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.matching.flow import load_flow
+from redweb_builder.monocular.estimator import load_depth
 from redweb_builder.networks.device import choose_device
 from redweb_builder.pipeline import Models, Outcome, infer, label_pair, prepare
 from redweb_builder.process import one_opencv_thread
@@ -126,19 +127,24 @@ FAULTS: tuple[Callable[[StereoPair, StereoPair], Views], ...] = (
 )
 
 
-def verdict(views: Views, models: Models, config: BuildConfig, folder: Path) -> tuple[float, str]:
-    """The smallest slack of all checks (negative = rejected) and the reason, "" = kept."""
+def outcome_of(views: Views, models: Models, config: BuildConfig, folder: Path) -> Outcome:
+    """What a build says of two views, which are written to a folder as it would read them."""
     files = [folder / "a_L.png", folder / "a_R.png"]
     for file, view in zip(files, views, strict=True):
         Image.fromarray(view).save(file, compress_level=1)
-    prepared = prepare(PairSource("a", files[0], files[1], "files", "planted"), config)
-    if isinstance(prepared, Outcome):
-        return -1.0, prepared.rejection.reason if prepared.rejection else ""
-    outcome = label_pair(infer([prepared], models)[0], models, config)
-    assert outcome.evidence is not None
+    prepared = prepare(PairSource("a", files[0], files[1], "files", "planted"), config, models.depth)
+    return prepared if isinstance(prepared, Outcome) else label_pair(infer([prepared], models)[0], models, config)
+
+
+def verdict(views: Views, models: Models, config: BuildConfig, folder: Path) -> tuple[float, str]:
+    """The smallest slack of all checks (negative = rejected) and the reason, "" = kept."""
+    outcome = outcome_of(views, models, config, folder)
+    reason = outcome.rejection.reason if outcome.rejection else ""
+    if outcome.evidence is None:
+        return -1.0, reason
     measured = outcome.evidence.measurements
     slacks = [check.slack(measured[check.measurement]) for check in checks(config.thresholds)]
-    return float(np.nanmin(slacks)), outcome.rejection.reason if outcome.rejection else ""
+    return float(np.nanmin(slacks)), reason
 
 
 def auroc(good: list[float], bad: list[float]) -> float:
@@ -158,6 +164,7 @@ def main(roots: tuple[Path, ...], flow: str, flow_weights: Path | None, every: i
     models = Models(
         load_flow(flow, flow_weights, choose_device("auto"))[0],
         load_segmenter("builtin", None, choose_device("auto"))[0],
+        load_depth(config.mono, choose_device("auto")),
     )
     pairs = []
     for source in [source for root in roots for source in discover(root).sources][::every]:
