@@ -2,3 +2,8 @@
 
 __version__ = "0.1.0"
 METHOD = 11  # raised when the method changes what a label is: two methods are never mixed in one folder
+CHANGES = {  # what each method changed, for those who have an older data set
+    9: "pairs of one folder share the order of their eyes",
+    10: "frames of a clip have one alignment; blank areas are doubted; blobs of wrong flow are dropped",
+    11: "a depth network is asked for the order of the eyes, for where filled surfaces end, and whether it agrees",
+}

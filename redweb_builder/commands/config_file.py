@@ -76,7 +76,9 @@ def read_settings(file: Path) -> dict[str, Any]:
 
 def _of_build(build: dict[str, Any]) -> dict[str, Any]:
     identity = build["identity"]
+    mono = {"mono": identity["mono"]} if "mono" in identity else {}  # from method 10 on
     return {
+        **mono,
         **{name: identity[name] for name in ("eyes", "max_side", "flow", "segmenter")},
         **identity["inputs"],
         THRESHOLDS: build.get("thresholds") or identity["thresholds"],

@@ -19,6 +19,7 @@ COMMANDS = {  # name -> module:function, in the order of --help
     "decisions": "redweb_builder.commands.dataset:decisions",
     "refilter": "redweb_builder.commands.dataset:refilter",
     "check": "redweb_builder.commands.check:check",
+    "upgrade": "redweb_builder.commands.upgrade:upgrade",
     "status": "redweb_builder.commands.scale:status",
     "merge": "redweb_builder.commands.scale:merge",
     "restore": "redweb_builder.commands.dataset:restore",

@@ -1,0 +1,93 @@
+"""`redweb upgrade`: what a new build would change of an older data set, and the command that does it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from redweb_builder.commands import options
+
+
+@click.command("upgrade")
+@click.argument("dataset", type=options.PATH)
+def upgrade(dataset: Path) -> None:
+    """Say what a build of today would change of DATASET, and which command does it; nothing is changed."""
+    from redweb_builder.commands.errors import errors_for_people
+    from redweb_builder.commands.terminal import echo
+    from redweb_builder.dataset.paths import is_data_set, read_build
+    from redweb_builder.errors import StoreError
+
+    with errors_for_people():
+        if not is_data_set(dataset):
+            raise StoreError(f"{dataset} is no data set of this program")
+        build = read_build(dataset)
+        changes = changes_of(build)
+        if not changes:
+            echo("A new build would change nothing: method, networks and limits are those of today.")
+            return
+        echo(f"A new build of {dataset} would change:")
+        for change in changes:
+            echo(f"- {change}")
+        echo("This command builds it again in its place; decisions.jsonl, what people decided, stays:")
+        echo(f"  {command_of(build, dataset)}")
+
+
+def changes_of(build: Mapping[str, Any]) -> list[str]:
+    """A sentence for each difference between how a data set was built and how a build of today is.
+
+    build: content of its build.json, which may come from anywhere. Limits and other settings that --config keeps are
+    named where their default is another today.
+    """
+    from redweb_builder.config import BUILTIN, BuildConfig, Thresholds
+    from redweb_builder.dataset.codec import FORMAT
+    from redweb_builder.monocular.estimator import SHIPPED as DEPTH
+    from redweb_builder.networks.weights import shipped_weights
+    from redweb_builder.segmentation.segmenters import SHIPPED as SEGMENTER
+    from redweb_builder.version import CHANGES, METHOD
+
+    identity = _table(build.get("identity"))
+    changes = []
+    if build.get("format") != FORMAT:
+        changes.append(f"files: {build.get('format')} there, {FORMAT} now")
+    method = identity.get("method")
+    if method != METHOD:
+        changes.append(f"method: {method} there, {METHOD} now")
+        since = method if isinstance(method, int) else 0
+        changes += [f"method {number}: {text}" for number, text in CHANGES.items() if number > since]
+    for name, file in (("segmenter", SEGMENTER), ("mono", DEPTH)):
+        now = shipped_weights(file).sha256
+        if identity.get(name) == BUILTIN and identity.get(f"{name}_weights_sha256") != now:
+            changes.append(f"{name}: the built-in network has other weights now")
+    if identity.get("mono", "none") != BuildConfig.mono:
+        changes.append(f"mono: {identity.get('mono', 'none')} there, {BuildConfig.mono} is the default now")
+    there = _table(build.get("thresholds") or identity.get("thresholds"))
+    for name in Thresholds.__dataclass_fields__:
+        default = getattr(Thresholds, name)
+        if name in there and there[name] != default:
+            changes.append(f"{name}: {there[name]} there, kept; the default is {default} now (`refilter` changes it)")
+        elif there and name not in there:
+            changes.append(f"{name}: not judged there, {default} now")
+    return changes
+
+
+def command_of(build: Mapping[str, Any], dataset: Path) -> str:
+    """The command that builds a data set again with its own settings and the depth network of today.
+
+    build: content of its build.json. dataset: its folder.
+    """
+    from shlex import quote
+
+    from redweb_builder.config import BuildConfig
+
+    source = build.get("input")
+    place = quote(source) if isinstance(source, str) and source else "STEREO_DIR"
+    out = quote(str(dataset))
+    config = quote(str(dataset / "build.json"))
+    return f"python cli.py build-redweb {place} --out {out} --config {config} --mono {BuildConfig.mono} --overwrite"
+
+
+def _table(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,74 @@
+"""What a new build would change of an older data set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from redweb_builder.commands.config_file import read_settings
+from redweb_builder.commands.main import main
+from redweb_builder.commands.upgrade import changes_of
+from redweb_builder.version import METHOD
+
+Age = Callable[..., Path]
+
+
+@pytest.fixture
+def aged(built: Any, tmp_path: Path) -> Age:
+    """Writes the build.json of a finished data set with another identity into a folder."""
+
+    def write(**identity: object) -> Path:
+        build = json.loads((built.out / "build.json").read_text())
+        build["identity"] |= identity
+        (tmp_path / "build.json").write_text(json.dumps(build))
+        return tmp_path
+
+    return write
+
+
+def output(folder: Path, status: int = 0) -> str:
+    result = CliRunner().invoke(main, ["upgrade", str(folder)])
+    assert result.exit_code == status, result.output
+    return result.output
+
+
+def test_a_set_of_today_is_left_alone(aged: Age) -> None:
+    assert "change nothing" in output(aged())
+
+
+def test_an_older_set_is_told_what_is_new_and_how(aged: Age) -> None:
+    folder = aged(method=METHOD - 1, mono="none", mono_weights_sha256=None)
+    text = output(folder)
+    assert f"method: {METHOD - 1} there, {METHOD} now" in text
+    assert f"method {METHOD}: a depth network is asked" in text
+    assert "mono: none there, builtin is the default now" in text
+    assert f"--out {folder} --config {folder / 'build.json'} --mono builtin --overwrite" in text
+    assert read_settings(folder / "build.json")["mono"] == "none"
+
+
+def test_other_weights_and_limits_are_named(aged: Age) -> None:
+    limits = {"min_texture": 0.5, "min_agreement": 0.5}
+    text = output(aged(segmenter_weights_sha256="0" * 64, thresholds=limits))
+    assert "segmenter: the built-in network has other weights now" in text
+    assert "min_texture: 0.5 there, kept; the default is 0.04 now" in text
+    assert "min_agreement" not in text
+    assert "max_outliers: not judged there, 0.9 now" in text
+
+
+@pytest.mark.parametrize("identity", [None, 5, [], {"method": "\x1b[31m", "thresholds": 3}])
+def test_what_comes_from_elsewhere_is_read(tmp_path: Path, identity: object) -> None:
+    build = {"format": "redweb-builder/1", "identity": identity, "input": "a b'c"}
+    assert changes_of(build)
+    (tmp_path / "build.json").write_text(json.dumps(build))
+    text = output(tmp_path)
+    assert "\x1b" not in text
+    assert """build-redweb 'a b'"'"'c' --out""" in text
+
+
+def test_another_folder_is_refused(tmp_path: Path) -> None:
+    assert "no data set" in output(tmp_path, status=1)
