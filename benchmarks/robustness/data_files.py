@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +16,7 @@ import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from safetensors.torch import save
+from scipy.io import savemat
 
 from benchmarks.robustness.calibration_files import calibrations, try_calibration
 from redweb_builder.builder.refilter import plan_refilter
@@ -24,6 +26,7 @@ from redweb_builder.dataset.decisions import Decision, read_decisions
 from redweb_builder.dataset.journal import faults_of_files, list_files, read_journal
 from redweb_builder.dataset.manifest import SCHEMA
 from redweb_builder.dataset.reader import open_dataset
+from redweb_builder.matching.network_file import read_network_file
 from trainer.checkpoint import FORMAT as CHECKPOINT_FORMAT
 from trainer.checkpoint import STATE, load_state, read_header
 from trainer.data.depth_set import DepthSet
@@ -31,6 +34,7 @@ from trainer.data.open import open_data
 from trainer.data.readers.diw import read_diw
 from trainer.data.readers.frames import Frame
 from trainer.data.readers.moge import Moge
+from trainer.data.readers.nyu_mat import MAT, SPLITS
 from trainer.data.readers.point_pairs import read_point_pairs
 from trainer.data.readers.sintel import HEADER, TAG, Sintel
 
@@ -75,12 +79,35 @@ def parsers() -> dict[str, Parser]:
             kept=("image.jpg",),
         ),
         "Sintel's depth": Parser({"a.dpt": DPT}, _read_dpt),
+        "NYU's mat": Parser(_mat(), _read_mat),
+        "description of a network": Parser(
+            {"model.toml": b'preset = "raft-stereo"\nmean = [0.5, 0.5, 0.5]\nmultiple = 32\nwhite = 1.0\n'},
+            read_network_file,
+        ),
         "list of frames": Parser(
             {"nyu2_train.csv": b"a.png,d.png\na.png,d.png\n", "a.png": _png(np.uint8), "d.png": _png(np.uint16)},
             _read_depths,
             kept=("a.png",),
         ),
     }
+
+
+def _read_mat(file: Path) -> None:
+    _read_frames(open_data(file.with_name(MAT)))
+
+
+def _mat() -> dict[str, bytes]:
+    """Two frames of nyu_depth_v2_labeled.mat, packed, and their splits.mat."""
+    buffer, splits = io.BytesIO(), io.BytesIO()
+    with h5py.File(buffer, "w") as mat:
+        for name, shape, kind in (("images", (2, 3, 640, 480), "u1"), ("depths", (2, 640, 480), "f4")):
+            mat.create_dataset(name, data=np.ones(shape, kind), compression="gzip")
+        for number in range(2):
+            mat[f"#refs#/{number}"] = np.array([[ord(letter)] for letter in "kitchen_0001"], np.uint16)
+        references = [mat[f"#refs#/{number}"].ref for number in range(2)]
+        mat.create_dataset("scenes", data=np.array([references], object), dtype=h5py.ref_dtype)
+    savemat(splits, {"trainNdxs": np.array([[1]]), "testNdxs": np.array([[2]])})
+    return {MAT: buffer.getvalue(), SPLITS: splits.getvalue()}
 
 
 def _read_data_set(file: Path) -> None:

@@ -91,7 +91,7 @@ def read_network_file(file: Path) -> NetworkFile:
             raise ValueError(f"larger than {MAX_BYTES} bytes")
         stated = tomllib.loads(file.read_text("utf-8"))
         preset = stated.pop("preset", None)
-        if preset is not None and preset not in PRESETS:
+        if preset is not None and preset not in list(PRESETS):  # it may be a list, which no dict looks up
             raise ValueError(f"preset {preset!r}: must be one of {', '.join(PRESETS)}")
         return _checked(PRESETS.get(preset or "", {}) | stated)
     except (ValueError, RecursionError) as error:  # tomllib's and Unicode's errors are ValueErrors

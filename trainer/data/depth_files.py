@@ -79,13 +79,24 @@ def read_hdf5(file: Path, name: str) -> NDArray[Any]:
         raise DataError(f"{file}: reading it needs h5py: pip install 'redweb-builder[nyu]'") from error
     try:
         with h5py.File(file, "r") as opened:
-            own = isinstance(opened.get(name, getlink=True), h5py.HardLink) and isinstance(opened[name], h5py.Dataset)
-            if not own or opened[name].external or opened[name].is_virtual:
-                raise ValueError(f"has no array called {name} of its own")
-            _check_count(opened[name].size)
-            return np.asarray(opened[name][()])
+            array = own_array(opened, name)
+            _check_count(array.size)
+            return np.asarray(array[()])
     except (OSError, ValueError, KeyError, RuntimeError, MemoryError) as error:
         raise DataError(f"{file}: cannot be read ({error})") from error
+
+
+def own_array(opened: Any, name: str) -> Any:
+    """A dataset that lies in an open HDF5 file itself, not yet read; names that lead to other files are refused.
+
+    opened: of h5py. name: of the dataset. Raises ValueError.
+    """
+    import h5py
+
+    own = isinstance(opened.get(name, getlink=True), h5py.HardLink) and isinstance(opened[name], h5py.Dataset)
+    if not own or opened[name].external or opened[name].is_virtual:
+        raise ValueError(f"has no array called {name} of its own")
+    return opened[name]
 
 
 def _hdf5(file: Path) -> NDArray[Any]:

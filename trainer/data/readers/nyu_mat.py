@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from trainer.data.depth_files import own_array
 from trainer.data.readers.frames import inverse
 from trainer.data.readers.nyu import INSIDE, Nyu
 from trainer.data.readers.protocols import FULL, subsampled
@@ -20,6 +21,7 @@ from trainer.types import DataError, DepthSample
 MAT = "nyu_depth_v2_labeled.mat"
 SPLITS = "splits.mat"
 WHOLE = "2.8 GB"
+LONGEST_NAME = 1000  # characters, of a scene
 
 
 class NyuMat(Nyu):
@@ -29,19 +31,27 @@ class NyuMat(Nyu):
         """Open. Raises DataError: no such file, cut off, not that file, without its splits, h5py missing."""
         self.name, self._file = file.stem, file
         self._open_in: tuple[int, Any] | None = None
-        mat = self._mat()
-        lacking = [name for name in ("images", "depths", "scenes") if name not in mat]
-        if lacking:
-            raise DataError(f"{file}: has no {', '.join(lacking)}; it is not {MAT} of NYU Depth v2")
-        self._count = int(mat["depths"].shape[0])
-        expected = {"images": (3, FULL[1], FULL[0]), "depths": FULL[::-1]}
-        for name, shape in expected.items():
-            if mat[name].shape != (self._count, *shape):
-                raise DataError(
-                    f"{file}: {name} is {mat[name].shape}, not {(self._count, *shape)}: not the labelled set"
-                )
-        self._scenes = [_text(mat[reference]) for reference in mat["scenes"][...].ravel()]
+        try:
+            self._count, self._scenes = self._contents()
+        except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, OSError, OverflowError) as error:
+            raise DataError(f"{file}: is not {MAT} of NYU Depth v2 ({error})") from error
         self._parts = _splits(file.with_name(SPLITS), self._count)
+
+    def _contents(self) -> tuple[int, list[str]]:
+        """How many frames there are, and the scene of each. Raises ValueError for arrays that are not as published."""
+        mat = self._mat()
+        if lacking := [name for name in ("images", "depths", "scenes") if name not in mat]:
+            raise ValueError(f"has no {', '.join(lacking)}")
+        count = int(own_array(mat, "depths").shape[0])
+        shapes = {"images": (3, FULL[1], FULL[0]), "depths": FULL[::-1]}
+        shapes |= {"rawDepths": FULL[::-1]} if "rawDepths" in mat else {}
+        for name, shape in shapes.items():
+            if (found := own_array(mat, name).shape) != (count, *shape):
+                raise ValueError(f"{name} is {found}, not {(count, *shape)}")
+        references = own_array(mat, "scenes")
+        if references.size != count:
+            raise ValueError(f"scenes has {references.size} names for {count} frames")
+        return count, [_text(mat[reference]) for reference in references[...].ravel()]
 
     def __len__(self) -> int:
         """Number of frames, test frames included."""
@@ -66,7 +76,7 @@ class NyuMat(Nyu):
             image = np.ascontiguousarray(mat["images"][index].transpose(2, 1, 0))
             metres = np.ascontiguousarray(mat["depths"][index].T, np.float32)
             measured = mat["rawDepths"][index].T > 0 if "rawDepths" in mat else np.ones(FULL, bool)
-        except OSError as error:
+        except (OSError, ValueError, TypeError) as error:
             raise DataError(f"{self._file}: frame {index} cannot be read ({error}). {_again()}") from error
         known = measured & (metres > 0) & subsampled(INSIDE, FULL)
         return DepthSample(self.key(index), image, inverse(metres, known), np.zeros(FULL, bool), 0.0, true_zero=True)
@@ -127,6 +137,9 @@ def _splits(file: Path, count: int) -> dict[str, set[int]]:
 
 
 def _text(codes: Any) -> str:
+    """A name, as MATLAB stores it: codes of UTF-16. Raises ValueError where it is longer than any."""
+    if codes.size > LONGEST_NAME or codes.external or codes.is_virtual:
+        raise ValueError(f"a scene's name is {codes.size} characters, or lies in another file")
     return "".join(chr(code) for code in np.asarray(codes).ravel())
 
 
