@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -162,14 +163,17 @@ def report(dataset: Path, single: Path | None) -> None:
     exit_if_damaged(drawn.damaged, "labelled pairs are shown without all their pictures")
 
 
-def review(dataset: Path, reviewer: str | None, source: Path | None, port: int, browser: bool) -> None:
+def review(
+    dataset: Path, reviewer: str | None, source: Path | None, port: int, browser: bool, host: str | None
+) -> None:
     """Serve the review page until Ctrl-C.
 
     dataset: its folder. reviewer: a name for the decisions; None takes the login. source: the folder of the stereo
     photographs; None takes that of build.json. port: 0 picks a free one. browser: whether to open the page there.
+    host: an address of this machine at which other devices reach the page; None = this machine only.
     """
     try:
-        from redweb_builder.review.server import serve
+        from redweb_builder.review.server import LOOPBACK, serve
     except ModuleNotFoundError as error:
         raise UserError(f"the review page needs {error.name}: pip install 'redweb-builder[review]'") from error
     from redweb_builder.review.session import Session
@@ -185,12 +189,27 @@ def review(dataset: Path, reviewer: str | None, source: Path | None, port: int, 
     def announce(address: str) -> None:
         echo(f"{session.reviewer} reviews {dataset}; Ctrl-C ends it, nothing is lost")
         echo(address)
-        if browser:
+        if host:
+            echo("Whoever has this link may decide as you; it is not encrypted. Photograph it with the other device:")
+            _print_qr_code(address)
+        elif browser:
             webbrowser.open(address)
 
-    serve(session, port, announce)
+    serve(session, port, announce, host or LOOPBACK)
     click.echo()
     echo(f"Decisions are in {dataset / 'decisions.jsonl'}; `cli.py decisions {dataset}` counts them.")
+
+
+def _print_qr_code(address: str) -> None:
+    """An address for the camera of a phone or tablet, where segno is there and the terminal is wide enough."""
+    try:
+        import segno
+    except ModuleNotFoundError:
+        echo("(a QR code needs segno: pip install segno)")
+        return
+    code = segno.make(address, micro=False)
+    if code.symbol_size()[0] <= get_terminal_size().columns:
+        code.terminal(compact=True)
 
 
 def _user_name() -> str:

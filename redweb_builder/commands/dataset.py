@@ -47,16 +47,25 @@ def report(dataset: Path, single: Path | None) -> None:
 @click.option("--source", type=options.PATH, help="Folder of the stereo photographs, where it has moved.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Default: any that is free.")
 @click.option("--no-browser", is_flag=True, help="Print the address only.")
-def review(dataset: Path, reviewer: str | None, source: Path | None, port: int, no_browser: bool) -> None:
+@click.option(
+    "--host",
+    metavar="ADDRESS",
+    help="Address of this machine at which a tablet or phone reaches the page; a QR code is shown.  "
+    "[default: this machine only]",
+)
+def review(
+    dataset: Path, reviewer: str | None, source: Path | None, port: int, no_browser: bool, host: str | None
+) -> None:
     """Look through DATASET's samples in the browser and decide: accept, reject, rescue, undo.
 
-    The page is served to this machine only. Decisions go to DATASET/decisions.jsonl as they are made.
+    The page is served to this machine, or with --host to who has the link. Decisions go to DATASET/decisions.jsonl as
+    they are made.
     """
     from redweb_builder.commands import console
     from redweb_builder.commands.errors import errors_for_people
 
     with errors_for_people():
-        console.review(dataset, reviewer, source, port, not no_browser)
+        console.review(dataset, reviewer, source, port, not no_browser, host)
 
 
 @click.command("decisions")

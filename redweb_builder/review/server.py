@@ -1,6 +1,6 @@
-"""The local review server: for this machine only, one visitor, let in by a token that works once.
+"""The local review server: for one reviewer, let in by a token, on this machine or at an address that they named.
 
-Every request is checked before it is answered. The Host header must name this machine, else a foreign page could reach
+Every request is checked before it is answered. The Host header must name the address, else a foreign page could reach
 the server through a name of its own ("DNS rebinding"). The visitor must have shown the token. A request that changes
 something must come from the page itself.
 """
@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable
 from hmac import compare_digest
 from importlib.resources import files
-from threading import Lock
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 import cv2
@@ -48,19 +48,24 @@ SAFE_HEADERS = {
 }
 
 
-def serve(session: Session, port: int, announce: Callable[[str], None]) -> None:
+def serve(session: Session, port: int, announce: Callable[[str], None], host: str = LOOPBACK) -> None:
     """Serve until interrupted.
 
     session: the reviewer at the data set. port: 0 picks a free one. announce: called once with the address, token
-    included, when the server listens. Raises UserError where the port cannot be had.
+    included, when the server listens. host: the address of this machine at which it listens; another than LOOPBACK is
+    reached by other machines. Raises UserError where the address or the port cannot be had.
     """
+    if not _is_one_address(host):
+        raise UserError(
+            f"--host {host}: name one address of this machine, as other devices reach it: 192.168.1.20, say"
+        )
     cv2.setNumThreads(1)  # requests run side by side; and a right view must be aligned as the build did (engines.py)
     try:
-        listening = socket.create_server((LOOPBACK, port))
+        listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        raise UserError(f"port {port}: {error.strerror}; without --port any that is free is taken") from error
+        raise UserError(f"{host}, port {port}: {error.strerror}; without --port any that is free is taken") from error
     token, free = secrets.token_urlsafe(24), listening.getsockname()[1]
-    app = create_app(session, token, free)
+    app = create_app(session, token, free, host)
     server = create_server(
         app,
         sockets=[listening],
@@ -71,12 +76,23 @@ def serve(session: Session, port: int, announce: Callable[[str], None]) -> None:
         cleanup_interval=IDLE_S // 4,
         asyncore_use_poll=True,  # select() breaks at file descriptor 1024
     )
-    announce(f"http://{LOOPBACK}:{free}/?token={token}")
+    announce(f"http://{_in_url(host)}:{free}/?token={token}")
     server.run()
 
 
-def create_app(session: Session, token: str, port: int = 80) -> Flask:
-    """The web application. token: what the first visit must bring. port: the one at which it is served.
+def _is_one_address(host: str) -> bool:
+    try:
+        return not ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def create_app(session: Session, token: str, port: int = 80, host: str = LOOPBACK) -> Flask:
+    """The web application. token: what a visit without cookie must bring. port, host: where it is served.
 
     session: the reviewer at the data set.
     """
@@ -85,30 +101,28 @@ def create_app(session: Session, token: str, port: int = 80) -> Flask:
     app.jinja_loader = ChoiceLoader(
         [PackageLoader("redweb_builder.review", "page"), PackageLoader("redweb_builder.inspect", "page")]
     )
-    _guard(app, token, port)
+    _guard(app, token, port, host)
     _pages(app, session)
     _answers(app, session)
     return app
 
 
-def _guard(app: Flask, token: str, port: int) -> None:
-    """Let nobody in but the visitor with the token: checks of host, token, cookie and origin."""
+def _guard(app: Flask, token: str, port: int, host: str) -> None:
+    """Let nobody in but who has the token: checks of host, token, cookie and origin."""
     visitor = secrets.token_urlsafe(24)
-    spent = Lock()  # taken by the first visitor with the token, and never released
-
-    names = {LOOPBACK, "localhost"}
+    names = {LOOPBACK, "localhost"} if host == LOOPBACK else {_in_url(host)}
     own_hosts = {f"{name}:{port}" for name in names} | (names if port == 80 else set())  # browsers leave out :80
     cookie = f"redweb-review-{port}"  # cookies do not tell ports apart: two reviews at once need a name each
 
     @app.before_request
     def check() -> Response | None:
         if request.headers.get("Host", "") not in own_hosts:
-            abort(403, "This server answers to this machine only.")
+            abort(403, "This server answers to the printed address only.")
         known = compare_digest(request.cookies.get(cookie, "").encode(), visitor.encode())
         given = request.args.get("token")
         if given is not None and request.path == "/":
-            if not known and not (compare_digest(given.encode(), token.encode()) and spent.acquire(blocking=False)):
-                abort(403, "This link was used already, or is not the one that was printed. Start the review again.")
+            if not known and not compare_digest(given.encode(), token.encode()):
+                abort(403, "This link is not the one that was printed. Start the review again.")
             answer = redirect("/")
             answer.set_cookie(cookie, visitor, httponly=True, samesite="Strict")
             return answer  # type: ignore[return-value]

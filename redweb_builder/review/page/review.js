@@ -31,7 +31,7 @@ function draw() {
   const done = samples.filter(mine).length;
   $("progress").max = samples.length || 1;
   $("progress").value = done;
-  $("progress-text").textContent = `${done} of ${samples.length} by ${data.reviewer}`;
+  $("progress-text").textContent = `${done} of ${samples.length} by ${data.reviewer}, ${samples.length - done} left`;
   for (const next of [queue[at + 1], queue[at - 1]]) {
     if (next && labelled(next))
       for (const kind of (PANES[view] || [[view]]).flat()) new Image().src = source(kind, next);
@@ -122,10 +122,24 @@ function decide(decision, reason = null) {
   send("/api/decide", { key: pair.key, decision, reason }, () => {
     const last = at === queue.length - 1;
     go(at + 1);
-    $("message").textContent = last
-      ? `${decision} saved. This was the last one shown.`
-      : `${pair.key}: ${decision}${reason ? `, ${reason}` : ""}. u takes it back.`;
+    if (last) sayLast(decision);
+    else $("message").textContent = `${pair.key}: ${decision}${reason ? `, ${reason}` : ""}. u takes it back.`;
   });
+}
+// At the end of what is shown: how many are left, and the way to them.
+function sayLast(decision) {
+  const left = samples.filter((pair) => !mine(pair)).length;
+  const others = make("button", { type: "button", textContent: `Show the ${left} left` });
+  others.onclick = () => {
+    $("search").value = "";
+    fillQueues();
+    $("queue").value = "open";
+    requeue(false);
+  };
+  $("message").replaceChildren(
+    `${decision} saved. This was the last one shown. `,
+    left ? others : "You have decided about every pair.",
+  );
 }
 function undo() {
   send("/api/undo", {}, (answer) => {

@@ -17,6 +17,7 @@ from http.client import HTTPConnection
 from itertools import cycle
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -94,7 +95,7 @@ def test_a_foreign_host_is_refused(desk: Desk, host: str) -> None:
         assert desk.client.get(path, headers={"Host": host}).status_code == 403
 
 
-def test_the_token_lets_in_once_and_nothing_else_does(folder: Path) -> None:
+def test_the_token_lets_in_again_and_nothing_else_does(folder: Path) -> None:
     app = app_of(folder)
     stranger, first, second = (app.test_client() for _ in range(3))
     for path in ("/", "/api/samples", "/page/review.js", "/?token=wrong", "/?token="):
@@ -107,8 +108,42 @@ def test_the_token_lets_in_once_and_nothing_else_does(folder: Path) -> None:
     assert "SameSite=Strict" in cookie
     assert TOKEN not in cookie
     assert first.get("/").status_code == 200
-    assert second.get(f"/?token={TOKEN}").status_code == 403
-    assert first.get(f"/?token={TOKEN}").status_code == 302  # a reload by who is in already
+    for again in (first, second):  # a reload; the tablet of the same person
+        assert again.get(f"/?token={TOKEN}").status_code == 302
+        assert again.get("/").status_code == 200
+
+
+def test_another_address_answers_to_its_own_name_only(folder: Path) -> None:
+    from redweb_builder.review.server import create_app
+
+    client = create_app(Session(folder, "ana"), TOKEN, 8080, "192.168.1.20").test_client()
+    for host, status in (("192.168.1.20:8080", 302), ("127.0.0.1:8080", 403), ("evil.example:8080", 403)):
+        assert client.get(f"/?token={TOKEN}", headers={"Host": host}).status_code == status
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "my-laptop", "", "192.168.1.999"])
+def test_only_one_address_is_listened_at(desk: Desk, host: str) -> None:
+    result = CliRunner().invoke(main, ["review", str(desk.folder), "--no-browser", "--host", host or " "])
+    assert result.exit_code == 1
+    assert "name one address" in result.output
+
+
+def test_another_device_gets_a_link_and_a_code(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    segno = pytest.importorskip("segno", reason="segno is not installed")
+    made: list[str] = []
+    make = segno.make
+
+    def remember(text: str, **options: Any) -> Any:
+        made.append(text)
+        return make(text, **options)
+
+    monkeypatch.setattr(segno, "make", remember)
+    monkeypatch.setattr("redweb_builder.review.server.create_server", lambda *_, **__: Mock())
+    result = CliRunner().invoke(main, ["review", str(desk.folder), "--host", "127.0.0.2"])
+    assert result.exit_code == 0, result.output
+    assert made[0] in result.output
+    assert re.match(r"http://127\.0\.0\.2:\d+/\?token=", made[0])
+    assert "not encrypted" in result.output
 
 
 @pytest.mark.parametrize("origin", [None, "http://evil.example", "http://127.0.0.1:8081", "null", "https://localhost"])
