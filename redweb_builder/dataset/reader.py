@@ -25,6 +25,8 @@ from redweb_builder.dataset.decisions import FILE, as_decided, read_decisions
 from redweb_builder.dataset.manifest import SCHEMA
 from redweb_builder.dataset.paths import image_of, read_label, read_stored, require_inside
 from redweb_builder.dataset.rows import fault_of
+from redweb_builder.dataset.unknown import FOLDER as UNKNOWN
+from redweb_builder.dataset.unknown import read_unknown
 from redweb_builder.errors import SettingsError, StoreError, UserError
 from redweb_builder.files import read_regular
 from redweb_builder.types import BoolMap, FloatMap, Label, Mask, Picture
@@ -168,12 +170,22 @@ class Dataset:
         return Sample(key, picture, label.disparity, label.mask, label.confidence, record)
 
     def label(self, key: str) -> Label:
-        """The label of a sample; where its confidence is below the least one asked for, it is unknown.
+        """The label of a sample, unknown where people marked it so, or its confidence is below the least asked for.
 
         key: of the sample. Raises StoreError where a file is damaged.
         """
-        label = read_label(self.folder, key)
-        return without(label, label.confidence < self.min_confidence) if self.min_confidence else label
+        label, wrong = read_label(self.folder, key), read_unknown(self.folder, key)
+        if self.min_confidence:
+            label = without(label, label.confidence < self.min_confidence)
+        if wrong is None:
+            return label
+        if wrong.shape != label.mask.shape:
+            raise StoreError(f"{self.folder / UNKNOWN / key}.png: its size is not that of the label; remove it")
+        return without(label, wrong)
+
+    def is_as_stored(self, key: str) -> bool:
+        """Whether the label of a sample is what its files hold. key: of the sample."""
+        return not self.min_confidence and not (self.folder / UNKNOWN / f"{key}.png").exists()
 
     def filter(self, keep: Callable[[dict[str, Any]], bool]) -> Dataset:
         """The samples that a condition keeps; nothing is read.

@@ -10,6 +10,7 @@ OUT/journal.jsonl             one line a finished pair, appended as it is finish
 OUT/manifest.parquet          the journal judged as one set, in order of key; written when a build ends
 OUT/report.html               the inspection report; grid.png the same in one picture
 OUT/decisions.jsonl           what people decided (decisions.py); no build touches it
+OUT/unknown/<key>.png         what people marked as wrong in a label (unknown.py); no build touches it
 OUT/build.json                settings, versions, weights, input fingerprint, counts, times
 """
 

@@ -12,10 +12,11 @@ MAPS = {"rd": "RDs", "mask": "masks", "confidence": "confidence"}  # a folder th
 def maps_of(dataset: Dataset, key: str) -> dict[str, bytes]:
     """PNG files of a sample by name: rd (16 bit, scale and offset in its text), mask, confidence where there is one.
 
-    They are written anew where the data set was opened with a least confidence. dataset: an open data set. key: of the
-    sample. Raises StoreError where one is missing, or a link leads out of the data set.
+    They are written anew where the data set was opened with a least confidence, or people marked parts as unknown.
+    dataset: an open data set. key: of the sample. Raises StoreError where one is missing, or a link leads out of the
+    data set.
     """
-    if dataset.min_confidence:
+    if not dataset.is_as_stored(key):
         return dict(zip(MAPS, pngs_of_label(dataset.label(key)), strict=True))
     maps = [name for name in MAPS if name != "confidence" or (dataset.folder / MAPS[name]).is_dir()]
     return {name: stored_file(dataset.folder, MAPS[name], key).read_bytes() for name in maps}

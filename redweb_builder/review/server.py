@@ -35,7 +35,8 @@ PAGES = {  # the files of the page, by the package that holds them
     "tokens.css": "redweb_builder.inspect",
     "common.js": "redweb_builder.inspect",
     **dict.fromkeys(
-        ("review.css", "parallax.js", "queue.js", "stage.js", "confidence.js", "review.js"), "redweb_builder.review"
+        ("review.css", "parallax.js", "queue.js", "stage.js", "confidence.js", "review.js", "brush.js"),
+        "redweb_builder.review",
     ),
 }
 SAFE_HEADERS = {
@@ -198,6 +199,15 @@ def _answers(app: Flask, session: Session) -> None:
     @app.post("/api/undo")
     def undo() -> Response:
         return jsonify(session.undo())
+
+    @app.get("/api/unknown/<key>")
+    def unknown(key: str) -> Response:
+        return jsonify(runs=session.unknown(key))
+
+    @app.post("/api/unknown/<key>")
+    def mark_unknown(key: str) -> Response:
+        sent = request.get_json()
+        return jsonify(share=session.mark_unknown(key, sent.get("runs") if isinstance(sent, dict) else None))
 
     @app.get("/api/order/<key>")
     def order(key: str) -> Response:

@@ -23,6 +23,7 @@ from redweb_builder.dataset.decisions import (
 )
 from redweb_builder.dataset.paths import REVIEW_CACHE, image_of, input_folder, read_stored, sample_root
 from redweb_builder.dataset.reader import read_manifest
+from redweb_builder.dataset.unknown import from_runs, read_unknown, runs_of, write_unknown
 from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.errors import StoreError
 from redweb_builder.export.points import ply, points_of
@@ -131,6 +132,29 @@ class Session:
         """
         points = [self._point(key, *pixel) for pixel in (a, b)]
         return {"points": points, "text": _order(*points)}
+
+    def unknown(self, key: str) -> list[int]:
+        """What people marked as unknown in a label, as runs_of has it. Raises StoreError. key: of the sample."""
+        height, width = self._size(key)
+        wrong = read_unknown(self.folder, key)
+        return [height * width] if wrong is None or wrong.shape != (height, width) else runs_of(wrong)
+
+    def mark_unknown(self, key: str, runs: object) -> float:
+        """Keep what a person marked in a label, in place of what was marked before; returns its share of the picture.
+
+        key: of the sample. runs: as of from_runs. Raises StoreError; ValueError for other runs; OSError where it is not
+        saved.
+        """
+        wrong = from_runs(runs, *self._size(key))
+        write_unknown(self.folder, key, wrong)
+        return float(wrong.mean())
+
+    def _size(self, key: str) -> tuple[int, int]:
+        """Height and width of a label, px."""
+        row = self._row(key)
+        if not row["width"]:
+            raise StoreError(f"{key} has no label")
+        return row["height"], row["width"]
 
     def _point(self, key: str, x: int, y: int) -> dict[str, Any]:
         label = self._label(self._row(key)["key"], self._version(key))

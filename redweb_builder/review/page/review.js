@@ -10,6 +10,7 @@ const KEYS = [
   ["Home End", "first, last"],
   ["1 … 9", "what is shown"],
   ["f", "flicker left and right"],
+  ["b", "brush: mark what is wrong as unknown"],
   ["d", "depth over the photograph, on and off"],
   ["z", "fit, or twice as large"],
   ["+ −", "zoom"],
@@ -176,6 +177,7 @@ const ACTIONS = {
   Home: () => go(0),
   End: () => go(queue.length - 1),
   f: toggleFlicker,
+  b: () => toggleBrush(),
   d: () => show(view === "overlay" ? "photo" : "overlay"),
   z: () => zoomTo(zoom.scale > 1 ? 1 : 2),
   p: () => {

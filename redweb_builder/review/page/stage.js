@@ -60,6 +60,7 @@ function drawStage() {
   if (view === "parallax") drawParallax(pair);
   drawPoints();
   hideUnsure();
+  loadMarks();
 }
 function steps(pair) {
   return data.strip.columns.map((name, n) => {

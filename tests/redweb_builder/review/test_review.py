@@ -32,6 +32,8 @@ from redweb_builder import open_dataset
 from redweb_builder.dataset.decisions import FILE, append_decisions, decide, read_decisions
 from redweb_builder.dataset.manifest import SCHEMA
 from redweb_builder.dataset.source_views import aligned_views
+from redweb_builder.errors import StoreError
+from redweb_builder.export.dataset import export_dataset
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.review import cache
 from redweb_builder.review.session import Session
@@ -278,6 +280,52 @@ def test_two_pixels_are_put_in_order(desk: Desk) -> None:
     for wrong in ((-1, 0), (240, 0), (0, 176)):
         assert ask(wrong, (0, 0)).status_code == 400
     assert desk.client.get(f"/api/order/{key}?ax=x").status_code == 400
+
+
+def test_what_is_brushed_is_unknown_for_readers_and_exports_and_the_label_stays(desk: Desk, tmp_path: Path) -> None:
+    key = desk.keys["good-meadow"]
+    before, address = open_dataset(desk.folder)[key], f"/api/unknown/{key}"
+    stored_label = {file: file.read_bytes() for file in desk.folder.rglob(f"*/{key}.png")}
+    height, width = before.mask.shape
+    assert desk.client.get(address).get_json() == {"runs": [height * width]}
+    runs = [10 * width + 20, 30, height * width - 10 * width - 50]  # a line in row 10
+    answer = desk.client.post(address, json={"runs": runs}, headers={"Origin": HERE})
+    assert answer.get_json() == {"share": pytest.approx(30 / (height * width))}
+    assert desk.client.get(address).get_json() == {"runs": runs}
+    after = open_dataset(desk.folder)[key]
+    wrong = np.zeros((height, width), bool)
+    wrong[10, 20:50] = True
+    assert np.isnan(after.disparity[wrong]).all()
+    assert (after.mask[wrong] == Mask.UNKNOWN).all()
+    assert not after.confidence[wrong].any()
+    np.testing.assert_array_equal(after.disparity[~wrong], before.disparity[~wrong])
+    assert {file: file.read_bytes() for file in stored_label} == stored_label
+    export_dataset(desk.folder, "redweb-v1", tmp_path / "out", [key])
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out" / "masks" / f"{key}.png")), after.mask)
+    desk.client.post(address, json={"runs": [height * width]}, headers={"Origin": HERE})  # erased
+    np.testing.assert_array_equal(open_dataset(desk.folder)[key].mask, before.mask)
+    assert not list((desk.folder / "unknown").iterdir())
+
+
+@pytest.mark.parametrize("runs", [None, [], [-1, 5], [1.5], ["9"], [True], [10**9], [1] * 20_001, {}])
+def test_a_stroke_that_is_none_is_refused(desk: Desk, runs: Any) -> None:
+    address = f"/api/unknown/{desk.keys['good-meadow']}"
+    assert desk.client.post(address, json={"runs": runs}, headers={"Origin": HERE}).status_code == 400
+    assert desk.client.post(address, json={"runs": runs}).status_code == 403
+    assert not (desk.folder / "unknown").exists()
+
+
+def test_marks_are_not_written_or_read_through_links(desk: Desk, tmp_path: Path) -> None:
+    key = desk.keys["good-meadow"]
+    (tmp_path / "elsewhere").mkdir()
+    (desk.folder / "unknown").symlink_to(tmp_path / "elsewhere")
+    size = open_dataset(desk.folder)[key].mask.size
+    answer = desk.client.post(f"/api/unknown/{key}", json={"runs": [0, size]}, headers={"Origin": HERE})
+    assert answer.status_code == 507
+    assert not list((tmp_path / "elsewhere").iterdir())
+    Image.new("L", (240, 176), 255).save(tmp_path / "elsewhere" / f"{key}.png")
+    with pytest.raises(StoreError):
+        open_dataset(desk.folder)[key]
 
 
 def test_decisions_are_kept_undone_and_found_again(desk: Desk) -> None:
@@ -539,6 +587,16 @@ def test_browser_looks(served: Callable[[], str], built: Any, watched: Callable[
     assert page.locator("canvas.unsure").count() == 1
     page.locator("#least").fill("0")
     visit.until("!document.querySelector('canvas.unsure')")
+    page.keyboard.press("3")
+    page.keyboard.press("b")
+    page.wait_for_selector("canvas.marked")
+    sheet = page.locator(".sheet").first.bounding_box()
+    page.mouse.move(sheet["x"] + sheet["width"] / 2, sheet["y"] + sheet["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(sheet["x"] + sheet["width"] * 0.6, sheet["y"] + sheet["height"] / 2, steps=3)
+    page.mouse.up()
+    visit.until("document.querySelector('#message').textContent.includes('marked as unknown')")
+    page.keyboard.press("b")
     page.keyboard.press("8")
     page.wait_for_selector(".sheet canvas")
     page.keyboard.press("d")

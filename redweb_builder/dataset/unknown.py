@@ -1,0 +1,83 @@
+"""unknown/<key>.png: what people marked as wrong in a label. It is unknown for readers; the label stays as it is.
+
+8-bit grey of the label's size, 255 = wrong, 0 = as the label says. No build touches it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from redweb_builder.dataset.codec import image_bytes
+from redweb_builder.dataset.paths import read_map, require_inside
+from redweb_builder.dataset.rows import is_key
+from redweb_builder.errors import StoreError
+from redweb_builder.files import make_folder, write_atomic
+from redweb_builder.types import BoolMap
+
+FOLDER = "unknown"
+MOST_RUNS = 20_000  # of one picture
+
+
+def read_unknown(out: Path, key: str) -> BoolMap | None:
+    """Where people marked a label as wrong, HxW bool; None where they did not.
+
+    out: folder of the data set. key: of the pair. Raises StoreError where the file is damaged, or a link that leads out
+    of the data set.
+    """
+    file = out / FOLDER / f"{key}.png"
+    if not is_key(key) or not file.exists():
+        return None
+    values, _ = read_map(require_inside(out, file))
+    if values.dtype != np.uint8:
+        raise StoreError(f"{file}: it is no grey PNG of 8 bits; remove it")
+    wrong: BoolMap = values > 0
+    return wrong
+
+
+def write_unknown(out: Path, key: str, wrong: BoolMap) -> None:
+    """Keep what a person marked; nothing marked removes the file. Raises OSError, UnsafePath, StoreError.
+
+    out: folder of the data set. key: of the pair. wrong: HxW bool, of the label's size.
+    """
+    if not is_key(key):
+        raise StoreError(f"{key!r} is no key of a pair")
+    make_folder(out / FOLDER, out)
+    file = out / FOLDER / f"{key}.png"
+    if wrong.any():
+        write_atomic(file, image_bytes(Image.fromarray(np.where(wrong, np.uint8(255), np.uint8(0))), "PNG"))
+    else:
+        file.unlink(missing_ok=True)
+
+
+def runs_of(wrong: BoolMap) -> list[int]:
+    """The lengths of runs row by row, unmarked and marked in turn, unmarked first. wrong: HxW bool."""
+    flat = np.concatenate([[False], wrong.ravel()])
+    starts = np.flatnonzero(flat[1:] != flat[:-1])
+    lengths: list[int] = np.diff(np.concatenate([[0], starts, [wrong.size]])).tolist()
+    return lengths
+
+
+def from_runs(runs: object, height: int, width: int) -> BoolMap:
+    """The inverse of runs_of. Raises ValueError for what is no such list.
+
+    runs: of a picture of height x width px, from anywhere.
+    """
+    if not isinstance(runs, list) or len(runs) > MOST_RUNS or not all(type(run) is int and run >= 0 for run in runs):
+        raise ValueError(f"runs are at most {MOST_RUNS} lengths")
+    if sum(runs) != height * width:
+        raise ValueError(f"the runs do not fill {width} x {height} px")
+    wrong = np.zeros(height * width, bool)
+    for start, length in _marked(runs):
+        wrong[start : start + length] = True
+    return wrong.reshape(height, width)
+
+
+def _marked(runs: Sequence[int]) -> list[tuple[int, int]]:
+    """(start, length) of every second run."""
+    ends = list(accumulate(runs))
+    return [(end - run, run) for end, run in zip(ends[1::2], runs[1::2], strict=True)]
