@@ -1,4 +1,7 @@
-"""Depth for others in 16 bits, near = large: what `depth` and `predict` write. A data set's own labels: codec.py."""
+"""16-bit PNGs for others, which say in their text what their numbers mean: "polarity" and "unit".
+
+What `depth`, `predict`, `convert-nyu` and the export for KITTI write. A data set's own labels: codec.py.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from redweb_builder.dataset.codec import image_bytes
+from redweb_builder.dataset.codec import POLARITY, image_bytes
 from redweb_builder.types import FloatMap
 
-NEAREST_HIGHEST = "65535 = nearest"  # "polarity" in the text of such a PNG
+NEAREST_HIGHEST = "65535 = nearest"  # "polarity" of relative depth
+RELATIVE = (NEAREST_HIGHEST, POLARITY)  # what says that a PNG holds no length
+IN_MILLIMETRES = {"polarity": "larger = farther", "unit": "millimetres", "unknown": "0"}
+IN_PIXELS_X_256 = {"polarity": "larger = nearer", "unit": "px / 256", "unknown": "0"}  # disparity, as KITTI has it
 
 
 def stretched(depth: FloatMap, ends: tuple[float, float] | None = None) -> NDArray[np.uint16]:

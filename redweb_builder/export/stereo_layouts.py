@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from redweb_builder.dataset.codec import image_bytes
+from redweb_builder.dataset.depth_png import IN_PIXELS_X_256, depth_png
 from redweb_builder.dataset.float_files import pfm_bytes
 from redweb_builder.types import FloatMap, Mask, Picture
 
@@ -50,7 +51,7 @@ def kitti_files(name: str, pair: RectifiedPair) -> dict[str, bytes]:
     """
     files = _kitti_pictures(name, pair)
     for place, disparity in (("disp_occ_0", pair.disparity), ("disp_noc_0", _confirmed(pair))):
-        files[f"training/{place}/{name}_10.png"] = _png(kitti_values(disparity))
+        files[f"training/{place}/{name}_10.png"] = depth_png(kitti_values(disparity), IN_PIXELS_X_256)
     return files
 
 

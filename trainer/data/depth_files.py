@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from redweb_builder.dataset.depth_png import RELATIVE
 from redweb_builder.inputs.picture import EXTENSIONS, MAX_PIXELS
-from trainer.data.pictures import read_stored
+from trainer.data.pictures import read_stored, text_of
 from trainer.types import DataError
 
 ARRAYS = frozenset((".npy", ".npz", ".h5", ".hdf5", ".exr"))
@@ -41,6 +42,15 @@ def read_depth(file: Path) -> NDArray[np.generic]:
     if values.ndim != 2 or not values.size or values.dtype.kind not in "iuf":
         raise DataError(f"{file}: a depth map is an HxW array of numbers, this is {values.shape} {values.dtype}")
     return values
+
+
+def refuse_relative(file: Path) -> None:
+    """Raise DataError where a PNG says of itself that it holds relative depth, and not a length. file: of any form."""
+    if file.suffix.lower() != ".png":
+        return
+    polarity = text_of(file).get("polarity")
+    if polarity in RELATIVE:
+        raise DataError(f"{file}: says of itself that it is relative depth ({polarity}), and here a length is read")
 
 
 def depth_by_stem(folder: Path) -> list[Path]:

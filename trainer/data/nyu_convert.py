@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from redweb_builder.dataset.depth_png import IN_MILLIMETRES, depth_png
 from redweb_builder.files import remove_temporaries, write_atomic
 from trainer.data.depth_scale import DEPTH_JSON, MILLIMETRES, DepthScale
 from trainer.data.depth_set import in_metres
@@ -45,7 +46,7 @@ def convert_nyu(
             sample = data[index]
             millimetres = np.nan_to_num(np.rint(1000 / sample.disparity).clip(0, 65535)).astype(np.uint16)
             _write(out / "rgb" / name, cv2.cvtColor(sample.image, cv2.COLOR_RGB2BGR))
-            _write(out / "depth" / name, millimetres)
+            write_atomic(out / "depth" / name, depth_png(millimetres, IN_MILLIMETRES))
         watch(index + 1, len(data))
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from redweb_builder.dataset.codec import POLARITY
 from redweb_builder.dataset.depth_png import NEAREST_HIGHEST
 from redweb_builder.types import FloatMap, Picture
 from trainer.data.depth_files import DEPTH_ENDINGS, read_depth
@@ -68,6 +69,8 @@ class StoredPredictions:
         return next((self.files[name + ending] for name in names if name + ending in self.files), None)
 
     def _sense_of(self, file: Path, text: dict[str, str]) -> str:
+        if text.get("polarity") == POLARITY:
+            raise DataError(f"{file}: says of itself that it is a label of a data set ({POLARITY}), and no prediction")
         stated = {NEAREST_HIGHEST: "near"}.get(text.get("polarity", "")) or ("metres" if "unit" in text else "")
         if stated and self.sense and (stated == "near") != (self.sense == "near"):
             raise DataError(f"{file}: says of itself that larger is {stated}, --predictions says {self.sense}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count
@@ -19,7 +19,7 @@ from PIL import Image
 from torch import nn
 
 from redweb_builder.colour import disparity_picture
-from redweb_builder.dataset.depth_png import depth_png, range_text, stretched
+from redweb_builder.dataset.depth_png import IN_MILLIMETRES, depth_png, range_text, stretched
 from redweb_builder.dataset.float_files import exr_bytes, npy_bytes, pfm_bytes
 from redweb_builder.errors import InputError, SettingsError
 from redweb_builder.files import remove_temporaries, write_atomic
@@ -232,14 +232,14 @@ def _of_film(function: Callable[Concatenate[Path, P], T], source: Path, *args: P
 
 def sixteen_bits(
     network: nn.Module, depth: FloatMap, shared: tuple[float, float] | None
-) -> tuple[NDArray[np.uint16], dict[str, str]]:
+) -> tuple[NDArray[np.uint16], Mapping[str, str]]:
     """A prediction as HxW uint16, and what its numbers mean, for the text of the PNG.
 
     network: of metric depth or not. depth: HxW float32, larger = nearer. shared: the range of all pictures, if it is
     to be one.
     """
     if isinstance(network, MetricNetwork):
-        return millimetres(depth), {"unit": "millimetres"}
+        return millimetres(depth), IN_MILLIMETRES
     ends = shared or (float(depth.min()), float(depth.max()))
     return stretched(depth, ends), range_text(ends)
 

@@ -439,6 +439,9 @@ def test_rectified_pairs_are_read_by_torchvision_and_by_the_builder(
         shutil.copytree(here, here.with_name({"disp_occ_0": "disp_occ_1", "left": "right"}[here.name]))
     data = Kitti2015Stereo(tmp_path) if layout == "kitti" else SceneFlowStereo(tmp_path)
     assert len(data) == 3
+    if layout == "kitti":
+        with Image.open(out / "training/disp_occ_0/000000_10.png") as image:
+            assert (image.info["polarity"], image.info["unit"]) == ("larger = nearer", "px / 256")
     left, right, disparity = data[0][:3]
     assert left.size == right.size == disparity.shape[-1:0:-1]
     known = np.isfinite(disparity) & (disparity > 0)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redweb_builder.types import FloatMap
-from trainer.data.depth_files import DEPTH_ENDINGS, depth_by_stem, read_depth
+from trainer.data.depth_files import DEPTH_ENDINGS, depth_by_stem, read_depth, refuse_relative
 from trainer.data.depth_scale import (
     DENSEDEPTH,
     METRES,
@@ -52,6 +52,7 @@ class FrameFiles(FrameSet):
 
     def depth(self, frame: Frame, shape: tuple[int, int]) -> FloatMap:
         """In metres, as the scale says."""
+        refuse_relative(frame.depth)
         stored = read_depth(frame.depth)
         return self._scale_of(stored, frame.depth).metres(stored)
 
@@ -78,6 +79,7 @@ class FrameFiles(FrameSet):
                 stored = read_depth(file)
             except DataError:
                 continue
+            refuse_relative(file)
             assumed = self._scale_of(stored, file)
             metres = assumed.metres(stored)
             if np.isfinite(metres).any():

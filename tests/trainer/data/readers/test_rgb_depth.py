@@ -14,11 +14,15 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from redweb_builder.dataset.codec import png_of_label
+from redweb_builder.dataset.depth_png import IN_MILLIMETRES, depth_png, range_text
 from redweb_builder.errors import SettingsError
+from redweb_builder.types import Label
 from trainer.data.depth_files import read_depth
 from trainer.data.depth_scale import DepthScale, parse_scale
 from trainer.data.depth_set import judged_pixels
 from trainer.data.open import open_data
+from trainer.evaluation.stored import open_stored
 from trainer.types import DataError
 
 Save = Callable[..., Path]
@@ -272,3 +276,20 @@ def test_only_photographs_are_decoded(save: Save, tmp_path: Path) -> None:
     for index in (0, 1):
         with pytest.raises(DataError, match="is not a picture in a known format"):
             data[index]
+
+
+def test_files_that_say_they_are_relative_are_no_metres_and_labels_no_predictions(tmp_path: Path, save: Save) -> None:
+    label = Label(np.ones((6, 8), np.float32), np.ones((6, 8), np.uint8), np.ones((6, 8), np.uint8))
+    values = np.full((6, 8), 2000, np.uint16)
+    save(np.zeros((6, 8, 3), np.uint8), tmp_path / "rgb" / "a.png")
+    (tmp_path / "depth").mkdir()
+    file = tmp_path / "depth" / "a.png"
+    for content in (depth_png(values, range_text((0.0, 1.0))), png_of_label(label)):
+        file.write_bytes(content)
+        with pytest.raises(DataError, match="relative depth"):
+            open_data(tmp_path)[0]
+    with pytest.raises(DataError, match="a label of a data set"):
+        open_stored(tmp_path / "depth", "near").read("a", np.zeros((6, 8, 3), np.uint8))
+    file.write_bytes(depth_png(values, IN_MILLIMETRES))
+    assert 1 / open_data(tmp_path)[0].disparity[0, 0] == pytest.approx(2)
+    assert open_stored(tmp_path / "depth").read("a", np.zeros((6, 8, 3), np.uint8))[1] == "metres"
