@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,16 @@ def test_the_labelled_mat_is_upright_in_metres_and_masked(mat: Path) -> None:
     assert not known[:, -8:].any()
     assert known.sum() == (480 - 16) * (640 - 16 - 10)
     assert data.evaluation_mask((480, 640)).sum() == 426 * 560
+
+
+@pytest.mark.parametrize("name", ["images", "rawDepths", "scenes"])
+def test_arrays_that_lie_in_other_files_are_not_read(mat: Path, tmp_path: Path, name: str) -> None:
+    file = shutil.copytree(mat.parent, tmp_path / "set") / mat.name
+    with h5py.File(file, "r+") as opened:
+        del opened[name]
+        opened[name] = h5py.ExternalLink(str(mat), name)
+    with pytest.raises(DataError, match=f"no array called {name} of its own"):
+        open_data(file)
 
 
 def test_the_official_split_and_the_scenes_are_kept(mat: Path) -> None:
