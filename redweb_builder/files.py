@@ -90,8 +90,10 @@ def scratch_folder(place: Path) -> Iterator[Path]:
     try:
         with _held_folder(part):
             yield part
-    finally:
+    except (Exception, KeyboardInterrupt):
         shutil.rmtree(part, ignore_errors=True)
+        raise
+    shutil.rmtree(part)
 
 
 def write_atomic(path: Path, content: bytes) -> None:

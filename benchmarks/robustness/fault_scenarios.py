@@ -60,7 +60,7 @@ EXPORTS = ("redweb-v1", "webdataset", "huggingface", "ply", "rectified", "labels
 NAMES = (
     *("build", "build --overwrite", "refilter", "grid", "report", "decisions"),
     *(f"export {form}" for form in EXPORTS),
-    *("review", "merge", "status", "depth"),
+    *("review", "merge", "restore", "status", "depth"),
     *("train", "train --overwrite", "predict", "predict film", "evaluate", "convert-nyu", "train-segmenter"),
     *(f"export {form}" for form in NETWORK_FORMATS),
 )
@@ -150,6 +150,10 @@ def scenario(name: str, workspace: Path, here: Path) -> Scenario:
         for number in (1, 2):
             build(stereo, workspace / "parts", replace(CONFIG, part=(number, 2)))
         return Scenario((name, str(here / "parts")), ("parts",))
+    if name == "restore":
+        labels = ("export", str(workspace / "set"), "--format", "labels-only", "--out", str(workspace / "labels"))
+        redweb([*labels], standalone_mode=False)
+        return Scenario((name, str(here / "labels"), "--from", str(stereo)), ("labels",))
     if name == "status":
         return Scenario((name, str(built), "--prometheus", str(here / "build.prom")), ("set",), built)
     if name == "depth":

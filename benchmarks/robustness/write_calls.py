@@ -16,8 +16,11 @@ import tarfile
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
+
+from redweb_builder import files
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -79,6 +82,7 @@ class WriteCalls:
         for name in TWO_PATHS:
             self._replace_two_path_call(name, "link" if name.endswith("link") else "rename")
         io.open = builtins.open = self._file_open
+        vars(files).update(FileIO=partial(_CountedFile, self))  # of lines that are appended
         tarfile.bltn_open = self._file_open  # type: ignore[attr-defined]
 
     def made(
@@ -195,7 +199,7 @@ class WriteCalls:
 class _CountedFile(io.FileIO):
     """The raw file below `open()`, whose writes and truncations are counted."""
 
-    def __init__(self, calls: WriteCalls, file: Any, mode: str, closefd: bool, opener: Any) -> None:
+    def __init__(self, calls: WriteCalls, file: Any, mode: str = "r", closefd: bool = True, opener: Any = None) -> None:
         super().__init__(file, mode, closefd, opener)
         self._calls = calls
 

@@ -28,6 +28,7 @@ import time
 import traceback
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -42,6 +43,7 @@ from benchmarks.robustness.fault_scenarios import NAMES, Scenario, prepare_works
 from benchmarks.robustness.without_times import without_times
 from benchmarks.robustness.write_calls import FAULTS, Call, Fault, WriteCalls, is_possible, unseen
 from redweb_builder.dataset.reader import open_dataset
+from redweb_builder.files import parse_json
 
 HANG_S = 60.0
 KILLING = ("kill-before", "kill-after", "torn")
@@ -209,8 +211,19 @@ def tree_of(folder: Path) -> Tree:
             tree[f"{name}/"] = b""
         elif file.name not in LOCKS and not file.name.startswith("events.out.tfevents."):
             content = without_times(name, file.read_bytes())
+            content = _json_lines(content) if name.endswith(APPENDED) else content
             tree[name] = VARYING.sub(b"", content) if file.suffix in (".json", ".html") else content
     return tree
+
+
+def _json_lines(content: bytes) -> bytes:
+    """The lines that are JSON. One that a kill has torn stays in the file, and every reader passes it over."""
+    lines = []
+    for line in content.splitlines(keepends=True):
+        with suppress(ValueError):
+            parse_json(line)
+            lines.append(line)
+    return b"".join(lines)
 
 
 def _last_line(text: str) -> str:

@@ -63,7 +63,8 @@ def restore(labels: Path, copies: Path, watch: Watch = lambda done, total: None)
     wanted = {key: sources[key] for key in rows if key in sources and not _is_there(labels, sources[key])}
     found = find_files(copies, (stamp for pair in wanted.values() for stamp in pair.files.values()))
     make_folder(labels / "Imgs", labels)
-    remove_temporaries(labels)
+    for folder in (labels, labels / "Imgs"):
+        remove_temporaries(folder)
     made = 0
     with scratch_folder(labels) as scratch:
         for done, (key, pair) in enumerate(wanted.items(), 1):

@@ -53,7 +53,10 @@ def test_the_set_is_whole_again_byte_by_byte_whatever_the_copies_are_called(
     np.testing.assert_array_equal(ours[0].image, original[0].image)
     assert not check_dataset(labels, 1.0).faults
     (next((labels / "Imgs").iterdir())).unlink()
+    for place in (labels, labels / "Imgs"):
+        (place / ".redweb-0123456789abcdef.part").touch()  # a killed restore left it
     assert restore(labels, built.source) == Restored(1, kept - 1, [])  # names of its own: nothing is linked
+    assert snapshot(labels) == there
 
 
 def test_what_is_not_found_is_named_and_a_changed_photograph_is_none(labels: Path, built: Any, tmp_path: Path) -> None:
