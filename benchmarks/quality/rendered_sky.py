@@ -19,6 +19,7 @@ from rich.table import Table
 
 from redweb_builder.config import BuildConfig
 from redweb_builder.matching.flow import load_flow
+from redweb_builder.monocular.estimator import load_depth
 from redweb_builder.networks.device import choose_device
 from redweb_builder.pipeline import Models, Outcome, infer, label_pair, prepare
 from redweb_builder.process import one_opencv_thread
@@ -43,11 +44,13 @@ def shares(label: Label, scene: Scene) -> tuple[float, ...]:
 @click.command()
 @click.option("--flow", default="dis", show_default=True)
 @click.option("--flow-weights", type=click.Path(path_type=Path))
+@click.option("--mono", default=BuildConfig.mono, show_default=True, help="As of build-redweb.")
 @click.option("--scenes", default=24, show_default=True)
-def main(flow: str, flow_weights: Path | None, scenes: int) -> None:
+def main(flow: str, flow_weights: Path | None, mono: str, scenes: int) -> None:
     """Print the mean over the scenes that have sky."""
     config, device = BuildConfig(eyes="as-is"), choose_device("auto")
-    models = Models(load_flow(flow, flow_weights, device)[0], load_segmenter("builtin", None, device)[0])
+    segmenter = load_segmenter("builtin", None, device)[0]
+    models = Models(load_flow(flow, flow_weights, device)[0], segmenter, load_depth(mono, device))
     rows: list[tuple[float, ...]] = []
     with one_opencv_thread(), tempfile.TemporaryDirectory() as folder:
         left, right = Path(folder) / "scene_L.jpg", Path(folder) / "scene_R.jpg"
@@ -55,7 +58,7 @@ def main(flow: str, flow_weights: Path | None, scenes: int) -> None:
             scene = render(seed)
             left.write_bytes(jpeg(scene.left))
             right.write_bytes(jpeg(scene.right))
-            prepared = prepare(PairSource(str(seed), left, right, "files", "rendered"), config)
+            prepared = prepare(PairSource(str(seed), left, right, "files", "rendered"), config, models.depth)
             if isinstance(prepared, Outcome):
                 raise SystemExit(f"scene {seed}: {prepared.rejection}")
             evidence = label_pair(infer([prepared], models)[0], models, config).evidence

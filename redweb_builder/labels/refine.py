@@ -40,7 +40,7 @@ def refine(
     left view by a network, of any size and scale, larger = nearer; None = none is asked. Without a consistent pixel the
     label is UNKNOWN everywhere.
     """
-    sky = sky_area(left, match.disparity, valid, regions)
+    sky = sky_area(left, match.disparity, valid, regions, depth)
     consistent = without_speckles(match.disparity, match.consistent & ~sky)
     if not consistent.any():
         unknown = np.zeros(sky.shape, np.uint8)

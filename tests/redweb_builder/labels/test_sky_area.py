@@ -40,6 +40,14 @@ def test_a_painted_sky_is_matched_and_textured(sky_disparity: float, texture: fl
     assert not sky[50:].any()
 
 
+@pytest.mark.parametrize(("nearness", "kept"), [(-1.0, 1.0), (0.8, 0.0)])
+def test_a_blank_sky_that_the_network_sees_near_is_none(nearness: float, kept: float) -> None:
+    """A lit sign or pale stone has no texture that could be matched; the ground is 0 to 1, larger = nearer."""
+    depth = np.repeat(np.linspace(0, 1, 60, dtype=np.float32)[:, None], 80, 1)  # of another size
+    depth[:25] = nearness
+    assert sky_area(*scene(2.0, 0.0), depth)[:50].mean() == kept
+
+
 def test_what_a_sky_borrows_from_here_and_there_is_no_poster() -> None:
     left, disparity, valid, regions = scene(14.0, 1.0)
     disparity[:50] = np.tile(np.array([2, 2, 14, 14, 14], np.float32), 32)
