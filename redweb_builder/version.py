@@ -5,5 +5,5 @@ METHOD = 11  # raised when the method changes what a label is: two methods are n
 CHANGES = {  # what each method changed, for those who have an older data set
     9: "pairs of one folder share the order of their eyes",
     10: "frames of a clip have one alignment; blank areas are doubted; blobs of wrong flow are dropped",
-    11: "a depth network is asked for the order of the eyes, for where filled surfaces end, and whether it agrees",
+    11: "a depth network is asked for the order of the eyes, for what is filled and what is sky, and whether it agrees",
 }
