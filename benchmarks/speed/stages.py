@@ -68,12 +68,7 @@ def costs(stereo_dir: Path, config: BuildConfig) -> dict[str, Cost]:
 
     stereo_dir: of the pairs. config: `limit` says how many of them are taken.
     """
-    device = choose_device(config.device)
-    models = Models(
-        load_flow(config.flow, config.flow_weights, device)[0],
-        load_segmenter(config.segmenter, config.segmenter_weights, device)[0],
-        load_depth(config.mono, device),
-    )
+    models = load_models(config)
     sources = discover(stereo_dir, config.inputs).sources[: config.limit]
     with one_opencv_thread():
         for _ in range(2):  # the second one counts
@@ -86,6 +81,16 @@ def costs(stereo_dir: Path, config: BuildConfig) -> dict[str, Cost]:
         with tempfile.TemporaryDirectory() as folder:
             _timed(stages, "build", lambda: build(stereo_dir, Path(folder) / "set", config))
     return {name: Cost(cost.cores / len(pairs), cost.wall / len(pairs)) for name, cost in stages.items()}
+
+
+def load_models(config: BuildConfig) -> Models:
+    """The networks of a configuration, on its device. config: of a build."""
+    device = choose_device(config.device)
+    return Models(
+        load_flow(config.flow, config.flow_weights, device)[0],
+        load_segmenter(config.segmenter, config.segmenter_weights, device)[0],
+        load_depth(config.mono, device),
+    )
 
 
 def _networks(stages: dict[str, Cost], pairs: Sequence[Prepared], models: Models) -> list[Inferred]:

@@ -1,0 +1,95 @@
+"""What DIS's settings cost and gain: processor time of the flow, and the figures of the labels made from it.
+
+    python -m benchmarks.quality.dis_settings GT_ROOT [--every 1]
+
+Each row changes the settings of the flow that needs no weights (matching/dis.py). "core-s" is processor time of both
+directions a pair, at the sizes of the scenes; WKDR, %, and coverage as in label_quality.py.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from unittest.mock import patch
+
+import click
+import cv2
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.quality.ground_truth import scenes
+from benchmarks.quality.label_quality import MAX_SIDE, figures, ours
+from benchmarks.speed.stages import load_models
+from redweb_builder.config import BUILTIN, BuildConfig
+from redweb_builder.matching import dis
+from redweb_builder.pipeline import Inferred, Outcome, label_pair, prepare
+from redweb_builder.process import one_opencv_thread
+from redweb_builder.types import Mask
+
+Estimator = Callable[[int, int], cv2.DISOpticalFlow]
+
+
+def estimator(stride: int, iterations: int, refinements: int = 5, finest: int = 0) -> Estimator:
+    """An estimator of these settings in place of `dis.dis_estimator`.
+
+    stride: px between patches. iterations: gradient descent steps of a patch. refinements: variational iterations.
+    finest: scale that the flow ends at, 0 = full resolution.
+    """
+
+    def make(_stride: int, _iterations: int) -> cv2.DISOpticalFlow:
+        made = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        made.setPatchStride(stride)
+        made.setGradientDescentIterations(iterations)
+        made.setVariationalRefinementIterations(refinements)
+        made.setFinestScale(finest)
+        return made
+
+    return make
+
+
+SETTINGS = {
+    "as it is: stride 2, 50 iterations": estimator(2, 50),
+    "25 iterations": estimator(2, 25),
+    "16 iterations": estimator(2, 16),
+    "25 iterations, 3 refinements": estimator(2, 25, 3),
+    "stride 3, 25 iterations": estimator(3, 25),
+    "stride 4, 16 iterations": estimator(4, 16),
+    "to half resolution": estimator(2, 50, 5, 1),
+}
+
+
+@click.command()
+@click.argument("root", type=click.Path(path_type=Path, exists=True))
+@click.option("--every", default=1, show_default=True, help="Only every n-th scene.")
+def main(root: Path, every: int) -> None:
+    """Print the table over the scenes below ROOT, by half."""
+    config = BuildConfig(flow="dis", segmenter=BUILTIN, max_side=MAX_SIDE, eyes="as-is")
+    models = load_models(config)
+    rows: dict[tuple[str, str, str], list[tuple[float, ...]]] = defaultdict(list)
+    with one_opencv_thread():
+        for index, scene in enumerate(list(scenes(root))[::every]):
+            prepared = prepare(scene.source, config, models.depth)
+            if isinstance(prepared, Outcome):
+                raise SystemExit(f"{scene.source.key}: {prepared.rejection}")
+            regions = models.segmenter([prepared.pair.left])[0]
+            for name, make in SETTINGS.items():
+                started = time.process_time()
+                with patch.object(dis, "dis_estimator", make):
+                    flow = models.flow([prepared.pair])[0]
+                seconds = time.process_time() - started
+                outcome = label_pair(Inferred(prepared, flow, regions), models, config)
+                measured = figures(ours(Mask.MEASURED)(outcome, 0), scene.disparity, index)
+                everything = figures(ours(Mask.MEASURED, Mask.FILLED)(outcome, 0), scene.disparity, index)
+                figure = seconds, measured["WKDR"], measured["coverage"], everything["WKDR"]
+                rows[scene.group, scene.half, name].append(figure)
+    table = Table("set", "half", "DIS", "core-s", "WKDR measured", "coverage", "WKDR everything")
+    for (group, half, name), values in sorted(rows.items(), key=lambda item: item[0][:2]):
+        table.add_row(group, half, name, *(f"{mean:.2f}" for mean in np.nanmean(values, 0)))
+    Console(width=130).print(table)
+
+
+if __name__ == "__main__":
+    main()
