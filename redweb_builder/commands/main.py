@@ -32,6 +32,8 @@ COMMANDS = {  # name -> module:function, in the order of --help
     "convert-nyu": "trainer.commands.evaluate:convert_nyu",
     "train-segmenter": "trainer.commands.train:train_segmenter",
 }
+# REDWEB_TRAIN_BATCH_SIZE stands for `train --batch-size`, below what is typed.
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110, "auto_envvar_prefix": "REDWEB"}
 ALIASES = {"build": "build-redweb"}
 
 
@@ -54,6 +56,16 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(import_module(module), function)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As of click.Group; an alias counts as the command itself, also in the names of environment variables.
+
+        ctx: click's context. args: what was typed.
+        """
+        name, command, rest = super().resolve_command(ctx, args)
+        return command.name if command else name, command, rest
+
 
 def print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     """What a report of a fault should name. context: of click. wanted: whether --version is there."""
@@ -64,7 +76,7 @@ def print_version(context: click.Context, _: click.Parameter, wanted: bool) -> N
         context.exit()
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=LazyGroup, context_settings=SETTINGS)
 @click.option(
     "--version",
     is_flag=True,

@@ -35,6 +35,17 @@ def test_build_is_short_for_build_redweb() -> None:
     assert CliRunner().invoke(main, ["bulid"]).exit_code == 2
 
 
+@pytest.mark.parametrize("name", ["build", "build-redweb"])
+def test_options_come_from_the_environment_below_what_is_typed(name: str, tmp_path: Path) -> None:
+    environment = {"REDWEB_BUILD_REDWEB_MAX_SIDE": "7"}
+    result = CliRunner().invoke(main, [name, str(tmp_path)], env=environment)
+    assert result.exit_code == 2
+    assert "7" in result.output
+    result = CliRunner().invoke(main, [name, str(tmp_path), "--max-side", "8"], env=environment)
+    assert "8" in result.output
+    assert "7" not in result.output
+
+
 def test_rare_options_of_train_stand_below_the_others() -> None:
     output = CliRunner().invoke(main, ["train", "--help"]).output
     ordinary, advanced = output.split("Advanced options:")
