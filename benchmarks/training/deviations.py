@@ -88,7 +88,7 @@ ROWS = RELATIVE_ROWS | METRIC_ROWS
 @click.option("--rows", multiple=True, type=click.Choice(list(ROWS)), help="Default: all.")
 def main(nyu: Path, out: Path, seeds: int, rows: tuple[str, ...]) -> None:
     """Train and judge what is not there yet, print what is."""
-    console = Console(width=100, highlight=False)
+    console = Console(width=120, highlight=False)
     for seed in range(seeds):
         for name in rows or ROWS:
             folder = out / f"{name.replace(': ', '-').replace(' ', '-')}-{seed}"
