@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from redweb_builder.commands import config_file, options
-from redweb_builder.config import EYES, LAYOUT_CHOICES, PRESETS, BuildConfig, InputOptions
+from redweb_builder.config import EYES, LAYOUT_CHOICES, NONE, PRESETS, BuildConfig, InputOptions
 from redweb_builder.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -116,9 +117,10 @@ def build_redweb(
         if dry_run:
             from redweb_builder.commands.dry_run import print_dry_run
 
-            print_dry_run(
-                stereo_dir, inputs, settings["eyes"] == "auto", settings["mono"], as_json, settings["max_side"]
-            )
+            # The list is there in a second, since it loads no network that was not asked for.
+            is_default = click.get_current_context().get_parameter_source("mono") is ParameterSource.DEFAULT
+            mono = NONE if is_default else settings["mono"]
+            print_dry_run(stereo_dir, inputs, settings["eyes"] == "auto", mono, as_json, settings["max_side"])
             return
         if quiet and verbose:
             raise SettingsError("--quiet and --verbose contradict each other; give one of them")

@@ -116,7 +116,7 @@ def print_dry_run(
     stereo_dir: Path,
     options: InputOptions,
     ask_eyes: bool = True,
-    mono: str = BuildConfig.mono,
+    mono: str = NONE,
     as_json: bool = False,
     max_side: int = BuildConfig.max_side,
 ) -> None:
