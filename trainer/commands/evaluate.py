@@ -110,7 +110,7 @@ def evaluate(
 @click.option(
     "--stereo",
     type=click.Choice(STEREO_FORMS),
-    help="A second eye's view, made from the depth: both side by side, for red and cyan glasses, or a GIF that sways.",
+    help="A second eye's view, made from the depth: side by side, for red and cyan glasses, a GIF or MP4 that sways.",
 )
 @click.option("--raw", type=click.Choice(RAW_FORMATS), help="The network's own numbers too, as float32.")
 @options.device()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count
@@ -40,6 +40,8 @@ T = TypeVar("T")
 
 SHOWN = (1.0, 99.0)  # percentiles at the ends of the colours
 GIF_MS = 80  # a picture of a parallax animation
+LOOPS = 5  # of a parallax animation as a film
+PARALLAX_GIF, PARALLAX_FILM = "parallax", "parallax-mp4"  # of config.STEREO_FORMS
 ANIMATED_SIDE = 640  # px, longer side of one
 
 
@@ -50,9 +52,9 @@ class Forms:
     side_by_side: the photograph stands left of the colours. one_range: 0 and 65535 are the farthest and the nearest of
     all pictures, so that a film does not flicker with the range of each frame; the network runs twice. film: the
     coloured pictures of a film as OUT/NAME_colour.mp4, and no coloured PNG of every frame. stereo: a second eye's view,
-    one of config.STEREO_FORMS: "sbs" = the
-    photograph and the made view side by side, "anaglyph" for red and cyan glasses, "parallax" = a GIF that sways. raw:
-    the network's own numbers as float32, one of config.RAW_FORMATS. smooth: share of the frame before in
+    one of config.STEREO_FORMS: "sbs" = the photograph and the made view side by side, "anaglyph" for red and cyan
+    glasses, "parallax" = a GIF that sways, "parallax-mp4" = the same as a film. raw: the network's own numbers as
+    float32, one of config.RAW_FORMATS. smooth: share of the frame before in
     every frame of a film, from 0 to below 1, see smoothing.py.
     """
 
@@ -118,8 +120,10 @@ def predict_files(
             if forms.raw:
                 files.append(_write_raw(network, out / f"{name}.{forms.raw}", depth))
             files += write(name, "colour", coloured(depth, image, shared, forms.side_by_side), forms.film)
-            if forms.stereo == "parallax":
-                files.append(_write_animation(out / f"{name}_parallax.gif", image, depth, shared))
+            if forms.stereo in (PARALLAX_GIF, PARALLAX_FILM):
+                views = _parallax_views(image, depth, shared)
+                file = out / f"{name}_parallax.gif"
+                files.append(_write_gif(file, views) if forms.stereo == PARALLAX_GIF else _write_loops(file, views))
             elif forms.stereo:
                 pair = stereo_picture(forms.stereo, image, depth, shared)
                 files += write(name, forms.stereo, pair, rate is not None)
@@ -263,12 +267,24 @@ def _write_picture(file: Path, picture: Picture) -> Path:
     return file
 
 
-def _write_animation(file: Path, image: Picture, depth: FloatMap, ends: tuple[float, float] | None) -> Path:
-    """A GIF of an eye that goes from side to side."""
+def _parallax_views(image: Picture, depth: FloatMap, ends: tuple[float, float] | None) -> list[Picture]:
+    """The views of an eye that goes from side to side, of a size that people send."""
     scale = min(1.0, ANIMATED_SIDE / max(image.shape[:2]))
     small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     depth = cv2.resize(depth, small.shape[1::-1], interpolation=cv2.INTER_AREA)
-    views = stereo_view.parallax_views(np.asarray(small, np.uint8), stereo_view.disparity_for_eyes(depth, ends))
+    return stereo_view.parallax_views(np.asarray(small, np.uint8), stereo_view.disparity_for_eyes(depth, ends))
+
+
+def _write_loops(file: Path, views: Sequence[Picture]) -> Path:
+    """The same as MP4, which does not repeat by itself: LOOPS times."""
+    file = file.with_suffix(".mp4")
+    with film_writer(file, 1000 / GIF_MS) as write:
+        for view in [*views] * LOOPS:
+            write(view)
+    return file
+
+
+def _write_gif(file: Path, views: Sequence[Picture]) -> Path:
     first, *others = [Image.fromarray(view) for view in views]
     content = io.BytesIO()
     first.save(content, "GIF", save_all=True, append_images=others, duration=GIF_MS, loop=0)

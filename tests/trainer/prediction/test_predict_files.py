@@ -155,6 +155,19 @@ def test_a_made_second_view_is_written(
         assert (written.files[-1].name, image.size, getattr(image, "n_frames", 1)) == (name, size, frames)
 
 
+def test_a_view_that_sways_as_a_film(tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    Image.fromarray(bright_box()).save(tmp_path / "a.png")
+    forms = Forms(stereo="parallax-mp4")
+    (written,) = predict_files(Brightness(), tmp_path / "a.png", tmp_path / "out", 64, CPU, forms)
+    assert isinstance(written, Written)
+    with av.open(written.files[-1]) as film:
+        frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+    assert len(frames) == 60
+    assert frames[0].shape == (64, 96, 3)
+    assert abs(frames[3].astype(int) - frames[9]).max() > 100  # the edge of the box, at the two ends of the way
+
+
 def test_smoothing_takes_out_scale_and_noise_and_starts_anew_at_a_cut() -> None:
     generator = np.random.default_rng(0)
     scene, other = generator.random((2, 60, 80)).astype(np.float32)
