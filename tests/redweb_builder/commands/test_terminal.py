@@ -213,8 +213,8 @@ def test_the_first_command_of_the_readme(project: Path, python: str, few: Path, 
     check_screen(shown)
     assert "2 kept, 1 rejected" in shown.text
     assert re.search(r" [012] of 3 pairs, \d\.\d\d pairs/s, 0:00:\d\d left", shown.raw)
-    for step in ("reading", "matching", "labelling"):
-        assert re.search(rf"{step} \S*(hut|meadow)", shown.raw)
+    # which of the steps are drawn depends on the machine: a step may be over before the next picture of the screen
+    assert re.search(r"(reading|matching|labelling) \S*(hut|meadow)", shown.raw)
     assert (tmp_path / "out" / "grid.png").is_file()
 
 
@@ -349,7 +349,7 @@ def test_the_review_page_says_where_it_is(
 ) -> None:
     """What is printed; the server itself is that of the next test."""
 
-    def serve(_session: Any, port: int, announce: Callable[[str], None]) -> None:
+    def serve(_session: Any, port: int, announce: Callable[[str], None], _host: str) -> None:
         announce(f"http://127.0.0.1:{port}/?token=abc")
 
     monkeypatch.setattr("redweb_builder.review.server.serve", serve)
