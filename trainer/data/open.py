@@ -19,6 +19,7 @@ from trainer.data.readers.megadepth import MegaDepth, is_megadepth
 from trainer.data.readers.moge import Moge, is_moge
 from trainer.data.readers.nyu import NyuFrames
 from trainer.data.readers.nyu_mat import MAT, NyuMat
+from trainer.data.readers.nyu_raw import NyuRaw, raw_scenes
 from trainer.data.readers.point_pairs import is_da2k
 from trainer.data.readers.redweb_v1 import RedwebV1
 from trainer.data.readers.rgb_depth import RgbDepth
@@ -35,8 +36,8 @@ LAYOUTS = (
     "HRWSI (train/imgs train/gts train/valid_masks)",
     "RGB-D (rgb/ depth/, or a list of files)",
     "TUM RGB-D (rgb.txt depth.txt)",
-    "NYU Depth v2 (nyu_depth_v2_labeled.mat; lists of DenseDepth, BTS or Marigold; train/SCENE/*.h5; frames.csv rgb/ "
-    "depth_u8_framemax/)",
+    "NYU Depth v2 (nyu_depth_v2_labeled.mat; lists of DenseDepth, BTS or Marigold; train/SCENE/*.h5; SCENE/r-*.ppm "
+    "SCENE/d-*.pgm; frames.csv rgb/ depth_u8_framemax/)",
     "KITTI (a list with proj_depth/groundtruth)",
     "Virtual KITTI 2 (SceneNN/VARIANT/frames/)",
     "ETH3D (SCENE/ground_truth_depth/dslr_images)",
@@ -90,14 +91,10 @@ def open_data(path: Path, scale: DepthScale | None = None, use: LabelUse | None 
         return SparseToDense(path)
     if (path / "rgb").is_dir() and (path / "depth").is_dir():
         return RgbDepth(path, scale)
+    if raw_scenes(path):
+        return NyuRaw(path)
     if next(path.rglob("disp_left.*"), None):
         return StereoTruth(path)
-    if any(next(path.glob(f"{home}d-*.pgm"), None) for home in ("", "*/")):
-        raise DataError(
-            f"{path}: holds raw frames of NYU Depth v2, whose depth is not aligned with their pictures: bring them "
-            "together with the toolbox of the data set (get_synched_frames.m, project_depth_map.m), or take its other "
-            "forms"
-        )
     raise DataError(f"{path} has none of the known layouts: {'; '.join(LAYOUTS)}")
 
 

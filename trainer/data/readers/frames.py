@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from redweb_builder.types import BoolMap, FloatMap
+from redweb_builder.types import BoolMap, FloatMap, Picture
 from trainer.data.depth_set import DepthSetBase
 from trainer.data.pictures import at_picture_size, read_instances, read_rgb
 from trainer.data.readers.protocols import PLAIN, Protocol
@@ -36,7 +36,7 @@ class Frame:
 class FrameSet(DepthSetBase):
     """Frames that are a picture and a depth file each: inverse depth with a true zero, 1/m unless `unit` says else.
 
-    A subclass says what the numbers of a depth file are: `depth`.
+    A subclass says what the numbers of a depth file are: `depth`; and what a picture needs besides reading: `picture`.
     """
 
     has_true_zero = True
@@ -78,6 +78,10 @@ class FrameSet(DepthSetBase):
         """As the protocol says."""
         return self._protocol.mask(shape)
 
+    def picture(self, frame: Frame) -> Picture:
+        """HxWx3 uint8 RGB of a frame. frame: whose picture to read. Raises DataError."""
+        return read_rgb(frame.rgb)
+
     def depth(self, frame: Frame, shape: tuple[int, int]) -> FloatMap:
         """HxW float32 depth of a frame in the set's unit, NaN where unknown.
 
@@ -88,7 +92,7 @@ class FrameSet(DepthSetBase):
     def __getitem__(self, index: int) -> DepthSample:
         """Read one frame; depth of another size than its picture is brought to that. Raises DataError."""
         frame = self._frames[index]
-        image = read_rgb(frame.rgb)
+        image = self.picture(frame)
         depth = at_picture_size(self.depth(frame, image.shape[:2]), image, frame.depth)
         disparity = inverse(depth, np.isfinite(depth))
         sky, instances = np.zeros(depth.shape, bool), read_instances(frame.rgb.parent.parent, frame.rgb.stem, image)

@@ -231,7 +231,3 @@ def test_a_folder_that_is_no_set_is_answered_with_what_one_looks_like(tmp_path: 
         open_data(tmp_path)
     with pytest.raises(DataError, match="build-redweb"):
         open_data(tmp_path / "nowhere")
-    (tmp_path / "kitchen_0001").mkdir()
-    (tmp_path / "kitchen_0001" / "d-1294886360.208451-2996770081.pgm").write_bytes(b"P5")
-    with pytest.raises(DataError, match=r"raw frames of NYU Depth v2.*project_depth_map"):
-        open_data(tmp_path)
