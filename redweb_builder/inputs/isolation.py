@@ -61,10 +61,12 @@ def decoded(function: Callable[P, T], files: Sequence[Path], *args: P.args, **kw
 
 def _call(function: str, args: Sequence[object], kwargs: dict[str, object], names: str, limit: float) -> object:
     """The answer of a worker; of another one where the first dies. Raises InputError "decoder-failed"."""
+    # A worker may have been started in another folder than the one that relative paths count from now.
+    request = {"function": function, "args": [*args], "kwargs": kwargs, "folder": Path.cwd()}
     for _ in range(TRIES):
         worker = _WORKERS.take()
         try:
-            answer = worker.call(function, [*args], kwargs, limit)
+            answer = worker.call(request, limit)
         except TimeoutError as error:
             worker.end()
             raise InputError("decoder-failed", f"{names}: its decoder was ended after {limit:.0f} s") from error
@@ -101,7 +103,7 @@ class _Worker:
         self._line, theirs = Pipe()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "redweb_builder.inputs.worker", str(theirs.fileno()), str(Path.cwd())],
+                [sys.executable, "-m", "redweb_builder.inputs.worker", str(theirs.fileno())],
                 cwd=_ROOT,  # not where the user's files lie: Python looks for modules there
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -116,9 +118,9 @@ class _Worker:
         self.end()
         raise RuntimeError(f"the decoder's process could not be started (status {self._process.returncode})")
 
-    def call(self, function: str, args: Sequence[object], kwargs: dict[str, object], limit: float) -> object:
+    def call(self, request: dict[str, object], limit: float) -> object:
         """The answer of the process. Raises TimeoutError after `limit` s; EOFError, OSError, ValueError if it died."""
-        send(self._line, {"function": function, "args": args, "kwargs": kwargs})
+        send(self._line, request)
         if not self._line.poll(limit):
             raise TimeoutError
         return receive(self._line)

@@ -1,8 +1,8 @@
 """The process that isolation.py starts: it calls functions of redweb_builder.inputs and sends what they return.
 
-    python -m redweb_builder.inputs.worker DESCRIPTOR FOLDER
+    python -m redweb_builder.inputs.worker DESCRIPTOR
 
-DESCRIPTOR: the open end of the line. FOLDER: the working folder, which relative paths count from.
+DESCRIPTOR: the open end of the line.
 """
 
 from __future__ import annotations
@@ -27,9 +27,8 @@ _FUNCTIONS = "redweb_builder.inputs."
 
 def main() -> None:
     """Answer until the line is closed."""
-    descriptor, folder = sys.argv[1:]
+    (descriptor,) = sys.argv[1:]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks; it closes the line
-    os.chdir(folder)
     _limit()
     with Connection(int(descriptor)) as line:
         send(line, READY)
@@ -42,11 +41,15 @@ def main() -> None:
 
 
 def answer(request: dict[str, Any]) -> dict[str, object]:
-    """What became of a request {"function": "module:name", "args": [...], "kwargs": {...}}."""
+    """What became of a request {"function": "module:name", "args": [...], "kwargs": {...}, "folder": Path}.
+
+    folder: which relative paths count from.
+    """
     module, _, name = request["function"].partition(":")
     if not module.startswith(_FUNCTIONS):
         raise ValueError(f"{module} is not for this process")
     try:
+        os.chdir(request["folder"])
         return {"result": getattr(import_module(module), name)(*request["args"], **request["kwargs"])}
     except InputError as error:
         return {"reason": error.reason, "detail": str(error)}

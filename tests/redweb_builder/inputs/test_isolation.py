@@ -113,6 +113,19 @@ def test_a_worker_that_somebody_ends_is_replaced(tmp_path: Path, fresh: None) ->
         os.kill(isolation._WORKERS._idle[0]._process.pid, signal.SIGKILL)
 
 
+def test_relative_paths_count_from_the_folder_of_the_call(
+    tmp_path: Path, fresh: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that is used again may have been started where another command ran."""
+    for name in ("a-lr.mp4", "b-lr.mp4"):
+        folder = tmp_path / name[0]
+        folder.mkdir()
+        a_film(folder / name)
+        monkeypatch.chdir(folder)
+        assert isinstance(decoded(film_layout, [Path(name)], Path(name)), Layout)
+    assert len(isolation._WORKERS._idle) == 1
+
+
 def test_workers_have_limits_and_end_with_the_process_that_asks(
     tmp_path: Path, fresh: None, python: str, project: Path
 ) -> None:
