@@ -22,6 +22,7 @@ from trainer.progress import Progress, Summary, Validation
 
 PLAIN_EVERY_S = 20.0
 SHOWN_VALIDATIONS = 12
+SHOWN_UNREAD = 3  # files named; the others are counted
 MARK = "(*) "  # at figures on pictures that were trained on
 PERCENT = ("WKDR", "WHDR", "balanced", "equal", "unequal", "F1", "inverted")
 
@@ -158,12 +159,25 @@ def print_rows(rows: Sequence[ResultRow]) -> None:
             most = max(row.counts.get(name, 0) for row in own)
             if most:
                 console.print(f"[yellow]{MARK if name == 'trained_on' else ''}{most} {meaning}[/]")
+        _print_unread(console, max((row.unread for row in own), key=len))
         console.print()
     console.print("WKDR, WHDR, balanced, equal, unequal, d1, F1, inverted in percent; higher is better for d1 and F1.")
     console.print(
         "In tables of metric depth and of protocols d1 to d3 are shares. A set without a test or validation part"
     )
     console.print("of its own is judged whole; if it was trained on, --part val takes what training held out.")
+
+
+def _print_unread(console: Console, unread: Sequence[str]) -> None:
+    """What could not be read: how many samples, and why the first of them."""
+    if not unread:
+        return
+    console.print(f"[yellow]{len(unread)} pictures could not be read and are left out:[/]")
+    reasons = list(dict.fromkeys(unread))  # a picture of several pairs of points is named once
+    for reason in reasons[:SHOWN_UNREAD]:
+        console.print(f"  {escape(reason)}", soft_wrap=True)
+    if len(reasons) > SHOWN_UNREAD:
+        console.print(f"  and {len(reasons) - SHOWN_UNREAD} more")
 
 
 def _marked(row: ResultRow) -> str:

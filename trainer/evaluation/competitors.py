@@ -34,15 +34,14 @@ def map_of(predict: Predict, key: str, image: Picture) -> FloatMap:
     return predict.predict(key, image) if isinstance(predict, StoredPredictions) else predict(image)
 
 
-def counts_of(predict: Predict, data: DepthSet, indices: Sequence[int], unread: int) -> dict[str, int]:
-    """What to say of the samples of a row: how many were trained on, and how many could not be read; 0 is left out.
+def counts_of(predict: Predict, data: DepthSet, indices: Sequence[int]) -> dict[str, int]:
+    """What to say of the samples of a row: how many were trained on; nothing where none was.
 
-    predict: a network, the prior, or stored predictions. data: the set. indices: of the samples of the row. unread: how
-    many of them could not be read.
+    predict: a network, the prior, or stored predictions. data: the set. indices: of the samples of the row.
     """
     trained_on = predict.trained_on if isinstance(predict, Predictor) else frozenset()
     known = sum(mark_of(data, index) in trained_on for index in indices) if trained_on else 0
-    return {name: number for name, number in (("trained_on", known), ("unread", unread)) if number}
+    return {"trained_on": known} if known else {}
 
 
 def prior(image: Picture) -> FloatMap:

@@ -100,7 +100,7 @@ def evaluate(
     predictors: by name, functions of a photograph (HxWx3 uint8 RGB) that give HxW float32, larger = nearer, or stored
     predictions.
     selection: the samples to evaluate. watch: (samples done, of all). A sample that cannot be read is left out and
-    counted. Raises DataError where too many cannot.
+    named. Raises DataError where too many cannot.
     """
     everyone = {**predictors, PRIOR: prior}
     indices = selection.indices(data)
@@ -115,7 +115,7 @@ def evaluate(
         if index in shown:
             strips.append(strip(sample, [maps[name] for name in predictors]))
     rows = [
-        ResultRow(data.name, name, len(own), summed(own), counts_of(everyone[name], data, indices, len(unread)))
+        ResultRow(data.name, name, len(own), summed(own), counts_of(everyone[name], data, indices), unread)
         for name, own in collected.items()
     ]
     return rows, sheet(strips, ["photograph", "label", *predictors])

@@ -39,7 +39,7 @@ def evaluate_metric(
     part "auto" is the test part or else what training held out. watch: (samples done, of all). trained_on: the marks of
     each network's training samples; rows of networks that were trained on these frames say so. Figures are of the
     pixels of the set's evaluation mask, at the set's own size. The paper's own rows come last. A frame that cannot be
-    read is left out and counted. Raises DataError where too many cannot.
+    read is left out and named. Raises DataError where too many cannot.
     """
     part = selection.part
     if part == "auto":
@@ -64,8 +64,8 @@ def evaluate_metric(
     rows = []
     for name, own in sums.items():
         trained = next((count for network, count in known.items() if name.startswith(f"{network}: ")), 0)
-        counts = {label: count for label, count in (("trained_on", trained), ("unread", len(unread))) if count}
-        rows.append(ResultRow(title, name, len(own), depth_figures(own), counts))
+        counts = {"trained_on": trained} if trained else {}
+        rows.append(ResultRow(title, name, len(own), depth_figures(own), counts, unread))
     rows += [ResultRow(title, name, 654, dict(zip(columns, row, strict=True))) for name, row in PAPER.items()]
     return rows, sheet(strips, ["photograph", *list(sums)[1:], "label"])
 

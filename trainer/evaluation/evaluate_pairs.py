@@ -24,7 +24,7 @@ def evaluate_pairs(predictors: Mapping[str, Predict], path: Path, limit: int | N
     """WHDR of every predictor, and of the prior, on judged pairs of points; of DA-2K accuracy, of each scenario too.
 
     predictors, watch: as in `evaluate`. path: what `read_point_pairs` reads. limit: at most so many point pairs, evenly
-    chosen. A photograph that is missing, broken or of other proportions than the list says is left out and counted; a
+    chosen. A photograph that is missing, broken or of other proportions than the list says is left out and named; a
     point outside its photograph is moved to the edge and counted. Raises DataError where no photograph is left, or most
     points are outside.
     """
@@ -59,9 +59,9 @@ def evaluate_pairs(predictors: Mapping[str, Predict], path: Path, limit: int | N
         raise DataError(f"{path}: none of its {len(judgements)} photographs can be read. The first: {unread[0]}")
     if 2 * outside > count:
         raise DataError(f"{path}: {outside} of {count} point pairs lie outside their photographs: is the order y, x?")
-    counts = {name: number for name, number in (("unread", len(unread)), ("outside", outside)) if number}
+    counts = {"outside": outside} if outside else {}
     title = path.stem if path.is_file() and path.suffix == ".csv" else path.resolve().name
-    rows = [ResultRow(title, name, count, _figures(own, judged), counts) for name, own in wrong.items()]
+    rows = [ResultRow(title, name, count, _figures(own, judged), counts, unread) for name, own in wrong.items()]
     return rows, sheet(strips, ["photograph", "label", *predictors])
 
 

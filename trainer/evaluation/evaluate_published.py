@@ -42,7 +42,7 @@ def evaluate_published(
 
     predictors: by name, networks or stored predictions. data: a set with a true zero. protocol: of config.PROTOCOLS.
     selection: the samples. watch: (samples done, of all). Predictions with a confidence have AUSE too. A sample that
-    cannot be read is left out and counted. Raises DataError for a set without depth, or where too many cannot.
+    cannot be read is left out and named. Raises DataError for a set without depth, or where too many cannot.
     """
     if not data.has_true_zero or protocol == "da2k":
         raise DataError(
@@ -75,13 +75,13 @@ def evaluate_published(
     title = f"{data.name}-{protocol}"
     rows = []
     for name, own in terms.items():
-        counts = counts_of(everyone[name], data, indices, len(unread))
+        counts = counts_of(everyone[name], data, indices)
         figures, pooled = _mean_of_pictures([picture for picture, _ in own]), _of_all_pixels(own)
         if any(areas.values()):
             figures[CONFIDENCE] = float(column_means(areas[name])[0]) if areas[name] else np.nan
             pooled[CONFIDENCE] = np.nan
-        rows.append(ResultRow(title, name, len(own), figures, counts))
-        rows.append(ResultRow(title, f"{name}, {POOLED}", len(own), pooled, counts))
+        rows.append(ResultRow(title, name, len(own), figures, counts, unread))
+        rows.append(ResultRow(title, f"{name}, {POOLED}", len(own), pooled, counts, unread))
     return rows, sheet(strips, ["photograph", "label", *predictors])
 
 

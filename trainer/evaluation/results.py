@@ -19,7 +19,7 @@ class ResultRow:
 
     data, predictor: their names. samples: how many pictures the figures are of. figures: name -> value; rates are in
     percent, lower is better but for d1 and F1, NaN = the set gives no ground for the figure. counts: what people should
-    know of the samples, see COUNTS; only what is not 0.
+    know of the samples, see COUNTS; only what is not 0. unread: why samples were left out, a sentence each.
     """
 
     data: str
@@ -27,12 +27,12 @@ class ResultRow:
     samples: int
     figures: dict[str, float]
     counts: Mapping[str, int] = field(default_factory=dict)
+    unread: Sequence[str] = ()
 
 
 # name of a count in evaluation.json -> what it says
 COUNTS = {
     "trained_on": "of these pictures were trained on: the figures say nothing about other pictures",
-    "unread": "pictures could not be read and are left out",
     "outside": "points lay outside their picture and were moved to its edge",
 }
 
@@ -65,13 +65,15 @@ def write_report(rows: Sequence[ResultRow], sheets: dict[str, Picture], out: Pat
     """
     out.mkdir(parents=True, exist_ok=True)
     remove_temporaries(out)
-    content = [
-        {"data": row.data, "predictor": row.predictor, "samples": row.samples, **row.figures, **row.counts}
-        for row in rows
-    ]
-    valid_json = json.loads(json.dumps(content), parse_constant=lambda _: None)  # NaN is no JSON: null
+    content = json.dumps([_entry(row) for row in rows])
+    valid_json = json.loads(content, parse_constant=lambda _: None)  # NaN is no JSON: null
     write_atomic(out / "evaluation.json", (json.dumps(valid_json, indent=2) + "\n").encode())
     for name, picture in sheets.items():
         done, png = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         assert done
         write_atomic(out / f"sheet_{name}.png", png.tobytes())
+
+
+def _entry(row: ResultRow) -> dict[str, object]:
+    counts = {**row.counts, **({"unread": len(row.unread)} if row.unread else {})}
+    return {"data": row.data, "predictor": row.predictor, "samples": row.samples, **row.figures, **counts}

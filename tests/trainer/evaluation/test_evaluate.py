@@ -140,6 +140,8 @@ def test_diw_counts_what_is_missing_outside_or_another_picture(
     prior = rows[-1]
     assert (prior["samples"], prior["WHDR"], prior["unread"], prior["outside"]) == (4, 25, 2, 1)
     assert "2 pictures could not be read" in output
+    assert "gone.png: cannot be opened" in output
+    assert "another.png" in output
     (tmp_path / "diw.csv").write_text("./gone.png\n1,40,60,40,>,80,60\n")
     result = CliRunner().invoke(main, ["evaluate", str(checkpoints[0]), "--on", str(tmp_path / "diw.csv")])
     assert result.exit_code == 1
@@ -160,15 +162,17 @@ def test_da2k_gives_accuracy_over_all_pairs_and_of_each_scenario(
     assert (prior["indoor"], prior["aerial"]) == (100, 0)
 
 
-def test_a_broken_picture_is_left_out_and_counted(
+def test_a_broken_picture_is_left_out_and_named(
     checkpoints: tuple[Path, Path], sets: tuple[Path, Path, Path], tmp_path: Path
 ) -> None:
     for path, name in ((sets[0], "rgb"), (sets[1], "Imgs")):
         file = path / name / "2.png"
         file.write_bytes(file.read_bytes()[:2000])
-    rows, _ = evaluated(
+    rows, output = evaluated(
         tmp_path, checkpoints[0], "--against", checkpoints[1], "--on", sets[0], "--on", sets[1], "--part", "all"
     )
+    for file in (sets[0] / "rgb/2.png", sets[1] / "Imgs/2.png"):
+        assert f"left out:\n  {file}" in output
     assert {(row["samples"], row.get("unread", 0)) for row in rows} == {(2, 1), (654, 0)}
 
 
