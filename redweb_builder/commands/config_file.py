@@ -68,7 +68,8 @@ def read_settings(file: Path) -> dict[str, Any]:
         if file.suffix == ".json":
             return _of_build(parse_json(content))
         table = tomllib.loads(content.decode())
-    except (ValueError, KeyError, TypeError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
+    # TOMLDecodeError and UnicodeDecodeError are ValueErrors; tomllib has no limit of its own for what is nested.
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         form = "the build.json of a data set" if file.suffix == ".json" else "TOML"
         raise SettingsError(f"{file}: cannot be read as {form} ({error})") from error
     return {name.replace("-", "_"): value for name, value in table.items()}

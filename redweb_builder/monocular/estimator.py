@@ -21,7 +21,7 @@ from redweb_builder.errors import SettingsError, WeightsUnavailable
 from redweb_builder.monocular.network import RedNet, RedNetConfig
 from redweb_builder.networks.device import autocast
 from redweb_builder.networks.encoder_input import IMAGENET_MEAN, IMAGENET_STD, fit_to_stride
-from redweb_builder.networks.exported import ONNX, TORCHSCRIPT, ExportedNetwork, load_exported
+from redweb_builder.networks.exported import ONNX, TORCHSCRIPT, ExportedNetwork, last_line, load_exported
 from redweb_builder.networks.weights import Weights, sha256_of, shipped_weights
 from redweb_builder.types import FloatMap, Picture
 
@@ -123,7 +123,9 @@ class FileDepth:
         try:
             shape = self._depth(trial).squeeze().shape
         except Exception as error:  # whatever a foreign network raises
-            raise WeightsUnavailable(f"{file} does not work on a picture as a depth network: {error}") from error
+            raise WeightsUnavailable(
+                f"{file} does not work on a picture as a depth network: {last_line(error)}"
+            ) from error
         if len(shape) != 2:
             raise WeightsUnavailable(f"{file} is no depth network: it must give one map a picture, not {tuple(shape)}")
 

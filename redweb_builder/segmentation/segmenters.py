@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from redweb_builder.errors import SettingsError, WeightsUnavailable
 from redweb_builder.networks.device import autocast
 from redweb_builder.networks.encoder_input import IMAGENET_MEAN, IMAGENET_STD, fit_to_stride
+from redweb_builder.networks.exported import last_line
 from redweb_builder.networks.weights import HUB_TIMEOUT_S, Weights, sha256_of, shipped_weights
 from redweb_builder.segmentation.sky_network import SKY_BIAS, SkyNetwork, input_size, sky_far_rest
 from redweb_builder.types import FloatMap, Picture, Regions
@@ -154,7 +155,9 @@ class SmpSegmenter:
         try:
             network: Any = smp.from_pretrained(str(folder), encoder_weights=None)
         except Exception as error:  # whatever a wrong or damaged file makes the loader raise
-            raise WeightsUnavailable(f"{folder} cannot be loaded as a segmentation network: {error}") from error
+            raise WeightsUnavailable(
+                f"{folder} cannot be loaded as a segmentation network: {last_line(error)}"
+            ) from error
         self.network = network.eval().to(device)
         if self._probabilities(np.zeros((1, 64, 64, 3), np.uint8)).shape[1] != ADE20K_CLASSES:
             raise WeightsUnavailable(f"{folder} is not an ADE20K network: it must have {ADE20K_CLASSES} classes")

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from redweb_builder.networks.exported import last_line
 from redweb_builder.segmentation.segmenters import ADE20K_FAR, ADE20K_SKY
 from redweb_builder.segmentation.sky_network import THINGS
 from redweb_builder.types import BoolMap, FloatMap, Picture
@@ -60,7 +61,7 @@ class Teacher:
             state = torch.load(weights, map_location="cpu", weights_only=True)
             network.load_state_dict({name: value.float() for name, value in state.items()})
         except Exception as error:  # whatever somebody else's file raises
-            raise DataError(f"{code} with {weights} cannot be loaded as a teacher: {error}") from error
+            raise DataError(f"{code} with {weights} cannot be loaded as a teacher: {last_line(error)}") from error
         self.network = network.eval()
 
     def __call__(self, picture: Picture) -> Taught:
