@@ -17,6 +17,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from safetensors.torch import save_file
 
 from cli import main
@@ -47,6 +48,7 @@ def run(*arguments: object) -> tuple[int, str]:
     result = CliRunner().invoke(main, [str(argument) for argument in arguments])
     assert result.exit_code in (0, 1, 3), result.output
     assert "Traceback" not in result.output
+    assert not result.output.rstrip().endswith(":")  # an error without words
     return result.exit_code, result.output
 
 
@@ -91,9 +93,8 @@ def test_postscript_in_a_data_set_is_named(built: Any, tmp_path: Path, kind: str
     if kind == "RDs":
         readers.append(("grid", dataset))
     outputs = {str(reader[0]): run(*reader)[1] for reader in readers}
-    named = {"export": key, "evaluate": "1 pictures could not be read", "check": key}
-    for name in outputs.keys() & named.keys():
-        assert named[name] in outputs[name]
+    for name in outputs.keys() & {"export", "evaluate", "check"}:
+        assert key in outputs[name]
 
 
 @pytest.mark.parametrize(("width", "reason"), [(19_000, "corrupt"), (21_000, "too-large")])
@@ -144,3 +145,77 @@ def test_nobody_waits_for_a_fifo(photographs: Path, tmp_path: Path) -> None:
         (data / name).parent.mkdir(parents=True, exist_ok=True)
         os.mkfifo(data / name)
     assert run("train", "--data", data, "--out", tmp_path / "run", "--device", "cpu")[0] == 1
+
+
+# --- damaged labels -----------------------------------------------------------------------------------------------
+
+
+def damage_label(dataset: Path, key: str, damage: str) -> None:
+    """As another program might write it, or a stranger."""
+    label, mask = dataset / "RDs" / f"{key}.png", dataset / "masks" / f"{key}.png"
+    with Image.open(label) as opened:
+        values, text = opened.copy(), dict(opened.text)  # type: ignore[attr-defined]
+    if damage == "no scale":
+        del text["scale"]
+    elif damage == "NaN":
+        text["offset"] = "nan"
+    elif damage == "another size":
+        values = values.crop((0, 0, values.width - 1, values.height))
+    else:
+        Image.new("L", values.size, 77).save(mask)
+    words = PngInfo()
+    for name, value in text.items():
+        words.add_text(name, value)
+    values.save(label, pnginfo=words)
+
+
+@pytest.mark.parametrize("damage", ["no scale", "NaN", "another size", "mask value 77"])
+def test_damaged_labels_are_named_by_all_that_read_them(built: Any, tmp_path: Path, damage: str) -> None:
+    dataset = shutil.copytree(built.out, tmp_path / "set")
+    (dataset / "journal.jsonl").unlink()  # which has the checksums: sets from elsewhere may come without
+    keys = open_dataset(dataset).keys
+    for key in keys:
+        damage_label(dataset, key, damage)
+    for command in (
+        ("check", dataset, "--read-data", "100%"),
+        ("export", dataset, "--format", "ply", "--out", tmp_path / "ply"),
+        ("train", "--data", dataset, "--out", tmp_path / "run", "--device", "cpu"),
+        ("evaluate", "builtin", "--on", dataset, "--part", "all", "--out", tmp_path / "figures", "--device", "cpu"),
+    ):
+        status, output = run(*command)
+        assert (status, any(f"{key}.png" in output for key in keys)) == (1, True), output
+    assert run("report", dataset)[0] == 0  # it leads to the files, which the browser decodes
+
+
+# --- JSON and TOML that are nested too deep -----------------------------------------------------------------------
+
+DEEP = b"[" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "command", "words"),
+    [
+        ("set/build.json", DEEP, "refilter SET --set max_vertical=0.3", "build.json"),
+        ("set/build.json", DEEP, "build-redweb PHOTOGRAPHS --config FILE", "build.json"),
+        ("set/decisions.jsonl", DEEP, "decisions SET", "1 lines are damaged"),
+        ("set/sources.jsonl", DEEP, "restore SET --from PHOTOGRAPHS", "sources.jsonl, line 1"),
+        ("build.toml", b"flow = " + DEEP, "build-redweb PHOTOGRAPHS --config FILE", "build.toml"),
+        ("rgbd/depth.json", DEEP, "train --data DATA --out OUT", "depth.json"),
+        ("rgbd/annotations.json", DEEP, "evaluate builtin --on DATA --out OUT", "annotations.json"),
+    ],
+)
+def test_what_is_nested_too_deep_is_one_sentence(
+    built: Any, tmp_path: Path, file: str, content: bytes, command: str, words: str
+) -> None:
+    dataset = shutil.copytree(built.out, tmp_path / "set")
+    for name in ("rgb", "depth"):
+        (tmp_path / "rgbd" / name).mkdir(parents=True)
+        Image.new("L", (96, 64), 9).save(tmp_path / "rgbd" / name / "0.png")
+    (tmp_path / file).write_bytes(content)
+    paths = {"SET": dataset, "PHOTOGRAPHS": built.source, "FILE": tmp_path / file, "DATA": tmp_path / "rgbd"}
+    paths["OUT"] = tmp_path / "out"
+    result = CliRunner().invoke(main, [str(paths.get(word, word)) for word in command.split()])
+    assert result.exit_code in (0, 1, 2), result.output
+    assert words in result.output
+    assert "Traceback" not in result.output
+    assert len(result.output) < 2000

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
 
+from redweb_builder.commands.main import main
 from redweb_builder.monocular.network import RedNet
 from trainer.checkpoint import FORMAT, CheckpointError, load_network, load_state, read_header, save_network
 
@@ -85,8 +87,11 @@ def hostile(folder: Path, **entries: Any) -> Path:
     ],
 )
 def test_a_header_with_impossible_values_is_refused(tmp_path: Path, entries: dict[str, Any], message: str) -> None:
-    with pytest.raises(CheckpointError, match=message):
-        load_network(hostile(tmp_path, **entries))
+    file = str(hostile(tmp_path, **entries))
+    for command in (["predict", file, file], ["evaluate", file, "--on", file], ["export", file, "--format", "onnx"]):
+        result = CliRunner().invoke(main, [*command, "--out", str(tmp_path / "out")])
+        assert (result.exit_code, result.output.startswith(f"Error: {file}: ")) == (1, True), result.output
+        assert message in result.output
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,7 @@ def run(*arguments: object) -> Result:
     result = CliRunner().invoke(main, [str(argument) for argument in arguments])
     assert result.exit_code in (0, 1, 2, 3), result.output
     assert "Traceback" not in result.output
+    assert not result.output.rstrip().endswith(":")  # an error without words
     return result
 
 
@@ -370,6 +371,13 @@ def test_a_damaged_preview_blocks_nothing(dataset: Path, built: Any, content: by
     assert (dataset / "grid.png").stat().st_size > 0
     run("report", dataset)
     assert run("refilter", dataset, "--set", "max_vertical=0.3").exit_code == 0
+
+
+def test_an_empty_preview_does_not_keep_a_build_from_going_on(dataset: Path, built: Any) -> None:
+    preview = min((dataset / "previews").iterdir())
+    preview.write_bytes(b"")
+    assert build_again(built, dataset).exit_code == 0
+    assert preview.stat().st_size > 0
 
 
 def test_a_refilter_killed_between_two_renames_leaves_every_pair_readable(dataset: Path, built: Any) -> None:

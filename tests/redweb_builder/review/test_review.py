@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from http.client import HTTPConnection
 from itertools import cycle
 from pathlib import Path
@@ -35,7 +35,6 @@ from redweb_builder.dataset.source_views import aligned_views
 from redweb_builder.errors import StoreError
 from redweb_builder.export.dataset import export_dataset
 from redweb_builder.inputs.read import read_pair
-from redweb_builder.review import cache
 from redweb_builder.review.session import Session
 from redweb_builder.types import Mask, PairSource
 
@@ -75,6 +74,39 @@ def enter(folder: Path, reviewer: str = "ana") -> Any:
     client = app_of(folder, reviewer).test_client()
     assert client.get(f"/?token={TOKEN}").status_code == 302
     return client
+
+
+Review = Callable[[Callable[[Any], None]], str]
+
+
+@pytest.fixture
+def review(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Review:
+    """review(visit): give the command `review` as ana, who does `visit` with her client and ends it; what it prints."""
+    from redweb_builder.review import server
+
+    create_app = server.create_app
+
+    def review(visit: Callable[[Any], None]) -> str:
+        def create_and_enter(session: Session, token: str, port: int, host: str) -> Any:
+            app = create_app(session, token, port, host)
+            app.config["SERVER_NAME"] = f"localhost:{port}"  # which the client asks
+            client = app.test_client()
+
+            def run() -> None:
+                assert client.get(f"/?token={token}").status_code == 302
+                visit(client)
+
+            monkeypatch.setattr(server, "create_server", lambda *_, **__: Mock(run=run))
+            return app
+
+        monkeypatch.setattr(server, "create_app", create_and_enter)
+        result = CliRunner().invoke(
+            main, ["review", str(folder), "--reviewer", "ana", "--no-browser"], catch_exceptions=False
+        )
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    return review
 
 
 @pytest.fixture
@@ -447,19 +479,47 @@ def test_a_picture_of_a_changed_label_is_made_anew(desk: Desk) -> None:
 
 
 def test_a_linked_picture_cache_is_left_alone(
-    desk: Desk, tmp_path: Path, snapshot: Callable[[Path], dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
+    review: Review, folder: Path, built: Any, tmp_path: Path, snapshot: Callable[[Path], dict[str, bytes]]
 ) -> None:
     documents = tmp_path / "documents"
     documents.mkdir()
-    for number in range(3):
-        (documents / f"letter {number}").write_text("the only copy")
-        (documents / f"{number:032x}").write_text("named like a picture of the cache")
+    for name in ("letter", f"{1:032x}", f".redweb-{1:016x}.part"):  # the last two as the cache calls its files
+        (documents / name).write_text("the only copy")
     before = snapshot(documents)
-    (desk.folder / ".review").symlink_to(documents, target_is_directory=True)
-    monkeypatch.setattr(cache, "MAX_FILES", 1)
-    client = enter(desk.folder)
-    assert client.get(f"/picture/mask/{desk.keys['good-hut']}").status_code == 200
+    (folder / ".review").symlink_to(documents, target_is_directory=True)
+
+    def look(client: Any) -> None:
+        assert client.get(f"/picture/mask/{built.rows['good-hut']['key']}").status_code == 200
+
+    assert ".review is a link" in review(look)
     assert snapshot(documents) == before
+
+
+def test_a_clock_that_was_ahead_does_not_make_later_verdicts_void(
+    review: Review, folder: Path, built: Any, tmp_path: Path
+) -> None:
+    """Theirs was a year ahead when they decided; Ana rejects the pair now."""
+    key, theirs = built.rows["good-hut"]["key"], tmp_path / "theirs.jsonl"
+    ahead = decide(key, "accept", "eve")
+    ahead = replace(ahead, time=f"{int(ahead.time[:4]) + 1}-06-30{ahead.time[10:]}")
+    theirs.write_text(json.dumps(asdict(ahead)) + "\n")
+
+    def called(*arguments: object) -> str:
+        result = CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    def reject(client: Any) -> None:
+        wish, origin = {"key": key, "decision": "reject", "reason": "dark"}, client.get("/").request.host_url
+        assert client.post("/api/decide", json=wish, headers={"Origin": origin}).status_code == 200
+
+    called("decisions", folder, theirs)
+    review(reject)
+    assert f"{key}: eve accept, ana reject" in called("decisions", folder)
+    called("refilter", folder)
+    assert key not in open_dataset(folder).keys
+    called("report", folder)
+    assert "ana" in (folder / "report.html").read_text()
 
 
 # --- over the network --------------------------------------------------------------------------------------------

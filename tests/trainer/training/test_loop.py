@@ -143,24 +143,39 @@ def test_another_run_in_the_same_folder_is_refused(whole: Path, data: Path) -> N
     run(data, whole, replace(SETTINGS, workers=0, precision="auto"), watch=lambda _: None)  # finished: nothing to do
 
 
-def test_overwrite_given_again_goes_on_with_the_unfinished_run(data: Path, tmp_path: Path) -> None:
-    class Stop(Exception):
-        pass
+# At step 2 the same command is given in another terminal; then the training is killed.
+DISTURBED = """
+import os, signal, sys
+from click.testing import CliRunner
+from redweb_builder.commands.main import main
+from trainer.commands.console import TrainDisplay
+show = TrainDisplay.show
+def show_and_die(display, progress):
+    show(display, progress)
+    if progress.step == 2:
+        print(CliRunner().invoke(main, sys.argv[1:]).output, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+TrainDisplay.show = show_and_die
+main(sys.argv[1:])
+"""
 
-    def stop(progress: Progress) -> None:
-        if progress.step == 2:
-            raise Stop
 
-    config = replace(SETTINGS, epochs=1, validations=2)
-    run(data, tmp_path, replace(config, seed=1))
-    with pytest.raises(Stop):
-        run(data, tmp_path, config, overwrite=True, watch=stop)
-    seen: list[Progress] = []
-    run(data, tmp_path, config, overwrite=True, watch=seen.append)
-    assert "going on after step 1" in seen[0].notes  # the last that was saved
-    seen.clear()
-    run(data, tmp_path, config, overwrite=True, watch=seen.append)
-    assert seen[0].step == 0  # finished: it is replaced
+def test_overwrite_given_again_goes_on_with_the_killed_run_and_two_at_once_are_refused(
+    whole: Path, data: Path, tmp_path: Path
+) -> None:
+    out = shutil.copytree(whole, tmp_path / "run")  # another one: other settings
+    command = ["train", "--data", str(data), "--out", str(out), "--overwrite", "--device", "cpu", "--workers", "0"]
+    command += ["--encoder", SETTINGS.encoder, "--encoder-weights", "none", "--size", "64"]
+    command += ["--batch", "4", "--epochs", "1", "--precision", "float32"]
+    killed = subprocess.run(
+        [sys.executable, "-c", DISTURBED, *command], capture_output=True, text=True, check=False, timeout=100
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert f"Error: another training is writing to {out}" in killed.stdout
+    again, finished = (CliRunner().invoke(main, command, catch_exceptions=False) for _ in range(2))
+    assert "going on after step 1" in again.output  # the last that was saved
+    assert "going on" not in finished.output  # it is replaced
+    assert [again.exit_code, finished.exit_code, len(curve(out))] == [0, 0, 2]
 
 
 def test_a_finished_run_goes_on_with_more_epochs(data: Path, tmp_path: Path) -> None:
@@ -173,19 +188,6 @@ def test_a_finished_run_goes_on_with_more_epochs(data: Path, tmp_path: Path) -> 
     assert len(curve(tmp_path)) == 4
     with pytest.raises(CheckpointError, match="epochs: 2 there, 1 now"):
         run(data, tmp_path, config)
-
-
-def test_two_trainings_in_one_folder_are_refused(data: Path, tmp_path: Path) -> None:
-    messages = []
-
-    def start_another(progress: Progress) -> None:
-        if progress.step == 1:
-            with pytest.raises(CheckpointError) as caught:
-                run(data, tmp_path, replace(SETTINGS, epochs=1))
-            messages.append(str(caught.value))
-
-    run(data, tmp_path, replace(SETTINGS, epochs=1), watch=start_another)
-    assert ["another training is writing" in message for message in messages] == [True]
 
 
 def test_one_broken_picture_costs_one_sample_and_nothing_else(data: Path, tmp_path: Path) -> None:
