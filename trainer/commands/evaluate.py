@@ -168,5 +168,7 @@ def convert_nyu(source: Path, out: Path, depth_scale: str | None) -> None:
 
         scale = parse_scale(depth_scale) if depth_scale else None
         with counting(str(source)) as tick:
-            frames = convert_nyu(source, out, tick, scale)
+            frames, lacking = convert_nyu(source, out, tick, scale)
+    for sentence in lacking:
+        echo(sentence, err=True)
     echo(f"{out}: {frames} frames")

@@ -13,6 +13,7 @@ import numpy as np
 
 from redweb_builder.dataset.depth_png import IN_MILLIMETRES, depth_png
 from redweb_builder.files import remove_temporaries, write_atomic
+from trainer.data.check import refuse_many
 from trainer.data.depth_scale import DEPTH_JSON, MILLIMETRES, DepthScale
 from trainer.data.depth_set import in_metres
 from trainer.data.open import open_data
@@ -26,12 +27,14 @@ def convert_nyu(
     out: Path,
     watch: Callable[[int, int], None] = lambda done, of: None,
     scale: DepthScale | None = None,
-) -> int:
-    """Write every frame of a set in metres: PNG, and 16-bit PNG in millimetres with 0 = unknown. Returns how many.
+) -> tuple[int, list[str]]:
+    """Write every frame of a set in metres: PNG, and 16-bit PNG in millimetres with 0 = unknown.
 
-    source: the set. out: a folder. watch: (frames done, of all). scale: what the numbers of the source's depth files
-    mean. Frames that are there already are left as they are, so an interrupted conversion goes on. depth.json, which
-    says that the numbers are millimetres, and split.csv, with part and scene, are written last. Raises DataError.
+    source: the set. out: a folder. watch: (frames begun, of those to write). scale: what the numbers of the source's
+    depth files mean. Frames that are there already are left as they are, so an interrupted conversion goes on.
+    depth.json, which says that the numbers are millimetres, and split.csv, with part and scene, are written last.
+    Returns how many frames are there, and sentences about what is not. Raises DataError, also where more frames are
+    broken than can be left out.
     """
     data = open_data(source, scale)
     if not in_metres(data):
@@ -40,22 +43,29 @@ def convert_nyu(
         (out / folder).mkdir(parents=True, exist_ok=True)
         remove_temporaries(out / folder)
     remove_temporaries(out)
-    for index in range(len(data)):
-        name = f"{_flat(data.key(index))}.png"
-        if not (out / "depth" / name).is_file():
+    depths = [out / "depth" / f"{_flat(data.key(index))}.png" for index in range(len(data))]
+    missing = [index for index, depth in enumerate(depths) if not depth.is_file()]
+    faults: list[str] = []
+    for begun, index in enumerate(missing, 1):
+        watch(begun, len(missing))
+        try:
             sample = data[index]
-            millimetres = np.nan_to_num(np.rint(1000 / sample.disparity).clip(0, 65535)).astype(np.uint16)
-            _write(out / "rgb" / name, cv2.cvtColor(sample.image, cv2.COLOR_RGB2BGR))
-            write_atomic(out / "depth" / name, depth_png(millimetres, IN_MILLIMETRES))
-        watch(index + 1, len(data))
+        except DataError as error:
+            faults.append(str(error))
+            refuse_many(faults, len(data))
+            continue
+        millimetres = np.nan_to_num(np.rint(1000 / sample.disparity).clip(0, 65535)).astype(np.uint16)
+        _write(out / "rgb" / depths[index].name, cv2.cvtColor(sample.image, cv2.COLOR_RGB2BGR))
+        write_atomic(depths[index], depth_png(millimetres, IN_MILLIMETRES))
+    there = [index for index, depth in enumerate(depths) if depth.is_file()]
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")
     rows.writerow(("key", "part", "scene"))
-    rows.writerows((_flat(data.key(i)), data.part(i) or "train", data.group(i)) for i in range(len(data)))
+    rows.writerows((_flat(data.key(i)), data.part(i) or "train", data.group(i)) for i in there)
     protocol = {"protocol": "nyu"} if data.farthest == NYU.farthest else {}
     write_atomic(out / DEPTH_JSON, (json.dumps({"scale": MILLIMETRES.per_metre, **protocol}) + "\n").encode())
     write_atomic(out / SPLIT, table.getvalue().encode())
-    return len(data)
+    return len(there), [*data.notes, *faults]
 
 
 def _flat(key: str) -> str:

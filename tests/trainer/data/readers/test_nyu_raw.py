@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from trainer.data.check import readable_samples
+from trainer.data.nyu_convert import convert_nyu
 from trainer.data.open import open_data
 from trainer.data.readers.nyu_raw import raw_metres, seen_by_colour
 from trainer.types import DataError
@@ -134,6 +135,9 @@ def test_frames_without_a_partner_are_counted_and_broken_ones_left_out(tmp_path:
     faults: list[str] = []
     assert [index for index, _ in readable_samples(data, range(3), faults)] == [0, 2]
     assert "d-1.030000" in faults[0]
+    for _ in ("at first", "again"):
+        assert convert_nyu(tmp_path, tmp_path / "out") == (2, [*data.notes, *faults])
+    assert len(open_data(tmp_path / "out")) == 2
     for picture in tmp_path.glob("r-*"):
         picture.unlink()
     with pytest.raises(DataError, match="4 of 4 depth frames have no picture"):
