@@ -230,7 +230,7 @@ def _draw_wheel(canvas: Image.Image, draw: ImageDraw.ImageDraw, x: int, top: int
     wheel = Image.fromarray(flow_picture(vectors, limit=1.0)).resize((WHEEL, WHEEL), Image.Resampling.BOX)
     disc = Image.fromarray(np.uint8(255) * (np.hypot(vectors[..., 0], vectors[..., 1]) <= 1))
     canvas.paste(wheel, (x, top), disc.resize((WHEEL, WHEEL), Image.Resampling.BOX))
-    _draw_lines(draw, x + WHEEL + 12, top, ("hue: direction", "strength: length"))
+    _draw_lines(draw, x + WHEEL + 12, top, ("hue: direction", "pale: short"))
 
 
 def _draw_bar(
