@@ -154,7 +154,7 @@ class BuildConfig:
     "cuda:N". jobs: cores to use, for pairs and for networks; None = all that the process may use.
     eyes: "auto" exchanges eyes that the picture shows to be swapped; "as-is" takes the source's word.
     max_side: longer side of the stored picture in px; larger sources are reduced to it, smaller ones stay.
-    mono: the network that sees one eye: "builtin", "none", or the path of an ONNX or TorchScript file.
+    mono: the monocular depth network: "builtin", "none", or the path of an ONNX or TorchScript file.
     limit: stop after this many pairs (None = all). thresholds: of the filters.
     part: (3, 16) = the third of sixteen parts; None = all.
     inputs: how files are read: a layout for all, the rate of films, the field of view of VR180.

@@ -78,7 +78,7 @@ MEASUREMENTS = (
         "mono_agreement",
         "network agrees",
         "share",
-        "point pairs that a network which sees one eye orders as the label does; half is chance",
+        "point pairs that a monocular depth network orders as the label does; half is chance",
     ),
     Measurement(
         "eye_order", "eye order", "", "evidence that left is left: positive agrees, negative speaks against it"
@@ -157,7 +157,7 @@ CRITERIA = (
         "mono_agreement",
         "min_mono_agreement",
         True,
-        "a network that sees one eye orders most points the other way round",
+        "a monocular depth network orders most points the other way round",
         "look at it: near and far exchanged, a poster or a mirror, or the network is wrong",
     ),
     Criterion(

@@ -40,7 +40,7 @@ from redweb_builder.types import BoolMap, Evidence, FloatMap, Flow, PairSource, 
 
 @dataclass(frozen=True)
 class Models:
-    """The loaded networks. flow, segmenter: of both eyes and of regions. depth: sees one eye; None = is not asked."""
+    """The loaded networks. flow, segmenter: of both eyes and of regions. depth: monocular; None = none."""
 
     flow: FlowEstimator
     segmenter: Segmenter
@@ -54,8 +54,8 @@ class Prepared:
     eye_order: score of rectification/eye_order.py for the pair as it is here; positive = left is left. eyes_swapped:
     the source had the eyes the other way round, and they were exchanged. right_valid: HxW bool in the aligned right
     frame, False where alignment moved in pixels from beyond the border. calibrated: what its calibration did to it.
-    depth: float32 of the left view reduced to a preview, larger = nearer, of any scale; None where no network that sees
-    one eye is asked.
+    depth: float32 of the left view reduced to a preview, larger = nearer, of any scale; None without a
+    monocular depth network.
     """
 
     source: PairSource
@@ -93,7 +93,7 @@ class Outcome:
 def prepare(source: PairSource, config: BuildConfig, network: DepthEstimator | None = None) -> Prepared | Outcome:
     """Read the two views, put them in order, align the right one.
 
-    source: of the pair. config: max_side (px) and eyes are used. network: sees one eye; None = is not asked. An
+    source: of the pair. config: max_side (px) and eyes are used. network: of monocular depth, None = none. An
     unreadable source becomes an Outcome with the rejection of stage "read"; nothing is raised for it.
     """
     try:

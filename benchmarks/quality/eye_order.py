@@ -54,7 +54,7 @@ class Judged:
 @click.argument("roots", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
 @click.option("--truth", default=TRUTH, type=click.Path(path_type=Path, exists=True), help="Orders that are known.")
 @click.option("--max-side", default=768, show_default=True)
-@click.option("--mono", default=NONE, show_default=True, help="The network that sees one eye, as of build-redweb.")
+@click.option("--mono", default=NONE, show_default=True, help="The monocular depth network, as of build-redweb.")
 def main(roots: tuple[Path, ...], truth: Path, max_side: int, mono: str) -> None:
     """Print how many pairs below ROOTS are kept inside out or lost, alone and in groups, on both halves."""
     known = [line.split(maxsplit=1) for line in truth.read_text().splitlines() if line and line[0] != "#"]

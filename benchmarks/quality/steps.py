@@ -107,7 +107,7 @@ def changes(flow: object) -> dict[str, Change]:
         "row-wise background fill, no planes": Change(refine, "propagate_planes", row_fill),
         "planes from all consistent pixels": Change(refine, "surface_and_error", planes_of_all_consistent),
         "no visibility constraint": Change(planes, "MAX_OCCLUDING", np.inf),
-        "no network that sees one eye": Change(pipeline, "refine", without_network),
+        "no monocular depth network": Change(pipeline, "refine", without_network),
         "no average of propagated planes": Change(planes, "AVERAGING_ROUNDS", 0),
         "no aggregation over neighbours": Change(planes, "AGGREGATION_ROUNDS", 0),
     }

@@ -123,7 +123,7 @@ def build(
     network = load_depth(config.mono, device)
     depth = MemoizedDepth(network) if network else None
     models = Models(flow, segmenter, depth)
-    mono_message = depth.name if depth else "no network that sees one eye is asked"
+    mono_message = depth.name if depth else "no monocular depth network"
     progress.notes += [f"flow: {flow_message}", f"segmentation: {segmenter_message}", f"mono: {mono_message}"]
     progress.enter("finding pairs")
     discovery = replace(discovery, sources=with_film_orders(discovery.sources, depth, progress.at))

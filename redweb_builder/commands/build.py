@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     default=BuildConfig.mono,
     show_default=True,
     metavar="builtin|none|FILE",
-    help="Network that sees one eye: for the eye order, and to check labels; FILE = ONNX or TorchScript.",
+    help="Monocular depth network: for the eye order, and to check labels; FILE = ONNX or TorchScript.",
 )
 @options.device()
 @options.choice("--eyes", EYES, BuildConfig.eyes, "auto = exchange eyes that the picture shows to be swapped.")

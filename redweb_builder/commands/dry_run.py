@@ -166,7 +166,7 @@ def print_dry_run(
 
 
 def _network(mono: str) -> DepthEstimator | None:
-    """The network that sees one eye, on the CPU; None for "none"."""
+    """The monocular depth network, on the CPU; None for "none"."""
     if mono == NONE:
         return None
     import torch  # takes seconds
@@ -181,7 +181,7 @@ def _pairs(
 ) -> Iterator[Listed]:
     """Photographs as they come, then films: one entry a film, however many frames it gives.
 
-    ask_eyes: as of print_dry_run. network: sees one eye; None = is not asked. every: of so many pairs one is opened
+    ask_eyes: as of print_dry_run. network: of monocular depth, None = none. every: of so many pairs one is opened
     whatever is known of it.
     """
     films: dict[tuple[Path, Path], list[PairSource]] = {}

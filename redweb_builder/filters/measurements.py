@@ -143,7 +143,7 @@ def order_of(region: BoolMap, raw_disparity: FloatMap, valid: BoolMap, ground: B
 
 
 def mono_agreement(label: Label, depth: FloatMap | None) -> float:
-    """Share of the pairs of measured points that a network which sees one eye orders as the label does.
+    """Share of the pairs of measured points that a monocular depth network orders as the label does.
 
     Points are drawn as often as they are certain. depth: float32 of any size, larger = nearer; None gives NaN, as does
     a label without enough measured points. Half is chance; exchanged eyes give less.

@@ -5,7 +5,7 @@ measured: it gets a plane of disparity, aggregated over neighbours of similar co
 are propagated to the superpixels that are not measured, along shortest paths in colour. A visibility check stops a
 plane where it would occlude a surface that the right view is known to show.
 
-Where a network that sees one eye was asked, the paths avoid the steps of its depth, and the planes that arrived are
+Where a monocular depth network is used, the paths avoid the steps of its depth, and the planes that arrived are
 averaged over neighbours that no such step parts. By colour alone that average blurs occlusions.
 
 A plane is (a, b, c) of d = a + b x + c y, px.

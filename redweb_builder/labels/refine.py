@@ -37,7 +37,7 @@ def refine(
     left: HxWx3 uint8 RGB. match: the fused match of the pair. valid: HxW bool, the flow is consistent to within
     TOLERANCE_PX and its match is visible; only such pixels can contradict the sky. regions: probabilities of sky and
     far field. right: disparity of the right view where it is known, for the visibility check. depth: float32 of the
-    left view by a network, of any size and scale, larger = nearer; None = none is asked. Without a consistent pixel the
+    left view by a network, of any size and scale, larger = nearer; None = none is used. Without a consistent pixel the
     label is UNKNOWN everywhere.
     """
     sky = sky_area(left, match.disparity, valid, regions, depth)

@@ -22,9 +22,9 @@ WELL_MATCHED = 0.15  # share of a component's interior with valid textured match
 FARTHEST, FARTHEST_MARGIN = 20, 0.03  # percentile of the ground's disparity, plus share of its range (at least 0.5 px)
 ONE_SURFACE = 0.1  # share of the ground's range that the middle half of a poster's disparities spans; a sky's is wider
 
-# A sky by the depth of a network that sees one eye.
+# A sky by the depth of a monocular network.
 FAR_PERCENTILE = 20  # of the depth of everything else; skies of the benchmarks lie below the 14th
-SEEN_SHARE = 5e-3  # share of the picture; smaller components, between branches, are too small for the network
+JUDGED_SHARE = 5e-3  # share of the picture; smaller components, between branches, are too small for the network
 
 # Comparison with the colour of the sky around, CIELAB in OpenCV's 8 bits.
 WINDOW = 0.15  # share of the longer side, side of the window
@@ -42,13 +42,13 @@ def sky_area(
 
     left: HxWx3 uint8 RGB. raw_disparity: HxW float32 px, of the fused match. valid: HxW bool, matches that can
     contradict. regions: probabilities of sky and far field; sky is segmented where its probability is above PRESENT.
-    depth: float32 of the left view by a network, of any size and scale, larger = nearer; None = none is asked.
+    depth: float32 of the left view by a network, of any size and scale, larger = nearer; None = none is used.
 
     1. Only textured matches in the interior count, which is the sky without its rim: the flow of plain sky is borrowed
        from the branches and roofs around it. A match contradicts its surroundings too, as wide as the rim.
     2. A component is dropped where it is small, where more than MAX_NEAR_SHARE of it is contradicted, where it is a
-       painted sky, or where the network sees it nearer than much of the picture: lit signs and pale stone have neither
-       texture nor matches.
+       painted sky, or where a monocular network puts it nearer than much of the picture: lit signs and pale stone have
+       neither texture nor matches.
     3. Of the other components the contradicted pixels are dropped, but not those of the colour of the sky around: they
        are sky between branches.
     4. What is much darker than the sky around is a branch, a wire or a pole, and is dropped, matched or not. Its
@@ -72,8 +72,8 @@ def sky_area(
     sky_coloured, dark = compare_with_sky(left, sky & ~contradicted)
     matched_bright = matched & ~_dilated(dark, TEXTURED_PX + 2)  # the edge of a dark object blends both
     contradicted_by_bright = _dilated(matched_bright & (raw_disparity > near), rim)
-    seen = cv2.resize(np.zeros((1, 1), np.float32) if depth is None else depth, sky.shape[::-1])
-    seen_far = np.percentile(seen[~sky], FAR_PERCENTILE)
+    by_network = cv2.resize(np.zeros((1, 1), np.float32) if depth is None else depth, sky.shape[::-1])
+    far_limit = np.percentile(by_network[~sky], FAR_PERCENTILE)
     kept = sky.copy()
     for window, component in connected_components(sky):
         disparities = raw_disparity[window][component & matched_bright[window]]
@@ -81,9 +81,10 @@ def sky_area(
         painted = well_matched and _is_one_near_surface(disparities, sky_limit, ground_range)
         near_object = (component & contradicted_by_bright[window]).sum() > MAX_NEAR_SHARE * component.sum()
         small = component.sum() < MIN_SKY_SHARE * sky.size
-        seen_near = component.sum() >= SEEN_SHARE * sky.size and np.median(seen[window][component]) > seen_far
+        judged = component.sum() >= JUDGED_SHARE * sky.size
+        too_near = judged and np.median(by_network[window][component]) > far_limit
         part = component & contradicted[window] & ~sky_coloured[window]
-        kept[window] &= ~(component if small or near_object or painted or seen_near else part)
+        kept[window] &= ~(component if small or near_object or painted or too_near else part)
     return kept & ~(dark & (regions.sky < CERTAIN_SKY))
 
 

@@ -22,7 +22,7 @@ class Superpixels:
 
     labels: HxW int32, the superpixel of each pixel, 0 to count - 1. colour: count x 3, mean CIELAB in OpenCV's 8 bits.
     centre: count x 2, mean (x, y), px. area: count, px, at least 1. depth: count, mean depth by a network in [0, 1],
-    larger = nearer; 0 where none is asked. neighbours: i and j of all pairs i < j that share a border.
+    larger = nearer; 0 without one. neighbours: i and j of all pairs i < j that share a border.
     """
 
     labels: Labels
@@ -38,7 +38,7 @@ def segment_superpixels(left: Picture, depth: FloatMap | None = None) -> Superpi
     """Superpixels by watershed from a grid of seeds STEP_PX apart on the smoothed picture (OpenCV).
 
     left: HxWx3 uint8 RGB. depth: float32 of the left view by a network, of any size and scale, larger = nearer; None =
-    none is asked. Seeded watershed: Meyer, "Color image segmentation", 1992.
+    none is used. Seeded watershed: Meyer, "Color image segmentation", 1992.
     """
     height, width = left.shape[:2]
     rows, columns = (np.arange(STEP_PX // 2, side, STEP_PX) for side in (height, width))

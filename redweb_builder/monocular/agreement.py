@@ -1,4 +1,4 @@
-"""How far a disparity and the depth of a network that sees one eye order the same points alike."""
+"""How far a disparity and the depth of a monocular network order the same points alike."""
 
 from __future__ import annotations
 

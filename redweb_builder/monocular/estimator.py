@@ -1,4 +1,4 @@
-"""Photograph -> relative depth by a network that sees one eye: the built-in one, or a file that somebody brings."""
+"""Photograph -> relative depth by a monocular network: the built-in one, or a file that somebody brings."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class DepthEstimator(Protocol):
 
 
 def load_depth(choice: str, device: torch.device) -> DepthEstimator | None:
-    """The network that sees one eye; None for "none".
+    """The monocular depth network; None for "none".
 
     choice: "builtin", "none", or the path of an ONNX (.onnx) or TorchScript (.pt, .ts, .torchscript) file whose larger
     numbers are nearer. device: where it runs; an ONNX file runs on the CPU. Raises WeightsUnavailable for a file that

@@ -1,4 +1,4 @@
-"""Each picture is seen once: a group (rectification/group_order.py) is asked before its pairs are prepared."""
+"""One pass a picture: the eye order of a group (rectification/group_order.py) comes before its pairs are prepared."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from redweb_builder.monocular.estimator import DepthEstimator  # torch takes seconds
     from redweb_builder.networks.weights import Weights
 
-MOST_KEPT = 128  # depths of previews, 0.6 MB each; a group has 8 pictures that are asked
+MOST_KEPT = 128  # depths of previews, 0.6 MB each; a group is measured on 8 pairs
 
 
 class MemoizedDepth:
-    """A depth network that keeps its answer for a picture until the same picture is shown again."""
+    """A depth network that keeps its depth of a picture until the same picture comes again."""
 
     def __init__(self, network: DepthEstimator) -> None:
-        """network: is shown what is not kept, from any thread."""
+        """network: called for what is not kept, from any thread."""
         self.network = network
         self._kept: dict[bytes, FloatMap] = {}
 

@@ -1,7 +1,7 @@
 """Eye order: which of two views is the left eye's, estimated from the pictures.
 
 With the eyes exchanged every disparity changes its sign, and far becomes near. Geometry alone does not show it: a scene
-turned inside out has the same flow. Three cues do, and a fourth where there is a network that sees one eye.
+turned inside out has the same flow. Three cues do, and a fourth where there is a monocular depth network.
 
 * Occlusion: a strip that only one view shows belongs to the background. In a left view the strip has the colour of what
   lies to its left, in a right view the colour of what lies to its right.
@@ -79,7 +79,7 @@ def eye_order(preview: Preview, depth: FloatMap | None = None) -> float:
 def asked_order(source: PairSource, network: DepthEstimator | None = None, max_side: int = SIDE) -> float:
     """The score of a source as it is, read at a size. Raises what reading raises.
 
-    source: of the pair. network: sees one eye; None = is not asked. max_side: px; of a size other than that of the
+    source: of the pair. network: of monocular depth, None = none. max_side: px; of a size other than that of the
     pair's own preview the network sees another picture.
     """
     pair = read_pair(source, max_side)
@@ -88,9 +88,9 @@ def asked_order(source: PairSource, network: DepthEstimator | None = None, max_s
 
 
 def depth_of(picture: Picture, network: DepthEstimator | None) -> FloatMap | None:
-    """HxW float32, what a network says of a picture, HxWx3 uint8 RGB; None where no network is asked.
+    """HxW float32, what a network says of a picture, HxWx3 uint8 RGB; None without one.
 
-    picture: the left view. network: sees one eye.
+    picture: the left view. network: of monocular depth.
     """
     return network([picture])[0] if network else None
 

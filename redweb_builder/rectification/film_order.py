@@ -24,7 +24,7 @@ def with_film_orders(
 ) -> list[PairSource]:
     """The sources in their order, frames of films with the eye order of their film, which is added to their rule too.
 
-    sources: photographs and frames of films; photographs pass unchanged. network: sees one eye; None = is not asked.
+    sources: photographs and frames of films; photographs pass unchanged. network: of monocular depth, None = none.
     watch: called with the path of each film before its frames are read.
     """
     films: dict[tuple[Path, Path], list[PairSource]] = {}

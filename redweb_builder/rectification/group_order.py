@@ -47,7 +47,7 @@ def with_group_orders(
 ) -> list[PairSource]:
     """The sources in their order, each with the log odds that the rest of its group gives its stated order.
 
-    sources: pairs below `folder`; films have their film_order already. network: sees one eye; None = is not asked.
+    sources: pairs below `folder`; films have their film_order already. network: of monocular depth, None = none.
     watch: called with each picture before it is asked. max_side: px, to which pictures are read. A group of one pair
     has nothing to share and is not asked.
     """

@@ -15,7 +15,7 @@ from redweb_builder.dataset.paths import read_label, require_inside, sample_root
 from redweb_builder.dataset.source_views import aligned_views
 from redweb_builder.types import FloatMap, Label, Mask, Picture
 
-KINDS = ("depth", "mask", "confidence", "sureness", "parallax", "right")
+KINDS = ("depth", "mask", "confidence", "confidence-values", "parallax", "right")
 
 
 def render(folder: Path, kind: str, row: Mapping[str, Any], source: Path | None) -> bytes:
@@ -32,7 +32,7 @@ def render(folder: Path, kind: str, row: Mapping[str, Any], source: Path | None)
         return _png(mask_picture(label.mask))
     if kind == "confidence":
         return _png(confidence_picture(label.confidence))
-    if kind == "sureness":
+    if kind == "confidence-values":
         return _png(label.confidence)  # for the slider of the page
     low, high = colour_scale(label.disparity, label.mask)
     if kind == "depth":

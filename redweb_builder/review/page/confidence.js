@@ -7,19 +7,19 @@ const HIDDEN = [
 ]; // the checker of unknown pixels, as in colour.py
 const CELL = 4; // px of it
 let least = 0;
-let sureness = { key: null, values: null }; // of one label: width x height numbers, 0 to 255
+let loaded = { key: null, values: null }; // of one label: width x height numbers, 0 to 255
 
-async function surenessOf(pair) {
-  if (sureness.key === pair.key) return sureness.values;
-  const grey = make("img", { src: source("sureness", pair) });
+async function valuesOf(pair) {
+  if (loaded.key === pair.key) return loaded.values;
+  const grey = make("img", { src: source("confidence-values", pair) });
   await grey.decode();
   const paper = make("canvas", { width: pair.width, height: pair.height }).getContext("2d", {
     willReadFrequently: true,
   });
   paper.drawImage(grey, 0, 0);
   const pixels = paper.getImageData(0, 0, pair.width, pair.height).data;
-  sureness = { key: pair.key, values: Uint8Array.from({ length: pair.width * pair.height }, (_, at) => pixels[4 * at]) };
-  return sureness.values;
+  loaded = { key: pair.key, values: Uint8Array.from({ length: pair.width * pair.height }, (_, at) => pixels[4 * at]) };
+  return loaded.values;
 }
 // A checker over the pixels below the limit, and how many are left.
 async function hideUnsure() {
@@ -27,7 +27,7 @@ async function hideUnsure() {
   for (const old of document.querySelectorAll(".unsure")) old.remove();
   $("least-text").textContent = least ? `${least}` : "off";
   if (!least || !pair || !labelled(pair)) return;
-  const values = await surenessOf(pair).catch(() => null);
+  const values = await valuesOf(pair).catch(() => null);
   if (!values || sample() !== pair) return;
   const { checker, left } = checkerOver(values, pair.width, pair.height);
   $("least-text").textContent = `${least}: ${Math.round((100 * left) / values.length)} % of the pixels stay`;

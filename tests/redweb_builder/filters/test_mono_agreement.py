@@ -1,4 +1,4 @@
-"""Labels that a network which sees one eye disputes."""
+"""Labels that a monocular depth network contradicts."""
 
 from __future__ import annotations
 

@@ -240,7 +240,7 @@ def test_pictures_are_those_of_the_label(desk: Desk) -> None:
     assert (near[sample.mask == Mask.SKY] == 0).all()
     mask = desk.picture(f"/picture/mask/{key}")
     assert len(np.unique(mask.reshape(-1, 3), axis=0)) == len(np.unique(sample.mask))
-    np.testing.assert_array_equal(desk.picture(f"/picture/sureness/{key}"), sample.confidence)
+    np.testing.assert_array_equal(desk.picture(f"/picture/confidence-values/{key}"), sample.confidence)
     assert desk.picture(f"/picture/confidence/{key}").shape == sample.image.shape
     assert desk.client.get(f"/points/{key}").data.startswith(b"ply\n")
 

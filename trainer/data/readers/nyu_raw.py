@@ -100,7 +100,9 @@ class NyuRaw(FrameSet):
     def depth(self, frame: Frame, shape: tuple[int, int]) -> FloatMap:
         """In metres, in the view of the picture; known inside PROJECTED alone."""
         raw = cv2.remap(_read_raw(frame.depth), *_undistortion(DEPTH), cv2.INTER_NEAREST, borderValue=NO_VALUE)
-        return np.where(subsampled(PROJECTED, FULL), seen_by_colour(raw_metres(np.asarray(raw, np.uint16))), np.nan)
+        return np.where(
+            subsampled(PROJECTED, FULL), registered_to_colour(raw_metres(np.asarray(raw, np.uint16))), np.nan
+        )
 
 
 def raw_metres(raw: NDArray[np.uint16]) -> FloatMap:
@@ -111,7 +113,7 @@ def raw_metres(raw: NDArray[np.uint16]) -> FloatMap:
     return np.minimum(metres, np.float32(FARTHEST_M))
 
 
-def seen_by_colour(depth: FloatMap) -> FloatMap:
+def registered_to_colour(depth: FloatMap) -> FloatMap:
     """A depth map of the depth camera in the view of the colour camera, HxW float32, NaN where unknown.
 
     depth: 480x640, m, NaN where unknown, straight. Of several depths in a pixel the nearest counts. As in the toolbox

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from trainer.data.check import readable_samples
 from trainer.data.nyu_convert import convert_nyu
 from trainer.data.open import open_data
-from trainer.data.readers.nyu_raw import raw_metres, seen_by_colour
+from trainer.data.readers.nyu_raw import raw_metres, registered_to_colour
 from trainer.types import DataError
 
 Save = Callable[..., Path]
@@ -95,7 +95,9 @@ def test_the_nearer_of_two_depths_in_a_pixel_counts() -> None:
     depth[200:240, 300:340] = 1
     left, top = landing(300, 200, 1)
     right, bottom = landing(339, 239, 1)
-    near = seen_by_colour(depth)[round(top) + 1 : round(bottom), round(left) + 1 : round(right)]  # the edge is oblique
+    near = registered_to_colour(depth)[
+        round(top) + 1 : round(bottom), round(left) + 1 : round(right)
+    ]  # the edge is oblique
     assert near.size > 1000
     assert (near == 1).all()
 
