@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 from PIL import __version__ as pillow
 
 from redweb_builder.dataset.codec import picture_bytes
@@ -30,6 +29,7 @@ from redweb_builder.files import (
     write_atomic,
 )
 from redweb_builder.inputs.walk import files_below
+from redweb_builder.process import one_opencv_thread
 
 Watch = Callable[[int, int], None]
 
@@ -52,7 +52,6 @@ def restore(labels: Path, copies: Path, watch: Watch = lambda done, total: None)
     labels: the set. copies: a folder that has the photographs, at any depth and under any name. watch: called with
     (done, total). Raises StoreError where `labels` is no such set; UnsafePath, OSError where it cannot be written.
     """
-    cv2.setNumThreads(1)  # pictures are rectified as the build did it
     if not copies.is_dir():
         raise InputNotFound(f"{copies} is no folder of photographs")
     manifest = read_manifest(labels)
@@ -66,7 +65,7 @@ def restore(labels: Path, copies: Path, watch: Watch = lambda done, total: None)
     for folder in (labels, labels / "Imgs"):
         remove_temporaries(folder)
     made = 0
-    with scratch_folder(labels) as scratch:
+    with one_opencv_thread(), scratch_folder(labels) as scratch:  # pictures are rectified as the build did it
         for done, (key, pair) in enumerate(wanted.items(), 1):
             try:
                 folder = _folder_with(pair.files, copies, found, scratch)

@@ -14,7 +14,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import cv2
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -29,6 +28,7 @@ from redweb_builder.dataset.sources import Sources, sources_lines, stamp_of, sta
 from redweb_builder.errors import StoreError
 from redweb_builder.export.stored import MAPS, maps_of
 from redweb_builder.files import create
+from redweb_builder.process import one_opencv_thread
 
 
 def write_labels_only(
@@ -39,14 +39,14 @@ def write_labels_only(
     Each picture is made again once, so that it is known that this can be done. dataset, keys: what is exported. folder:
     an empty folder. source: of the stereo photographs; default: the one that build.json names. Raises OSError.
     """
-    cv2.setNumThreads(1)  # pictures are rectified as the build did it
     source = source or input_folder(dataset.folder)
     stamp = lru_cache(maxsize=64)(stamp_of_file)  # of a film there are many frames
     sources: list[tuple[str, Sources]] = []
     for key in keys:
         row = dataset.record(key)
         try:
-            picture = _made_again(dataset, row, source)
+            with one_opencv_thread():  # pictures are rectified as the build did it
+                picture = _made_again(dataset, row, source)
             assert source is not None
             names = dict.fromkeys((row["left"], row["right"], *calibration_names(row)))
             files = {name: stamp(source / name) for name in names}

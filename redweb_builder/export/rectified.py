@@ -14,7 +14,6 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from redweb_builder.dataset.paths import input_folder
@@ -24,6 +23,7 @@ from redweb_builder.errors import StoreError
 from redweb_builder.export.stereo_layouts import LAYOUTS, RectifiedPair
 from redweb_builder.files import create
 from redweb_builder.inputs.picture import MIN_SIDE
+from redweb_builder.process import one_opencv_thread
 from redweb_builder.types import FloatMap, Mask
 
 LEAST_PX = 1.0  # px; the smallest disparity of a pair that is shifted
@@ -38,12 +38,12 @@ def write_rectified(
     dataset, keys: what is exported. folder: an empty folder. source: of the stereo photographs; default: the one that
     build.json names. layout: one of LAYOUTS. Raises OSError.
     """
-    cv2.setNumThreads(1)  # a right view is aligned as the build did it
     source = source or input_folder(dataset.folder)
     rows: list[list[Any]] = []
     for key in keys:
         try:
-            pair = rectified_pair(dataset, key, source)
+            with one_opencv_thread():  # a right view is aligned as the build did it
+                pair = rectified_pair(dataset, key, source)
         except StoreError as error:
             yield StoreError(f"{key}: {error}")
             continue
