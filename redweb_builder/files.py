@@ -6,6 +6,7 @@ locked through a link here; tests/redweb_builder/test_files.py keeps the rest of
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -30,6 +31,19 @@ except ImportError:  # Windows
 _TEMPORARY = re.compile(r"\.redweb-[0-9a-f]{16}\.part")
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # to open a FIFO would wait for its other end
+
+
+def sha256_of(*files: Path) -> str:
+    """Hexadecimal SHA-256 of the bytes of files, one after the other, read in blocks. Raises OSError.
+
+    files: regular ones.
+    """
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as opened:
+            while block := opened.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 def create(file: Path) -> BinaryIO:

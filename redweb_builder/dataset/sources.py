@@ -15,11 +15,10 @@ from typing import Any
 
 from redweb_builder.dataset.rows import fault_of_sources
 from redweb_builder.errors import StoreError
-from redweb_builder.files import parse_json, read_regular
+from redweb_builder.files import parse_json, read_regular, sha256_of
 
 NAME = "sources.jsonl"
 MAX_BYTES = 1 << 30  # some 2 million pairs
-BLOCK = 1 << 20  # bytes of a file in memory
 
 
 @dataclass(frozen=True)
@@ -46,12 +45,7 @@ def stamp_of(content: bytes) -> Stamp:
 
 def stamp_of_file(file: Path) -> Stamp:
     """The stamp of a file that may be larger than memory. file: a regular one. Raises OSError."""
-    digest, size = sha256(), 0
-    with file.open("rb") as opened:
-        while block := opened.read(BLOCK):
-            digest.update(block)
-            size += len(block)
-    return Stamp(size, digest.hexdigest())
+    return Stamp(file.stat().st_size, sha256_of(file))
 
 
 def sources_lines(sources: Iterable[tuple[str, Sources]]) -> bytes:

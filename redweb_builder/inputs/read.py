@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from redweb_builder.errors import InputError
+from redweb_builder.files import sha256_of
 from redweb_builder.inputs.content.mount import Box, inside_margin, inside_mount
 from redweb_builder.inputs.content.refuse import is_flat_map, is_sphere
 from redweb_builder.inputs.formats.films import Shot, read_shot
@@ -82,7 +83,10 @@ def _read_pair(source: PairSource, max_side: int) -> StereoPair:
     left, right = _resize(eyes.first, target), _resize(eyes.second, target)
     if source.right_first:
         left, right = right, left
-    digest = _digest(source) if source.time is None else sha256(left.tobytes() + right.tobytes()).hexdigest()
+    if source.time is None:
+        digest = sha256_of(*dict.fromkeys((source.left, source.right)))
+    else:
+        digest = sha256(left.tobytes() + right.tobytes()).hexdigest()
     crop, windows = _order_text(eyes, source.right_first), _windows(eyes, source.right_first)
     return StereoPair(source.key, left, right, eyes.lossless, eyes.size, digest, crop, windows)
 
@@ -334,13 +338,3 @@ def _resize(picture: Picture, size: Size) -> Picture:
     if smaller != size:
         picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC), np.uint8)
     return picture
-
-
-def _digest(source: PairSource) -> str:
-    """SHA-256 over the bytes of the file, or of the left and then the right one."""
-    digest = sha256()
-    for path in dict.fromkeys((source.left, source.right)):
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from redweb_builder.config import EXPORTED_FLOWS
 from redweb_builder.errors import WeightsUnavailable
+from redweb_builder.files import sha256_of
 from redweb_builder.matching.network_file import NetworkFile, read_network_file
 from redweb_builder.matching.rectified import rectified_flow
 from redweb_builder.networks.exported import Arrays, last_line, load_exported
@@ -53,7 +53,7 @@ class ExportedFlow:
         self.described = read_network_file(parts[1])
         if (data := self.file.with_name(f"{self.file.name}.data")).is_file():  # weights that an ONNX file refers to
             parts.append(data)
-        self.weights: Weights = Weights(self.file, "path", _digest(parts))
+        self.weights: Weights = Weights(self.file, "path", sha256_of(*parts))
         self.needs_refinement = self.described.refine
         self.fills_cpu = device.type == "cpu"
         self.dtype = self.network.dtype or self.described.dtype
@@ -177,13 +177,3 @@ def _padded(view: Picture, multiple: int) -> Picture:
     below, right = (-side % multiple for side in view.shape[:2])
     padded: Picture = cv2.copyMakeBorder(view, 0, below, 0, right, cv2.BORDER_REPLICATE)
     return padded
-
-
-def _digest(files: Sequence[Path]) -> str:
-    """Hexadecimal SHA-256 of the files' bytes, one after the other."""
-    digest = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as opened:
-            while block := opened.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()

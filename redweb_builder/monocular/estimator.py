@@ -18,11 +18,12 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from redweb_builder.config import BUILTIN, NONE
 from redweb_builder.errors import SettingsError, WeightsUnavailable
+from redweb_builder.files import sha256_of
 from redweb_builder.monocular.network import RedNet, RedNetConfig
 from redweb_builder.networks.device import autocast
 from redweb_builder.networks.encoder_input import IMAGENET_MEAN, IMAGENET_STD, fit_to_stride
 from redweb_builder.networks.exported import ONNX, TORCHSCRIPT, ExportedNetwork, last_line, load_exported
-from redweb_builder.networks.weights import Weights, sha256_of, shipped_weights
+from redweb_builder.networks.weights import Weights, shipped_weights
 from redweb_builder.types import FloatMap, Picture
 
 SHIPPED = Path(__file__).with_name("depth.safetensors")  # and .sha256 beside it; docs/depth-network.md

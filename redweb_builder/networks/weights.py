@@ -9,7 +9,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from redweb_builder.errors import WeightsUnavailable
-from redweb_builder.files import replacing, write_atomic
+from redweb_builder.files import replacing, sha256_of, write_atomic
 
 HUB_TIMEOUT_S = 10  # seconds without an answer
 
@@ -21,15 +21,6 @@ class Weights:
     path: Path
     origin: str
     sha256: str
-
-
-def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file, read in blocks. path: of the file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def shipped_weights(file: Path) -> Weights:

@@ -16,10 +16,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from redweb_builder.errors import SettingsError, WeightsUnavailable
+from redweb_builder.files import sha256_of
 from redweb_builder.networks.device import autocast
 from redweb_builder.networks.encoder_input import IMAGENET_MEAN, IMAGENET_STD, fit_to_stride
 from redweb_builder.networks.exported import last_line
-from redweb_builder.networks.weights import HUB_TIMEOUT_S, Weights, sha256_of, shipped_weights
+from redweb_builder.networks.weights import HUB_TIMEOUT_S, Weights, shipped_weights
 from redweb_builder.segmentation.sky_network import SKY_BIAS, SkyNetwork, input_size, sky_far_rest
 from redweb_builder.types import FloatMap, Picture, Regions
 
