@@ -17,9 +17,10 @@ import click
 import numpy as np
 import torch
 
+from benchmarks.models import load_models
 from benchmarks.quality.ground_truth import scenes
 from benchmarks.quality.label_quality import MAX_SIDE, figures, label_scene
-from benchmarks.speed.stages import Cost, costs, load_models, print_costs
+from benchmarks.speed.stages import Cost, costs, print_costs
 from benchmarks.speed.train_speed import main as train_speed
 from redweb_builder.config import BUILTIN, BuildConfig
 from redweb_builder.networks.device import choose_device

@@ -20,9 +20,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.models import load_models
 from benchmarks.quality.ground_truth import scenes
 from benchmarks.quality.label_quality import MAX_SIDE, figures, ours
-from benchmarks.speed.stages import load_models
 from redweb_builder.config import BUILTIN, BuildConfig
 from redweb_builder.matching import dis
 from redweb_builder.pipeline import Inferred, Outcome, label_pair, prepare

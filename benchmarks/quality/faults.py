@@ -25,17 +25,14 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from redweb_builder.config import BuildConfig
+from benchmarks.models import load_models
+from redweb_builder.config import BUILTIN, BuildConfig
 from redweb_builder.errors import InputError
 from redweb_builder.filters.checks import checks
 from redweb_builder.inputs.discover import discover
 from redweb_builder.inputs.read import read_pair
-from redweb_builder.matching.flow import load_flow
-from redweb_builder.monocular.estimator import load_depth
-from redweb_builder.networks.device import choose_device
 from redweb_builder.pipeline import Models, Outcome, infer, label_pair, prepare
 from redweb_builder.process import one_opencv_thread
-from redweb_builder.segmentation.segmenters import load_segmenter
 from redweb_builder.types import PairSource, Picture, StereoPair
 
 Views = tuple[Picture, Picture]
@@ -160,12 +157,8 @@ def auroc(good: list[float], bad: list[float]) -> float:
 @click.option("--every", default=1, show_default=True, help="Only every n-th pair.")
 def main(roots: tuple[Path, ...], flow: str, flow_weights: Path | None, every: int) -> None:
     """Print the table of faults for the pairs below ROOTS."""
-    config = BuildConfig(max_side=MAX_SIDE)
-    models = Models(
-        load_flow(flow, flow_weights, choose_device("auto"))[0],
-        load_segmenter("builtin", None, choose_device("auto"))[0],
-        load_depth(config.mono, choose_device("auto")),
-    )
+    config = BuildConfig(flow=flow, flow_weights=flow_weights, segmenter=BUILTIN, max_side=MAX_SIDE)
+    models = load_models(config)
     pairs = []
     for source in [source for root in roots for source in discover(root).sources][::every]:
         try:

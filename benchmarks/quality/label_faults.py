@@ -24,18 +24,17 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.models import load_models
 from benchmarks.quality.faults import MAX_SIDE, Views, outcome_of
 from benchmarks.quality.held_out import is_held_out
-from redweb_builder.config import BuildConfig
+from redweb_builder.config import BUILTIN, BuildConfig
 from redweb_builder.errors import InputError
 from redweb_builder.inputs.discover import discover
 from redweb_builder.inputs.read import read_pair
-from redweb_builder.matching.flow import FlowEstimator, load_flow
-from redweb_builder.monocular.estimator import load_depth
-from redweb_builder.networks.device import choose_device
+from redweb_builder.matching.flow import FlowEstimator
 from redweb_builder.pipeline import Models
 from redweb_builder.process import one_opencv_thread
-from redweb_builder.segmentation.segmenters import Segmenter, load_segmenter
+from redweb_builder.segmentation.segmenters import Segmenter
 from redweb_builder.types import Flow, Picture, Regions, StereoPair
 
 PART = 0.4  # share of the sides of a picture that a planted part has
@@ -150,13 +149,10 @@ class WithWrongSky:
 @click.option("--every", default=1, show_default=True, help="Only every n-th pair.")
 def main(roots: tuple[Path, ...], flow: str, flow_weights: Path | None, mono: str, every: int) -> None:
     """Print the table of planted faults of labels for the pairs below ROOTS."""
-    device = choose_device("auto")
-    right = Models(
-        load_flow(flow, flow_weights, device)[0],
-        load_segmenter("builtin", None, device)[0],
-        load_depth(mono, device),
+    config = BuildConfig(
+        flow=flow, flow_weights=flow_weights, segmenter=BUILTIN, mono=mono, max_side=MAX_SIDE, eyes="as-is"
     )
-    config = BuildConfig(max_side=MAX_SIDE, eyes="as-is")
+    right = load_models(config)
     plans: list[tuple[Plant, Models, str]] = [
         (plant, right, plant.__name__) for plant in (as_it_is, inside_out, subtitles, poster, mirrored_part, moved_part)
     ]

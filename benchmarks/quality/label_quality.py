@@ -19,7 +19,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -27,16 +27,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.models import load_models
 from benchmarks.quality.ground_truth import TruthScene, scenes, truth_options
 from benchmarks.quality.segmentation import TeacherSegmenter
-from redweb_builder.config import BuildConfig
+from redweb_builder.config import BUILTIN, BuildConfig
 from redweb_builder.matching.consistency import disparity_of, forward_backward_error
-from redweb_builder.matching.flow import load_flow
-from redweb_builder.monocular.estimator import load_depth
-from redweb_builder.networks.device import choose_device
 from redweb_builder.pipeline import Inferred, Models, Outcome, infer, label_pair, prepare
 from redweb_builder.process import one_opencv_thread
-from redweb_builder.segmentation.segmenters import load_segmenter
 from redweb_builder.types import BoolMap, FloatMap, Mask
 from trainer.losses.ordinal import TAU
 
@@ -201,14 +198,12 @@ def main(
     teacher_weights: Path | None,
 ) -> None:
     """Print the table of label quality over the scenes below ROOT."""
-    config = BuildConfig(max_side=MAX_SIDE, eyes="as-is")
-    device = choose_device("auto")
-    segmenter = (
-        TeacherSegmenter(teacher, teacher_weights)
-        if teacher and teacher_weights
-        else load_segmenter("builtin", None, device)[0]
+    config = BuildConfig(
+        flow=flow, flow_weights=flow_weights, segmenter=BUILTIN, mono=mono, max_side=MAX_SIDE, eyes="as-is"
     )
-    models = Models(load_flow(flow, flow_weights, device)[0], segmenter, load_depth(mono, device))
+    models = load_models(config)
+    if teacher and teacher_weights:
+        models = replace(models, segmenter=TeacherSegmenter(teacher, teacher_weights))
     rows: dict[tuple[str, str, str], list[dict[str, float]]] = defaultdict(list)
     with one_opencv_thread():
         for index, scene in enumerate(list(scenes(root))[::every]):

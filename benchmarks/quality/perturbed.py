@@ -25,18 +25,15 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.models import load_models
 from benchmarks.quality.ground_truth import scenes, truth_options
 from benchmarks.quality.label_quality import MAX_SIDE, wkdr
-from redweb_builder.config import BuildConfig
+from redweb_builder.config import NONE, BuildConfig
 from redweb_builder.inputs.picture import read_picture
-from redweb_builder.matching.flow import load_flow
 from redweb_builder.matching.quick_flow import preview_flow
-from redweb_builder.monocular.estimator import load_depth
-from redweb_builder.networks.device import choose_device
-from redweb_builder.pipeline import Models, Outcome, infer, label_pair, prepare
+from redweb_builder.pipeline import Outcome, infer, label_pair, prepare
 from redweb_builder.process import one_opencv_thread
 from redweb_builder.rectification.alignment import WITH_KEYSTONE, consistent_points, fit_vertical
-from redweb_builder.segmentation.segmenters import load_segmenter
 from redweb_builder.types import Mask, Picture
 
 Rows = dict[str, list[tuple[float, float, float]]]  # by perturbation: WKDR measured, everything, vertical px left
@@ -92,10 +89,10 @@ def without_vertical_error(left: Picture, right: Picture) -> Picture:
 @click.option("--rectify-first", is_flag=True, help="Remove the rig's own vertical error first.")
 def main(root: Path, flow: str, flow_weights: Path | None, mono: str, every: int, rectify_first: bool) -> None:
     """Print WKDR with and without perturbation over the scenes below ROOT."""
-    config = BuildConfig(max_side=MAX_SIDE, eyes="as-is")
-    device = choose_device("auto")
-    segmenter = load_segmenter("none", None, device)[0]
-    models = Models(load_flow(flow, flow_weights, device)[0], segmenter, load_depth(mono, device))
+    config = BuildConfig(
+        flow=flow, flow_weights=flow_weights, segmenter=NONE, mono=mono, max_side=MAX_SIDE, eyes="as-is"
+    )
+    models = load_models(config)
     tables: dict[str, Rows] = defaultdict(lambda: defaultdict(list))
     with one_opencv_thread(), tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "right.png"

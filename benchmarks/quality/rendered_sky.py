@@ -17,13 +17,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from redweb_builder.config import BuildConfig
-from redweb_builder.matching.flow import load_flow
-from redweb_builder.monocular.estimator import load_depth
-from redweb_builder.networks.device import choose_device
-from redweb_builder.pipeline import Models, Outcome, infer, label_pair, prepare
+from benchmarks.models import load_models
+from redweb_builder.config import BUILTIN, BuildConfig
+from redweb_builder.pipeline import Outcome, infer, label_pair, prepare
 from redweb_builder.process import one_opencv_thread
-from redweb_builder.segmentation.segmenters import load_segmenter
 from redweb_builder.types import Label, Mask, PairSource
 from samples.generate import jpeg
 from samples.scenes import Scene, render
@@ -48,9 +45,8 @@ def shares(label: Label, scene: Scene) -> tuple[float, ...]:
 @click.option("--scenes", default=24, show_default=True)
 def main(flow: str, flow_weights: Path | None, mono: str, scenes: int) -> None:
     """Print the mean over the scenes that have sky."""
-    config, device = BuildConfig(eyes="as-is"), choose_device("auto")
-    segmenter = load_segmenter("builtin", None, device)[0]
-    models = Models(load_flow(flow, flow_weights, device)[0], segmenter, load_depth(mono, device))
+    config = BuildConfig(flow=flow, flow_weights=flow_weights, segmenter=BUILTIN, mono=mono, eyes="as-is")
+    models = load_models(config)
     rows: list[tuple[float, ...]] = []
     with one_opencv_thread(), tempfile.TemporaryDirectory() as folder:
         left, right = Path(folder) / "scene_L.jpg", Path(folder) / "scene_R.jpg"

@@ -19,16 +19,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.models import load_models
 from benchmarks.quality.ground_truth import scenes, truth_options
 from benchmarks.quality.label_quality import MAX_SIDE
-from redweb_builder.config import BuildConfig
+from redweb_builder.config import BUILTIN, BuildConfig
 from redweb_builder.matching.consistency import disparity_of
-from redweb_builder.matching.flow import load_flow
-from redweb_builder.monocular.estimator import load_depth
-from redweb_builder.networks.device import choose_device
-from redweb_builder.pipeline import Models, Prepared, infer, label_pair, prepare
+from redweb_builder.pipeline import Prepared, infer, label_pair, prepare
 from redweb_builder.process import one_opencv_thread
-from redweb_builder.segmentation.segmenters import load_segmenter
 from redweb_builder.types import BoolMap, FloatMap, Mask, StereoPair
 
 BLOCK = 5  # px, of SGBM, with the settings of OpenCV's own sample stereo_match.py
@@ -85,10 +82,10 @@ def sgbm(pair: StereoPair, largest: float) -> FloatMap:
 @truth_options
 def main(root: Path, flow: str, flow_weights: Path | None, mono: str, every: int) -> None:
     """Print bad-1, bad-2 and D1 of labels, of their flow and of SGBM over the scenes below ROOT."""
-    config = BuildConfig(max_side=MAX_SIDE, eyes="as-is")
-    device = choose_device("auto")
-    segmenter = load_segmenter("builtin", None, device)[0]
-    models = Models(load_flow(flow, flow_weights, device)[0], segmenter, load_depth(mono, device))
+    config = BuildConfig(
+        flow=flow, flow_weights=flow_weights, segmenter=BUILTIN, mono=mono, max_side=MAX_SIDE, eyes="as-is"
+    )
+    models = load_models(config)
     rows: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
     with one_opencv_thread():
         for scene in list(scenes(root))[::every]:

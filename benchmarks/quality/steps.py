@@ -18,22 +18,19 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.models import load_models
 from benchmarks.quality.ground_truth import scenes, truth_options
 from benchmarks.quality.label_quality import MAX_SIDE, figures, ours
 from redweb_builder import pipeline
-from redweb_builder.config import BuildConfig
+from redweb_builder.config import BUILTIN, BuildConfig
 from redweb_builder.labels import confidence, planes, refine
 from redweb_builder.labels.planes import RightView, propagate_planes
 from redweb_builder.labels.refine import surface_and_error
 from redweb_builder.labels.superpixels import segment_superpixels
-from redweb_builder.matching.flow import load_flow
 from redweb_builder.matching.fusion import Match
 from redweb_builder.matching.semi_global import NOWHERE
-from redweb_builder.monocular.estimator import load_depth
-from redweb_builder.networks.device import choose_device
-from redweb_builder.pipeline import Models, Outcome, infer, label_pair, prepare
+from redweb_builder.pipeline import Outcome, infer, label_pair, prepare
 from redweb_builder.process import one_opencv_thread
-from redweb_builder.segmentation.segmenters import load_segmenter
 from redweb_builder.types import BoolMap, FloatMap, Flow, Label, Mask, Picture, StereoPair
 
 
@@ -120,10 +117,10 @@ def changes(flow: object) -> dict[str, Change]:
 @truth_options
 def main(root: Path, flow: str, flow_weights: Path | None, mono: str, every: int) -> None:
     """Print the table of steps over the scenes below ROOT."""
-    config = BuildConfig(max_side=MAX_SIDE, eyes="as-is")
-    device = choose_device("auto")
-    segmenter = load_segmenter("builtin", None, device)[0]
-    models = Models(load_flow(flow, flow_weights, device)[0], segmenter, load_depth(mono, device))
+    config = BuildConfig(
+        flow=flow, flow_weights=flow_weights, segmenter=BUILTIN, mono=mono, max_side=MAX_SIDE, eyes="as-is"
+    )
+    models = load_models(config)
     rows: dict[tuple[str, str], list[tuple[float, float, float]]] = defaultdict(list)
     with one_opencv_thread():
         for index, scene in enumerate(list(scenes(root))[::every]):

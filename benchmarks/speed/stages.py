@@ -21,15 +21,13 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.models import load_models
 from redweb_builder.builder.build import build
 from redweb_builder.config import BUILTIN, BuildConfig
 from redweb_builder.inputs.discover import discover
-from redweb_builder.matching.flow import load_flow
-from redweb_builder.monocular.estimator import load_depth
 from redweb_builder.networks.device import choose_device
 from redweb_builder.pipeline import Inferred, Models, Prepared, label_pair, prepare
 from redweb_builder.process import one_opencv_thread
-from redweb_builder.segmentation.segmenters import load_segmenter
 
 Result = TypeVar("Result")
 PREPARE = "reading, eye order, depth network, alignment"
@@ -81,16 +79,6 @@ def costs(stereo_dir: Path, config: BuildConfig) -> dict[str, Cost]:
         with tempfile.TemporaryDirectory() as folder:
             _timed(stages, "build", lambda: build(stereo_dir, Path(folder) / "set", config))
     return {name: Cost(cost.cores / len(pairs), cost.wall / len(pairs)) for name, cost in stages.items()}
-
-
-def load_models(config: BuildConfig) -> Models:
-    """The networks of a configuration, on its device. config: of a build."""
-    device = choose_device(config.device)
-    return Models(
-        load_flow(config.flow, config.flow_weights, device)[0],
-        load_segmenter(config.segmenter, config.segmenter_weights, device)[0],
-        load_depth(config.mono, device),
-    )
 
 
 def _networks(stages: dict[str, Cost], pairs: Sequence[Prepared], models: Models) -> list[Inferred]:
