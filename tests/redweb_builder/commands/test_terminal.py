@@ -263,6 +263,42 @@ def test_commands_on_a_data_set(run: Run, built: Any, tmp_path: Path, terminal: 
 
 
 @pytest.mark.parametrize("terminal", TERMINALS)
+def test_labels_without_pictures_and_an_older_set(
+    run: Run, built: Any, tmp_path: Path, terminal: dict[str, Any]
+) -> None:
+    labels = tmp_path / "labels"
+    exported = run("export", built.out, "--format", "labels-only", "--out", labels, **terminal)
+    restored = run("restore", labels, "--from", built.source, **terminal)
+    rectified = run("export", built.out, "--format", "rectified", "--out", tmp_path / "pairs", **terminal)
+    for shown in (exported, restored, rectified):
+        assert shown.status == 0
+        check_screen(shown)
+    assert f"{built.summary.kept} pictures made in " in restored.text
+    assert "A new build would change nothing" in run("upgrade", built.out, **terminal).text
+    assert run("status", built.out, **terminal).status == 0
+
+
+@pytest.mark.usefixtures("remembered")
+@pytest.mark.parametrize("terminal", TERMINALS)
+def test_parts_and_one_photograph(run: Run, few: Path, tmp_path: Path, terminal: dict[str, Any]) -> None:
+    out = tmp_path / "out"
+    for part in ("1/2", "2/2"):
+        assert run("build-redweb", few, "--out", out, *QUICK, "--part", part, **terminal).status in (0, 3)
+    merged = run("merge", out, **terminal)
+    assert merged.status == 0
+    check_screen(merged)
+    assert "2 kept" in merged.text
+    (pair := tmp_path / "hut").mkdir()
+    for file in few.glob("hut_?.png"):
+        shutil.copy(file, pair)
+    shown = run("depth", pair, "--out", tmp_path / "depth", "--flow", "dis", **terminal)
+    assert shown.status == 0
+    if terminal.get("TERM") != "dumb":  # where each stage is a line that stays
+        check_screen(shown)
+    assert "_colour.png" in shown.text
+
+
+@pytest.mark.parametrize("terminal", TERMINALS)
 def test_training_and_what_follows_it(run: Run, built: Any, tmp_path: Path, terminal: dict[str, Any]) -> None:
     out = tmp_path / "run"
     small = "--encoder tu-mobilenetv3_small_050 --encoder-weights none --size 64 --batch 2 --epochs 2 --workers 0"
