@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from redweb_builder.config import check_device
+from redweb_builder.dataset.splits import VALIDATION_SHARE
 from redweb_builder.errors import SettingsError
 from redweb_builder.networks.encoder_input import STRIDE
 from redweb_builder.process import available_cores
@@ -89,7 +90,7 @@ class TrainConfig:
     measured_only: bool = False
     weigh_by_confidence: bool = False
     balance: bool = False
-    validation: float = 0.1
+    validation: float = VALIDATION_SHARE
     test: float = 0.0
     validations: int = 20
     seed: int = 0

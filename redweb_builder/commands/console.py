@@ -281,16 +281,26 @@ def refilter(dataset: Path, settings: Sequence[str], dry_run: bool) -> None:
 
 
 def export(
-    dataset: Path, form: str, out: Path, keys: Sequence[str], options: Mapping[str, Any], min_confidence: int
+    dataset: Path,
+    form: str,
+    out: Path,
+    keys: Sequence[str],
+    options: Mapping[str, Any],
+    min_confidence: int,
+    repository: str | None = None,
 ) -> None:
     """Write a data set in another form, with a progress bar. Exit status 1 where samples had to be left out.
 
     dataset: its folder. form: one of DATA_SET_FORMATS. out: the folder to write. keys: of the pairs to write; none for
     all that are kept. options: further arguments of the format's writer. min_confidence: as of open_dataset.
+    repository: of the Hugging Face hub, to which an export is uploaded that has all its samples.
     """
     from redweb_builder.export.dataset import export_dataset
+    from redweb_builder.export.hub import check_login, push
 
     print_refused_rows(dataset)
+    if repository:
+        check_login(repository)
     with StatusLine() as status:
 
         def watch(at: int, total: int) -> None:
@@ -299,7 +309,9 @@ def export(
         status.stage("checking every sample")
         done = export_dataset(dataset, form, out, keys, watch, options, min_confidence)
     echo(f"{done.samples} samples in {done.out}")
-    exit_if_damaged(done.damaged, "samples were left out")
+    exit_if_damaged(done.damaged, f"samples were left out{', nothing was uploaded' if repository else ''}")
+    if repository:
+        echo(f"uploaded to {push(done.out, repository)}")
 
 
 def restore(labels: Path, copies: Path) -> None:

@@ -21,7 +21,7 @@ EXISTING = click.Path(path_type=Path, exists=True)
 DATA_SET_FORMATS = ("redweb-v1", "webdataset", "huggingface", "ply", "rectified", "labels-only")
 STEREO_LAYOUTS = ("middlebury", "kitti", "sceneflow")  # of export/stereo_layouts.py
 # option of export -> the formats that have it
-WITH_OPTION = {"layout": ("rectified",), "source": ("rectified", "labels-only")}
+WITH_OPTION = {"layout": ("rectified",), "source": ("rectified", "labels-only"), "push": ("huggingface",)}
 
 
 class Part(click.ParamType[tuple[int, int]]):

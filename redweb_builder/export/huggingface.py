@@ -25,6 +25,7 @@ from redweb_builder.dataset.facts import facts_of
 from redweb_builder.dataset.manifest import MEASUREMENTS, SCHEMA
 from redweb_builder.dataset.paths import read_build
 from redweb_builder.dataset.reader import Dataset, Sample
+from redweb_builder.dataset.splits import split_keys
 from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.export.stored import maps_of
 from redweb_builder.files import create, write_atomic
@@ -41,24 +42,29 @@ _TYPES = {"double": "float64"}  # where pyarrow and `datasets` call a type diffe
 
 
 def write_huggingface(dataset: Dataset, keys: Sequence[str], folder: Path) -> Iterator[str]:
-    """Write data/train-*.parquet and README.md; yields each key when it is done.
+    """Write data/train-*.parquet, data/validation-*.parquet and README.md; yields each key when it is done.
 
     dataset, keys: what is exported. folder: an empty folder. Raises StoreError, OSError.
     """
     (folder / "data").mkdir()
     maps = list(maps_of(dataset, keys[0]))
+    parts = split_keys(dataset, keys)
+    for part, chosen in parts.items():
+        starts = range(0, len(chosen), FILE_SAMPLES)
+        for number, start in enumerate(starts):
+            file = folder / "data" / f"{part}-{number:05}-of-{len(starts):05}.parquet"
+            yield from _write_file(dataset, chosen[start : start + FILE_SAMPLES], maps, file)
+    write_atomic(folder / "README.md", _card(dataset, keys, maps, list(parts)).encode())
+
+
+def _write_file(dataset: Dataset, keys: Sequence[str], maps: Sequence[str], file: Path) -> Iterator[str]:
+    """Write one Parquet file; yields each key when it is done. No compression: PNG and JPEG are packed already."""
     schema = _schema(maps)
-    starts = range(0, len(keys), FILE_SAMPLES)
-    for number, start in enumerate(starts):
-        file = folder / "data" / f"train-{number:05}-of-{len(starts):05}.parquet"
-        # No compression: PNG and JPEG are packed already.
-        with create(file) as opened, pq.ParquetWriter(opened, schema, compression="none") as writer:
-            part = keys[start : start + FILE_SAMPLES]
-            for first in range(0, len(part), GROUP):
-                group = part[first : first + GROUP]
-                writer.write_table(pa.Table.from_pylist([_row(dataset, key, maps) for key in group], schema=schema))
-                yield from group
-    write_atomic(folder / "README.md", _card(dataset, keys, maps).encode())
+    with create(file) as opened, pq.ParquetWriter(opened, schema, compression="none") as writer:
+        for first in range(0, len(keys), GROUP):
+            group = keys[first : first + GROUP]
+            writer.write_table(pa.Table.from_pylist([_row(dataset, key, maps) for key in group], schema=schema))
+            yield from group
 
 
 def _schema(maps: Sequence[str]) -> pa.Schema:
@@ -86,7 +92,7 @@ def _preview(sample: Sample) -> bytes:
     return image_bytes(Image.fromarray(colours), "JPEG", quality=PREVIEW_QUALITY)
 
 
-def _card(dataset: Dataset, keys: Sequence[str], maps: Sequence[str]) -> str:
+def _card(dataset: Dataset, keys: Sequence[str], maps: Sequence[str], parts: Sequence[str]) -> str:
     """README.md: what the set is, how it was made, how it is read; filled from build.json and the measurements."""
     limits = checks(thresholds_of(dataset.folder))
     records = [dataset.record(key) for key in keys]
@@ -99,6 +105,7 @@ def _card(dataset: Dataset, keys: Sequence[str], maps: Sequence[str]) -> str:
         version=__version__,
         facts=facts_of(read_build(dataset.folder)),
         maps=maps,
+        parts=parts,
         samples=sizes,
         size_category=_size_category(sizes),
         pairs=sum(row["key"] is not None for row in every),

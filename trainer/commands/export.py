@@ -41,6 +41,11 @@ from trainer.config import NETWORK_FORMATS
 @click.option(
     "--source", type=options.PATH, help="Folder of the stereo photographs, where it has moved (rectified, labels-only)."
 )
+@click.option(
+    "--push",
+    metavar="OWNER/NAME",
+    help="Upload the export to this data set of the Hugging Face hub, private where it is new (huggingface).",
+)
 def export(
     path: Path,
     form: str,
@@ -50,13 +55,14 @@ def export(
     min_confidence: int,
     layout: str | None,
     source: Path | None,
+    push: str | None,
 ) -> None:
     """Write the data set or the trained network in PATH in a form that others read.
 
     A data set goes out as people left it; a network is checked against what was written.
     """
     own = {name: value for name, value in (("layout", layout), ("source", source)) if value is not None}
-    for name in own:
+    for name in (*own, *(["push"] if push else [])):
         if form not in options.WITH_OPTION[name]:
             raise click.UsageError(f"--{name} belongs to --format {' or '.join(options.WITH_OPTION[name])}")
     if form in NETWORK_FORMATS:
@@ -73,7 +79,9 @@ def export(
     from redweb_builder.commands.errors import errors_for_people
 
     with errors_for_people():
-        console.export(path, form, out or path.with_name(f"{path.resolve().name}-{form}"), keys, own, min_confidence)
+        console.export(
+            path, form, out or path.with_name(f"{path.resolve().name}-{form}"), keys, own, min_confidence, push
+        )
 
 
 def fixed_size(text: str) -> tuple[int, int]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 
+from redweb_builder.dataset.splits import held_out
 from trainer.config import PARTS, TrainConfig
 from trainer.data.depth_set import DepthSet
 from trainer.types import DataError
@@ -20,9 +20,8 @@ def split(data: DepthSet, fraction: float, test_fraction: float = 0.0) -> tuple[
     """Indices to train on and to validate on.
 
     data: the set; nothing is read but its names. A set's own parts are kept (nothing of a "test" part is in either).
-    Where the set leaves it to us, whole groups go to validation, in the order of a hash of their names, until they hold
-    `fraction` of the samples, and from the other end of that order `test_fraction` to the test part: the same choice
-    everywhere and whatever else is in the folder. Each side gets something where there are groups enough.
+    Where the set leaves it to us, `fraction` of the samples goes to validation and `test_fraction` to the test part, in
+    whole groups, by redweb_builder/dataset/splits.py.
     """
     parts = three_parts(data, fraction, test_fraction)
     return parts["train"], parts["val"]
@@ -38,22 +37,9 @@ def three_parts(data: DepthSet, fraction: float, test_fraction: float) -> dict[s
     groups: dict[str, list[int]] = {}
     for index in free:
         groups.setdefault(data.group(index), []).append(index)
-    names = sorted(groups, key=_hash)
-    held = _first_groups(groups, names[: max(len(names) - 1, 0)], fraction * len(free))
-    names = [name for name in reversed(names) if held.isdisjoint(groups[name])]
-    tested = _first_groups(groups, names[: max(len(names) - 1, 0)], test_fraction * len(free))
+    held, tested = held_out(groups, fraction, test_fraction)
     ours = {"val": held, "test": tested, "train": set(free) - held - tested}
     return {name: sorted(some | {i for i, part in enumerate(own) if part == name}) for name, some in ours.items()}
-
-
-def _first_groups(groups: dict[str, list[int]], names: Sequence[str], wanted: float) -> set[int]:
-    """The samples of the first of some groups, as many groups as it takes to have `wanted` samples."""
-    held: set[int] = set()
-    for name in names:
-        if len(held) >= wanted:
-            break
-        held.update(groups[name])
-    return held
 
 
 def samples_of(data: DepthSet, part: str, validation_fraction: float, test_fraction: float = 0.0) -> list[int]:
@@ -93,7 +79,3 @@ def evenly_spaced(items: Sequence[T], limit: int | None) -> list[T]:
     if limit is None or len(items) <= limit:
         return list(items)
     return [items[int(at)] for at in np.linspace(0, len(items) - 1, limit)]
-
-
-def _hash(name: str) -> str:
-    return hashlib.sha256(name.encode()).hexdigest()

@@ -13,7 +13,7 @@ import tarfile
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -27,6 +27,7 @@ from cli import main
 from redweb_builder import open_dataset
 from redweb_builder.dataset.decisions import append_decisions, decide
 from redweb_builder.dataset.reader import Dataset
+from redweb_builder.dataset.splits import split_keys
 from redweb_builder.errors import StoreError
 from redweb_builder.export import huggingface, webdataset
 from redweb_builder.export.dataset import WRITERS, export_dataset
@@ -110,7 +111,8 @@ def test_webdataset_is_read_by_webdataset(
     monkeypatch.setattr(webdataset, "SHARD", 2)
     export_dataset(decided, "webdataset", tmp_path / "out")
     shards = sorted(str(file) for file in (tmp_path / "out").glob("*.tar"))
-    assert len(shards) == -(-len(dataset) // 2)
+    assert [Path(shard).name for shard in shards][-1] == "validation-000000.tar"
+    assert len(shards) == -(-(len(dataset) - 1) // 2) + 1
     samples = {sample["__key__"]: sample for sample in reader.WebDataset(shards, shardshuffle=False)}
     assert sorted(samples) == dataset.keys
     for key, sample in samples.items():
@@ -137,8 +139,9 @@ def test_the_readme_of_webdataset_keeps_16_bits(
 ) -> None:
     pytest.importorskip("webdataset", reason="webdataset is not installed")
     samples = list(code_of_readme("webdataset", decided, tmp_path / "out", monkeypatch)["samples"])
-    assert len(samples) == len(dataset)
-    for read, sample in zip(samples, dataset, strict=True):
+    trained = split_keys(dataset, dataset.keys)["train"]
+    assert len(trained) == len(dataset) - 1
+    for read, sample in zip(samples, (dataset[key] for key in trained), strict=True):
         np.testing.assert_array_equal(read["disparity"].astype(np.float32), sample.disparity)
         np.testing.assert_array_equal(read["image"], sample.image)
         np.testing.assert_array_equal(read["confidence"], sample.confidence)
@@ -175,9 +178,11 @@ def test_dots_in_keys_neither_cut_samples_apart_nor_make_two_one(
     odd = ["v1.2.scene-00000000", "v1_2_scene-00000000", "V1_2_SCENE-00000000"]
     folder = renamed(shutil.copytree(decided, tmp_path / "set"), dict(zip(dataset.keys, odd, strict=False)))
     export_dataset(folder, "webdataset", tmp_path / "out", odd)
-    samples = list(reader.WebDataset(str(tmp_path / "out" / "data-000000.tar"), shardshuffle=False))
-    assert [json.loads(sample["json"])["key"] for sample in samples] == odd
-    assert [sample["rd.png"] for sample in samples] == [stored(folder, "RDs", key) for key in odd]
+    shards = [str(tmp_path / "out" / f"{part}-000000.tar") for part in ("train", "validation")]
+    samples = list(reader.WebDataset(shards, shardshuffle=False))
+    keys = [json.loads(sample["json"])["key"] for sample in samples]
+    assert sorted(keys) == sorted(odd)
+    assert [sample["rd.png"] for sample in samples] == [stored(folder, "RDs", key) for key in keys]
     assert len({sample["__key__"].casefold() for sample in samples}) == len(odd)
 
 
@@ -206,9 +211,10 @@ def hub_folder(decided: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_hugging_face_is_read_by_datasets(hub_folder: Path, dataset: Dataset, tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets", reason="datasets is not installed")
-    loaded = datasets.load_dataset(str(hub_folder), split="train", cache_dir=str(tmp_path / "cache"))
-    assert loaded["key"] == dataset.keys
-    for row in loaded:
+    loaded = datasets.load_dataset(str(hub_folder), cache_dir=str(tmp_path / "cache"))
+    parts = split_keys(dataset, dataset.keys)
+    assert {part: rows["key"] for part, rows in loaded.items()} == parts
+    for row in (row for rows in loaded.values() for row in rows):
         sample = dataset[row["key"]]
         np.testing.assert_array_equal(np.asarray(row["image"].convert("RGB")), sample.image)
         np.testing.assert_array_equal(np.asarray(row["mask"]), sample.mask)
@@ -220,9 +226,10 @@ def test_hugging_face_is_read_by_datasets(hub_folder: Path, dataset: Dataset, tm
 
 def test_hugging_face_files_are_plain_parquet(hub_folder: Path, decided: Path, dataset: Dataset) -> None:
     files = sorted((hub_folder / "data").iterdir())
-    assert files[0].name == f"train-00000-of-{len(files):05}.parquet"
+    assert files[0].name == f"train-00000-of-{len(files) - 1:05}.parquet"
+    assert files[-1].name == "validation-00000-of-00001.parquet"
     rows = [row for file in files for row in pq.read_table(file).to_pylist()]
-    assert [row["key"] for row in rows] == dataset.keys
+    assert sorted(row["key"] for row in rows) == dataset.keys
     assert all(row["rd"]["bytes"] == stored(decided, "RDs", row["key"]) for row in rows)
 
 
@@ -230,12 +237,74 @@ def test_the_card_tells_what_the_set_is(hub_folder: Path, dataset: Dataset, buil
     card = (hub_folder / "README.md").read_text()
     head = card.split("---")[1]
     assert "task_categories:\n- depth-estimation" in head
-    assert "path: data/train-*.parquet" in head
+    assert "- split: train\n    path: data/train-*.parquet\n  - split: validation\n" in head
     assert f"{len(dataset)} photographs" in card
     assert "DIS optical flow" in card
     assert "| textureless | 1 |" in card
     assert "| agreement | at least 50 % |" in card
     assert str(built.source) not in card  # no path of the machine
+
+
+class Hub:
+    """A stand-in for huggingface_hub.HfApi that notes what it is asked for."""
+
+    asked: ClassVar[list[tuple[str, dict[str, Any]]]] = []
+    refuses = ""
+
+    def __getattr__(self, name: str) -> Callable[..., str]:
+        def ask(*arguments: Any, **options: Any) -> str:
+            self.asked.append((name, options))
+            if name == self.refuses:
+                raise ConnectionError("no such door\nand more")
+            return f"https://hub.example/datasets/{arguments[0] if arguments else ''}"
+
+        return ask
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> type[Hub]:
+    import huggingface_hub
+
+    monkeypatch.setattr(Hub, "asked", [])
+    monkeypatch.setattr(Hub, "refuses", "")
+    monkeypatch.setattr(huggingface_hub, "HfApi", Hub)
+    return Hub
+
+
+def pushed(decided: Path, out: Path, repository: str, *more: str) -> Any:
+    arguments = ["export", str(decided), "--format", "huggingface", "--out", str(out), "--push", repository, *more]
+    return CliRunner().invoke(main, arguments)
+
+
+def test_an_export_is_uploaded_where_it_is_asked_for_and_private(
+    decided: Path, dataset: Dataset, tmp_path: Path, hub: type[Hub]
+) -> None:
+    key = ("--keys", dataset.keys[0])
+    result = pushed(decided, tmp_path / "out", "ana/streets", *key)
+    assert result.exit_code == 0, result.output
+    assert "uploaded to https://hub.example/datasets/ana/streets" in result.output
+    asked = dict(hub.asked)
+    assert list(asked) == ["whoami", "create_repo", "upload_folder"]
+    assert asked["create_repo"]["private"]
+    assert asked["upload_folder"]["folder_path"] == tmp_path / "out"
+    hub.refuses = "upload_folder"
+    result = pushed(decided, tmp_path / "late", "ana/streets", *key)
+    assert result.exit_code == 1
+    assert f"hf upload ana/streets {tmp_path / 'late'} --repo-type dataset" in result.output
+    assert (tmp_path / "late" / "README.md").is_file()
+
+
+def test_a_hub_that_will_refuse_is_asked_before_the_export(decided: Path, tmp_path: Path, hub: type[Hub]) -> None:
+    for wrong in ("streets", "ana/str eets", "a/b/c"):
+        result = pushed(decided, tmp_path / "out", wrong)
+        assert (result.exit_code, hub.asked) == (2, [])
+        assert f"--push {wrong}: " in result.output
+    hub.refuses = "whoami"
+    result = pushed(decided, tmp_path / "out", "ana/streets")
+    assert result.exit_code == 1
+    assert "(no such door). `hf auth login`" in result.output
+    assert not (tmp_path / "out").exists()
+    assert CliRunner().invoke(main, ["export", str(decided), "--format", "ply", "--push", "a/b"]).exit_code == 2
 
 
 # --- points ------------------------------------------------------------------------------------------------------
@@ -543,8 +612,9 @@ def test_a_folder_named_like_a_part_is_not_ours_to_remove(decided: Path, dataset
 def test_a_key_named_twice_is_written_once(decided: Path, dataset: Dataset, tmp_path: Path) -> None:
     keys = [dataset.keys[1], dataset.keys[0], dataset.keys[1]]
     assert export_dataset(decided, "webdataset", tmp_path / "out", keys).samples == 2
-    with tarfile.open(tmp_path / "out" / "data-000000.tar") as tar:
-        assert len(set(tar.getnames())) == len(tar.getnames())
+    for shard in ("train", "validation"):
+        with tarfile.open(tmp_path / "out" / f"{shard}-000000.tar") as tar:
+            assert len(set(tar.getnames())) == len(tar.getnames()) == 5
 
 
 @pytest.mark.parametrize(

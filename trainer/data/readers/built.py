@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from redweb_builder.dataset.reader import open_dataset
+from redweb_builder.dataset.splits import group_of
 from redweb_builder.errors import StoreError
 from redweb_builder.types import Mask
 from trainer.data.depth_set import DepthSetBase
@@ -57,10 +58,8 @@ class RedwebSet(DepthSetBase):
         return str(self._set.keys[index])
 
     def group(self, index: int) -> str:
-        """The film that a frame is of, so that its frames stay together; every other sample by itself."""
-        key = self.key(index)
-        record = self._set.record(key)
-        return str(record.get("left") or key) if record.get("film_time_s") is not None else key
+        """A film, or the sample by itself."""
+        return group_of(self._set.record(self.key(index)))
 
     def files(self, index: int) -> tuple[Path, ...]:
         """The picture. Raises DataError."""

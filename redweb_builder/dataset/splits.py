@@ -1,0 +1,71 @@
+"""Which samples of a data set are held out: whole groups, in the order of a hash of their names.
+
+The choice is the same everywhere, in whatever order the samples come, and other samples in the folder hardly move it.
+The trainer holds out by this rule, and exports say by it which samples are for validation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from redweb_builder.dataset.reader import Dataset
+
+VALIDATION_SHARE = 0.1  # of the samples of a set
+
+T = TypeVar("T", bound=Hashable)
+
+
+def held_out(groups: Mapping[str, Sequence[T]], validation: float, test: float = 0.0) -> tuple[set[T], set[T]]:
+    """The samples for validation and for test: whole groups, until they have the share that is asked for.
+
+    groups: the samples of each group, by its name. validation, test: shares of the samples, 0 to 1; validation is taken
+    from the beginning of the order, test from its end. Training and validation get something where there are two
+    groups, and all three where there are more.
+    """
+    names = sorted(groups, key=_hash)
+    total = sum(map(len, groups.values()))
+    first = _first_groups(groups, names[: max(len(names) - 1, 0)], validation * total)
+    rest = [name for name in reversed(names) if first.isdisjoint(groups[name])]
+    return first, _first_groups(groups, rest[: max(len(rest) - 1, 0)], test * total)
+
+
+def _first_groups(groups: Mapping[str, Sequence[T]], names: Sequence[str], wanted: float) -> set[T]:
+    """The samples of the first of some groups, as many groups as it takes to have `wanted` samples."""
+    held: set[T] = set()
+    for name in names:
+        if len(held) >= wanted:
+            break
+        held.update(groups[name])
+    return held
+
+
+def _hash(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def group_of(row: Mapping[str, Any]) -> str:
+    """The film that a frame is of, so that its frames stay together; every other sample by itself.
+
+    row: of a manifest, with a key.
+    """
+    key = str(row["key"])
+    return str(row.get("left") or key) if row.get("film_time_s") is not None else key
+
+
+def split_keys(dataset: Dataset, keys: Sequence[str]) -> dict[str, list[str]]:
+    """The keys of "train" and "validation", in their order; a part without samples is not there.
+
+    dataset: an open data set. keys: of the samples that are split; with all of them the parts are those of `train`.
+    """
+    groups: dict[str, list[str]] = {}
+    for key in keys:
+        groups.setdefault(group_of(dataset.record(key)), []).append(key)
+    held = held_out(groups, VALIDATION_SHARE)[0]
+    parts = {
+        "train": [key for key in keys if key not in held],
+        "validation": [key for key in keys if key in held],
+    }
+    return {part: some for part, some in parts.items() if some}
