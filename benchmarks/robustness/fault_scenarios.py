@@ -46,6 +46,7 @@ CONFIG = BuildConfig(
 NETWORKS = ("--flow", "dis", "--segmenter", "builtin", "--mono", "none", "--device", "cpu", "--eyes", "as-is")
 BUILD = (*NETWORKS, "--preset", "none")
 DEPTH = ("--flow", "dis", "--device", "cpu")
+GRID = 1000  # px; wider than any other PNG file here
 OTHER_SIDE = 128  # px; of the data set that --overwrite makes in place of the first
 TRAIN = (
     *("--encoder", "tu-mobilenetv3_small_050", "--encoder-weights", "none", "--size", "64", "--batch", "2"),
@@ -278,12 +279,16 @@ def _label_once() -> None:
 
 
 def _draw_in_haste() -> None:
-    """Compile the template of the report once for all forks, and hardly compress pictures: nobody looks at them."""
+    """Compile the template of the report once for all forks, keep grids small, and hardly compress pictures: nobody
+    looks at them.
+    """
     vars(report).update(_environment=cache(report._environment))
     save = Image.Image.save
 
     def save_fast(image: Image.Image, file: Any, format: str | None = None, **options: Any) -> None:
-        save(image, file, format, **options | ({"compress_level": 0} if format == "PNG" else {}))
+        if format == "PNG":
+            image, options = image.reduce(8) if image.width > GRID else image, options | {"compress_level": 0}
+        save(image, file, format, **options)
 
     Image.Image.save = save_fast  # type: ignore[method-assign, assignment]
 

@@ -15,6 +15,7 @@ Every set follows from its number, so that `--only` repeats one and prints what 
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -72,6 +73,7 @@ def commands(folder: Path, out: Path, workspace: Path) -> dict[str, Callable[[],
     }
     return {
         "check": line("check", str(folder)),
+        "upgrade": line("upgrade", str(folder)),
         "status": line("status", str(folder)),
         "report": line("report", str(folder)),
         "grid": line("grid", str(folder)),
@@ -278,6 +280,8 @@ def prepare(workspace: Path) -> None:
                 command()
     for made in (workspace / "out", workspace / "set" / ".review"):
         shutil.rmtree(made)
+    gc.collect()
+    gc.freeze()  # a fork need not look through the libraries for garbage
 
 
 @dataclass

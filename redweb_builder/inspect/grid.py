@@ -7,7 +7,7 @@ import unicodedata
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import SupportsFloat, TypeVar
 
 import numpy as np
@@ -70,6 +70,22 @@ class Row:
             raise ValueError(f"the status of {self.key!r} is one of {STATUSES}, got {self.status!r}")
         if self.panel is not None and self.panel.shape != (TILE_HEIGHT, PANEL_WIDTH, 3):
             raise ValueError(f"the panel of {self.key!r} is {(TILE_HEIGHT, PANEL_WIDTH, 3)}, got {self.panel.shape}")
+
+    @cached_property
+    def lines(self) -> list[tuple[str, Colour]]:
+        """The text above the panel, in lines: key, verdict, measurements."""
+        font, room = _font(TEXT_SIZE), PANEL_WIDTH - 16
+        lines = [(_shorten(_plain(self.key), font, room), BRIGHT)]
+        for text, colour in ((self.verdict, ACCENT[self.status]), (self.caption, SOFT)):
+            lines += [(line, colour) for line in _wrap(_plain(text), font, room)]
+        return lines
+
+    @property
+    def height(self) -> int:
+        """How high the row is with the gap below it, px."""
+        picture = 0 if self.panel is None else TEXT_GAP + TILE_HEIGHT
+        gap = ROW_GAP // 2 if self.panel is None else ROW_GAP
+        return LINE * len(self.lines) + picture + gap
 
 
 def grid(rows: Sequence[Row], title: str) -> Image.Image:
@@ -156,22 +172,7 @@ def _number(value: object, missing: float) -> float:
 
 
 def _section_height(rows: Sequence[Row]) -> int:
-    return HEADING_SIZE + 14 + sum(_row_height(row) for row in rows) + (0 if rows else LINE)
-
-
-def _row_height(row: Row) -> int:
-    picture = 0 if row.panel is None else TEXT_GAP + TILE_HEIGHT
-    gap = ROW_GAP // 2 if row.panel is None else ROW_GAP
-    return LINE * len(_row_lines(row)) + picture + gap
-
-
-def _row_lines(row: Row) -> list[tuple[str, Colour]]:
-    """The text above a panel, in lines: key, verdict, measurements."""
-    font, room = _font(TEXT_SIZE), PANEL_WIDTH - 16
-    lines = [(_shorten(_plain(row.key), font, room), BRIGHT)]
-    for text, colour in ((row.verdict, ACCENT[row.status]), (row.caption, SOFT)):
-        lines += [(line, colour) for line in _wrap(_plain(text), font, room)]
-    return lines
+    return HEADING_SIZE + 14 + sum(row.height for row in rows) + (0 if rows else LINE)
 
 
 def _draw_section(canvas: Image.Image, top: int, status: str, rows: Sequence[Row]) -> None:
@@ -183,13 +184,13 @@ def _draw_section(canvas: Image.Image, top: int, status: str, rows: Sequence[Row
         draw.text((MARGIN, top), "none", font=_font(TEXT_SIZE), fill=SOFT)
     for row in rows:
         _draw_row(canvas, draw, top, row)
-        top += _row_height(row)
+        top += row.height
 
 
 def _draw_row(canvas: Image.Image, draw: ImageDraw.ImageDraw, top: int, row: Row) -> None:
     font = _font(TEXT_SIZE)
     draw.rectangle((MARGIN, top + 4, MARGIN + 7, top + 11), fill=ACCENT[row.status])
-    for text, colour in _row_lines(row):
+    for text, colour in row.lines:
         draw.text((MARGIN + 16, top), text, font=font, fill=colour)
         top += LINE
     if row.panel is not None:
