@@ -8,13 +8,20 @@ if TYPE_CHECKING:
     from redweb_builder.builder.build import build as build
     from redweb_builder.config import BuildConfig as BuildConfig
     from redweb_builder.config import Thresholds as Thresholds
+    from redweb_builder.dataset.arrays import SampleArrays as SampleArrays
     from redweb_builder.dataset.reader import open_dataset as open_dataset
 
 from redweb_builder.version import __version__ as __version__
 
-__all__ = ["BuildConfig", "Thresholds", "build", "open_dataset"]
+__all__ = ["BuildConfig", "SampleArrays", "Thresholds", "build", "open_dataset"]
 
-_HOME = {"build": "builder.build", "BuildConfig": "config", "Thresholds": "config", "open_dataset": "dataset.reader"}
+_HOME = {
+    "build": "builder.build",
+    "BuildConfig": "config",
+    "SampleArrays": "dataset.arrays",
+    "Thresholds": "config",
+    "open_dataset": "dataset.reader",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -24,3 +31,8 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     return getattr(import_module(f"redweb_builder.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """What completion offers: the public names, loaded or not."""
+    return [*__all__, "__version__"]

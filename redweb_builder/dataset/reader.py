@@ -38,6 +38,7 @@ NAME = "manifest.parquet"
 MAX_TEXT_BYTES = 1 << 30  # of all texts in all rows; some 2 million pairs have as much
 MAX_ROWS = 5_000_000  # some 5 GB in memory; a few bytes of Parquet can claim any number
 SHOWN = 5  # samples of a data set that a notebook shows
+SHOWN_PX = 120  # their height there
 REQUIRED = ("key", "status")  # columns without which a table is no manifest
 
 
@@ -57,6 +58,11 @@ class Sample:
     mask: NDArray[np.uint8]
     confidence: NDArray[np.uint8]
     record: dict[str, Any]
+
+    def __repr__(self) -> str:
+        """Key, size, and how much of the picture has a label."""
+        height, width = self.mask.shape
+        return f"<Sample {self.key}: {width} x {height} px, {np.mean(self.mask != Mask.UNKNOWN):.0%} labelled>"
 
     def picture(self) -> Picture:
         """To look at, Hx3Wx3 uint8 RGB: the left view, its disparity (bright = near, checker = unknown), its mask."""
@@ -108,8 +114,9 @@ class Dataset:
     def __init__(self, folder: Path, status: str = "kept", min_confidence: int = 0) -> None:
         """Open a finished data set.
 
-        folder: of the data set. status: "kept" or "rejected". min_confidence: 0 to 255; a label below it is unknown.
-        Raises StoreError where `folder` is no finished data set, SettingsError for another confidence.
+        folder: of the data set. status: "kept", "rejected", or "labelled", which is both. min_confidence: 0 to 255; a
+        label below it is unknown. Raises StoreError where `folder` is no finished data set, SettingsError for another
+        confidence.
         """
         if not 0 <= min_confidence <= 255:
             raise SettingsError(f"min_confidence {min_confidence}: must be from 0 to 255")
@@ -118,7 +125,8 @@ class Dataset:
         self.manifest: pa.Table = manifest.table
         self.refusal = manifest.refusal()
         rows = as_decided(manifest.rows, read_decisions(folder / FILE)[0])
-        self._records = {row["key"]: row for row in rows if row["status"] == status and row["width"]}
+        wanted = ("kept", "rejected") if status == "labelled" else (status,)
+        self._records = {row["key"]: row for row in rows if row["status"] in wanted and row["width"]}
         self.keys = list(self._records)
 
     def __iter__(self) -> Iterator[Sample]:
@@ -142,7 +150,7 @@ class Dataset:
     def _repr_html_(self) -> str:
         """What a notebook shows: the first samples, with their figures."""
         rows = [
-            f"<tr><td><img height=96 src='data:image/png;base64,{b64encode(sample._repr_png_()).decode()}'></td>"
+            f"<tr><td><img height={SHOWN_PX} src='data:image/jpeg;base64,{_small_jpeg(sample.picture())}'></td>"
             f"<td>{escape(sample.key)}</td><td>{sample.record.get('quality') or 0:.2f}</td></tr>"
             for sample in self[:SHOWN]
         ]
@@ -215,6 +223,13 @@ class Dataset:
     def image_path(self, key: str) -> Path:
         """The picture file of a key. Raises StoreError where there is none, or a link leads out of the data set."""
         return image_of(self.folder, key)
+
+
+def _small_jpeg(picture: Picture) -> str:
+    """A picture in base64, twice as large as it is shown: screens have dense pixels."""
+    small = Image.fromarray(picture)
+    small.thumbnail((small.width, 2 * SHOWN_PX))
+    return b64encode(image_bytes(small, "JPEG", quality=85)).decode()
 
 
 def without(label: Label, wrong: BoolMap) -> Label:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import pickle
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+import redweb_builder
 from redweb_builder.colour import mask_picture
 from redweb_builder.dataset.arrays import SampleArrays
 from redweb_builder.dataset.reader import Dataset, open_dataset
@@ -18,6 +21,8 @@ from redweb_builder.dataset.writer import Store
 from redweb_builder.errors import SettingsError
 from redweb_builder.types import Mask
 from tests.redweb_builder.dataset.test_writer import IDENTITY, label_like, picture_like, row
+
+DOCS = Path(__file__).parents[3] / "docs"
 
 
 @pytest.fixture
@@ -54,6 +59,35 @@ def test_what_a_notebook_shows(dataset: Dataset) -> None:
     html = dataset._repr_html_()
     assert html.count("<img ") == 4
     assert "&lt;Dataset " in html
+    assert repr(sample) == "<Sample a: 90 x 60 px, 91% labelled>"
+
+
+def test_completion_offers_what_is_public() -> None:
+    assert {"build", "open_dataset", "BuildConfig", "Thresholds", "SampleArrays"} <= set(dir(redweb_builder))
+
+
+def test_the_blocks_of_the_readme_read_a_set(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset.folder.rename(dataset.folder.with_name("redweb"))
+    monkeypatch.chdir(dataset.folder.parent)
+    loop, loader = re.findall(r"```python\n(.*?)```", (DOCS / ".." / "README.md").read_text(), re.DOTALL)
+    variables: dict[str, Any] = {"__name__": "__main__"}
+    exec(loop, variables)
+    assert variables["sample"].key == "d"
+    exec(loader, variables)
+    assert variables["batch"]["image"].shape == (4, 3, 384, 384)
+
+
+def test_the_notebook_runs(dataset: Dataset) -> None:
+    nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed")
+    nbformat = pytest.importorskip("nbformat")
+    dataset.folder.rename(dataset.folder.with_name("redweb"))
+    notebook = nbformat.read(DOCS / "notebook.ipynb", as_version=4)
+    assert not any(cell.get("outputs") for cell in notebook.cells)
+    place = {"metadata": {"path": str(dataset.folder.parent)}}
+    nbclient.NotebookClient(notebook, timeout=100, kernel_name="python3", resources=place).execute()
+    shown = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert sum("image/png" in data for data in shown) == 2  # two samples
+    assert sum("text/html" in data for data in shown) == 3  # the data set and two tables
 
 
 def test_rows_as_a_table(dataset: Dataset) -> None:
