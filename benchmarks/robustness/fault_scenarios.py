@@ -57,7 +57,7 @@ TRAIN_SEGMENTER = (
     *("--encoder-weights", "none", "--size", "64", "--batch", "2", "--epochs", "1", "--workers", "0"),
     *("--fold", "0", "--device", "cpu"),
 )
-EXPORTS = ("redweb-v1", "webdataset", "huggingface", "ply", "rectified", "labels-only")
+EXPORTS = ("redweb-v1", "webdataset", "huggingface", "ply", "rectified", "labels-only", "fiftyone")
 NAMES = (
     *("build", "build --overwrite", "refilter", "grid", "report", "decisions"),
     *(f"export {form}" for form in EXPORTS),

@@ -18,10 +18,19 @@ Decorator = Callable[[Function], Function]  # adds an option to the function of 
 PATH = click.Path(path_type=Path)
 EXISTING = click.Path(path_type=Path, exists=True)
 # The writers of export/dataset.py.
-DATA_SET_FORMATS = ("redweb-v1", "webdataset", "huggingface", "ply", "rectified", "labels-only")
+DATA_SET_FORMATS = (
+    "redweb-v1",
+    "webdataset",
+    "huggingface",
+    "ply",
+    "rectified",
+    "labels-only",
+    "fiftyone",
+    "rerun",
+)
 STEREO_LAYOUTS = ("middlebury", "kitti", "sceneflow")  # of export/stereo_layouts.py
 # option of export -> the formats that have it
-WITH_OPTION = {"layout": ("rectified",), "source": ("rectified", "labels-only"), "push": ("huggingface",)}
+WITH_OPTION = {"layout": ("rectified",), "source": ("rectified", "labels-only", "rerun"), "push": ("huggingface",)}
 
 
 class Part(click.ParamType[tuple[int, int]]):

@@ -10,11 +10,13 @@ from typing import Any
 
 from redweb_builder.dataset.reader import Dataset
 from redweb_builder.errors import StoreError, UserError
+from redweb_builder.export.fiftyone import write_fiftyone
 from redweb_builder.export.huggingface import write_huggingface
 from redweb_builder.export.labels_only import write_labels_only
 from redweb_builder.export.points import write_points
 from redweb_builder.export.rectified import write_rectified
 from redweb_builder.export.redweb_v1 import write_redweb_v1
+from redweb_builder.export.rerun import write_rerun
 from redweb_builder.export.webdataset import write_webdataset
 from redweb_builder.files import remove_temporaries, replacing_folder, write_atomic
 
@@ -26,7 +28,10 @@ WRITERS: dict[str, Callable[..., Iterable[str | UserError]]] = {
     "ply": write_points,
     "rectified": write_rectified,
     "labels-only": write_labels_only,
+    "fiftyone": write_fiftyone,
+    "rerun": write_rerun,
 }
+WITH_REJECTED = ("fiftyone",)  # the formats that show rejected pairs, too, where they have a label
 
 
 @dataclass(frozen=True)
@@ -52,12 +57,13 @@ def export_dataset(
 ) -> Exported:
     """Write the kept samples of a data set, decisions honoured, to a new folder.
 
-    form: one of WRITERS. out: the new folder; an empty one is replaced. keys: only these of the kept. watch: called
-    with (done, total). options: further arguments of the format's writer. min_confidence: as of open_dataset. A sample
-    whose files are damaged is left out. An interrupted export leaves nothing at `out`; what a killed one left beside it
-    is removed by the next. Raises StoreError where the data set or the folder cannot be used.
+    form: one of WRITERS; those in WITH_REJECTED get the rejected samples, too. out: the new folder; an empty one is
+    replaced. keys: only these of the samples. watch: called with (done, total). options: further arguments of the
+    format's writer. min_confidence: as of open_dataset. A sample whose files are damaged is left out. An interrupted
+    export leaves nothing at `out`; what a killed one left beside it is removed by the next. Raises StoreError where the
+    data set or the folder cannot be used.
     """
-    dataset = Dataset(folder, min_confidence=min_confidence)
+    dataset = Dataset(folder, "labelled" if form in WITH_REJECTED else "kept", min_confidence)
     if missing := [key for key in keys if key not in dataset.keys]:
         raise StoreError(f"{folder} keeps no {', '.join(missing)}; a rejected sample is rescued by `review`")
     chosen = list(dict.fromkeys(keys)) or dataset.keys

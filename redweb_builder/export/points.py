@@ -36,17 +36,27 @@ def points_of(image: Picture, disparity: FloatMap, mask: NDArray[np.uint8]) -> N
     points = np.zeros(len(rows), POINT)
     if not len(rows):
         return points
-    known = disparity[rows, columns].astype(np.float64)
-    share = (known - known.min()) / max(float(np.ptp(known)), 1e-9)  # 1 = nearest
-    depth = 1 / (1 / FARTHEST + (1 - 1 / FARTHEST) * share)
+    depth = plausible_distances(disparity[rows, columns])
     height, width = mask.shape
-    focal = width / 2 / tan(radians(VIEW_DEGREES / 2))
+    focal = plausible_focal(width)
     points["x"] = (columns - (width - 1) / 2) / focal * depth
     points["y"] = ((height - 1) / 2 - rows) / focal * depth
     points["z"] = -depth
     for channel, name in enumerate(("red", "green", "blue")):
         points[name] = image[rows, columns, channel]
     return points
+
+
+def plausible_distances(disparity: FloatMap) -> NDArray[np.float64]:
+    """Distances from 1, the nearest, to FARTHEST. disparity: N float32, px, larger = nearer, N > 0 and all known."""
+    known = disparity.astype(np.float64)
+    share = (known - known.min()) / max(float(np.ptp(known)), 1e-9)  # 1 = nearest
+    return np.asarray(1 / (1 / FARTHEST + (1 - 1 / FARTHEST) * share))
+
+
+def plausible_focal(width: int) -> float:
+    """The focal length in px of a picture that is `width` px wide and VIEW_DEGREES across."""
+    return width / 2 / tan(radians(VIEW_DEGREES / 2))
 
 
 def ply(points: NDArray[np.void]) -> bytes:

@@ -39,7 +39,9 @@ from trainer.config import NETWORK_FORMATS
 )
 @click.option("--layout", type=click.Choice(options.STEREO_LAYOUTS), help="Of rectified pairs.  [default: middlebury]")
 @click.option(
-    "--source", type=options.PATH, help="Folder of the stereo photographs, where it has moved (rectified, labels-only)."
+    "--source",
+    type=options.PATH,
+    help="Folder of the stereo photographs, where it has moved (rectified, labels-only, rerun).",
 )
 @click.option(
     "--push",

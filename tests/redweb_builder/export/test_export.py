@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import sys
 import tarfile
 import unicodedata
 from collections.abc import Callable
@@ -29,8 +30,8 @@ from redweb_builder.dataset.decisions import append_decisions, decide
 from redweb_builder.dataset.reader import Dataset
 from redweb_builder.dataset.splits import split_keys
 from redweb_builder.errors import StoreError
-from redweb_builder.export import huggingface, webdataset
-from redweb_builder.export.dataset import WRITERS, export_dataset
+from redweb_builder.export import huggingface, rerun, webdataset
+from redweb_builder.export.dataset import WITH_REJECTED, WRITERS, export_dataset
 from redweb_builder.export.names import file_names
 from redweb_builder.export.points import FARTHEST, VIEW_DEGREES, points_of
 from redweb_builder.export.redweb_v1 import to_8_bit
@@ -54,6 +55,13 @@ def decided(built: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def dataset(decided: Path) -> Dataset:
     return open_dataset(decided)
+
+
+@pytest.fixture(autouse=True)
+def rerun_is_installed(request: pytest.FixtureRequest) -> None:
+    """Skip what writes recordings where rerun-sdk, which is large, is not installed."""
+    if "rerun" in request.node.name.split("[")[-1]:
+        pytest.importorskip("rerun", reason="rerun-sdk is not installed")
 
 
 def stored(folder: Path, kind: str, key: str) -> bytes:
@@ -350,10 +358,83 @@ def test_a_flat_or_empty_label_gives_points_or_none() -> None:
     assert len(points_of(picture, flat, np.full((2, 3), Mask.SKY, np.uint8))) == 0
 
 
+# --- FiftyOne ----------------------------------------------------------------------------------------------------
+
+
+def test_fiftyone_has_kept_and_rejected_pairs_and_every_map(
+    decided: Path, dataset: Dataset, built: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = code_of_readme("fiftyone", decided, tmp_path / "out", monkeypatch)
+    samples = {sample["key"]: sample for sample in json.loads(Path("samples.json").read_text())["samples"]}
+    labelled = [*dataset.keys, *dataset.rejected.keys]
+    assert sorted(samples) == sorted(labelled)
+    assert len(labelled) > len(dataset) > 0
+    assert samples[built.rows["torn"]["key"]]["tags"] == ["kept"]  # a person rescued it
+    assert samples[built.rows["good-room"]["key"]]["tags"] == ["rejected", "wrong-sky"]
+    last = Dataset(decided, "labelled")[read["sample"]["key"]]
+    np.testing.assert_array_equal(read["disparity"].astype(np.float32), last.disparity)
+    np.testing.assert_array_equal(read["confidence"], last.confidence)
+    shown = np.asarray(Image.open(read["sample"]["nearness"]["map_path"])).astype(int)
+    ground = (last.mask == Mask.MEASURED) | (last.mask == Mask.FILLED)
+    assert (shown.max(), shown[ground].min(), shown[~ground].max(initial=0)) == (255, 1, 0)
+    assert np.corrcoef(shown[ground], last.disparity[ground])[0, 1] > 0.999
+
+
+def test_fiftyone_knows_the_type_of_every_field(decided: Path, dataset: Dataset, tmp_path: Path) -> None:
+    out = export_dataset(decided, "fiftyone", tmp_path / "out", dataset.keys[:1]).out
+    fields = {field["db_field"]: field for field in json.loads((out / "metadata.json").read_text())["sample_fields"]}
+    (sample,) = json.loads((out / "samples.json").read_text())["samples"]
+    assert sample.keys() - {"_media_type", "_rand"} <= fields.keys()
+    types = {"StringField": str, "BooleanField": bool, "IntField": int, "FloatField": float}
+    for name, value in sample.items():
+        if value is not None and (kind := fields.get(name, {}).get("ftype", "").split(".")[-1]) in types:
+            assert isinstance(value, types[kind]), name
+    assert {file.relative_to(out).as_posix() for file in out.rglob("*.png")} >= {
+        sample["nearness"]["map_path"],
+        sample["confidence"]["map_path"],
+        sample["mask"]["mask_path"],
+        sample["rd"],
+    }
+
+
+# --- Rerun -------------------------------------------------------------------------------------------------------
+
+
+def test_the_readme_of_rerun_reads_the_disparity_back(
+    decided: Path, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("rerun", reason="rerun-sdk is not installed")
+    monkeypatch.setattr(rerun, "FILE_SAMPLES", 4)
+    read = code_of_readme("rerun", decided, tmp_path / "out", monkeypatch)["disparities"]
+    for number, sample in enumerate(dataset):
+        np.testing.assert_array_equal(read.pop(number), sample.disparity)
+    assert not read
+    assert sorted(file.name for file in Path().glob("*.rrd")) == ["samples-00000.rrd", "samples-00001.rrd"]
+
+
+def test_points_of_a_recording_are_those_of_the_cloud(dataset: Dataset) -> None:
+    steps, points = (
+        rerun.plausible_steps(dataset[0]),
+        points_of(dataset[0].image, dataset[0].disparity, dataset[0].mask),
+    )
+    np.testing.assert_allclose(steps[steps > 0] / rerun.STEPS, -points["z"], atol=0.51 / rerun.STEPS)
+
+
+def test_without_rerun_the_export_says_what_to_install(
+    decided: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "rerun", None)
+    arguments = ["export", str(decided), "--format", "rerun", "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 1
+    assert "pip install 'redweb-builder[rerun]'" in result.output
+    assert not (tmp_path / "out").exists()
+
+
 # --- all of them -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("form", sorted(WRITERS))
+@pytest.mark.parametrize("form", sorted(WRITERS.keys() - {"rerun"}))  # Rerun numbers what it writes by the clock
 def test_the_same_set_gives_the_same_bytes(form: str, decided: Path, tmp_path: Path, snapshot: Snapshot) -> None:
     for name in ("one", "two"):
         export_dataset(decided, form, tmp_path / name)
@@ -415,9 +496,9 @@ def test_a_linked_target_is_refused(decided: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", sorted(WRITERS))
-def test_a_damaged_sample_is_left_out_and_named(form: str, decided: Path, dataset: Dataset, tmp_path: Path) -> None:
+def test_a_damaged_sample_is_left_out_and_named(form: str, decided: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(decided, tmp_path / "set")
-    torn, empty, gone, *sound = dataset.keys
+    torn, empty, gone, *sound = Dataset(folder, "labelled" if form in WITH_REJECTED else "kept").keys
     label = next(folder.rglob(f"RDs/{torn}.png"))
     label.write_bytes(label.read_bytes()[:500])
     next(folder.rglob(f"Imgs/{empty}.*")).write_bytes(b"")
