@@ -83,5 +83,7 @@ def _print_check(dataset: Path, share: float) -> int:
     if mend["remove"] or mend["build"]:
         console.print(f"  {escape(mending_command(dataset))}")
     if mend[""]:
-        console.print("Links and files that belong to no pair are left alone: move them away.")
+        console.print(
+            "Links, files that belong to no pair or lie in the place of a folder are left alone: move them away."
+        )
     return 1

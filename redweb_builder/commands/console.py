@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
+from shlex import quote
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
@@ -147,11 +148,11 @@ def grid(dataset: Path, rows: int, keys: Sequence[str], to: Path | None) -> None
     print_refused_rows(dataset)
     drawn = write_grid(dataset, rows, keys, to)
     echo(drawn.file)
-    exit_if_damaged(drawn.damaged, "pairs are drawn without their pictures")
+    exit_if_damaged(dataset, drawn.damaged, "pairs are drawn without their pictures")
 
 
 def report(dataset: Path, single: Path | None) -> None:
-    """Draw the report. Exit status 1 where labelled pairs have no files.
+    """Draw the report. Exit status 1 where labelled pairs lack files, or have files of a size that was not written.
 
     dataset: its folder. single: a file of its own, with the pictures in it.
     """
@@ -160,7 +161,7 @@ def report(dataset: Path, single: Path | None) -> None:
     print_refused_rows(dataset)
     drawn = write_report(dataset, single)
     echo(drawn.file)
-    exit_if_damaged(drawn.damaged, "labelled pairs are shown without all their pictures")
+    exit_if_damaged(dataset, drawn.damaged, "labelled pairs cannot be shown as they were")
 
 
 def review(
@@ -309,7 +310,7 @@ def export(
         status.stage("checking every sample")
         done = export_dataset(dataset, form, out, keys, watch, options, min_confidence)
     echo(f"{done.samples} samples in {done.out}")
-    exit_if_damaged(done.damaged, f"samples were left out{', nothing was uploaded' if repository else ''}")
+    exit_if_damaged(dataset, done.damaged, f"samples were left out{', nothing was uploaded' if repository else ''}")
     if repository:
         echo(f"uploaded to {push(done.out, repository)}")
 
@@ -335,12 +336,15 @@ def restore(labels: Path, copies: Path) -> None:
         raise click.ClickException(f"{len(done.missing)} pictures could not be made")
 
 
-def exit_if_damaged(damaged: Sequence[str], what: str) -> None:
+def exit_if_damaged(dataset: Path, damaged: Sequence[str], what: str) -> None:
     """Name the files that could not be read, and exit with status 1 where there are any.
 
-    damaged: a sentence a file. what: what became of those pairs, put behind their number.
+    dataset: its folder. damaged: a sentence a file. what: what became of those pairs, put behind their number.
     """
     for sentence in damaged[:SHOWN_DAMAGED]:
         echo(sentence, err=True)
     if damaged:
-        raise click.ClickException(f"{len(damaged)} {what}: their files are damaged or missing")
+        raise click.ClickException(
+            f"{len(damaged)} {what}: their files are damaged or missing. "
+            f"`cli.py check {quote(str(dataset))}` says what mends them."
+        )

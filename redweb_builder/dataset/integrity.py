@@ -129,6 +129,9 @@ def _faults_of_strangers(out: Path, labelled: Sequence[Mapping[str, Any]], there
         if (out / folder).is_symlink():
             yield Fault(folder, "is a link", "")
             continue
+        if (out / folder).exists() and not (out / folder).is_dir():
+            yield Fault(folder, "is no folder", "")
+            continue
         for name in sorted(_names(out / folder)):
             if f"{folder}/{name}" not in places:
                 kind = "is a link" if (out / folder / name).is_symlink() else "belongs to no pair"

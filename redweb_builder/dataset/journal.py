@@ -89,7 +89,7 @@ def _sizes(folder: Path) -> dict[str, int]:
                 for entry in entries
                 if entry.is_file(follow_symlinks=False)
             }
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
 
 

@@ -28,6 +28,7 @@ from redweb_builder.colour import MASK_COLOURS, confidence_colours, disparity_co
 from redweb_builder.dataset.codec import image_bytes
 from redweb_builder.dataset.decisions import FILE, STAGE, as_decided, is_disputed, read_decisions, standing
 from redweb_builder.dataset.facts import facts_of
+from redweb_builder.dataset.journal import faults_of_files, list_files, read_journal
 from redweb_builder.dataset.paths import (
     image_of,
     input_folder,
@@ -80,6 +81,8 @@ class Step:
 
 def write_report(dataset: Path, single: Path | None = None) -> Drawn:
     """Write report.html into a finished data set; a labelled pair whose files are missing is shown without them.
+
+    Pairs whose files are missing or have another size than was written are named in what is returned.
 
     dataset: its folder. single: a file of its own instead, with small pictures of the most telling pairs in it, to be
     sent alone. Raises StoreError where `dataset` is none.
@@ -160,14 +163,30 @@ def _data(
     """
     data, source = table(pairs, limits), None if single else _source_folder(dataset)
     missing: list[str] = []
+    faults = _faults_of_sizes(dataset)
     data |= {"single": single}
     data["columns"] += ["image", "home", "source", "strip", "confidence"]
     for values, row in zip(data["rows"], pairs, strict=True):
         links = [f"{source}/{quote(row[eye])}" if source and row[eye] else None for eye in ("left", "right")]
         ending, home = _stored(dataset, row, missing)
+        if home is not None and row["key"] in faults:
+            missing.append(faults[row["key"]])
         pictures = _embedded(dataset, row["key"], missing) if single and home is not None else (None, None)
         values += [ending, home if pictures[0] or not single else None, links, *pictures]
     return data, missing
+
+
+def _faults_of_sizes(dataset: Path) -> dict[str, str]:
+    """By key, a sentence about a pair whose files have another size than was written; their contents are not read."""
+    try:
+        records, there = read_journal(dataset).records, list_files(dataset)
+    except OSError:  # a journal that is a link or a folder: `check` says so
+        return {}
+    return {
+        key: f"{dataset / file}: {what}"
+        for key, record in records.items()
+        for file, what in reversed(list(faults_of_files(record, there)))
+    }
 
 
 def _embedded(dataset: Path, key: str, missing: list[str]) -> tuple[str | None, str | None]:

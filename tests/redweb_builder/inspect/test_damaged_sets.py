@@ -60,6 +60,27 @@ def test_a_label_that_is_gone_is_named_by_the_report(folder: Path, built: Any) -
     assert (folder / "report.html").read_text(encoding="utf-8").count(label.stem) >= 1
 
 
+def test_a_label_that_was_cut_off_is_named_by_the_report(folder: Path) -> None:
+    label = next((folder / "RDs").iterdir())
+    label.write_bytes(label.read_bytes()[:-20])
+    (folder / "report.html").unlink()
+    result = run("report", folder)
+    assert result.exit_code == 1
+    assert f"{label.name}: " in result.output
+    assert "were written" in result.output
+    assert f"check {folder}" in result.output
+    assert (folder / "report.html").is_file()
+
+
+def test_a_file_in_the_place_of_a_folder_is_missing_pictures(folder: Path) -> None:
+    shutil.rmtree(folder / "confidence")
+    (folder / "confidence").write_bytes(b"")
+    for command in ("report", "check"):
+        result = run(command, folder)
+        assert result.exit_code == 1
+        assert "confidence/" in result.output
+
+
 def test_a_sound_set_is_drawn_with_status_0(folder: Path) -> None:
     assert run("grid", folder).exit_code == 0
     assert run("report", folder).exit_code == 0
