@@ -235,10 +235,24 @@ def _without_chance(name: str) -> str:
     return re.sub(r"[0-9a-z_]{8,}(?=[./]|$)", "*", name)
 
 
+def faults_of(calls: Sequence[Call]) -> list[tuple[int, Fault]]:
+    """(number of a call, fault), but those that leave the very files of another: a kill before a call leaves those of a
+    kill after the one before it, and nothing that a killed process leaves depends on fsync.
+    """
+    return [
+        (at, fault)
+        for at, call in enumerate(calls)
+        for fault in FAULTS
+        if is_possible(fault, call)
+        and (fault != "kill-before" or at == 0)
+        and (fault != "kill-after" or call.name != "fsync")
+    ]
+
+
 def try_faults(trial: Trial, every: int, name: str) -> Tried:
-    """Let every call of a command meet every fault that is possible there; or, `every` > 1, a share of these."""
+    """Let every call of a command meet every fault of `faults_of`; or, `every` > 1, a share of these."""
     tried = Tried(len(trial.calls), trial.unseen)
-    todo = [(at, fault) for at, call in enumerate(trial.calls) for fault in FAULTS if is_possible(fault, call)]
+    todo = faults_of(trial.calls)
     random.Random(0).shuffle(todo)  # every N-th must not be the same fault each time
     for at, fault in track(todo[::every], name, console=Console(stderr=True)):
         refused, problems = trial.problems(at, fault)
