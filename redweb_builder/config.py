@@ -13,6 +13,7 @@ FLOW_CHOICES = ("auto", "raft-large", "raft-small", "dis")
 EXPORTED_FLOWS = ("onnx", "torchscript")  # "onnx:FILE": a network of the user's (matching/exported.py)
 BUILTIN, NONE = "builtin", "none"  # depth networks that are no file
 EYES = ("auto", "as-is")
+ENGINES = ("local", "ray")
 MAX_FILM_RATE = 60.0  # frames a second that are taken from a film
 FILM_FORMS = ("colour", "grey", "side")  # of the depth of a film as a film (export/depth_forms.py)
 FRAME_FORMS = ("png", *FILM_FORMS, "ply", "npy", "pfm")  # of the depth of a picture
@@ -144,7 +145,7 @@ class InputOptions:
 
 @dataclass(frozen=True)
 class BuildConfig:
-    """What a build does. Everything here but `device`, `jobs`, `limit` and `part` shapes the data set.
+    """What a build does. Everything but `engine`, `address`, `device`, `jobs`, `limit` and `part` shapes the data set.
 
     That must not change on resume.
 
@@ -157,6 +158,8 @@ class BuildConfig:
     mono: the monocular depth network: "builtin", "none", or the path of an ONNX or TorchScript file.
     limit: stop after this many pairs (None = all). thresholds: of the filters.
     part: (3, 16) = the third of sixteen parts; None = all.
+    engine: one of ENGINES, where pairs are worked on. address: of a Ray cluster; None = that of RAY_ADDRESS, else a new
+    one on this machine. With Ray `jobs` is the cores of a worker.
     inputs: how files are read: a layout for all, the rate of films, the field of view of VR180.
     """
 
@@ -171,6 +174,8 @@ class BuildConfig:
     limit: int | None = None
     jobs: int | None = None
     part: tuple[int, int] | None = None
+    engine: str = "local"
+    address: str | None = None
     thresholds: Thresholds = field(default_factory=Thresholds)
     inputs: InputOptions = field(default_factory=InputOptions)
 
@@ -181,6 +186,10 @@ class BuildConfig:
             raise SettingsError(f"flow {self.flow!r}: must be one of {', '.join(FLOW_CHOICES)}, or {forms}")
         if self.eyes not in EYES:
             raise SettingsError(f"eyes {self.eyes!r}: must be one of {', '.join(EYES)}")
+        if self.engine not in ENGINES:
+            raise SettingsError(f"engine {self.engine!r}: must be one of {', '.join(ENGINES)}")
+        if self.address is not None and self.engine != "ray":
+            raise SettingsError("--address is that of a Ray cluster: give --engine ray with it")
         check_device(self.device)
         if not 128 <= self.max_side <= 4096:
             raise SettingsError(f"max_side {self.max_side}: must be from 128 to 4096 px")

@@ -37,3 +37,7 @@ class UnsafePath(UserError, OSError):
 
 class WeightsUnavailable(UserError):
     """No weights could be had; str() says where they were looked for."""
+
+
+class EngineError(UserError):
+    """There is no cluster to build on, or its machines cannot do this build."""

@@ -3,52 +3,41 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import platform
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import imagehash
-from PIL import Image
-
 from redweb_builder.builder.engines import FAILED, run_local
+from redweb_builder.builder.finish import finish, path_below, portable_text
+from redweb_builder.builder.models import identity, load_models, versions
 from redweb_builder.config import BuildConfig
 from redweb_builder.dataset.clips import sequences_of
-from redweb_builder.dataset.codec import FORMAT
 from redweb_builder.dataset.flicker import set_flicker
 from redweb_builder.dataset.heartbeat import Heartbeat
-from redweb_builder.dataset.manifest import DUPLICATE, columns_of, left_out_row, nine_digits, verdict_columns
+from redweb_builder.dataset.label_writer import LabelWriter
+from redweb_builder.dataset.manifest import DUPLICATE, left_out_row
 from redweb_builder.dataset.parts import folder_of_part, sources_of_part
 from redweb_builder.dataset.paths import is_data_set, refuse_data_set
 from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.dataset.writer import Store
-from redweb_builder.errors import SettingsError, StoreError
-from redweb_builder.filters.checks import margin, quality
+from redweb_builder.errors import EngineError, SettingsError, StoreError
 from redweb_builder.inputs.discover import Discovery, discover
 from redweb_builder.inputs.formats.calibration import calibration_digest
 from redweb_builder.inputs.walk import state_of
 from redweb_builder.inspect.report import write_report
 from redweb_builder.inspect.show import write_grid
-from redweb_builder.inspect.strip import strip
-from redweb_builder.matching.flow import load_flow
-from redweb_builder.monocular.estimator import load_depth
-from redweb_builder.monocular.memo import MemoizedDepth
 from redweb_builder.networks.device import choose_device, limit_threads
 from redweb_builder.pipeline import Models, Outcome
 from redweb_builder.progress import Progress, Recorded
-from redweb_builder.rectification.calibrated import Calibrated
 from redweb_builder.rectification.clip_alignment import with_clip_alignments
 from redweb_builder.rectification.film_order import with_film_orders
 from redweb_builder.rectification.group_order import with_group_orders
-from redweb_builder.segmentation.segmenters import load_segmenter
-from redweb_builder.types import Label, Mask, PairSource
-from redweb_builder.version import METHOD
+from redweb_builder.types import PairSource
 
 
 @dataclass(frozen=True)
@@ -118,15 +107,10 @@ def build(
     progress.enter("loading the networks")
     device = choose_device(config.device)
     limit_threads(config.jobs)
-    flow, flow_message = load_flow(config.flow, config.flow_weights, device)
-    segmenter, segmenter_message = load_segmenter(config.segmenter, config.segmenter_weights, device)
-    network = load_depth(config.mono, device)
-    depth = MemoizedDepth(network) if network else None
-    models = Models(flow, segmenter, depth)
-    mono_message = depth.name if depth else "no monocular depth network"
-    progress.notes += [f"flow: {flow_message}", f"segmentation: {segmenter_message}", f"mono: {mono_message}"]
+    models, messages = load_models(config, device)
+    progress.notes += [f"{name}: {message}" for name, message in messages.items()]
     progress.enter("finding pairs")
-    discovery = replace(discovery, sources=with_film_orders(discovery.sources, depth, progress.at))
+    discovery = replace(discovery, sources=with_film_orders(discovery.sources, models.depth, progress.at))
     sources = sources_of_part(discovery.sources, config.part)[: config.limit]
     with Store(out, identity(config, models), overwrite) as store:
         heartbeat.start()
@@ -141,7 +125,7 @@ def build(
         whole = discovery.sources  # groups and clips are measured whole: a label must not depend on --limit or --part
         if config.eyes == "auto" and len(recorded) < len(sources):
             progress.enter("comparing the eye orders")
-            whole = with_group_orders(whole, stereo_dir, depth, progress.at, config.max_side)
+            whole = with_group_orders(whole, stereo_dir, models.depth, progress.at, config.max_side)
         missing = {source.clip for source in sources if source.clip and source.key not in store.records}
         if missing:
             progress.enter("aligning the clips of films")
@@ -151,7 +135,9 @@ def build(
 
         failures = _label_pairs(sources, models, config, store, stereo_dir, progress)
         failures += [
-            {"key": _below(file.path, stereo_dir), "detail": file.trace} for file in discovery.left_out if file.trace
+            {"key": path_below(file.path, stereo_dir), "detail": file.trace}
+            for file in discovery.left_out
+            if file.trace
         ]
         store.write_errors(failures)
         progress.enter("comparing pictures for duplicates")
@@ -170,11 +156,9 @@ def build(
             {
                 "finished": not failures,  # else --overwrite, given again, would replace what it should complete
                 **refiltered,
-                "versions": _versions(),
+                "versions": versions(),
                 "device": str(device),
-                "flow": flow_message,
-                "segmentation": segmenter_message,
-                "mono": mono_message,
+                **messages,
                 "input": str(stereo_dir),
                 "input_fingerprint": _fingerprint(discovery.sources),
                 **({"part": list(config.part)} if config.part else {}),
@@ -195,8 +179,8 @@ def build(
         reasons=dict(Counter(row["reason"] for row in rows if row["status"] == "rejected").most_common()),
         left_out=dict(Counter(row["reason"] for row in rows if row["status"] == "left-out").most_common()),
         failed=[record["key"] for record in failures],
-        flow=flow.name,
-        segmenter=segmenter.name,
+        flow=models.flow.name,
+        segmenter=models.segmenter.name,
         seconds=time.monotonic() - started,
         redone=len(store.lost & store.records.keys()),
         lost=len(store.lost - store.records.keys()),
@@ -225,12 +209,16 @@ def _label_pairs(
     Raises KeyboardInterrupt with a sentence on what is recorded.
     """
 
-    def finish(outcome: Outcome, seconds: float) -> dict[str, Any]:
-        return _finish(outcome, store, config, models, stereo_dir) | {"seconds": round(seconds, 2)}
-
+    finish_pair = partial(
+        finish,
+        writer=LabelWriter(store.out),
+        thresholds=config.thresholds,
+        networks={"flow": models.flow.name, "segmenter": models.segmenter.name},
+        stereo_dir=stereo_dir,
+    )
     failures: list[dict[str, Any]] = []
     try:
-        for record in run_local(sources, models, config, store.records.__contains__, finish, progress.step):
+        for record in _records(sources, models, config, store, finish_pair, progress):
             if record["stage"] == FAILED:
                 failures.append(record)
             else:
@@ -244,68 +232,23 @@ def _label_pairs(
     return failures
 
 
-def identity(config: BuildConfig, models: Models) -> dict[str, Any]:
-    """What two runs must share to write into one folder: method, settings, networks and their checksums.
-
-    config: its settings of the method count, not those of speed. models: the loaded flow network and segmenter.
-    """
-    return {
-        "method": METHOD,
-        **config.method(),
-        "flow": models.flow.name,
-        "flow_weights_sha256": models.flow.weights.sha256 if models.flow.weights else None,
-        "segmenter": models.segmenter.name,
-        "segmenter_weights_sha256": models.segmenter.weights.sha256 if models.segmenter.weights else None,
-        "mono": models.depth.name if models.depth else "none",
-        "mono_weights_sha256": models.depth.weights.sha256 if models.depth else None,
-    }
-
-
-def _finish(outcome: Outcome, store: Store, config: BuildConfig, models: Models, stereo_dir: Path) -> dict[str, Any]:
-    """Write a pair's files and return its journal record, in the manifest's columns."""
-    source, prepared, evidence, rejection = outcome.source, outcome.prepared, outcome.evidence, outcome.rejection
-    kept = rejection is None
-    record: dict[str, Any] = {
-        **columns_of(source),
-        "left": _below(source.left, stereo_dir),
-        "right": _below(source.right, stereo_dir),
-        "calibration_sha256": calibration_digest(source.calibration),
-        "calibration": json.dumps([_below(file, stereo_dir) for file in source.calibration])
-        if source.calibration
-        else None,
-        **verdict_columns(rejection),
-        "flow": models.flow.name,
-        "segmenter": models.segmenter.name,
-    }
-    if rejection is not None:
-        record["detail"] = _portable_text(rejection.detail, stereo_dir)
-        if rejection.stage == "read":
-            record["file_states"] = state_of((source.left, source.right))
-    if evidence is not None and prepared is not None:
-        height, width = evidence.pair.left.shape[:2]
-        record |= {
-            "width": width,
-            "height": height,
-            "source_width": evidence.pair.source_size[0],
-            "source_height": evidence.pair.source_size[1],
-            "crop": evidence.pair.crop,
-            "source_sha256": evidence.pair.digest,
-            "perceptual_hash": str(imagehash.phash(Image.fromarray(evidence.pair.left))),
-            "eyes_exchanged": prepared.eyes_swapped,
-            "aligned": not prepared.alignment.is_identity,
-            "homography": None
-            if prepared.alignment.is_identity
-            else json.dumps([float(value) for value in prepared.alignment.homography.ravel()]),
-            **_calibration_columns(prepared.calibrated, stereo_dir),
-            **_range_columns(evidence.label),
-            "quality": nine_digits(quality(evidence.measurements)),
-            "margin": nine_digits(margin(evidence.measurements, config.thresholds)),
-        }
-        record |= {name: nine_digits(value) for name, value in evidence.measurements.items()}
-        record["files"] = store.write_label(
-            source.key, evidence.pair.left, evidence.pair.lossless, evidence.label, strip(evidence), kept
-        )
-    return record
+def _records(
+    sources: Sequence[PairSource],
+    models: Models,
+    config: BuildConfig,
+    store: Store,
+    finish_pair: Callable[[Outcome, float], dict[str, Any]],
+    progress: Progress,
+) -> Iterator[dict[str, Any]]:
+    """The records of all pairs that are not recorded, from the engine that is asked for."""
+    is_done = store.records.__contains__
+    if config.engine == "local":
+        return run_local(sources, models, config, is_done, finish_pair, progress.step)
+    try:
+        from redweb_builder.builder.ray_engine import run_ray
+    except ModuleNotFoundError as error:
+        raise EngineError(f"--engine ray needs Ray ({error}): pip install 'redweb-builder[ray]'") from error
+    return run_ray(sources, models, config, is_done, finish_pair, progress, store.out)
 
 
 def _forget_changed(store: Store, stereo_dir: Path) -> None:
@@ -331,35 +274,6 @@ def _forget_recalibrated(store: Store, sources: Sequence[PairSource]) -> None:
             del store.records[source.key]
 
 
-def _calibration_columns(calibrated: Calibrated, stereo_dir: Path) -> dict[str, Any]:
-    geometry = calibrated.geometry
-    return {
-        "rectified": calibrated.rectified,
-        "calibration_note": _portable_text(calibrated.note, stereo_dir) or None,
-        "fx_px": nine_digits(geometry.fx_px) if geometry else None,
-        "baseline_m": nine_digits(geometry.baseline_m) if geometry else None,
-        "doffs_px": nine_digits(geometry.doffs_px) if geometry else None,
-    }
-
-
-def _range_columns(label: Label) -> dict[str, float | None]:
-    """The range of a label's disparity, sky left out."""
-    known = label.disparity[(label.mask == Mask.MEASURED) | (label.mask == Mask.FILLED)]
-    low, high = (float(known.min()), float(known.max())) if known.size else (None, None)
-    return {"min_px": nine_digits(low), "max_px": nine_digits(high)}
-
-
-def _below(path: Path, stereo_dir: Path) -> str:
-    """A source's path as the manifest names it, the same wherever the input folder lies."""
-    base = stereo_dir if stereo_dir.is_dir() else stereo_dir.parent
-    return _portable_text(path.relative_to(base).as_posix(), stereo_dir)
-
-
-def _portable_text(text: str, stereo_dir: Path) -> str:
-    """Text fit for the manifest: without the place of the input folder; bytes of a name that are no UTF-8 escaped."""
-    return os.fsencode(text.replace(f"{stereo_dir}{os.sep}", "")).decode("utf-8", "backslashreplace")
-
-
 def final_rows(store: Store, discovery: Discovery, config: BuildConfig, stereo_dir: Path) -> list[dict[str, Any]]:
     """The manifest's rows: journal records judged as one set, then the files that are in no pair.
 
@@ -367,7 +281,7 @@ def final_rows(store: Store, discovery: Discovery, config: BuildConfig, stereo_d
     pair come from. config: its thresholds judge. stereo_dir: the input folder, to which paths in the rows are relative.
     """
     return store.judge(config.thresholds) + [
-        left_out_row(_below(file.path, stereo_dir), file.reason, _portable_text(file.detail, stereo_dir))
+        left_out_row(path_below(file.path, stereo_dir), file.reason, portable_text(file.detail, stereo_dir))
         for file in discovery.left_out
     ]
 
@@ -375,18 +289,6 @@ def final_rows(store: Store, discovery: Discovery, config: BuildConfig, stereo_d
 def _fingerprint(sources: Sequence[PairSource]) -> str:
     """SHA-256 over the keys, which hold each file's path below the input folder, size and a sample."""
     return hashlib.sha256("\n".join(source.key for source in sources).encode()).hexdigest()
-
-
-def _versions() -> dict[str, str]:
-    packages = ("redweb-builder", "torch", "torchvision", "opencv-python", "kornia", "numpy", "pillow")
-    return {"format": FORMAT, "python": platform.python_version(), **{name: _version(name) for name in packages}}
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except ImportError:
-        return "not installed as a package"
 
 
 def _no_pairs_message(folder: Path, discovery: Discovery) -> str:

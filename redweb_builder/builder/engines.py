@@ -34,9 +34,7 @@ def run_local(
     finish: Callable[[Outcome, float], Done],
     on_step: Callable[[str, str], None] = lambda key, step: None,
 ) -> Iterator[Done]:
-    """Take every source that is not done through the pipeline; yield what `finish` returns, batch by batch in order.
-
-    Within a batch the pairs without a label come first.
+    """Take every source that is not done through the pipeline; yield what `finish` returns, in order.
 
     sources: the whole list, also those that are done. models: the loaded networks. config: of the build. is_done:
     whether the pair of a key is recorded; it may be called from any thread. finish: writes the files of an outcome,
@@ -142,12 +140,13 @@ class _Stages(Generic[Done]):
     def start_labelling(
         self, batch: Sequence[Prepared | Outcome], inferred: Sequence[Inferred | Outcome]
     ) -> list[Future[Done]]:
-        """Submit the outcomes of a batch to be finished, then its inferred pairs to be labelled and finished."""
-        outcomes = [item for item in (*batch, *inferred) if isinstance(item, Outcome)]
-        ready = [item for item in inferred if isinstance(item, Inferred)]
+        """Submit the pairs of a batch, in its order: outcomes to be finished, inferred pairs to be labelled first."""
+        of_readable = iter(inferred)
+        items = [next(of_readable) if isinstance(item, Prepared) else item for item in batch]
         return [
-            *(self.pool.submit(self._finish, item) for item in outcomes if not self.is_done(item.source.key)),
-            *(self.pool.submit(self._label, item) for item in ready if not self.is_done(item.prepared.source.key)),
+            self.pool.submit(self._finish, item) if isinstance(item, Outcome) else self.pool.submit(self._label, item)
+            for item in items
+            if not self.is_done(_key_of(item))
         ]
 
     def _prepare(self, source: PairSource) -> Prepared | Outcome:
@@ -182,6 +181,10 @@ class _Stages(Generic[Done]):
     def _report(self, key: str, step: str) -> None:
         if not self.is_done(key):
             self.on_step(key, step)
+
+
+def _key_of(item: Inferred | Outcome) -> str:
+    return item.source.key if isinstance(item, Outcome) else item.prepared.source.key
 
 
 def _infer(batch: Sequence[Prepared], models: Models) -> list[Inferred | Outcome]:

@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from redweb_builder.commands import config_file, options
-from redweb_builder.config import EYES, LAYOUT_CHOICES, NONE, PRESETS, BuildConfig, InputOptions
+from redweb_builder.config import ENGINES, EYES, LAYOUT_CHOICES, NONE, PRESETS, BuildConfig, InputOptions
 from redweb_builder.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -69,7 +69,9 @@ if TYPE_CHECKING:
 @options.choice("--preset", tuple(PRESETS), "default", "Filter thresholds: ours, MiDaS 3D Movies', VDW's, or none.")
 @click.option("--limit", type=int, help="Only the first N pairs.")
 @click.option("--part", type=options.Part(), help="One of several parts, such as 3/16, for other machines; see merge.")
-@click.option("--jobs", type=int, help="Cores to use.  [default: all that this process may use]")
+@options.choice("--engine", ENGINES, BuildConfig.engine, "Work here, or on a Ray cluster (docs/scale.md).")
+@click.option("--address", help="Of the Ray cluster: auto, HOST:PORT or ray://HOST:PORT.  [default: a new one, here]")
+@click.option("--jobs", type=int, help="Cores to use; with Ray, of each worker.  [default: all; with Ray 1]")
 @options.overwrite("data set")
 @click.option("--safe", is_flag=True, help="Decode pictures, too, in a process with limits: for files from strangers.")
 @click.option("--dry-run", is_flag=True, help="List what would be read and how, then stop.")

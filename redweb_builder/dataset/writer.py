@@ -21,20 +21,17 @@ import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import Timeout
-from PIL import Image
 
 from redweb_builder.config import Thresholds
-from redweb_builder.dataset.codec import FORMAT, image_bytes, picture_bytes, picture_name, pngs_of_label
+from redweb_builder.dataset.codec import FORMAT
 from redweb_builder.dataset.journal import (
     HOMES,
-    PREVIEWS,
     Sizes,
     append_record,
     expected_files,
@@ -43,9 +40,10 @@ from redweb_builder.dataset.journal import (
     list_files,
     mend_journal,
 )
+from redweb_builder.dataset.label_writer import LabelWriter
 from redweb_builder.dataset.manifest import SCHEMA
 from redweb_builder.dataset.parts import part_of_folder
-from redweb_builder.dataset.paths import FOLDERS, REVIEW_CACHE, is_cached, is_data_set, read_build
+from redweb_builder.dataset.paths import REVIEW_CACHE, is_cached, is_data_set, read_build
 from redweb_builder.dataset.rows import is_key
 from redweb_builder.dataset.verdicts import judge_all
 from redweb_builder.errors import StoreError
@@ -58,12 +56,11 @@ from redweb_builder.files import (
     remove_temporaries,
     write_atomic,
 )
-from redweb_builder.types import Label, Picture
 
 RETRIED = ("unreadable",)  # a disk that was away is no verdict: the next build tries these again
 
 
-class Store:
+class Store(LabelWriter):
     """An output folder, opened for one build at a time. Use as a context manager.
 
     records: what the journal has of finished pairs, by key. lost: keys of finished pairs of which a file is missing,
@@ -78,7 +75,7 @@ class Store:
         one is refused. overwrite: remove an existing data set first; a folder that is not a data set is never touched.
         Raises StoreError; UnsafePath where a file or folder of the data set is a link that leads out of it.
         """
-        self.out = out
+        super().__init__(out)
         self.identity = json.loads(json.dumps(identity))
         _check_is_ours(out)
         try:
@@ -119,26 +116,6 @@ class Store:
         self.damaged = journal.damaged
         self.lost = {key for key, record in done.items() if any(faults_of_files(record, files))}
         self.records = {key: record for key, record in done.items() if key not in self.lost}
-
-    def write_label(
-        self, key: str, picture: Picture, lossless: bool, label: Label, strip: Picture, kept: bool
-    ) -> dict[str, list[int | str]]:
-        """Write the files of a labelled pair; not yet recorded as done.
-
-        key: of the pair. picture: HxWx3 uint8 RGB, the left view. lossless: store it as PNG, else as JPEG. label: of
-        that view. strip: HxWx3 uint8 RGB, the preview. kept: the verdict. Returns [size, SHA-256] by the names that
-        the journal has for the files. Raises OSError.
-        """
-        home = self._home(kept)
-        for stray in self._possible_files(key, not kept):  # a verdict never recorded may have been the other one
-            stray.unlink(missing_ok=True)
-        contents = _contents(key, picture, lossless, label)
-        for name, content in contents.items():
-            write_atomic(home / name, content)
-        preview = image_bytes(Image.fromarray(strip), "JPEG", quality=90, subsampling=0)
-        write_atomic(self.out / PREVIEWS / f"{key}.jpg", preview)
-        contents[f"{PREVIEWS}/{key}.jpg"] = preview
-        return {name: [len(content), sha256(content).hexdigest()] for name, content in contents.items()}
 
     def record(self, record: dict[str, Any]) -> None:
         """Record a pair as done; its files, if any, are written already.
@@ -211,14 +188,6 @@ class Store:
         content = {"format": FORMAT, "identity": self.identity, **more}
         write_atomic(self.out / "build.json", (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
 
-    def _possible_files(self, key: str, kept: bool) -> list[Path]:
-        """Where the files of a labelled pair may lie, there or not."""
-        home = self._home(kept)
-        return [home / folder / f"{key}{ending}" for folder in FOLDERS for ending in (".png", ".jpg")]
-
-    def _home(self, kept: bool) -> Path:
-        return self.out if kept else self.out / "rejected"
-
     def _refuse_other_identity(self) -> None:
         build = read_build(self.out)
         if not build:
@@ -271,13 +240,6 @@ def _remove_own_files(root: Path, name: str, is_ours: Callable[[str], bool]) -> 
 
 def _is_file_of_a_pair(name: str) -> bool:
     return name.endswith((".png", ".jpg")) and is_key(name[:-4])
-
-
-def _contents(key: str, picture: Picture, lossless: bool, label: Label) -> dict[str, bytes]:
-    """The files of a pair but for its preview, by name below the data set or its rejected/."""
-    maps = zip(("RDs", "masks", "confidence"), pngs_of_label(label), strict=True)
-    contents = {picture_name(key, lossless): picture_bytes(picture, lossless)}
-    return contents | {f"{folder}/{key}.png": content for folder, content in maps}
 
 
 def _check_is_ours(out: Path) -> None:

@@ -43,6 +43,11 @@ def isolate_all() -> None:
     _isolate_all = True
 
 
+def all_isolated() -> bool:
+    """Whether isolate_all was called."""
+    return _isolate_all
+
+
 def decoded(function: Callable[P, T], files: Sequence[Path], *args: P.args, **kwargs: P.kwargs) -> T:
     """What a function of redweb_builder.inputs returns; called in a worker where one of the files asks for it.
 

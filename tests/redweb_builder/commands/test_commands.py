@@ -27,6 +27,7 @@ from redweb_builder.builder import build as builder_module
 from redweb_builder.config import Thresholds
 from redweb_builder.criteria import CRITERIA, MEASUREMENTS
 from redweb_builder.dataset.codec import FORMAT
+from redweb_builder.dataset.label_writer import LabelWriter
 from redweb_builder.dataset.writer import Store
 from redweb_builder.errors import StoreError
 from redweb_builder.version import __version__
@@ -389,7 +390,7 @@ def test_no_space_left(one_pair: Path, tmp_path: Path, monkeypatch: pytest.Monke
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(Store, "write_label", full)
+    monkeypatch.setattr(LabelWriter, "write_label", full)
     result = run("build-redweb", one_pair, "--out", tmp_path / "out", *QUICK)
     assert result.exit_code == 1
     assert "no space left on the disk" in result.output

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from redweb_builder.builder.build import identity
+from redweb_builder.builder.models import identity
 from redweb_builder.config import BuildConfig
 from redweb_builder.errors import SettingsError, WeightsUnavailable
 from redweb_builder.matching.consistency import MATCHED_PX, forward_backward_error

@@ -1,0 +1,67 @@
+"""The Ray cluster of a build: connected to or started, and how many workers it has room for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+from ray.exceptions import RayError
+
+from redweb_builder.config import BuildConfig
+from redweb_builder.errors import EngineError
+
+OBJECT_STORE = 200 << 20  # bytes of the store of an own cluster: only records go through it
+
+
+@contextmanager
+def cluster(address: str | None) -> Iterator[None]:
+    """The cluster at an address; without one that of RAY_ADDRESS, else a new one on this machine for this build.
+
+    address: as Ray has them. A cluster to which the program that calls is connected already is used as it is. Raises
+    EngineError.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    address = address or os.environ.get("RAY_ADDRESS") or None
+    own = {"_node_ip_address": "127.0.0.1", "include_dashboard": False, "object_store_memory": OBJECT_STORE}
+    try:
+        ray.init(address or "local", log_to_driver=False, logging_level="ERROR", **({} if address else own))
+    except (OSError, RuntimeError, ValueError, RayError) as error:
+        raise EngineError(f"no Ray cluster at {address or 'this machine'}: {first_line(error)}") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def share(config: BuildConfig) -> tuple[int, int]:
+    """Cores and GPUs of a worker: a GPU each where there are any, with its part of the cores; else one core.
+
+    config: its device and jobs are used.
+    """
+    gpu_nodes = [node for node in _nodes() if node.get("GPU", 0) >= 1]
+    if config.device == "cpu" or not (gpu_nodes or config.device.startswith("cuda")):
+        return config.jobs or 1, 0
+    return config.jobs or max(1, min((int(node["CPU"] / node["GPU"]) for node in gpu_nodes), default=1)), 1
+
+
+def room(cores: int, gpus: int) -> int:
+    """How many workers the cluster can hold now. cores, gpus: of a worker."""
+    return sum(
+        int(min(node.get("CPU", 0) // cores, node.get("GPU", 0) // gpus if gpus else node.get("CPU", 0)))
+        for node in _nodes()
+    )
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, without the rest of its traceback. error: of Ray."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _nodes() -> list[dict[str, float]]:
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
