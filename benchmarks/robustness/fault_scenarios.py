@@ -133,7 +133,7 @@ def _review(folder: Path) -> None:
             for kind in SHOWN:
                 session.picture(kind, key)
             if key not in session.decisions():
-                session.decide(key, "reject", "blurred")
+                session.decide(key, "reject", "blurred", session.reviewer)
 
 
 def _decide(key: str, decision: str, reviewer: str, reason: str | None = None) -> Decision:

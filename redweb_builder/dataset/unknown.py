@@ -1,11 +1,14 @@
 """unknown/<key>.png: what people marked as wrong in a label. It is unknown for readers; the label stays as it is.
 
-8-bit grey of the label's size, 255 = wrong, 0 = as the label says. No build touches it.
+8-bit grey of the label's size, 255 = wrong, 0 = as the label says: what the last of several people left. marks.jsonl
+has what each of them left, a line a stroke; it only grows. No build touches either.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from itertools import accumulate
 from pathlib import Path
 
@@ -13,13 +16,15 @@ import numpy as np
 from PIL import Image
 
 from redweb_builder.dataset.codec import image_bytes
+from redweb_builder.dataset.decisions import LOCK
 from redweb_builder.dataset.paths import read_map, require_inside
 from redweb_builder.dataset.rows import is_key
 from redweb_builder.errors import StoreError
-from redweb_builder.files import make_folder, write_atomic
+from redweb_builder.files import append, lock, make_folder, write_atomic
 from redweb_builder.types import BoolMap
 
 FOLDER = "unknown"
+MARKS = "marks.jsonl"
 MOST_RUNS = 20_000  # of one picture
 
 
@@ -39,19 +44,24 @@ def read_unknown(out: Path, key: str) -> BoolMap | None:
     return wrong
 
 
-def write_unknown(out: Path, key: str, wrong: BoolMap) -> None:
-    """Keep what a person marked; nothing marked removes the file. Raises OSError, UnsafePath, StoreError.
+def write_unknown(out: Path, key: str, wrong: BoolMap, reviewer: str) -> None:
+    """Keep what a person marked, and who it was; nothing marked removes the file.
 
-    out: folder of the data set. key: of the pair. wrong: HxW bool, of the label's size.
+    out: folder of the data set. key: of the pair. wrong: HxW bool, of the label's size. reviewer: a name. Raises
+    OSError, UnsafePath, StoreError.
     """
     if not is_key(key):
         raise StoreError(f"{key!r} is no key of a pair")
     make_folder(out / FOLDER, out)
     file = out / FOLDER / f"{key}.png"
-    if wrong.any():
-        write_atomic(file, image_bytes(Image.fromarray(np.where(wrong, np.uint8(255), np.uint8(0))), "PNG"))
-    else:
-        file.unlink(missing_ok=True)
+    time = datetime.now(timezone.utc).isoformat(timespec="microseconds")
+    mark = {"key": key, "reviewer": reviewer, "time": time, "runs": runs_of(wrong)}
+    with lock(out / LOCK):
+        append(out / MARKS, (json.dumps(mark, ensure_ascii=False) + "\n").encode())
+        if wrong.any():
+            write_atomic(file, image_bytes(Image.fromarray(np.where(wrong, np.uint8(255), np.uint8(0))), "PNG"))
+        else:
+            file.unlink(missing_ok=True)
 
 
 def runs_of(wrong: BoolMap) -> list[int]:

@@ -1,4 +1,4 @@
-"""The local review server: for one reviewer, let in by a token, on this machine or at an address that they named.
+"""The local review server: for who is let in by a token, on this machine or at an address that was named.
 
 Every request is checked before it is answered. The Host header must name the address, else a foreign page could reach
 the server through a name of its own ("DNS rebinding"). The visitor must have shown the token. A request that changes
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from hmac import compare_digest
 from importlib.resources import files
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import urlsplit
 
 import cv2
@@ -190,15 +191,16 @@ def _answers(app: Flask, session: Session) -> None:
 
     @app.post("/api/decide")
     def decide() -> Response:
-        sent = request.get_json()
-        if not isinstance(sent, dict) or sent.get("decision") not in ("accept", "reject", "skip"):
+        sent = _sent()
+        if sent.get("decision") not in ("accept", "reject", "skip"):
             raise ValueError("a decision is accept, reject or skip")
-        reason = sent.get("reason")
-        return jsonify(session.decide(str(sent.get("key")), sent["decision"], None if reason is None else str(reason)))
+        reason = None if sent.get("reason") is None else str(sent["reason"])
+        reviewer = session.name_of(sent.get("reviewer"))
+        return jsonify(session.decide(str(sent.get("key")), sent["decision"], reason, reviewer))
 
     @app.post("/api/undo")
     def undo() -> Response:
-        return jsonify(session.undo())
+        return jsonify(session.undo(session.name_of(_sent().get("reviewer"))))
 
     @app.get("/api/unknown/<key>")
     def unknown(key: str) -> Response:
@@ -206,8 +208,8 @@ def _answers(app: Flask, session: Session) -> None:
 
     @app.post("/api/unknown/<key>")
     def mark_unknown(key: str) -> Response:
-        sent = request.get_json()
-        return jsonify(share=session.mark_unknown(key, sent.get("runs") if isinstance(sent, dict) else None))
+        sent = _sent()
+        return jsonify(share=session.mark_unknown(key, sent.get("runs"), session.name_of(sent.get("reviewer"))))
 
     @app.get("/api/order/<key>")
     def order(key: str) -> Response:
@@ -227,6 +229,12 @@ def _answers(app: Flask, session: Session) -> None:
     def failed(error: OSError) -> tuple[Response, int]:
         why = str(error.strerror or error)
         return (jsonify(error=f"not saved: {why}"), 507) if request.method == "POST" else (jsonify(error=why), 404)
+
+
+def _sent() -> dict[str, Any]:
+    """The object that the page has sent; empty where it is none."""
+    sent = request.get_json()
+    return sent if isinstance(sent, dict) else {}
 
 
 def _answer(content: bytes, kind: str) -> Response:

@@ -35,6 +35,7 @@ from redweb_builder.review.pictures import label_of, render
 from redweb_builder.types import Mask
 
 LABELS_IN_MEMORY = 4
+LONGEST_NAME = 60  # letters
 BASIS = {
     Mask.UNKNOWN: "unknown",
     Mask.MEASURED: "measured",
@@ -44,12 +45,12 @@ BASIS = {
 
 
 class Session:
-    """One reviewer at one data set. Safe to be called from several threads."""
+    """The reviewers of one data set. Safe to be called from several threads."""
 
     def __init__(self, folder: Path, reviewer: str, source: Path | None = None) -> None:
         """Open a finished data set.
 
-        folder: the data set. reviewer: the name under which decisions are recorded. source: the folder of the stereo
+        folder: the data set. reviewer: the name for decisions that come without one. source: the folder of the stereo
         photographs, where it is not the one that build.json names. Raises StoreError.
         """
         self.folder, self.reviewer = folder, reviewer
@@ -84,28 +85,40 @@ class Session:
         """key -> what stands about it, of every sample that somebody decided about."""
         return {key: _verdict_fields(by_reviewer) for key, by_reviewer in standing(self._decided()).items()}
 
-    def decide(self, key: str, decision: str, reason: str | None) -> dict[str, Any]:
-        """Record a decision of this reviewer about a pair; returns {"key": key, "now": what stands about it}.
+    def name_of(self, given: object) -> str:
+        """The reviewer that a request names, where several people use one page; None is this session's own.
 
-        decision: accept, reject or skip. reason: of a rejection, a code or a sentence. Raises StoreError where there is
-        no such pair, or none with a label to accept; ValueError on another decision; OSError where it is not saved.
+        given: from anywhere. Raises ValueError where it is no name.
+        """
+        if given is None:
+            return self.reviewer
+        if not isinstance(given, str) or not 0 < len(given.strip()) <= LONGEST_NAME:
+            raise ValueError(f"a reviewer's name has 1 to {LONGEST_NAME} letters")
+        return given.strip()
+
+    def decide(self, key: str, decision: str, reason: str | None, reviewer: str) -> dict[str, Any]:
+        """Record a decision about a pair; returns {"key": key, "now": what stands about it}.
+
+        key: of the pair. decision: accept, reject or skip. reason: of a rejection, a code or a sentence. reviewer: of
+        name_of. Raises StoreError where there is no such pair, or none with a label to accept; ValueError on another
+        decision; OSError where it is not saved.
         """
         if decision == "accept":
             sample_root(self.folder, self._row(key)["key"])  # what has no label cannot be rescued
         self._row(key)
-        record_decision(self.folder, decide(key, decision, self.reviewer, reason))
+        record_decision(self.folder, decide(key, decision, reviewer, reason))
         return self._now(key)
 
-    def undo(self) -> dict[str, Any] | None:
-        """Take back this reviewer's latest decision; returns as `decide` does, None where there is none.
+    def undo(self, reviewer: str) -> dict[str, Any] | None:
+        """Take back a reviewer's latest decision; returns as `decide` does, None where there is none.
 
-        Raises OSError where that is not saved.
+        reviewer: of name_of. Raises OSError where that is not saved.
         """
-        mine = [decision for decision in not_undone(self._decided()) if decision.reviewer == self.reviewer]
+        mine = [decision for decision in not_undone(self._decided()) if decision.reviewer == reviewer]
         if not mine:
             return None
         last = mine[-1]
-        record_decision(self.folder, decide(last.key, "undo", self.reviewer, undoes=last.id))
+        record_decision(self.folder, decide(last.key, "undo", reviewer, undoes=last.id))
         return self._now(last.key)
 
     def picture(self, kind: str, key: str) -> bytes:
@@ -139,14 +152,14 @@ class Session:
         wrong = read_unknown(self.folder, key)
         return [height * width] if wrong is None or wrong.shape != (height, width) else runs_of(wrong)
 
-    def mark_unknown(self, key: str, runs: object) -> float:
+    def mark_unknown(self, key: str, runs: object, reviewer: str) -> float:
         """Keep what a person marked in a label, in place of what was marked before; returns its share of the picture.
 
-        key: of the sample. runs: as of from_runs. Raises StoreError; ValueError for other runs; OSError where it is not
-        saved.
+        key: of the sample. runs: as of from_runs. reviewer: of name_of. Raises StoreError; ValueError for other runs;
+        OSError where it is not saved.
         """
         wrong = from_runs(runs, *self._size(key))
-        write_unknown(self.folder, key, wrong)
+        write_unknown(self.folder, key, wrong, reviewer)
         return float(wrong.mean())
 
     def _size(self, key: str) -> tuple[int, int]:

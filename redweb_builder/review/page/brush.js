@@ -1,7 +1,7 @@
 "use strict";
 // The brush: what is wrong in a label becomes unknown. It is kept beside the label at the end of every stroke.
 const MARK = [0, 200, 255, 180]; // red, green, blue, opacity of what is marked
-const brush = { on: false, erases: false, radius: 14, down: false, key: null, wrong: null };
+const brush = { on: false, erases: false, radius: 14, down: false, last: null, key: null, wrong: null };
 
 async function loadMarks() {
   const pair = sample();
@@ -43,14 +43,23 @@ function paint(event) {
   if (!sheet || brush.key !== pair.key) return false;
   const box = sheet.getBoundingClientRect();
   const [x, y] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
-  const [px, py] = [Math.floor(x * pair.width), Math.floor(y * pair.height)];
+  const to = { sheet, x: Math.floor(x * pair.width), y: Math.floor(y * pair.height) };
+  const from = brush.last?.sheet === sheet ? brush.last : to; // fast strokes come in few points
+  const steps = Math.max(1, Math.ceil(Math.hypot(to.x - from.x, to.y - from.y) / (brush.radius / 2)));
+  for (let step = 0; step <= steps; step++) {
+    const share = step / steps;
+    dab(pair, Math.round(from.x + share * (to.x - from.x)), Math.round(from.y + share * (to.y - from.y)));
+  }
+  brush.last = to;
+  drawMarks();
+  return true;
+}
+function dab(pair, px, py) {
   for (let row = Math.max(0, py - brush.radius); row <= Math.min(pair.height - 1, py + brush.radius); row++) {
     const half = Math.floor(Math.sqrt(brush.radius ** 2 - (row - py) ** 2));
     const [from, to] = [Math.max(0, px - half), Math.min(pair.width, px + half + 1)];
     if (from < to) brush.wrong.fill(brush.erases ? 0 : 1, row * pair.width + from, row * pair.width + to);
   }
-  drawMarks();
-  return true;
 }
 function runsOf(wrong) {
   const runs = [];
@@ -90,6 +99,7 @@ $("stage").addEventListener(
     if (!brush.on || event.button || event.target.closest("label")) return;
     event.stopImmediatePropagation();
     event.preventDefault();
+    brush.last = null;
     brush.down = paint(event);
     if (brush.down) $("stage").setPointerCapture(event.pointerId);
   },

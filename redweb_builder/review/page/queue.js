@@ -19,7 +19,7 @@ async function ask(path, body) {
     path,
     body === undefined
       ? {}
-      : { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) },
+      : { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ reviewer: data.reviewer, ...body }) },
   );
   const content = await answer.json().catch(() => ({ error: `the server answered ${answer.status}` }));
   if (!answer.ok) throw new Error(content?.error || `the server answered ${answer.status}`);

@@ -15,6 +15,7 @@ const KEYS = [
   ["z", "fit, or twice as large"],
   ["+ −", "zoom"],
   ["p", "forget the two points"],
+  ["n", "your name"],
   ["t", "theme"],
   ["?", "this list"],
 ];
@@ -165,6 +166,20 @@ function rejectFor(reason) {
   decide("reject", reason || null);
 }
 
+// ---- who decides: asked once where the page is served to other devices
+const OWN_MACHINE = ["127.0.0.1", "localhost"].includes(location.hostname);
+function askName() {
+  $("name-text").value = data.reviewer;
+  $("name").showModal();
+  $("name-text").select();
+}
+function takeName(name) {
+  data.reviewer = name;
+  localStorage.setItem("redweb-reviewer", name);
+  fillQueues();
+  draw();
+}
+
 // ---- hands: keys, pointer, buttons
 const ACTIONS = {
   a: () => decide("accept"),
@@ -187,6 +202,7 @@ const ACTIONS = {
   "+": () => zoomTo(zoom.scale * 1.4),
   "=": () => zoomTo(zoom.scale * 1.4),
   "-": () => zoomTo(zoom.scale / 1.4),
+  n: askName,
   t: nextTheme,
   "?": () => $("help").showModal(),
 };
@@ -195,8 +211,10 @@ function show(name) {
   drawStage();
 }
 const isTypedIn = (field) => ["SELECT", "TEXTAREA"].includes(field.tagName) || (field.tagName === "INPUT" && field.type !== "range");
+const SLIDES = /^(Arrow|Page|Home$|End$)/; // the keys of a slider that was reached by keyboard
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (SLIDES.test(event.key) && event.target.matches("input[type=range]:focus-visible")) return;
   if ($("reasons").open) {
     const reason = event.target.id !== "reason-text" && data.say[+event.key - 1];
     if (reason) {
@@ -205,7 +223,7 @@ document.addEventListener("keydown", (event) => {
     }
     return;
   }
-  if ($("help").open || !data || isTypedIn(event.target)) return;
+  if ($("help").open || $("name").open || !data || isTypedIn(event.target)) return;
   const action = VIEWS[event.key] ? () => show(VIEWS[event.key][0]) : ACTIONS[event.key];
   if (!action || (event.repeat && !event.key.startsWith("Arrow"))) return;
   event.preventDefault();
@@ -293,6 +311,11 @@ $("sort").onchange = () => {
 };
 $("search").oninput = () => requeue(true);
 $("reason-cancel").onclick = () => $("reasons").close();
+$("progress-text").onclick = askName;
+$("name").querySelector("form").onsubmit = () => {
+  const name = $("name-text").value.trim();
+  if (name) takeName(name);
+};
 $("reasons").querySelector("form").onsubmit = (event) => {
   event.preventDefault();
   rejectFor($("reason-text").value.trim());
@@ -319,6 +342,8 @@ $("keys").append(
 (async () => {
   [data, decided] = await Promise.all([ask("/api/samples"), ask("/api/decisions")]);
   samples = samplesOf(data);
+  const remembered = OWN_MACHINE ? null : localStorage.getItem("redweb-reviewer");
+  data.reviewer = remembered || data.reviewer;
   const names = Object.entries(data.numbers);
   $("sort").append(
     make("option", { value: "key", textContent: "name" }),
@@ -336,6 +361,7 @@ $("keys").append(
   $("queue").onfocus = fillQueues;
   requeue(false);
   document.body.dataset.ready = "yes";
+  if (!OWN_MACHINE && !remembered) askName();
 })().catch((error) => {
   $("stage-status").textContent = `The data set cannot be shown: ${error.message}`;
 });

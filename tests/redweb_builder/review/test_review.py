@@ -32,6 +32,7 @@ from redweb_builder import open_dataset
 from redweb_builder.dataset.decisions import FILE, append_decisions, decide, read_decisions
 from redweb_builder.dataset.manifest import SCHEMA
 from redweb_builder.dataset.source_views import aligned_views
+from redweb_builder.dataset.unknown import from_runs
 from redweb_builder.errors import StoreError
 from redweb_builder.export.dataset import export_dataset
 from redweb_builder.inputs.read import read_pair
@@ -339,6 +340,31 @@ def test_what_is_brushed_is_unknown_for_readers_and_exports_and_the_label_stays(
     assert not list((desk.folder / "unknown").iterdir())
 
 
+def test_two_people_at_one_page_have_names_of_their_own(desk: Desk) -> None:
+    key = desk.keys["good-meadow"]
+    height, width = open_dataset(desk.folder)[key].mask.shape
+    size = height * width
+
+    def send(path: str, **body: Any) -> Any:
+        return desk.client.post(path, json=body, headers={"Origin": HERE})
+
+    strokes = {"ana": [0, 5, size - 5], "ben": [size - 9, 9]}
+    for name, runs in strokes.items():
+        assert send(f"/api/unknown/{key}", runs=runs, reviewer=name).status_code == 200
+    lines = [json.loads(line) for line in (desk.folder / "marks.jsonl").read_text().splitlines()]
+    assert [(line["key"], line["reviewer"], line["runs"]) for line in lines] == [
+        (key, name, runs) for name, runs in strokes.items()
+    ]
+    assert desk.client.get(f"/api/unknown/{key}").get_json() == {"runs": strokes["ben"]}  # the last
+    send("/api/decide", key=key, decision="reject", reviewer="ana")
+    answer = send("/api/decide", key=key, decision="accept", reviewer=" ben ").get_json()["now"]
+    assert (answer["verdict"], answer["disputed"]) == ("accept", True)
+    answer = send("/api/undo", reviewer="ben").get_json()["now"]
+    assert [verdict[:2] for verdict in answer["verdicts"]] == [["ana", "reject"]]
+    for wrong in ("", "  ", "x" * 61, 7, ["ana"]):
+        assert send("/api/decide", key=key, decision="accept", reviewer=wrong).status_code == 400
+
+
 @pytest.mark.parametrize("runs", [None, [], [-1, 5], [1.5], ["9"], [True], [10**9], [1] * 20_001, {}])
 def test_a_stroke_that_is_none_is_refused(desk: Desk, runs: Any) -> None:
     address = f"/api/unknown/{desk.keys['good-meadow']}"
@@ -589,6 +615,17 @@ def test_browser_decide_by_keys_and_find_it_again(
     assert title(page) == keys[0]
     visit.until("[...document.querySelectorAll('.sheet img')].every((image) => image.naturalWidth === 240)")
 
+    page.keyboard.press("n")
+    page.keyboard.type("ben")
+    page.keyboard.press("Enter")
+    visit.until("document.querySelector('#progress-text').textContent.includes('by ben')")
+    page.keyboard.press("a")
+    visit.until("(key) => document.querySelector('#verdict h2').textContent === key", keys[1])
+    page.keyboard.press("u")
+    visit.until("(key) => document.querySelector('#verdict h2').textContent === key", keys[0])
+    page.keyboard.press("n")
+    page.keyboard.type("ana")
+    page.keyboard.press("Enter")
     page.keyboard.press("a")
     visit.until("(key) => document.querySelector('#verdict h2').textContent === key", keys[1])
     page.keyboard.press("r")
@@ -601,7 +638,11 @@ def test_browser_decide_by_keys_and_find_it_again(
     page.keyboard.press("u")
     visit.until("(key) => document.querySelector('#verdict h2').textContent === key", keys[3])
     made, damaged = read_decisions(folder / FILE)
+    assert [d.reviewer for d in made[:2]] == ["ben", "ben"]
+    assert {d.reviewer for d in made[2:]} == {"ana"}
     assert [(d.key, d.decision, d.reason) for d in made] == [
+        (keys[0], "accept", None),
+        (keys[0], "undo", None),
         (keys[0], "accept", None),
         (keys[1], "reject", "wrong-sky"),
         (keys[2], "reject", "eyes-swapped"),
@@ -653,9 +694,22 @@ def test_browser_looks(served: Callable[[], str], built: Any, watched: Callable[
     sheet = page.locator(".sheet").first.bounding_box()
     page.mouse.move(sheet["x"] + sheet["width"] / 2, sheet["y"] + sheet["height"] / 2)
     page.mouse.down()
-    page.mouse.move(sheet["x"] + sheet["width"] * 0.6, sheet["y"] + sheet["height"] / 2, steps=3)
+    page.mouse.move(sheet["x"] + sheet["width"] * 0.8, sheet["y"] + sheet["height"] / 2, steps=1)  # fast
     page.mouse.up()
     visit.until("document.querySelector('#message').textContent.includes('marked as unknown')")
+    height, width = sample.mask.shape
+    runs = page.evaluate("fetch('/api/unknown/' + sample().key).then((answer) => answer.json())")["runs"]
+    assert from_runs(runs, height, width)[height // 2, width // 2 : round(0.78 * width)].all()  # no gap
+    page.keyboard.press("b")
+    left = page.evaluate("document.querySelector('#least').getBoundingClientRect().x")
+    page.locator("#least").fill("128")
+    visit.until("document.querySelector('#least-text').textContent.includes('stay')")
+    assert page.evaluate("document.querySelector('#least').getBoundingClientRect().x") == left  # under the pointer
+    page.locator("#least").focus()
+    page.keyboard.press("Home")
+    visit.until("document.querySelector('#least-text').textContent === 'off'")
+    page.locator("#least").blur()
+    page.keyboard.press("b")
     page.keyboard.press("b")
     page.keyboard.press("8")
     page.wait_for_selector(".sheet canvas")
