@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,7 +57,7 @@ def status(out: Path, as_json: bool, prometheus: Path | None) -> None:
         builds = status_of(out)
         if prometheus:
             remove_temporaries(prometheus.absolute().parent)
-            write_atomic(prometheus, prometheus_text(builds).encode())
+            write_atomic(prometheus, prometheus_text(builds).encode(errors="backslashreplace"))
         if as_json:
             click.echo(json.dumps({"builds": [asdict(build) for build in builds]}, indent=1))
         else:
@@ -76,16 +77,17 @@ def _print_status(builds: Sequence[BuildStatus]) -> None:
         silent = f" for {_duration(build.age)}, at {build.item or build.stage}" if build.state == "silent" else ""
         host = f" on {build.host}" if build.state in ("running", "silent") else ""
         state = "not finished; stopped, or just begun" if build.state == "stopped" else build.state
-        click.echo(printable(f"{build.folder}: {state}{host}{silent}"))
+        workers = f", {build.workers} workers" if build.workers is not None else ""
+        click.echo(printable(f"{build.folder}: {state}{host}{workers}{silent}"))
         click.echo(f"    {build.done}{of_all} pairs: {build.kept} kept, {build.rejected} rejected{failed}{rate}{left}")
     if len(builds) > 1:
         running = sum(build.state == "running" for build in builds)
         click.echo(f"{sum(build.done for build in builds)} pairs done; {running} of {len(builds)} parts are running")
     if reasons:
         click.echo("rejected: " + ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()))
-    slowest = sorted((pair for build in builds for pair in build.slowest), reverse=True)[:5]
-    for seconds, key in slowest:
-        click.echo(printable(f"slow: {seconds:.1f} s {key}"))
+    for word, pairs in (("slow", [build.slowest for build in builds]), ("late", [build.late for build in builds])):
+        for seconds, key in sorted(chain.from_iterable(pairs), reverse=True)[:5]:
+            click.echo(printable(f"{word}: {seconds:.1f} s {key}"))
 
 
 def _duration(seconds: float | None) -> str:
@@ -107,7 +109,7 @@ def prometheus_text(builds: Sequence[BuildStatus]) -> str:
         for labels, value in samples:
             if value is not None:
                 text = ",".join(f'{label}="{_escaped(content)}"' for label, content in labels.items())
-                lines.append(f"redweb_{name}{{{text}}} {float(value):g}")
+                lines.append(f"redweb_{name}{{{text}}} {float(value):.12g}")
 
     of = [({"part": build.folder}, build) for build in builds]
     gauge("pairs", "Pairs that a build has found.", [(labels, build.total) for labels, build in of])
@@ -128,6 +130,11 @@ def prometheus_text(builds: Sequence[BuildStatus]) -> str:
     gauge("pairs_per_second", "Pairs a second of the running build.", [(labels, build.rate) for labels, build in of])
     gauge("seconds_left", "Seconds to the end at this rate.", [(labels, build.seconds_left) for labels, build in of])
     gauge("heartbeat_age_seconds", "Seconds since the last heartbeat.", [(labels, build.age) for labels, build in of])
+    gauge("workers", "Processes of the cluster that are at work.", [(labels, build.workers) for labels, build in of])
+    slowest = [(labels | {"key": key}, seconds) for labels, build in of for seconds, key in build.slowest]
+    gauge("slowest_pair_seconds", "Seconds of the slowest pairs that are done.", slowest)
+    late = [(labels | {"key": key}, seconds) for labels, build in of for seconds, key in build.late]
+    gauge("late_pair_seconds", "Seconds since those pairs began that are in work for long.", late)
     gauge("running", "1 while a build runs.", [(labels, build.state == "running") for labels, build in of])
     return "\n".join(lines) + "\n"
 

@@ -56,6 +56,8 @@ class Heartbeat:
             "failed": progress.counts["failed"],
             "rate": round(progress.rate, 4) if progress.total else 0.0,
             "slowest": self._slowest,
+            "workers": progress.workers,
+            "late": [[round(seconds, 1), key] for seconds, key in progress.late()[:SLOWEST]],
         }
         with suppress(OSError):
             write_atomic(self._file, json.dumps(state, ensure_ascii=False).encode())
@@ -76,10 +78,11 @@ def read_heartbeat(out: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     numbers = ("time", "total", "done", "failed", "rate")
-    if not isinstance(state, dict) or not all(_is_number(state.get(name)) for name in numbers):
+    if not isinstance(state, dict) or not all(is_number(state.get(name)) for name in numbers):
         return {}
     return state
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Whether a value of a heartbeat is a number that can be true. value: as JSON gives it."""
     return isinstance(value, (int, float)) and abs(value) < LARGEST

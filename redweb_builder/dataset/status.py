@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from redweb_builder.dataset.heartbeat import read_heartbeat
+from redweb_builder.dataset.heartbeat import is_number, read_heartbeat
 from redweb_builder.dataset.journal import read_journal
 from redweb_builder.dataset.parts import part_folders
 from redweb_builder.dataset.paths import is_data_set, read_build
@@ -25,7 +25,8 @@ class BuildStatus:
     has just begun. total: pairs, None where no build has said so yet. done, kept, rejected: recorded pairs, duplicates
     not yet compared while it runs. reasons: rejections. failed: pairs that met an unforeseen error in this run. rate:
     pairs a second of this run. seconds_left: at this rate; None where unknown. age: s since the last heartbeat. host,
-    stage, item: of the build that runs, or died. slowest: (seconds, key) of this run.
+    stage, item: of the build that runs, or died. slowest: (seconds, key) of this run. workers: processes of a
+    cluster that are at work; None where the build has none. late: (seconds, key) of pairs that are in work for long.
     """
 
     folder: str
@@ -43,6 +44,8 @@ class BuildStatus:
     stage: str = ""
     item: str = ""
     slowest: tuple[tuple[float, str], ...] = ()
+    workers: int | None = None
+    late: tuple[tuple[float, str], ...] = ()
 
 
 def status_of(out: Path) -> list[BuildStatus]:
@@ -85,15 +88,17 @@ def _status_of_folder(folder: Path) -> BuildStatus:
         str(beat.get("host", "")),
         str(beat.get("stage", "")),
         str(beat.get("item", "")),
-        _slowest(beat.get("slowest")),
+        _timed_pairs(beat.get("slowest")),
+        int(beat["workers"]) if is_number(beat.get("workers")) else None,
+        _timed_pairs(beat.get("late")),
     )
 
 
-def _slowest(listed: object) -> tuple[tuple[float, str], ...]:
-    """What a heartbeat says of the slowest pairs, as far as it can be used."""
+def _timed_pairs(listed: object) -> tuple[tuple[float, str], ...]:
+    """What a heartbeat says of some pairs, (seconds, key) each, as far as it can be used."""
     pairs = listed if isinstance(listed, list) else []
     return tuple((float(pair[0]), str(pair[1])) for pair in pairs if isinstance(pair, list) and _is_timed(pair))
 
 
 def _is_timed(pair: list[object]) -> bool:
-    return len(pair) == 2 and isinstance(pair[0], (int, float)) and isinstance(pair[1], str)
+    return len(pair) == 2 and is_number(pair[0]) and isinstance(pair[1], str)

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,18 @@ from click.testing import CliRunner
 
 from cli import main
 from redweb_builder import BuildConfig, build, open_dataset
+from redweb_builder import progress as progress_module
 from redweb_builder.builder.merge import merge
 from redweb_builder.commands.scale import prometheus_text
 from redweb_builder.dataset import heartbeat
 from redweb_builder.dataset import writer as store_module
+from redweb_builder.dataset.codec import FORMAT
+from redweb_builder.dataset.heartbeat import Heartbeat
 from redweb_builder.dataset.reader import read_manifest
 from redweb_builder.dataset.status import BuildStatus, status_of
 from redweb_builder.errors import StoreError
 from redweb_builder.files import write_atomic
-from redweb_builder.progress import Progress
+from redweb_builder.progress import Progress, Recorded
 from samples.scenes import Scene
 
 Render = Callable[..., Scene]
@@ -209,6 +213,27 @@ def test_a_build_that_runs_can_be_watched(six: Path, tmp_path: Path, monkeypatch
     text = prometheus_text(watched)
     assert all(re.fullmatch(r'# .*|redweb_\w+{(\w+="[^"]*",?)+} [\d.e+-]+', line) for line in text.splitlines())
     assert 'redweb_pairs{part="out"} 6' in text
+
+
+def test_late_pairs_and_workers_are_told_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat, "EVERY_S", 0.0)
+    monkeypatch.setattr(progress_module, "LATE_S", 0.0)
+    beat, now = Heartbeat(tmp_path), Progress()
+    (tmp_path / "build.json").write_text(json.dumps({"format": FORMAT}))
+    beat.start()
+    now.start(5_000_001, Counter())
+    now.step("held-up", "reading")
+    now.watched(16)
+    assert re.fullmatch(r"late, \d+ s: held-up", now.item)
+    beat.beat(now)
+    (status,) = status_of(tmp_path)
+    assert (status.workers, [key for _, key in status.late]) == (16, ["held-up"])
+    text = prometheus_text([status])
+    assert f'redweb_workers{{part="{tmp_path.name}"}} 16\n' in text
+    assert f'redweb_pairs{{part="{tmp_path.name}"}} 5000001\n' in text
+    assert f'redweb_late_pair_seconds{{part="{tmp_path.name}",key="held-up"}} ' in text
+    now.end(Recorded("held-up", "kept", None, None, 1.0))
+    assert now.late() == []
 
 
 class KilledError(BaseException):
