@@ -22,7 +22,7 @@ from redweb_builder.filters.measurements import measure
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.labels.planes import right_view
 from redweb_builder.labels.refine import refine
-from redweb_builder.matching.consistency import TOLERANCE_PX, forward_backward_error, target_visible
+from redweb_builder.matching.consistency import TOLERANCE_PX, forward_backward_error, visible_error
 from redweb_builder.matching.dis import refine_flow
 from redweb_builder.matching.flow import FlowEstimator
 from redweb_builder.matching.fusion import TEXTURE_PX, fuse_matches
@@ -138,9 +138,11 @@ def label_pair(inferred: Inferred, models: Models, config: BuildConfig) -> Outco
     prepared, regions = inferred.prepared, inferred.regions
     flow = refine_flow(prepared.pair, inferred.flow) if models.flow.needs_refinement else inferred.flow
     error = forward_backward_error(flow)
-    valid = (error <= TOLERANCE_PX) & target_visible(flow, prepared.right_valid)
+    flow_error = visible_error(error, flow, prepared.right_valid)
+    valid = flow_error <= TOLERANCE_PX
     sgm = sgm_flow(prepared.pair, flow, valid)
-    match = fuse_matches(flow, sgm, prepared.right_valid, textured(prepared.pair.left, TEXTURE_PX))
+    sgm_error = visible_error(forward_backward_error(sgm), sgm, prepared.right_valid)
+    match = fuse_matches(flow, flow_error, sgm, sgm_error, textured(prepared.pair.left, TEXTURE_PX))
     label = refine(prepared.pair.left, match, valid, regions, right_view(flow, TOLERANCE_PX), prepared.depth)
     measurements = measure(prepared.pair, flow, error, valid, regions, label, prepared.depth)
     measurements |= {"eye_order": prepared.eye_order, **prepared.alignment.measurements()}

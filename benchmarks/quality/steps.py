@@ -68,7 +68,7 @@ def planes_of_all_consistent(
 ) -> tuple[FloatMap, FloatMap]:
     """Pixels of high predicted error support planes too."""
     surface = propagate_planes(segment_superpixels(left, depth), match.disparity, consistent, ground, right)
-    return surface, confidence.predict_error_px(left, match, surface, ground)
+    return surface, confidence.predict_error_px(confidence.cues_of(left, match, ground), surface)
 
 
 def no_sgm(pair: StereoPair, flow: Flow, valid: BoolMap) -> Flow:

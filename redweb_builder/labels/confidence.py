@@ -9,6 +9,8 @@ matches take their disparity from the texture around. The predicted error grows 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -30,33 +32,62 @@ REFERENCE_PX = 768  # longer side of the picture whose px are the unit of the pr
 SIZE_POWER = 0.6  # errors in px grow with this power of the longer side, on benchmarks.quality.label_quality
 
 
-def predict_error_px(left: Picture, match: Match, surface: FloatMap, ground: BoolMap) -> FloatMap:
+@dataclass(frozen=True)
+class Cues:
+    """What the predicted error of a match depends on beside the surface: the same for every surface.
+
+    disparity: HxW float32 px, of the match. error, disagreement: HxW float32 each, logarithms of the cue at the pixel
+    and of its mean around. contrast: HxW float32, the part of the picture's edges in edge_factor.
+    """
+
+    disparity: FloatMap
+    error: tuple[FloatMap, FloatMap]
+    disagreement: tuple[FloatMap, FloatMap]
+    contrast: FloatMap
+
+
+def cues_of(left: Picture, match: Match, ground: BoolMap) -> Cues:
+    """The cues of a match.
+
+    left: HxWx3 uint8 RGB. match: the fused match of the pair. ground: HxW bool, True where there is no sky.
+    """
+    return Cues(match.disparity, _log_cue(match.error), _log_cue(match.disagreement), contrast_factor(left, ground))
+
+
+def predict_error_px(cues: Cues, surface: FloatMap) -> FloatMap:
     """The predicted error of a label: HxW float32, px of a picture whose longer side is REFERENCE_PX.
 
-    left: HxWx3 uint8 RGB. match: the fused match of the pair. surface: HxW float32 px, disparity of the fitted planes,
-    NaN where there is none, which counts as an error of MOST_PX. ground: HxW bool, True where there is no sky.
+    cues: of the match. surface: HxW float32 px, disparity of the fitted planes, NaN where there is none, which counts
+    as an error of MOST_PX.
     """
-    errors = [_clipped(error) for error in (match.error, surface - match.disparity, match.disagreement)]
-    cues = [*errors, *(_window_mean(error) for error in errors)]
-    mean = np.exp(np.mean([np.log(error + LEAST_PX) for error in cues], 0))
+    three = cues.error, _log_cue(surface - cues.disparity), cues.disagreement
+    mean = np.exp(np.mean([*(at_pixel for at_pixel, _ in three), *(around for _, around in three)], 0))
     scale = CALIBRATION * (REFERENCE_PX / max(surface.shape)) ** SIZE_POWER
-    return np.asarray(scale * mean * edge_factor(left, surface, ground), np.float32)
+    return np.asarray(scale * mean * edge_factor(cues.contrast, surface), np.float32)
 
 
-def edge_factor(left: Picture, surface: FloatMap, ground: BoolMap) -> FloatMap:
+def contrast_factor(left: Picture, ground: BoolMap) -> FloatMap:
+    """The factor by which nearby contrast raises the predicted error: HxW float32, at least 1.
+
+    left: HxWx3 uint8 RGB. ground: HxW bool, True where there is no sky. Contrast is relative to the median of the
+    ground, so that exposure and haze do not matter. Contrast below the median does not lower the error, because plain
+    areas take their disparity from their neighbours.
+    """
+    levels = contrast(left, CONTRAST_WINDOW_PX)
+    median = max(TEXTURE_LEVELS, float(np.median(levels[ground])) if ground.any() else 0.0)
+    factors = np.maximum(np.arange(256, dtype=np.float32) / median, 1) ** CONTRAST_POWER
+    return np.asarray(factors[levels], np.float32)
+
+
+def edge_factor(contrast: FloatMap, surface: FloatMap) -> FloatMap:
     """The factor by which a nearby edge raises the predicted error: HxW float32, at least 1.
 
-    left: HxWx3 uint8 RGB. surface: HxW float32 px, NaN where there is none. ground: HxW bool, True where there is no
-    sky. An edge is contrast in the picture or a step of the surface. Contrast is relative to the median of the ground,
-    so that exposure and haze do not matter. Contrast below the median does not lower the error, because plain areas
-    take their disparity from their neighbours. Of the powers tried, these order the pixels best by error on
+    contrast: HxW float32, of contrast_factor. surface: HxW float32 px, NaN where there is none. An edge is contrast in
+    the picture or a step of the surface. Of the powers tried, these order the pixels best by error on
     benchmarks.quality.label_quality, with both flows and on both sets.
     """
-    levels = contrast(left, CONTRAST_WINDOW_PX).astype(np.float32)
-    median = max(TEXTURE_LEVELS, float(np.median(levels[ground])) if ground.any() else 0.0)
     step = np.clip(_range(surface, STEP_WINDOW_PX), 0, MOST_PX)
-    factor = np.maximum(levels / median, 1) ** CONTRAST_POWER * (1 + step / STEP_PX) ** STEP_POWER
-    return np.asarray(factor, np.float32)
+    return np.asarray(contrast * (1 + step / STEP_PX) ** STEP_POWER, np.float32)
 
 
 def blank_factor(left: Picture) -> FloatMap:
@@ -77,14 +108,11 @@ def confidence_of(error_px: FloatMap) -> NDArray[np.uint8]:
     return np.round(255 / (1 + error_px)).astype(np.uint8)
 
 
-def _clipped(difference: FloatMap) -> FloatMap:
-    """|difference| up to MOST_PX, which stands for NaN too."""
-    return np.asarray(np.minimum(np.nan_to_num(np.abs(difference), nan=MOST_PX), MOST_PX), np.float32)
-
-
-def _window_mean(error: FloatMap) -> FloatMap:
+def _log_cue(difference: FloatMap) -> tuple[FloatMap, FloatMap]:
+    """Logarithms of |difference| up to MOST_PX, which stands for NaN too, and of its mean in a window."""
+    error: FloatMap = np.fmin(np.abs(difference), np.float32(MOST_PX))
     mean: FloatMap = cv2.blur(error, (MEAN_WINDOW_PX, MEAN_WINDOW_PX))
-    return mean
+    return np.log(error + LEAST_PX), np.log(mean + LEAST_PX)
 
 
 def _range(field: FloatMap, side: int) -> FloatMap:

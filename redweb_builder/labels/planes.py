@@ -14,6 +14,7 @@ A plane is (a, b, c) of d = a + b x + c y, px.
 from __future__ import annotations
 
 import heapq
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,7 +44,7 @@ AVERAGING_ROUNDS, AVERAGED_STEP = 8, 4.0  # of propagated planes; path cost at w
 OWN_WEIGHT = 0.5  # of a plane beside those of its neighbours, each at most 1
 OVERSHOOT = 0.15  # share of the measured disparity range by which planes may leave it
 
-Index = NDArray[np.intp] | np.intp
+Index = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,8 @@ def propagate_planes(
     propagated = _extrapolate(planes, superpixels.centre, np.maximum(origin, 0), own)
     if superpixels.depth.any():
         propagated = _average_over_neighbours(superpixels, propagated, origin >= 0, measured)
-    disparity = clip_to_range(_evaluate(propagated, superpixels.labels).astype(np.float32), raw_disparity[support])
-    disparity[(origin < 0)[superpixels.labels]] = np.nan
-    return disparity
+    propagated[origin < 0] = np.nan
+    return clip_to_range(_evaluate(propagated, superpixels.labels).astype(np.float32), raw_disparity[support])
 
 
 def clip_to_range(disparity: FloatMap, measured: FloatMap) -> FloatMap:
@@ -105,9 +105,8 @@ def superpixel_disparity(superpixels: Superpixels, raw_disparity: FloatMap, supp
     superpixels, raw_disparity, support: as of propagate_planes.
     """
     planes, measured = _fit_planes(superpixels, raw_disparity, support)
-    disparity = _evaluate(planes, superpixels.labels)
-    disparity[~measured[superpixels.labels]] = np.nan
-    return disparity.astype(np.float32)
+    planes[~measured] = np.nan
+    return _evaluate(planes, superpixels.labels).astype(np.float32)
 
 
 def _fit_planes(superpixels: Superpixels, raw_disparity: FloatMap, support: BoolMap) -> tuple[Array, BoolMap]:
@@ -131,9 +130,9 @@ def _robust_moments(labels: Labels, count: int, raw_disparity: FloatMap, support
 def _moments(labels: Labels, count: int, raw_disparity: FloatMap, where: BoolMap) -> Array:
     """count x 9: sums of 1, x, y, d, xx, xy, yy, xd, yd; they add up over superpixels."""
     y, x = (part.astype(np.float64) * SUBSAMPLING for part in np.nonzero(where))
-    d = raw_disparity[where].astype(np.float64)
+    d, own = raw_disparity[where].astype(np.float64), labels[where]
     parts = (np.ones_like(x), x, y, d, x * x, x * y, y * y, x * d, y * d)
-    return np.stack([np.bincount(labels[where], part, count) for part in parts], 1)
+    return np.stack([np.bincount(own, part, count) for part in parts], 1)
 
 
 def _planes(moments: Array) -> Array:
@@ -152,9 +151,12 @@ def _planes(moments: Array) -> Array:
 def _evaluate(planes: Array, labels: Labels, pitch: int = 1) -> Array:
     """HxW px: the plane of each pixel's superpixel at that pixel. pitch: px between rows and columns of `labels`."""
     height, width = labels.shape
-    a, b, c = (planes[:, k][labels] for k in range(3))
-    value: Array = a + b * pitch * np.arange(width) + c * pitch * np.arange(height)[:, None]
-    return value
+    a, b, c = (np.ascontiguousarray(column).take(labels, mode="clip") for column in (planes * (1, pitch, pitch)).T)
+    b *= np.arange(width)
+    c *= np.arange(height)[:, None]
+    a += b
+    a += c
+    return a
 
 
 def _aggregate_over_neighbours(superpixels: Superpixels, moments: Array, measured: BoolMap) -> Array:
@@ -165,15 +167,12 @@ def _aggregate_over_neighbours(superpixels: Superpixels, moments: Array, measure
     for _ in range(AGGREGATION_ROUNDS):
         step = np.maximum(_step(planes, superpixels.centre, i, j), _step(planes, superpixels.centre, j, i))
         same = np.where((step < SAME_SURFACE_PX) & measured[i] & measured[j], weight, 0.0)[:, None]
-        aggregated = moments.copy()
-        np.add.at(aggregated, i, same * moments[j])
-        np.add.at(aggregated, j, same * moments[i])
-        moments = aggregated
+        moments = _with_neighbours(moments, same, moments, i, j)
         planes = _planes(moments)
     return planes
 
 
-def _step(planes: Array, centre: Array, i: NDArray[np.intp], j: NDArray[np.intp]) -> Array:
+def _step(planes: Array, centre: Array, i: Index, j: Index) -> Array:
     """Disparity between the planes of i and of j at the centre of j, px, absolute."""
     x, y = centre[j].T
     difference = planes[i] - planes[j]
@@ -199,24 +198,28 @@ def _average_over_neighbours(superpixels: Superpixels, planes: Array, known: Boo
     """count x 3 planes; those that are known but not measured are averaged with their neighbours', round by round."""
     i, j = superpixels.neighbours
     weight = np.where(known[i] & known[j], np.exp(-_step_cost(superpixels) / AVERAGED_STEP), 0.0)[:, None]
-    total = np.full((superpixels.count, 1), OWN_WEIGHT)
-    np.add.at(total, i, weight)
-    np.add.at(total, j, weight)
+    ones = np.ones((superpixels.count, 1))
+    total = _with_neighbours(OWN_WEIGHT * ones, weight, ones, i, j)
     for _ in range(AVERAGING_ROUNDS):
-        added = OWN_WEIGHT * planes
-        np.add.at(added, i, weight * planes[j])
-        np.add.at(added, j, weight * planes[i])
+        added = _with_neighbours(OWN_WEIGHT * planes, weight, planes, i, j)
         planes = np.where((known & ~measured)[:, None], added / total, planes)
     return planes
+
+
+def _with_neighbours(own: Array, weight: Array, values: Array, i: Index, j: Index) -> Array:
+    """count x n: `own`, to which each pair of neighbours has added the other's row of `values` times its weight."""
+    to = np.concatenate([np.arange(len(own)), i, j])
+    rows = np.concatenate([own, weight * values[j], weight * values[i]])
+    return np.stack([np.bincount(to, column) for column in rows.T], 1)
 
 
 def _extrapolate(planes: Array, centre: Array, source: Index, here: Index) -> Array:
     """The planes of superpixels `source` at superpixels `here`; slopes count over REACH_PX of the way between them."""
     way = centre[here] - centre[source]
-    length = np.maximum(np.linalg.norm(way, axis=-1, keepdims=True), 1e-6)
+    length = np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-6)
     beyond_reach = way * np.maximum(1 - REACH_PX / length, 0)
     extrapolated = planes[source].copy()
-    extrapolated[..., 0] -= (extrapolated[..., 1:] * beyond_reach).sum(-1)
+    extrapolated[:, 0] -= (extrapolated[:, 1:] * beyond_reach).sum(1)
     return extrapolated
 
 
@@ -270,13 +273,15 @@ class VisibilityCheck:
         """superpixels: of the left view. planes: count x 3 of them. right: disparity of the right view, where known."""
         flat = superpixels.labels.ravel()
         self._pixels = np.argsort(flat, kind="stable")
-        self._start = np.concatenate([[0], np.cumsum(np.bincount(flat, minlength=superpixels.count))])
+        self._start = np.concatenate([[0], np.cumsum(np.bincount(flat, minlength=superpixels.count))]).tolist()
         self._width = superpixels.labels.shape[1]
-        self._superpixels, self._planes, self._right = superpixels, planes, right
+        # Plain floats: arrays of two or three numbers take ten times as long.
+        self._planes, self._centre = planes.T.tolist(), superpixels.centre.T.tolist()
+        self._nearest = np.where(right.consistent, right.disparity + np.float32(OCCLUDED_PX), np.inf).ravel()
 
     def disparity(self, here: int, source: int) -> float:
         """Disparity of the plane of superpixel `source`, extrapolated to the centre of superpixel `here`, px."""
-        x, y = self._superpixels.centre[here]
+        x, y = (column[here] for column in self._centre)
         a, b, c = self._plane(here, source)
         return float(a + b * x + c * y)
 
@@ -288,11 +293,14 @@ class VisibilityCheck:
         y, x = np.divmod(pixels, self._width)
         a, b, c = self._plane(here, source)
         disparity = a + b * x + c * y
-        right_x = np.rint(x - disparity).astype(np.intp)
+        right_x = np.rint(x - disparity)
         inside = (right_x >= 0) & (right_x < self._width)
-        at = (y[inside], right_x[inside])
-        occluding = self._right.consistent[at] & (disparity[inside] > self._right.disparity[at] + OCCLUDED_PX)
-        return float(occluding.sum()) / len(pixels)
+        nearest = self._nearest.take(pixels - x + right_x.astype(np.intp), mode="clip")
+        return int(np.count_nonzero(inside & (disparity > nearest))) / len(pixels)
 
-    def _plane(self, here: int, source: int) -> Array:
-        return _extrapolate(self._planes, self._superpixels.centre, np.intp(source), np.intp(here))
+    def _plane(self, here: int, source: int) -> tuple[float, float, float]:
+        """_extrapolate for one superpixel."""
+        a, b, c = (column[source] for column in self._planes)
+        x, y = (column[here] - column[source] for column in self._centre)
+        beyond = max(1 - REACH_PX / max(math.sqrt(x * x + y * y), 1e-6), 0)
+        return a - (b * (x * beyond) + c * (y * beyond)), b, c

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from redweb_builder.labels.confidence import blank_factor, confidence_of, predict_error_px
+from redweb_builder.labels.confidence import blank_factor, confidence_of, cues_of, predict_error_px
 from redweb_builder.labels.planes import RightView, clip_to_range, propagate_planes, superpixel_disparity
 from redweb_builder.labels.sky import connected_components, sky_area
 from redweb_builder.labels.superpixels import segment_superpixels
@@ -78,13 +78,13 @@ def surface_and_error(
     and would spread into the occlusions beside them. Where no plane is measured that way, all consistent pixels support
     them.
     """
-    superpixels = segment_superpixels(left, depth)
+    superpixels, cues = segment_superpixels(left, depth), cues_of(left, match, ground)
     own = superpixel_disparity(superpixels, match.disparity, consistent)
-    support = consistent & (predict_error_px(left, match, own, ground) <= MEASURED_PX)
+    support = consistent & (predict_error_px(cues, own) <= MEASURED_PX)
     surface = propagate_planes(superpixels, match.disparity, support, ground, right)
     if np.isnan(surface).all():
         surface = propagate_planes(superpixels, match.disparity, consistent, ground, right)
-    return surface, predict_error_px(left, match, surface, ground)
+    return surface, predict_error_px(cues, surface)
 
 
 def stray_pixels(raw_disparity: FloatMap, consistent: BoolMap, error_px: FloatMap) -> BoolMap:

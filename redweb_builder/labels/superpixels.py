@@ -13,14 +13,14 @@ from redweb_builder.types import FloatMap, Picture
 STEP_PX = 12  # px between the seeds of superpixels
 
 Array = NDArray[np.float64]
-Labels = NDArray[np.int32]
+Labels = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
 class Superpixels:
     """The superpixels of a picture.
 
-    labels: HxW int32, the superpixel of each pixel, 0 to count - 1. colour: count x 3, mean CIELAB in OpenCV's 8 bits.
+    labels: HxW intp, the superpixel of each pixel, 0 to count - 1. colour: count x 3, mean CIELAB in OpenCV's 8 bits.
     centre: count x 2, mean (x, y), px. area: count, px, at least 1. depth: count, mean depth by a network in [0, 1],
     larger = nearer; 0 without one. neighbours: i and j of all pairs i < j that share a border.
     """
@@ -47,29 +47,37 @@ def segment_superpixels(left: Picture, depth: FloatMap | None = None) -> Superpi
     markers[np.ix_(rows, columns)] = np.arange(1, count + 1).reshape(len(rows), len(columns))
     cv2.watershed(cv2.GaussianBlur(left, (0, 0), 1.0), markers)
     labels = _fill_watershed_lines(markers) - 1
-    area = np.maximum(np.bincount(labels.ravel(), minlength=count), 1).astype(np.float64)
+    flat = labels.ravel()
+    area = np.maximum(np.bincount(flat, minlength=count), 1).astype(np.float64)
     lab = cv2.cvtColor(left, cv2.COLOR_RGB2LAB)
     y, x = np.indices(labels.shape, np.float32)
     z = np.zeros_like(x) if depth is None else cv2.resize(depth, (width, height), interpolation=cv2.INTER_LINEAR)
     z = (z - z.min()) / max(float(np.ptp(z)), 1e-9)
-    means = [np.bincount(labels.ravel(), channel.ravel(), count) / area for channel in (*cv2.split(lab), x, y, z)]
+    means = [np.bincount(flat, channel.ravel(), count) / area for channel in (*cv2.split(lab), x, y, z)]
     colour, centre = np.stack(means[:3], 1), np.stack(means[3:5], 1)
     return Superpixels(labels, count, colour, centre, area, means[5], _neighbours(labels, count))
 
 
-def _fill_watershed_lines(markers: Labels) -> Labels:
+def _fill_watershed_lines(markers: NDArray[np.int32]) -> Labels:
     """The markers, 1 to count, with the pixels of watershed lines (-1) given to a superpixel beside them."""
-    labels = np.maximum(markers, 0)
+    labels = np.maximum(markers, 0).astype(np.float32)  # OpenCV dilates no 32-bit integers
     for _ in range(3):
-        grown = cv2.dilate(labels.astype(np.float32), np.ones((3, 3), np.uint8)).astype(np.int32)
-        labels = np.where(labels > 0, labels, grown)
-    return np.maximum(labels, 1)
+        on_line = labels == 0
+        if not on_line.any():
+            break
+        np.copyto(labels, cv2.dilate(labels, np.ones((3, 3), np.uint8)), where=on_line)
+    return np.maximum(labels, 1).astype(np.intp)
 
 
 def _neighbours(labels: Labels, count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """i and j of all pairs i < j of labels that meet along a row or a column."""
-    first = np.concatenate([labels[:, :-1].ravel(), labels[:-1].ravel()]).astype(np.int64)
-    second = np.concatenate([labels[:, 1:].ravel(), labels[1:].ravel()]).astype(np.int64)
-    low, high = np.minimum(first, second), np.maximum(first, second)
-    border = np.zeros(0, np.int64) if count < 2 else np.unique((low * count + high)[low != high])
-    return (border // count).astype(np.intp), (border % count).astype(np.intp)
+    meeting = ((labels[:, :-1], labels[:, 1:]), (labels[:-1], labels[1:]))
+    first, second = (np.concatenate(part) for part in zip(*(_where_unequal(*pair) for pair in meeting), strict=True))
+    border = np.unique(np.minimum(first, second) * count + np.maximum(first, second))
+    return border // count, border % count
+
+
+def _where_unequal(first: Labels, second: Labels) -> tuple[Labels, Labels]:
+    """N labels of each where the two differ."""
+    unequal = first != second
+    return first[unequal], second[unequal]

@@ -32,27 +32,36 @@ def forward_backward_error(flow: Flow) -> FloatMap:
     reversed_flow(flow). Sundaram, Brox & Keutzer, ECCV 2010. A match outside the view counts as unknown.
     Published code replicates the border there, which makes such matches consistent by chance.
     """
-    back = warp(flow.backward, flow.forward)
-    error = np.hypot(*np.moveaxis(flow.forward + back, -1, 0))
-    error[~target_in_view(flow.forward)] = np.inf
+    targets = _targets(flow.forward)
+    difference = flow.forward + _sampled(flow.backward, targets)
+    error = np.hypot(difference[..., 0], difference[..., 1])
+    error[~_in_view(targets)] = np.inf
     return np.asarray(error, np.float32)
+
+
+def visible_error(error: FloatMap, flow: Flow, right_valid: BoolMap) -> FloatMap:
+    """The forward-backward error, HxW float32 px, infinite too where target_visible is False.
+
+    error: forward_backward_error of the flow. flow, right_valid: of target_visible.
+    """
+    return np.where(target_visible(flow, right_valid), error, np.float32(np.inf))
 
 
 def target_visible(flow: Flow, right_valid: BoolMap) -> BoolMap:
     """HxW bool in the left frame: the pixel's match lies on a valid part of the right view.
 
-    flow: its forward part is used. right_valid: HxW bool in the right frame.
+    flow: its forward part is used. right_valid: HxW bool in the right frame. A match beyond the border counts as one at
+    the border.
     """
+    if right_valid.all():  # a view that was not warped
+        return np.ones(right_valid.shape, bool)
     visible: BoolMap = warp(right_valid.astype(np.float32), flow.forward) > WHOLLY_VALID
     return visible
 
 
 def target_in_view(forward: FloatMap) -> BoolMap:
     """HxW bool in the left frame: the pixel's match lies inside the right view. forward: HxWx2 float32 px."""
-    x, y = _targets(forward)
-    height, width = forward.shape[:2]
-    inside: BoolMap = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
-    return inside
+    return _in_view(_targets(forward))
 
 
 def warp(field: FloatMap | Picture, flow: FloatMap) -> FloatMap:
@@ -61,12 +70,23 @@ def warp(field: FloatMap | Picture, flow: FloatMap) -> FloatMap:
     field: HxW or HxWxC, float32 or uint8, in the other frame. flow: HxWx2 float32 px, from this view to the other. The
     result lies in this frame and has the type of the field.
     """
-    x, y = _targets(flow)
-    warped: FloatMap = cv2.remap(field, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return warped
+    return _sampled(field, _targets(flow))
+
+
+def _sampled(field: FloatMap | Picture, targets: tuple[FloatMap, FloatMap]) -> FloatMap:
+    sampled: FloatMap = cv2.remap(field, *targets, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return sampled
+
+
+def _in_view(targets: tuple[FloatMap, FloatMap]) -> BoolMap:
+    x, y = targets
+    height, width = x.shape
+    inside: BoolMap = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+    return inside
 
 
 def _targets(flow: FloatMap) -> tuple[FloatMap, FloatMap]:
+    """Where the match of each pixel lies in the other view: x and y, HxW float32 px each."""
     height, width = flow.shape[:2]
     x = np.arange(width, dtype=np.float32)[None] + flow[..., 0]
     y = np.arange(height, dtype=np.float32)[:, None] + flow[..., 1]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from redweb_builder.matching.consistency import MATCHED_PX, disparity_of, forward_backward_error, target_visible
+from redweb_builder.matching.consistency import MATCHED_PX, disparity_of
 from redweb_builder.types import BoolMap, FloatMap, Flow
 
 SGM_GAIN_PX = 0.3  # semi-global matching is taken where its consistency error is smaller by at least this
@@ -37,20 +37,16 @@ class Match:
         return np.asarray(self.error <= MATCHED_PX)
 
 
-def fuse_matches(flow: Flow, sgm: Flow, right_valid: BoolMap, textured: BoolMap) -> Match:
+def fuse_matches(flow: Flow, flow_error: FloatMap, sgm: Flow, sgm_error: FloatMap, textured: BoolMap) -> Match:
     """Take semi-global matching's match where there is texture and it is clearly more consistent, else the flow's.
 
     Clearly: its error is at most MATCHED_PX, and the flow's is above MATCHED_PX or larger by SGM_GAIN_PX.
-    flow: optical flow of the pair. sgm: its matches along the rows (sgm_flow). right_valid: HxW bool in the right
-    frame, False where alignment moved in pixels from beyond the border. textured: HxW bool in the left frame,
-    texture.textured with windows of TEXTURE_PX.
+    flow: optical flow of the pair. sgm: its matches along the rows (sgm_flow). flow_error, sgm_error: HxW float32 px,
+    forward-backward errors, infinite where the match is not visible (consistency.visible_error). textured: HxW bool in
+    the left frame, texture.textured with windows of TEXTURE_PX.
     """
-    flow_error, sgm_error = (
-        np.where(target_visible(match, right_valid), forward_backward_error(match), np.inf) for match in (flow, sgm)
-    )
     flow_is_worse = (flow_error > MATCHED_PX) | (flow_error >= sgm_error + SGM_GAIN_PX)
     take_sgm = (sgm_error <= MATCHED_PX) & flow_is_worse & textured
-    disparity = np.where(take_sgm, disparity_of(sgm), disparity_of(flow))
-    error = np.where(take_sgm, sgm_error, flow_error)
-    disagreement = np.abs(disparity_of(flow) - disparity_of(sgm))
-    return Match(disparity, error.astype(np.float32), disagreement)
+    of_flow, of_sgm = disparity_of(flow), disparity_of(sgm)
+    disparity = np.where(take_sgm, of_sgm, of_flow)
+    return Match(disparity, np.where(take_sgm, sgm_error, flow_error), np.abs(of_flow - of_sgm))

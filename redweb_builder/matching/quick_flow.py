@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 
-from redweb_builder.matching.consistency import reversed_flow
+from redweb_builder.matching.consistency import forward_backward_error, reversed_flow
 from redweb_builder.matching.dis import Shift, dis_flow, estimate_global_shift, more_consistent
-from redweb_builder.types import Flow, Picture
+from redweb_builder.types import FloatMap, Flow, Picture
 
 SIDE = 448  # px, longer side of the reduced views
 ITERATIONS, PATCH_STRIDE = 8, 3  # of DIS, see dis_flow
@@ -26,6 +27,11 @@ class Preview:
     right: Picture
     flow: Flow
     scale: float
+
+    @cached_property
+    def error(self) -> FloatMap:
+        """The forward-backward error of the flow, hxw float32 px, infinite where a match leaves the right view."""
+        return forward_backward_error(self.flow)
 
     def swapped(self) -> Preview:
         """The same preview with its eyes exchanged."""

@@ -38,7 +38,7 @@ def positive_shift(preview: Preview) -> int:
 
     preview: of the pair. 0 where nothing of it is consistent. Negative for pairs whose least disparity is large.
     """
-    consistent = disparity_of(preview.flow)[forward_backward_error(preview.flow) < PREVIEW_PX] / preview.scale
+    consistent = disparity_of(preview.flow)[preview.error < PREVIEW_PX] / preview.scale
     if not consistent.size:
         return 0
     low, high = np.percentile(consistent, (0.5, 99.5))

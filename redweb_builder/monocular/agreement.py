@@ -22,9 +22,12 @@ def concordance(disparity: FloatMap, depth: FloatMap, weight: FloatMap | BoolMap
     points = np.flatnonzero((weight > 0) & np.isfinite(disparity))
     if points.size < LEAST_POINTS:
         return float("nan")
-    total = np.cumsum(weight.ravel()[points], dtype=np.float64)
     uniform = np.random.default_rng(0).random((2, PAIRS))
-    drawn = points[np.searchsorted(total, uniform * total[-1], side="right").clip(max=points.size - 1)]
+    if weight.dtype == bool:
+        drawn = points[(uniform * points.size).astype(np.intp)]
+    else:
+        total = np.cumsum(weight.ravel()[points], dtype=np.float64)
+        drawn = points[np.searchsorted(total, uniform * total[-1], side="right").clip(max=points.size - 1)]
     d, z = disparity.ravel()[drawn].astype(np.float64), depth.ravel()[drawn]
     low, high = np.percentile(d, (2, 98))
     step = np.diff(np.clip(d, low, high), axis=0)[0]

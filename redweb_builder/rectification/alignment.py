@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from redweb_builder.matching.consistency import PREVIEW_PX, WHOLLY_VALID, forward_backward_error
+from redweb_builder.matching.consistency import PREVIEW_PX, WHOLLY_VALID
 from redweb_builder.matching.quick_flow import Preview
 from redweb_builder.matching.texture import TEXTURED_PX, contrast
 from redweb_builder.types import BoolMap, FloatMap, Picture
@@ -144,7 +144,7 @@ def consistent_points(preview: Preview) -> tuple[FloatMap, FloatMap, float]:
     """
     height, width = preview.left.shape[:2]
     textured = contrast(preview.left, TEXTURED_PX) > MIN_CONTRAST
-    y, x = np.nonzero((forward_backward_error(preview.flow) < PREVIEW_PX) & textured)
+    y, x = np.nonzero((preview.error < PREVIEW_PX) & textured)
     every = max(1, len(x) // MAX_POINTS)
     y, x = y[::every], x[::every]
     fx, fy = preview.flow.forward[y, x].T

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redweb_builder.inputs.read import read_pair
-from redweb_builder.matching.consistency import PREVIEW_PX, disparity_of, forward_backward_error
+from redweb_builder.matching.consistency import PREVIEW_PX, disparity_of
 from redweb_builder.matching.quick_flow import SIDE, Preview, preview_flow
 from redweb_builder.monocular.agreement import concordance
 from redweb_builder.types import FloatMap, Flow, PairSource, Picture
@@ -70,10 +70,10 @@ def eye_order(preview: Preview, depth: FloatMap | None = None) -> float:
         (_contour_votes, CONTOUR_WEIGHT, CONTOUR_NEUTRAL_VOTES),
     )
     for votes, weight, neutral in cues:
-        balance, total = np.add(votes(preview.left, preview.flow), votes(mirrored.left, mirrored.flow))
+        balance, total = np.add(votes(preview), votes(mirrored))
         score += weight * float(balance / (total + neutral))
-    score += LOWER_NEARER_WEIGHT * lower_nearer(preview.flow)
-    return score if depth is None else OTHERS_WEIGHT * score + DEPTH_WEIGHT * depth_agreement(preview.flow, depth)
+    score += LOWER_NEARER_WEIGHT * lower_nearer(preview)
+    return score if depth is None else OTHERS_WEIGHT * score + DEPTH_WEIGHT * depth_agreement(preview, depth)
 
 
 def asked_order(source: PairSource, network: DepthEstimator | None = None, max_side: int = SIDE) -> float:
@@ -117,15 +117,15 @@ def stated_log_odds(source: PairSource) -> float:
     return STATED_BY_NAMES if source.layout == "files" else STATED_INSIDE
 
 
-def lower_nearer(flow: Flow) -> float:
+def lower_nearer(preview: Preview) -> float:
     """Correlation of row and disparity over consistent pixels, in [-1, 1]; 0 where too few are consistent.
 
-    flow: of the preview. The top third is left out: ceilings and crowns of trees come nearer again towards the top.
+    preview: of the pair. The top third is left out: ceilings and crowns of trees come nearer again towards the top.
     """
-    consistent = forward_backward_error(flow) <= PREVIEW_PX
+    consistent = preview.error <= PREVIEW_PX
     consistent[: len(consistent) // 3] = False
     rows, _ = np.nonzero(consistent)
-    values = disparity_of(flow)[consistent]
+    values = disparity_of(preview.flow)[consistent]
     if values.size < max(100, MIN_CONSISTENT * consistent.size):
         return 0.0
     values = np.clip(values, *np.percentile(values, (2, 98)))
@@ -134,22 +134,22 @@ def lower_nearer(flow: Flow) -> float:
     return float(np.corrcoef(rows, values)[0, 1])
 
 
-def depth_agreement(flow: Flow, depth: FloatMap) -> float:
+def depth_agreement(preview: Preview, depth: FloatMap) -> float:
     """Concordance of a network's depth of the left view with the disparity of consistent pixels, in [-1, 1].
 
-    flow: of the preview. depth: as of eye_order. 0 where too few pixels are consistent.
+    preview: of the pair. depth: as of eye_order. 0 where too few pixels are consistent.
     """
-    agreement = concordance(disparity_of(flow), depth, forward_backward_error(flow) <= PREVIEW_PX)
+    agreement = concordance(disparity_of(preview.flow), depth, preview.error <= PREVIEW_PX)
     return 0.0 if np.isnan(agreement) else agreement
 
 
-def _strip_votes(view: Picture, flow: Flow) -> tuple[float, float]:
+def _strip_votes(preview: Preview) -> tuple[float, float]:
     """Balance and sum of the votes of occluded strips, grey levels; positive = a strip is like what is to its left.
 
     A strip is a run of inconsistent pixels in a row. It counts as occluded where its length agrees with the step in
     disparity across it. Its vote is how much better its colour agrees with one side than with the other.
     """
-    consistent = forward_backward_error(flow) <= PREVIEW_PX
+    view, consistent = preview.left, preview.error <= PREVIEW_PX
     width = consistent.shape[1]
     edges = np.diff(np.pad(consistent, ((0, 0), (1, 1)), constant_values=True).astype(np.int8), axis=1)
     rows, start = np.nonzero(edges == -1)
@@ -158,7 +158,7 @@ def _strip_votes(view: Picture, flow: Flow) -> tuple[float, float]:
     usable = (start >= BESIDE_PX) & (stop <= width - BESIDE_PX)
     usable &= (length >= STRIP_PX) & (length <= STRIP_SHARE * width)
     rows, start, stop, length = rows[usable], start[usable], stop[usable], length[usable]
-    disparity = disparity_of(flow)
+    disparity = disparity_of(preview.flow)
     step = disparity[rows, stop] - disparity[rows, start - 1]
     occluded = (step > 2) & (np.abs(length - step) < np.maximum(2, 0.35 * step))
     rows, start, stop = rows[occluded], start[occluded], stop[occluded]
@@ -174,13 +174,13 @@ def _strip_votes(view: Picture, flow: Flow) -> tuple[float, float]:
     return float(votes.sum()), float(np.abs(votes).sum())
 
 
-def _contour_votes(view: Picture, flow: Flow) -> tuple[float, float]:
+def _contour_votes(preview: Preview) -> tuple[float, float]:
     """Balance and sum of the votes of steps in the flow; positive = the contour lies on the near side of the step.
 
     A step is a local maximum of the disparity's change along a row. Its vote, in [-1, 1], is the contrast between the
     strongest picture edges on both sides.
     """
-    disparity = cv2.medianBlur(disparity_of(flow), 5)
+    view, disparity = preview.left, cv2.medianBlur(disparity_of(preview.flow), 5)
     edges = np.abs(np.gradient(cv2.GaussianBlur(view, (0, 0), 0.8).astype(np.float32), axis=1)).sum(axis=2)
     step = np.zeros_like(disparity)
     step[:, 1:-1] = disparity[:, 2:] - disparity[:, :-2]

@@ -135,9 +135,9 @@ def _without_margins(eyes: Sequence[Picture]) -> list[Box]:
         for eye, own in zip(eyes, drawn, strict=True)
     ]
     if not any(depths):
-        paper = [{side: _paper_edge(eye, side) for side in _SIDES} for eye in eyes]
+        paper = _paper_edges(eyes)
         if _surrounds(paper):
-            depths = [{side: edge.depth for side, edge in own.items() if edge} for own in paper]
+            depths = [{side: edge.depth for side, edge in own.items()} for own in paper]
     return [_remaining_box(eye, own) for eye, own in zip(eyes, depths, strict=True)]
 
 
@@ -210,9 +210,23 @@ def _paper_edge(eye: Picture, side: str) -> _Edge | None:
     return None
 
 
-def _surrounds(edges: Sequence[Mapping[str, _Edge | None]]) -> bool:
+def _paper_edges(eyes: Sequence[Picture]) -> list[dict[str, _Edge]]:
+    """The edges of a scanned mount by side, an eye each; the search ends where two sides have none in either eye."""
+    edges: list[dict[str, _Edge]] = [{} for _ in eyes]
+    without = 0
+    for side in _SIDES:
+        for eye, own in zip(eyes, edges, strict=True):
+            if edge := _paper_edge(eye, side):
+                own[side] = edge
+        without += not any(side in own for own in edges)
+        if without > 1:
+            break
+    return edges
+
+
+def _surrounds(edges: Sequence[Mapping[str, _Edge]]) -> bool:
     """Whether edges make up the mount of a card: of one colour, on three sides, a side in either eye."""
-    margins = [(side, edge.colour) for own in edges for side, edge in own.items() if edge]
+    margins = [(side, edge.colour) for own in edges for side, edge in own.items()]
     alike = all(np.abs(first - second).max() <= PAPER_TOLERANCE for _, first in margins for _, second in margins)
     return alike and len({side for side, _ in margins}) >= 3
 

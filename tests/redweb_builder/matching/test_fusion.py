@@ -8,16 +8,24 @@ import cv2
 import numpy as np
 import pytest
 
-from redweb_builder.labels.confidence import CALIBRATION, LEAST_PX, confidence_of, edge_factor, predict_error_px
+from redweb_builder.labels.confidence import (
+    CALIBRATION,
+    LEAST_PX,
+    confidence_of,
+    contrast_factor,
+    cues_of,
+    edge_factor,
+    predict_error_px,
+)
 from redweb_builder.labels.planes import RightView, right_view
 from redweb_builder.labels.refine import refine, surface_and_error
-from redweb_builder.matching.consistency import MATCHED_PX, disparity_of, forward_backward_error
+from redweb_builder.matching.consistency import MATCHED_PX, disparity_of, forward_backward_error, visible_error
 from redweb_builder.matching.dis import Dis, estimate_global_shift
 from redweb_builder.matching.fusion import TEXTURE_PX, Match, fuse_matches
 from redweb_builder.matching.quick_flow import preview_flow
 from redweb_builder.matching.semi_global import NOWHERE, sgm_flow
 from redweb_builder.matching.texture import textured
-from redweb_builder.types import FloatMap, Flow, Label, Mask, Regions, StereoPair
+from redweb_builder.types import BoolMap, FloatMap, Flow, Label, Mask, Picture, Regions, StereoPair
 from samples.scenes import Kind, Scene
 
 Render = Callable[..., Scene]
@@ -33,13 +41,16 @@ def along(x: float, height: int = 6, width: int = 40) -> Flow:
     return Flow(forward, -forward)
 
 
+def fused(flow: Flow, sgm: Flow, right_valid: BoolMap, textured: BoolMap) -> Match:
+    errors = (visible_error(forward_backward_error(match), match, right_valid) for match in (flow, sgm))
+    return fuse_matches(flow, next(errors), sgm, next(errors), textured)
+
+
 def label_of(scene: Scene) -> tuple[Match, Label]:
     pair = pair_of(scene)
     flow = Dis()([pair])[0]
     valid = forward_backward_error(flow) <= 2
-    match = fuse_matches(
-        flow, sgm_flow(pair, flow, valid), np.ones(valid.shape, bool), textured(scene.left, TEXTURE_PX)
-    )
+    match = fused(flow, sgm_flow(pair, flow, valid), np.ones(valid.shape, bool), textured(scene.left, TEXTURE_PX))
     sky = scene.sky.astype(np.float32)
     return match, refine(scene.left, match, valid, Regions(sky, np.zeros_like(sky)), right_view(flow, 2))
 
@@ -96,23 +107,23 @@ def test_the_clearly_more_consistent_match_is_taken() -> None:
     valid = np.ones((6, 40), bool)
     off = along(-4)
     off.backward[..., 0] = 5  # a forward-backward error of 1 px
-    match = fuse_matches(off, along(-6), valid, valid)
+    match = fused(off, along(-6), valid, valid)
     inside = np.s_[:, 6:]
     assert np.all(match.disparity[inside] == 6)
     assert np.allclose(match.error[inside], 0)
     assert np.allclose(match.disagreement, 2)
     slightly = along(-4)
     slightly.backward[..., 0] = 4.2
-    assert np.all(fuse_matches(slightly, along(-6), valid, valid).disparity == 4)  # as good: the flow stays
-    assert np.all(fuse_matches(off, along(-NOWHERE), valid, valid).disparity == 4)  # nothing better: the flow
-    assert not fuse_matches(off, along(-NOWHERE), valid, valid).consistent.any()
-    assert np.all(fuse_matches(off, along(-6), valid, np.zeros_like(valid)).disparity == 4)  # no texture: the flow
+    assert np.all(fused(slightly, along(-6), valid, valid).disparity == 4)  # as good: the flow stays
+    assert np.all(fused(off, along(-NOWHERE), valid, valid).disparity == 4)  # nothing better: the flow
+    assert not fused(off, along(-NOWHERE), valid, valid).consistent.any()
+    assert np.all(fused(off, along(-6), valid, np.zeros_like(valid)).disparity == 4)  # no texture: the flow
 
 
 def test_a_match_beyond_the_aligned_picture_is_not_consistent() -> None:
     valid = np.ones((6, 40), bool)
     valid[:, :20] = False
-    match = fuse_matches(along(-4), along(-4), valid, valid)
+    match = fused(along(-4), along(-4), valid, valid)
     assert not match.consistent[:, :24].any()
     assert match.consistent[:, 24:].all()
 
@@ -129,17 +140,17 @@ SURE = CALIBRATION * LEAST_PX
 
 def test_predicted_error_is_the_calibrated_geometric_mean_of_the_cues() -> None:
     surface = np.full((20, 768), 7.0, np.float32)
-    assert np.allclose(predict_error_px(BLANK, flat(0, 0), surface, ALL[:20]), SURE, atol=1e-6)
+    assert np.allclose(predict_error_px(cues_of(BLANK, flat(0, 0), ALL[:20]), surface), SURE, atol=1e-6)
     three = 0.8 * 2.0 * 1.0
-    predicted = predict_error_px(BLANK, flat(0.75, 0.95), surface + 1.95, ALL[:20])
+    predicted = predict_error_px(cues_of(BLANK, flat(0.75, 0.95), ALL[:20]), surface + 1.95)
     assert np.allclose(predicted, CALIBRATION * three ** (1 / 3), atol=1e-5)
     unknown: FloatMap = np.full_like(surface, np.nan)
     assert np.allclose(
-        predict_error_px(BLANK, flat(np.inf, NOWHERE), unknown, ALL[:20]), CALIBRATION * 10.05, atol=1e-3
+        predict_error_px(cues_of(BLANK, flat(np.inf, NOWHERE), ALL[:20]), unknown), CALIBRATION * 10.05, atol=1e-3
     )
     half = Match(*(part[:, :384] for part in (surface, surface * 0, surface * 0)))
     assert np.allclose(
-        predict_error_px(BLANK[:, :384], half, surface[:, :384], ALL[:20, :384]), SURE * 2**0.6, atol=1e-6
+        predict_error_px(cues_of(BLANK[:, :384], half, ALL[:20, :384]), surface[:, :384]), SURE * 2**0.6, atol=1e-6
     )
 
 
@@ -147,20 +158,24 @@ def test_a_consistency_error_raises_the_predicted_error_of_its_neighbours() -> N
     surface = np.full((20, 768), 7.0, np.float32)
     match = flat(0, 0)
     match.error[10, 100] = 4.9
-    error_px = predict_error_px(BLANK, match, surface, ALL[:20])
+    error_px = predict_error_px(cues_of(BLANK, match, ALL[:20]), surface)
     assert error_px[10, 100] > error_px[10, 103] > error_px[10, 104]
     assert np.isclose(error_px[10, 104], SURE)
+
+
+def edges_of(left: Picture, surface: FloatMap, ground: BoolMap) -> FloatMap:
+    return edge_factor(contrast_factor(left, ground), surface)
 
 
 def test_predicted_error_grows_near_edges_of_the_surface() -> None:
     surface = np.full((40, 768), 7.0, np.float32)
     surface[:, 384:] = 12.5
     blank = np.full((40, 768, 3), 128, np.uint8)
-    step = edge_factor(blank, surface, ALL)
+    step = edges_of(blank, surface, ALL)
     assert np.allclose(step[:, 382:386], 12**0.2)  # 5.5 px, 2 px to either side
     assert np.allclose(np.delete(step, range(382, 386), 1), 1)
     surface[:, 100:300] = np.nan  # where no surface is known there is no step to it
-    assert np.allclose(edge_factor(blank, surface, ALL)[:, 90:310], 1)
+    assert np.allclose(edges_of(blank, surface, ALL)[:, 90:310], 1)
 
 
 def test_predicted_error_grows_near_edges_of_the_photograph() -> None:
@@ -168,22 +183,20 @@ def test_predicted_error_grows_near_edges_of_the_photograph() -> None:
     left = np.full((40, 768, 3), 100, np.uint8)
     left[:, 384:] = 180
     near = np.s_[:, 374:394]
-    assert np.allclose(edge_factor(left, surface, ALL)[near], (80 / 12) ** 0.25)
-    assert np.allclose(np.delete(edge_factor(left, surface, ALL), range(374, 394), 1), 1)
+    assert np.allclose(edges_of(left, surface, ALL)[near], (80 / 12) ** 0.25)
+    assert np.allclose(np.delete(edges_of(left, surface, ALL), range(374, 394), 1), 1)
     quiet = np.full_like(left, 100)
     quiet[:, ::2] = 140
     quiet[:, 300:400] = 100
-    assert np.allclose(edge_factor(quiet, surface, ALL), 1)  # a blank part is no surer than the rest
+    assert np.allclose(edges_of(quiet, surface, ALL), 1)  # a blank part is no surer than the rest
     texture = np.random.default_rng(0).integers(0, 40, (40, 768, 3)).astype(np.uint8)
     texture[:, 500] *= 3
-    assert edge_factor(texture, surface, ALL).max() > 1.2
-    assert np.allclose(
-        edge_factor(texture, surface, ALL), edge_factor(texture * 2, surface, ALL), rtol=0.02
-    )  # exposure
+    assert edges_of(texture, surface, ALL).max() > 1.2
+    assert np.allclose(edges_of(texture, surface, ALL), edges_of(texture * 2, surface, ALL), rtol=0.02)  # exposure
     sky = ALL.copy()
     sky[:, :600] = False  # a blank sky is not what the ground's contrast is compared with
     texture[:, :600] = 200
-    assert edge_factor(texture, surface, sky)[:, 620:].max() < 1.2 < edge_factor(texture, surface, ALL)[:, 620:].max()
+    assert edges_of(texture, surface, sky)[:, 620:].max() < 1.2 < edges_of(texture, surface, ALL)[:, 620:].max()
 
 
 def test_confidence_falls_with_the_predicted_error() -> None:

@@ -38,7 +38,7 @@ def test_sign_shows_the_order(rendered: Render, seed: int, kind: Kind, convergen
 
 def without_height_cue(preview: Preview) -> float:
     """The part of eye_order that comes from occlusion and contours."""
-    return eye_order(preview) - LOWER_NEARER_WEIGHT * lower_nearer(preview.flow)
+    return eye_order(preview) - LOWER_NEARER_WEIGHT * lower_nearer(preview)
 
 
 @pytest.mark.parametrize(("seed", "kind"), SCENES)
@@ -76,9 +76,10 @@ def test_the_lower_half_nearer_counts_for_the_order() -> None:
     """A floor: disparity grows from row to row."""
     rows = np.linspace(2, 12, 120, dtype=np.float32)[:, None]
     flow = np.stack([-np.broadcast_to(rows, (120, 160)), np.zeros((120, 160), np.float32)], 2)
-    assert lower_nearer(Flow(flow, -flow)) == pytest.approx(1, abs=0.01)
+    view = np.zeros((120, 160, 3), np.uint8)
+    assert lower_nearer(Preview(view, view, Flow(flow, -flow), 1.0)) == pytest.approx(1, abs=0.01)
     upside_down = np.ascontiguousarray(flow[::-1])
-    assert lower_nearer(Flow(upside_down, -upside_down)) == pytest.approx(-1, abs=0.01)
+    assert lower_nearer(Preview(view, view, Flow(upside_down, -upside_down), 1.0)) == pytest.approx(-1, abs=0.01)
 
 
 @pytest.mark.parametrize(
