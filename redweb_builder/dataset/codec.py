@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ FORMAT = "redweb-builder/1"
 POLARITY = "0 = nearest, 65535 = sky"
 SKY_VALUE = 65535
 FARTHEST = 65534  # the farthest value that is not sky
+# Run lengths alone: on label maps half the time of zlib's search for repeats, and no larger files.
+MAP_COMPRESSION = {"compress_level": 1, "compress_type": zlib.Z_RLE}
 
 
 def encode(label: Label) -> tuple[NDArray[np.uint16], float, float]:
@@ -53,7 +56,7 @@ def png_of_label(label: Label) -> bytes:
     text.add_text("polarity", POLARITY)
     text.add_text("scale", repr(scale))
     text.add_text("offset", repr(offset))
-    return image_bytes(Image.fromarray(values), "PNG", pnginfo=text, compress_level=3)
+    return image_bytes(Image.fromarray(values), "PNG", pnginfo=text, **MAP_COMPRESSION)
 
 
 def pngs_of_label(label: Label) -> tuple[bytes, bytes, bytes]:
@@ -62,7 +65,7 @@ def pngs_of_label(label: Label) -> tuple[bytes, bytes, bytes]:
     label: as of encode.
     """
     mask, confidence = (
-        image_bytes(Image.fromarray(values), "PNG", compress_level=3) for values in (label.mask, label.confidence)
+        image_bytes(Image.fromarray(values), "PNG", **MAP_COMPRESSION) for values in (label.mask, label.confidence)
     )
     return png_of_label(label), mask, confidence
 
