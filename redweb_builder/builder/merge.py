@@ -13,7 +13,7 @@ from redweb_builder.dataset.clips import sequences_of
 from redweb_builder.dataset.flicker import set_flicker
 from redweb_builder.dataset.journal import faults_of_files, list_files, read_journal
 from redweb_builder.dataset.manifest import DUPLICATE, LEFT_OUT
-from redweb_builder.dataset.parts import part_folders
+from redweb_builder.dataset.parts import Part, part_folders
 from redweb_builder.dataset.paths import is_data_set, read_build
 from redweb_builder.dataset.reader import read_manifest
 from redweb_builder.dataset.verdicts import thresholds_of
@@ -22,6 +22,8 @@ from redweb_builder.errors import StoreError
 from redweb_builder.inspect.report import write_report
 from redweb_builder.inspect.show import write_grid
 
+MOST_PARTS = 99_999  # as `build-redweb --part` takes
+SHOWN = 10
 _OF_A_RUN = ("part", "counts", "pairs_done_before_this_run", "seconds_of_this_run", "format", "identity")
 
 
@@ -61,8 +63,9 @@ def merge(out: Path, parts: Sequence[Path] = (), watch: Callable[[str], None] = 
         write_grid(out)
         write_report(out)
     duplicates = sum(row["reason"] == DUPLICATE for row in rows)
-    inputs = {build.get("input_fingerprint") for build in builds}
-    return Merged(len(folders), counts["kept"], counts["rejected"], duplicates, len(inputs) > 1)
+    inputs = [build.get("input_fingerprint") for build in builds]
+    inputs_differ = any(other != inputs[0] for other in inputs)
+    return Merged(len(folders), counts["kept"], counts["rejected"], duplicates, inputs_differ)
 
 
 def _checked(out: Path, folders: Sequence[Path]) -> list[dict[str, Any]]:
@@ -70,6 +73,8 @@ def _checked(out: Path, folders: Sequence[Path]) -> list[dict[str, Any]]:
     if not folders:
         raise StoreError(f"{out} holds no parts: build them with --part 1/N ... N/N, or name their folders")
     for folder in folders:
+        if folder.resolve() == out.resolve():
+            raise StoreError(f"{out} is one of the parts, which stay as they are: name another folder for the whole")
         if not is_data_set(folder):
             raise StoreError(f"{folder} is not a data set of this program")
     builds = [read_build(folder) for folder in folders]
@@ -79,12 +84,26 @@ def _checked(out: Path, folders: Sequence[Path]) -> list[dict[str, Any]]:
     methods = {json.dumps([build.get("identity"), build.get("thresholds")], sort_keys=True) for build in builds}
     if len(methods) > 1:
         raise StoreError("the parts were built with different settings or weights; build them alike")
-    named = [tuple(build["part"]) for build in builds if isinstance(build.get("part"), list)]
-    missing = [number for _, count in named[:1] for number in range(1, count + 1) if (number, count) not in named]
+    named = {part for folder, build in zip(folders, builds, strict=True) if (part := _part_of(folder, build))}
+    count = max((count for _, count in named), default=0)
+    missing = [f"{number}/{count}" for number in range(1, count + 1) if (number, count) not in named]
     if missing:
-        count = named[0][1]
-        raise StoreError(f"parts are missing: {', '.join(f'{number}/{count}' for number in missing)}")
+        more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
+        raise StoreError(f"parts are missing: {', '.join(missing[:SHOWN])}{more}")
     return builds
+
+
+def _part_of(folder: Path, build: dict[str, Any]) -> Part | None:
+    """Which part a data set says that it is. Raises StoreError where what it says is none."""
+    part = build.get("part")
+    if part is None:
+        return None
+    if not isinstance(part, list) or [type(number) for number in part] != [int, int]:
+        raise StoreError(f"{folder / 'build.json'} names no part, such as [3, 16]")
+    number, count = part
+    if not 1 <= number <= count <= MOST_PARTS:
+        raise StoreError(f"{folder / 'build.json'} names part {number} of {count}, which cannot be")
+    return number, count
 
 
 def _take_over(store: Store, folder: Path) -> None:

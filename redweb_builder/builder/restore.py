@@ -73,6 +73,8 @@ def restore(labels: Path, copies: Path, watch: Watch = lambda done, total: None)
                 made += 1
             except StoreError as error:
                 missing.append(f"{key}: {error}")
+            except IsADirectoryError:
+                missing.append(f"{key}: a folder lies in the place of {pair.picture}: move it away")
             watch(done, len(wanted))
     return Restored(made, len(rows.keys() & sources.keys()) - len(wanted), missing)
 
@@ -105,7 +107,7 @@ def _folder_with(files: Mapping[str, Stamp], copies: Path, found: dict[Stamp, li
     """A folder that has the files of a source under their names, since some forms are read by these.
 
     That is `copies` where it has them so; else `scratch`, to which they are linked. Raises StoreError where some are
-    not found.
+    not found, or no file can have such a name there.
     """
     gone = [name for name, stamp in files.items() if not found.get(stamp)]
     if gone:
@@ -113,9 +115,12 @@ def _folder_with(files: Mapping[str, Stamp], copies: Path, found: dict[Stamp, li
     if all(copies / name in found[stamp] for name, stamp in files.items()):
         return copies
     for name, stamp in files.items():
-        if not (scratch / name).exists():
-            (scratch / name).parent.mkdir(parents=True, exist_ok=True)
-            link_or_copy(found[stamp][0].resolve(), scratch / name)
+        try:
+            if not (scratch / name).exists():
+                (scratch / name).parent.mkdir(parents=True, exist_ok=True)
+                link_or_copy(found[stamp][0].resolve(), scratch / name)
+        except OSError as error:  # another pair has a folder of that name, or it is too long
+            raise StoreError(f"{name[:80]} cannot be laid out as the build found it ({error.strerror})") from error
     return scratch
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import PurePosixPath
+from pathlib import PurePath
 from typing import Any
 
 import pyarrow as pa
@@ -154,8 +154,8 @@ def _is_stamp(entry: object) -> bool:
 
 
 def _is_below(path: str) -> bool:
-    """Whether a path of "/" is relative and has no ".." in it."""
-    return not path.startswith("/") and ".." not in PurePosixPath(path).parts
+    """Whether a path is relative and has no ".." in it, as this system reads it: Windows knows more of both."""
+    return not path.startswith("/") and not PurePath(path).anchor and ".." not in PurePath(path).parts
 
 
 def _is_homography(text: str) -> bool:

@@ -108,6 +108,20 @@ def test_a_set_that_lies_writes_nothing_elsewhere(labels: Path, built: Any, tmp_
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
+def test_names_that_cannot_be_cost_their_own_pair(labels: Path, built: Any, tmp_path: Path) -> None:
+    lines = [json.loads(line) for line in (labels / "sources.jsonl").read_text().splitlines()]
+    names = (["x" * 300], ["/".join(["x" * 200] * 30)], ["x"], ["x/y"])
+    for line, (name,) in zip(lines, names, strict=False):
+        line["files"] = {name: next(iter(line["files"].values()))}
+    (labels / "sources.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    place = labels / lines[-1]["picture"][0]
+    place.mkdir(parents=True)
+    done = restore(labels, built.source)
+    assert done.made == len(lines) - 5
+    assert len(done.missing) == 5
+    assert f"a folder lies in the place of Imgs/{place.name}" in done.missing[-1]
+
+
 def test_only_a_set_without_pictures_is_restored(built: Any, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="labels-only"):
         restore(built.out, built.source)

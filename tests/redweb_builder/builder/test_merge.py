@@ -1,0 +1,62 @@
+"""Parts that lie about themselves are refused in a sentence, and no part becomes the whole."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from cli import main
+
+Snapshot = Callable[[Path], dict[str, bytes]]
+
+
+@pytest.fixture
+def part(built: Any, tmp_path: Path) -> Path:
+    copy: Path = shutil.copytree(built.out, tmp_path / "part")
+    return copy
+
+
+def state(folder: Path, **values: Any) -> None:
+    build = json.loads((folder / "build.json").read_text())
+    (folder / "build.json").write_text(json.dumps(build | values))
+
+
+@pytest.mark.parametrize(
+    ("stated", "words"),
+    [
+        *(
+            (value, "names no part")
+            for value in ([], [1], ["1", "2"], [1.0, 2.0], [None, 1], [True, 1], {"a": 1}, "1/2")
+        ),
+        *((value, "cannot be") for value in ([1, 5_000_000_000], [3, 2], [0, 2], [1, -3])),
+        ([1, 99_999], "2/99999, 3/99999"),
+    ],
+)
+def test_a_part_that_lies_is_refused(part: Path, tmp_path: Path, stated: Any, words: str) -> None:
+    state(part, part=stated)
+    result = CliRunner().invoke(main, ["merge", str(tmp_path / "whole"), str(part)])
+    assert result.exit_code == 1
+    assert words in result.output
+    assert len(result.output) < 1000
+
+
+def test_a_part_does_not_become_the_whole(part: Path, snapshot: Snapshot) -> None:
+    before = snapshot(part)
+    result = CliRunner().invoke(main, ["merge", str(part), str(part)])
+    assert result.exit_code == 1
+    assert "is one of the parts" in result.output
+    assert snapshot(part) == before
+
+
+def test_an_input_that_is_no_text_is_only_compared(part: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(part, tmp_path / "other")
+    for folder, number in ((part, 1), (other, 2)):
+        state(folder, part=[number, 2], input_fingerprint={"a": number})
+    result = CliRunner().invoke(main, ["merge", str(tmp_path / "whole"), str(part), str(other)])
+    assert result.exit_code == 0, result.output
