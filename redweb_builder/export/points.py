@@ -22,18 +22,22 @@ from redweb_builder.types import FloatMap, Mask, Picture
 FARTHEST = 4.0
 VIEW_DEGREES = 55.0
 POINT = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("red", "u1"), ("green", "u1"), ("blue", "u1")])
+SURE_POINT = np.dtype([*((name, POINT[name]) for name in POINT.names or ()), ("confidence", "u1")])
 _PLY_TYPES = {"<f4": "float", "|u1": "uchar"}
 
 
-def points_of(image: Picture, disparity: FloatMap, mask: NDArray[np.uint8]) -> NDArray[np.void]:
+def points_of(
+    image: Picture, disparity: FloatMap, mask: NDArray[np.uint8], confidence: NDArray[np.uint8] | None = None
+) -> NDArray[np.void]:
     """The measured and filled pixels of a sample as points; sky and unknown pixels are left out.
 
     image: HxWx3 uint8 RGB. disparity: HxW float32, px, larger = nearer. mask: HxW uint8 of Mask values.
-    Returns N points of type POINT, the nearest at distance 1. x points to the right, y up, z towards the viewer; the
-    camera is at the origin and faces -z, as in OpenGL and glTF.
+    confidence: HxW uint8, 255 = sure; None leaves it out. Returns N points of type SURE_POINT, or POINT without
+    confidence, the nearest at distance 1. x points to the right, y up, z towards the viewer; the camera is at the
+    origin and faces -z, as in OpenGL and glTF.
     """
     rows, columns = np.nonzero((mask == Mask.MEASURED) | (mask == Mask.FILLED))
-    points = np.zeros(len(rows), POINT)
+    points = np.zeros(len(rows), POINT if confidence is None else SURE_POINT)
     if not len(rows):
         return points
     depth = plausible_distances(disparity[rows, columns])
@@ -44,6 +48,8 @@ def points_of(image: Picture, disparity: FloatMap, mask: NDArray[np.uint8]) -> N
     points["z"] = -depth
     for channel, name in enumerate(("red", "green", "blue")):
         points[name] = image[rows, columns, channel]
+    if confidence is not None:
+        points["confidence"] = confidence[rows, columns]
     return points
 
 
@@ -60,8 +66,9 @@ def plausible_focal(width: int) -> float:
 
 
 def ply(points: NDArray[np.void]) -> bytes:
-    """Points of type POINT as a binary PLY file (Turk, "The PLY Polygon File Format", 1994). points: N of them."""
-    properties = "".join(f"property {_PLY_TYPES[POINT[name].str]} {name}\n" for name in POINT.names or ())
+    """Points as a binary PLY file (Turk, "The PLY Polygon File Format", 1994). points: N, of points_of."""
+    kinds = points.dtype
+    properties = "".join(f"property {_PLY_TYPES[kinds[name].str]} {name}\n" for name in kinds.names or ())
     header = f"ply\nformat binary_little_endian 1.0\nelement vertex {len(points)}\n{properties}end_header\n"
     return header.encode("ascii") + points.tobytes()
 
@@ -74,5 +81,5 @@ def write_points(dataset: Dataset, keys: Sequence[str], folder: Path) -> Iterato
     for key, name in file_names(keys).items():
         sample = dataset[key]
         with create(folder / f"{name}.ply") as file:
-            file.write(ply(points_of(sample.image, sample.disparity, sample.mask)))
+            file.write(ply(points_of(sample.image, sample.disparity, sample.mask, sample.confidence)))
         yield key

@@ -135,7 +135,7 @@ class Session:
         image = read_stored(image_of(self.folder, key))
         if image.shape[:2] != label.mask.shape:
             raise StoreError(f"the picture of {key} has another size than its label")
-        return ply(points_of(image, label.disparity, label.mask))
+        return ply(points_of(image, label.disparity, label.mask, label.confidence))
 
     def order(self, key: str, a: tuple[int, int], b: tuple[int, int]) -> dict[str, Any]:
         """Which of two pixels of a label is nearer.

@@ -339,6 +339,7 @@ def test_points_lie_on_the_pixels_rays_in_the_order_of_the_label(
     height, width = sample.mask.shape
     rows, columns = np.nonzero(np.isin(sample.mask, [Mask.MEASURED, Mask.FILLED]))
     assert len(points) == len(rows)
+    np.testing.assert_array_equal(points["confidence"], sample.confidence[rows, columns])
     focal = width / 2 / np.tan(np.radians(VIEW_DEGREES / 2))
     depth = -points["z"].astype(float)
     np.testing.assert_allclose(points["x"] / depth * focal + (width - 1) / 2, columns, atol=0.01)
