@@ -81,6 +81,12 @@ MEASUREMENTS = (
         "point pairs that a monocular depth network orders as the label does; half is chance",
     ),
     Measurement(
+        "disputed_part",
+        "disputed part",
+        "share",
+        "how much worse the network agrees between the worst part of the picture and the rest than within the rest",
+    ),
+    Measurement(
         "eye_order", "eye order", "", "evidence that left is left: positive agrees, negative speaks against it"
     ),
     Measurement("align_shift_px", "vertical shift", "px", "of the right view, undone by alignment; + is down"),
@@ -90,10 +96,17 @@ MEASUREMENTS = (
     Measurement("align_before_px", "misaligned before", "px", "typical vertical error as the pair came"),
     Measurement("align_after_px", "misaligned after", "px", "typical vertical error after alignment"),
 )
-# Sorted by in the report, and derived from the others.
+CROSS_AGREEMENT = "cross_agreement"  # of dataset/curation.py, no column of the manifest
+# Sorted by in the report, and derived from the others or measured later.
 DERIVED = (
     Measurement("quality", "quality", "", "measured share times agreement: one figure to sort by"),
     Measurement("margin", "margin", "", "distance to the nearest limit, relative to it: small is borderline"),
+    Measurement(
+        CROSS_AGREEMENT,
+        "unseen network agrees",
+        "share",
+        "point pairs that a network trained on the other labels of the set orders as this label does (`curate`)",
+    ),
 )
 
 # Causes before their consequences: the first that fails names the reason.
