@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from redweb_builder.config import check_device
+from redweb_builder.config import BUILTIN, check_device
 from redweb_builder.dataset.splits import VALIDATION_SHARE
 from redweb_builder.errors import SettingsError
 from redweb_builder.networks.encoder_input import STRIDE
@@ -199,6 +199,22 @@ SEGMENTER = TrainConfig(
     validations=5,
     precision="float32",
     workers=0,
+)
+
+
+# What `curate` trains with, from the built-in network on: few steps, so the running mean is short.
+CURATE = TrainConfig(
+    loss="structure-guided",
+    encoder="tu-tf_efficientnet_lite0",
+    channels=64,
+    init=BUILTIN,
+    size=224,
+    epochs=1,
+    learning_rate=3e-4,
+    freeze_batchnorm=True,
+    ema=0.97,
+    validations=1,
+    precision="float32",
 )
 
 

@@ -26,6 +26,7 @@ COMMANDS = {  # name -> module:function, in the order of --help
     "grid": "redweb_builder.commands.dataset:grid",
     "report": "redweb_builder.commands.dataset:report",
     "train": "trainer.commands.train:train",
+    "curate": "trainer.commands.curate:curate",
     "evaluate": "trainer.commands.evaluate:evaluate",
     "predict": "trainer.commands.evaluate:predict",
     "export": "trainer.commands.export:export",

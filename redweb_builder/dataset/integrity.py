@@ -12,6 +12,8 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from redweb_builder.dataset.curation import NAME as CURATION
+from redweb_builder.dataset.curation import read_curation
 from redweb_builder.dataset.decisions import FILE, read_decisions
 from redweb_builder.dataset.journal import (
     HOMES,
@@ -78,7 +80,16 @@ def check_dataset(out: Path, share: float = 0.0) -> Checked:
     faults += _faults_of_strangers(out, labelled, there)
     damaged = read_decisions(out / FILE)[1]
     faults += [Fault(FILE, f"{damaged} damaged lines", "")] if damaged else []
+    faults += _faults_of_curation(out)
     return Checked(len(labelled), len(chosen), faults)
+
+
+def _faults_of_curation(out: Path) -> list[Fault]:
+    try:
+        read_curation(out)
+    except StoreError as error:
+        return [Fault(CURATION, str(error), "")]
+    return []
 
 
 def _faults_of_keys(rows: Sequence[Mapping[str, Any]], records: Mapping[str, Any]) -> list[Fault]:

@@ -32,6 +32,17 @@ def held_out(groups: Mapping[str, Sequence[T]], validation: float, test: float =
     return first, _first_groups(groups, rest[: max(len(rest) - 1, 0)], test * total)
 
 
+def k_folds(groups: Mapping[str, Sequence[T]], count: int) -> list[list[T]]:
+    """The samples in `count` parts: whole groups, dealt out in the same order, each to the part that has least.
+
+    groups: the samples of each group, by its name; at least `count` of them, or parts stay empty.
+    """
+    parts: list[list[T]] = [[] for _ in range(count)]
+    for name in sorted(groups, key=_hash):
+        min(parts, key=len).extend(groups[name])
+    return parts
+
+
 def _first_groups(groups: Mapping[str, Sequence[T]], names: Sequence[str], wanted: float) -> set[T]:
     """The samples of the first of some groups, as many groups as it takes to have `wanted` samples."""
     held: set[T] = set()

@@ -30,6 +30,7 @@ from filelock import Timeout
 
 from redweb_builder.config import Thresholds
 from redweb_builder.dataset.codec import FORMAT
+from redweb_builder.dataset.curation import NAME as CURATION
 from redweb_builder.dataset.journal import (
     HOMES,
     Sizes,
@@ -210,7 +211,9 @@ class Store(LabelWriter):
 
         build.json stays until it is replaced: at every moment the folder is known for a data set of ours.
         """
-        self._remove("journal.jsonl", "manifest.parquet", "grid.png", "report.html", "errors.log", "status.json")
+        self._remove(
+            "journal.jsonl", "manifest.parquet", CURATION, "grid.png", "report.html", "errors.log", "status.json"
+        )
         for folder in (*HOMES, "rejected"):
             _remove_own_files(self.out, folder, _is_file_of_a_pair)
         _remove_own_files(self.out, REVIEW_CACHE, is_cached)

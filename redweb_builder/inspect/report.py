@@ -25,7 +25,9 @@ from markupsafe import Markup
 from PIL import Image
 
 from redweb_builder.colour import MASK_COLOURS, confidence_colours, disparity_colours
+from redweb_builder.criteria import CROSS_AGREEMENT
 from redweb_builder.dataset.codec import image_bytes
+from redweb_builder.dataset.curation import Curation, read_curation, with_agreement
 from redweb_builder.dataset.decisions import FILE, STAGE, as_decided, is_disputed, read_decisions, standing
 from redweb_builder.dataset.facts import facts_of
 from redweb_builder.dataset.journal import faults_of_files, list_files, read_journal
@@ -89,7 +91,8 @@ def write_report(dataset: Path, single: Path | None = None) -> Drawn:
     """
     built = read_manifest(dataset).rows
     decisions = read_decisions(dataset / FILE)[0]
-    rows = as_decided(built, decisions)
+    curation, damaged = _curation(dataset)
+    rows = with_agreement(as_decided(built, decisions), curation)
     pairs = [row for row in rows if row["key"] is not None]
     limits = {check.measurement: check for check in checks(thresholds_of(dataset))}
     data, missing = _data(dataset, choose(pairs, SINGLE_PAIRS) if single else pairs, limits, single is not None)
@@ -124,7 +127,15 @@ def write_report(dataset: Path, single: Path | None = None) -> Drawn:
     file = single or dataset / "report.html"
     remove_temporaries(file.parent)
     write_atomic(file, page.encode())
-    return Drawn(file, missing)
+    return Drawn(file, [*damaged, *missing])
+
+
+def _curation(dataset: Path) -> tuple[Curation, list[str]]:
+    """The curation of a set, empty with a sentence where its file is damaged."""
+    try:
+        return read_curation(dataset), []
+    except StoreError as error:
+        return Curation(), [str(error)]
 
 
 def funnel(pairs: Sequence[Mapping[str, Any]]) -> list[Step]:
@@ -146,7 +157,7 @@ def funnel(pairs: Sequence[Mapping[str, Any]]) -> list[Step]:
 def _histograms(pairs: Sequence[Mapping[str, Any]], limits: Mapping[str, Check]) -> list[Histogram]:
     """Every measurement that some pair has; those that filters judge come first."""
     groups = [[row for row in pairs if row["status"] == status and row["width"]] for status in ("kept", "rejected")]
-    names = [*limits, *(name for name in NUMBERS if name not in limits and name != "margin")]
+    names = [*limits, *(name for name in (*NUMBERS, CROSS_AGREEMENT) if name not in limits and name != "margin")]
     drawn = []
     for name in names:
         kept, rejected = ([_number(row.get(name)) for row in group] for group in groups)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from redweb_builder.criteria import CROSS_AGREEMENT
 from redweb_builder.dataset.manifest import MEASUREMENTS
 from redweb_builder.filters.checks import Check
 from redweb_builder.filters.wording import REASONS, limit_text, wording
@@ -18,16 +19,18 @@ TEXTS = ("key", "status", "stage", "reason", "detail", "left", "right", "width",
 def table(pairs: Sequence[Mapping[str, Any]], limits: Mapping[str, Check]) -> dict[str, Any]:
     """Manifest rows of pairs, and the words for their measurements and limits, ready for JSON.
 
-    pairs: rows of the manifest as decided. limits: measurement -> the check that judges it.
+    pairs: rows of the manifest as decided, with CROSS_AGREEMENT where the set is curated. limits: measurement -> the
+    check that judges it.
     Returns the names of the columns, a list of values for each pair, and titles, units, limits and reasons in words.
     """
+    numbers = (*NUMBERS, CROSS_AGREEMENT) if any(CROSS_AGREEMENT in row for row in pairs) else NUMBERS
     return {
-        "columns": [*TEXTS, *NUMBERS, "borderline"],
+        "columns": [*TEXTS, *numbers, "borderline"],
         "rows": [
-            [*(row[name] for name in TEXTS), *(_short(row.get(name)) for name in NUMBERS), is_borderline(row)]
+            [*(row[name] for name in TEXTS), *(_short(row.get(name)) for name in numbers), is_borderline(row)]
             for row in pairs
         ],
-        "numbers": {name: {"title": wording(name).title, "unit": wording(name).unit} for name in NUMBERS},
+        "numbers": {name: {"title": wording(name).title, "unit": wording(name).unit} for name in numbers},
         "limits": {
             name: {"value": check.limit, "least": check.at_least, "text": limit_text(check)}
             for name, check in limits.items()

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from redweb_builder.dataset.curation import read_curation, with_agreement
 from redweb_builder.dataset.decisions import (
     FILE,
     Decision,
@@ -79,7 +80,8 @@ class Session:
             "source": self.source is not None,
             "say": PEOPLE_SAY,
         }
-        return json.dumps(table(list(self._rows.values()), limits) | page, ensure_ascii=False).encode()
+        rows = with_agreement(self._rows.values(), read_curation(self.folder))
+        return json.dumps(table(rows, limits) | page, ensure_ascii=False).encode()
 
     def decisions(self) -> dict[str, Any]:
         """key -> what stands about it, of every sample that somebody decided about."""

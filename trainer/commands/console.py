@@ -86,7 +86,7 @@ class TrainDisplay:
         loss = progress.numbers["loss"]
         if math.isfinite(loss):
             self._loss = loss if self._loss is None else 0.95 * self._loss + 0.05 * loss
-        if progress.validation:
+        if progress.validation and progress.validation.figures:
             self._validations.append((progress.step, progress.validation))
         if self._is_live:
             if not self._live.is_started:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from redweb_builder.dataset.splits import held_out
+from redweb_builder.dataset.splits import held_out, k_folds
 from trainer.config import PARTS, TrainConfig
 from trainer.data.depth_set import DepthSet
 from trainer.types import DataError
@@ -40,6 +40,19 @@ def three_parts(data: DepthSet, fraction: float, test_fraction: float) -> dict[s
     held, tested = held_out(groups, fraction, test_fraction)
     ours = {"val": held, "test": tested, "train": set(free) - held - tested}
     return {name: sorted(some | {i for i, part in enumerate(own) if part == name}) for name, some in ours.items()}
+
+
+def folds(data: DepthSet, count: int) -> list[list[int]]:
+    """The indices of a set in parts of about equal size, for cross-validation; no group lies in two of them.
+
+    data: nothing is read but its names. count: of parts, 2 or more. Raises DataError where there are fewer groups.
+    """
+    groups: dict[str, list[int]] = {}
+    for index in range(len(data)):
+        groups.setdefault(data.group(index), []).append(index)
+    if len(groups) < count:
+        raise DataError(f"{data.name}: has {len(groups)} scenes, too few for {count} parts")
+    return [sorted(part) for part in k_folds(groups, count)]
 
 
 def samples_of(data: DepthSet, part: str, validation_fraction: float, test_fraction: float = 0.0) -> list[int]:

@@ -41,10 +41,13 @@ function compare(a, b) {
   const order = value < other ? -1 : value > other ? 1 : 0;
   return (state.descending ? -order : order) || (a.key < b.key ? -1 : 1);
 }
-// What wants a look first: disputed, borderline, then the kept ones from the worst to the best, then the rejected ones.
+// What wants a look first: disputed; of a curated set, what an unseen network contradicts most; borderline; then the kept
+// ones from the worst to the best, then the rejected ones.
 for (const sample of samples) {
-  const rank = sample.disputed ? 0 : sample.borderline ? 1 : sample.status === "kept" ? 2 : 3;
-  sample.attention = rank + Math.min(0.99, Math.max(0, sample.quality ?? 0));
+  const kept = sample.status === "kept";
+  const curated = kept && (sample.cross_agreement ?? null) !== null;
+  const rank = sample.disputed ? 0 : curated ? 1 : sample.borderline ? 2 : kept ? 3 : 4;
+  sample.attention = rank + Math.min(0.99, Math.max(0, (curated ? sample.cross_agreement : sample.quality) ?? 0));
 }
 function refresh() {
   shown = samples.filter(passes).sort(compare);

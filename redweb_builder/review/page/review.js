@@ -352,6 +352,7 @@ $("keys").append(
       make("option", { value: `-${name}`, textContent: `${title}, largest first` }),
     ]),
   );
+  if ("cross_agreement" in data.numbers) $("sort").value = "cross_agreement"; // a curated set: the worst first
   $("reason-list").append(
     ...data.say.map((reason, n) =>
       make("button", { type: "button", onclick: () => rejectFor(reason) }, make("kbd", { textContent: n + 1 }), reason),

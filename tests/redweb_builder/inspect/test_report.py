@@ -20,6 +20,7 @@ import pytest
 from PIL import Image
 
 from redweb_builder import open_dataset
+from redweb_builder.dataset.curation import Curation, write_curation
 from redweb_builder.dataset.decisions import append_decisions, decide
 from redweb_builder.dataset.manifest import SCHEMA
 from redweb_builder.filters.checks import Check
@@ -254,6 +255,22 @@ def test_browser_disputed_pairs_come_first(folder: Path, built: Any, watched: Ca
     assert keys_shown(page)[0] == key
     page.click("[data-status=disputed]")
     assert keys_shown(page) == [key]
+
+
+def test_browser_of_a_curated_set_the_least_agreement_comes_first(folder: Path, watched: Callable[..., Any]) -> None:
+    kept = open_dataset(folder).keys
+    write_curation(folder, Curation({}, {key: 0.9 - 0.1 * at for at, key in enumerate(kept)}))
+    write_report(folder)
+    page = watched().page
+    page.goto((folder / "report.html").as_uri())
+    assert keys_shown(page)[: len(kept)] == kept[::-1]
+
+
+def test_a_damaged_curation_is_named_and_the_report_is_drawn_without_it(folder: Path) -> None:
+    (folder / "curation.json").write_bytes(b"[]")
+    drawn = write_report(folder)
+    assert ["curation.json" in sentence for sentence in drawn.damaged] == [True]
+    assert "cross_agreement" not in data_of(Page(drawn.file.read_text(encoding="utf-8")))["columns"]
 
 
 def test_browser_a_single_file_is_read_alone(
