@@ -84,6 +84,7 @@ def _print_check(dataset: Path, share: float) -> int:
         console.print(f"  {escape(mending_command(dataset))}")
     if mend[""]:
         console.print(
-            "Links, files that belong to no pair or lie in the place of a folder are left alone: move them away."
+            "Links, marks that cannot be read, and files that belong to no pair or lie in the place of a folder "
+            "are left alone: move them away."
         )
     return 1

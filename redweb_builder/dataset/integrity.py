@@ -28,6 +28,8 @@ from redweb_builder.dataset.journal import (
 from redweb_builder.dataset.paths import read_build, read_label
 from redweb_builder.dataset.reader import read_manifest
 from redweb_builder.dataset.sources import NAME as SOURCES
+from redweb_builder.dataset.unknown import FOLDER as MARKED
+from redweb_builder.dataset.unknown import read_unknown
 from redweb_builder.errors import StoreError
 from redweb_builder.files import read_regular
 
@@ -77,6 +79,7 @@ def check_dataset(out: Path, share: float = 0.0) -> Checked:
     chosen = _sample(labelled, share)
     for record in chosen:
         faults += _faults_of_contents(out, record, there, faulty)
+    faults += _faults_of_marks(out, labelled)
     faults += _faults_of_strangers(out, labelled, there)
     damaged = read_decisions(out / FILE)[1]
     faults += [Fault(FILE, f"{damaged} damaged lines", "")] if damaged else []
@@ -132,6 +135,22 @@ def _faults_of_contents(out: Path, record: Mapping[str, Any], there: Sizes, faul
             yield Fault(f"RDs/{record['key']}.png", str(error), "remove")
 
 
+def _faults_of_marks(out: Path, labelled: Sequence[Mapping[str, Any]]) -> Iterator[Fault]:
+    """What people marked as unknown and cannot be read, or lies on a label of another size."""
+    marked = set(_names(out / MARKED))
+    for record in labelled:
+        name = f"{record['key']}.png"
+        if name not in marked:
+            continue
+        try:
+            wrong = read_unknown(out, record["key"])
+        except StoreError as error:
+            yield Fault(f"{MARKED}/{name}", str(error), "")
+            continue
+        if wrong is not None and wrong.shape != (record["height"], record["width"]):
+            yield Fault(f"{MARKED}/{name}", "its size is not that of the label", "")
+
+
 def _faults_of_strangers(out: Path, labelled: Sequence[Mapping[str, Any]], there: Sizes) -> Iterator[Fault]:
     """What lies in the folders of the data set and is no file of a pair, and links wherever the program writes."""
     own = {find_file(name, there) for record in labelled for name in expected_files(record, there)}
@@ -155,7 +174,7 @@ def _faults_of_strangers(out: Path, labelled: Sequence[Mapping[str, Any]], there
 def _names(folder: Path) -> list[str]:
     try:
         return os.listdir(folder)  # noqa: PTH208  (Path objects of 10,000 files take longer than the listing)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 

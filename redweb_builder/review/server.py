@@ -23,6 +23,7 @@ from waitress.server import create_server
 
 from redweb_builder.dataset.paths import image_of
 from redweb_builder.errors import UnsafePath, UserError
+from redweb_builder.files import parse_json
 from redweb_builder.review.pictures import KINDS, preview_of
 from redweb_builder.review.session import Session
 from redweb_builder.version import __version__
@@ -232,8 +233,8 @@ def _answers(app: Flask, session: Session) -> None:
 
 
 def _sent() -> dict[str, Any]:
-    """The object that the page has sent; empty where it is none."""
-    sent = request.get_json()
+    """The object that the page has sent; empty where it is none. Raises ValueError where it is no JSON."""
+    sent = parse_json(request.get_data())
     return sent if isinstance(sent, dict) else {}
 
 

@@ -81,6 +81,17 @@ def test_a_file_in_the_place_of_a_folder_is_missing_pictures(folder: Path) -> No
         assert "confidence/" in result.output
 
 
+def test_marks_that_cannot_be_read_are_named_by_check(folder: Path) -> None:
+    keys = [file.stem for file in sorted((folder / "RDs").iterdir())]
+    (folder / "unknown").mkdir()
+    Image.new("L", (8, 8)).save(folder / "unknown" / f"{keys[0]}.png")
+    (folder / "unknown" / f"{keys[1]}.png").write_bytes(b"")
+    result = run("check", folder)
+    assert result.exit_code == 1
+    assert all(f"unknown/{key}.png" in result.output for key in keys[:2])
+    assert "2 faults" in result.output
+
+
 def test_a_sound_set_is_drawn_with_status_0(folder: Path) -> None:
     assert run("grid", folder).exit_code == 0
     assert run("report", folder).exit_code == 0

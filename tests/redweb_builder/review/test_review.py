@@ -373,6 +373,13 @@ def test_a_stroke_that_is_none_is_refused(desk: Desk, runs: Any) -> None:
     assert not (desk.folder / "unknown").exists()
 
 
+@pytest.mark.parametrize("content", [b"[" * 60_000, b"{", b"\xff\xfe", b""])
+def test_what_is_no_json_is_refused(desk: Desk, content: bytes) -> None:
+    answer = desk.client.post("/api/decide", data=content, content_type="application/json", headers={"Origin": HERE})
+    assert answer.status_code == 400
+    assert answer.get_json()["error"]
+
+
 def test_marks_are_not_written_or_read_through_links(desk: Desk, tmp_path: Path) -> None:
     key = desk.keys["good-meadow"]
     (tmp_path / "elsewhere").mkdir()
