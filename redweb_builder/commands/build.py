@@ -132,9 +132,10 @@ def build_redweb(
             watchers = [stack.enter_context(BuildLog(log)).watch] if log else []
             if not quiet:  # before the import of the networks' libraries, which takes seconds
                 watchers.append(stack.enter_context(console.BuildDisplay(verbose)).show)
-            from redweb_builder.builder.build import build
-            from redweb_builder.process import keep_freed_memory
+            from redweb_builder.process import keep_freed_memory, uncollected_imports
 
+            with uncollected_imports():
+                from redweb_builder.builder.build import build
             keep_freed_memory()
             summary = build(stereo_dir, out, config, overwrite=overwrite, watch=_all_of(watchers))
         if as_json:

@@ -53,9 +53,10 @@ def depth(
         from redweb_builder.commands.console import BuildDisplay
 
         with BuildDisplay() as display:  # first: importing the networks' libraries takes seconds
-            from redweb_builder.builder.depth import doubts, make_depth
-            from redweb_builder.process import keep_freed_memory
+            from redweb_builder.process import keep_freed_memory, uncollected_imports
 
+            with uncollected_imports():
+                from redweb_builder.builder.depth import doubts, make_depth
             keep_freed_memory()
             files = make_depth(source, out, config, forms, film_rate=film_rate, overwrite=overwrite, watch=display.show)
         for file in files[:20]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,3 +46,18 @@ def test_devices_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
     for wrong in ({"device": "gpu"}, {"device": "cuda:x"}, {"jobs": 0}):
         with pytest.raises(SettingsError, match=next(iter(wrong))):
             BuildConfig(**wrong)
+
+
+def test_what_is_imported_at_the_start_is_never_searched_for_garbage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "torch")
+    frozen = gc.get_freeze_count()
+    with process.uncollected_imports():
+        assert not gc.isenabled()
+        kept: list[list[int]] = [[] for _ in range(1000)]
+    assert gc.isenabled()
+    assert gc.get_freeze_count() >= frozen + len(kept)
+    monkeypatch.undo()
+    gc.unfreeze()
+    with process.uncollected_imports():  # in a process that has loaded PyTorch
+        assert gc.isenabled()
+    assert gc.get_freeze_count() == 0
