@@ -115,7 +115,8 @@ def prepare(source: PairSource, config: BuildConfig, network: DepthEstimator | N
     alignment = alignment_of(common) if common else estimate_alignment(preview, pair.left.shape)
     right, right_valid = apply_alignment(pair.right, alignment)
     calibrated = after_alignment(calibrated, alignment, pair.left.shape, eyes_swapped)
-    return Prepared(source, replace(pair, right=right), order, eyes_swapped, alignment, right_valid, calibrated, depth)
+    pair = replace(pair, right=right, far_apart=preview.far_apart)
+    return Prepared(source, pair, order, eyes_swapped, alignment, right_valid, calibrated, depth)
 
 
 def infer(batch: Sequence[Prepared], models: Models) -> list[Inferred]:

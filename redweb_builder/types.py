@@ -98,6 +98,8 @@ class StereoPair:
     empty where nothing was cropped.
     windows: what the left and the right view show of their eye in the source, px of the source; None where the two were
     cropped or scaled apart.
+    far_apart: the views may be matched better from their global shift than from zero flow; False where the preview says
+    that they are not.
     """
 
     key: str
@@ -108,6 +110,7 @@ class StereoPair:
     digest: str
     crop: str = ""
     windows: tuple[Window, Window] | None = None
+    far_apart: bool = True
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 STATED, PICTURE, ASSUMED = "stated", "picture", "assumed"  # what the order of the eyes rests on
 MOST_OPENED = 100  # pairs whose form and order are stated; they are spread evenly over the list
-# Of a build at MEASURED_SIDE px, see docs/speed.md.
+# Of a build at MEASURED_SIDE px, see docs/performance.md.
 MEASURED_SIDE, SECONDS_A_PAIR, MEGABYTES_A_PAIR = 768, 3.0, 0.86
 SURE, FAIRLY_SURE = 0.6, 0.2  # eye order from which the picture is sure of itself; about 1 is certain
 FORMS = {

@@ -101,10 +101,10 @@ def dis_estimator(patch_stride: int, iterations: int) -> cv2.DISOpticalFlow:
 class Dis:
     """DIS at full resolution: the flow estimator that needs no weights.
 
-    Views that lie far apart are also matched from their global shift (`estimate_global_shift`), and the more consistent
-    flow is taken. The finest scale and a patch stride of 2, beyond the "medium" preset, are for edges and small
-    disparities. OpenCV splits DIS by its thread count and the split shows in the result, so the caller keeps OpenCV at
-    one thread (engines.py), and directions and pairs run side by side here.
+    Views that lie far apart by their preview are also matched from their global shift (`estimate_global_shift`), and
+    the more consistent flow is taken. The finest scale and a patch stride of 2, beyond the "medium" preset, are for
+    edges and small disparities. OpenCV splits DIS by its thread count and the split shows in the result, so the caller
+    keeps OpenCV at one thread (engines.py), and directions and pairs run side by side here.
     """
 
     name = "dis"
@@ -121,7 +121,8 @@ class Dis:
         """Flow of each pair, in both directions, in the order of the pairs."""
         grey = [(_grey(pair.left), _grey(pair.right)) for pair in pairs]
         flows = self._both_ways(grey, [(0, 0)] * len(grey))
-        shifts = {index: shift for index, views in enumerate(grey) if (shift := estimate_global_shift(*views))}
+        apart = [index for index, pair in enumerate(pairs) if pair.far_apart]
+        shifts = {index: shift for index in apart if (shift := estimate_global_shift(*grey[index]))}
         shifted = self._both_ways([grey[index] for index in shifts], list(shifts.values()))
         for index, flow in zip(shifts, shifted, strict=True):
             flows[index] = more_consistent(flows[index], flow)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import cv2
@@ -20,13 +20,15 @@ class Preview:
     """Reduced views and their flow.
 
     left, right: hxwx3 uint8 RGB, longer side at most SIDE. flow: between them, in both directions, px of these views.
-    scale: their size over that of the full views, in (0, 1].
+    scale: their size over that of the full views, in (0, 1]. far_apart: the flow is that from the global shift, which
+    was clearly more consistent than that from zero flow.
     """
 
     left: Picture
     right: Picture
     flow: Flow
     scale: float
+    far_apart: bool = False
 
     @cached_property
     def error(self) -> FloatMap:
@@ -35,7 +37,7 @@ class Preview:
 
     def swapped(self) -> Preview:
         """The same preview with its eyes exchanged."""
-        return Preview(self.right, self.left, reversed_flow(self.flow), self.scale)
+        return replace(self, left=self.right, right=self.left, flow=reversed_flow(self.flow))
 
 
 def preview_flow(left: Picture, right: Picture) -> Preview:
@@ -48,10 +50,10 @@ def preview_flow(left: Picture, right: Picture) -> Preview:
     size = (max(16, round(width * scale)), max(16, round(height * scale)))
     small = [cv2.resize(view, size, interpolation=cv2.INTER_AREA) for view in (left, right)]
     grey_left, grey_right = (cv2.cvtColor(view, cv2.COLOR_RGB2GRAY) for view in small)
-    flow = both_ways(grey_left, grey_right, (0, 0))
+    flow = from_zero = both_ways(grey_left, grey_right, (0, 0))
     if shift := estimate_global_shift(grey_left, grey_right):
-        flow = more_consistent(flow, both_ways(grey_left, grey_right, shift))
-    return Preview(small[0], small[1], flow, scale)
+        flow = more_consistent(from_zero, both_ways(grey_left, grey_right, shift))
+    return Preview(small[0], small[1], flow, scale, far_apart=flow is not from_zero)
 
 
 def both_ways(left: Picture, right: Picture, start: Shift) -> Flow:

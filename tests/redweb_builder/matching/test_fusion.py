@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -20,7 +21,7 @@ from redweb_builder.labels.confidence import (
 from redweb_builder.labels.planes import RightView, right_view
 from redweb_builder.labels.refine import refine, surface_and_error
 from redweb_builder.matching.consistency import MATCHED_PX, disparity_of, forward_backward_error, visible_error
-from redweb_builder.matching.dis import Dis, estimate_global_shift
+from redweb_builder.matching.dis import Dis, consistent_share, estimate_global_shift
 from redweb_builder.matching.fusion import TEXTURE_PX, Match, fuse_matches
 from redweb_builder.matching.quick_flow import preview_flow
 from redweb_builder.matching.semi_global import NOWHERE, sgm_flow
@@ -80,7 +81,9 @@ def test_views_that_lie_far_beside_each_other_are_matched(rendered: Render, shar
     assert shift is not None
     assert abs(shift[0] + np.median(scene.disparity)) < 0.05 * width
     assert abs(shift[1]) < 0.02 * width
-    for flow in (Dis()([pair_of(scene)])[0], preview_flow(scene.left, scene.right).flow):
+    preview = preview_flow(scene.left, scene.right)
+    assert preview.far_apart
+    for flow in (Dis()([pair_of(scene)])[0], preview.flow):
         consistent = forward_backward_error(flow) < 1
         assert consistent[~scene.occluded & ~scene.sky].mean() > 0.8
         error = np.abs(disparity_of(flow) - scene.disparity)[consistent & ~scene.occluded & ~scene.sky]
@@ -94,6 +97,14 @@ def test_ordinary_pairs_are_not_displaced(rendered: Render) -> None:
     )
     blank = np.full((60, 80), 128, np.uint8)
     assert estimate_global_shift(blank, blank) is None
+
+
+def test_a_flow_is_sought_from_the_global_shift_only_where_the_preview_was_better_from_it(rendered: Render) -> None:
+    scene = rendered(3, convergence=0.25 * rendered(3).left.shape[1])
+    pair = pair_of(scene)
+    apart, near = (Dis()([replace(pair, far_apart=far_apart)])[0] for far_apart in (True, False))
+    assert consistent_share(near) < 0.7 * consistent_share(apart)
+    assert not preview_flow(rendered(3).left, rendered(3).right).far_apart
 
 
 def test_without_any_valid_flow_no_row_is_matched(rendered: Render) -> None:
