@@ -12,6 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 from unittest.mock import patch
 
 import click
@@ -27,27 +28,58 @@ from redweb_builder.config import BUILTIN, BuildConfig
 from redweb_builder.matching import dis
 from redweb_builder.pipeline import Inferred, Outcome, label_pair, prepare
 from redweb_builder.process import one_opencv_thread
-from redweb_builder.types import Mask
+from redweb_builder.types import FloatMap, Mask, Picture
 
-Estimator = Callable[[int, int], cv2.DISOpticalFlow]
+
+class Calculates(Protocol):
+    """What dis_flow asks of an estimator."""
+
+    def calc(self, first: Picture, second: Picture, start: None) -> FloatMap:
+        """HxWx2 float32 px. first, second: HxW uint8. start: no flow to begin from."""
+        ...
+
+
+Estimator = Callable[[int, int], Calculates]
+
+
+class FromHalf:
+    """DIS to half resolution as the program has it, and from its flow once more at full resolution alone."""
+
+    def __init__(self, finest: cv2.DISOpticalFlow) -> None:
+        """finest: of the last step."""
+        self.half, self.finest = opencv_dis(2, 50, 5, 1), finest
+        finest.setCoarsestScale(0)
+
+    def calc(self, first: Picture, second: Picture, start: None) -> FloatMap:
+        """As of Calculates."""
+        return np.asarray(self.finest.calc(first, second, self.half.calc(first, second, start)), np.float32)
 
 
 def estimator(stride: int, iterations: int, refinements: int = 5, finest: int = 0) -> Estimator:
     """An estimator of these settings in place of `dis.dis_estimator`.
 
+    stride, iterations, refinements, finest: as of opencv_dis.
+    """
+    return lambda _stride, _iterations: opencv_dis(stride, iterations, refinements, finest)
+
+
+def from_half(stride: int, iterations: int, refinements: int = 5) -> Estimator:
+    """FromHalf likewise. stride, iterations, refinements: of its last step, as of opencv_dis."""
+    return lambda _stride, _iterations: FromHalf(opencv_dis(stride, iterations, refinements, 0))
+
+
+def opencv_dis(stride: int, iterations: int, refinements: int, finest: int) -> cv2.DISOpticalFlow:
+    """OpenCV's estimator.
+
     stride: px between patches. iterations: gradient descent steps of a patch. refinements: variational iterations.
     finest: scale that the flow ends at, 0 = full resolution.
     """
-
-    def make(_stride: int, _iterations: int) -> cv2.DISOpticalFlow:
-        made = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        made.setPatchStride(stride)
-        made.setGradientDescentIterations(iterations)
-        made.setVariationalRefinementIterations(refinements)
-        made.setFinestScale(finest)
-        return made
-
-    return make
+    made = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    made.setPatchStride(stride)
+    made.setGradientDescentIterations(iterations)
+    made.setVariationalRefinementIterations(refinements)
+    made.setFinestScale(finest)
+    return made
 
 
 SETTINGS = {
@@ -58,6 +90,10 @@ SETTINGS = {
     "stride 3, 25 iterations": estimator(3, 25),
     "stride 4, 16 iterations": estimator(4, 16),
     "to half resolution": estimator(2, 50, 5, 1),
+    "half, then stride 2, 16 iterations": from_half(2, 16),
+    "half, then stride 2, 8 iterations": from_half(2, 8),
+    "half, then stride 3, 8 iterations, 3 refinements": from_half(3, 8, 3),
+    "half, then stride 4, 16 iterations": from_half(4, 16),
 }
 
 
