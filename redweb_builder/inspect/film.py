@@ -13,7 +13,9 @@ from redweb_builder.errors import UserError
 from redweb_builder.files import replacing
 from redweb_builder.types import Picture
 
-QUALITY = "18"  # x264's constant rate factor: no loss that is seen
+# crf, the constant rate factor: no loss that is seen. mbtree: with it x264 165 makes up to 7 different films in 10 runs
+# of the same frames; without it films are larger, by 5 and by 30 %.
+X264 = {"crf": "18", "mbtree": "0"}
 
 
 class FilmError(UserError):
@@ -34,7 +36,7 @@ def film_writer(path: Path, rate: float) -> Iterator[Callable[[Picture], None]]:
         raise FilmError(f"{path}: films need PyAV: pip install 'redweb-builder[film]'") from error
     with replacing(path) as file, av.open(file, "w", format="mp4") as film:
         stream = film.add_stream("libx264", rate=Fraction(rate).limit_denominator(1001))
-        stream.pix_fmt, stream.options = "yuv420p", {"crf": QUALITY}
+        stream.pix_fmt, stream.options = "yuv420p", X264
         sizes: list[tuple[int, int]] = []
 
         def write(picture: Picture) -> None:

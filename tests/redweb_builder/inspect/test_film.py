@@ -39,3 +39,17 @@ def test_an_error_leaves_the_film_before_as_it_was(tmp_path: Path) -> None:
         write_two_sizes()
     assert [file.name for file in tmp_path.iterdir()] == ["a.mp4"]
     assert (tmp_path / "a.mp4").read_bytes() == b"before"
+
+
+def test_the_same_frames_give_the_same_bytes(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0)
+    frames = [noise.integers(0, 256, (144, 25, 3), np.uint8).repeat(8, axis=1) for _ in range(15)]
+    films = set()
+    for run in range(6):
+        memory = [np.full((144 + run, 200, 3), 40 * run, np.uint8) for _ in range(20)]  # other leftovers each time
+        del memory
+        with film_writer(tmp_path / "film.mp4", 5.0) as write:
+            for frame in frames:
+                write(frame)
+        films.add((tmp_path / "film.mp4").read_bytes())
+    assert len(films) == 1
