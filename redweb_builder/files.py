@@ -196,17 +196,27 @@ def _flush_to_disk(folder: Path) -> None:
                 os.fsync(opened.fileno())
 
 
+def open_regular(path: Path) -> FileIO:
+    """A regular file, open for reading bytes without a buffer.
+
+    path: of the file. Raises OSError; UnsafePath where `path` is something else, such as a FIFO.
+    """
+    file = FileIO(path, "r", opener=lambda name, flags: os.open(name, flags | _NO_WAIT))
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise UnsafePath(f"{path} is not a regular file")
+    return file
+
+
 def read_regular(path: Path, most: int | None = None) -> bytes:
     """The content of a regular file. most: the largest size in bytes that is read.
 
     Raises OSError; UnsafePath where `path` is something else, such as a FIFO, or is larger.
     """
-    with FileIO(path, "r", opener=lambda name, flags: os.open(name, flags | _NO_WAIT)) as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise UnsafePath(f"{path} is not a regular file")
-        if most is not None and status.st_size > most:
-            raise UnsafePath(f"{path} has {status.st_size} bytes; at most {most} are read")
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if most is not None and size > most:
+            raise UnsafePath(f"{path} has {size} bytes; at most {most} are read")
         return file.read()
 
 

@@ -25,6 +25,7 @@ from samples.scenes import Kind, Scene, render
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read by huggingface_hub when it is first imported
 
+LOOPBACK = "127.0.0.1"
 SIZE = (240, 176)
 MAX_DISPARITY = 20.0
 Array = NDArray[np.uint8]
@@ -33,21 +34,23 @@ Render = Callable[..., Scene]
 
 @pytest.fixture(autouse=True, scope="session")
 def offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Empty weight caches and no network, here and in child processes."""
+    """Empty weight caches and no network but this machine itself, here and in child processes."""
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         for name in ("TORCH_HOME", "HF_HOME", "HF_HUB_CACHE", "XDG_CACHE_HOME"):
             patch.setenv(name, str(home / name.lower()))
         for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
             patch.delenv(name, raising=False)
-        plain = socket.socket.connect
+        plain, plain_look_up = socket.socket.connect, socket.getaddrinfo
 
         def connect(connection: socket.socket, address: Any) -> None:
-            if connection.family != socket.AF_UNIX:
+            if connection.family != socket.AF_UNIX and address[0] != LOOPBACK:
                 raise ConnectionRefusedError(f"tests reach no network: {address}")
             plain(connection, address)
 
-        def look_up(*_: Any, **__: Any) -> Any:
+        def look_up(host: Any, *more: Any, **options: Any) -> Any:
+            if host == LOOPBACK:
+                return plain_look_up(host, *more, **options)
             raise socket.gaierror("tests reach no network")
 
         patch.setattr(socket.socket, "connect", connect)

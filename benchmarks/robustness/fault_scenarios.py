@@ -28,7 +28,8 @@ from redweb_builder.commands.errors import errors_for_people
 from redweb_builder.commands.main import main as redweb
 from redweb_builder.config import PRESETS, BuildConfig
 from redweb_builder.dataset.decisions import FILE, Decision, append_decisions
-from redweb_builder.dataset.reader import open_dataset, read_manifest
+from redweb_builder.dataset.manifest_file import read_manifest
+from redweb_builder.dataset.reader import open_dataset
 from redweb_builder.inputs import isolation
 from redweb_builder.inspect import report
 from redweb_builder.matching.flow import load_flow

@@ -25,8 +25,8 @@ import pyarrow.parquet as pq
 
 from redweb_builder.dataset.decisions import append_decisions, decide
 from redweb_builder.dataset.manifest import SCHEMA
+from redweb_builder.dataset.manifest_file import read_manifest
 from redweb_builder.dataset.paths import sample_root
-from redweb_builder.dataset.reader import read_manifest
 from redweb_builder.inspect.report import write_report
 
 DRAWN = "[...document.querySelectorAll('.sheet img')].every((image) => image.complete && image.naturalWidth > 0)"

@@ -12,15 +12,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from redweb_builder.builder.engines import FAILED, run_local
 from redweb_builder.builder.finish import finish, path_below, portable_text
 from redweb_builder.builder.models import identity, load_models, versions
 from redweb_builder.config import BuildConfig
-from redweb_builder.dataset.clips import sequences_of
-from redweb_builder.dataset.flicker import set_flicker
+from redweb_builder.dataset.clips import rows_of_clips, sequences_of
+from redweb_builder.dataset.flicker import with_flicker
 from redweb_builder.dataset.heartbeat import Heartbeat
 from redweb_builder.dataset.label_writer import LabelWriter
-from redweb_builder.dataset.manifest import DUPLICATE, left_out_row
+from redweb_builder.dataset.manifest import DUPLICATE, LEFT_OUT, left_out_row, table_of
 from redweb_builder.dataset.parts import folder_of_part, sources_of_part
 from redweb_builder.dataset.paths import is_data_set, refuse_data_set
 from redweb_builder.dataset.verdicts import thresholds_of
@@ -121,7 +124,7 @@ def build(
             progress.notes.append(f"filters: the limits that `refilter` gave {out}, not those of this command")
         _forget_changed(store, stereo_dir)
         _forget_recalibrated(store, sources)
-        recorded = [store.records[source.key] for source in sources if source.key in store.records]
+        recorded = [source.key for source in sources if source.key in store.records]
         whole = discovery.sources  # groups and clips are measured whole: a label must not depend on --limit or --part
         if config.eyes == "auto" and len(recorded) < len(sources):
             progress.enter("comparing the eye orders")
@@ -131,7 +134,8 @@ def build(
             progress.enter("aligning the clips of films")
             whole = with_clip_alignments(whole, config, missing, progress.at)
         sources = sources_of_part(whole, config.part)[: config.limit]
-        progress.start(len(sources), Counter(record["status"] for record in recorded))
+        heartbeat.count(store.records.read(store.records))
+        progress.start(len(sources), Counter(record["status"] for record in store.records.read(recorded)))
 
         failures = _label_pairs(sources, models, config, store, stereo_dir, progress)
         failures += [
@@ -142,11 +146,11 @@ def build(
         store.write_errors(failures)
         progress.enter("comparing pictures for duplicates")
         rows = final_rows(store, discovery, config, stereo_dir)
-        if sequences_of(rows):
+        if sequences_of(rows_of_clips(rows)):
             progress.enter("measuring the flicker of films")
-            set_flicker(rows, out, progress.at)
-        counts = Counter(row["status"] for row in rows)
-        duplicates = sum(row["reason"] == DUPLICATE for row in rows)
+        rows = with_flicker(rows, out, progress.at)
+        counts = Counter(rows["status"].to_pylist())
+        duplicates = pc.sum(pc.equal(rows["reason"], DUPLICATE)).as_py() or 0
         progress.counts = Counter(
             kept=counts["kept"], rejected=counts["rejected"] - duplicates, duplicate=duplicates, failed=len(failures)
         )
@@ -176,8 +180,8 @@ def build(
         kept=counts["kept"],
         rejected=counts["rejected"],
         duplicates=duplicates,
-        reasons=dict(Counter(row["reason"] for row in rows if row["status"] == "rejected").most_common()),
-        left_out=dict(Counter(row["reason"] for row in rows if row["status"] == "left-out").most_common()),
+        reasons=_reasons(rows, "rejected"),
+        left_out=_reasons(rows, LEFT_OUT),
         failed=[record["key"] for record in failures],
         flow=models.flow.name,
         segmenter=models.segmenter.name,
@@ -186,6 +190,11 @@ def build(
         lost=len(store.lost - store.records.keys()),
         damaged_lines=len(store.damaged),
     )
+
+
+def _reasons(rows: pa.Table, status: str) -> dict[str, int]:
+    """How many rows of a status have each reason, the most frequent first."""
+    return dict(Counter(rows["reason"].filter(pc.equal(rows["status"], status)).to_pylist()).most_common())
 
 
 def _require_unicode(folder: Path) -> None:
@@ -257,7 +266,8 @@ def _forget_changed(store: Store, stereo_dir: Path) -> None:
     A file that is still being copied is cut or empty for a moment. Whole, it may have another key, or the same one.
     """
     base = stereo_dir if stereo_dir.is_dir() else stereo_dir.parent
-    for key, record in list(store.records.items()):
+    keys = list(store.records)
+    for key, record in zip(keys, store.records.read(keys), strict=True):
         files = [base / record[side] for side in ("left", "right") if record.get("file_states") and record.get(side)]
         if files and state_of(files) != record["file_states"]:
             del store.records[key]
@@ -274,16 +284,17 @@ def _forget_recalibrated(store: Store, sources: Sequence[PairSource]) -> None:
             del store.records[source.key]
 
 
-def final_rows(store: Store, discovery: Discovery, config: BuildConfig, stereo_dir: Path) -> list[dict[str, Any]]:
+def final_rows(store: Store, discovery: Discovery, config: BuildConfig, stereo_dir: Path) -> pa.Table:
     """The manifest's rows: journal records judged as one set, then the files that are in no pair.
 
     store: the open folder, whose files are moved to where their verdict puts them. discovery: where the files in no
     pair come from. config: its thresholds judge. stereo_dir: the input folder, to which paths in the rows are relative.
     """
-    return store.judge(config.thresholds) + [
+    left_out = (
         left_out_row(path_below(file.path, stereo_dir), file.reason, portable_text(file.detail, stereo_dir))
         for file in discovery.left_out
-    ]
+    )
+    return pa.concat_tables([store.judge(config.thresholds), table_of(left_out)])
 
 
 def _fingerprint(sources: Sequence[PairSource]) -> str:

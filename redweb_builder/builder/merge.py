@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from redweb_builder.dataset.clips import sequences_of
-from redweb_builder.dataset.flicker import set_flicker
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from redweb_builder.dataset.flicker import with_flicker
 from redweb_builder.dataset.journal import faults_of_files, list_files, read_journal
-from redweb_builder.dataset.manifest import DUPLICATE, LEFT_OUT
+from redweb_builder.dataset.manifest import DUPLICATE, LEFT_OUT, left_out_row, table_of
+from redweb_builder.dataset.manifest_file import read_manifest
 from redweb_builder.dataset.parts import Part, part_folders
 from redweb_builder.dataset.paths import is_data_set, read_build
-from redweb_builder.dataset.reader import read_manifest
 from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.dataset.writer import Store
 from redweb_builder.errors import StoreError
@@ -24,6 +26,7 @@ from redweb_builder.inspect.show import write_grid
 
 MOST_PARTS = 99_999  # as `build-redweb --part` takes
 SHOWN = 10
+LEFT_OUT_COLUMNS = tuple(left_out_row("", "", ""))
 _OF_A_RUN = ("part", "counts", "pairs_done_before_this_run", "seconds_of_this_run", "format", "identity")
 
 
@@ -54,15 +57,14 @@ def merge(out: Path, parts: Sequence[Path] = (), watch: Callable[[str], None] = 
         for folder in folders:
             watch(folder.name)
             _take_over(store, folder)
-        rows = store.judge(thresholds_of(folders[0])) + _left_out(folders)
-        if sequences_of(rows):
-            set_flicker(rows, out)
-        counts = Counter(row["status"] for row in rows)
+        rows = pa.concat_tables([store.judge(thresholds_of(folders[0])), table_of(_left_out(folders))])
+        rows = with_flicker(rows, out)
+        counts = Counter(rows["status"].to_pylist())
         of_all = {name: value for name, value in builds[0].items() if name not in _OF_A_RUN}
         store.finish(rows, of_all | {"counts": dict(sorted(counts.items())), "parts": len(folders)})
         write_grid(out)
         write_report(out)
-    duplicates = sum(row["reason"] == DUPLICATE for row in rows)
+    duplicates = pc.sum(pc.equal(rows["reason"], DUPLICATE)).as_py() or 0
     inputs = [build.get("input_fingerprint") for build in builds]
     inputs_differ = any(other != inputs[0] for other in inputs)
     return Merged(len(folders), counts["kept"], counts["rejected"], duplicates, inputs_differ)
@@ -110,7 +112,8 @@ def _take_over(store: Store, folder: Path) -> None:
     journal, there = read_journal(folder), list_files(folder)
     if journal.damaged:
         raise StoreError(f"{folder}: its journal is damaged ({journal.damaged[0]}); build this part again")
-    for key, record in sorted(journal.records.items()):
+    keys = sorted(journal.records)
+    for key, record in zip(keys, journal.records.read(keys), strict=True):
         fault = next(iter(faults_of_files(record, there)), None)
         if fault is not None:
             raise StoreError(f"{folder}/{fault[0]}: {fault[1]}; build this part again")
@@ -120,6 +123,7 @@ def _take_over(store: Store, folder: Path) -> None:
 
 def _left_out(folders: Sequence[Path]) -> list[dict[str, Any]]:
     """The rows of files in no pair: every part has found them all."""
-    rows = [row for folder in folders for row in read_manifest(folder).rows if row["status"] == LEFT_OUT]
+    tables = [read_manifest(folder, LEFT_OUT_COLUMNS).table for folder in folders]
+    rows = [row for table in tables for row in table.filter(pc.equal(table["status"], LEFT_OUT)).to_pylist()]
     once = {(row["left"], row["reason"], row["detail"]): row for row in rows}
     return sorted(once.values(), key=lambda row: str(row["left"]))

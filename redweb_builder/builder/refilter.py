@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from redweb_builder.config import Thresholds
 from redweb_builder.dataset.decisions import FILE, read_decisions, standing, verdict_of
+from redweb_builder.dataset.manifest_file import read_manifest
 from redweb_builder.dataset.paths import read_build
-from redweb_builder.dataset.reader import read_manifest
 from redweb_builder.dataset.verdicts import judge_all, thresholds_of
-from redweb_builder.dataset.writer import Store
+from redweb_builder.dataset.writer import Store, keys_of_sides
 from redweb_builder.errors import SettingsError, StoreError
 from redweb_builder.inspect.report import write_report
 from redweb_builder.inspect.show import write_grid
@@ -42,13 +44,13 @@ class Plan:
     """What other thresholds would do. rows: of the manifest as they would be. changes: the pairs that change."""
 
     thresholds: Thresholds
-    rows: list[dict[str, Any]]
+    rows: pa.Table
     changes: list[Change]
 
     @property
     def kept(self) -> int:
         """How many pairs the filters would keep."""
-        return sum(row["status"] == "kept" for row in self.rows)
+        return pc.sum(pc.equal(self.rows["status"], "kept")).as_py() or 0
 
 
 def parse_limits(settings: Sequence[str]) -> dict[str, float | None]:
@@ -82,15 +84,16 @@ def plan_refilter(folder: Path, limits: Mapping[str, float | None]) -> Plan:
             f"{manifest.file}: {manifest.refused[0]}. A data set with a row that cannot be used is not filtered anew; "
             "the build-redweb command that made it writes the manifest again"
         )
-    before = manifest.rows
+    before = manifest.table
     thresholds = replace(thresholds_of(folder), **limits)
     after = judge_all(before, thresholds)
     people = standing(read_decisions(folder / FILE)[0])
     decided = {key for key, by_reviewer in people.items() if verdict_of(by_reviewer)}
+    texts = [_verdict_texts(table) for table in (before, after)]
+    places = pc.indices_nonzero(pc.not_equal(*texts))
     changes = [
-        Change(old["key"], _verdict_text(old), _verdict_text(new), old["key"] in decided)
-        for old, new in zip(before, after, strict=True)
-        if _verdict_text(old) != _verdict_text(new)
+        Change(key, old, new, key in decided)
+        for key, old, new in zip(*(column.take(places).to_pylist() for column in (before["key"], *texts)), strict=True)
     ]
     return Plan(thresholds, after, changes)
 
@@ -105,17 +108,18 @@ def refilter(folder: Path, limits: Mapping[str, float | None]) -> Plan:
     build = read_build(folder)
     with Store(folder, build.get("identity", {})) as store:
         plan = plan_refilter(folder, limits)
-        sides = {side: [row["key"] for row in plan.rows if row["status"] == side] for side in ("kept", "rejected")}
-        store.move_to_final_place(sides["kept"], sides["rejected"])
+        kept, rejected = keys_of_sides(plan.rows)
+        store.move_to_final_place(kept, rejected)
         more = {name: value for name, value in build.items() if name not in ("format", "identity", "thresholds")}
         if asdict(plan.thresholds) != store.identity.get("thresholds"):
             more["thresholds"] = asdict(plan.thresholds)  # beside the build's own, so that the build can go on
-        counts = {side: len(keys) for side, keys in sides.items()}
+        counts = {"kept": len(kept), "rejected": len(rejected)}
         store.finish(plan.rows, more | {"counts": {**build.get("counts", {}), **counts}})
     write_grid(folder)
     write_report(folder)
     return plan
 
 
-def _verdict_text(row: Mapping[str, Any]) -> str:
-    return str(row["reason"]) if row["status"] == "rejected" else str(row["status"])
+def _verdict_texts(rows: pa.Table) -> pa.ChunkedArray:
+    """The reason of each rejected pair, the status of every other row."""
+    return pc.if_else(pc.equal(rows["status"], "rejected"), rows["reason"], rows["status"])

@@ -15,8 +15,8 @@ from typing import Any
 from PIL import __version__ as pillow
 
 from redweb_builder.dataset.codec import picture_bytes
+from redweb_builder.dataset.manifest_file import read_manifest
 from redweb_builder.dataset.paths import read_build
-from redweb_builder.dataset.reader import read_manifest
 from redweb_builder.dataset.source_views import source_views
 from redweb_builder.dataset.sources import Sources, Stamp, read_sources, stamp_of, stamp_of_file
 from redweb_builder.errors import InputNotFound, StoreError

@@ -145,8 +145,8 @@ def grid(dataset: Path, rows: int, keys: Sequence[str], to: Path | None) -> None
     """
     from redweb_builder.inspect.show import write_grid
 
-    print_refused_rows(dataset)
     drawn = write_grid(dataset, rows, keys, to)
+    print_refusal(drawn.refusal)
     echo(drawn.file)
     exit_if_damaged(dataset, drawn.damaged, "pairs are drawn without their pictures")
 
@@ -158,8 +158,8 @@ def report(dataset: Path, single: Path | None) -> None:
     """
     from redweb_builder.inspect.report import write_report
 
-    print_refused_rows(dataset)
     drawn = write_report(dataset, single)
+    print_refusal(drawn.refusal)
     echo(drawn.file)
     exit_if_damaged(dataset, drawn.damaged, "labelled pairs cannot be shown as they were")
 
@@ -179,8 +179,10 @@ def review(
         raise UserError(f"the review page needs {error.name}: pip install 'redweb-builder[review]'") from error
     from redweb_builder.review.session import Session
 
-    print_refused_rows(dataset)
     session = Session(dataset, reviewer or _user_name(), source)
+    print_refusal(session.refusal)
+    if len(session) < session.pairs:
+        echo(f"The {len(session)} most telling of {session.pairs} pairs are shown.")
     if session.source is None:
         echo("The stereo photographs are not where they were: no right eye, no flicker. --source names their folder.")
 
@@ -225,15 +227,21 @@ def print_decisions(dataset: Path, files: Sequence[Path]) -> None:
 
     dataset: its folder. files: decisions.jsonl of other people.
     """
-    from redweb_builder.dataset import decisions
-    from redweb_builder.dataset.reader import read_manifest
+    import pyarrow as pa
+    import pyarrow.compute as pc
 
-    print_refused_rows(dataset)
-    keys = {row["key"] for row in read_manifest(dataset).rows if row["key"] is not None}
+    from redweb_builder.dataset import decisions
+    from redweb_builder.dataset.manifest_file import read_manifest
+
+    manifest = read_manifest(dataset, ("key",))
+    print_refusal(manifest.refusal())
+    keys = manifest.table["key"].drop_null()
     if files:
         echo(f"{decisions.merge_decisions(dataset, files)} new lines merged")
     made, damaged = decisions.read_decisions(dataset / decisions.FILE)
-    stands = {key: by_reviewer for key, by_reviewer in decisions.standing(made).items() if key in keys}
+    stands = decisions.standing(made)
+    known = pc.is_in(pa.array(list(stands), pa.string()), keys).to_pylist()
+    stands = {key: stands[key] for key, is_known in zip(list(stands), known, strict=True) if is_known}
     table = Table("reviewer", *decisions.DECISIONS[:3], box=None, pad_edge=False)
     counts = Counter((who, last.decision) for by_reviewer in stands.values() for who, last in by_reviewer.items())
     for reviewer in sorted({who for who, _ in counts}):
@@ -249,11 +257,8 @@ def print_decisions(dataset: Path, files: Sequence[Path]) -> None:
         console.print(f"{damaged} lines are damaged (torn by a crash, or edited) and are passed over")
 
 
-def print_refused_rows(dataset: Path) -> None:
-    """Say on standard error which rows of a manifest cannot be used; nothing where all can. dataset: its folder."""
-    from redweb_builder.dataset.reader import read_manifest
-
-    refusal = read_manifest(dataset).refusal()
+def print_refusal(refusal: str | None) -> None:
+    """Say on standard error which rows of a manifest cannot be used. refusal: the sentence; None = all can."""
     if refusal:
         echo(refusal, err=True)
 
@@ -296,10 +301,10 @@ def export(
     all that are kept. options: further arguments of the format's writer. min_confidence: as of open_dataset.
     repository: of the Hugging Face hub, to which an export is uploaded that has all its samples.
     """
+    from redweb_builder.dataset.storage import address_of
     from redweb_builder.export.dataset import export_dataset
     from redweb_builder.export.hub import check_login, push
 
-    print_refused_rows(dataset)
     if repository:
         check_login(repository)
     with StatusLine() as status:
@@ -309,7 +314,8 @@ def export(
 
         status.stage("checking every sample")
         done = export_dataset(dataset, form, out, keys, watch, options, min_confidence)
-    echo(f"{done.samples} samples in {done.out}")
+    print_refusal(done.refusal)
+    echo(f"{done.samples} samples in {address_of(done.out) or done.out}")
     exit_if_damaged(dataset, done.damaged, f"samples were left out{', nothing was uploaded' if repository else ''}")
     if repository:
         echo(f"uploaded to {push(done.out, repository)}")

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from statistics import median
 from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from redweb_builder.dataset.manifest import with_values
 
 SEQUENCE_S = 0.5  # frames of a clip that lie no farther apart are a sequence: motion is followed from one to the next
 
@@ -38,15 +44,28 @@ def neighbours_of(rows: Iterable[dict[str, Any]]) -> Iterator[tuple[dict[str, An
             yield earlier, later
 
 
-def set_clip_ranges(rows: Sequence[dict[str, Any]]) -> None:
-    """Write clip_min_px and clip_max_px of kept frames, in place: the range of disparity over a clip's kept frames.
+def rows_of_clips(table: pa.Table) -> list[dict[str, Any]]:
+    """The rows of a manifest that are frames of a clip, in their order. table: the whole manifest."""
+    frames: list[dict[str, Any]] = table.filter(pc.is_valid(table["clip"])).to_pylist()
+    return frames
 
-    None for all other rows.
+
+def clip_ranges(table: pa.Table) -> pa.Table:
+    """The rows with clip_min_px and clip_max_px of kept frames: the range of disparity over a clip's kept frames.
+
+    table: the whole manifest. The two columns are null in all other rows.
     """
+    empty = pa.nulls(len(table), pa.float64())
+    for name in ("clip_min_px", "clip_max_px"):
+        table = table.set_column(table.schema.get_field_index(name), table.schema.field(name), empty)
+    rows = rows_of_clips(table)
     ranges: dict[str, list[float]] = defaultdict(list)
     for row in rows:
-        if row.get("clip") and row["status"] == "kept" and None not in (row.get("min_px"), row.get("max_px")):
+        if row["status"] == "kept" and None not in (row["min_px"], row["max_px"]):
             ranges[row["clip"]] += [row["min_px"], row["max_px"]]
-    for row in rows:
-        some = ranges.get(row.get("clip") or "") if row["status"] == "kept" else None
-        row |= {"clip_min_px": min(some) if some else None, "clip_max_px": max(some) if some else None}
+    of_rows = [ranges.get(row["clip"]) if row["status"] == "kept" else None for row in rows]
+    columns = {
+        "clip_min_px": [min(some) if some else None for some in of_rows],
+        "clip_max_px": [max(some) if some else None for some in of_rows],
+    }
+    return with_values(table, np.flatnonzero(np.asarray(pc.is_valid(table["clip"]))), columns)

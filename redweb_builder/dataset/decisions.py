@@ -16,7 +16,11 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from redweb_builder.dataset.manifest import status_columns
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from redweb_builder.dataset.manifest import status_columns, with_values
 from redweb_builder.dataset.rows import is_key
 from redweb_builder.files import append, lock, parse_json, read_regular, require_plain
 
@@ -207,13 +211,19 @@ def is_disputed(by_reviewer: Mapping[str, Decision]) -> bool:
     return len({decision.decision for decision in by_reviewer.values()} & set(VERDICTS)) > 1
 
 
-def as_decided(rows: Iterable[dict[str, Any]], decisions: Iterable[Decision]) -> list[dict[str, Any]]:
+def as_decided(table: pa.Table, decisions: Iterable[Decision]) -> pa.Table:
     """The manifest's rows as people left them: a verdict replaces the status of a labelled pair, nothing else.
 
-    rows: of the manifest. decisions: in any order. Rows that nobody changed are passed on as they are.
+    table: rows of the manifest, of any of its columns; they stay in their order. decisions: in any order.
     """
-    stands = standing(decisions)
-    return [_decided(row, verdict_of(stands.get(row["key"], {}))) for row in rows]
+    verdicts = {key: verdict_of(by_reviewer) for key, by_reviewer in standing(decisions).items()}
+    about = pc.is_in(table["key"], pa.array([key for key, verdict in verdicts.items() if verdict], pa.string()))
+    places = np.flatnonzero(np.asarray(about))
+    if not len(places):
+        return table
+    rows = [_decided(row, verdicts[row["key"]]) for row in table.take(pa.array(places)).to_pylist()]
+    columns = {name: [row.get(name) for row in rows] for name in status_columns("kept")}
+    return with_values(table, places, columns)
 
 
 def _decided(row: dict[str, Any], verdict: Decision | None) -> dict[str, Any]:
@@ -222,6 +232,6 @@ def _decided(row: dict[str, Any], verdict: Decision | None) -> dict[str, Any]:
         return row
     reason = (verdict.reason or UNSTATED) if status == "rejected" else None
     detail = f"{verdict.decision} by {verdict.reviewer}, {verdict.time}"
-    if row["reason"]:
+    if row.get("reason"):
         detail += f"; before: {row['reason']}"
     return row | status_columns(status, STAGE, reason, detail)

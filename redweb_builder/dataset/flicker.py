@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from redweb_builder.dataset.clips import neighbours_of
-from redweb_builder.dataset.manifest import nine_digits
+from redweb_builder.dataset.clips import neighbours_of, rows_of_clips
+from redweb_builder.dataset.manifest import SCHEMA, nine_digits, with_values
 from redweb_builder.dataset.paths import image_of, read_label, read_stored
 from redweb_builder.errors import StoreError
 from redweb_builder.matching.consistency import PREVIEW_PX, forward_backward_error
@@ -23,14 +24,14 @@ ITERATIONS, PATCH_STRIDE = 8, 3
 MIN_SHARE = 0.05  # of the picture; fewer points that are followed and measured in both frames tell nothing
 
 
-def set_flicker(rows: Sequence[dict[str, Any]], out: Path, watch: Callable[[str], None] = lambda key: None) -> None:
-    """Write flicker_px of every labelled frame that follows another in a sequence (clips.py), in place.
+def with_flicker(table: pa.Table, out: Path, watch: Callable[[str], None] = lambda key: None) -> pa.Table:
+    """The rows with flicker_px of every labelled frame that follows another in a sequence (clips.py).
 
-    None for all other rows. out: the data set, with the frames' files in their place. watch: called with the key of
-    each such frame.
+    table: the whole manifest; the column is null in all other rows. out: the data set, with the frames' files in their
+    place. watch: called with the key of each such frame.
     """
-    for row in rows:
-        row["flicker_px"] = None
+    rows = rows_of_clips(table)
+    measured: dict[str, float | None] = {}
     with one_opencv_thread():
         for earlier, later in neighbours_of(rows):
             watch(later["key"])
@@ -39,7 +40,11 @@ def set_flicker(rows: Sequence[dict[str, Any]], out: Path, watch: Callable[[str]
                 labels = [read_label(out, row["key"]) for row in (earlier, later)]
             except StoreError:
                 continue  # a frame without a label
-            later["flicker_px"] = nine_digits(flicker(pictures[0], pictures[1], labels[0], labels[1]))
+            measured[later["key"]] = nine_digits(flicker(pictures[0], pictures[1], labels[0], labels[1]))
+    table = table.drop_columns("flicker_px").append_column("flicker_px", pa.nulls(len(table), pa.float64()))
+    places = np.flatnonzero(np.asarray(pc.is_valid(table["clip"])))
+    columns = {"flicker_px": [measured.get(row["key"]) for row in rows]}
+    return with_values(table.select(SCHEMA.names), places, columns)
 
 
 def flicker(earlier: Picture, later: Picture, before: Label, after: Label) -> float:

@@ -7,10 +7,13 @@ import math
 import os
 import socket
 import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from redweb_builder.dataset.journal import size_of_journal
 from redweb_builder.files import parse_json, read_regular, write_atomic
 from redweb_builder.progress import Progress
 
@@ -26,13 +29,19 @@ class Heartbeat:
 
     def __init__(self, out: Path) -> None:
         """Write nothing yet. out: folder of the data set."""
-        self._file = out / NAME
+        self._out, self._file = out, out / NAME
+        self._counts, self._journal_bytes = Counter[tuple[str, str | None]](), 0
         self._next = math.inf
         self._slowest: list[tuple[float, str]] = []
 
     def start(self) -> None:
         """Begin: the folder is there and locked."""
         self._next = time.monotonic() + EVERY_S
+
+    def count(self, recorded: Iterable[Mapping[str, Any]]) -> None:
+        """Begin to count pairs by what became of them. recorded: by earlier runs, rows of the manifest."""
+        self._counts = count_rows(recorded)
+        self._journal_bytes = size_of_journal(self._out)
 
     def beat(self, progress: Progress) -> None:
         """Write the state of the build where the last time is EVERY_S ago. A full disk is left for the build to meet.
@@ -42,6 +51,8 @@ class Heartbeat:
         if progress.recorded is not None:
             pair = round(progress.recorded.seconds, 1), progress.recorded.key
             self._slowest = sorted([*self._slowest, pair], reverse=True)[:SLOWEST]
+            self._counts[progress.recorded.status, progress.recorded.reason] += 1
+            self._journal_bytes = size_of_journal(self._out)
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + EVERY_S
@@ -58,6 +69,8 @@ class Heartbeat:
             "slowest": self._slowest,
             "workers": progress.workers,
             "late": [[round(seconds, 1), key] for seconds, key in progress.late()[:SLOWEST]],
+            "counts": [[*what, count] for what, count in self._counts.items()],
+            "journal_bytes": self._journal_bytes,  # that the counts are of
         }
         with suppress(OSError):
             write_atomic(self._file, json.dumps(state, ensure_ascii=False).encode())
@@ -66,6 +79,27 @@ class Heartbeat:
         """The build has ended. Raises OSError."""
         self._next = math.inf
         self._file.unlink(missing_ok=True)
+
+
+def count_rows(rows: Iterable[Mapping[str, Any]]) -> Counter[tuple[str, str | None]]:
+    """How many rows have each status and reason. rows: of the manifest or the journal."""
+    return Counter((row["status"], row["reason"]) for row in rows)
+
+
+def counts_of(state: Mapping[str, Any]) -> tuple[Counter[tuple[str, str | None]], int]:
+    """What a heartbeat says became of the recorded pairs, by status and reason, and the bytes of the journal then.
+
+    state: from read_heartbeat. Nothing, and 0, where it does not say so.
+    """
+    listed, size = state.get("counts"), state.get("journal_bytes")
+    if not isinstance(listed, list) or type(size) is not int or size < 0:
+        return Counter(), 0
+    counts: Counter[tuple[str, str | None]] = Counter()
+    for entry in listed:
+        if not isinstance(entry, list) or len(entry) != 3 or type(entry[2]) is not int:
+            return Counter(), 0
+        counts[str(entry[0]), None if entry[1] is None else str(entry[1])] += entry[2]
+    return counts, size
 
 
 def read_heartbeat(out: Path) -> dict[str, Any]:

@@ -25,8 +25,8 @@ from redweb_builder.dataset.journal import (
     list_files,
     read_journal,
 )
+from redweb_builder.dataset.manifest_file import read_manifest
 from redweb_builder.dataset.paths import read_build, read_label
-from redweb_builder.dataset.reader import read_manifest
 from redweb_builder.dataset.sources import NAME as SOURCES
 from redweb_builder.dataset.unknown import FOLDER as MARKED
 from redweb_builder.dataset.unknown import read_unknown

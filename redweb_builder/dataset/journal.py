@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 from redweb_builder.dataset.paths import FOLDERS
 from redweb_builder.dataset.rows import fault_of_record, files_of
-from redweb_builder.files import append, parse_json, read_regular, write_atomic
+from redweb_builder.files import append, open_regular, parse_json, replacing
 
 NAME = "journal.jsonl"
 PREVIEWS = "previews"
@@ -22,58 +23,125 @@ HOMES = (*FOLDERS, PREVIEWS, *(f"rejected/{folder}" for folder in FOLDERS))  # t
 Sizes = dict[str, dict[str, int]]  # folder below the data set -> name of a regular file in it -> its size in bytes
 
 
+class Records(MutableMapping[str, dict[str, Any]]):
+    """The records of a journal by key, the last line of a key counts. In memory is where each line lies, no more.
+
+    A deletion is forgotten with this object: the line stays in the file.
+    """
+
+    def __init__(self, file: Path) -> None:
+        """file: the journal; it need not be there yet."""
+        self._file = file
+        self._places: dict[str, tuple[int, int]] = {}  # byte and length of each line
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        """The record of a pair. Raises KeyError; OSError."""
+        return next(self.read([key]))
+
+    def read(self, keys: Iterable[str]) -> Iterator[dict[str, Any]]:
+        """The records of some pairs, one after the other. keys: in any order. Raises KeyError; OSError."""
+        places = [self._places[key] for key in keys]
+        if not places:  # there may be no file yet
+            return
+        with open_regular(self._file) as file:
+            for place, length in places:
+                file.seek(place)
+                record: dict[str, Any] = parse_json(file.read(length))
+                yield record
+
+    def __setitem__(self, key: str, record: dict[str, Any]) -> None:
+        """Append a record to the file, flushed to the disk. Raises OSError. key: of the pair, as in the record."""
+        line = (json.dumps(record, ensure_ascii=False) + "\n").encode()
+        append(self._file, line)
+        self.place(key, self._file.stat().st_size - len(line), len(line))
+
+    def place(self, key: str, start: int, length: int) -> None:
+        """Say where the line of a pair lies. key: of the pair. start, length: bytes."""
+        self._places[key] = start, length
+
+    def __delitem__(self, key: str) -> None:
+        """Forget a record. Raises KeyError."""
+        del self._places[key]
+
+    def __iter__(self) -> Iterator[str]:
+        """The keys, in the order of their first lines."""
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        """Number of pairs."""
+        return len(self._places)
+
+    def __contains__(self, key: object) -> bool:
+        """Whether a pair is recorded."""
+        return key in self._places
+
+
 @dataclass(frozen=True)
 class Journal:
     """What a journal says.
 
-    records: by key, the last line of a key counts. damaged: a sentence about every line that cannot be used, with its
-    number, which counts from 1. whole: the bytes of the lines that can be used.
+    records: of the lines that can be used. damaged: a sentence about every other one, with its number, which counts
+    from 1.
     """
 
-    records: dict[str, dict[str, Any]] = field(default_factory=dict)
-    damaged: list[str] = field(default_factory=list)
-    whole: bytes = b""
+    records: Records
+    damaged: list[str]
 
 
 def read_journal(out: Path) -> Journal:
     """The journal of a data set, empty where there is none. out: folder of the data set. Raises OSError."""
+    journal = Journal(Records(out / NAME), [])
+    for start, line, record in journal_lines(out, journal.damaged):
+        journal.records.place(record["key"], start, len(line))
+    return journal
+
+
+def journal_lines(out: Path, damaged: list[str], start: int = 0) -> Iterator[tuple[int, bytes, dict[str, Any]]]:
+    """(byte, line, record) of every line of a journal that can be used; none where there is no journal.
+
+    out: folder of the data set. damaged: gets a sentence about every other line. start: byte of the line that is read
+    first. Raises OSError.
+    """
     try:
-        content = read_regular(out / NAME)
+        opened = open_regular(out / NAME)
     except FileNotFoundError:
-        return Journal()
-    records: dict[str, dict[str, Any]] = {}
-    damaged, whole = [], []
-    *lines, torn = content.split(b"\n")
-    for number, line in enumerate(lines, 1):
-        try:
-            record = parse_json(line)
-            fault = fault_of_record(record)
-        except ValueError as error:  # also UnicodeDecodeError
-            fault = str(error)
-        if fault is None:
-            records[record["key"]] = record
-            whole.append(line + b"\n")
-        elif line:
-            damaged.append(f"line {number}: {fault}")
-    if torn:
-        damaged.append(f"line {len(lines) + 1}: it has no end")
-    return Journal(records, damaged, b"".join(whole))
+        return
+    with opened, BufferedReader(opened) as file:
+        file.seek(start)
+        for number, line in enumerate(file, 1):
+            record, fault = _parsed(line)
+            if fault is None:
+                yield start, line, record
+            elif line != b"\n":
+                damaged.append(f"line {number}: {fault}")
+            start += len(line)
+
+
+def size_of_journal(out: Path) -> int:
+    """Bytes of the journal, 0 where there is none. out: folder of the data set."""
+    return (out / NAME).stat().st_size if (out / NAME).is_file() else 0
+
+
+def _parsed(line: bytes) -> tuple[dict[str, Any], str | None]:
+    """A record, and what is wrong with it."""
+    if not line.endswith(b"\n"):
+        return {}, "it has no end"
+    try:
+        record = parse_json(line)
+        return record, fault_of_record(record)
+    except ValueError as error:  # also UnicodeDecodeError
+        return {}, str(error)
 
 
 def mend_journal(out: Path) -> Journal:
     """read_journal, and lines that cannot be used are taken out of the file. Raises OSError."""
     journal = read_journal(out)
-    if journal.damaged:
-        write_atomic(out / NAME, journal.whole)
-    return journal
-
-
-def append_record(out: Path, record: Mapping[str, Any]) -> None:
-    """Append a pair's line, flushed to the disk. out: folder of the data set. Raises OSError.
-
-    record: the pair's row, with its files.
-    """
-    append(out / NAME, (json.dumps(record, ensure_ascii=False) + "\n").encode())
+    if not journal.damaged:
+        return journal
+    with replacing(out / NAME) as file:
+        for _, line, _ in journal_lines(out, []):
+            file.write(line)
+    return Journal(read_journal(out).records, journal.damaged)
 
 
 def list_files(out: Path) -> Sizes:

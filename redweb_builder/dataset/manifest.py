@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from redweb_builder import criteria
 from redweb_builder.files import parse_json
@@ -27,6 +31,7 @@ _SIZES = ("width", "height", "source_width", "source_height", "clip_frame")
 _VERDICT = ("value", "threshold", "quality", "margin", "film_time_s", "film_offset_s", "vr_fov", "eye_order_prior")
 _RANGE = ("min_px", "max_px", "clip_min_px", "clip_max_px", "flicker_px")
 _CALIBRATION = ("fx_px", "baseline_m", "doffs_px")
+BLOCK_ROWS = 1 << 16  # of rows: taken at a time, and a group of the file
 LEFT_OUT = "left-out"  # the status of a file that is in no pair
 DUPLICATE = "duplicate"  # the stage, and the reason, of a pair that looks like a better one
 JUDGED = (None, "filter", DUPLICATE)  # the stages that thresholds decide; what could not be read or labelled stays
@@ -95,6 +100,35 @@ def status_columns(
         "threshold": threshold,
         "detail": detail,
     }
+
+
+def table_of(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+    """Rows as a table of SCHEMA, so that millions fit in memory; what is no column is left out.
+
+    rows: values by column.
+    """
+    rows = iter(rows)
+    blocks = iter(lambda: list(islice(rows, BLOCK_ROWS)), [])
+    return pa.concat_tables([SCHEMA.empty_table(), *(pa.Table.from_pylist(block, SCHEMA) for block in blocks)])
+
+
+def with_values(table: pa.Table, places: NDArray[np.integer[Any]], columns: Mapping[str, Any]) -> pa.Table:
+    """A table with other values in some of its rows.
+
+    table: of columns of SCHEMA. places: of the rows, none twice. columns: name -> the values in the order of places, a
+    list or a pa.Array; a column that the table does not have is left out.
+    """
+    if not len(places):
+        return table
+    mask = np.zeros(len(table), bool)
+    mask[places] = True
+    order = np.argsort(places)
+    for name in filter(table.schema.names.__contains__, columns):
+        field = table.schema.field(name)
+        values = pa.array(columns[name], field.type).take(pa.array(order))
+        column = pc.replace_with_mask(table[name].combine_chunks(), pa.array(mask), values)
+        table = table.set_column(table.schema.get_field_index(name), field, column)
+    return table
 
 
 def nine_digits(value: float | None) -> float | None:

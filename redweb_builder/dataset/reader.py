@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,31 +15,26 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
 from redweb_builder.colour import colour_scale, disparity_picture, mask_picture
 from redweb_builder.dataset.codec import image_bytes
 from redweb_builder.dataset.decisions import FILE, as_decided, read_decisions
-from redweb_builder.dataset.manifest import SCHEMA
-from redweb_builder.dataset.paths import image_of, read_label, read_stored, require_inside
-from redweb_builder.dataset.rows import fault_of
+from redweb_builder.dataset.manifest import BLOCK_ROWS, SCHEMA
+from redweb_builder.dataset.manifest_file import read_manifest
+from redweb_builder.dataset.paths import image_of, read_label, read_stored, stored_file
 from redweb_builder.dataset.unknown import FOLDER as UNKNOWN
 from redweb_builder.dataset.unknown import read_unknown
 from redweb_builder.errors import SettingsError, StoreError, UserError
-from redweb_builder.files import read_regular
 from redweb_builder.types import BoolMap, FloatMap, Label, Mask, Picture
 
 if TYPE_CHECKING:
     import pandas as pd
 
-NAME = "manifest.parquet"
-MAX_TEXT_BYTES = 1 << 30  # of all texts in all rows; some 2 million pairs have as much
-MAX_ROWS = 5_000_000  # some 5 GB in memory; a few bytes of Parquet can claim any number
+MAPS = {"rd": "RDs", "mask": "masks", "confidence": "confidence"}  # the maps of a label, and their folders
 SHOWN = 5  # samples of a data set that a notebook shows
 SHOWN_PX = 120  # their height there
-REQUIRED = ("key", "status")  # columns without which a table is no manifest
 
 
 @dataclass(frozen=True)
@@ -78,37 +73,12 @@ class Sample:
         return image_bytes(Image.fromarray(self.picture()), "PNG")
 
 
-@dataclass(frozen=True)
-class Manifest:
-    """A manifest whose rows were checked.
-
-    file: that it was read from. table: the rows that can be used, columns of manifest.SCHEMA. refused: a sentence about
-    every other row, with its number, which counts from 1.
-    """
-
-    file: Path
-    table: pa.Table
-    refused: list[str]
-
-    @cached_property
-    def rows(self) -> list[dict[str, Any]]:
-        """The rows that can be used, in the order of the file."""
-        rows: list[dict[str, Any]] = self.table.to_pylist()
-        return rows
-
-    def refusal(self) -> str | None:
-        """A sentence about the rows that were refused; None where there are none."""
-        if not self.refused:
-            return None
-        count = f"{len(self.refused)} of {len(self.refused) + len(self.table)} rows"
-        return f"{self.file}: {count} cannot be used and are passed over ({self.refused[0]})"
-
-
 class Dataset:
     """The kept (or the rejected) samples of a built folder, in order of key: len(), [index], [key], [slice], iteration.
 
     What people decided (decisions.jsonl) goes before the filters' verdict. manifest: the table as built, without the
-    rows that cannot be used. refusal: a sentence about these rows; None where there are none.
+    rows that cannot be used. refusal: a sentence about these rows; None where there are none. table: the rows of the
+    samples, as decided. keys: of the samples.
     """
 
     def __init__(self, folder: Path, status: str = "kept", min_confidence: int = 0) -> None:
@@ -124,10 +94,9 @@ class Dataset:
         manifest = read_manifest(folder)
         self.manifest: pa.Table = manifest.table
         self.refusal = manifest.refusal()
-        rows = as_decided(manifest.rows, read_decisions(folder / FILE)[0])
-        wanted = ("kept", "rejected") if status == "labelled" else (status,)
-        self._records = {row["key"]: row for row in rows if row["status"] in wanted and row["width"]}
-        self.keys = list(self._records)
+        rows = as_decided(manifest.table, read_decisions(folder / FILE)[0])
+        wanted = pa.array(("kept", "rejected") if status == "labelled" else (status,))
+        self._take(rows.filter(pc.and_(pc.is_in(rows["status"], wanted), pc.is_valid(rows["width"]))))
 
     def __iter__(self) -> Iterator[Sample]:
         """Every sample, in order of key."""
@@ -167,15 +136,16 @@ class Dataset:
         StoreError where a file is damaged.
         """
         if isinstance(which, slice):
-            return self._part(self.keys[which])
+            return self._part(range(len(self))[which])
         key = self.keys[which] if isinstance(which, int) else which
-        record = self._records[key]
-        label = self.label(key)
-        file = self.image_path(key)
-        picture = read_stored(file)
+        record = self.record(key)
+        picture, label = self._read(key)
         if picture.shape[:2] != label.mask.shape:
-            raise StoreError(f"{file}: its size is not that of its label")
+            raise StoreError(f"{self.folder}, {key}: the size of the picture is not that of its label")
         return Sample(key, picture, label.disparity, label.mask, label.confidence, record)
+
+    def _read(self, key: str) -> tuple[Picture, Label]:
+        return read_stored(self.image_path(key)), self.label(key)
 
     def label(self, key: str) -> Label:
         """The label of a sample, unknown where people marked it so, or its confidence is below the least asked for.
@@ -195,18 +165,44 @@ class Dataset:
         """Whether the label of a sample is what its files hold. key: of the sample."""
         return not self.min_confidence and not (self.folder / UNKNOWN / f"{key}.png").exists()
 
+    def stored_picture(self, key: str) -> tuple[str, bytes]:
+        """The picture's file: "jpg" or "png", and its bytes. Raises StoreError, OSError. key: of the sample."""
+        file = self.image_path(key)
+        return file.suffix[1:], file.read_bytes()
+
+    def stored_maps(self, key: str) -> dict[str, bytes]:
+        """The PNG files of a label by name: rd (16 bit, scale and offset in its text), mask, confidence.
+
+        A folder that a data set does not have is left out. Raises StoreError, OSError. key: of the sample.
+        """
+        maps = [name for name in MAPS if name != "confidence" or (self.folder / MAPS[name]).is_dir()]
+        return {name: stored_file(self.folder, MAPS[name], key).read_bytes() for name in maps}
+
     def filter(self, keep: Callable[[dict[str, Any]], bool]) -> Dataset:
         """The samples that a condition keeps; nothing is read.
 
         keep: of a row of the manifest, such as `lambda row: row["agreement"] > 0.9`.
         """
-        return self._part([key for key in self.keys if keep(self._records[key])])
+        batches = self.table.to_batches(max_chunksize=BLOCK_ROWS)
+        kept = (keep(row) for batch in batches for row in batch.to_pylist())
+        return self._part([index for index, is_kept in enumerate(kept) if is_kept])
 
-    def _part(self, keys: list[str]) -> Dataset:
+    def _part(self, indices: Sequence[int]) -> Dataset:
         part = copy(self)
-        vars(part).pop("rejected", None)
-        part.keys, part._records = keys, {key: self._records[key] for key in keys}
+        for name in ("rejected", "_places"):
+            vars(part).pop(name, None)
+        part._take(self.table.take(pa.array(indices, pa.int64())))
         return part
+
+    def _take(self, table: pa.Table) -> None:
+        """Make the samples those of a table. Its rows stay as columns: as dicts they would need six times as much."""
+        self.table: pa.Table = table
+        self.keys: list[str] = table["key"].to_pylist()
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """The place of each key in the table."""
+        return {key: index for index, key in enumerate(self.keys)}
 
     def to_pandas(self) -> pd.DataFrame:
         """The rows of the samples, by key, with the verdicts of people. Raises UserError where pandas is missing."""
@@ -214,11 +210,12 @@ class Dataset:
             import pandas as pd
         except ModuleNotFoundError as error:
             raise UserError("to_pandas needs pandas: pip install pandas") from error
-        return pd.DataFrame(list(self._records.values()), columns=SCHEMA.names).set_index("key")
+        return pd.DataFrame(self.table.to_pylist(), columns=SCHEMA.names).set_index("key")
 
     def record(self, key: str) -> dict[str, Any]:
         """A sample's row of the manifest, with the verdict of people. Raises KeyError. key: of the sample."""
-        return self._records[key]
+        row: dict[str, Any] = self.table.slice(self._places[key], 1).to_pylist()[0]
+        return row
 
     def image_path(self, key: str) -> Path:
         """The picture file of a key. Raises StoreError where there is none, or a link leads out of the data set."""
@@ -242,82 +239,14 @@ def without(label: Label, wrong: BoolMap) -> Label:
 
 
 def open_dataset(folder: str | os.PathLike[str], min_confidence: int = 0) -> Dataset:
-    """Open a data set that `build` wrote.
+    """Open a data set that `build` wrote, or the shards of one (shards.py).
 
-    folder: of the data set. min_confidence: 0 to 255; a label whose confidence is below it is unknown, as if it had not
-    been there. Raises StoreError where there is none, or an unfinished one; SettingsError for another confidence.
+    folder: of the data set, or of shards, which may lie in remote storage ("s3://bucket/set"). min_confidence: 0 to
+    255; a label whose confidence is below it is unknown, as if it had not been there. Raises StoreError where there is
+    none, or an unfinished one; SettingsError for another confidence.
     """
+    from redweb_builder.dataset.shards import ShardedDataset, is_shard_set  # it stands on this module
+
+    if is_shard_set(folder):
+        return ShardedDataset(folder, min_confidence)
     return Dataset(Path(folder), min_confidence=min_confidence)
-
-
-def read_manifest(folder: Path) -> Manifest:
-    """manifest.parquet of a finished data set, as built, every row checked.
-
-    folder: of the data set. Raises StoreError where it is no finished data set, or its manifest is none of ours.
-    """
-    file = folder / NAME
-    if not file.is_file():
-        unfinished = (folder / "build.json").is_file()
-        raise StoreError(
-            f"{folder}: the build is not finished; run the same build-redweb command again to go on"
-            if unfinished
-            else f"{folder} is not a data set: it has no {NAME}"
-        )
-    table = _read_table(require_inside(folder, file))
-    usable, refused, keys = [], [], set()
-    for index, row in enumerate(table.to_pylist()):
-        fault = fault_of(row)
-        if fault is None and row["key"] is not None and row["key"] in keys:
-            fault = f"there is another row of {row['key']}"
-        if fault is None:
-            usable.append(index)
-            keys.add(row["key"])
-        else:
-            refused.append(f"row {index + 1}: {fault}")
-    return Manifest(file, table if not refused else table.take(pa.array(usable, pa.int64())), refused)
-
-
-def _read_table(file: Path) -> pa.Table:
-    """The columns of SCHEMA, in its types; a column that is not there is null. Raises StoreError."""
-    try:
-        content = pa.BufferReader(read_regular(file))
-        names = pq.read_schema(content).names
-        # Texts stay in their dictionaries, as stored, until their size is known.
-        texts = [field.name for field in SCHEMA if field.type == pa.string() and field.name in names]
-        parquet = pq.ParquetFile(content, read_dictionary=texts)
-        if missing := [name for name in REQUIRED if name not in names]:
-            raise StoreError(f"{file} is not a manifest of this program: it has no column {missing[0]!r}")
-        if parquet.metadata.num_rows > MAX_ROWS:
-            raise StoreError(f"{file} claims {parquet.metadata.num_rows} rows; at most {MAX_ROWS} are read")
-        if (stated := _stated_bytes(parquet)) > MAX_TEXT_BYTES:
-            raise StoreError(f"{file} unpacks to {stated} bytes; at most {MAX_TEXT_BYTES} are read")
-        wanted = [name for name in SCHEMA.names if name in names]
-        table = parquet.read(columns=wanted, use_threads=False)  # starting threads takes longer than reading
-        if (size := sum(_text_bytes(column) for column in table.columns)) > MAX_TEXT_BYTES:
-            raise StoreError(f"{file} holds {size} bytes of text; at most {MAX_TEXT_BYTES} are read")
-        columns = [
-            table.column(field.name).cast(field.type) if field.name in names else pa.nulls(len(table), field.type)
-            for field in SCHEMA
-        ]
-        table = pa.Table.from_arrays(columns, schema=SCHEMA)
-        table.validate(full=True)  # text that is no UTF-8 among it
-    except (OSError, pa.ArrowException, KeyError, UnicodeDecodeError) as error:  # the last by a column's name
-        raise StoreError(f"{file} cannot be read as a manifest ({' '.join(str(error).split())})") from error
-    return table
-
-
-def _stated_bytes(parquet: pq.ParquetFile) -> int:
-    """How large a file says that it is when it is unpacked, each stored text counted once."""
-    groups = range(parquet.metadata.num_row_groups)
-    return sum(parquet.metadata.row_group(group).total_byte_size for group in groups)
-
-
-def _text_bytes(column: pa.ChunkedArray) -> int:
-    """How long the texts of a column are, all rows together; 0 where it holds none. One stored text may fill a million
-    rows.
-    """
-    size = 0
-    for chunk in column.chunks:
-        if isinstance(chunk, pa.DictionaryArray) and pa.types.is_string(chunk.type.value_type):
-            size += pc.sum(pc.binary_length(chunk.dictionary).take(chunk.indices)).as_py() or 0
-    return size

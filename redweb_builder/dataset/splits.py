@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TypeVar
 
-if TYPE_CHECKING:
-    from redweb_builder.dataset.reader import Dataset
+import pyarrow as pa
+import pyarrow.compute as pc
 
 VALIDATION_SHARE = 0.1  # of the samples of a set
 
@@ -57,23 +57,24 @@ def _hash(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()
 
 
-def group_of(row: Mapping[str, Any]) -> str:
-    """The film that a frame is of, so that its frames stay together; every other sample by itself.
+def groups_of(rows: pa.Table) -> pa.ChunkedArray:
+    """The film that a frame is of, so that its frames stay together; the key of every other sample.
 
-    row: of a manifest, with a key.
+    rows: of a manifest, with keys.
     """
-    key = str(row["key"])
-    return str(row.get("left") or key) if row.get("film_time_s") is not None else key
+    is_frame = pc.and_(pc.is_valid(rows["film_time_s"]), pc.fill_null(pc.not_equal(rows["left"], ""), False))
+    return pc.if_else(is_frame, rows["left"], rows["key"])
 
 
-def split_keys(dataset: Dataset, keys: Sequence[str]) -> dict[str, list[str]]:
+def split_keys(rows: pa.Table, keys: Sequence[str]) -> dict[str, list[str]]:
     """The keys of "train" and "validation", in their order; a part without samples is not there.
 
-    dataset: an open data set. keys: of the samples that are split; with all of them the parts are those of `train`.
+    rows: of the data set's samples. keys: of those that are split; with all of them the parts are those of `train`.
     """
+    wanted = rows.filter(pc.is_in(rows["key"], pa.array(keys, pa.string())))
     groups: dict[str, list[str]] = {}
-    for key in keys:
-        groups.setdefault(group_of(dataset.record(key)), []).append(key)
+    for key, group in zip(wanted["key"].to_pylist(), groups_of(wanted).to_pylist(), strict=True):
+        groups.setdefault(group, []).append(key)
     held = held_out(groups, VALIDATION_SHARE)[0]
     parts = {
         "train": [key for key in keys if key not in held],

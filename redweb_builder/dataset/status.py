@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from redweb_builder.dataset.heartbeat import is_number, read_heartbeat
-from redweb_builder.dataset.journal import read_journal
+from redweb_builder.dataset.heartbeat import count_rows, counts_of, is_number, read_heartbeat
+from redweb_builder.dataset.journal import journal_lines, read_journal
+from redweb_builder.dataset.manifest_file import NAME as MANIFEST
+from redweb_builder.dataset.manifest_file import read_manifest
 from redweb_builder.dataset.parts import part_folders
 from redweb_builder.dataset.paths import is_data_set, read_build
 from redweb_builder.errors import StoreError
 
 SILENT_S = 120.0  # after so long without a heartbeat a build is taken for dead, or stuck
+SIDES = ("kept", "rejected")
 FINISHED, RUNNING, SILENT, STOPPED = "finished", "running", "silent", "stopped"
 
 
@@ -22,11 +27,12 @@ class BuildStatus:
     """How far one folder is.
 
     state: FINISHED; RUNNING; SILENT: it died, or one pair takes long; STOPPED: unfinished, and it ended by itself, or
-    has just begun. total: pairs, None where no build has said so yet. done, kept, rejected: recorded pairs, duplicates
-    not yet compared while it runs. reasons: rejections. failed: pairs that met an unforeseen error in this run. rate:
-    pairs a second of this run. seconds_left: at this rate; None where unknown. age: s since the last heartbeat. host,
-    stage, item: of the build that runs, or died. slowest: (seconds, key) of this run. workers: processes of a
-    cluster that are at work; None where the build has none. late: (seconds, key) of pairs that are in work for long.
+    has just begun. total: pairs, None where no build has said so yet. done, kept, rejected: recorded pairs; of a
+    finished build duplicates are rejected, before they are not compared yet. reasons: rejections. failed: pairs that
+    met an unforeseen error in this run. rate: pairs a second of this run. seconds_left: at this rate; None where
+    unknown. age: s since the last heartbeat. host, stage, item: of the build that runs, or died. slowest: (seconds,
+    key) of this run. workers: processes of a cluster that are at work; None where the build has none. late: (seconds,
+    key) of pairs that are in work for long.
     """
 
     folder: str
@@ -62,24 +68,25 @@ def status_of(out: Path) -> list[BuildStatus]:
 
 
 def _status_of_folder(folder: Path) -> BuildStatus:
-    records = read_journal(folder).records.values()
-    counts = Counter(record["status"] for record in records)
-    reasons = Counter(record["reason"] for record in records if record["status"] == "rejected")
     beat = read_heartbeat(folder)
     age = max(0.0, time.time() - beat["time"]) if beat else None
     finished = bool(read_build(folder).get("finished"))
-    total = int(beat["total"]) or None if beat else len(records) if finished else None
+    counts = _counts(folder, beat, finished)
+    kept, rejected = (sum(count for what, count in counts.items() if what[0] == side) for side in SIDES)
+    done = kept + rejected
+    reasons = Counter({reason: count for (side, reason), count in counts.items() if side == SIDES[1] and reason})
+    total = int(beat["total"]) or None if beat else done if finished else None
     ended = FINISHED if finished else STOPPED
     state = ended if age is None else RUNNING if age < SILENT_S else SILENT
     rate = float(beat.get("rate", 0.0)) if state == RUNNING else 0.0
-    left = max(0, total - len(records)) / rate if total is not None and rate > 0 else None
+    left = max(0, total - done) / rate if total is not None and rate > 0 else None
     return BuildStatus(
         folder.name,
         state,
         total,
-        len(records),
-        counts["kept"],
-        counts["rejected"],
+        done,
+        kept,
+        rejected,
         dict(reasons.most_common()),
         int(beat.get("failed", 0)),
         rate,
@@ -92,6 +99,21 @@ def _status_of_folder(folder: Path) -> BuildStatus:
         int(beat["workers"]) if is_number(beat.get("workers")) else None,
         _timed_pairs(beat.get("late")),
     )
+
+
+def _counts(folder: Path, beat: Mapping[str, Any], finished: bool) -> Counter[tuple[str, str | None]]:
+    """How many pairs have each status and reason: of the manifest of a finished set, else of a heartbeat and of what
+    the journal has gained since. A journal of millions without a heartbeat is read whole, which takes minutes.
+    """
+    if finished and not beat and (folder / MANIFEST).is_file():
+        table = read_manifest(folder, ("reason",)).table
+        counted = table.group_by(["status", "reason"], use_threads=False).aggregate([([], "count_all")]).to_pylist()
+        return Counter({(row["status"], row["reason"]): row["count_all"] for row in counted})
+    counts, start = counts_of(beat)
+    if start:
+        return counts + count_rows(record for _, _, record in journal_lines(folder, [], start))
+    records = read_journal(folder).records
+    return count_rows(records.read(records))
 
 
 def _timed_pairs(listed: object) -> tuple[tuple[float, str], ...]:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from redweb_builder.config import Thresholds
-from redweb_builder.dataset.clips import sequences_of, set_clip_ranges
-from redweb_builder.dataset.manifest import DUPLICATE, JUDGED, MEASUREMENTS, nine_digits, verdict_columns
+from redweb_builder.dataset.clips import clip_ranges, rows_of_clips, sequences_of
+from redweb_builder.dataset.duplicates import Candidates, find_duplicates
+from redweb_builder.dataset.manifest import DUPLICATE, JUDGED, nine_digits, status_columns, verdict_columns, with_values
 from redweb_builder.dataset.paths import read_build
 from redweb_builder.errors import StoreError
-from redweb_builder.filters.checks import judge, margin
+from redweb_builder.filters.checks import checks
 from redweb_builder.types import Rejection
-
-LARGER = 1.2  # times the px of the other: below, pictures count as equal in size
-ALIKE = 0.1  # of quality, in [0, 1]: labels that differ by less count as equally good
 
 
 def thresholds_of(folder: Path) -> Thresholds:
@@ -33,56 +31,79 @@ def thresholds_of(folder: Path) -> Thresholds:
         raise StoreError(f"{folder / 'build.json'} names no thresholds that this version knows ({error})") from error
 
 
-def judge_all(rows: Iterable[dict[str, Any]], thresholds: Thresholds) -> list[dict[str, Any]]:
-    """Copies of the manifest's rows with the verdicts of other thresholds, duplicates rejected, clips' ranges set.
+def judge_all(table: pa.Table, thresholds: Thresholds) -> pa.Table:
+    """The manifest's rows with the verdicts of other thresholds, duplicates rejected, clips' ranges set.
 
-    rows: of the whole set, files in no pair among them. thresholds: the limits that decide.
+    table: the whole set, files in no pair among it; without `margin` and the ranges of clips where these are not asked
+    for. thresholds: the limits that decide.
     """
-    new = [_judged(row, thresholds) if row.get("stage") in JUDGED and row["key"] else dict(row) for row in rows]
-    reject_duplicates(new, thresholds.duplicate_bits)
-    set_clip_ranges(new)
-    return new
+    judged = np.asarray(pc.and_(pc.is_in(table["stage"], pa.array(JUDGED, pa.string())), pc.is_valid(table["key"])))
+    places = np.flatnonzero(judged)
+    table = with_values(table, places, _verdicts(table.take(pa.array(places)), thresholds))
+    table = reject_duplicates(table, thresholds.duplicate_bits)
+    return clip_ranges(table) if "clip_min_px" in table.column_names else table
 
 
-def _judged(row: dict[str, Any], thresholds: Thresholds) -> dict[str, Any]:
-    measurements = {name: math.nan if row.get(name) is None else float(row[name]) for name in MEASUREMENTS}
-    rejection = judge(measurements, thresholds)
-    distance = margin(measurements, thresholds)
-    return row | verdict_columns(rejection) | {"margin": nine_digits(distance)}
+def _verdicts(rows: pa.Table, thresholds: Thresholds) -> dict[str, list[object] | pa.Array]:
+    """The columns of the verdicts that thresholds give, and of the margins. What `judge` and `margin` do to a pair."""
+    failed, nearest = np.full(len(rows), -1), np.full(len(rows), np.inf)
+    limits = checks(thresholds)
+    for number, check in reversed(list(enumerate(limits))):
+        value = _floats(rows[check.measurement])
+        slack = check.slack(value)
+        failed = np.where(slack < 0, number, failed)  # NaN fails nothing
+        nearest = np.fmin(nearest, np.abs(slack))
+    columns: dict[str, list[object] | pa.Array] = {
+        "status": pa.array(np.where(failed < 0, "kept", "rejected")),
+        "stage": pa.array(np.full(len(rows), "filter"), mask=failed < 0),
+        "reason": pa.array([check.reason for check in limits], pa.string()).take(pa.array(failed, mask=failed < 0)),
+        "threshold": pa.array([nine_digits(check.limit) for check in limits], pa.float64()).take(
+            pa.array(failed, mask=failed < 0)
+        ),
+    }
+    values: list[object] = [None] * len(rows)
+    details: list[object] = [None] * len(rows)
+    for number, check in enumerate(limits):
+        places = np.flatnonzero(failed == number)
+        for place, value in zip(places.tolist(), _floats(rows[check.measurement])[places].tolist(), strict=True):
+            values[place], details[place] = nine_digits(value), f"{check.measurement} {value:.3g}"
+    columns |= {"value": values, "detail": details}
+    return columns | {"margin": [nine_digits(value) for value in nearest.tolist()]}
 
 
-def reject_duplicates(rows: Sequence[dict[str, Any]], bits: float | None) -> None:
-    """Reject every kept row whose left view looks like an earlier kept one's, in place.
+def reject_duplicates(table: pa.Table, bits: float | None) -> pa.Table:
+    """The rows, every kept one rejected whose left view looks like a better kept one's.
 
-    rows: of the whole set. bits: the most in which the 64-bit perceptual hashes (imagehash.phash) of two duplicates
-    differ; None = nothing is a duplicate. The better of the two by quality is kept, the earlier key at a tie; but the
-    larger picture where their labels are alike, since a small copy is easier to match. Frames of one sequence
-    (clips.py) are no duplicates of each other.
+    table: the whole set. bits: the most in which the 64-bit perceptual hashes of two duplicates differ; None = nothing
+    is a duplicate. duplicates.py says which of two stays.
     """
     if bits is None:
-        return
-    kept = [row for row in rows if row["status"] == "kept" and row.get("perceptual_hash")]
-    kept.sort(key=lambda row: (-(row.get("quality") or 0), row["key"]))
-    hashes = np.array([int(row["perceptual_hash"], 16) for row in kept], np.uint64)
-    sequences = sequences_of(rows)
-    clips = [row["clip"] if row.get("clip") in sequences else None for row in kept]
-    alive: list[int] = []
-    for index, row in enumerate(kept):
-        rivals = alive if clips[index] is None else [other for other in alive if clips[other] != clips[index]]
-        distances = np.bitwise_count(hashes[rivals] ^ hashes[index])
-        if not rivals or distances.min() > bits:
-            alive.append(index)
-            continue
-        best, nearest = rivals[int(distances.argmin())], float(distances.min())
-        twin = kept[best]
-        if _is_larger_and_alike(row, twin):
-            alive[alive.index(best)] = index
-            row, twin = twin, row
-        detail = f"looks like {twin['key']}"
-        row |= verdict_columns(Rejection(DUPLICATE, DUPLICATE, nearest, float(bits), detail))
+        return table
+    names = ("key", "perceptual_hash", "quality", "width", "height", "clip")
+    eligible = np.asarray(pc.and_(pc.equal(table["status"], "kept"), pc.is_valid(table["perceptual_hash"])))
+    places = np.flatnonzero(eligible)
+    kept = table.select(names).take(pa.array(places))
+    qualities = np.nan_to_num(_floats(kept["quality"]))
+    ranked = pa.table({"quality": qualities, "key": kept["key"]})
+    order = np.asarray(pc.sort_indices(ranked, [("quality", "descending"), ("key", "ascending")]))
+    kept, places = kept.take(pa.array(order)), places[order]
+    sequences = sequences_of(rows_of_clips(table))
+    candidates = Candidates(
+        np.array([int(text, 16) for text in kept["perceptual_hash"].to_pylist()], np.uint64),
+        qualities[order],
+        np.nan_to_num(_floats(kept["width"])) * np.nan_to_num(_floats(kept["height"])),
+        [clip if clip in sequences else None for clip in kept["clip"].to_pylist()],
+    )
+    found = find_duplicates(candidates, bits)
+    twins = kept["key"].take(pa.array([twin for _, twin, _ in found], pa.int64())).to_pylist()
+    rows = [
+        verdict_columns(Rejection(DUPLICATE, DUPLICATE, float(distance), float(bits), f"looks like {twin}"))
+        for (_, _, distance), twin in zip(found, twins, strict=True)
+    ]
+    columns = {name: [row[name] for row in rows] for name in status_columns("rejected")}
+    return with_values(table, places[[index for index, _, _ in found]], columns)
 
 
-def _is_larger_and_alike(row: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether a row's picture is clearly larger than another's, and its quality hardly lower."""
-    areas = [(pair.get("width") or 0) * (pair.get("height") or 0) for pair in (row, other)]
-    return areas[0] >= LARGER * areas[1] > 0 and (row.get("quality") or 0) >= (other.get("quality") or 0) - ALIKE
+def _floats(column: pa.ChunkedArray) -> NDArray[np.float64]:
+    """The numbers of a column, NaN where there is none."""
+    return np.asarray(pc.cast(column, pa.float64()).combine_chunks().to_numpy(zero_copy_only=False))

@@ -16,7 +16,6 @@ OUT/build.json                settings, versions, weights, input fingerprint, co
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from filelock import Timeout
 
@@ -34,7 +34,6 @@ from redweb_builder.dataset.curation import NAME as CURATION
 from redweb_builder.dataset.journal import (
     HOMES,
     Sizes,
-    append_record,
     expected_files,
     faults_of_files,
     find_file,
@@ -42,7 +41,7 @@ from redweb_builder.dataset.journal import (
     mend_journal,
 )
 from redweb_builder.dataset.label_writer import LabelWriter
-from redweb_builder.dataset.manifest import SCHEMA
+from redweb_builder.dataset.manifest import BLOCK_ROWS, table_of
 from redweb_builder.dataset.parts import part_of_folder
 from redweb_builder.dataset.paths import REVIEW_CACHE, is_cached, is_data_set, read_build
 from redweb_builder.dataset.rows import is_key
@@ -55,6 +54,7 @@ from redweb_builder.files import (
     make_folder,
     move,
     remove_temporaries,
+    replacing,
     write_atomic,
 )
 
@@ -64,9 +64,9 @@ RETRIED = ("unreadable",)  # a disk that was away is no verdict: the next build 
 class Store(LabelWriter):
     """An output folder, opened for one build at a time. Use as a context manager.
 
-    records: what the journal has of finished pairs, by key. lost: keys of finished pairs of which a file is missing,
-    empty or of another size; they are not in `records`, so that they are done again. damaged: a sentence about every
-    line of the journal that could not be used.
+    records: what the journal has of finished pairs, by key; read from the disk when asked. lost: keys of finished pairs
+    of which a file is missing, empty or of another size; they are not in `records`, so that they are done again.
+    damaged: a sentence about every line of the journal that could not be used.
     """
 
     def __init__(self, out: Path, identity: Mapping[str, Any], overwrite: bool = False) -> None:
@@ -113,17 +113,19 @@ class Store(LabelWriter):
         """Fill `records`, `damaged` and `lost`."""
         journal = mend_journal(self.out)
         files = list_files(self.out)
-        done = {key: record for key, record in journal.records.items() if record.get("reason") not in RETRIED}
-        self.damaged = journal.damaged
-        self.lost = {key for key, record in done.items() if any(faults_of_files(record, files))}
-        self.records = {key: record for key, record in done.items() if key not in self.lost}
+        self.records, self.damaged, self.lost = journal.records, journal.damaged, set[str]()
+        for key, record in zip(list(self.records), self.records.read(list(self.records)), strict=True):
+            if record.get("reason") in RETRIED:
+                del self.records[key]
+            elif any(faults_of_files(record, files)):
+                self.lost.add(key)
+                del self.records[key]
 
     def record(self, record: dict[str, Any]) -> None:
         """Record a pair as done; its files, if any, are written already.
 
         record: its row of the manifest, and what write_label returned under "files". Raises OSError.
         """
-        append_record(self.out, record)
         self.records[record["key"]] = record
 
     def write_errors(self, failures: Sequence[Mapping[str, Any]]) -> None:
@@ -148,16 +150,13 @@ class Store(LabelWriter):
                     if stray.exists():
                         move(stray, self._home(to) / stray.parent.name / stray.name)
 
-    def judge(self, thresholds: Thresholds) -> list[dict[str, Any]]:
+    def judge(self, thresholds: Thresholds) -> pa.Table:
         """The rows of all recorded pairs by key, judged as one set; files are moved to where the verdicts put them.
 
         thresholds: the limits that decide. Raises OSError.
         """
-        rows = judge_all([self.records[key] for key in sorted(self.records)], thresholds)
-        self.move_to_final_place(
-            [row["key"] for row in rows if row["status"] == "kept"],
-            [row["key"] for row in rows if row["status"] == "rejected"],
-        )
+        rows = judge_all(table_of(self.records.read(sorted(self.records))), thresholds)
+        self.move_to_final_place(*keys_of_sides(rows))
         return rows
 
     def adopt(self, record: dict[str, Any], folder: Path, there: Sizes) -> None:
@@ -174,15 +173,14 @@ class Store(LabelWriter):
                 link_or_copy(folder / place[0], self.out / name)
         self.record(record)
 
-    def finish(self, rows: list[dict[str, Any]], build: Mapping[str, Any]) -> None:
+    def finish(self, rows: pa.Table, build: Mapping[str, Any]) -> None:
         """Write manifest.parquet and build.json.
 
-        rows: of the whole set in their order; what is no column of manifest.SCHEMA is left out. build: the entries of
-        build.json beside format and identity. Raises OSError.
+        rows: of the whole set in their order, columns of manifest.SCHEMA. build: the entries of build.json beside
+        format and identity. Raises OSError.
         """
-        buffer = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), buffer)
-        write_atomic(self.out / "manifest.parquet", buffer.getvalue())
+        with replacing(self.out / "manifest.parquet") as file:
+            pq.write_table(rows.combine_chunks(), file, row_group_size=BLOCK_ROWS)
         self._write_build(build)
 
     def _write_build(self, more: Mapping[str, Any]) -> None:
@@ -222,6 +220,12 @@ class Store(LabelWriter):
     def _remove(self, *names: str) -> None:
         for name in names:
             (self.out / name).unlink(missing_ok=True)
+
+
+def keys_of_sides(rows: pa.Table) -> tuple[list[str], list[str]]:
+    """The keys of kept and of rejected pairs. rows: of a manifest."""
+    kept, rejected = (rows["key"].filter(pc.equal(rows["status"], side)).to_pylist() for side in ("kept", "rejected"))
+    return kept, rejected
 
 
 def _remove_own_files(root: Path, name: str, is_ours: Callable[[str], bool]) -> None:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from redweb_builder.dataset.reader import Dataset
-from redweb_builder.errors import StoreError, UserError
+from redweb_builder.dataset.reader import Dataset, open_dataset
+from redweb_builder.dataset.storage import Storage, address_of
+from redweb_builder.errors import SettingsError, StoreError, UserError
 from redweb_builder.export.fiftyone import write_fiftyone
 from redweb_builder.export.huggingface import write_huggingface
 from redweb_builder.export.labels_only import write_labels_only
@@ -17,7 +18,7 @@ from redweb_builder.export.points import write_points
 from redweb_builder.export.rectified import write_rectified
 from redweb_builder.export.redweb_v1 import write_redweb_v1
 from redweb_builder.export.rerun import write_rerun
-from redweb_builder.export.webdataset import write_webdataset
+from redweb_builder.export.webdataset import upload_webdataset, write_webdataset
 from redweb_builder.files import remove_temporaries, replacing_folder, write_atomic
 
 # format -> write(dataset, keys, folder, its own options), which yields each key when it is done, or why it cannot be
@@ -34,16 +35,21 @@ WRITERS: dict[str, Callable[..., Iterable[str | UserError]]] = {
 WITH_REJECTED = ("fiftyone",)  # the formats that show rejected pairs, too, where they have a label
 
 
+CHECKED_AT_ONCE = 1_000  # samples
+
+
 @dataclass(frozen=True)
 class Exported:
     """What was written.
 
-    out: where. samples: how many. damaged: a sentence for each sample that was left out, its file named.
+    out: the folder, or a path made of the address. samples: how many. damaged: a sentence for each sample that was left
+    out, its file named. refusal: one about the rows of the manifest that cannot be used; None where there are none.
     """
 
     out: Path
     samples: int
     damaged: list[str]
+    refusal: str | None
 
 
 def export_dataset(
@@ -57,18 +63,23 @@ def export_dataset(
 ) -> Exported:
     """Write the kept samples of a data set, decisions honoured, to a new folder.
 
-    form: one of WRITERS; those in WITH_REJECTED get the rejected samples, too. out: the new folder; an empty one is
-    replaced. keys: only these of the samples. watch: called with (done, total). options: further arguments of the
-    format's writer. min_confidence: as of open_dataset. A sample whose files are damaged is left out. An interrupted
-    export leaves nothing at `out`; what a killed one left beside it is removed by the next. Raises StoreError where the
-    data set or the folder cannot be used.
+    folder: of the data set, or of its shards; also an address of remote storage (storage.py). form: one of WRITERS;
+    those in WITH_REJECTED get the rejected samples, too. out: the new folder; an empty one is replaced; or an address,
+    to which an interrupted export goes on. keys: only these of the samples. watch: called with (done, total). options:
+    further arguments of the format's writer. min_confidence: as of open_dataset. A sample whose files are damaged is
+    left out. An interrupted export leaves nothing at `out`; what a killed one left beside it is removed by the next.
+    Raises StoreError where the data set or the folder cannot be used.
     """
-    dataset = Dataset(folder, "labelled" if form in WITH_REJECTED else "kept", min_confidence)
-    if missing := [key for key in keys if key not in dataset.keys]:
+    with_rejected = form in WITH_REJECTED
+    dataset = Dataset(folder, "labelled", min_confidence) if with_rejected else open_dataset(folder, min_confidence)
+    kept = set(dataset.keys) if keys else set()
+    if missing := [key for key in keys if key not in kept]:
         raise StoreError(f"{folder} keeps no {', '.join(missing)}; a rejected sample is rescued by `review`")
     chosen = list(dict.fromkeys(keys)) or dataset.keys
     if not chosen:
         raise StoreError(f"{folder} keeps no sample: there is nothing to export")
+    if address_of(out):
+        return _upload(dataset, form, chosen, out, watch)
     target = out.absolute()  # "." has no name
     target.parent.mkdir(parents=True, exist_ok=True)
     remove_temporaries(target.parent)
@@ -83,7 +94,22 @@ def export_dataset(
             raise StoreError(f"{damaged[0]}; no sample of {folder} can be exported")
         if readme := readme_of(form):
             write_atomic(part / "README.md", readme)
-    return Exported(out, len(chosen) - len(damaged), damaged)
+    return Exported(out, len(chosen) - len(damaged), damaged, dataset.refusal)
+
+
+def _upload(dataset: Dataset, form: str, keys: Sequence[str], out: Path, watch: Callable[[int, int], None]) -> Exported:
+    """Write shards to remote storage. Raises StoreError, SettingsError."""
+    storage = Storage(out)
+    if form != "webdataset":
+        raise SettingsError(f"--out {storage.address}: --format webdataset is what goes to remote storage")
+    sound, damaged = _check_files(dataset, keys)
+    for done, _ in enumerate(upload_webdataset(dataset, sound, storage), 1):
+        watch(done, len(sound))
+    if not sound:
+        raise StoreError(f"{damaged[0]}; no sample of {dataset.folder} can be exported")
+    if readme := readme_of(form):
+        storage.write("README.md", readme)
+    return Exported(out, len(sound), damaged, dataset.refusal)
 
 
 def readme_of(form: str) -> bytes | None:
@@ -105,6 +131,14 @@ def _check_files(dataset: Dataset, keys: Sequence[str]) -> tuple[list[str], list
             return f"{key}: {error}"
         return None
 
+    sound: list[str] = []
+    damaged: list[str] = []
     with ThreadPoolExecutor() as threads:
-        faults = dict(zip(keys, threads.map(fault, keys), strict=True))
-    return [key for key in keys if faults[key] is None], [text for text in faults.values() if text is not None]
+        for start in range(0, len(keys), CHECKED_AT_ONCE):  # every task that waits takes memory
+            part = keys[start : start + CHECKED_AT_ONCE]
+            for key, found in zip(part, threads.map(fault, part), strict=True):
+                if found is None:
+                    sound.append(key)
+                else:
+                    damaged.append(found)
+    return sound, damaged

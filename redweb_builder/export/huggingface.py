@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
@@ -48,7 +49,7 @@ def write_huggingface(dataset: Dataset, keys: Sequence[str], folder: Path) -> It
     """
     (folder / "data").mkdir()
     maps = list(maps_of(dataset, keys[0]))
-    parts = split_keys(dataset, keys)
+    parts = split_keys(dataset.table, keys)
     for part, chosen in parts.items():
         starts = range(0, len(chosen), FILE_SAMPLES)
         for number, start in enumerate(starts):
@@ -78,8 +79,8 @@ def _schema(maps: Sequence[str]) -> pa.Schema:
 
 
 def _row(dataset: Dataset, key: str, maps: Sequence[str]) -> dict[str, Any]:
-    image, stored = dataset.image_path(key), maps_of(dataset, key)
-    pictures = {"image": {"bytes": image.read_bytes(), "path": image.name}}
+    (ending, image), stored = dataset.stored_picture(key), maps_of(dataset, key)
+    pictures = {"image": {"bytes": image, "path": f"{key}.{ending}"}}
     pictures[PREVIEW] = {"bytes": _preview(dataset[key]), "path": f"{key}_{PREVIEW}.jpg"}
     pictures |= {name: {"bytes": stored[name], "path": f"{key}.png"} for name in maps}
     scale, offset = label_text(stored["rd"])
@@ -95,9 +96,9 @@ def _preview(sample: Sample) -> bytes:
 def _card(dataset: Dataset, keys: Sequence[str], maps: Sequence[str], parts: Sequence[str]) -> str:
     """README.md: what the set is, how it was made, how it is read; filled from build.json and the measurements."""
     limits = checks(thresholds_of(dataset.folder))
-    records = [dataset.record(key) for key in keys]
-    every = dataset.manifest.to_pylist()
-    sizes = len(records)
+    samples = dataset.table.filter(pc.is_in(dataset.table["key"], pa.array(keys, pa.string())))
+    every = dataset.manifest
+    rejected = every.filter(pc.equal(every["status"], "rejected"))
     words = Environment(loader=PackageLoader("redweb_builder", "export"), undefined=StrictUndefined, trim_blocks=True)
     words.filters["inline"] = _inline
     return words.get_template("card.md").render(
@@ -106,13 +107,13 @@ def _card(dataset: Dataset, keys: Sequence[str], maps: Sequence[str], parts: Seq
         facts=facts_of(read_build(dataset.folder)),
         maps=maps,
         parts=parts,
-        samples=sizes,
-        size_category=_size_category(sizes),
-        pairs=sum(row["key"] is not None for row in every),
-        by_people=sum(record["stage"] == STAGE for record in records),
-        reasons=Counter(row["reason"] for row in every if row["status"] == "rejected").most_common(),
+        samples=len(samples),
+        size_category=_size_category(len(samples)),
+        pairs=len(every) - every["key"].null_count,
+        by_people=pc.sum(pc.equal(samples["stage"], STAGE)).as_py() or 0,
+        reasons=Counter(rejected["reason"].to_pylist()).most_common(),
         limits=[(wording(check.measurement).title, limit_text(check)) for check in limits],
-        measurements=[line for name in MEASUREMENTS if (line := _spread(name, records))],
+        measurements=[line for name in MEASUREMENTS if (line := _spread(name, samples))],
     )
 
 
@@ -121,10 +122,10 @@ def _inline(text: object) -> str:
     return re.sub(r"([\\`*\[\]<>|&])", r"\\\1", " ".join(str(text).split()))
 
 
-def _spread(name: str, records: Sequence[dict[str, Any]]) -> tuple[str, ...] | None:
+def _spread(name: str, samples: pa.Table) -> tuple[str, ...] | None:
     """A line of the card's table: title, 5th, 50th and 95th percentile, meaning."""
-    values = [record[name] for record in records if record.get(name) is not None]
-    if not values:
+    values = samples[name].drop_null().to_numpy()
+    if not len(values):
         return None
     percentiles = (value_text(name, float(value)) for value in np.percentile(values, (5, 50, 95)))
     return (wording(name).title, *percentiles, wording(name).sentence)

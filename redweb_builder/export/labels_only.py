@@ -19,14 +19,14 @@ import pyarrow.parquet as pq
 
 from redweb_builder.dataset.codec import picture_bytes, picture_name
 from redweb_builder.dataset.manifest import SCHEMA, calibration_names
+from redweb_builder.dataset.manifest_file import NAME as MANIFEST
 from redweb_builder.dataset.paths import input_folder, read_build
-from redweb_builder.dataset.reader import NAME as MANIFEST
-from redweb_builder.dataset.reader import Dataset
+from redweb_builder.dataset.reader import MAPS, Dataset
 from redweb_builder.dataset.source_views import source_views
 from redweb_builder.dataset.sources import NAME as SOURCES
 from redweb_builder.dataset.sources import Sources, sources_lines, stamp_of, stamp_of_file
 from redweb_builder.errors import StoreError
-from redweb_builder.export.stored import MAPS, maps_of
+from redweb_builder.export.stored import maps_of
 from redweb_builder.files import create
 from redweb_builder.process import one_opencv_thread
 

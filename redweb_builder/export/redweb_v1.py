@@ -16,9 +16,9 @@ from PIL import Image
 
 from redweb_builder.dataset.codec import FARTHEST, SKY_VALUE
 from redweb_builder.dataset.paths import read_stored
-from redweb_builder.dataset.reader import Dataset
+from redweb_builder.dataset.reader import MAPS, Dataset
 from redweb_builder.export.names import file_names
-from redweb_builder.export.stored import MAPS, maps_of
+from redweb_builder.export.stored import maps_of
 from redweb_builder.files import create
 from redweb_builder.inputs.picture import open_picture, values_of
 
@@ -34,10 +34,10 @@ def write_redweb_v1(dataset: Dataset, keys: Sequence[str], folder: Path) -> Iter
     for kind in ("Imgs", "RDs"):
         (folder / kind).mkdir()
     for key, name in file_names(keys).items():
-        image = dataset.image_path(key)
+        ending, image = dataset.stored_picture(key)
         with create(folder / "Imgs" / f"{name}.jpg") as file:
-            if image.suffix == ".jpg":
-                file.write(image.read_bytes())
+            if ending == "jpg":
+                file.write(image)
             else:
                 Image.fromarray(read_stored(image)).save(file, "JPEG", quality=JPEG_QUALITY, subsampling=0)
         maps = maps_of(dataset, key)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from redweb_builder.dataset.codec import pngs_of_label
-from redweb_builder.dataset.paths import stored_file
-from redweb_builder.dataset.reader import Dataset
-
-MAPS = {"rd": "RDs", "mask": "masks", "confidence": "confidence"}  # a folder that a data set does not have is left out
+from redweb_builder.dataset.reader import MAPS, Dataset
 
 
 def maps_of(dataset: Dataset, key: str) -> dict[str, bytes]:
@@ -18,5 +15,4 @@ def maps_of(dataset: Dataset, key: str) -> dict[str, bytes]:
     """
     if not dataset.is_as_stored(key):
         return dict(zip(MAPS, pngs_of_label(dataset.label(key)), strict=True))
-    maps = [name for name in MAPS if name != "confidence" or (dataset.folder / MAPS[name]).is_dir()]
-    return {name: stored_file(dataset.folder, MAPS[name], key).read_bytes() for name in maps}
+    return dataset.stored_maps(key)

@@ -5,10 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from redweb_builder.config import Thresholds
 from redweb_builder.criteria import CRITERIA
 from redweb_builder.types import Rejection
+
+Number = TypeVar("Number", float, NDArray[np.float64])
 
 
 @dataclass(frozen=True)
@@ -24,13 +30,14 @@ class Check:
     limit: float
     at_least: bool
 
-    def slack(self, value: float) -> float:
-        """Distance of a value to the limit, relative to the larger of both; negative = the check fails.
+    def slack(self, value: Number) -> Number:
+        """Distance of a value, or of many, to the limit, relative to the larger of both; negative = the check fails.
 
         Half of a lower limit and twice an upper one are equally far off, so checks can be compared.
         """
         distance = value - self.limit if self.at_least else self.limit - value
-        return distance / max(abs(self.limit), abs(value), 1e-9)
+        relative: Number = distance / np.maximum(abs(value), max(abs(self.limit), 1e-9))
+        return relative
 
 
 def checks(thresholds: Thresholds) -> list[Check]:

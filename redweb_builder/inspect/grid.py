@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import SupportsFloat, TypeVar
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -46,7 +45,6 @@ PLAIN = str.maketrans(
 DRAWABLE = "°·…"
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
-Record = TypeVar("Record", bound=Mapping[str, object])
 
 
 @dataclass(frozen=True)
@@ -105,70 +103,6 @@ def grid(rows: Sequence[Row], title: str) -> Image.Image:
         _draw_section(canvas, top + SECTION_GAP, status, members)
         top += SECTION_GAP + heights[status]
     return canvas
-
-
-def choose(records: Sequence[Record], rows: int) -> list[Record]:
-    """Choose the most informative records of a large set: at most `rows` of them, kept ones first.
-
-    A record has "key", "status" ("kept" or "rejected"), "reason", "quality" in [0, 1] and "margin", the distance to
-    the nearest threshold; None, NaN or absent count as the worst quality and as far from every threshold.
-    Of the kept records a third each are the best, the worst and the most borderline (smallest margin), shown from
-    best to worst. The rejected ones get a third of the rows (more where few were kept) and take turns by reason, the
-    most frequent reason first, the most borderline record of a reason first. Ties fall to the key: the order of the
-    records does not matter. Raises ValueError if rows < 1 or a status is unknown.
-    """
-    if rows < 1:
-        raise ValueError(f"the number of rows is at least 1, got {rows}")
-    unknown = sorted({str(record["status"]) for record in records} - set(STATUSES))
-    if unknown:
-        raise ValueError(f"a status is one of {STATUSES}, got {unknown}")
-    kept = [record for record in records if record["status"] == KEPT]
-    rejected = [record for record in records if record["status"] == REJECTED]
-    share = min(len(rejected), max(rows // 3, rows - len(kept)))
-    return _choose_kept(kept, rows - share) + _choose_rejected(rejected, share)
-
-
-def _choose_kept(records: list[Record], rows: int) -> list[Record]:
-    """Best, borderline and worst in turn, none twice, ordered from best to worst."""
-    best = sorted(records, key=_by_quality)
-    queues = [best, sorted(records, key=_by_margin), best[::-1]]
-    chosen: dict[str, Record] = {}
-    for turn in range(min(rows, len({_key(record) for record in records}))):
-        record = next(record for record in queues[turn % 3] if _key(record) not in chosen)
-        chosen[_key(record)] = record
-    return sorted(chosen.values(), key=_by_quality)
-
-
-def _choose_rejected(records: list[Record], rows: int) -> list[Record]:
-    """One record of each reason in turn until the rows are full, grouped by reason."""
-    reasons: dict[str, list[Record]] = {}
-    for record in sorted(records, key=_by_margin):
-        reasons.setdefault(str(record["reason"]), []).append(record)
-    groups = sorted(reasons.items(), key=lambda item: (-len(item[1]), item[0]))
-    turns = sorted((turn, rank) for rank, (_, members) in enumerate(groups) for turn in range(len(members)))[:rows]
-    return [groups[rank][1][turn] for rank, turn in sorted((rank, turn) for turn, rank in turns)]
-
-
-def _key(record: Mapping[str, object]) -> str:
-    return str(record["key"])
-
-
-def _by_quality(record: Mapping[str, object]) -> tuple[float, str]:
-    return -_number(record.get("quality"), -math.inf), _key(record)
-
-
-def _by_margin(record: Mapping[str, object]) -> tuple[float, str]:
-    return _number(record.get("margin"), math.inf), _key(record)
-
-
-def _number(value: object, missing: float) -> float:
-    """The float of a manifest value, or `missing` for None and NaN."""
-    if value is None:
-        return missing
-    if not isinstance(value, SupportsFloat):
-        raise TypeError(f"quality and margin are numbers or None, got {value!r}")
-    number = float(value)
-    return missing if math.isnan(number) else number
 
 
 def _section_height(rows: Sequence[Row]) -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,8 @@ from typing import Any
 from urllib.parse import quote
 
 import cv2
+import pyarrow as pa
+import pyarrow.compute as pc
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
@@ -31,6 +32,7 @@ from redweb_builder.dataset.curation import Curation, read_curation, with_agreem
 from redweb_builder.dataset.decisions import FILE, STAGE, as_decided, is_disputed, read_decisions, standing
 from redweb_builder.dataset.facts import facts_of
 from redweb_builder.dataset.journal import faults_of_files, list_files, read_journal
+from redweb_builder.dataset.manifest_file import read_manifest, read_rows
 from redweb_builder.dataset.paths import (
     image_of,
     input_folder,
@@ -41,17 +43,16 @@ from redweb_builder.dataset.paths import (
     sample_root,
     stored_file,
 )
-from redweb_builder.dataset.reader import read_manifest
 from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.errors import StoreError
 from redweb_builder.files import remove_temporaries, write_atomic
 from redweb_builder.filters.checks import Check, checks
 from redweb_builder.filters.wording import REASONS
+from redweb_builder.inspect.choose import COLUMNS, evenly_spaced_keys, telling_keys
 from redweb_builder.inspect.drawn import Drawn
-from redweb_builder.inspect.grid import choose
 from redweb_builder.inspect.histogram import HEIGHT, WIDTH, Histogram, histogram
 from redweb_builder.inspect.strip import tile_size
-from redweb_builder.inspect.table import NUMBERS, table
+from redweb_builder.inspect.table import MOST_PAIRS, NUMBERS, table
 from redweb_builder.types import Picture
 from redweb_builder.version import __version__
 
@@ -65,6 +66,8 @@ STEPS = (  # the words of each step, and the stage of the pairs that are rejecte
 
 
 SINGLE_PAIRS = 200  # in a report of one file; some 80 KB each
+MEASURED_PAIRS = 100_000  # whose measurements the histograms show, evenly chosen from more
+MOST_LEFT_OUT = 2_000  # files in no pair that are listed; all are counted
 
 
 @dataclass(frozen=True)
@@ -89,13 +92,18 @@ def write_report(dataset: Path, single: Path | None = None) -> Drawn:
     dataset: its folder. single: a file of its own instead, with small pictures of the most telling pairs in it, to be
     sent alone. Raises StoreError where `dataset` is none.
     """
-    built = read_manifest(dataset).rows
     decisions = read_decisions(dataset / FILE)[0]
     curation, damaged = _curation(dataset)
-    rows = with_agreement(as_decided(built, decisions), curation)
-    pairs = [row for row in rows if row["key"] is not None]
+    rows = as_decided(read_manifest(dataset, COLUMNS).table, decisions)
+    pairs = rows.filter(pc.is_valid(rows["key"]))
+    shown = telling_keys(pairs, SINGLE_PAIRS if single else MOST_PAIRS)
+    measured = evenly_spaced_keys(pairs, MEASURED_PAIRS)
+    manifest = read_rows(dataset, pa.concat_arrays([shown, measured]), MOST_LEFT_OUT)
+    known = as_decided(manifest.table, decisions)
     limits = {check.measurement: check for check in checks(thresholds_of(dataset))}
-    data, missing = _data(dataset, choose(pairs, SINGLE_PAIRS) if single else pairs, limits, single is not None)
+    chosen = with_agreement(known.filter(pc.is_in(known["key"], shown)).to_pylist(), curation)
+    faults = _faults_of_sizes(dataset) if len(pairs) <= MOST_PAIRS else {}  # of more, `check` reads the journal
+    data, missing = _data(dataset, chosen, limits, faults, single is not None)
     disputed = {key for key, verdicts in standing(decisions).items() if is_disputed(verdicts)}
     data["columns"].append("disputed")
     for values in data["rows"]:
@@ -105,13 +113,15 @@ def write_report(dataset: Path, single: Path | None = None) -> Drawn:
     page = template.render(
         name=dataset.resolve().name,
         version=__version__,
-        counts=Counter(row["status"] for row in rows),
+        counts=Counter(rows["status"].to_pylist()),
         pairs=len(pairs),
         funnel=funnel(pairs),
-        histograms=_histograms(pairs, limits),
+        histograms=_histograms(known.filter(pc.is_in(known["key"], measured)), limits, curation),
+        measured=len(measured),
         drawing=(WIDTH, HEIGHT),
         facts=facts_of(read_build(dataset)),
-        left_out=[row for row in rows if row["key"] is None],
+        left_out=known.filter(pc.is_null(known["key"])).to_pylist(),
+        all_left_out=len(rows) - len(pairs),
         reasons=REASONS,
         data=data,
         single=single is not None,
@@ -127,7 +137,7 @@ def write_report(dataset: Path, single: Path | None = None) -> Drawn:
     file = single or dataset / "report.html"
     remove_temporaries(file.parent)
     write_atomic(file, page.encode())
-    return Drawn(file, [*damaged, *missing])
+    return Drawn(file, [*damaged, *missing], manifest.refusal())
 
 
 def _curation(dataset: Path) -> tuple[Curation, list[str]]:
@@ -138,43 +148,51 @@ def _curation(dataset: Path) -> tuple[Curation, list[str]]:
         return Curation(), [str(error)]
 
 
-def funnel(pairs: Sequence[Mapping[str, Any]]) -> list[Step]:
+def funnel(pairs: pa.Table) -> list[Step]:
     """How many pairs passed each stage, and the reasons of those that did not.
 
     pairs: manifest rows as decided, without the files that are in no pair. The step of the review is left out where
     nobody rejected a pair.
     """
+    rejected = pairs.filter(pc.equal(pairs["status"], "rejected"))
+    counted = rejected.group_by(["stage", "reason"], use_threads=False).aggregate([([], "count_all")]).to_pylist()
     steps = [Step("pairs were found", len(pairs), 1.0, [])]
     left = len(pairs)
     for title, stage in STEPS:
-        lost = Counter(str(row["reason"]) for row in pairs if row["status"] == "rejected" and row["stage"] == stage)
+        lost = Counter({str(row["reason"]): row["count_all"] for row in counted if row["stage"] == stage})
         left -= lost.total()
         if stage != STAGE or lost:
             steps.append(Step(title, left, left / max(len(pairs), 1), lost.most_common()))
     return steps
 
 
-def _histograms(pairs: Sequence[Mapping[str, Any]], limits: Mapping[str, Check]) -> list[Histogram]:
+def _histograms(pairs: pa.Table, limits: Mapping[str, Check], curation: Curation) -> list[Histogram]:
     """Every measurement that some pair has; those that filters judge come first."""
-    groups = [[row for row in pairs if row["status"] == status and row["width"]] for status in ("kept", "rejected")]
+    agreement = [curation.agreement.get(key) for key in pairs["key"].to_pylist()]
+    pairs = pairs.append_column(CROSS_AGREEMENT, pa.array(agreement, pa.float64()))
+    labelled = pairs.filter(pc.is_valid(pairs["width"]))
+    groups = [labelled.filter(pc.equal(labelled["status"], status)) for status in ("kept", "rejected")]
     names = [*limits, *(name for name in (*NUMBERS, CROSS_AGREEMENT) if name not in limits and name != "margin")]
     drawn = []
     for name in names:
-        kept, rejected = ([_number(row.get(name)) for row in group] for group in groups)
+        kept, rejected = (group[name].to_numpy() for group in groups)
         drawn.append(histogram(name, kept, rejected, limits.get(name)))
     return [drawing for drawing in drawn if drawing is not None]
 
 
 def _data(
-    dataset: Path, pairs: Sequence[Mapping[str, Any]], limits: Mapping[str, Check], single: bool
+    dataset: Path,
+    pairs: Sequence[Mapping[str, Any]],
+    limits: Mapping[str, Check],
+    faults: Mapping[str, str],
+    single: bool,
 ) -> tuple[dict[str, Any], list[str]]:
     """What report.js works on, the table of pairs and where the files of each lie; and the files that are missing.
 
-    single: the pictures themselves are in it.
+    faults: of _faults_of_sizes. single: the pictures themselves are in it.
     """
     data, source = table(pairs, limits), None if single else _source_folder(dataset)
     missing: list[str] = []
-    faults = _faults_of_sizes(dataset)
     data |= {"single": single}
     data["columns"] += ["image", "home", "source", "strip", "confidence"]
     for values, row in zip(data["rows"], pairs, strict=True):
@@ -195,7 +213,7 @@ def _faults_of_sizes(dataset: Path) -> dict[str, str]:
         return {}
     return {
         key: f"{dataset / file}: {what}"
-        for key, record in records.items()
+        for key, record in zip(list(records), records.read(records), strict=True)
         for file, what in reversed(list(faults_of_files(record, there)))
     }
 
@@ -242,10 +260,6 @@ def _source_folder(dataset: Path) -> str | None:
         return quote(Path(os.path.relpath(folder.resolve(), dataset.resolve())).as_posix())
     except ValueError:  # on another drive
         return None
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)
 
 
 def _channels(colours: Picture) -> list[str]:

@@ -7,15 +7,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from redweb_builder.criteria import CRITERIA
 from redweb_builder.dataset.decisions import FILE, STAGE, as_decided, read_decisions
+from redweb_builder.dataset.manifest_file import read_manifest
 from redweb_builder.dataset.paths import image_of, read_label, read_stored, require_inside
-from redweb_builder.dataset.reader import read_manifest
 from redweb_builder.errors import StoreError
 from redweb_builder.files import remove_temporaries, write_atomic
 from redweb_builder.filters.wording import REASONS, value_text, wording
+from redweb_builder.inspect.choose import COLUMNS, choose
 from redweb_builder.inspect.drawn import Drawn
-from redweb_builder.inspect.grid import Row, choose, grid
+from redweb_builder.inspect.grid import Row, grid
 from redweb_builder.inspect.panel import panel
 from redweb_builder.inspect.strip import CELL_HEIGHT, STRIP_WIDTH
 from redweb_builder.inspect.table import is_borderline
@@ -24,6 +28,10 @@ from redweb_builder.types import Picture
 GRID_ROWS = 40  # pairs shown where nothing else is asked for
 JUDGED_BY = {criterion.reason: criterion.measurement for criterion in CRITERIA}
 SHOWN = ("agreement", "coverage", "range_px", "vertical", "photometric", "eye_order", "sky_order")
+DRAWN = (  # the columns of a row of the grid
+    *("detail", "value", "threshold", "rectified", "aligned", "align_before_px", "align_after_px", "eyes_exchanged"),
+    *SHOWN,
+)
 
 
 def write_grid(dataset: Path, rows: int = GRID_ROWS, keys: Sequence[str] = (), to: Path | None = None) -> Drawn:
@@ -32,27 +40,28 @@ def write_grid(dataset: Path, rows: int = GRID_ROWS, keys: Sequence[str] = (), t
     to: the picture's file; by default grid.png in the data set. A pair whose files are damaged or missing is drawn
     without them. Raises StoreError where `dataset` is none or a key is not in it.
     """
-    manifest = as_decided(read_manifest(dataset).rows, read_decisions(dataset / FILE)[0])
-    records = [row for row in manifest if row["status"] in ("kept", "rejected")]
+    manifest = read_manifest(dataset, (*COLUMNS, *DRAWN))
+    decided = as_decided(manifest.table, read_decisions(dataset / FILE)[0])
+    pairs = decided.filter(pc.is_valid(decided["key"]))
     if keys:
-        by_key = {row["key"]: row for row in records}
-        if missing := [key for key in keys if key not in by_key]:
+        places = pc.index_in(pa.array(keys, pa.string()), pairs["key"]).to_pylist()
+        if missing := [key for key, place in zip(keys, places, strict=True) if place is None]:
             raise StoreError(f"{dataset} has no {', '.join(missing)}")
-        chosen = [by_key[key] for key in keys]
     else:
-        chosen = choose(records, rows)
+        places = choose(pairs, rows)
+    chosen = pairs.take(pa.array(places, pa.int64())).to_pylist()
     damaged: list[str] = []
     drawn = [
         Row(_panel(dataset, row, damaged), row["key"], row["status"], _verdict(row), _caption(row)) for row in chosen
     ]
-    kept = sum(row["status"] == "kept" for row in records)
-    picture = grid(drawn, f"{dataset.resolve().name}: {kept} kept, {len(records) - kept} rejected")
+    kept = pc.sum(pc.equal(pairs["status"], "kept")).as_py() or 0
+    picture = grid(drawn, f"{dataset.resolve().name}: {kept} kept, {len(pairs) - kept} rejected")
     path = to or dataset / "grid.png"
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", compress_level=2)
     remove_temporaries(path.parent)
     write_atomic(path, buffer.getvalue())
-    return Drawn(path, damaged)
+    return Drawn(path, damaged, manifest.refusal())
 
 
 def _panel(dataset: Path, row: dict[str, Any], damaged: list[str]) -> Picture | None:

@@ -9,6 +9,7 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 
 from redweb_builder.dataset.curation import read_curation, with_agreement
 from redweb_builder.dataset.decisions import (
@@ -22,15 +23,16 @@ from redweb_builder.dataset.decisions import (
     standing,
     verdict_of,
 )
+from redweb_builder.dataset.manifest_file import read_manifest, read_rows
 from redweb_builder.dataset.paths import REVIEW_CACHE, image_of, input_folder, read_stored, sample_root
-from redweb_builder.dataset.reader import read_manifest
 from redweb_builder.dataset.unknown import from_runs, read_unknown, runs_of, write_unknown
 from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.errors import StoreError
 from redweb_builder.export.points import ply, points_of
 from redweb_builder.filters.checks import checks
 from redweb_builder.filters.wording import PEOPLE_SAY
-from redweb_builder.inspect.table import table
+from redweb_builder.inspect.choose import COLUMNS, telling_keys
+from redweb_builder.inspect.table import MOST_PAIRS, table
 from redweb_builder.review.cache import Cache
 from redweb_builder.review.pictures import label_of, render
 from redweb_builder.types import Mask
@@ -46,7 +48,11 @@ BASIS = {
 
 
 class Session:
-    """The reviewers of one data set. Safe to be called from several threads."""
+    """The reviewers of one data set. Safe to be called from several threads.
+
+    pairs: how many the set has; of more than MOST_PAIRS the most telling are reviewed. refusal: a sentence about the
+    rows of its manifest that cannot be used; None where there are none.
+    """
 
     def __init__(self, folder: Path, reviewer: str, source: Path | None = None) -> None:
         """Open a finished data set.
@@ -67,8 +73,12 @@ class Session:
         self._read_to = 0
         self._label = lru_cache(LABELS_IN_MEMORY)(lambda key, version: label_of(folder, key))
 
+    def __len__(self) -> int:
+        """Number of pairs that are shown."""
+        return len(self._rows)
+
     def samples(self) -> bytes:
-        """JSON: the table of all pairs as built, and what the page needs once."""
+        """JSON: the table of the pairs as built, and what the page needs once."""
         self._read_rows()
         return self._samples
 
@@ -195,8 +205,11 @@ class Session:
         file = self.folder / "manifest.parquet"
         if file.exists() and file.stat().st_mtime_ns == self._built:
             return
-        rows = read_manifest(self.folder).rows
-        self._rows = {row["key"]: row for row in rows if row["key"] is not None}
+        manifest = read_manifest(self.folder, COLUMNS)
+        pairs = manifest.table.filter(pc.is_valid(manifest.table["key"]))
+        shown = read_rows(self.folder, telling_keys(pairs, MOST_PAIRS))
+        self._rows = {row["key"]: row for row in shown.rows}
+        self.pairs, self.refusal = len(pairs), shown.refusal()
         self._samples = self._table()  # made here, so that the page need not wait for it
         self._built = file.stat().st_mtime_ns
 

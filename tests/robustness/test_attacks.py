@@ -21,7 +21,8 @@ from PIL.PngImagePlugin import PngInfo
 from safetensors.torch import save_file
 
 from cli import main
-from redweb_builder.dataset.reader import open_dataset, read_manifest
+from redweb_builder.dataset.manifest_file import read_manifest
+from redweb_builder.dataset.reader import open_dataset
 from trainer.checkpoint import FORMAT
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="FIFOs, and programs that are scripts")

@@ -64,7 +64,8 @@ def evaluate(
     from trainer.commands.console import counting, print_rows, trainer_errors_for_people
 
     with trainer_errors_for_people():
-        from redweb_builder.commands.console import print_refused_rows
+        from redweb_builder.commands.console import print_refusal
+        from redweb_builder.dataset.manifest_file import read_manifest
         from redweb_builder.dataset.paths import is_data_set
         from redweb_builder.networks.device import choose_device
         from trainer.checkpoint import is_builtin, weights_file
@@ -84,7 +85,7 @@ def evaluate(
         if test is None:
             test = networks[0].test_fraction if networks else TrainConfig.test
         for path in filter(is_data_set, data):
-            print_refused_rows(path)
+            print_refusal(read_manifest(path).refusal())
         selection = Selection(part, validation, limit, test)
         scale = parse_scale(depth_scale) if depth_scale else None
         rows, sheets = merge_tables(evaluate_all(predictors, data, selection, counting, scale, protocol))

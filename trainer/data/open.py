@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from redweb_builder.dataset.paths import is_data_set
+from redweb_builder.dataset.shards import is_shard_set
+from redweb_builder.dataset.storage import address_of
 from redweb_builder.errors import StoreError
 from trainer.data.depth_scale import DepthScale
 from trainer.data.depth_set import DepthSet
@@ -31,7 +33,7 @@ from trainer.data.readers.virtual_kitti import VirtualKitti, is_virtual_kitti, v
 from trainer.types import DataError
 
 LAYOUTS = (
-    "a built set (manifest.parquet)",
+    "a built set (manifest.parquet), or its shards (train-*.tar train-*.parquet)",
     "ReDWeb_V1 (Imgs/ RDs/)",
     "HRWSI (train/imgs train/gts train/valid_masks)",
     "RGB-D (rgb/ depth/, or a list of files)",
@@ -56,9 +58,12 @@ LAYOUTS = (
 def open_data(path: Path, scale: DepthScale | None = None, use: LabelUse | None = None) -> DepthSet:
     """Open the data set in a folder or a file, whichever of the known layouts it has.
 
-    path: the folder or the file. scale: what the numbers of depth files mean, where the layout leaves that open. use:
-    which labels of a built set are taken; None = all. Raises DataError, with the list of layouts, where it has none.
+    path: the folder or the file; of shards also an address of remote storage. scale: what the numbers of depth files
+    mean, where the layout leaves that open. use: which labels of a built set are taken; None = all. Raises DataError,
+    with the list of layouts, where it has none.
     """
+    if address_of(path):
+        return _built(path, use)
     if path.suffix == ".mat" or (path / MAT).is_file():
         return NyuMat(path if path.suffix == ".mat" else path / MAT)
     if path.is_file() or list_files(path):
@@ -67,11 +72,8 @@ def open_data(path: Path, scale: DepthScale | None = None, use: LabelUse | None 
         raise DataError(
             f"there is no data set at {path}. Build one first: python cli.py build-redweb STEREO_DIR --out {path}"
         )
-    try:
-        if (path / "manifest.parquet").is_file() or is_data_set(path):
-            return RedwebSet(path, use)
-    except StoreError as error:
-        raise DataError(str(error)) from error
+    if (path / "manifest.parquet").is_file() or is_data_set(path) or is_shard_set(path):
+        return _built(path, use)
     if (path / "Imgs").is_dir() and (path / "RDs").is_dir():
         return RedwebV1(path)
     if (path / "train" / "gts").is_dir() or (path / "val" / "gts").is_dir():
@@ -96,6 +98,14 @@ def open_data(path: Path, scale: DepthScale | None = None, use: LabelUse | None 
     if next(path.rglob("disp_left.*"), None):
         return StereoTruth(path)
     raise DataError(f"{path} has none of the known layouts: {'; '.join(LAYOUTS)}")
+
+
+def _built(path: Path, use: LabelUse | None) -> RedwebSet:
+    """A set that the builder made, or its shards. Raises DataError."""
+    try:
+        return RedwebSet(path, use)
+    except StoreError as error:
+        raise DataError(str(error)) from error
 
 
 def _published(path: Path) -> DepthSet | None:

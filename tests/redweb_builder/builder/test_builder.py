@@ -28,7 +28,7 @@ from redweb_builder.builder.build import Summary
 from redweb_builder.commands.console import NOTHING_KEPT, exit_code
 from redweb_builder.commands.dry_run import print_dry_run
 from redweb_builder.config import PRESETS, InputOptions
-from redweb_builder.dataset.manifest import SCHEMA
+from redweb_builder.dataset.manifest import SCHEMA, table_of
 from redweb_builder.dataset.reader import Dataset
 from redweb_builder.dataset.verdicts import reject_duplicates
 from redweb_builder.errors import InputError, StoreError
@@ -484,14 +484,13 @@ def test_duplicates_are_judged_by_bits_and_quality() -> None:
         duplicate_row("e", 0b1111, 1.0, "rejected"),  # rejected already: takes no part
         duplicate_row("f", 0xFFFF_FFFF_FFFF_FFFF, 0.1),
     ]
-    reject_duplicates(rows, 4)
+    rows = reject_duplicates(table_of(rows), 4).to_pylist()
     assert [row["status"] for row in rows] == ["rejected", "kept", "kept", "rejected", "rejected", "kept"]
     assert rows[0]["detail"] == rows[3]["detail"] == "looks like b"
     assert (rows[0]["value"], rows[3]["value"]) == (4, 0)
-    assert "detail" not in rows[4]
-    off = [duplicate_row("a", 1, 0.5), duplicate_row("b", 1, 0.5)]
-    reject_duplicates(off, None)
-    assert all(row["status"] == "kept" for row in off)
+    assert rows[4]["detail"] is None
+    off = table_of([duplicate_row("a", 1, 0.5), duplicate_row("b", 1, 0.5)])
+    assert reject_duplicates(off, None)["status"].to_pylist() == ["kept", "kept"]
 
 
 # --- bad input ---------------------------------------------------------------------------------------------------

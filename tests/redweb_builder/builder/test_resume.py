@@ -26,7 +26,7 @@ from redweb_builder.dataset import heartbeat
 from redweb_builder.dataset import writer as store_module
 from redweb_builder.dataset.codec import FORMAT
 from redweb_builder.dataset.heartbeat import Heartbeat
-from redweb_builder.dataset.reader import read_manifest
+from redweb_builder.dataset.manifest_file import read_manifest
 from redweb_builder.dataset.status import BuildStatus, status_of
 from redweb_builder.errors import StoreError
 from redweb_builder.files import write_atomic

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from redweb_builder import BuildConfig, build
 from redweb_builder.config import PRESETS, InputOptions
-from redweb_builder.dataset.clips import neighbours_of, sequences_of, set_clip_ranges
+from redweb_builder.dataset.clips import clip_ranges, neighbours_of, sequences_of
 from redweb_builder.dataset.flicker import flicker
-from redweb_builder.dataset.manifest import DUPLICATE
+from redweb_builder.dataset.manifest import DUPLICATE, table_of
 from redweb_builder.dataset.verdicts import reject_duplicates
 from redweb_builder.types import Label, Mask
 from samples.scenes import Scene
@@ -46,8 +46,7 @@ def test_close_frames_are_a_sequence() -> None:
 def test_one_disparity_range_a_clip() -> None:
     rows = [frame("a", 0, 0.0, low=-3, high=5), frame("a", 1, 1.0, low=-1, high=8), frame("b", 0, 0.0, low=2, high=4)]
     rows += [frame("a", 2, 2.0, "rejected", low=-90, high=90), {"key": "photo", "status": "kept", "min_px": 1.0}]
-    set_clip_ranges(rows)
-    ranges = [(row["clip_min_px"], row["clip_max_px"]) for row in rows]
+    ranges = [(row["clip_min_px"], row["clip_max_px"]) for row in clip_ranges(table_of(rows)).to_pylist()]
     assert ranges == [(-3, 8), (-3, 8), (2, 4), (None, None), (None, None)]
 
 
@@ -55,8 +54,8 @@ def test_one_disparity_range_a_clip() -> None:
 def test_neighbours_of_a_sequence_are_no_duplicates(apart: float, duplicates: int) -> None:
     """Two frames that look alike, and one of another clip that looks like them."""
     rows = [*(frame("a", n, n * apart) for n in range(2)), frame("b", 0, 0.0)]
-    reject_duplicates(rows, 4)
-    assert sum(row.get("reason") == DUPLICATE for row in rows) == duplicates
+    reasons = reject_duplicates(table_of(rows), 4)["reason"].to_pylist()
+    assert reasons.count(DUPLICATE) == duplicates
 
 
 def label_of(disparity: NDArray[np.float32]) -> Label:

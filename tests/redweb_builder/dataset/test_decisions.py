@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
@@ -34,6 +35,7 @@ from redweb_builder.dataset.decisions import (
     standing,
     verdict_of,
 )
+from redweb_builder.dataset.manifest import SCHEMA
 from redweb_builder.dataset.writer import Store
 from redweb_builder.errors import StoreError
 
@@ -74,9 +76,11 @@ def test_a_skip_takes_back_no_verdict() -> None:
     rejected, skipped = at("1", "a", "reject", "ana", "wrong-sky"), at("2", "a", "skip", "ana")
     assert standing([rejected, skipped])["a"]["ana"] == rejected
     assert standing([skipped, at("3", "a", "accept", "ana")])["a"]["ana"].decision == "accept"
-    assert as_decided([{"key": "a", "status": "kept", "reason": None, "width": 9}], [rejected, skipped])[0] == {
-        "key": "a", "status": "rejected", "stage": "review", "reason": "wrong-sky", "value": None, "threshold": None,
-        "detail": "reject by ana, 1", "width": 9,
+    built = pa.Table.from_pylist([{"key": key, "status": "kept", "width": 9} for key in "ba"], schema=SCHEMA)
+    unchanged, decided = as_decided(built, [rejected, skipped]).to_pylist()
+    assert unchanged == built.to_pylist()[0]
+    assert decided == built.to_pylist()[1] | {
+        "status": "rejected", "stage": "review", "reason": "wrong-sky", "detail": "reject by ana, 1",
     }  # fmt: skip
 
 

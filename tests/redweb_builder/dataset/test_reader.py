@@ -16,6 +16,7 @@ from PIL import Image
 import redweb_builder
 from redweb_builder.colour import mask_picture
 from redweb_builder.dataset.arrays import SampleArrays
+from redweb_builder.dataset.manifest import table_of
 from redweb_builder.dataset.reader import Dataset, open_dataset
 from redweb_builder.dataset.writer import Store
 from redweb_builder.errors import SettingsError
@@ -31,7 +32,7 @@ def dataset(tmp_path: Path) -> Dataset:
     with Store(tmp_path / "set", IDENTITY) as store:
         for key in "abcd":
             store.write_label(key, picture_like(), True, label_like(), picture_like(), True)
-        store.finish([row(key, agreement=number / 4) for number, key in enumerate("abcd")], {})
+        store.finish(table_of(row(key, agreement=number / 4) for number, key in enumerate("abcd")), {})
     return open_dataset(tmp_path / "set")
 
 

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from redweb_builder.dataset.reader import Dataset
-from redweb_builder.dataset.splits import group_of, split_keys
-
-
-class Rows:
-    """What split_keys asks of a data set."""
-
-    def __init__(self, rows: list[dict[str, Any]]) -> None:
-        self.rows = {row["key"]: row for row in rows}
-
-    def record(self, key: str) -> dict[str, Any]:
-        return self.rows[key]
+from redweb_builder.dataset.manifest import table_of
+from redweb_builder.dataset.splits import groups_of, split_keys
 
 
 def parts_of(rows: list[dict[str, Any]], turn: int = 1) -> dict[str, list[str]]:
-    return split_keys(cast(Dataset, Rows(rows)), [row["key"] for row in rows][::turn])
+    return split_keys(table_of(rows), [row["key"] for row in rows][::turn])
 
 
 FRAMES = [{"key": f"{film}-{at}", "left": film, "film_time_s": at / 2} for film in "abcdefgh" for at in range(20)]
@@ -35,7 +25,8 @@ def test_films_are_not_cut_apart_and_the_order_does_not_matter() -> None:
     assert {part: sorted(keys) for part, keys in parts_of(FRAMES, -1).items()} == {
         part: sorted(keys) for part, keys in parts.items()
     }
-    assert group_of({"key": "x", "left": "a.jpg", "film_time_s": None}) == "x"
+    alone = table_of([{"key": "x", "left": "a.jpg", "film_time_s": None}, {"key": "y", "film_time_s": 1.0}])
+    assert groups_of(alone).to_pylist() == ["x", "y"]
 
 
 @pytest.mark.parametrize("count", [1, 2, 40])

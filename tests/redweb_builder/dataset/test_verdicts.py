@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from redweb_builder.dataset.manifest import table_of
 from redweb_builder.dataset.verdicts import reject_duplicates
 
 
@@ -23,8 +24,7 @@ def row(key: str, quality: float, width: int, height: int) -> dict[str, Any]:
     ],
 )
 def test_the_larger_of_two_duplicates_stays_where_labels_are_alike(other: dict[str, Any], kept: str) -> None:
-    rows = [row("original", 0.74, 768, 509), other]
-    reject_duplicates(rows, 4)
+    rows = reject_duplicates(table_of([row("original", 0.74, 768, 509), other]), 4).to_pylist()
     assert [row["key"] for row in rows if row["status"] == "kept"] == [kept]
     rejected = next(row for row in rows if row["status"] != "kept")
     assert rejected["detail"] == f"looks like {kept}"

@@ -23,7 +23,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from redweb_builder.dataset.codec import FARTHEST, FORMAT, SKY_VALUE, decode, encode, png_of_label
-from redweb_builder.dataset.manifest import SCHEMA, columns_of, source_of
+from redweb_builder.dataset.manifest import SCHEMA, columns_of, source_of, table_of
 from redweb_builder.dataset.paths import read_label
 from redweb_builder.dataset.reader import open_dataset
 from redweb_builder.dataset.writer import Store
@@ -270,7 +270,7 @@ def fill(out: Path, identity: dict[str, Any] | None = None) -> None:
         for key, kept in (("good", True), ("bad", False)):
             files = store.write_label(key, picture_like(), True, label_like(), picture_like(), kept)
             store.record(row(key, "kept" if kept else "rejected", files=files))
-        store.finish([store.records[key] for key in sorted(store.records)], {"finished": True})
+        store.finish(table_of(store.records[key] for key in sorted(store.records)), {"finished": True})
 
 
 def test_layout_and_masks(tmp_path: Path) -> None:
@@ -563,7 +563,7 @@ def test_the_manifest_holds_the_numbers_as_they_are(tmp_path: Path) -> None:
         {"key": None, "status": "left-out", "detail": "größe", "sky_share": None},
     ]
     with Store(tmp_path / "set", IDENTITY) as store:
-        store.finish(rows, {})
+        store.finish(table_of(rows), {})
     table = pq.read_table(tmp_path / "set" / "manifest.parquet")
     back = table.to_pylist()
     assert [row["threshold"] for row in back] == [4, 0.35, None]

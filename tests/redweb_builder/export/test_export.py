@@ -147,7 +147,7 @@ def test_the_readme_of_webdataset_keeps_16_bits(
 ) -> None:
     pytest.importorskip("webdataset", reason="webdataset is not installed")
     samples = list(code_of_readme("webdataset", decided, tmp_path / "out", monkeypatch)["samples"])
-    trained = split_keys(dataset, dataset.keys)["train"]
+    trained = split_keys(dataset.table, dataset.keys)["train"]
     assert len(trained) == len(dataset) - 1
     for read, sample in zip(samples, (dataset[key] for key in trained), strict=True):
         np.testing.assert_array_equal(read["disparity"].astype(np.float32), sample.disparity)
@@ -220,7 +220,7 @@ def hub_folder(decided: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_hugging_face_is_read_by_datasets(hub_folder: Path, dataset: Dataset, tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets", reason="datasets is not installed")
     loaded = datasets.load_dataset(str(hub_folder), cache_dir=str(tmp_path / "cache"))
-    parts = split_keys(dataset, dataset.keys)
+    parts = split_keys(dataset.table, dataset.keys)
     assert {part: rows["key"] for part, rows in loaded.items()} == parts
     for row in (row for rows in loaded.values() for row in rows):
         sample = dataset[row["key"]]

@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from redweb_builder import colour
 from redweb_builder.colour import UNKNOWN_DARK, UNKNOWN_LIGHT, colour_scale, confidence_picture
-from redweb_builder.inspect.grid import MARGIN, WIDTH, Row, choose, grid
+from redweb_builder.inspect.choose import choose
+from redweb_builder.inspect.grid import MARGIN, WIDTH, Row, grid
 from redweb_builder.inspect.panel import PANEL_WIDTH, TILE_HEIGHT, TILE_WIDTH, panel
 from redweb_builder.inspect.strip import (
     BACKGROUND,
@@ -253,6 +255,12 @@ def record(key: str, quality: float | None, margin: float | None, reason: str = 
     return {"key": key, "status": status, "reason": reason, "quality": quality, "margin": margin}
 
 
+def chosen_of(records: list[dict[str, object]], rows: int) -> list[dict[str, object]]:
+    fields = {"key": pa.string(), "status": pa.string(), "reason": pa.string(), "quality": pa.float64()}
+    table = pa.Table.from_pylist(records, schema=pa.schema([*fields.items(), ("margin", pa.float64())]))
+    return [records[place] for place in choose(table, rows)]
+
+
 def keys(records: list[dict[str, object]]) -> list[object]:
     return [found["key"] for found in records]
 
@@ -260,39 +268,39 @@ def keys(records: list[dict[str, object]]) -> list[object]:
 def test_choose_kept() -> None:
     records = [record(f"{number:02d}", number / 100, 1.0) for number in range(50)]
     records[20]["margin"], records[30]["margin"] = 0.01, 0.02
-    assert keys(choose(records, 6)) == ["49", "48", "30", "20", "01", "00"]
-    assert keys(choose(records, 1)) == ["49"]
+    assert keys(chosen_of(records, 6)) == ["49", "48", "30", "20", "01", "00"]
+    assert keys(chosen_of(records, 1)) == ["49"]
 
 
 def test_choose_spreads_over_reasons() -> None:
     records = [record(f"v{number}", 0.5, number, "vertical") for number in range(9)]
     records += [record("r1", None, None, "unreadable"), record("f1", 0.1, 0.3, "flat"), record("f0", 0.1, 0.2, "flat")]
-    assert keys(choose(records, 3)) == ["v0", "f0", "r1"]
-    assert keys(choose(records, 5)) == ["v0", "v1", "f0", "f1", "r1"]
+    assert keys(chosen_of(records, 3)) == ["v0", "f0", "r1"]
+    assert keys(chosen_of(records, 5)) == ["v0", "v1", "f0", "f1", "r1"]
 
 
 def test_choose_shares_the_rows() -> None:
     kept = [record(f"k{number}", number / 40, number) for number in range(40)]
     rejected = [record(f"r{number}", 0.2, number, f"reason{number % 3}") for number in range(40)]
-    chosen = choose(kept + rejected, 12)
+    chosen = chosen_of(kept + rejected, 12)
     assert [found["status"] for found in chosen] == ["kept"] * 8 + ["rejected"] * 4
     assert len(set(map(str, keys(chosen)))) == 12
-    assert len(choose(kept[:2] + rejected, 12)) == 12
-    assert len(choose(kept + rejected[:1], 12)) == 12
-    assert len(choose(kept + rejected, 500)) == 80
+    assert len(chosen_of(kept[:2] + rejected, 12)) == 12
+    assert len(chosen_of(kept + rejected[:1], 12)) == 12
+    assert len(chosen_of(kept + rejected, 500)) == 80
 
 
 def test_choose_does_not_depend_on_the_order() -> None:
     records = [record(f"{n:03d}", n % 7 / 7, n % 5 / 5, ("", "flat", "vertical")[n % 3]) for n in range(60)]
     records.append(record("x", float("nan"), None))
-    expected = keys(choose(records, 15))
+    expected = keys(chosen_of(records, 15))
     random.Random(0).shuffle(records)
-    assert keys(choose(records, 15)) == expected
+    assert keys(chosen_of(records, 15)) == expected
 
 
 def test_choose_refuses_nonsense() -> None:
     with pytest.raises(ValueError, match="at least 1"):
-        choose([], 0)
+        chosen_of([], 0)
     with pytest.raises(ValueError, match="maybe"):
-        choose([{"key": "a", "status": "maybe"}], 3)
-    assert choose([], 3) == []
+        chosen_of([{"key": "a", "status": "maybe"}], 3)
+    assert chosen_of([], 3) == []

@@ -95,7 +95,7 @@ def test_every_build_writes_a_report_that_asks_for_nothing_else(built: Any) -> N
 
 def test_the_funnel_loses_each_pair_once(built: Any) -> None:
     pairs = list(built.rows.values())
-    steps = funnel(pairs)
+    steps = funnel(pa.Table.from_pylist(pairs, schema=SCHEMA))
     assert steps[0].left == len(pairs)
     assert steps[-1].left == sum(row["status"] == "kept" for row in pairs)
     for before, after in pairwise(steps):

@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from redweb_builder.dataset.reader import open_dataset
-from redweb_builder.dataset.splits import group_of
+from redweb_builder.dataset.shards import ShardedDataset
+from redweb_builder.dataset.splits import groups_of
 from redweb_builder.errors import StoreError
 from redweb_builder.types import Mask
 from trainer.data.depth_set import DepthSetBase
 from trainer.data.pictures import read_instances
 from trainer.types import DataError, DepthSample
 
+PARTS = {"train": "train", "validation": "val"}  # the names of splits in exports, and here
 NOISE_PX = 0.25  # what a flow may be off on a surface that it did match
 
 
@@ -32,20 +34,24 @@ class LabelUse:
 
 
 class RedwebSet(DepthSetBase):
-    """Kept samples of a built folder. Labels are px disparity without a zero (converged cameras), noise 0.25 px."""
+    """Kept samples of a built folder, or of its shards.
+
+    Labels are px disparity without a zero (converged cameras), noise 0.25 px.
+    """
 
     unit = "px"
 
     def __init__(self, folder: Path, use: LabelUse | None = None) -> None:
         """Open.
 
-        folder: of the set. use: which labels; None = all alike. Raises StoreError for an unfinished build, DataError
-        for one that kept nothing.
+        folder: of the set, or of shards; also an address of remote storage. use: which labels; None = all alike. Raises
+        StoreError for an unfinished build, DataError for one that kept nothing.
         """
         self.name, self._folder = folder.resolve().name, folder
         self._use = use or LabelUse()
         self._set = open_dataset(folder, self._use.min_confidence)
         self.notes = (self._set.refusal,) if self._set.refusal else ()
+        self._groups = groups_of(self._set.table)
         if not len(self._set):
             raise DataError(f"{folder}: the build kept no pair, so there is nothing in it; its grid.png shows why")
 
@@ -59,10 +65,16 @@ class RedwebSet(DepthSetBase):
 
     def group(self, index: int) -> str:
         """A film, or the sample by itself."""
-        return group_of(self._set.record(self.key(index)))
+        return str(self._groups[index].as_py())
+
+    def part(self, index: int) -> str | None:
+        """Of shards the split that they were exported with; else left to us."""
+        return PARTS.get(self._set.part(index)) if isinstance(self._set, ShardedDataset) else None
 
     def files(self, index: int) -> tuple[Path, ...]:
-        """The picture. Raises DataError."""
+        """The picture; none of a sample in a shard. Raises DataError."""
+        if isinstance(self._set, ShardedDataset):
+            return ()
         try:
             return (self._set.image_path(self.key(index)),)
         except (StoreError, OSError) as error:

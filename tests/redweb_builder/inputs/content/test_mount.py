@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from redweb_builder.config import Thresholds
+from redweb_builder.dataset.manifest import table_of
 from redweb_builder.dataset.verdicts import reject_duplicates
 from redweb_builder.errors import InputError
 from redweb_builder.inputs import discover, read_pair
@@ -167,8 +168,8 @@ def test_one_pair_in_five_forms_is_kept_once(tmp_path: Path) -> None:
         }
         for source in discover(tmp_path).sources
     ]
-    reject_duplicates(rows, Thresholds().duplicate_bits)
-    assert [row["key"] for row in rows if row["status"] == "kept"] == ["a", "o"]
+    judged = reject_duplicates(table_of(rows), Thresholds().duplicate_bits).to_pylist()
+    assert [row["key"] for row in judged if row["status"] == "kept"] == ["a", "o"]
     assert len(rows) == 6
 
 

@@ -1,0 +1,152 @@
+"""Does each command answer on a set of millions of pairs, and in how much memory?
+
+    python -m benchmarks.speed.manifest [--rows 100000] [--commands status,grid] [--keep FOLDER]
+
+A manifest of made-up rows is written, with the journal of an unfinished build where --journal is given (some 2.4 KB a
+row), and no pictures: what is measured is the reading of rows. Each command is a process of its own; its time is CPU
+time, user and system together, and its peak resident size is the operating system's figure.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from redweb_builder.config import Thresholds
+from redweb_builder.criteria import CRITERIA
+from redweb_builder.dataset.codec import FORMAT
+from redweb_builder.dataset.manifest import MEASUREMENTS, SCHEMA
+
+BLOCK = 1 << 16  # rows made at a time, and a row group of the file
+KEPT = 0.7  # share of the rows
+WORST = "import sys; from redweb_builder import open_dataset as o; d = o(sys.argv[1])\n"
+COMMANDS = {  # name -> arguments of the interpreter, the data set behind them
+    "start": ["cli.py", "--version"],
+    "status": ["cli.py", "status"],
+    "decisions": ["cli.py", "decisions"],
+    "grid": ["cli.py", "grid"],
+    "report": ["cli.py", "report"],
+    "review": ["-c", "import sys; from pathlib import Path; from redweb_builder.review.session import Session\n"
+               "print(len(Session(Path(sys.argv[1]), 'ana').samples()))"],
+    "refilter": ["cli.py", "refilter", "--dry-run", "--set", "min_agreement=0.75"],
+    "open_dataset": ["-c", WORST + "print(len(d), d[0:1])"],
+    "filter": ["-c", WORST + "print(len(d.filter(lambda row: row['agreement'] > 0.9)))"],
+    "trainer": ["-c", "import sys; from pathlib import Path; from trainer.data.open import open_data as o\n"
+                "from trainer.data.splits import split; d = o(Path(sys.argv[1])); print(*map(len, split(d, 0.1)))"],
+}  # fmt: skip
+
+
+@click.command()
+@click.option("--rows", default=100_000, show_default=True)
+@click.option("--commands", default=",".join(COMMANDS), show_default=True, help="Which are asked.")
+@click.option("--journal", is_flag=True, help="Write the journal, too; `status` of an unfinished build reads it.")
+@click.option("--keep", type=click.Path(path_type=Path), help="Folder for the set; one that is there is used.")
+@click.option("--limit", default=600.0, show_default=True, help="Seconds after which a command is stopped.")
+def main(rows: int, commands: str, journal: bool, keep: Path | None, limit: float) -> None:
+    """Print the table."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = (keep or Path(scratch)) / f"set-{rows}"
+        if not folder.is_dir():
+            write_set(folder, rows, journal)
+        print(f"{rows} rows, manifest of {(folder / 'manifest.parquet').stat().st_size / 2**20:.0f} MiB")
+        for name in commands.split(","):
+            seconds, peak, ended = measured([sys.executable, *COMMANDS[name], str(folder)], limit)
+            print(f"{name:14} {seconds:8.1f} s {peak:8.0f} MiB  {ended}", flush=True)
+
+
+def write_set(folder: Path, rows: int, journal: bool) -> None:
+    """A data set of so many pairs without pictures. journal: write it, too, and leave the build unfinished."""
+    folder.mkdir(parents=True)
+    with pq.ParquetWriter(folder / "manifest.parquet", SCHEMA) as writer:
+        for table in _blocks(rows):
+            writer.write_table(table)
+    if journal:
+        with (folder / "journal.jsonl").open("w") as file:
+            for table in _blocks(rows):
+                file.writelines(json.dumps(record | {"files": _files(record)}) + "\n" for record in table.to_pylist())
+    identity = {"thresholds": asdict(Thresholds())}
+    (folder / "build.json").write_text(json.dumps({"format": FORMAT, "identity": identity, "finished": not journal}))
+
+
+def _blocks(rows: int) -> Iterator[pa.Table]:
+    generator = np.random.default_rng(0)
+    for start in range(0, rows, BLOCK):
+        yield _block(start, min(BLOCK, rows - start), generator)
+
+
+def _block(start: int, rows: int, generator: np.random.Generator) -> pa.Table:
+    """Some rows: plausible measurements, a tenth of the hashes near to one of a few thousand others."""
+    at = np.arange(start, start + rows)
+    kept = generator.random(rows) < KEPT
+    reasons = np.array([criterion.reason for criterion in CRITERIA])[generator.integers(0, len(CRITERIA), rows)]
+    names = [f"pair-{number:08}-0123456789abcdef" for number in at]
+    hashes = generator.integers(0, 2**64, rows, np.uint64)
+    near = generator.random(rows) < 0.1
+    hashes[near] = np.random.default_rng(1).integers(0, 2**64, 5000, np.uint64)[generator.integers(0, 5000, near.sum())]
+    columns: dict[str, Any] = {
+        "key": names,
+        "left": [f"photographs/{name}_L.jpg" for name in names],
+        "right": [f"photographs/{name}_R.jpg" for name in names],
+        "status": np.where(kept, "kept", "rejected"),
+        "stage": pa.array(np.full(rows, "filter"), mask=kept),
+        "reason": pa.array(reasons, mask=kept),
+        "detail": pa.array(np.full(rows, "agreement 0.41"), mask=kept),
+        "source_sha256": [f"{number:064x}" for number in at],
+        "perceptual_hash": [f"{value:016x}" for value in hashes.tolist()],
+        "homography": ["[1.0, 0.0012, -0.25, 0.0008, 1.0001, 0.41, 1.2e-07, 3.1e-08, 1.0]"] * rows,
+    }
+    constant = {"layout": "pair", "rule": "name", "flow": "raft-small", "segmenter": "builtin"}
+    columns |= {name: [value] * rows for name, value in constant.items()}
+    columns |= dict.fromkeys(("right_first", "guessed", "eyes_exchanged", "rectified"), np.zeros(rows, bool))
+    columns |= {"aligned": np.ones(rows, bool)}
+    columns |= {name: np.full(rows, 640) for name in ("width", "height", "source_width", "source_height")}
+    numbers = ("value", "threshold", "quality", "margin", "min_px", "max_px", *MEASUREMENTS, "seconds")
+    columns |= {name: np.round(generator.random(rows), 9) for name in numbers}
+    arrays = [
+        pa.array(columns[field.name], field.type) if field.name in columns else pa.nulls(rows, field.type)
+        for field in SCHEMA
+    ]
+    return pa.Table.from_arrays(arrays, schema=SCHEMA)
+
+
+def _files(record: dict[str, Any]) -> dict[str, list[int | str]]:
+    key = record["key"]
+    names = [f"{folder}/{key}.png" for folder in ("RDs", "masks", "confidence")]
+    return {name: [10_000, "0" * 64] for name in (f"Imgs/{key}.jpg", *names, f"previews/{key}.jpg")}
+
+
+def measured(command: list[str], limit: float) -> tuple[float, float, str]:
+    """CPU seconds, peak MiB, and the end of what a process said.
+
+    command: its arguments. limit: seconds after which it is stopped.
+    """
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    watch = (
+        "import resource, subprocess, sys\n"
+        "done = subprocess.run(sys.argv[2:], capture_output=True, text=True, timeout=float(sys.argv[1]))\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n"
+        "print((done.stdout + done.stderr).strip()[-60:].replace(chr(10), ' | '))\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", watch, str(limit), *command], capture_output=True, text=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    if ended.returncode:
+        return seconds, float("nan"), f"stopped after {limit:g} s" if "Timeout" in ended.stderr else ended.stderr[-80:]
+    peak, said = ended.stdout.split("\n", 1)
+    return seconds, int(peak) / (2**20 if sys.platform == "darwin" else 2**10), said.strip()
+
+
+if __name__ == "__main__":
+    main()

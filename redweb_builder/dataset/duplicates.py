@@ -1,0 +1,126 @@
+"""Which of many pictures look alike, by their perceptual hashes, and which of them stays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+LARGER = 1.2  # times the px of the other: below, pictures count as equal in size
+ALIKE = 0.1  # of quality, in [0, 1]: labels that differ by less count as equally good
+HASH_BITS = 64
+MOST_BANDED = 8  # bits; beyond, bands are too narrow to sort by, and every two hashes are compared
+PAIRS = 1 << 22  # compared at a time
+
+Hashes = NDArray[np.uint64]
+Places = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Pictures that may be duplicates of each other, from the best label to the worst.
+
+    hashes: N 64-bit perceptual hashes (imagehash.phash). qualities: N, in [0, 1]. areas: N, px. sequences: N, the
+    sequence of frames (clips.py) that a picture is of, None for others.
+    """
+
+    hashes: Hashes
+    qualities: NDArray[np.float64]
+    areas: NDArray[np.float64]
+    sequences: Sequence[str | None]
+
+
+def find_duplicates(candidates: Candidates, bits: float) -> list[tuple[int, int, int]]:
+    """(duplicate, the picture that stays, bits in which they differ) of every picture that looks like a better one.
+
+    candidates: the pictures. bits: the most in which the hashes of two duplicates differ. Of two the earlier one stays,
+    or the larger picture where their labels are alike, since a small copy is easier to match. Frames of one sequence
+    are no duplicates of each other.
+    """
+    hashes, numbers, counts = np.unique(candidates.hashes, return_inverse=True, return_counts=True)
+    near: dict[int, list[tuple[int, int]]] = {}  # of a hash: (another one, bits in which it differs)
+    for first, second, distances in near_pairs(hashes, bits):
+        for one, other, distance in zip(first.tolist(), second.tolist(), distances.tolist(), strict=True):
+            near.setdefault(one, []).append((other, distance))
+            near.setdefault(other, []).append((one, distance))
+    alone = counts == 1
+    alone[list(near)] = False
+    staying: dict[int, list[tuple[int, int]]] = {}  # by hash: (turn in which it came, picture)
+    found: list[tuple[int, int, int]] = []
+    for index in np.flatnonzero(~alone[numbers]).tolist():
+        number, sequence = int(numbers[index]), candidates.sequences[index]
+        rivals = [
+            (distance, turn, other, at)
+            for at, distance in ((number, 0), *near.get(number, ()))
+            for turn, other in staying.get(at, ())
+            if sequence is None or candidates.sequences[other] != sequence
+        ]
+        if not rivals:
+            staying.setdefault(number, []).append((index, index))
+            continue
+        distance, turn, twin, at = min(rivals)
+        if _is_larger_and_alike(candidates, index, twin):
+            staying[at].remove((turn, twin))
+            staying.setdefault(number, []).append((turn, index))
+            index, twin = twin, index
+        found.append((index, twin, distance))
+    return found
+
+
+def _is_larger_and_alike(candidates: Candidates, index: int, other: int) -> bool:
+    """Whether a picture is clearly larger than another, and its label hardly worse."""
+    areas, qualities = candidates.areas, candidates.qualities
+    return bool(areas[index] >= LARGER * areas[other] > 0 and qualities[index] >= qualities[other] - ALIKE)
+
+
+def near_pairs(hashes: Hashes, bits: float) -> Iterator[tuple[Places, Places, NDArray[np.uint8]]]:
+    """Pairs of different hashes that differ in at most so many bits, each once: places of both, and the bits.
+
+    hashes: N, no two the same. bits: such as 4. The bits of a hash are cut into bits + 2 bands. Two hashes that differ
+    in at most `bits` bits have two bands in common, so that only those with a pair of equal bands are compared.
+    """
+    if bits < 1:
+        return
+    if bits > MOST_BANDED:
+        for first, second in _all_pairs(len(hashes)):
+            yield from _within(hashes, first, second, bits)
+        return
+    edges = np.linspace(0, HASH_BITS, int(bits) + 3).astype(int).tolist()
+    masks = [np.uint64((1 << high) - (1 << low)) for low, high in pairwise(edges)]
+    for number, (one, other) in enumerate(combinations(masks, 2)):
+        before = list(combinations(masks, 2))[:number]
+        banded = hashes & (one | other)
+        order = np.argsort(banded, kind="stable")
+        ends = np.flatnonzero(np.diff(banded[order])) + 1
+        bounds = np.concatenate([[0], ends, [len(order)]])
+        for first, second in _pairs_in_runs(order, bounds):
+            difference = hashes[first] ^ hashes[second]
+            is_new = ~np.any([(difference & (one | other)) == 0 for one, other in before], axis=0) if before else True
+            keep = np.flatnonzero(is_new & (np.bitwise_count(difference) <= bits))
+            yield first[keep], second[keep], np.bitwise_count(difference[keep])
+
+
+def _pairs_in_runs(order: Places, bounds: Places) -> Iterator[tuple[Places, Places]]:
+    """Every two places of each run of equal bands, some at a time: neighbours first, then those two apart, and on."""
+    ends = np.repeat(bounds[1:], np.diff(bounds))
+    at, apart = np.arange(len(order)), 1
+    while len(at := at[at + apart < ends[at]]):
+        for start in range(0, len(at), PAIRS):
+            part = at[start : start + PAIRS]
+            yield order[part], order[part + apart]
+        apart += 1
+
+
+def _all_pairs(count: int) -> Iterator[tuple[Places, Places]]:
+    yield from _pairs_in_runs(np.arange(count), np.array([0, count]))
+
+
+def _within(
+    hashes: Hashes, first: Places, second: Places, bits: float
+) -> Iterator[tuple[Places, Places, NDArray[np.uint8]]]:
+    distances = np.bitwise_count(hashes[first] ^ hashes[second])
+    keep = np.flatnonzero(distances <= bits)
+    yield first[keep], second[keep], distances[keep]

@@ -1,0 +1,205 @@
+"""manifest.parquet of a data set as it is read: some rows and columns at a time, every row checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from redweb_builder.dataset.manifest import BLOCK_ROWS, SCHEMA
+from redweb_builder.dataset.paths import require_inside
+from redweb_builder.dataset.rows import fault_of, surely_usable
+from redweb_builder.errors import StoreError
+from redweb_builder.files import open_regular
+
+NAME = "manifest.parquet"
+MAX_TEXT_BYTES = 1 << 32  # of all texts that are read; some 10 million pairs have as much
+MAX_ROWS = 10_000_000  # a few bytes of Parquet can claim any number
+REQUIRED = ("key", "status")  # columns without which a table is no manifest
+CHECKED = (*REQUIRED, "stage", "width")  # what the check of a row needs, always read
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest whose rows were checked.
+
+    file: that it was read from. table: the rows that can be used, in the order of the file; columns of
+    manifest.SCHEMA, all or those that were asked for. refused: a sentence about every other row, with its number, which
+    counts from 1.
+    """
+
+    file: Path
+    table: pa.Table
+    refused: list[str]
+
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows that can be used, each as a dict: some 5 KB a row, so not for what must work on millions."""
+        rows: list[dict[str, Any]] = self.table.to_pylist()
+        return rows
+
+    def refusal(self) -> str | None:
+        """A sentence about the rows that were refused; None where there are none."""
+        if not self.refused:
+            return None
+        count = f"{len(self.refused)} of {len(self.refused) + len(self.table)} rows"
+        return f"{self.file}: {count} cannot be used and are passed over ({self.refused[0]})"
+
+
+def read_manifest(folder: Path, columns: Sequence[str] | None = None) -> Manifest:
+    """manifest.parquet of a finished data set, as built, every row checked.
+
+    folder: of the data set. columns: those to read, CHECKED always among them; None = all. A row is refused for what
+    was read of it. Raises StoreError where `folder` is no finished data set, or its manifest is none of ours.
+    """
+    names = [name for name in SCHEMA.names if columns is None or name in (*CHECKED, *columns)]
+    schema = pa.schema([SCHEMA.field(name) for name in names])
+    refused: list[str] = []
+    tables = list(manifest_blocks(folder, names, refused))
+    return Manifest(folder / NAME, pa.concat_tables(tables) if tables else schema.empty_table(), refused)
+
+
+def manifest_blocks(folder: Path, columns: Sequence[str], refused: list[str]) -> Iterator[pa.Table]:
+    """The rows that can be used, BLOCK_ROWS at a time; a sentence about each other one is added to `refused`.
+
+    folder: of the data set. columns: those to read, CHECKED among them. Raises StoreError as read_manifest.
+    """
+    file = folder / NAME
+    if not file.is_file():
+        unfinished = (folder / "build.json").is_file()
+        raise StoreError(
+            f"{folder}: the build is not finished; run the same build-redweb command again to go on"
+            if unfinished
+            else f"{folder} is not a data set: it has no {NAME}"
+        )
+    try:
+        with open_regular(require_inside(folder, file)) as opened:
+            schema = pa.schema([SCHEMA.field(name) for name in columns])
+            yield from checked_blocks(table_blocks(opened, str(file), schema), refused)
+    except OSError as error:
+        raise StoreError(f"{file} cannot be read as a manifest ({' '.join(str(error).split())})") from error
+
+
+def read_rows(folder: Path, keys: pa.Array, left_out: int = 0) -> Manifest:
+    """The rows of some pairs with all their columns, in the order of the file, then the first files in no pair.
+
+    folder: of the data set. keys: of the pairs, text. left_out: at most so many files. Raises StoreError as
+    read_manifest.
+    """
+    refused: list[str] = []
+    pairs, files = [SCHEMA.empty_table()], [SCHEMA.empty_table()]
+    for block in manifest_blocks(folder, SCHEMA.names, refused):
+        pairs.append(block.filter(pc.is_in(block["key"], keys)))
+        files.append(block.filter(pc.is_null(block["key"])))
+    table = pa.concat_tables([*pairs, pa.concat_tables(files).slice(0, left_out)])
+    return Manifest(folder / NAME, table, refused)
+
+
+def checked_blocks(blocks: Iterator[pa.Table], refused: list[str]) -> Iterator[pa.Table]:
+    """Rows without those that cannot be used, about each of which a sentence is added to `refused`.
+
+    blocks: the rows of a set, some at a time, with the columns CHECKED. Whole columns are tested first, then the rows
+    that fail.
+    """
+    keys, start = _Keys(), 0
+    for block in blocks:
+        usable = surely_usable(block)
+        faults = {index: fault_of(block.slice(index, 1).to_pylist()[0]) for index in np.flatnonzero(~usable).tolist()}
+        usable[list(faults)] = [fault is None for fault in faults.values()]
+        for index, key in keys.repeated(block["key"].combine_chunks(), usable):
+            faults[index], usable[index] = f"there is another row of {key}", False
+        refused += [f"row {start + index + 1}: {fault}" for index, fault in sorted(faults.items()) if fault]
+        start += len(block)
+        yield block if usable.all() else block.filter(pa.array(usable))
+
+
+class _Keys:
+    """The keys of the usable rows so far: in a manifest as written they grow, so that the last one is enough."""
+
+    def __init__(self) -> None:
+        self._last = ""
+        self._blocks: list[pa.Array] = []
+        self._seen: set[str] | None = None  # once they have not grown
+
+    def repeated(self, keys: pa.Array, usable: NDArray[np.bool_]) -> list[tuple[int, str]]:
+        """(index, key) of a block's usable rows whose key has come before."""
+        known = keys.filter(pa.array(usable)).drop_null()
+        if self._seen is None and self._are_growing(known):
+            self._blocks.append(known)
+            return []
+        if self._seen is None:
+            self._seen = {key for block in self._blocks for key in block.to_pylist()}
+        repeated = []
+        for index, key in enumerate(keys.to_pylist()):
+            if usable[index] and key is not None:
+                repeated += [(index, key)] if key in self._seen else []
+                self._seen.add(key)
+        return repeated
+
+    def _are_growing(self, keys: pa.Array) -> bool:
+        before, self._last = self._last, keys[-1].as_py() if len(keys) else self._last
+        return not len(keys) or (before < keys[0].as_py() and bool(pc.all(pc.less(keys[:-1], keys[1:]), min_count=0)))
+
+
+def table_blocks(opened: BinaryIO, file: str, schema: pa.Schema) -> Iterator[pa.Table]:
+    """The rows of a Parquet file in the columns and types of a schema, BLOCK_ROWS at a time.
+
+    opened: the file. file: its name, for messages. schema: a column that the file does not have is null. Raises
+    StoreError where the file is damaged, of another kind, or larger than is read.
+    """
+    try:
+        yield from _blocks(opened, file, schema)
+    except (OSError, pa.ArrowException, KeyError, UnicodeDecodeError) as error:  # the last by a column's name
+        raise StoreError(f"{file} cannot be read as a manifest ({' '.join(str(error).split())})") from error
+
+
+def _blocks(opened: BinaryIO, file: str, schema: pa.Schema) -> Iterator[pa.Table]:
+    # Texts stay in their dictionaries, as stored, until their size is known.
+    texts = [field.name for field in schema if field.type == pa.string()]
+    names = pq.read_schema(opened).names
+    parquet = pq.ParquetFile(opened, read_dictionary=[name for name in texts if name in names])
+    if missing := [name for name in REQUIRED if name not in names]:
+        raise StoreError(f"{file} is not a manifest of this program: it has no column {missing[0]!r}")
+    if parquet.metadata.num_rows > MAX_ROWS:
+        raise StoreError(f"{file} claims {parquet.metadata.num_rows} rows; at most {MAX_ROWS} are read")
+    if (stated := _stated_bytes(parquet)) > MAX_TEXT_BYTES:
+        raise StoreError(f"{file} unpacks to {stated} bytes; at most {MAX_TEXT_BYTES} are read")
+    there = [name for name in schema.names if name in names]
+    size = 0
+    # Starting threads takes longer than reading a small file, and a large one is read block by block.
+    for batch in parquet.iter_batches(BLOCK_ROWS, columns=there, use_threads=False):
+        size += sum(_text_bytes(column) for column in batch.columns)
+        if size > MAX_TEXT_BYTES:
+            raise StoreError(f"{file} holds {size} bytes of text; at most {MAX_TEXT_BYTES} are read")
+        block = pa.Table.from_arrays(
+            [
+                batch.column(field.name).cast(field.type) if field.name in there else pa.nulls(len(batch), field.type)
+                for field in schema
+            ],
+            schema=schema,
+        )
+        block.validate(full=True)  # text that is no UTF-8 among it
+        yield block
+
+
+def _stated_bytes(parquet: pq.ParquetFile) -> int:
+    """How large a file says that it is when it is unpacked, each stored text counted once."""
+    groups = range(parquet.metadata.num_row_groups)
+    return sum(parquet.metadata.row_group(group).total_byte_size for group in groups)
+
+
+def _text_bytes(column: pa.Array) -> int:
+    """How long the texts of a column are, all rows together; 0 where it holds none. One stored text may fill a million
+    rows.
+    """
+    if isinstance(column, pa.DictionaryArray) and pa.types.is_string(column.type.value_type):
+        return pc.sum(pc.binary_length(column.dictionary).take(column.indices)).as_py() or 0
+    return 0

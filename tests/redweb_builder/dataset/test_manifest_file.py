@@ -1,0 +1,72 @@
+"""Reading a manifest: the test of whole columns lets nothing pass that the rules for a row refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from redweb_builder.dataset import manifest_file
+from redweb_builder.dataset.manifest import table_of
+from redweb_builder.dataset.manifest_file import read_manifest, read_rows
+from redweb_builder.dataset.rows import fault_of, surely_usable
+
+GOOD: dict[str, Any] = {
+    "key": "a", "left": "x/a_L.jpg", "status": "kept", "width": 640, "height": 480, "perceptual_hash": "00ff" * 4,
+    "homography": json.dumps([1.0, -0.0012, 2.5e-07, 0.0, 1.0, 41.0, 1e-08, 0.0, 1.0]), "agreement": 0.5,
+}  # fmt: skip
+ODD: list[dict[str, Any]] = [
+    {"key": key} for key in ("", ".a", "a/b", "a\n", "a b", "é", "a" * 251, "日本" * 42, "\u0301", None)
+]
+ODD += [{"left": path} for path in ("/etc/passwd", "a/../../b", "..", "a..b", "")]
+ODD += [
+    {"homography": text} for text in ("[1]", "[01, 0, 0, 0, 0, 0, 0, 0, 0]", f"[{'9, ' * 8}1e999]", "null", "[" * 99)
+]
+ODD += [{"homography": f"[{', '.join(['1'] * 9)}]\n"}, {"perceptual_hash": "00ff" * 4 + "\n"}]
+ODD += [{"perceptual_hash": "00FF" * 4}, {"film_crops": "[]"}, {"width": None}, {"width": 0}, {"width": 65_536}]
+ODD += [{"status": "maybe"}, {"status": "left-out"}, {"status": "rejected"}, {"status": "rejected", "width": None}]
+ODD += [{"status": "rejected", "stage": "read", "width": None}, {"agreement": 1e300}, {"agreement": float("nan")}]
+ODD += [{"detail": "a\0b"}, {"clip_frame": -(2**31)}, {"height": -1}]
+
+
+@pytest.mark.parametrize("change", ODD, ids=str)
+def test_nothing_passes_that_a_row_is_refused_for(change: dict[str, Any]) -> None:
+    rows = [GOOD, GOOD | change]
+    usable = surely_usable(table_of(rows))
+    assert not usable[1] or fault_of(rows[1]) is None
+    assert surely_usable(table_of([GOOD])).all()
+
+
+def manifest_of(folder: Path, rows: list[dict[str, Any]]) -> Path:
+    pq.write_table(table_of(rows), folder / "manifest.parquet", row_group_size=3)
+    return folder
+
+
+def test_odd_rows_are_passed_over_and_named_by_their_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The keys stop growing in the third block; row 4 is broken, so that its key is free for row 6."""
+    monkeypatch.setattr(manifest_file, "BLOCK_ROWS", 2)
+    keys = ["a", "b", "c", "d", "b", "d", "e", "a"]
+    rows = [GOOD | {"key": key, "height": number + 1} for number, key in enumerate(keys)]
+    rows[3]["status"] = "maybe"
+    manifest = read_manifest(manifest_of(tmp_path, rows))
+    assert manifest.table["height"].to_pylist() == [1, 2, 3, 6, 7]
+    assert [fault.split(":")[0] for fault in manifest.refused] == ["row 4", "row 5", "row 8"]
+    assert "another row of b" in manifest.refused[1]
+
+
+def test_only_the_columns_that_were_asked_for(tmp_path: Path) -> None:
+    folder = manifest_of(tmp_path, [GOOD, GOOD | {"key": "b", "agreement": 1e300}])
+    manifest = read_manifest(folder, ("quality",))
+    assert set(manifest.table.column_names) == {"key", "status", "stage", "width", "quality"}
+    assert len(manifest.table) == 2
+    assert len(read_manifest(folder, ("agreement",)).table) == 1
+
+
+def test_the_rows_of_some_pairs(tmp_path: Path) -> None:
+    out = [{"left": f"{number}.txt", "status": "left-out"} for number in range(4)]
+    folder = manifest_of(tmp_path, [GOOD, GOOD | {"key": "b"}, GOOD | {"key": "c"}, *out])
+    some = read_rows(folder, table_of([{"key": "c"}, {"key": "a"}])["key"].combine_chunks(), left_out=2).table
+    assert some["key"].to_pylist() == ["a", "c", None, None]

@@ -1,0 +1,153 @@
+"""Shards: what was exported is read back, by one range a sample, from a folder and from remote storage."""
+
+from __future__ import annotations
+
+import pickle
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from redweb_builder.dataset.manifest import table_of
+from redweb_builder.dataset.reader import Dataset, open_dataset
+from redweb_builder.dataset.shards import ShardedDataset
+from redweb_builder.dataset.storage import Storage, address_of
+from redweb_builder.dataset.writer import Store
+from redweb_builder.errors import SettingsError, StoreError
+from redweb_builder.export import webdataset
+from redweb_builder.export.dataset import export_dataset
+from tests.redweb_builder.dataset.test_writer import IDENTITY, label_like, picture_like, row
+
+KEYS = ["a.b", "c", "größe", *(f"k{number}" for number in range(9))]
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Twelve samples, a PNG and JPEGs among them."""
+    folder = tmp_path_factory.mktemp("built") / "set"
+    with Store(folder, IDENTITY) as store:
+        for number, key in enumerate(KEYS):
+            store.write_label(key, picture_like(), number % 2 == 0, label_like(), picture_like(), True)
+        store.finish(table_of(row(key, agreement=number / 12) for number, key in enumerate(sorted(KEYS))), {})
+    return open_dataset(folder)
+
+
+@pytest.fixture
+def shards(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The set in shards of at most five samples."""
+    monkeypatch.setattr(webdataset, "SHARD", 5)
+    export_dataset(dataset.folder, "webdataset", tmp_path / "shards")
+    return tmp_path / "shards"
+
+
+def assert_same(shards: Dataset, dataset: Dataset) -> None:
+    assert sorted(shards.keys) == sorted(dataset.keys)
+    for key in dataset.keys:
+        ours, theirs = shards[key], dataset[key]
+        for name in ("image", "disparity", "mask", "confidence"):
+            np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
+        assert {name: ours.record[name] for name in theirs.record} == theirs.record
+        assert shards.stored_picture(key) == dataset.stored_picture(key)
+        assert shards.stored_maps(key) == dataset.stored_maps(key)
+
+
+def test_the_samples_are_those_of_the_set(shards: Path, dataset: Dataset) -> None:
+    opened = open_dataset(shards)
+    assert isinstance(opened, ShardedDataset)
+    assert sorted(file.name for file in shards.glob("*.tar")) == [
+        "train-000000.tar", "train-000001.tar", "validation-000000.tar",
+    ]  # fmt: skip
+    assert_same(opened, dataset)
+    assert_same(pickle.loads(pickle.dumps(opened)), dataset)
+    assert opened[2:4][1].key == opened.keys[3]
+    assert [opened.part(index) for index in range(12)] == ["train"] * 10 + ["validation"] * 2
+    assert (
+        np.isnan(open_dataset(shards, min_confidence=255)["c"].disparity).sum() > np.isnan(opened["c"].disparity).sum()
+    )
+
+
+def test_an_index_says_where_tar_has_the_files(shards: Path) -> None:
+    """By another reader of tar: Python's own."""
+    index = pq.read_table(shards / "train-000000.parquet").to_pylist()
+    with tarfile.open(shards / "train-000000.tar") as tar:
+        lies = {member.name.split(".", 1)[1].split(".")[0]: member for member in tar.getmembers()[:5]}
+    for name in ("image", "rd", "mask", "confidence"):
+        assert (index[0][f"{name}_at"], index[0][f"{name}_bytes"]) == (lies[name].offset_data, lies[name].size)
+
+
+def test_shards_are_cut_by_their_size_too(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webdataset, "SHARD_BYTES", 1)
+    export_dataset(dataset.folder, "webdataset", tmp_path / "small")
+    assert len(list((tmp_path / "small").glob("*.tar"))) == 12
+    assert_same(open_dataset(tmp_path / "small"), dataset)
+
+
+def test_shards_of_shards_are_the_same(shards: Path, tmp_path: Path) -> None:
+    export_dataset(shards, "webdataset", tmp_path / "again")
+    for file in shards.iterdir():
+        assert (tmp_path / "again" / file.name).read_bytes() == file.read_bytes()
+
+
+def test_a_tar_without_its_index_is_no_shard(shards: Path) -> None:
+    for file in shards.glob("train-*.parquet"):
+        file.unlink()
+    assert len(open_dataset(shards)) == 2
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("rd_at", None), ("rd_at", -1), ("mask_bytes", 1 << 40), ("image_at", 1 << 40), ("image_ending", "exe")],
+)
+def test_an_index_that_lies_is_refused(shards: Path, column: str, value: Any) -> None:
+    file = shards / "train-000000.parquet"
+    table = pq.read_table(file)
+    at = table.schema.get_field_index(column)
+    values = pa.array([value] * len(table), table.schema.field(column).type)
+    pq.write_table(table.set_column(at, table.schema.field(column), values), file)
+    with pytest.raises(StoreError, match="does not say where"):
+        open_dataset(shards)
+
+
+def test_a_tar_that_was_cut_names_the_shard(shards: Path) -> None:
+    opened = open_dataset(shards)
+    (shards / "train-000000.tar").write_bytes(b"")
+    with pytest.raises(StoreError, match=r"train-000000.tar: it ends before byte"):
+        opened[0]
+
+
+def test_addresses() -> None:
+    assert address_of("s3://bucket/a/b/") == address_of(Path("s3://bucket/a/b")) == "s3://bucket/a/b"
+    assert address_of(Path("https://host/x")) == "https://host/x"
+    assert address_of("C:/photographs") is address_of("folder/s3:/x") is address_of("redweb") is None
+
+
+def test_to_memory_and_back(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An export that was cut off goes on: what is recorded there is not written again."""
+    monkeypatch.setattr(webdataset, "SHARD", 5)
+    address = Path("memory://sets/redweb")
+    written: list[str] = []
+    write = Storage.write
+
+    def interrupted(self: Storage, name: str, content: bytes | Path) -> None:
+        if name == "train-000001.parquet" and len(written) == 3:
+            raise KeyboardInterrupt
+        write(self, name, content)
+        written.append(name)
+
+    monkeypatch.setattr(Storage, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        export_dataset(dataset.folder, "webdataset", address)
+    assert written == ["train-000000.tar", "train-000000.parquet", "train-000001.tar"]
+    assert len(open_dataset("memory://sets/redweb")) == 5
+    written.append("the export goes on")
+    assert export_dataset(dataset.folder, "webdataset", address).samples == 12
+    assert "train-000000.tar" not in written[4:]
+    assert_same(open_dataset("memory://sets/redweb"), dataset)
+    with pytest.raises(SettingsError, match="webdataset"):
+        export_dataset(dataset.folder, "ply", address)
+    with pytest.raises(StoreError, match="holds no shards"):
+        open_dataset("memory://sets/nothing")
