@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 T = TypeVar("T")
+_LOST = ("connection closed by peer", "connection reset by peer", "broken pipe", "timed out waiting")  # gloo's words
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,11 @@ class Ranks:
         """Wait until every process is here."""
         if self.world > 1:
             dist.barrier()
+
+    def lost_another(self, error: RuntimeError) -> bool:
+        """Whether an error says that another process has ended or cannot be reached. error: of an exchange."""
+        said = str(error).lower()
+        return self.world > 1 and (isinstance(error, dist.DistError) or any(words in said for words in _LOST))
 
     def wrap_ddp(self, network: nn.Module, device: torch.device) -> nn.Module:
         """The network wrapped for training: its gradients are averaged over the processes. device: this process's

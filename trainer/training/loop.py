@@ -70,6 +70,14 @@ def train(
         run = Run(recipe, config, out, identity or {}, ranks, device, overwrite, about)
         try:
             return _train(run, stream, validator, micro_batch, run.precision, notes, watch)
+        except RuntimeError as error:
+            if not ranks.lost_another(error):
+                raise
+            saved = f" after step {run.saved_step}, the last that was saved" if ranks.is_main else ""
+            raise TrainingError(
+                f"process {ranks.rank} of {ranks.world}: another process of this run is gone, and none goes on without "
+                f"it. Its own output says why. The same command goes on{saved}"
+            ) from error
         finally:
             run.close()
 
