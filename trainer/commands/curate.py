@@ -33,13 +33,14 @@ def curate(dataset: Path, folds: int, steps: int) -> None:
     from trainer.commands.console import TrainDisplay, counting, trainer_errors_for_people
 
     with trainer_errors_for_people():
-        from redweb_builder.commands.console import exit_if_damaged, print_refused_rows
+        from redweb_builder.commands.console import exit_if_damaged, print_refusal
         from redweb_builder.dataset.curation import read_curation
+        from redweb_builder.dataset.manifest_file import read_manifest
         from redweb_builder.inspect.report import write_report
         from trainer.progress import Watch
         from trainer.training.curate import curate as measure
 
-        print_refused_rows(dataset)
+        print_refusal(read_manifest(dataset).refusal())
         before = read_curation(dataset)
 
         @contextmanager
