@@ -1,4 +1,4 @@
-"""What a set of many pairs takes on several machines: the worked figures of docs/scale.md, from those of docs/speed.md.
+"""What a set of many pairs takes on several machines: docs/scale.md's worked figures, from docs/performance.md's.
 
     python -m benchmarks.speed.scale_figures [--pairs 50000] [--core-price 0.04] [--gpu-price 2.0]
 
@@ -6,8 +6,8 @@
     hours beside that    = (files x core-seconds of discovery + pairs x core-seconds of the end) / 3600, on one core
     cost                 = hours of labelling x (cores x price of a core + GPUs x price of a GPU)
 
-Core-seconds, megabytes and discovery are measured (docs/speed.md). EFFICIENCY, the GPUs and the prices are assumed:
-with a GPU flow takes no core, and the GPU keeps up with its cores, which nobody has measured.
+Core-seconds, megabytes and discovery are measured (docs/performance.md). EFFICIENCY, GPUs and prices are assumed: with
+a GPU flow takes no core, and the GPU keeps up with its cores, which nobody has measured.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ def timed(run: Callable[[Path], Iterator[str]], expected: list[str]) -> tuple[fl
 @click.command()
 @click.option("--workers", "counts", multiple=True, type=int, default=(1, 4, 16), show_default=True)
 @click.option(
-    "--seconds", default=3.0, show_default=True, help="A pair; those of docs/speed.md take 2.6 to 5.4 core-s."
+    "--seconds", default=3.0, show_default=True, help="A pair; those of docs/performance.md take 2.6 to 5.4 core-s."
 )
 @click.option("--pairs", default=16, show_default=True, help="Of each worker.")
 def main(counts: tuple[int, ...], seconds: float, pairs: int) -> None:
