@@ -36,6 +36,7 @@ from types import FrameType
 from typing import Any
 
 import click
+import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
@@ -46,6 +47,9 @@ from benchmarks.robustness.tampering import tamper
 from redweb_builder.builder import build as builder
 from redweb_builder.commands.main import main as redweb
 from redweb_builder.commands.options import DATA_SET_FORMATS
+from redweb_builder.dataset.curation import Curation, write_curation
+from redweb_builder.dataset.reader import open_dataset
+from redweb_builder.dataset.unknown import write_unknown
 from redweb_builder.errors import UserError
 from redweb_builder.matching.flow import load_flow
 
@@ -274,6 +278,9 @@ def prepare(workspace: Path) -> None:
     vars(builder).update(load_flow=load_flow)  # the one that prepare_workspace keeps has threads, which no fork has
     (workspace / "canary").mkdir()
     (workspace / "canary" / "letter.txt").write_text("the only copy\n")
+    built = open_dataset(workspace / "set")
+    write_unknown(workspace / "set", built.keys[0], np.eye(*built[0].mask.shape) > 0, "eve")
+    write_curation(workspace / "set", Curation({"seed": 0}, dict.fromkeys(built.keys, 0.9)))
     with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
         for name, command in commands(workspace / "set", workspace / "out", workspace).items():
             if name != "refilter":

@@ -21,8 +21,11 @@ from PIL import Image, PngImagePlugin
 from benchmarks.robustness.broken_files import LYING, TOKENS, encoded
 from redweb_builder.inputs.picture import open_picture
 
-KINDS = ("Imgs", "RDs", "masks", "confidence", "previews", "rejected")
-TABLES = ("manifest.parquet", "build.json", "journal.jsonl", "decisions.jsonl", "report.html", "grid.png")
+KINDS = ("Imgs", "RDs", "masks", "confidence", "previews", "rejected", "unknown")
+TABLES = (
+    *("manifest.parquet", "build.json", "journal.jsonl", "decisions.jsonl", "report.html", "grid.png"),
+    *("marks.jsonl", "curation.json"),
+)
 LOCKS = (".lock", ".decisions.lock")
 KEYS = (
     *("", ".", "..", "../canary/letter", "../../etc/passwd", "/etc/passwd", "rejected/../../canary/letter", "a/b"),
@@ -186,8 +189,8 @@ def change_schema(random: Random, folder: Path, _: Path) -> str:
 
 
 def change_json(random: Random, folder: Path, _: Path) -> str:
-    """Another value somewhere in build.json, or in a line of the journal or the decisions."""
-    file = folder / random.choice(("build.json", "build.json", "journal.jsonl", "decisions.jsonl"))
+    """Another value somewhere in build.json or curation.json, or in a line of the journal or the decisions."""
+    file = folder / random.choice(("build.json", "build.json", "journal.jsonl", "decisions.jsonl", "curation.json"))
     lines = [file.read_text()] if file.suffix == ".json" else file.read_text().splitlines()
     at = random.randrange(len(lines))
     value = json.loads(lines[at])
@@ -198,8 +201,8 @@ def change_json(random: Random, folder: Path, _: Path) -> str:
 
 
 def add_line(random: Random, folder: Path, _: Path) -> str:
-    """A line more in the journal or the decisions."""
-    file = folder / random.choice(("journal.jsonl", "decisions.jsonl"))
+    """A line more in the journal, the decisions or the marks."""
+    file = folder / random.choice(("journal.jsonl", "decisions.jsonl", "marks.jsonl"))
     lines = file.read_bytes().splitlines(keepends=True)
     line = random.choice(
         (
