@@ -20,25 +20,35 @@ from scipy.io import savemat
 
 from benchmarks.robustness.calibration_files import calibrations, try_calibration
 from redweb_builder.builder.refilter import plan_refilter
+from redweb_builder.commands.config_file import read_settings
 from redweb_builder.config import BuildConfig
 from redweb_builder.dataset.codec import FORMAT
+from redweb_builder.dataset.curation import FORMAT as CURATION_FORMAT
+from redweb_builder.dataset.curation import NAME as CURATION
+from redweb_builder.dataset.curation import read_curation
 from redweb_builder.dataset.decisions import Decision, read_decisions
+from redweb_builder.dataset.float_files import exr_bytes
 from redweb_builder.dataset.journal import faults_of_files, list_files, read_journal
 from redweb_builder.dataset.manifest import SCHEMA
 from redweb_builder.dataset.reader import open_dataset
+from redweb_builder.dataset.sources import NAME as SOURCES
+from redweb_builder.dataset.sources import Sources, Stamp, read_sources, sources_lines
 from redweb_builder.matching.network_file import read_network_file
 from trainer.checkpoint import FORMAT as CHECKPOINT_FORMAT
 from trainer.checkpoint import STATE, load_state, read_header
+from trainer.data.depth_files import read_depth
 from trainer.data.depth_set import DepthSet
 from trainer.data.open import open_data
 from trainer.data.readers.diw import read_diw
 from trainer.data.readers.frames import Frame
 from trainer.data.readers.moge import Moge
 from trainer.data.readers.nyu_mat import MAT, SPLITS
+from trainer.data.readers.nyu_raw import NyuRaw
 from trainer.data.readers.point_pairs import read_point_pairs
 from trainer.data.readers.sintel import HEADER, TAG, Sintel
 
 DA2K_PAIR = {"point1": [3, 5], "point2": [0, 1], "closer_point": "point1"}
+IDENTITY = {"eyes": "auto", "max_side": 512, "flow": "dis", "segmenter": "builtin", "inputs": {"layout": "auto"}}
 DPT = HEADER.pack(TAG, 4, 3) + np.ones(12, "<f4").tobytes()
 
 
@@ -66,6 +76,20 @@ def parsers() -> dict[str, Parser]:
             {"DIW_test.csv": b"./a.png\n10,20,30,40,<,96,72\n./a.png\n1,1,72,96,>,96,72\n"},
             read_diw,
         ),
+        "sources of pictures": Parser({SOURCES: _sources()}, _read_sources),
+        "curation": Parser(
+            {CURATION: json.dumps({"format": CURATION_FORMAT, "identity": {}, "agreement": {"a": 0.5}}).encode()},
+            lambda file: read_curation(file.parent),
+        ),
+        "settings": Parser(
+            {
+                "build.toml": b'flow = "dis"\nmax-side = 512\n\n[thresholds]\nmin_texture = 0.2\n',
+                "build.json": json.dumps({"identity": IDENTITY, "thresholds": {"min_texture": None}}).encode(),
+            },
+            read_settings,
+        ),
+        "OpenEXR": Parser({"a.exr": exr_bytes(np.ones((12, 16), np.float32), "Z")}, read_depth),
+        "NYU's recordings": Parser(_recording(), _read_recording, kept=("r-1.0-1.ppm",)),
         "DA-2K": Parser(
             {"annotations.json": json.dumps({"a/b.jpg": [DA2K_PAIR, DA2K_PAIR]}).encode()}, read_point_pairs
         ),
@@ -90,6 +114,30 @@ def parsers() -> dict[str, Parser]:
             kept=("a.png",),
         ),
     }
+
+
+def _sources() -> bytes:
+    stamp = Stamp(7, "0" * 64)
+    pairs = ((f"pair{number}", Sources(f"Imgs/pair{number}.png", stamp, {"a.jpg": stamp})) for number in range(3))
+    return sources_lines(pairs)
+
+
+def _read_sources(file: Path) -> str:
+    faults = read_sources(file.parent)[1]
+    return "lines left out" if faults else "read"
+
+
+def _recording() -> dict[str, bytes]:
+    """A frame of a Kinect: its numbers have the low byte first, which a PGM has not."""
+    raw = np.full((480, 640), 900, ">u2").byteswap()
+    return {
+        "r-1.0-1.ppm": b"P6 640 480 255\n" + bytes(640 * 480 * 3),
+        "d-1.0-1.pgm": b"P5 640 480 65535\n" + raw.tobytes(),
+    }
+
+
+def _read_recording(file: Path) -> None:
+    _read_frames(NyuRaw(file.parent))
 
 
 def _read_mat(file: Path) -> None:
