@@ -33,6 +33,8 @@ def upgrade(dataset: Path) -> None:
             echo(f"- {change}")
         echo("This command builds it again in its place; decisions.jsonl, what people decided, stays:")
         echo(f"  {command_of(build, dataset)}")
+        for name in own_networks(build):
+            echo(f"Put the path of {name} in the place of its name there: a data set knows its network's name alone.")
 
 
 def changes_of(build: Mapping[str, Any]) -> list[str]:
@@ -61,7 +63,7 @@ def changes_of(build: Mapping[str, Any]) -> list[str]:
         now = shipped_weights(file).sha256
         if identity.get(name) == BUILTIN and identity.get(f"{name}_weights_sha256") != now:
             changes.append(f"{name}: the built-in network has other weights now")
-    if identity.get("mono", "none") != BuildConfig.mono:
+    if identity.get("mono", "none") != BuildConfig.mono and identity.get("mono") not in own_networks(build):
         changes.append(f"mono: {identity.get('mono', 'none')} there, {BuildConfig.mono} is the default now")
     there = _table(build.get("thresholds") or identity.get("thresholds"))
     for name in Thresholds.__dataclass_fields__:
@@ -74,7 +76,7 @@ def changes_of(build: Mapping[str, Any]) -> list[str]:
 
 
 def command_of(build: Mapping[str, Any], dataset: Path) -> str:
-    """The command that builds a data set again with its own settings and the depth network of today.
+    """The command that builds a data set again: its settings, its user's networks, else the depth network of today.
 
     build: content of its build.json. dataset: its folder.
     """
@@ -86,7 +88,31 @@ def command_of(build: Mapping[str, Any], dataset: Path) -> str:
     place = quote(source) if isinstance(source, str) and source else "STEREO_DIR"
     out = quote(str(dataset))
     config = quote(str(dataset / "build.json"))
-    return f"python cli.py build-redweb {place} --out {out} --config {config} --mono {BuildConfig.mono} --overwrite"
+    own = own_networks(build)
+    stated = _table(build.get("identity"))
+    mono = quote(stated["mono"]) if stated.get("mono") in own else BuildConfig.mono
+    flow = f" --flow {quote(stated['flow'])}" if _file_of_flow(stated) in own else ""
+    return f"python cli.py build-redweb {place} --out {out} --config {config}{flow} --mono {mono} --overwrite"
+
+
+def own_networks(build: Mapping[str, Any]) -> list[str]:
+    """The names of the files of a user's own networks, flow and depth, that a data set was built with; they are kept.
+
+    build: content of its build.json, which may come from anywhere.
+    """
+    from redweb_builder.config import BUILTIN, NONE
+
+    identity = _table(build.get("identity"))
+    mono = identity.get("mono", NONE)
+    names = [_file_of_flow(identity), mono if mono not in (BUILTIN, NONE) else None]
+    return [name for name in names if isinstance(name, str) and name]
+
+
+def _file_of_flow(identity: Mapping[str, Any]) -> str | None:
+    from redweb_builder.config import is_exported_flow
+
+    flow = identity.get("flow")
+    return flow.partition(":")[2] if isinstance(flow, str) and is_exported_flow(flow) else None
 
 
 def _table(value: object) -> dict[str, Any]:

@@ -60,6 +60,15 @@ def test_other_weights_and_limits_are_named(aged: Age) -> None:
     assert "max_outliers: not judged there, 0.9 now" in text
 
 
+def test_networks_of_the_users_are_kept_and_their_paths_asked_for(aged: Age) -> None:
+    text = output(aged(method=METHOD - 1, mono="my depth.onnx", flow="onnx:gmflow.onnx"))
+    assert "is the default now" not in text
+    assert "--flow onnx:gmflow.onnx --mono 'my depth.onnx' --overwrite" in text
+    assert "Put the path of gmflow.onnx" in text
+    assert "Put the path of my depth.onnx" in text
+    assert "change nothing" in output(aged(mono="my depth.onnx"))
+
+
 @pytest.mark.parametrize("identity", [None, 5, [], {"method": "\x1b[31m", "thresholds": 3}])
 def test_what_comes_from_elsewhere_is_read(tmp_path: Path, identity: object) -> None:
     build = {"format": "redweb-builder/1", "identity": identity, "input": "a b'c"}
