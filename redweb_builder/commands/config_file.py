@@ -50,9 +50,11 @@ def _use_file(context: click.Context, _: click.Parameter, file: Path | None) -> 
         settings = read_settings(file)
         limits = settings.pop(THRESHOLDS, {})
         known = {parameter.name for parameter in context.command.params if isinstance(parameter, click.Option)}
-        for name in settings:
+        for name, value in settings.items():
             if name not in known or name in _OWN:
                 raise SettingsError(f"{file}: {name} is no option of {context.info_name}; see its --help")
+            if not _is_plain(value):
+                raise SettingsError(f"{file}: {name} takes texts and numbers, not {ascii(value)[:80]}")
         context.meta[THRESHOLDS] = _checked(limits, file)
         context.default_map = {**(context.default_map or {}), **settings}
 
@@ -73,6 +75,13 @@ def read_settings(file: Path) -> dict[str, Any]:
         form = "the build.json of a data set" if file.suffix == ".json" else "TOML"
         raise SettingsError(f"{file}: cannot be read as {form} ({error})") from error
     return {name.replace("-", "_"): value for name, value in table.items()}
+
+
+def _is_plain(value: object) -> bool:
+    """Whether an option can be read from a value: click takes tables and dates of TOML for a mistake of the program."""
+    if isinstance(value, list):
+        return all(_is_plain(item) for item in value)
+    return value is None or isinstance(value, (str, int, float))
 
 
 def _of_build(build: dict[str, Any]) -> dict[str, Any]:

@@ -323,6 +323,8 @@ def test_options_from_a_file(one_pair: Path, tmp_path: Path) -> None:
         ("max_sid = 3", "max_sid is no option of build-redweb"),
         ("max_side = 64", "max_side 64: must be from 128"),
         ("max_side = 'big'", "big"),
+        ("max_side = {a = 1}", "max_side takes texts and numbers"),
+        ("max_side = 1979-05-27", "max_side takes texts and numbers"),
         ("[thresholds]\nmin_beauty = 1", "the thresholds are min_texture"),
         ("[thresholds]\nmin_texture = 'low'", "min_texture needs a number"),
         ("= 3", "cannot be read as TOML"),
