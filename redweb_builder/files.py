@@ -104,7 +104,7 @@ def scratch_folder(place: Path) -> Iterator[Path]:
     try:
         with _held_folder(part):
             yield part
-    except (Exception, KeyboardInterrupt):
+    except (Exception, KeyboardInterrupt, GeneratorExit):
         shutil.rmtree(part, ignore_errors=True)
         raise
     shutil.rmtree(part)

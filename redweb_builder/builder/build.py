@@ -6,7 +6,8 @@ import hashlib
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -227,13 +228,14 @@ def _label_pairs(
     )
     failures: list[dict[str, Any]] = []
     try:
-        for record in _records(sources, models, config, store, finish_pair, progress):
-            if record["stage"] == FAILED:
-                failures.append(record)
-            else:
-                store.record(record)
-            status = FAILED if record["stage"] == FAILED else record["status"]
-            progress.end(Recorded(record["key"], status, record["stage"], record["reason"], record["seconds"]))
+        with closing(_records(sources, models, config, store, finish_pair, progress)) as records:
+            for record in records:
+                if record["stage"] == FAILED:
+                    failures.append(record)
+                else:
+                    store.record(record)
+                status = FAILED if record["stage"] == FAILED else record["status"]
+                progress.end(Recorded(record["key"], status, record["stage"], record["reason"], record["seconds"]))
     except KeyboardInterrupt:
         recorded = sum(source.key in store.records for source in sources)
         done = f"{recorded} of {len(sources)} pairs are recorded"
@@ -248,7 +250,7 @@ def _records(
     store: Store,
     finish_pair: Callable[[Outcome, float], dict[str, Any]],
     progress: Progress,
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any], None, None]:
     """The records of all pairs that are not recorded, from the engine that is asked for."""
     is_done = store.records.__contains__
     if config.engine == "local":

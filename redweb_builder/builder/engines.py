@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ def run_local(
     is_done: Callable[[str], bool],
     finish: Callable[[Outcome, float], Done],
     on_step: Callable[[str, str], None] = lambda key, step: None,
-) -> Iterator[Done]:
+) -> Generator[Done, None, None]:
     """Take every source that is not done through the pipeline; yield what `finish` returns, in order.
 
     sources: the whole list, also those that are done. models: the loaded networks. config: of the build. is_done:

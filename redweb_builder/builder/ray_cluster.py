@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,6 +15,7 @@ from ray.exceptions import RayError
 from redweb_builder.config import BuildConfig
 from redweb_builder.errors import EngineError
 
+CONNECT_S = 15.0
 OBJECT_STORE = 200 << 20  # bytes of the store of an own cluster: only records go through it
 
 
@@ -28,15 +32,41 @@ def cluster(address: str | None) -> Iterator[None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     address = address or os.environ.get("RAY_ADDRESS") or None
+    _require_answer(address or "")
     own = {"_node_ip_address": "127.0.0.1", "include_dashboard": False, "object_store_memory": OBJECT_STORE}
     try:
-        ray.init(address or "local", log_to_driver=False, logging_level="ERROR", **({} if address else own))
+        with _own_signals():
+            ray.init(address or "local", log_to_driver=False, logging_level="ERROR", **({} if address else own))
     except (OSError, RuntimeError, ValueError, RayError) as error:
         raise EngineError(f"no Ray cluster at {address or 'this machine'}: {first_line(error)}") from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _require_answer(address: str) -> None:
+    """Raise EngineError where nothing answers at HOST:PORT: Ray would try for minutes, and print each time."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        raise EngineError(f"nothing answers at {address} ({error}): is the head of the Ray cluster there?") from error
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep what SIGTERM does: ray.init makes it an exit without a word."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def share(config: BuildConfig) -> tuple[int, int]:

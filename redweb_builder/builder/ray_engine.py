@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -77,7 +77,7 @@ def run_ray(
     progress: Progress,
     out: Path,
     load: LoadModels = load_models,
-) -> Iterator[Done]:
+) -> Generator[Done, None, None]:
     """Take every source that is not done through the pipeline; yield what `finish` returns, in order.
 
     sources, config, is_done, finish: as of run_local; config and finish are sent to the workers by pickle. models: the

@@ -176,6 +176,13 @@ def test_a_machine_on_which_a_pair_would_become_another_one_is_refused(tmp_path:
         open_with(versions=theirs | {"torch": "1.0"})
 
 
+def test_an_address_at_which_nothing_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    for address in ("127.0.0.1:1", "ray://[::1]:1", "head:99999999"):
+        with pytest.raises(EngineError, match="nothing answers at"), ray_cluster.cluster(address):
+            pass
+
+
 def test_a_worker_has_a_gpu_with_its_part_of_the_cores_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     nodes = [{"CPU": 16.0, "GPU": 2.0}, {"CPU": 36.0, "GPU": 4.0}, {"CPU": 64.0}]
     monkeypatch.setattr(ray_cluster, "_nodes", lambda: nodes)
