@@ -32,7 +32,16 @@ def main(few: int, many: int, side: int, flow: str, flow_weights: Path | None) -
         for count in (few, many):
             stereo_dir = Path(folder) / f"stereo{count}"
             write_pairs(stereo_dir, count, side)
-            peaks.append(_peak_mib(stereo_dir, Path(folder) / f"out{count}", flow, flow_weights))
+            command: list[str | Path] = [
+                "build-redweb",
+                stereo_dir,
+                "--out",
+                Path(folder) / f"out{count}",
+                "--flow",
+                flow,
+            ]
+            command += ["--flow-weights", flow_weights] if flow_weights else []
+            peaks.append(peak_mib(*command, "--segmenter", "builtin"))
             print(f"{count:5d} pairs: peak {peaks[-1]:.0f} MiB")
     print(f"ratio {peaks[1] / peaks[0]:.3f}")
 
@@ -49,10 +58,12 @@ def write_pairs(folder: Path, count: int, side: int) -> None:
             Image.fromarray(noisy).save(folder / f"pair{index:05d}_{eye}.jpg", quality=92)
 
 
-def _peak_mib(stereo_dir: Path, out: Path, flow: str, weights: Path | None) -> float:
-    """Peak resident MiB of one build, measured by a parent process of its own."""
-    command = [sys.executable, "cli.py", "build-redweb", str(stereo_dir), "--out", str(out), "--flow", flow]
-    command += ["--segmenter", "builtin"] + (["--flow-weights", str(weights)] if weights else [])
+def peak_mib(*arguments: str | Path) -> float:
+    """Peak resident MiB of one command or of a process of its, measured by a parent process of its own.
+
+    arguments: of cli.py.
+    """
+    command = [sys.executable, "cli.py", *map(str, arguments)]
     watch = (
         "import resource, subprocess, sys\n"
         "code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode\n"
@@ -61,7 +72,7 @@ def _peak_mib(stereo_dir: Path, out: Path, flow: str, weights: Path | None) -> f
     output = subprocess.run([sys.executable, "-c", watch, *command], capture_output=True, text=True, check=True).stdout
     code, peak = (int(part) for part in output.split())
     if code not in (0, 3):
-        raise SystemExit(f"the build of {stereo_dir.name} ended with status {code}")
+        raise SystemExit(f"{' '.join(command)} ended with status {code}")
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
