@@ -34,7 +34,7 @@ def curate(dataset: Path, folds: int, steps: int) -> None:
 
     with trainer_errors_for_people():
         from redweb_builder.commands.console import exit_if_damaged, print_refusal
-        from redweb_builder.dataset.curation import read_curation
+        from redweb_builder.dataset.curation import Curation, read_curation
         from redweb_builder.dataset.manifest_file import read_manifest
         from redweb_builder.inspect.report import write_report
         from trainer.progress import Watch
@@ -52,11 +52,12 @@ def curate(dataset: Path, folds: int, steps: int) -> None:
         after, faults = measure(dataset, folds, steps, training=training, judging=counting)
         if after.identity == before.identity:
             echo("Nothing has changed since the last curation.")
+            before = Curation()
         print_curation(before, after)
         drawn = write_report(dataset)
         echo(f"Look at the first in {drawn.file}, or decide: python cli.py review {dataset}")
         echo(f"Then the same command trains again on what remains: python cli.py curate {dataset}")
-        exit_if_damaged(dataset, [*faults, *drawn.damaged], "labels were left out")
+        exit_if_damaged(dataset, [*faults, *drawn.damaged], "labels cannot be used, or are not as they were written")
 
 
 def print_curation(before: Curation, after: Curation) -> None:
