@@ -275,7 +275,7 @@ class VisibilityCheck:
         self._pixels = np.argsort(flat, kind="stable")
         self._start = np.concatenate([[0], np.cumsum(np.bincount(flat, minlength=superpixels.count))]).tolist()
         self._width = superpixels.labels.shape[1]
-        # Plain floats: arrays of two or three numbers take ten times as long.
+        # Plain floats: arrays of two or three numbers take several times as long.
         self._planes, self._centre = planes.T.tolist(), superpixels.centre.T.tolist()
         self._nearest = np.where(right.consistent, right.disparity + np.float32(OCCLUDED_PX), np.inf).ravel()
 
