@@ -96,19 +96,17 @@ class Trial:
         self._run_undisturbed("local")
         self._expected = self._tree()
         shutil.rmtree(self._out)
-        started = time.monotonic()
         self._run_undisturbed("ray")
-        self.seconds = time.monotonic() - started
         self.different = self._different()
 
-    def disturbed(self, victim: str, moment: float, again: str) -> str:
-        """What became of a build of which a process was killed. moment: s. again: the engine that goes on."""
+    def disturbed(self, victim: str, written: int, again: str) -> str:
+        """What became of a build of which a process was killed. written: pairs then. again: the engine that goes on."""
         shutil.rmtree(self._out, ignore_errors=True)
         with self._log.open("wb") as log:
             process = subprocess.Popen(command(self._photos, self._out, "ray"), stdout=log, stderr=log)
             try:
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(moment)
+                while process.poll() is None and len(list(self._out.glob("previews/*.jpg"))) < written:
+                    time.sleep(0.02)
                 was_killed = kill(process, victim)
                 status = process.wait(HANG_S)
             except subprocess.TimeoutExpired:
@@ -146,12 +144,12 @@ class Trial:
         return tree_of(self._out) if self._out.is_dir() else {}
 
 
-def try_victim(trial: Trial, victim: str, moments: Sequence[float], console: Console) -> Counter[str]:
-    """What became of the builds, counted. moments: s after their start."""
+def try_victim(trial: Trial, victim: str, moments: Sequence[int], console: Console) -> Counter[str]:
+    """What became of the builds, counted. moments: how many pairs are written then."""
     ends: Counter[str] = Counter()
-    for number, moment in enumerate(moments):
-        end = trial.disturbed(victim, moment, ("ray", "local")[number % 2])
-        console.print(f"{victim} killed at {moment:.1f} s: {end}")
+    for number, written in enumerate(moments):
+        end = trial.disturbed(victim, written, ("ray", "local")[number % 2])
+        console.print(f"{victim} killed when {written} pairs were written: {end}")
         ends[end] += 1
     return ends
 
@@ -166,11 +164,10 @@ def main(moments: int, victims: tuple[str, ...], pairs: int) -> None:
     table = Table("killed", "moments", "what became of it", box=None)
     with TemporaryDirectory(prefix="ray-kills-") as folder:
         trial = Trial(Path(folder), pairs)
-        console.print(f"undisturbed: {trial.seconds:.0f} s; other than the local build: {trial.different or 'nothing'}")
+        console.print(f"undisturbed, other than the local build: {trial.different or 'nothing'}")
         good = not trial.different
         for victim in victims or VICTIMS:
-            times = [drawn.uniform(0.0, trial.seconds) for _ in range(moments)]
-            ends = try_victim(trial, victim, times, console)
+            ends = try_victim(trial, victim, [drawn.randrange(pairs) for _ in range(moments)], console)
             good = good and not any(end.startswith(("hangs", "differs", "shows")) for end in ends)
             table.add_row(victim, str(moments), ", ".join(f"{count} {end}" for end, count in ends.most_common()))
     Console(width=110).print(table)

@@ -28,6 +28,8 @@ ray = pytest.importorskip("ray", reason="Ray is not installed")
 
 from redweb_builder.builder import ray_cluster, ray_engine, ray_worker  # noqa: E402
 
+pytestmark = pytest.mark.timeout(400)  # each worker loads PyTorch
+
 CONFIG = BuildConfig(max_side=128, engine="ray", device="cpu")
 NOTHING: Any = None
 
