@@ -294,7 +294,12 @@ def watched(browser: Any) -> Iterator[Callable[..., Watched]]:
             "console", lambda message: watched.problems.append(message.text) if message.type == "error" else None
         )
         watched.page.on("pageerror", lambda error: watched.problems.append(str(error)))
-        watched.page.on("requestfailed", lambda request: watched.problems.append(f"{request.url}: {request.failure}"))
+
+        def failed(request: Any) -> None:
+            if request.failure != "net::ERR_ABORTED":  # the page was left before the answer came
+                watched.problems.append(f"{request.url}: {request.failure}")
+
+        watched.page.on("requestfailed", failed)
         watched.page.on("request", lambda request: watched.requests.append(request.url))
         return watched
 

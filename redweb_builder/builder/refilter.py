@@ -114,7 +114,8 @@ def refilter(folder: Path, limits: Mapping[str, float | None]) -> Plan:
         if asdict(plan.thresholds) != store.identity.get("thresholds"):
             more["thresholds"] = asdict(plan.thresholds)  # beside the build's own, so that the build can go on
         counts = {"kept": len(kept), "rejected": len(rejected)}
-        store.finish(plan.rows, more | {"counts": {**build.get("counts", {}), **counts}})
+        before = build.get("counts")
+        store.finish(plan.rows, more | {"counts": (before if isinstance(before, dict) else {}) | counts})
     write_grid(folder)
     write_report(folder)
     return plan

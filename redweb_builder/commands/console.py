@@ -310,9 +310,11 @@ def export(
     with StatusLine() as status:
 
         def watch(at: int, total: int) -> None:
-            status.show(f"{at} of {total} samples", done=at, total=total, last=at == total)
+            if at:
+                status.show(f"{at} of {total} samples", done=at, total=total, last=at == total)
+            else:
+                status.stage("checking every sample")
 
-        status.stage("checking every sample")
         done = export_dataset(dataset, form, out, keys, watch, options, min_confidence)
     print_refusal(done.refusal)
     echo(f"{done.samples} samples in {address_of(done.out) or done.out}")

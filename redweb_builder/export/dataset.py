@@ -65,9 +65,10 @@ def export_dataset(
 
     folder: of the data set, or of its shards; also an address of remote storage (storage.py). form: one of WRITERS;
     those in WITH_REJECTED get the rejected samples, too. out: the new folder; an empty one is replaced; or an address,
-    to which an interrupted export goes on. keys: only these of the samples. watch: called with (done, total). options:
-    further arguments of the format's writer. min_confidence: as of open_dataset. A sample whose files are damaged is
-    left out. An interrupted export leaves nothing at `out`; what a killed one left beside it is removed by the next.
+    to which an interrupted export goes on. keys: only these of the samples. watch: called with (done, total), and with
+    0 before the files are checked. options: further arguments of the format's writer. min_confidence: as of
+    open_dataset. A sample whose files are damaged is left out. An interrupted export leaves nothing at `out`; what a
+    killed one left beside it is removed by the next.
     Raises StoreError where the data set or the folder cannot be used.
     """
     with_rejected = form in WITH_REJECTED
@@ -85,6 +86,7 @@ def export_dataset(
     remove_temporaries(target.parent)
     if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
         raise StoreError(f"{out} exists and is not an empty folder: choose another --out")
+    watch(0, len(chosen))
     sound, damaged = _check_files(dataset, chosen)
     with replacing_folder(target) as part:
         for done, written in enumerate(WRITERS[form](dataset, sound, part, **(options or {})) if sound else (), 1):
@@ -102,6 +104,7 @@ def _upload(dataset: Dataset, form: str, keys: Sequence[str], out: Path, watch: 
     storage = Storage(out)
     if form != "webdataset":
         raise SettingsError(f"--out {storage.address}: --format webdataset is what goes to remote storage")
+    watch(0, len(keys))
     sound, damaged = _check_files(dataset, keys)
     for done, _ in enumerate(upload_webdataset(dataset, sound, storage), 1):
         watch(done, len(sound))

@@ -210,7 +210,10 @@ function show(name) {
   view = name;
   drawStage();
 }
-const isTypedIn = (field) => ["SELECT", "TEXTAREA"].includes(field.tagName) || (field.tagName === "INPUT" && field.type !== "range");
+// A dialog that was closed by Enter keeps the focus for a moment: the key after it is not typed into it.
+const isTypedIn = (field) =>
+  !field.closest("dialog:not([open])") &&
+  (["SELECT", "TEXTAREA"].includes(field.tagName) || (field.tagName === "INPUT" && field.type !== "range"));
 const SLIDES = /^(Arrow|Page|Home$|End$)/; // the keys of a slider that was reached by keyboard
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;

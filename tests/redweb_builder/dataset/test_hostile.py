@@ -397,6 +397,14 @@ def test_a_refilter_killed_between_two_renames_leaves_every_pair_readable(datase
     assert (dataset / "masks" / f"{key}.png").is_file()
 
 
+def test_counts_that_are_none_do_not_hinder_refilter(dataset: Path) -> None:
+    file = dataset / "build.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"counts": float("nan")}))
+    result = run("refilter", dataset)
+    assert (result.exit_code, result.exception) == (0, None), result.output
+    assert json.loads(file.read_text())["counts"]["kept"] > 0
+
+
 def before_ending(dataset: Path, key: str) -> str:
     return open_dataset(dataset).image_path(key).suffix
 

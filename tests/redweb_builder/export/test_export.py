@@ -472,9 +472,13 @@ def test_an_interrupted_export_leaves_nothing(decided: Path, tmp_path: Path) -> 
 def test_a_killed_export_leaves_nothing_that_the_next_does_not_remove(
     decided: Path, tmp_path: Path, snapshot: Snapshot
 ) -> None:
+    def die(done: int, _: int) -> None:
+        if done:
+            os.kill(os.getpid(), signal.SIGKILL)
+
     child = os.fork()
     if child == 0:
-        export_dataset(decided, "ply", tmp_path / "out", watch=lambda done, _: os.kill(os.getpid(), signal.SIGKILL))
+        export_dataset(decided, "ply", tmp_path / "out", watch=die)
     os.waitpid(child, 0)
     assert not (tmp_path / "out").exists()
     assert len(list(tmp_path.iterdir())) == 1
