@@ -112,6 +112,11 @@ def table_of(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
     return pa.concat_tables([SCHEMA.empty_table(), *(pa.Table.from_pylist(block, SCHEMA) for block in blocks)])
 
 
+def floats_of(column: pa.ChunkedArray) -> NDArray[np.float64]:
+    """The numbers of a column, NaN where there is none. column: of numbers."""
+    return np.asarray(pc.cast(column, pa.float64()).combine_chunks().to_numpy(zero_copy_only=False))
+
+
 def with_values(table: pa.Table, places: NDArray[np.integer[Any]], columns: Mapping[str, Any]) -> pa.Table:
     """A table with other values in some of its rows.
 

@@ -7,15 +7,22 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from redweb_builder.config import Thresholds
 from redweb_builder.dataset.clips import clip_ranges, rows_of_clips, sequences_of
 from redweb_builder.dataset.duplicates import Candidates, find_duplicates
-from redweb_builder.dataset.manifest import DUPLICATE, JUDGED, nine_digits, status_columns, verdict_columns, with_values
+from redweb_builder.dataset.manifest import (
+    DUPLICATE,
+    JUDGED,
+    floats_of,
+    nine_digits,
+    status_columns,
+    verdict_columns,
+    with_values,
+)
 from redweb_builder.dataset.paths import read_build
 from redweb_builder.errors import StoreError
-from redweb_builder.filters.checks import checks
+from redweb_builder.filters.checks import checks, first_failed
 from redweb_builder.types import Rejection
 
 
@@ -45,14 +52,9 @@ def judge_all(table: pa.Table, thresholds: Thresholds) -> pa.Table:
 
 
 def _verdicts(rows: pa.Table, thresholds: Thresholds) -> dict[str, list[object] | pa.Array]:
-    """The columns of the verdicts that thresholds give, and of the margins. What `judge` and `margin` do to a pair."""
-    failed, nearest = np.full(len(rows), -1), np.full(len(rows), np.inf)
+    """The columns of the verdicts that thresholds give, and of the margins."""
     limits = checks(thresholds)
-    for number, check in reversed(list(enumerate(limits))):
-        value = _floats(rows[check.measurement])
-        slack = check.slack(value)
-        failed = np.where(slack < 0, number, failed)  # NaN fails nothing
-        nearest = np.fmin(nearest, np.abs(slack))
+    failed, nearest = first_failed(limits, lambda name: floats_of(rows[name]), len(rows))
     columns: dict[str, list[object] | pa.Array] = {
         "status": pa.array(np.where(failed < 0, "kept", "rejected")),
         "stage": pa.array(np.full(len(rows), "filter"), mask=failed < 0),
@@ -65,8 +67,8 @@ def _verdicts(rows: pa.Table, thresholds: Thresholds) -> dict[str, list[object] 
     details: list[object] = [None] * len(rows)
     for number, check in enumerate(limits):
         places = np.flatnonzero(failed == number)
-        for place, value in zip(places.tolist(), _floats(rows[check.measurement])[places].tolist(), strict=True):
-            values[place], details[place] = nine_digits(value), f"{check.measurement} {value:.3g}"
+        for place, value in zip(places.tolist(), floats_of(rows[check.measurement])[places].tolist(), strict=True):
+            values[place], details[place] = nine_digits(value), check.detail(value)
     columns |= {"value": values, "detail": details}
     return columns | {"margin": [nine_digits(value) for value in nearest.tolist()]}
 
@@ -83,7 +85,7 @@ def reject_duplicates(table: pa.Table, bits: float | None) -> pa.Table:
     eligible = np.asarray(pc.and_(pc.equal(table["status"], "kept"), pc.is_valid(table["perceptual_hash"])))
     places = np.flatnonzero(eligible)
     kept = table.select(names).take(pa.array(places))
-    qualities = np.nan_to_num(_floats(kept["quality"]))
+    qualities = np.nan_to_num(floats_of(kept["quality"]))
     ranked = pa.table({"quality": qualities, "key": kept["key"]})
     order = np.asarray(pc.sort_indices(ranked, [("quality", "descending"), ("key", "ascending")]))
     kept, places = kept.take(pa.array(order)), places[order]
@@ -91,7 +93,7 @@ def reject_duplicates(table: pa.Table, bits: float | None) -> pa.Table:
     candidates = Candidates(
         np.array([int(text, 16) for text in kept["perceptual_hash"].to_pylist()], np.uint64),
         qualities[order],
-        np.nan_to_num(_floats(kept["width"])) * np.nan_to_num(_floats(kept["height"])),
+        np.nan_to_num(floats_of(kept["width"])) * np.nan_to_num(floats_of(kept["height"])),
         [clip if clip in sequences else None for clip in kept["clip"].to_pylist()],
     )
     found = find_duplicates(candidates, bits)
@@ -102,8 +104,3 @@ def reject_duplicates(table: pa.Table, bits: float | None) -> pa.Table:
     ]
     columns = {name: [row[name] for row in rows] for name in status_columns("rejected")}
     return with_values(table, places[[index for index, _, _ in found]], columns)
-
-
-def _floats(column: pa.ChunkedArray) -> NDArray[np.float64]:
-    """The numbers of a column, NaN where there is none."""
-    return np.asarray(pc.cast(column, pa.float64()).combine_chunks().to_numpy(zero_copy_only=False))

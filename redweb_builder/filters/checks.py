@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -39,6 +38,10 @@ class Check:
         relative: Number = distance / np.maximum(abs(value), max(abs(self.limit), 1e-9))
         return relative
 
+    def detail(self, value: float) -> str:
+        """The measurement and a value of it, for people."""
+        return f"{self.measurement} {value:.3g}"
+
 
 def checks(thresholds: Thresholds) -> list[Check]:
     """The checks whose limit in `thresholds` is not None, in the order of CRITERIA: causes before consequences."""
@@ -49,16 +52,34 @@ def checks(thresholds: Thresholds) -> list[Check]:
     ]
 
 
+def first_failed(
+    limits: Sequence[Check], values_of: Callable[[str], NDArray[np.float64]], pairs: int
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Of each of many pairs the place of the first check that fails, -1 = none, and the margin.
+
+    The margin is the smallest |slack| over the checks; infinite where there is nothing to check. A NaN measurement
+    fails no check. limits: of `checks`. values_of: gives N values of a measurement, by its name. pairs: N.
+    """
+    failed, nearest = np.full(pairs, -1), np.full(pairs, np.inf)
+    for place, check in reversed(list(enumerate(limits))):
+        slack = check.slack(values_of(check.measurement))
+        failed = np.where(slack < 0, place, failed)
+        nearest = np.fmin(nearest, np.abs(slack))
+    return failed, nearest
+
+
 def judge(measurements: Mapping[str, float], thresholds: Thresholds) -> Rejection | None:
     """The Rejection of the first check that fails; None = keep.
 
     measurements: by name, of `measure`. thresholds: the limits. A NaN measurement fails no check.
     """
-    for check in checks(thresholds):
-        value = measurements[check.measurement]
-        if not math.isnan(value) and check.slack(value) < 0:
-            return Rejection("filter", check.reason, value, check.limit, f"{check.measurement} {value:.3g}")
-    return None
+    limits = checks(thresholds)
+    place = _of_a_pair(limits, measurements)[0]
+    if place < 0:
+        return None
+    check = limits[place]
+    value = measurements[check.measurement]
+    return Rejection("filter", check.reason, value, check.limit, check.detail(value))
 
 
 def margin(measurements: Mapping[str, float], thresholds: Thresholds) -> float:
@@ -66,8 +87,13 @@ def margin(measurements: Mapping[str, float], thresholds: Thresholds) -> float:
 
     measurements: by name, of `measure`. thresholds: the limits.
     """
-    slacks = [check.slack(measurements[check.measurement]) for check in checks(thresholds)]
-    return min((abs(slack) for slack in slacks if not math.isnan(slack)), default=math.inf)
+    return _of_a_pair(checks(thresholds), measurements)[1]
+
+
+def _of_a_pair(limits: Sequence[Check], measurements: Mapping[str, float]) -> tuple[int, float]:
+    """first_failed for one pair."""
+    failed, nearest = first_failed(limits, lambda name: np.array([measurements[name]]), 1)
+    return int(failed[0]), float(nearest[0])
 
 
 def quality(measurements: Mapping[str, float]) -> float:

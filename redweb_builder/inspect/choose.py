@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from redweb_builder.dataset.manifest import floats_of
 from redweb_builder.inspect.grid import KEPT, REJECTED, STATUSES
 
 COLUMNS = ("key", "status", "reason", "quality", "margin")  # that the choice is made by
@@ -99,5 +100,5 @@ def _order_of_keys(keys: pa.ChunkedArray) -> Places:
 
 
 def _numbers(column: pa.ChunkedArray, missing: float) -> Floats:
-    values = np.asarray(pc.cast(column, pa.float64()).combine_chunks().to_numpy(zero_copy_only=False))
+    values = floats_of(column)
     return np.where(np.isnan(values), missing, values)
