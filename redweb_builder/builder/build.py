@@ -135,8 +135,9 @@ def build(
             progress.enter("aligning the clips of films")
             whole = with_clip_alignments(whole, config, missing, progress.at)
         sources = sources_of_part(whole, config.part)[: config.limit]
-        heartbeat.count(store.records.read(store.records))
-        progress.start(len(sources), Counter(record["status"] for record in store.records.read(recorded)))
+        everything, of_sources = _count_records(store, sources)
+        heartbeat.count(everything)
+        progress.start(len(sources), of_sources)
 
         failures = _label_pairs(sources, models, config, store, stereo_dir, progress)
         failures += [
@@ -262,14 +263,24 @@ def _records(
     return run_ray(sources, models, config, is_done, finish_pair, progress, store.out)
 
 
+def _count_records(store: Store, sources: Sequence[PairSource]) -> tuple[Counter[tuple[str, str | None]], Counter[str]]:
+    """How many recorded pairs have each status and reason; and how many of some sources have each status."""
+    keys = {source.key for source in sources}
+    everything, of_sources = Counter[tuple[str, str | None]](), Counter[str]()
+    for key, record in store.records.entries():
+        everything[record["status"], record["reason"]] += 1
+        if key in keys:
+            of_sources[record["status"]] += 1
+    return everything, of_sources
+
+
 def _forget_changed(store: Store, stereo_dir: Path) -> None:
     """Drop the records of pairs that could not be read and whose files are others now.
 
     A file that is still being copied is cut or empty for a moment. Whole, it may have another key, or the same one.
     """
     base = stereo_dir if stereo_dir.is_dir() else stereo_dir.parent
-    keys = list(store.records)
-    for key, record in zip(keys, store.records.read(keys), strict=True):
+    for key, record in store.records.entries():
         files = [base / record[side] for side in ("left", "right") if record.get("file_states") and record.get(side)]
         if files and state_of(files) != record["file_states"]:
             del store.records[key]

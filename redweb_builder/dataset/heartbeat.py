@@ -38,9 +38,9 @@ class Heartbeat:
         """Begin: the folder is there and locked."""
         self._next = time.monotonic() + EVERY_S
 
-    def count(self, recorded: Iterable[Mapping[str, Any]]) -> None:
-        """Begin to count pairs by what became of them. recorded: by earlier runs, rows of the manifest."""
-        self._counts = count_rows(recorded)
+    def count(self, recorded: Counter[tuple[str, str | None]]) -> None:
+        """Begin to count pairs by what became of them. recorded: those of earlier runs, by status and reason."""
+        self._counts = recorded
         self._journal_bytes = size_of_journal(self._out)
 
     def beat(self, progress: Progress) -> None:

@@ -49,6 +49,11 @@ class Records(MutableMapping[str, dict[str, Any]]):
                 record: dict[str, Any] = parse_json(file.read(length))
                 yield record
 
+    def entries(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """(key, record) of every pair, one after the other; pairs may be deleted meanwhile. Raises OSError."""
+        keys = list(self._places)
+        return zip(keys, self.read(keys), strict=True)
+
     def __setitem__(self, key: str, record: dict[str, Any]) -> None:
         """Append a record to the file, flushed to the disk. Raises OSError. key: of the pair, as in the record."""
         line = (json.dumps(record, ensure_ascii=False) + "\n").encode()

@@ -114,7 +114,7 @@ class Store(LabelWriter):
         journal = mend_journal(self.out)
         files = list_files(self.out)
         self.records, self.damaged, self.lost = journal.records, journal.damaged, set[str]()
-        for key, record in zip(list(self.records), self.records.read(list(self.records)), strict=True):
+        for key, record in self.records.entries():
             if record.get("reason") in RETRIED:
                 del self.records[key]
             elif any(faults_of_files(record, files)):

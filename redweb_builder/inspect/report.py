@@ -213,7 +213,7 @@ def _faults_of_sizes(dataset: Path) -> dict[str, str]:
         return {}
     return {
         key: f"{dataset / file}: {what}"
-        for key, record in zip(list(records), records.read(records), strict=True)
+        for key, record in records.entries()
         for file, what in reversed(list(faults_of_files(record, there)))
     }
 
