@@ -48,10 +48,18 @@ class Manifest:
 
     def refusal(self) -> str | None:
         """A sentence about the rows that were refused; None where there are none."""
-        if not self.refused:
-            return None
-        count = f"{len(self.refused)} of {len(self.refused) + len(self.table)} rows"
-        return f"{self.file}: {count} cannot be used and are passed over ({self.refused[0]})"
+        return refusal_of(self.file, self.table, self.refused)
+
+
+def refusal_of(place: object, table: pa.Table, refused: Sequence[str]) -> str | None:
+    """A sentence about rows that were refused; None where there are none.
+
+    place: a file or an address. table: the rows that can be used. refused: a sentence about each other one.
+    """
+    if not refused:
+        return None
+    count = f"{len(refused)} of {len(refused) + len(table)} rows"
+    return f"{place}: {count} cannot be used and are passed over ({refused[0]})"
 
 
 def read_manifest(folder: Path, columns: Sequence[str] | None = None) -> Manifest:

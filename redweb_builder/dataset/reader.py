@@ -88,8 +88,7 @@ class Dataset:
         label below it is unknown. Raises StoreError where `folder` is no finished data set, SettingsError for another
         confidence.
         """
-        if not 0 <= min_confidence <= 255:
-            raise SettingsError(f"min_confidence {min_confidence}: must be from 0 to 255")
+        require_confidence(min_confidence)
         self.folder, self.min_confidence, self._status = folder, min_confidence, status
         manifest = read_manifest(folder)
         self.manifest: pa.Table = manifest.table
@@ -236,6 +235,12 @@ def without(label: Label, wrong: BoolMap) -> Label:
         np.where(wrong, np.uint8(Mask.UNKNOWN), label.mask),
         np.where(wrong, np.uint8(0), label.confidence),
     )
+
+
+def require_confidence(least: int) -> None:
+    """Raise SettingsError where a least confidence is none. least: 0 to 255."""
+    if not 0 <= least <= 255:
+        raise SettingsError(f"min_confidence {least}: must be from 0 to 255")
 
 
 def open_dataset(folder: str | os.PathLike[str], min_confidence: int = 0) -> Dataset:

@@ -18,11 +18,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from redweb_builder.dataset.manifest import SCHEMA
-from redweb_builder.dataset.manifest_file import checked_blocks, table_blocks
+from redweb_builder.dataset.manifest_file import checked_blocks, refusal_of, table_blocks
 from redweb_builder.dataset.paths import label_from, read_stored
-from redweb_builder.dataset.reader import Dataset, without
+from redweb_builder.dataset.reader import Dataset, require_confidence, without
 from redweb_builder.dataset.storage import Storage, address_of
-from redweb_builder.errors import SettingsError, StoreError
+from redweb_builder.errors import StoreError
 from redweb_builder.types import Label, Picture
 
 MAPS = ("rd", "mask", "confidence")
@@ -62,8 +62,7 @@ class ShardedDataset(Dataset):
         place: a folder, or an address of remote storage. min_confidence: as of Dataset. Raises StoreError where no
         shards are there, or an index is none of ours; SettingsError for another confidence.
         """
-        if not 0 <= min_confidence <= 255:
-            raise SettingsError(f"min_confidence {min_confidence}: must be from 0 to 255")
+        require_confidence(min_confidence)
         self.folder, self.min_confidence, self._status = Path(place), min_confidence, "kept"
         self.storage = Storage(place)
         self._shards = shard_names(self.storage.names())
@@ -72,8 +71,7 @@ class ShardedDataset(Dataset):
         refused: list[str] = []
         table = pa.concat_tables(checked_blocks(self._blocks(), refused))
         self.manifest = table.select(SCHEMA.names)
-        count = f"{len(refused)} of {len(refused) + len(table)} rows"
-        self.refusal = f"{self.storage.address}: {count} cannot be used ({refused[0]})" if refused else None
+        self.refusal = refusal_of(self.storage.address, table, refused)
         self._take(table)
 
     def _blocks(self) -> Iterator[pa.Table]:
