@@ -147,6 +147,11 @@ class Mask(IntEnum):
     SKY = 2
     FILLED = 3
 
+    @property
+    def word(self) -> str:
+        """For people."""
+        return "filled in" if self is Mask.FILLED else self.name.lower()
+
 
 @dataclass(frozen=True)
 class Label:

@@ -28,7 +28,6 @@ from redweb_builder.types import Mask
 
 VERSION = "1.0.0"  # of FiftyOne, whose form this is; later ones read it
 NEAREST_8 = 255
-TARGETS = {Mask.MEASURED: "measured", Mask.SKY: "sky", Mask.FILLED: "filled in"}  # 0, unknown, is the background
 FIELDS = {"string": "StringField", "bool": "BooleanField", "int32": "IntField", "double": "FloatField"}
 
 
@@ -41,12 +40,12 @@ def write_fiftyone(dataset: Dataset, keys: Sequence[str], folder: Path) -> Itera
     for place in ("data", "fields/nearness", "fields/confidence", "fields/mask", "fields/rd"):
         (folder / place).mkdir(parents=True)
     for key, name in file_names(keys).items():
-        image, maps = dataset.image_path(key), maps_of(dataset, key)
-        files = {f"data/{name}{image.suffix}": image.read_bytes(), f"fields/nearness/{name}.png": nearness_png(maps)}
+        (ending, image), maps = dataset.stored_picture(key), maps_of(dataset, key)
+        files = {f"data/{name}.{ending}": image, f"fields/nearness/{name}.png": nearness_png(maps)}
         files |= {f"fields/{field}/{name}.png": maps[field] for field in ("rd", "mask", "confidence")}
         for path, content in files.items():
             _write(folder / path, content)
-        samples.append(_sample(dataset.record(key), f"{name}{image.suffix}", f"{name}.png"))
+        samples.append(_sample(dataset.record(key), f"{name}.{ending}", f"{name}.png"))
         yield key
     _write(folder / "samples.json", json.dumps({"samples": samples}, ensure_ascii=False).encode())
     _write(folder / "metadata.json", json.dumps(_metadata(dataset), ensure_ascii=False).encode())
@@ -94,7 +93,7 @@ def _metadata(dataset: Dataset) -> dict[str, Any]:
     """The document of the data set: its fields, what the mask's values mean, what is shown."""
     own = ["id", "filepath", "tags", "metadata", "created_at", "last_modified_at"]
     assert not {*own, "nearness", "confidence", "mask", "rd"} & set(SCHEMA.names)
-    targets = {str(int(value)): name for value, name in TARGETS.items()}
+    targets = {str(value.value): value.word for value in Mask if value != Mask.UNKNOWN}  # 0 is the background
     return {
         "name": _slug(dataset.folder.resolve().name),
         "version": VERSION,

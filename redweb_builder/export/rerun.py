@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 FILE_SAMPLES = 50  # a file, which the viewer holds in memory; some 150 MB at 768 px
 STEPS = 1000  # of a unit of distance
-MASKS = [(Mask.UNKNOWN, "unknown"), (Mask.MEASURED, "measured"), (Mask.SKY, "sky"), (Mask.FILLED, "filled in")]
 
 
 def write_rerun(dataset: Dataset, keys: Sequence[str], folder: Path, source: Path | None = None) -> Iterator[str]:
@@ -65,7 +64,7 @@ def _recording(file: Path, first: str) -> rerun.RecordingStream:
     stream.save(file, default_blueprint=blueprint.Blueprint(blueprint.Grid(*views), collapse_panels=True))
     stream.set_log_time_enabled(False)
     stream.set_log_tick_enabled(False)
-    stream.log("mask", rerun.AnnotationContext([(int(value), name) for value, name in MASKS]), static=True)
+    stream.log("mask", rerun.AnnotationContext([(value.value, value.word) for value in Mask]), static=True)
     return stream
 
 
@@ -83,12 +82,12 @@ def _log_sample(stream: rerun.RecordingStream, dataset: Dataset, key: str, right
     import rerun
 
     sample = dataset[key]
-    image = dataset.image_path(key)
+    ending, image = dataset.stored_picture(key)
     height, width = sample.mask.shape
     focal = plausible_focal(width)
     stream.log("camera", rerun.Pinhole(focal_length=focal, width=width, height=height))
-    media_type = "image/jpeg" if image.suffix == ".jpg" else "image/png"
-    stream.log("camera/left", rerun.EncodedImage(contents=image.read_bytes(), media_type=media_type))
+    media_type = "image/jpeg" if ending == "jpg" else "image/png"
+    stream.log("camera/left", rerun.EncodedImage(contents=image, media_type=media_type))
     stream.log("camera/distance", rerun.DepthImage(plausible_steps(sample), meter=STEPS))
     stream.log("right", rerun.Clear(recursive=False) if right is None else rerun.Image(right, color_model="RGB"))
     stream.log("disparity", rerun.Image(sample.disparity, color_model="L"))

@@ -85,7 +85,8 @@ def _write_shard(
         tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar,
     ):
         for key in keys[:SHARD]:
-            rows.append(dataset.record(key) | _add(tar, dataset, key, names[key]))
+            row = {name: value for name, value in dataset.record(key).items() if name in SCHEMA.names}
+            rows.append(row | _add(tar, dataset, row, names[key]))
             yield key
             if tar.offset >= SHARD_BYTES:
                 break
@@ -94,10 +95,13 @@ def _write_shard(
     return len(rows)
 
 
-def _add(tar: tarfile.TarFile, dataset: Dataset, key: str, name: str) -> dict[str, Any]:
-    """Add the files of a sample, all named alike up to the first dot; returns where they lie, columns of POSITIONS."""
+def _add(tar: tarfile.TarFile, dataset: Dataset, row: dict[str, Any], name: str) -> dict[str, Any]:
+    """Add the files of a sample, all named alike up to the first dot; returns where they lie, columns of POSITIONS.
+
+    row: of the sample.
+    """
+    key = row["key"]
     ending, image = dataset.stored_picture(key)
-    row = {name: value for name, value in dataset.record(key).items() if name in SCHEMA.names}
     files = {f"image.{ending}": image, "json": json.dumps(row, ensure_ascii=False).encode()}
     files |= {f"{what}.png": content for what, content in maps_of(dataset, key).items()}
     positions: dict[str, Any] = {"image_ending": ending}

@@ -39,12 +39,6 @@ from redweb_builder.types import Mask
 
 LABELS_IN_MEMORY = 4
 LONGEST_NAME = 60  # letters
-BASIS = {
-    Mask.UNKNOWN: "unknown",
-    Mask.MEASURED: "measured",
-    Mask.SKY: "sky",
-    Mask.FILLED: "filled in",
-}
 
 
 class Session:
@@ -190,7 +184,7 @@ class Session:
         return {
             "x": x,
             "y": y,
-            "basis": BASIS[mask],
+            "basis": mask.word,
             "disparity": disparity if np.isfinite(disparity) and mask != Mask.SKY else None,
         }
 
