@@ -43,9 +43,9 @@ def find_duplicates(candidates: Candidates, bits: float) -> list[tuple[int, int,
     hashes, numbers, counts = np.unique(candidates.hashes, return_inverse=True, return_counts=True)
     near: dict[int, list[tuple[int, int]]] = {}  # of a hash: (another one, bits in which it differs)
     for first, second, distances in near_pairs(hashes, bits):
-        for one, other, distance in zip(first.tolist(), second.tolist(), distances.tolist(), strict=True):
-            near.setdefault(one, []).append((other, distance))
-            near.setdefault(other, []).append((one, distance))
+        for a, b, distance in zip(first.tolist(), second.tolist(), distances.tolist(), strict=True):
+            near.setdefault(a, []).append((b, distance))
+            near.setdefault(b, []).append((a, distance))
     alone = counts == 1
     alone[list(near)] = False
     staying: dict[int, list[tuple[int, int]]] = {}  # by hash: (turn in which it came, picture)
@@ -86,21 +86,22 @@ def near_pairs(hashes: Hashes, bits: float) -> Iterator[tuple[Places, Places, ND
         return
     if bits > MOST_BANDED:
         for first, second in _all_pairs(len(hashes)):
-            yield from _within(hashes, first, second, bits)
+            yield from _within(first, second, hashes[first] ^ hashes[second], bits)
         return
     edges = np.linspace(0, HASH_BITS, int(bits) + 3).astype(int).tolist()
     masks = [np.uint64((1 << high) - (1 << low)) for low, high in pairwise(edges)]
-    for number, (one, other) in enumerate(combinations(masks, 2)):
-        before = list(combinations(masks, 2))[:number]
-        banded = hashes & (one | other)
+    two_bands = [low | high for low, high in combinations(masks, 2)]
+    for number, bands in enumerate(two_bands):
+        banded = hashes & bands
         order = np.argsort(banded, kind="stable")
         ends = np.flatnonzero(np.diff(banded[order])) + 1
         bounds = np.concatenate([[0], ends, [len(order)]])
         for first, second in _pairs_in_runs(order, bounds):
             difference = hashes[first] ^ hashes[second]
-            is_new = ~np.any([(difference & (one | other)) == 0 for one, other in before], axis=0) if before else True
-            keep = np.flatnonzero(is_new & (np.bitwise_count(difference) <= bits))
-            yield first[keep], second[keep], np.bitwise_count(difference[keep])
+            is_new = np.ones(len(difference), bool)
+            for earlier in two_bands[:number]:  # by which the pair was found already
+                is_new &= (difference & earlier) != 0
+            yield from _within(first[is_new], second[is_new], difference[is_new], bits)
 
 
 def _pairs_in_runs(order: Places, bounds: Places) -> Iterator[tuple[Places, Places]]:
@@ -119,8 +120,8 @@ def _all_pairs(count: int) -> Iterator[tuple[Places, Places]]:
 
 
 def _within(
-    hashes: Hashes, first: Places, second: Places, bits: float
+    first: Places, second: Places, difference: Hashes, bits: float
 ) -> Iterator[tuple[Places, Places, NDArray[np.uint8]]]:
-    distances = np.bitwise_count(hashes[first] ^ hashes[second])
+    distances = np.bitwise_count(difference)
     keep = np.flatnonzero(distances <= bits)
     yield first[keep], second[keep], distances[keep]
