@@ -67,7 +67,7 @@ def main(roots: tuple[Path, ...], flow: str, flow_weights: Path | None, every: i
     models = load_models(config)
     sources = [source for root in roots for source in discover(root).sources if source.layout == "files"]
     with one_opencv_thread():
-        measured = [one for source in in_order(sources[::every]) for one in measure_pair(source, models, config)]
+        measured = [row for source in in_order(sources[::every]) for row in measure_pair(source, models, config)]
     _print(measured)
 
 
@@ -136,14 +136,14 @@ def values_of(label: Label, depth: FloatMap) -> dict[str, float]:
 def _print(measured: list[Measured]) -> None:
     table = Table("measurement", "limit", "half", "good", "lost", "spoilt", "size", "labels", "found %", "AUROC")
     for name in MEASURES:
-        limit = np.nanmax([one.values[name] for one in measured if one.kind == GOOD and not one.held_out])
+        limit = np.nanmax([row.values[name] for row in measured if row.kind == GOOD and not row.held_out])
         for half in (False, True):
-            own = [one for one in measured if one.held_out == half and not np.isnan(one.values[name])]
-            good = [one.values[name] for one in own if one.kind == GOOD]
+            own = [row for row in measured if row.held_out == half and not np.isnan(row.values[name])]
+            good = [row.values[name] for row in own if row.kind == GOOD]
             lost = str(sum(value > limit for value in good))
             for kind in ("moved", "mirrored"):
                 for size in SIZES:
-                    bad = [one.values[name] for one in own if (one.kind, one.size) == (kind, size)]
+                    bad = [row.values[name] for row in own if (row.kind, row.size) == (kind, size)]
                     found = f"{100 * np.mean([value > limit for value in bad]):.0f}"
                     cells = (kind, str(size), str(len(bad)), found, f"{auroc(bad, good):.2f}")
                     place = (name, f"{limit:.3f}", "held out" if half else "development", str(len(good)), lost)

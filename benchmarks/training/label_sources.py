@@ -35,13 +35,12 @@ from redweb_builder.dataset.decisions import append_decisions, decide
 from redweb_builder.dataset.manifest import source_of
 from redweb_builder.dataset.reader import open_dataset
 from redweb_builder.files import write_atomic
-from redweb_builder.monocular.estimator import MODEL
 from redweb_builder.pipeline import Outcome, infer, prepare
 from redweb_builder.process import one_opencv_thread
 from redweb_builder.types import Label, Mask
 from trainer.checkpoint import load_network
 from trainer.commands.console import TrainDisplay
-from trainer.config import CURATE, TrainConfig
+from trainer.config import CURATE
 from trainer.data.depth_set import DepthSet
 from trainer.data.readers.built import RedwebSet
 from trainer.data.readers.nyu import NyuFrames
@@ -53,19 +52,7 @@ from trainer.training.curate import curate, train_part
 MAX_SIDE = 384  # px of the labels; a network of small crops sees no more
 NYU_FRAMES = 30
 REJECTED = 0.5  # agreement: below it the unseen network orders most pairs the other way round
-NETWORK = TrainConfig(
-    loss="structure-guided",
-    encoder=MODEL.encoder,
-    channels=MODEL.channels,
-    size=128,
-    epochs=1,
-    learning_rate=1e-3,
-    freeze_batchnorm=True,
-    ema=0.97,
-    validations=1,
-    precision="float32",
-    workers=0,
-)
+NETWORK = replace(CURATE, init=None, size=128, learning_rate=1e-3, workers=0)
 
 
 @click.command()
@@ -133,7 +120,7 @@ def make_curated(ours: Path, out: Path, steps: int) -> None:
         shutil.copytree(ours, out, dirs_exist_ok=True)
     if (out / "decisions.jsonl").is_file():
         return
-    small = replace(CURATE, size=NETWORK.size, workers=0)
+    small = replace(CURATE, size=NETWORK.size, workers=NETWORK.workers)
     curation, _ = curate(out, 3, steps, small)
     wrong = [key for key, value in curation.agreement.items() if value is not None and value < REJECTED]
     print(f"rejected after curate: {len(wrong)} of {len(curation.agreement)}: {', '.join(wrong)}")

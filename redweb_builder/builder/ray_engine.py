@@ -207,7 +207,7 @@ class _Run(Generic[Done]):
         if self._deaths > MOST_DEATHS:
             raise EngineError(f"{self._deaths} Ray workers died one after the other; the last: {first_line(error)}")
         self._workers.remove(worker)
-        self._calls = {call: told for call, told in self._calls.items() if told[0] is not worker}
+        self._calls = {call: asked for call, asked in self._calls.items() if asked[0] is not worker}
         with suppress(RayError):
             ray.kill(worker.actor)
         for chunk in reversed(worker.chunks):
