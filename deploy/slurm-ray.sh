@@ -17,7 +17,8 @@ if [[ -z "${SLURM_JOB_ID:-}" ]]; then
     echo "job $job; look at: redweb status '$OUT'"
 else
     # A port for each job, since nodes may be shared.
-    address="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1):$((20000 + SLURM_JOB_ID % 10000))"
+    read -r head_node < <(scontrol show hostnames "$SLURM_JOB_NODELIST")  # `| head` would end in SIGPIPE
+    address="$head_node:$((20000 + SLURM_JOB_ID % 10000))"
     srun --nodes="$NODES" --ntasks-per-node=1 ray symmetric-run --address "$address" --min-nodes "$NODES" \
         --num-cpus="$SLURM_CPUS_PER_TASK" ${GPUS:+--num-gpus="$GPUS"} -- \
         redweb build-redweb "$PHOTOS" --out "$OUT" --engine ray --address "$address" --quiet "$@"
