@@ -28,6 +28,7 @@ from redweb_builder.config import Thresholds
 from redweb_builder.criteria import CRITERIA
 from redweb_builder.dataset.codec import FORMAT
 from redweb_builder.dataset.manifest import MEASUREMENTS, SCHEMA
+from redweb_builder.filters.checks import checks
 
 BLOCK = 1 << 16  # rows made at a time, and a row group of the file
 KEPT = 0.7  # share of the rows
@@ -40,7 +41,7 @@ COMMANDS = {  # name -> arguments of the interpreter, the data set behind them
     "report": ["cli.py", "report"],
     "review": ["-c", "import sys; from pathlib import Path; from redweb_builder.review.session import Session\n"
                "print(len(Session(Path(sys.argv[1]), 'ana').samples()))"],
-    "refilter": ["cli.py", "refilter", "--dry-run", "--set", "min_agreement=0.75"],
+    "refilter": ["cli.py", "refilter", "--dry-run", "--set", "min_agreement=0.6"],
     "open_dataset": ["-c", WORST + "print(len(d), d[0:1])"],
     "filter": ["-c", WORST + "print(len(d.filter(lambda row: row['agreement'] > 0.9)))"],
     "trainer": ["-c", "import sys; from pathlib import Path; from trainer.data.open import open_data as o\n"
@@ -114,6 +115,9 @@ def _block(start: int, rows: int, generator: np.random.Generator) -> pa.Table:
     columns |= {name: np.full(rows, 640) for name in ("width", "height", "source_width", "source_height")}
     numbers = ("value", "threshold", "quality", "margin", "min_px", "max_px", *MEASUREMENTS, "seconds")
     columns |= {name: np.round(generator.random(rows), 9) for name in numbers}
+    for check in checks(Thresholds()):  # kept pairs pass; others may fail several limits, as real ones do
+        passes = check.limit + (1 if check.at_least else -1) * 0.5 * abs(check.limit) * generator.random(rows)
+        columns[check.measurement] = np.where(kept, np.round(passes, 9), columns[check.measurement])
     arrays = [
         pa.array(columns[field.name], field.type) if field.name in columns else pa.nulls(rows, field.type)
         for field in SCHEMA

@@ -20,7 +20,7 @@ from redweb_builder.builder.engines import FAILED, run_local
 from redweb_builder.builder.finish import finish, path_below, portable_text
 from redweb_builder.builder.models import identity, load_models, versions
 from redweb_builder.config import BuildConfig
-from redweb_builder.dataset.clips import rows_of_clips, sequences_of
+from redweb_builder.dataset.clips import sequences_of
 from redweb_builder.dataset.flicker import with_flicker
 from redweb_builder.dataset.heartbeat import Heartbeat
 from redweb_builder.dataset.label_writer import LabelWriter
@@ -148,7 +148,7 @@ def build(
         store.write_errors(failures)
         progress.enter("comparing pictures for duplicates")
         rows = final_rows(store, discovery, config, stereo_dir)
-        if sequences_of(rows_of_clips(rows)):
+        if sequences_of(rows):
             progress.enter("measuring the flicker of films")
         rows = with_flicker(rows, out, progress.at)
         counts = Counter(rows["status"].to_pylist())

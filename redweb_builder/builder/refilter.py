@@ -5,7 +5,8 @@ Pairs that change sides move between the folder and its rejected/; what people d
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
@@ -14,43 +15,53 @@ import pyarrow.compute as pc
 
 from redweb_builder.config import Thresholds
 from redweb_builder.dataset.decisions import FILE, read_decisions, standing, verdict_of
-from redweb_builder.dataset.manifest_file import read_manifest
+from redweb_builder.dataset.manifest import SCHEMA, count_values
+from redweb_builder.dataset.manifest_file import CHECKED, NAME, manifest_blocks
 from redweb_builder.dataset.paths import read_build
-from redweb_builder.dataset.verdicts import judge_all, thresholds_of
+from redweb_builder.dataset.verdicts import COMPARED, Compared, compare, judged, thresholds_of
 from redweb_builder.dataset.writer import Store, keys_of_sides
 from redweb_builder.errors import SettingsError, StoreError
+from redweb_builder.filters.checks import checks
 from redweb_builder.inspect.report import write_report
 from redweb_builder.inspect.show import write_grid
 
 OFF = ("off", "none")
+VERDICT = ("status", "reason")
+VERDICTS = pa.schema([(name, pa.string()) for name in ("key", "before", *VERDICT)])
 
 
 @dataclass(frozen=True)
 class Change:
-    """A pair whose verdict would be another one.
+    """A kind of change of verdicts.
 
-    key: of the pair. before, after: "kept", or the reason of its rejection. decided: a person has decided about it, so
-    that the data set keeps or leaves it as that person said.
+    before, after: "kept", or the reason of a rejection. pairs: how many change so. example: the key of the first one.
     """
 
-    key: str
     before: str
     after: str
-    decided: bool
+    pairs: int
+    example: str
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What other thresholds would do. rows: of the manifest as they would be. changes: the pairs that change."""
+    """What other thresholds would do.
+
+    counts: rows by status, as they would be. changes: the most frequent first. decided: of the pairs that change, those
+    that a person has decided about, so that the data set keeps or leaves them as that person said. compared: the
+    duplicates among the pairs, and the ranges of clips.
+    """
 
     thresholds: Thresholds
-    rows: pa.Table
+    counts: Counter[str]
     changes: list[Change]
+    decided: int
+    compared: Compared
 
     @property
     def kept(self) -> int:
         """How many pairs the filters would keep."""
-        return pc.sum(pc.equal(self.rows["status"], "kept")).as_py() or 0
+        return self.counts["kept"]
 
 
 def parse_limits(settings: Sequence[str]) -> dict[str, float | None]:
@@ -73,29 +84,49 @@ def parse_limits(settings: Sequence[str]) -> dict[str, float | None]:
 
 
 def plan_refilter(folder: Path, limits: Mapping[str, float | None]) -> Plan:
-    """Judge a finished data set by other thresholds; nothing is written.
+    """Judge a finished data set by other thresholds; nothing is written, and only the columns that decide are read.
 
     folder: of the data set. limits: those that take the place of its own, by name. Raises StoreError where `folder`
     holds no finished data set or a row of its manifest cannot be used, ValueError on a limit out of range.
     """
-    manifest = read_manifest(folder)
-    if manifest.refused:
-        raise StoreError(
-            f"{manifest.file}: {manifest.refused[0]}. A data set with a row that cannot be used is not filtered anew; "
-            "the build-redweb command that made it writes the manifest again"
-        )
-    before = manifest.table
     thresholds = replace(thresholds_of(folder), **limits)
-    after = judge_all(before, thresholds)
+    names = (*CHECKED, *VERDICT, *COMPARED, *(check.measurement for check in checks(thresholds)))
+    verdicts: list[pa.Table] = []
+
+    def judged_blocks() -> Iterator[pa.Table]:
+        for block in _usable_blocks(folder, names):
+            rows = judged(block, thresholds)
+            before = _verdict_texts(block).dictionary_encode()
+            columns = {name: rows[name].dictionary_encode() for name in VERDICT}
+            verdicts.append(pa.table({"key": block["key"], "before": before, **columns}))
+            yield rows
+
+    compared = compare(judged_blocks(), thresholds.duplicate_bits)
     people = standing(read_decisions(folder / FILE)[0])
-    decided = {key for key, by_reviewer in people.items() if verdict_of(by_reviewer)}
-    texts = [_verdict_texts(table) for table in (before, after)]
-    places = pc.indices_nonzero(pc.not_equal(*texts))
-    changes = [
-        Change(key, old, new, key in decided)
-        for key, old, new in zip(*(column.take(places).to_pylist() for column in (before["key"], *texts)), strict=True)
-    ]
-    return Plan(thresholds, after, changes)
+    decided = pa.array([key for key, by_reviewer in people.items() if verdict_of(by_reviewer)], pa.string())
+    counts: Counter[str] = Counter()
+    changes: dict[tuple[str, str], Change] = {}
+    decided_changes = start = 0
+    for block in verdicts:
+        rows = compared.applied(block.cast(VERDICTS), start)
+        start += len(block)
+        counts += count_values(rows["status"])
+        rows = rows.append_column("after", _verdict_texts(rows))
+        rows = rows.filter(pc.not_equal(rows["before"], rows["after"]))
+        decided_changes += len(rows.filter(pc.is_in(rows["key"], decided)))
+        for change in _changes(rows):
+            earlier = changes.get((change.before, change.after))
+            changes[change.before, change.after] = (
+                replace(earlier, pairs=earlier.pairs + change.pairs) if earlier else change
+            )
+    by_count = sorted(changes.values(), key=lambda change: -change.pairs)
+    return Plan(thresholds, counts, by_count, decided_changes, compared)
+
+
+def _changes(rows: pa.Table) -> list[Change]:
+    """The kinds of change of some rows. rows: that change, with key, before and after."""
+    grouped = rows.group_by(["before", "after"], use_threads=False).aggregate([([], "count_all"), ("key", "first")])
+    return [Change(row["before"], row["after"], row["count_all"], row["key_first"]) for row in grouped.to_pylist()]
 
 
 def refilter(folder: Path, limits: Mapping[str, float | None]) -> Plan:
@@ -104,21 +135,51 @@ def refilter(folder: Path, limits: Mapping[str, float | None]) -> Plan:
     folder, limits: as plan_refilter. Interrupted, the same call finishes it. Raises StoreError also where a build is
     writing to the folder, UnsafePath where a folder of the data set leads out of it.
     """
-    plan_refilter(folder, limits)  # what is wrong is raised before anything is opened for writing
+    for _ in _usable_blocks(folder, SCHEMA.names):  # what is wrong is raised before anything is opened for writing
+        pass
     build = read_build(folder)
     with Store(folder, build.get("identity", {})) as store:
         plan = plan_refilter(folder, limits)
-        kept, rejected = keys_of_sides(plan.rows)
-        store.move_to_final_place(kept, rejected)
         more = {name: value for name, value in build.items() if name not in ("format", "identity", "thresholds")}
         if asdict(plan.thresholds) != store.identity.get("thresholds"):
             more["thresholds"] = asdict(plan.thresholds)  # beside the build's own, so that the build can go on
-        counts = {"kept": len(kept), "rejected": len(rejected)}
+        counts = {side: plan.counts[side] for side in ("kept", "rejected")}
         before = build.get("counts")
-        store.finish(plan.rows, more | {"counts": (before if isinstance(before, dict) else {}) | counts})
+        rows = _moved(store, _judged_anew(folder, plan))
+        store.finish(rows, more | {"counts": (before if isinstance(before, dict) else {}) | counts})
     write_grid(folder)
     write_report(folder)
     return plan
+
+
+def _judged_anew(folder: Path, plan: Plan) -> Iterator[pa.Table]:
+    """The rows of the manifest as they would be, some at a time."""
+    start = 0
+    for block in _usable_blocks(folder, SCHEMA.names):
+        yield plan.compared.applied(judged(block, plan.thresholds), start)
+        start += len(block)
+
+
+def _moved(store: Store, blocks: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows, with the files of their pairs moved to where the verdicts put them."""
+    for block in blocks:
+        store.move_to_final_place(*keys_of_sides(block))
+        yield block
+
+
+def _usable_blocks(folder: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """The rows of a manifest, some at a time. Raises StoreError where a row cannot be used."""
+    refused: list[str] = []
+    names = [name for name in SCHEMA.names if name in columns]
+    for block in manifest_blocks(folder, names, refused):
+        if refused:
+            break
+        yield block
+    if refused:
+        raise StoreError(
+            f"{folder / NAME}: {refused[0]}. A data set with a row that cannot be used is not filtered anew; "
+            "the build-redweb command that made it writes the manifest again"
+        )
 
 
 def _verdict_texts(rows: pa.Table) -> pa.ChunkedArray:

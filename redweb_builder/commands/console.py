@@ -273,14 +273,12 @@ def refilter(dataset: Path, settings: Sequence[str], dry_run: bool) -> None:
     limits = refiltering.parse_limits(settings)
     plan = refiltering.plan_refilter(dataset, limits)
     table = Table("change", "pairs", "for example", box=None, pad_edge=False)
-    for (before, after), count in Counter((change.before, change.after) for change in plan.changes).most_common():
-        example = next(change.key for change in plan.changes if (change.before, change.after) == (before, after))
-        table.add_row(f"{escape(before)} -> {escape(after)}", str(count), escape(example))
+    for change in plan.changes:
+        table.add_row(f"{escape(change.before)} -> {escape(change.after)}", str(change.pairs), escape(change.example))
     console = Console(highlight=False, soft_wrap=True)
     console.print(table if plan.changes else "No pair changes.")
-    decided = sum(change.decided for change in plan.changes)
-    if decided:
-        console.print(f"{decided} of these were decided by people and stay as decided")
+    if plan.decided:
+        console.print(f"{plan.decided} of these were decided by people and stay as decided")
     if not dry_run:
         refiltering.refilter(dataset, limits)
         console.print(f"Done. The filters keep {plan.kept} pairs; see {escape(str(dataset))}/report.html")

@@ -2,70 +2,77 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
-from statistics import median
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from redweb_builder.dataset.manifest import with_values
+from redweb_builder.dataset.manifest import floats_of, with_values
 
 SEQUENCE_S = 0.5  # frames of a clip that lie no farther apart are a sequence: motion is followed from one to the next
+RANGE = ("clip_min_px", "clip_max_px")
 
 
-def sequences_of(rows: Iterable[dict[str, Any]]) -> set[str]:
+def sequences_of(table: pa.Table) -> set[str]:
     """The clips whose neighbouring frames lie typically at most SEQUENCE_S apart, whatever became of the frames.
 
-    rows: of a manifest; their clip and film_time_s (s) count.
+    table: rows of a manifest; their clip and film_time_s (s) count.
     """
-    times: dict[str, list[float]] = defaultdict(list)
-    for row in rows:
-        if row.get("clip") and row.get("film_time_s") is not None:
-            times[row["clip"]].append(row["film_time_s"])
-    return {
-        clip
-        for clip, some in times.items()
-        if len(some) > 1 and median(later - earlier for earlier, later in pairwise(sorted(some))) <= SEQUENCE_S
-    }
+    frames = table.select(["clip", "film_time_s"]).drop_null()
+    frames = frames.filter(pc.not_equal(frames["clip"], "")).sort_by(
+        [("clip", "ascending"), ("film_time_s", "ascending")]
+    )
+    clips = frames["clip"].combine_chunks().dictionary_encode()
+    codes, apart = np.asarray(clips.indices), np.diff(floats_of(frames["film_time_s"]))
+    same = codes[1:] == codes[:-1]
+    codes, apart = codes[1:][same], apart[same]
+    apart = apart[np.lexsort((apart, codes))]
+    counts = np.bincount(codes, minlength=len(clips.dictionary))
+    known = np.flatnonzero(counts)
+    ends, counts = np.cumsum(counts)[known], counts[known]
+    medians = (apart[ends - counts // 2 - 1] + apart[ends - (counts + 1) // 2]) / 2
+    return set(clips.dictionary.take(pa.array(known[medians <= SEQUENCE_S])).to_pylist())
 
 
-def neighbours_of(rows: Iterable[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """The rows of neighbouring frames of sequences, earlier first, where none between the two is missing."""
-    rows = list(rows)
-    sequences = sequences_of(rows)
-    frames = [row for row in rows if row.get("clip") in sequences and row.get("clip_frame") is not None]
-    frames.sort(key=lambda row: (row["clip"], row["clip_frame"]))
-    for earlier, later in pairwise(frames):
+def neighbours_of(table: pa.Table) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Key, clip and number of neighbouring frames of sequences, earlier first, where none between the two is missing.
+
+    table: the whole manifest.
+    """
+    in_sequence = pc.is_in(table["clip"], pa.array(sorted(sequences_of(table)), pa.string()))
+    frames = table.select(["key", "clip", "clip_frame"]).filter(in_sequence).drop_null()
+    rows = frames.sort_by([("clip", "ascending"), ("clip_frame", "ascending")]).to_pylist()
+    for earlier, later in pairwise(rows):
         if earlier["clip"] == later["clip"] and later["clip_frame"] == earlier["clip_frame"] + 1:
             yield earlier, later
 
 
-def rows_of_clips(table: pa.Table) -> list[dict[str, Any]]:
-    """The rows of a manifest that are frames of a clip, in their order. table: the whole manifest."""
-    frames: list[dict[str, Any]] = table.filter(pc.is_valid(table["clip"])).to_pylist()
-    return frames
-
-
 def clip_ranges(table: pa.Table) -> pa.Table:
-    """The rows with clip_min_px and clip_max_px of kept frames: the range of disparity over a clip's kept frames.
+    """The range of disparity over the kept frames of each clip: columns clip and RANGE.
 
-    table: the whole manifest. The two columns are null in all other rows.
+    table: the frames of the whole set, with status, clip, min_px and max_px.
     """
-    empty = pa.nulls(len(table), pa.float64())
-    for name in ("clip_min_px", "clip_max_px"):
+    kept = table.filter(pc.and_(pc.equal(table["status"], "kept"), pc.is_valid(table["clip"])))
+    ranges = kept.select(["clip", "min_px", "max_px"]).drop_null().group_by("clip", use_threads=False)
+    return (
+        ranges.aggregate([("min_px", "min"), ("max_px", "max")])
+        .select(["clip", "min_px_min", "max_px_max"])
+        .rename_columns(["clip", *RANGE])
+    )
+
+
+def with_clip_ranges(table: pa.Table, ranges: pa.Table) -> pa.Table:
+    """The rows with RANGE of kept frames; the two columns are null in all other rows.
+
+    table: rows of a manifest. ranges: of clip_ranges.
+    """
+    for name in RANGE:
+        empty = pa.nulls(len(table), pa.float64())
         table = table.set_column(table.schema.get_field_index(name), table.schema.field(name), empty)
-    rows = rows_of_clips(table)
-    ranges: dict[str, list[float]] = defaultdict(list)
-    for row in rows:
-        if row["status"] == "kept" and None not in (row["min_px"], row["max_px"]):
-            ranges[row["clip"]] += [row["min_px"], row["max_px"]]
-    of_rows = [ranges.get(row["clip"]) if row["status"] == "kept" else None for row in rows]
-    columns = {
-        "clip_min_px": [min(some) if some else None for some in of_rows],
-        "clip_max_px": [max(some) if some else None for some in of_rows],
-    }
-    return with_values(table, np.flatnonzero(np.asarray(pc.is_valid(table["clip"]))), columns)
+    of_ranges = pc.index_in(table["clip"], ranges["clip"].combine_chunks(), skip_nulls=True)
+    places = np.flatnonzero(np.asarray(pc.and_(pc.is_valid(of_ranges), pc.equal(table["status"], "kept"))))
+    chosen = ranges.take(of_ranges.take(pa.array(places)))
+    return with_values(table, places, {name: chosen[name].combine_chunks() for name in RANGE})

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from redweb_builder.dataset.clips import neighbours_of, rows_of_clips
+from redweb_builder.dataset.clips import neighbours_of
 from redweb_builder.dataset.manifest import SCHEMA, nine_digits, with_values
 from redweb_builder.dataset.paths import image_of, read_label, read_stored
 from redweb_builder.errors import StoreError
@@ -30,10 +30,9 @@ def with_flicker(table: pa.Table, out: Path, watch: Callable[[str], None] = lamb
     table: the whole manifest; the column is null in all other rows. out: the data set, with the frames' files in their
     place. watch: called with the key of each such frame.
     """
-    rows = rows_of_clips(table)
     measured: dict[str, float | None] = {}
     with one_opencv_thread():
-        for earlier, later in neighbours_of(rows):
+        for earlier, later in neighbours_of(table):
             watch(later["key"])
             try:
                 pictures = [read_stored(image_of(out, row["key"])) for row in (earlier, later)]
@@ -43,7 +42,7 @@ def with_flicker(table: pa.Table, out: Path, watch: Callable[[str], None] = lamb
             measured[later["key"]] = nine_digits(flicker(pictures[0], pictures[1], labels[0], labels[1]))
     table = table.drop_columns("flicker_px").append_column("flicker_px", pa.nulls(len(table), pa.float64()))
     places = np.flatnonzero(np.asarray(pc.is_valid(table["clip"])))
-    columns = {"flicker_px": [measured.get(row["key"]) for row in rows]}
+    columns = {"flicker_px": [measured.get(key) for key in table["key"].take(pa.array(places)).to_pylist()]}
     return with_values(table.select(SCHEMA.names), places, columns)
 
 

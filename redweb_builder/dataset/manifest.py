@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
@@ -115,6 +116,33 @@ def table_of(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
 def floats_of(column: pa.ChunkedArray) -> NDArray[np.float64]:
     """The numbers of a column, NaN where there is none. column: of numbers."""
     return np.asarray(pc.cast(column, pa.float64()).combine_chunks().to_numpy(zero_copy_only=False))
+
+
+def count_values(column: pa.ChunkedArray) -> Counter[Any]:
+    """How often each value of a column is there, null among them. column: of any type."""
+    return Counter({entry["values"]: entry["counts"] for entry in column.value_counts().to_pylist()})
+
+
+def one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    """A column in one piece, copied only where it is in several. column: of any type."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def key_ranks(keys: pa.ChunkedArray) -> NDArray[np.int64]:
+    """The rank of each key in their order. keys: mostly in this order already, as a manifest has them; null = none."""
+    known, before = [chunk.drop_null() for chunk in keys.chunks], ""
+    for chunk in known:
+        if not are_growing(chunk, before):
+            ranks = np.empty(len(keys), np.int64)
+            ranks[np.asarray(pc.sort_indices(keys))] = np.arange(len(keys))
+            return ranks
+        before = chunk[-1].as_py() if len(chunk) else before
+    return np.arange(len(keys))
+
+
+def are_growing(keys: pa.Array, before: str) -> bool:
+    """Whether each key comes after the one before it. keys: without null. before: the key before the first."""
+    return not len(keys) or (before < keys[0].as_py() and bool(pc.all(pc.less(keys[:-1], keys[1:]), min_count=0)))
 
 
 def with_values(table: pa.Table, places: NDArray[np.integer[Any]], columns: Mapping[str, Any]) -> pa.Table:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from redweb_builder.dataset.manifest import BLOCK_ROWS, SCHEMA
+from redweb_builder.dataset.manifest import BLOCK_ROWS, SCHEMA, are_growing, one_chunk
 from redweb_builder.dataset.paths import require_inside
 from redweb_builder.dataset.rows import fault_of, surely_usable
 from redweb_builder.errors import StoreError
@@ -122,7 +122,7 @@ def checked_blocks(blocks: Iterator[pa.Table], refused: list[str]) -> Iterator[p
         usable = surely_usable(block)
         faults = {index: fault_of(block.slice(index, 1).to_pylist()[0]) for index in np.flatnonzero(~usable).tolist()}
         usable[list(faults)] = [fault is None for fault in faults.values()]
-        for index, key in keys.repeated(block["key"].combine_chunks(), usable):
+        for index, key in keys.repeated(one_chunk(block["key"]), usable):
             faults[index], usable[index] = f"there is another row of {key}", False
         refused += [f"row {start + index + 1}: {fault}" for index, fault in sorted(faults.items()) if fault]
         start += len(block)
@@ -139,8 +139,9 @@ class _Keys:
 
     def repeated(self, keys: pa.Array, usable: NDArray[np.bool_]) -> list[tuple[int, str]]:
         """(index, key) of a block's usable rows whose key has come before."""
-        known = keys.filter(pa.array(usable)).drop_null()
-        if self._seen is None and self._are_growing(known):
+        known = (keys if usable.all() else keys.filter(pa.array(usable))).drop_null()
+        if self._seen is None and are_growing(known, self._last):
+            self._last = known[-1].as_py() if len(known) else self._last
             self._blocks.append(known)
             return []
         if self._seen is None:
@@ -151,10 +152,6 @@ class _Keys:
                 repeated += [(index, key)] if key in self._seen else []
                 self._seen.add(key)
         return repeated
-
-    def _are_growing(self, keys: pa.Array) -> bool:
-        before, self._last = self._last, keys[-1].as_py() if len(keys) else self._last
-        return not len(keys) or (before < keys[0].as_py() and bool(pc.all(pc.less(keys[:-1], keys[1:]), min_count=0)))
 
 
 def table_blocks(opened: BinaryIO, file: str, schema: pa.Schema) -> Iterator[pa.Table]:

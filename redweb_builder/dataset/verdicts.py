@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from redweb_builder.config import Thresholds
-from redweb_builder.dataset.clips import clip_ranges, rows_of_clips, sequences_of
+from redweb_builder.dataset.clips import clip_ranges, sequences_of, with_clip_ranges
 from redweb_builder.dataset.duplicates import Candidates, find_duplicates
 from redweb_builder.dataset.manifest import (
     DUPLICATE,
     JUDGED,
+    SCHEMA,
     floats_of,
+    key_ranks,
     nine_digits,
     status_columns,
     verdict_columns,
@@ -22,8 +28,11 @@ from redweb_builder.dataset.manifest import (
 )
 from redweb_builder.dataset.paths import read_build
 from redweb_builder.errors import StoreError
-from redweb_builder.filters.checks import checks, first_failed
+from redweb_builder.filters.checks import Check, checks, first_failed
 from redweb_builder.types import Rejection
+
+FRAME = ("status", "clip", "film_time_s", "min_px", "max_px")  # what is compared of a film's frames
+COMPARED = ("key", "perceptual_hash", "quality", "width", "height", *FRAME)  # the columns that `compare` needs
 
 
 def thresholds_of(folder: Path) -> Thresholds:
@@ -38,69 +47,137 @@ def thresholds_of(folder: Path) -> Thresholds:
         raise StoreError(f"{folder / 'build.json'} names no thresholds that this version knows ({error})") from error
 
 
+@dataclass(frozen=True)
+class Compared:
+    """What only a whole set tells of its rows.
+
+    duplicates: the places of pairs that look like a better one, growing. twins: the keys of these better ones.
+    distances: bits in which the hashes of the two differ. bits: the most that were asked for. ranges: of clip_ranges.
+    """
+
+    duplicates: NDArray[np.int64]
+    twins: pa.Array
+    distances: NDArray[np.int64]
+    bits: float | None
+    ranges: pa.Table
+
+    def applied(self, table: pa.Table, start: int = 0) -> pa.Table:
+        """Rows with their duplicates rejected, and the ranges of clips.
+
+        table: judged rows of the set. start: the place of the first one.
+        """
+        first, last = np.searchsorted(self.duplicates, (start, start + len(table))).tolist()
+        found = zip(self.distances[first:last].tolist(), self.twins[first:last].to_pylist(), strict=True)
+        rejections = [
+            Rejection(DUPLICATE, DUPLICATE, distance, self.bits, f"looks like {twin}") for distance, twin in found
+        ]
+        rows = [verdict_columns(rejection) for rejection in rejections]
+        columns = {name: [row[name] for row in rows] for name in status_columns("rejected")}
+        table = with_values(table, self.duplicates[first:last] - start, columns)
+        return with_clip_ranges(table, self.ranges) if "clip_min_px" in table.column_names else table
+
+
 def judge_all(table: pa.Table, thresholds: Thresholds) -> pa.Table:
     """The manifest's rows with the verdicts of other thresholds, duplicates rejected, clips' ranges set.
 
-    table: the whole set, files in no pair among it; without `margin` and the ranges of clips where these are not asked
-    for. thresholds: the limits that decide.
+    table: the whole set, files in no pair among it. thresholds: the limits that decide.
     """
-    judged = np.asarray(pc.and_(pc.is_in(table["stage"], pa.array(JUDGED, pa.string())), pc.is_valid(table["key"])))
-    places = np.flatnonzero(judged)
-    table = with_values(table, places, _verdicts(table.take(pa.array(places)), thresholds))
-    table = reject_duplicates(table, thresholds.duplicate_bits)
-    return clip_ranges(table) if "clip_min_px" in table.column_names else table
+    table = judged(table, thresholds)
+    return compare([table], thresholds.duplicate_bits).applied(table)
 
 
-def _verdicts(rows: pa.Table, thresholds: Thresholds) -> dict[str, list[object] | pa.Array]:
-    """The columns of the verdicts that thresholds give, and of the margins."""
+def judged(table: pa.Table, thresholds: Thresholds) -> pa.Table:
+    """Rows of a manifest with the verdicts of other thresholds on each by itself.
+
+    table: its columns are the measurements that are judged, key, status, stage, reason, and any others. thresholds: the
+    limits that decide.
+    """
+    is_judged = np.asarray(pc.and_(pc.is_in(table["stage"], pa.array(JUDGED, pa.string())), pc.is_valid(table["key"])))
+    places = np.flatnonzero(is_judged)
     limits = checks(thresholds)
-    failed, nearest = first_failed(limits, lambda name: floats_of(rows[name]), len(rows))
-    columns: dict[str, list[object] | pa.Array] = {
-        "status": pa.array(np.where(failed < 0, "kept", "rejected")),
-        "stage": pa.array(np.full(len(rows), "filter"), mask=failed < 0),
-        "reason": pa.array([check.reason for check in limits], pa.string()).take(pa.array(failed, mask=failed < 0)),
-        "threshold": pa.array([nine_digits(check.limit) for check in limits], pa.float64()).take(
-            pa.array(failed, mask=failed < 0)
-        ),
+    values = {check.measurement: floats_of(table[check.measurement])[places] for check in limits}
+    failed, nearest = first_failed(limits, values.__getitem__, len(places))
+    kept = failed < 0
+    columns: dict[str, Any] = {
+        "status": pa.array(np.where(kept, "kept", "rejected")),
+        "stage": pa.array(np.full(len(places), "filter"), mask=kept),
+        "reason": pa.array([check.reason for check in limits], pa.string()).take(pa.array(failed, mask=kept)),
     }
-    values: list[object] = [None] * len(rows)
-    details: list[object] = [None] * len(rows)
+    if "detail" in table.column_names:
+        columns |= _details(limits, values, failed) | {"margin": [nine_digits(value) for value in nearest.tolist()]}
+    return with_values(table, places, columns)
+
+
+def _details(
+    limits: Sequence[Check], values: Mapping[str, NDArray[np.float64]], failed: NDArray[np.intp]
+) -> dict[str, Any]:
+    """Value, limit and sentence of each rejection. values: by measurement. failed: of first_failed."""
+    deciding: list[float | None] = [None] * len(failed)
+    details: list[str | None] = [None] * len(failed)
     for number, check in enumerate(limits):
         places = np.flatnonzero(failed == number)
-        for place, value in zip(places.tolist(), floats_of(rows[check.measurement])[places].tolist(), strict=True):
-            values[place], details[place] = nine_digits(value), check.detail(value)
-    columns |= {"value": values, "detail": details}
-    return columns | {"margin": [nine_digits(value) for value in nearest.tolist()]}
+        for place, value in zip(places.tolist(), values[check.measurement][places].tolist(), strict=True):
+            deciding[place], details[place] = nine_digits(value), check.detail(value)
+    thresholds = pa.array([nine_digits(check.limit) for check in limits], pa.float64())
+    return {
+        "value": deciding,
+        "threshold": thresholds.take(pa.array(failed, mask=failed < 0)),
+        "detail": details,
+    }
 
 
-def reject_duplicates(table: pa.Table, bits: float | None) -> pa.Table:
-    """The rows, every kept one rejected whose left view looks like a better kept one's.
+def compare(blocks: Iterable[pa.Table], bits: float | None) -> Compared:
+    """Find the duplicates among the kept pairs of a set, and the ranges of its clips.
 
-    table: the whole set. bits: the most in which the 64-bit perceptual hashes of two duplicates differ; None = nothing
-    is a duplicate. duplicates.py says which of two stays.
+    blocks: the judged rows of the whole set, some at a time, with COMPARED. bits: the most in which the 64-bit
+    perceptual hashes of two duplicates differ; None = nothing is a duplicate. duplicates.py says which of two stays.
     """
-    if bits is None:
-        return table
-    names = ("key", "perceptual_hash", "quality", "width", "height", "clip")
-    eligible = np.asarray(pc.and_(pc.equal(table["status"], "kept"), pc.is_valid(table["perceptual_hash"])))
-    places = np.flatnonzero(eligible)
-    kept = table.select(names).take(pa.array(places))
-    qualities = np.nan_to_num(floats_of(kept["quality"]))
-    ranked = pa.table({"quality": qualities, "key": kept["key"]})
-    order = np.asarray(pc.sort_indices(ranked, [("quality", "descending"), ("key", "ascending")]))
-    kept, places = kept.take(pa.array(order)), places[order]
-    sequences = sequences_of(rows_of_clips(table))
-    candidates = Candidates(
-        np.array([int(text, 16) for text in kept["perceptual_hash"].to_pylist()], np.uint64),
-        qualities[order],
-        np.nan_to_num(floats_of(kept["width"])) * np.nan_to_num(floats_of(kept["height"])),
-        [clip if clip in sequences else None for clip in kept["clip"].to_pylist()],
-    )
-    found = find_duplicates(candidates, bits)
-    twins = kept["key"].take(pa.array([twin for _, twin, _ in found], pa.int64())).to_pylist()
-    rows = [
-        verdict_columns(Rejection(DUPLICATE, DUPLICATE, float(distance), float(bits), f"looks like {twin}"))
-        for (_, _, distance), twin in zip(found, twins, strict=True)
-    ]
-    columns = {name: [row[name] for row in rows] for name in status_columns("rejected")}
-    return with_values(table, places[[index for index, _, _ in found]], columns)
+    keys: list[pa.Array] = []
+    candidates: list[pa.Table] = [_candidates(SCHEMA.empty_table(), 0)]
+    frames: list[pa.Table] = [_frames(SCHEMA.empty_table(), 0)]
+    start = 0
+    for block in blocks:
+        keys += block["key"].chunks
+        if bits is not None:
+            candidates.append(_candidates(block, start))
+        frames.append(_frames(block, start))
+        start += len(block)
+    frame_table, all_keys = pa.concat_tables(frames), pa.chunked_array(keys, pa.string())
+    ranked, pictures = _by_quality(pa.concat_tables(candidates), key_ranks(all_keys), sequences_of(frame_table))
+    found = np.array(find_duplicates(pictures, bits or 0), np.int64).reshape(-1, 3)
+    found = found[np.argsort(ranked[found[:, 0]])]
+    duplicates, twins = ranked[found[:, 0]], all_keys.take(pa.array(ranked[found[:, 1]])).combine_chunks()
+    stays = pc.invert(pc.is_in(frame_table["place"], pa.array(duplicates)))
+    return Compared(duplicates, twins, found[:, 2], bits, clip_ranges(frame_table.filter(stays)))
+
+
+def _frames(block: pa.Table, start: int) -> pa.Table:
+    """The frames of clips among some rows, with their places. start: the place of the first row."""
+    places = pa.array(np.arange(start, start + len(block)))
+    return block.select(FRAME).append_column("place", places).filter(pc.is_valid(block["clip"]))
+
+
+def _candidates(block: pa.Table, start: int) -> pa.Table:
+    """The pairs of some rows that may be duplicates, as numbers. start: the place of the first row."""
+    eligible = pc.and_(pc.equal(block["status"], "kept"), pc.is_valid(block["perceptual_hash"]))
+    places = np.flatnonzero(np.asarray(eligible))
+    rows = block.select(COMPARED).take(pa.array(places))
+    hashes = np.frombuffer(bytes.fromhex("".join(rows["perceptual_hash"].to_pylist())), ">u8").astype(np.uint64)
+    areas = np.nan_to_num(floats_of(rows["width"])) * np.nan_to_num(floats_of(rows["height"]))
+    numbers = {"hash": hashes, "quality": np.nan_to_num(floats_of(rows["quality"])), "area": areas}
+    return pa.table({"place": places + start, **numbers, "clip": rows["clip"]})
+
+
+def _by_quality(
+    candidates: pa.Table, ranks: NDArray[np.int64], sequences: set[str]
+) -> tuple[NDArray[np.int64], Candidates]:
+    """The places of the candidates from the best label to the worst, and what find_duplicates needs of them.
+
+    ranks: of all rows of the set, by key.
+    """
+    places, qualities = candidates["place"].to_numpy(), candidates["quality"].to_numpy()
+    order = np.lexsort((ranks[places], -qualities))
+    in_sequence = pc.is_in(candidates["clip"], pa.array(sorted(sequences), pa.string()))
+    clips = pc.if_else(in_sequence, candidates["clip"], None).take(pa.array(order)).to_pylist()
+    hashes, areas = candidates["hash"].to_numpy()[order], candidates["area"].to_numpy()[order]
+    return places[order], Candidates(hashes, qualities[order], areas, clips)

@@ -41,7 +41,7 @@ from redweb_builder.dataset.journal import (
     mend_journal,
 )
 from redweb_builder.dataset.label_writer import LabelWriter
-from redweb_builder.dataset.manifest import BLOCK_ROWS, table_of
+from redweb_builder.dataset.manifest import BLOCK_ROWS, SCHEMA, table_of
 from redweb_builder.dataset.parts import part_of_folder
 from redweb_builder.dataset.paths import REVIEW_CACHE, is_cached, is_data_set, read_build
 from redweb_builder.dataset.rows import is_key
@@ -173,14 +173,16 @@ class Store(LabelWriter):
                 link_or_copy(folder / place[0], self.out / name)
         self.record(record)
 
-    def finish(self, rows: pa.Table, build: Mapping[str, Any]) -> None:
+    def finish(self, rows: pa.Table | Iterable[pa.Table], build: Mapping[str, Any]) -> None:
         """Write manifest.parquet and build.json.
 
-        rows: of the whole set in their order, columns of manifest.SCHEMA. build: the entries of build.json beside
-        format and identity. Raises OSError.
+        rows: of the whole set in their order, columns of manifest.SCHEMA, at once or BLOCK_ROWS at a time. build: the
+        entries of build.json beside format and identity. Raises OSError.
         """
-        with replacing(self.out / "manifest.parquet") as file:
-            pq.write_table(rows.combine_chunks(), file, row_group_size=BLOCK_ROWS)
+        blocks = [rows.combine_chunks()] if isinstance(rows, pa.Table) else rows
+        with replacing(self.out / "manifest.parquet") as file, pq.ParquetWriter(file, SCHEMA) as writer:
+            for block in blocks:
+                writer.write_table(block.select(SCHEMA.names), row_group_size=BLOCK_ROWS)
         self._write_build(build)
 
     def _write_build(self, more: Mapping[str, Any]) -> None:

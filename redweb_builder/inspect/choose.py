@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from redweb_builder.dataset.manifest import floats_of
+from redweb_builder.dataset.manifest import floats_of, key_ranks
 from redweb_builder.inspect.grid import KEPT, REJECTED, STATUSES
 
 COLUMNS = ("key", "status", "reason", "quality", "margin")  # that the choice is made by
@@ -33,8 +33,7 @@ def choose(table: pa.Table, rows: int) -> list[int]:
     if unknown:
         raise ValueError(f"a status is one of {STATUSES}, got {unknown}")
     kept, rejected = (np.flatnonzero(np.asarray(pc.equal(table["status"], status))) for status in (KEPT, REJECTED))
-    ranks = np.empty(len(table), np.int64)
-    ranks[_order_of_keys(table["key"])] = np.arange(len(table))
+    ranks = key_ranks(table["key"])
     share = min(len(rejected), max(rows // 3, rows - len(kept)))
     worst_first = _numbers(table["quality"], -np.inf)
     margins = _numbers(table["margin"], np.inf)
@@ -89,14 +88,6 @@ def _first(places: Places, values: Floats, ranks: Places, count: int) -> list[in
         places = places[values[places] <= np.partition(values[places], count - 1)[count - 1]]
     first: list[int] = places[np.lexsort((ranks[places], values[places]))][:count].tolist()
     return first
-
-
-def _order_of_keys(keys: pa.ChunkedArray) -> Places:
-    """The places in order of key; a manifest has them in this order."""
-    keys = keys.combine_chunks()
-    if len(keys) < 2 or pc.all(pc.less(keys[:-1], keys[1:])).as_py():
-        return np.arange(len(keys))
-    return np.asarray(pc.sort_indices(keys)).astype(np.int64)
 
 
 def _numbers(column: pa.ChunkedArray, missing: float) -> Floats:

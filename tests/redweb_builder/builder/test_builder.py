@@ -30,7 +30,7 @@ from redweb_builder.commands.dry_run import print_dry_run
 from redweb_builder.config import PRESETS, InputOptions
 from redweb_builder.dataset.manifest import SCHEMA, table_of
 from redweb_builder.dataset.reader import Dataset
-from redweb_builder.dataset.verdicts import reject_duplicates
+from redweb_builder.dataset.verdicts import compare
 from redweb_builder.errors import InputError, StoreError
 from redweb_builder.filters.checks import Check, checks, judge, margin
 from redweb_builder.inputs.read import read_pair
@@ -484,13 +484,13 @@ def test_duplicates_are_judged_by_bits_and_quality() -> None:
         duplicate_row("e", 0b1111, 1.0, "rejected"),  # rejected already: takes no part
         duplicate_row("f", 0xFFFF_FFFF_FFFF_FFFF, 0.1),
     ]
-    rows = reject_duplicates(table_of(rows), 4).to_pylist()
+    rows = compare([table_of(rows)], 4).applied(table_of(rows)).to_pylist()
     assert [row["status"] for row in rows] == ["rejected", "kept", "kept", "rejected", "rejected", "kept"]
     assert rows[0]["detail"] == rows[3]["detail"] == "looks like b"
     assert (rows[0]["value"], rows[3]["value"]) == (4, 0)
     assert rows[4]["detail"] is None
     off = table_of([duplicate_row("a", 1, 0.5), duplicate_row("b", 1, 0.5)])
-    assert reject_duplicates(off, None)["status"].to_pylist() == ["kept", "kept"]
+    assert compare([off], None).applied(off)["status"].to_pylist() == ["kept", "kept"]
 
 
 # --- bad input ---------------------------------------------------------------------------------------------------

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from redweb_builder import BuildConfig, build
 from redweb_builder.config import PRESETS, InputOptions
-from redweb_builder.dataset.clips import clip_ranges, neighbours_of, sequences_of
+from redweb_builder.dataset.clips import clip_ranges, neighbours_of, sequences_of, with_clip_ranges
 from redweb_builder.dataset.flicker import flicker
 from redweb_builder.dataset.manifest import DUPLICATE, table_of
-from redweb_builder.dataset.verdicts import reject_duplicates
+from redweb_builder.dataset.verdicts import compare
 from redweb_builder.types import Label, Mask
 from samples.scenes import Scene
 
@@ -35,9 +35,9 @@ def frame(clip: str, number: int, time: float, status: str = "kept", low: float 
 def test_close_frames_are_a_sequence() -> None:
     rows = [frame("fast", n, n / 10, "kept" if n % 2 else "rejected") for n in range(5)]
     rows += [frame("slow", n, float(n)) for n in range(5)] + [frame("alone", 0, 3.0), {"key": "photo", "clip": None}]
-    assert sequences_of(rows) == {"fast"}
+    assert sequences_of(table_of(rows)) == {"fast"}
     del rows[2]
-    assert [(before["key"], after["key"]) for before, after in neighbours_of(rows)] == [
+    assert [(before["key"], after["key"]) for before, after in neighbours_of(table_of(rows))] == [
         ("fast-0", "fast-1"),
         ("fast-3", "fast-4"),
     ]
@@ -46,7 +46,8 @@ def test_close_frames_are_a_sequence() -> None:
 def test_one_disparity_range_a_clip() -> None:
     rows = [frame("a", 0, 0.0, low=-3, high=5), frame("a", 1, 1.0, low=-1, high=8), frame("b", 0, 0.0, low=2, high=4)]
     rows += [frame("a", 2, 2.0, "rejected", low=-90, high=90), {"key": "photo", "status": "kept", "min_px": 1.0}]
-    ranges = [(row["clip_min_px"], row["clip_max_px"]) for row in clip_ranges(table_of(rows)).to_pylist()]
+    table = with_clip_ranges(table_of(rows), clip_ranges(table_of(rows)))
+    ranges = [(row["clip_min_px"], row["clip_max_px"]) for row in table.to_pylist()]
     assert ranges == [(-3, 8), (-3, 8), (2, 4), (None, None), (None, None)]
 
 
@@ -54,7 +55,7 @@ def test_one_disparity_range_a_clip() -> None:
 def test_neighbours_of_a_sequence_are_no_duplicates(apart: float, duplicates: int) -> None:
     """Two frames that look alike, and one of another clip that looks like them."""
     rows = [*(frame("a", n, n * apart) for n in range(2)), frame("b", 0, 0.0)]
-    reasons = reject_duplicates(table_of(rows), 4)["reason"].to_pylist()
+    reasons = compare([table_of(rows)], 4).applied(table_of(rows))["reason"].to_pylist()
     assert reasons.count(DUPLICATE) == duplicates
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from redweb_builder.config import Thresholds
 from redweb_builder.dataset.manifest import table_of
-from redweb_builder.dataset.verdicts import reject_duplicates
+from redweb_builder.dataset.verdicts import compare
 from redweb_builder.errors import InputError
 from redweb_builder.inputs import discover, read_pair
 from redweb_builder.inputs.content.mount import Box, inside_margin, inside_mount
@@ -168,7 +168,7 @@ def test_one_pair_in_five_forms_is_kept_once(tmp_path: Path) -> None:
         }
         for source in discover(tmp_path).sources
     ]
-    judged = reject_duplicates(table_of(rows), Thresholds().duplicate_bits).to_pylist()
+    judged = compare([table_of(rows)], Thresholds().duplicate_bits).applied(table_of(rows)).to_pylist()
     assert [row["key"] for row in judged if row["status"] == "kept"] == ["a", "o"]
     assert len(rows) == 6
 
