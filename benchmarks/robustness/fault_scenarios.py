@@ -39,7 +39,8 @@ from redweb_builder.review import session as review_session
 from redweb_builder.segmentation.segmenters import load_segmenter
 from redweb_builder.types import PairSource
 from samples.scenes import render
-from trainer.config import NETWORK_FORMATS
+from trainer.config import CURATE, NETWORK_FORMATS
+from trainer.training import curate as curation
 
 Array = NDArray[np.uint8]
 CONFIG = BuildConfig(
@@ -55,16 +56,19 @@ TRAIN = (
     *("--epochs", "2", "--validation", "0.4", "--workers", "0", "--device", "cpu"),
     *("--precision", "float32"),  # auto measures, so that a busy machine would take another
 )
+SMALL = replace(
+    CURATE, encoder="tu-test_efficientnet", encoder_weights="none", init=None, size=64, batch=2, workers=0, threads=1
+)
 TRAIN_SEGMENTER = (
     *("--encoder-weights", "none", "--size", "64", "--batch", "2", "--epochs", "1", "--workers", "0"),
     *("--fold", "0", "--device", "cpu"),
 )
-EXPORTS = ("redweb-v1", "webdataset", "huggingface", "ply", "rectified", "labels-only", "fiftyone")
+EXPORTS = ("redweb-v1", "webdataset", "huggingface", "ply", "rectified", "labels-only", "fiftyone", "rerun")
 NAMES = (
     *("build", "build --part", "build --overwrite", "refilter", "grid", "report", "decisions"),
     *(f"export {form}" for form in EXPORTS),
     *("review", "merge", "restore", "status", "depth"),
-    *("train", "train --overwrite", "predict", "predict film", "evaluate", "convert-nyu", "train-segmenter"),
+    *("train", "train --overwrite", "curate", "predict", "predict film", "evaluate", "convert-nyu", "train-segmenter"),
     *(f"export {form}" for form in NETWORK_FORMATS),
 )
 SHOWN = ("preview", "depth", "parallax")  # what a reviewer looks at
@@ -107,7 +111,14 @@ def prepare_workspace(workspace: Path) -> None:
     _write_frames(workspace / "frames")
     _write_skies(workspace / "skies")
     _write_film(workspace / "film.avi")
-    for module in ("trainer.train", "trainer.commands.train", "trainer.commands.evaluate", "trainer.commands.console"):
+    vars(curation).update(curate=partial(curation.curate, config=SMALL))
+    for module in (
+        "trainer.train",
+        "trainer.commands.train",
+        "trainer.commands.evaluate",
+        "trainer.commands.console",
+        "torch.utils.tensorboard",
+    ):
         import_module(module)  # here, so that no fork need do it
     gc.collect()
     gc.freeze()  # no fork need look through the libraries for garbage
@@ -191,6 +202,7 @@ def _network_scenario(name: str, workspace: Path, here: Path) -> Scenario:
     predict = ("predict", "--out", str(out), "--device", "cpu", str(run))
     return {
         "train": Scenario(training(workspace, out)),
+        "curate": Scenario(("curate", str(here / "set"), "--folds", "2", "--steps", "2"), ("set",), here / "set"),
         "train --overwrite": Scenario((*training(workspace, run), "--seed", "1", "--overwrite"), ("run",)),
         "predict": Scenario((*predict, str(photograph), "--stereo", "parallax", "--raw", "npy"), ("run",)),
         "predict film": Scenario((*predict, str(workspace / "film.avi"), "--film", "--stereo", "sbs"), ("run",)),

@@ -210,10 +210,23 @@ def tree_of(folder: Path) -> Tree:
         if file.is_dir():
             tree[f"{name}/"] = b""
         elif file.name not in LOCKS and not file.name.startswith("events.out.tfevents."):
-            content = without_times(name, file.read_bytes())
+            content = _recorded(file) if file.suffix == ".rrd" else without_times(name, file.read_bytes())
             content = _json_lines(content) if name.endswith(APPENDED) else content
             tree[name] = VARYING.sub(b"", content) if file.suffix in (".json", ".html") else content
     return tree
+
+
+def _recorded(file: Path) -> bytes:
+    """What a recording for Rerun shows: its parts are named by the clock. A damaged one stays as it is."""
+    from rerun.chunk import RrdReader
+
+    try:
+        parts = RrdReader(file).stream().to_chunks()
+    except RuntimeError:
+        return file.read_bytes()
+    columns = [(part.entity_path, part.to_record_batch().to_pydict()) for part in parts]
+    values = sorted(f"{path} {name} {of[name]}" for path, of in columns for name in of if "RowId" not in name)
+    return "\n".join(values).encode()
 
 
 def _json_lines(content: bytes) -> bytes:

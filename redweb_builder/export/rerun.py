@@ -19,6 +19,7 @@ from redweb_builder.dataset.reader import Dataset, Sample
 from redweb_builder.dataset.source_views import aligned_views
 from redweb_builder.errors import StoreError, UserError
 from redweb_builder.export.points import plausible_distances, plausible_focal
+from redweb_builder.files import write_atomic
 from redweb_builder.filters.wording import value_text, wording
 from redweb_builder.process import one_opencv_thread
 from redweb_builder.types import Mask, Picture
@@ -26,7 +27,7 @@ from redweb_builder.types import Mask, Picture
 if TYPE_CHECKING:
     import rerun
 
-FILE_SAMPLES = 50  # a file, which the viewer holds in memory; some 150 MB at 768 px
+FILE_SAMPLES = 50  # a file, which lies in memory here and in the viewer; some 150 MB at 768 px
 STEPS = 1000  # of a unit of distance
 
 
@@ -39,16 +40,17 @@ def write_rerun(dataset: Dataset, keys: Sequence[str], folder: Path, source: Pat
     """
     source = source or input_folder(dataset.folder)
     for start in range(0, len(keys), FILE_SAMPLES):
-        stream = _recording(folder / f"samples-{start // FILE_SAMPLES:05}.rrd", keys[start])
+        stream = _recording(keys[start])
+        recorded = stream.binary_stream()  # to a file rerun itself would write, and wait for ever on a full disk
         for number, key in enumerate(keys[start : start + FILE_SAMPLES], start):
             stream.set_time("sample", sequence=number)
             _log_sample(stream, dataset, key, _right_view(dataset, key, source))
             yield key
-        stream.disconnect()  # writes what is left
+        write_atomic(folder / f"samples-{start // FILE_SAMPLES:05}.rrd", recorded.read() or b"")
 
 
-def _recording(file: Path, first: str) -> rerun.RecordingStream:
-    """A recording that goes to a file, with the layout of the viewer. first: key of its first sample, its name."""
+def _recording(first: str) -> rerun.RecordingStream:
+    """A recording with the layout of the viewer. first: key of its first sample, its name."""
     try:
         import rerun
         from rerun import blueprint
@@ -61,7 +63,7 @@ def _recording(file: Path, first: str) -> rerun.RecordingStream:
     stream = rerun.RecordingStream(
         "redweb-builder", recording_id=str(uuid.uuid5(uuid.NAMESPACE_OID, first)), send_properties=False
     )
-    stream.save(file, default_blueprint=blueprint.Blueprint(blueprint.Grid(*views), collapse_panels=True))
+    stream.send_blueprint(blueprint.Blueprint(blueprint.Grid(*views), collapse_panels=True), make_active=False)
     stream.set_log_time_enabled(False)
     stream.set_log_tick_enabled(False)
     stream.log("mask", rerun.AnnotationContext([(value.value, value.word) for value in Mask]), static=True)

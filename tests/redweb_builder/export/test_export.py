@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
@@ -419,6 +420,21 @@ def test_points_of_a_recording_are_those_of_the_cloud(dataset: Dataset) -> None:
         points_of(dataset[0].image, dataset[0].disparity, dataset[0].mask),
     )
     np.testing.assert_allclose(steps[steps > 0] / rerun.STEPS, -points["z"], atol=0.51 / rerun.STEPS)
+
+
+def test_a_full_disk_ends_an_export_of_recordings(
+    decided: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rerun's own writer of files waits for ever there."""
+    pytest.importorskip("rerun", reason="rerun-sdk is not installed")
+
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(rerun, "write_atomic", full)
+    result = CliRunner().invoke(main, ["export", str(decided), "--format", "rerun", "--out", str(tmp_path / "out")])
+    assert (result.exit_code, "no space left" in result.output) == (1, True), result.output
+    assert not (tmp_path / "out").exists()
 
 
 def test_without_rerun_the_export_says_what_to_install(
