@@ -214,13 +214,16 @@ def _with_neighbours(own: Array, weight: Array, values: Array, i: Index, j: Inde
 
 
 def _extrapolate(planes: Array, centre: Array, source: Index, here: Index) -> Array:
-    """The planes of superpixels `source` at superpixels `here`; slopes count over REACH_PX of the way between them."""
+    """The planes of superpixels `source` at superpixels `here`.
+
+    Slopes count over REACH_PX of the way between them. Beyond it the plane is levelled likewise: with its whole slope
+    in every superpixel but no rise from one to the next, a blank area would be a saw.
+    """
     way = centre[here] - centre[source]
-    length = np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-6)
-    beyond_reach = way * np.maximum(1 - REACH_PX / length, 0)
-    extrapolated = planes[source].copy()
-    extrapolated[:, 0] -= (extrapolated[:, 1:] * beyond_reach).sum(1)
-    return extrapolated
+    within = np.minimum(REACH_PX / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-6), 1)
+    slopes = planes[source, 1:] * within
+    rise = ((planes[source, 1:] - slopes) * centre[source]).sum(1)
+    return np.column_stack([planes[source, 0] + rise, slopes])
 
 
 def _propagate(
@@ -301,6 +304,6 @@ class VisibilityCheck:
     def _plane(self, here: int, source: int) -> tuple[float, float, float]:
         """_extrapolate for one superpixel."""
         a, b, c = (column[source] for column in self._planes)
-        x, y = (column[here] - column[source] for column in self._centre)
-        beyond = max(1 - REACH_PX / max(math.sqrt(x * x + y * y), 1e-6), 0)
-        return a - (b * (x * beyond) + c * (y * beyond)), b, c
+        (to_x, from_x), (to_y, from_y) = ((column[here], column[source]) for column in self._centre)
+        within = min(REACH_PX / max(math.hypot(to_x - from_x, to_y - from_y), 1e-6), 1)
+        return a + (1 - within) * (b * from_x + c * from_y), b * within, c * within

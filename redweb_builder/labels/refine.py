@@ -1,7 +1,7 @@
 """Fused matches -> refined label: sky farthest, far field clamped, occlusions filled, edges on those of the picture.
 
 A pixel with a small predicted error (confidence.py) is MEASURED. A pixel whose disparity comes from a propagated plane
-is FILLED. A pixel that no plane reaches stays UNKNOWN.
+is FILLED. A pixel that no plane reaches, or that lies in a painted frame, stays UNKNOWN.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redweb_builder.labels.confidence import blank_factor, confidence_of, cues_of, predict_error_px
+from redweb_builder.labels.frame import painted_frame
 from redweb_builder.labels.planes import RightView, clip_to_range, propagate_planes, superpixel_disparity
 from redweb_builder.labels.sky import connected_components, sky_area
 from redweb_builder.labels.superpixels import segment_superpixels
@@ -40,20 +41,22 @@ def refine(
     left view by a network, of any size and scale, larger = nearer; None = none is used. Without a consistent pixel the
     label is UNKNOWN everywhere.
     """
-    sky = sky_area(left, match.disparity, valid, regions, depth)
-    consistent = without_speckles(match.disparity, match.consistent & ~sky)
+    frame = painted_frame(left)
+    sky = sky_area(left, match.disparity, valid & ~frame, regions, depth) & ~frame
+    ground = ~sky & ~frame
+    consistent = without_speckles(match.disparity, match.consistent & ground)
     if not consistent.any():
         unknown = np.zeros(sky.shape, np.uint8)
         return Label(np.full(sky.shape, np.nan, np.float32), unknown, unknown)
-    surface, error_px = surface_and_error(left, match, consistent, ~sky, right, depth)
+    surface, error_px = surface_and_error(left, match, consistent, ground, right, depth)
     stray = stray_pixels(match.disparity, consistent, error_px)
     if stray.any():
         consistent &= ~stray
-        surface, error_px = surface_and_error(left, match, consistent, ~sky, right, depth)
+        surface, error_px = surface_and_error(left, match, consistent, ground, right, depth)
     error_px = error_px * blank_factor(left)  # planes take support from blank areas too, or fewer would be fitted
     off = np.abs(surface - match.disparity)
     regularised = np.where(off <= PLANE_BLEND_PX, (match.disparity + surface) / 2, match.disparity)
-    disparity = np.where(consistent, regularised, surface).astype(np.float32)
+    disparity = np.where(frame, np.nan, np.where(consistent, regularised, surface)).astype(np.float32)
     measured = (error_px <= MEASURED_PX) & np.isfinite(disparity) & np.isfinite(match.error) & ~stray  # in both views
     if measured.any():
         disparity = np.where(measured, disparity, clip_to_range(disparity, disparity[measured]))

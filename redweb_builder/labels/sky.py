@@ -31,7 +31,8 @@ WINDOW = 0.15  # share of the longer side, side of the window
 MIN_WINDOW_SKY = 0.02  # share of the window that must be sky
 DEVIATION = (5.0, 20.0)  # bounds of the sky's standard deviation: of a clear sky (noise, JPEG) and of a cloudy one
 SKY_COLOURED = 2.0  # standard deviations from the mean colour of the sky
-DARK = 60.0  # CIELAB distance from that mean; what is darker and farther is a branch, a wire or a pole
+STANDING_OUT = 60.0  # CIELAB distance from that mean; what is darker and farther is a branch, a wire or a pole
+NIGHT = 64.0  # mean lightness, of 255, below which a sky is one at night: what stands out is brighter, a lamp or a sign
 CERTAIN_SKY = 0.9  # probability of sky from which what is dark is a cloud
 
 
@@ -52,7 +53,8 @@ def sky_area(
     3. Of the other components the contradicted pixels are dropped, but not those of the colour of the sky around: they
        are sky between branches.
     4. What is much darker than the sky around is a branch, a wire or a pole, and is dropped, matched or not. Its
-       matches contradict its surroundings (3.), not the component (2.).
+       matches contradict its surroundings (3.), not the component (2.). At night it is what is much brighter: a lamp,
+       a lit sign or tree.
 
     Without valid ground there is no sky: a picture that is sky from border to border is for the filters to judge.
     """
@@ -69,30 +71,30 @@ def sky_area(
     interior = ~_dilated(~sky, rim)
     matched = interior & valid & textured(left)
     contradicted = _dilated(matched & (raw_disparity > near), rim)
-    sky_coloured, dark = compare_with_sky(left, sky & ~contradicted)
-    matched_bright = matched & ~_dilated(dark, TEXTURED_PX + 2)  # the edge of a dark object blends both
-    contradicted_by_bright = _dilated(matched_bright & (raw_disparity > near), rim)
+    sky_coloured, dark, bright = compare_with_sky(left, sky & ~contradicted)
+    matched_sky = matched & ~_dilated(dark | bright, TEXTURED_PX + 2)  # the edge of such an object blends both
+    contradicted_by_sky = _dilated(matched_sky & (raw_disparity > near), rim)
     by_network = cv2.resize(np.zeros((1, 1), np.float32) if depth is None else depth, sky.shape[::-1])
     far_limit = np.percentile(by_network[~sky], FAR_PERCENTILE)
     kept = sky.copy()
     for window, component in connected_components(sky):
-        disparities = raw_disparity[window][component & matched_bright[window]]
+        disparities = raw_disparity[window][component & matched_sky[window]]
         well_matched = len(disparities) > WELL_MATCHED * (component & interior[window]).sum()
         painted = well_matched and _is_one_near_surface(disparities, sky_limit, ground_range)
-        near_object = (component & contradicted_by_bright[window]).sum() > MAX_NEAR_SHARE * component.sum()
+        near_object = (component & contradicted_by_sky[window]).sum() > MAX_NEAR_SHARE * component.sum()
         small = component.sum() < MIN_SKY_SHARE * sky.size
         judged = component.sum() >= JUDGED_SHARE * sky.size
         too_near = judged and np.median(by_network[window][component]) > far_limit
         part = component & contradicted[window] & ~sky_coloured[window]
         kept[window] &= ~(component if small or near_object or painted or too_near else part)
-    return kept & ~(dark & (regions.sky < CERTAIN_SKY))
+    return kept & ~(bright | (dark & (regions.sky < CERTAIN_SKY)))
 
 
-def compare_with_sky(left: Picture, sky: BoolMap) -> tuple[BoolMap, BoolMap]:
-    """HxW bool each: pixels of the colour of the sky around them, and pixels much darker than that sky.
+def compare_with_sky(left: Picture, sky: BoolMap) -> tuple[BoolMap, BoolMap, BoolMap]:
+    """HxW bool each: pixels of the colour of the sky around them, much darker than it, and much brighter at night.
 
     left: HxWx3 uint8 RGB. sky: HxW bool, the sky to compare with. Colours are compared in standard deviations of the
-    sky in the window, so that more passes among clouds than in a clear sky. Both are False where the window has less
+    sky in the window, so that more passes among clouds than in a clear sky. All are False where the window has less
     sky than MIN_WINDOW_SKY.
     """
     side = max(3, round(WINDOW * max(sky.shape)))
@@ -104,8 +106,10 @@ def compare_with_sky(left: Picture, sky: BoolMap) -> tuple[BoolMap, BoolMap]:
     squares = (lab - mean) ** 2
     deviations = (squares / np.clip(variance, *np.square(DEVIATION))).sum(-1)
     comparable = share >= MIN_WINDOW_SKY
-    darker = lab[..., 0] < mean[..., 0]
-    return comparable & (deviations <= SKY_COLOURED**2), comparable & darker & (squares.sum(-1) > DARK**2)
+    standing_out = comparable & (squares.sum(-1) > STANDING_OUT**2)
+    lightness, of_sky = lab[..., 0], mean[..., 0]
+    dark, bright = standing_out & (lightness < of_sky), standing_out & (lightness > of_sky) & (of_sky < NIGHT)
+    return comparable & (deviations <= SKY_COLOURED**2), dark, bright
 
 
 def _dilated(mask: BoolMap, side: int) -> BoolMap:

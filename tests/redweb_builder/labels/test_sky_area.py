@@ -95,3 +95,12 @@ def test_a_dark_pole_is_no_sky_unless_the_network_is_sure(probability: float, ke
     assert sky[:50, 60:63].all() == sky[:50, 60:63].any() == kept
     assert sky[:50, :60].all()
     assert sky[:50, 63:].all()
+
+
+def test_a_lit_sign_at_night_is_no_sky_however_sure_the_network() -> None:
+    left, disparity, valid, regions = scene(2.0, 0.0)
+    left[:50] = (18, 16, 20)
+    left[20:30, 60:70] = (40, 140, 240)
+    sky = sky_area(left, disparity, valid, regions)
+    assert not sky[20:30, 60:70].any()
+    assert sky[:50].sum() == 50 * 160 - 10 * 10

@@ -1,0 +1,30 @@
+"""What was painted around a photograph: black frames, floating windows, rounded corners, black ground."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from redweb_builder.types import BoolMap, Picture
+
+BLACK = 4  # levels; a channel above it is photographed: even night skies have noise
+MIN_SHARE = 4e-3  # share of the picture; smaller areas at its border are shadows as often as frames
+RIM_PX = 5  # side of the square of dilation; a frame's edge is blurred by scaling and JPEG
+
+
+def painted_frame(left: Picture) -> BoolMap:
+    """HxW bool: connected areas of pure black that reach the border of a picture.
+
+    left: HxWx3 uint8 RGB. They show no scene, so no depth is right there. Clipped shadows and night skies that reach
+    the border are taken for frames too: of them nothing is known either.
+    """
+    black = (left.max(-1) <= BLACK).astype(np.uint8)
+    count, numbers, stats, _ = cv2.connectedComponentsWithStats(black)
+    border = np.concatenate([numbers[0], numbers[-1], numbers[:, 0], numbers[:, -1]])
+    large = np.flatnonzero(stats[:, cv2.CC_STAT_AREA] >= MIN_SHARE * black.size)
+    frames = np.isin(np.arange(count), np.intersect1d(large, border))
+    frames[0] = False  # number 0 is what is not black
+    if not frames.any():
+        return np.zeros(black.shape, bool)
+    dilated = cv2.dilate(frames[numbers].astype(np.uint8), np.ones((RIM_PX, RIM_PX), np.uint8))
+    return np.asarray(dilated > 0)
