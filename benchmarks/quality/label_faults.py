@@ -1,4 +1,4 @@
-"""Do `mono_agreement` and `outliers` find labels that are wrong though both views agree?
+"""Do `mono_agreement`, `disputed_part` and `outliers` find labels that are wrong though both views agree?
 
     python -m benchmarks.quality.label_faults STEREO_DIR [STEREO_DIR ...] [--flow dis] [--mono builtin] [--every 1]
 
@@ -176,12 +176,13 @@ def main(roots: tuple[Path, ...], flow: str, flow_weights: Path | None, mono: st
 
 
 def _print(found: dict[tuple[str, bool], list[tuple[str, dict[str, float]]]]) -> None:
-    table = Table("label", "half", "pairs", "rejected %", "reasons", "mono_agreement", "outliers")
+    columns = ("mono_agreement", "disputed_part", "outliers")
+    table = Table("label", "half", "pairs", "rejected %", "reasons", *columns)
     for (name, half), rows in found.items():
         reasons = Counter(reason for reason, _ in rows if reason)
         medians = [
             f"{np.nanmedian([measured.get(figure, np.nan) for _, measured in rows]):.2f}"
-            for figure in ("mono_agreement", "outliers")
+            for figure in columns
         ]
         share = f"{100 * reasons.total() / len(rows):.0f}"
         words = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
