@@ -28,6 +28,8 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+MOST_BYTES = 1 << 31  # of a file that is read whole; 200 megapixels of three 16-bit values have less
+MOST_TEXT_BYTES = 1 << 28  # of a list, whose lines become objects
 _TEMPORARY = re.compile(r"\.redweb-[0-9a-f]{16}\.part")
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # to open a FIFO would wait for its other end
@@ -208,16 +210,24 @@ def open_regular(path: Path) -> FileIO:
     return file
 
 
-def read_regular(path: Path, most: int | None = None) -> bytes:
-    """The content of a regular file. most: the largest size in bytes that is read.
+def read_regular(path: Path, most: int = MOST_BYTES) -> bytes:
+    """The content of a regular file. most: the largest size in bytes that is read: a sparse file may have terabytes.
 
     Raises OSError; UnsafePath where `path` is something else, such as a FIFO, or is larger.
     """
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
-        if most is not None and size > most:
+        if size > most:
             raise UnsafePath(f"{path} has {size} bytes; at most {most} are read")
         return file.read()
+
+
+def read_text(path: Path, encoding: str = "utf-8-sig") -> str:
+    """The content of a regular file of at most MOST_TEXT_BYTES, line ends as they are. path: of the file.
+
+    encoding: UTF-8 by default, with a byte order mark or without. Raises OSError, UnsafePath; UnicodeDecodeError.
+    """
+    return read_regular(path, MOST_TEXT_BYTES).decode(encoding)
 
 
 def parse_json(text: str | bytes) -> Any:

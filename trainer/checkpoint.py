@@ -22,7 +22,7 @@ from torch import nn
 
 from redweb_builder.config import BUILTIN
 from redweb_builder.errors import SettingsError, UserError
-from redweb_builder.files import parse_json, remove_temporaries, write_atomic
+from redweb_builder.files import MOST_TEXT_BYTES, parse_json, read_regular, remove_temporaries, write_atomic
 from redweb_builder.monocular.estimator import SHIPPED
 from redweb_builder.monocular.network import RedNet, RedNetConfig
 from trainer.models.eigen import EigenConfig, MetricNetwork
@@ -242,7 +242,7 @@ def _read_run(out: Path) -> dict[str, Any] | None:
     if not file.is_file():
         return None
     try:
-        content = parse_json(file.read_bytes())
+        content = parse_json(read_regular(file, MOST_TEXT_BYTES))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{file}: cannot be read ({error}); choose another --out, or remove it") from error
     if not isinstance(content, dict):

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from PIL import Image, PngImagePlugin
 
 from benchmarks.robustness.broken_files import LYING, TOKENS, encoded
+from redweb_builder.errors import UserError
 from redweb_builder.inputs.picture import open_picture
 
 KINDS = ("Imgs", "RDs", "masks", "confidence", "previews", "rejected", "unknown")
@@ -59,7 +60,7 @@ def tamper(random: Random, folder: Path, canary: Path) -> str:
     for _ in range(random.choice((1, 1, 1, 2, 3))):
         try:
             done.append(random.choice(MUTATIONS)(random, folder, canary))
-        except (OSError, ValueError, KeyError, IndexError, pa.ArrowException) as error:
+        except (UserError, OSError, ValueError, KeyError, IndexError, pa.ArrowException) as error:
             done.append(f"impossible after the others ({type(error).__name__})")
     return "; ".join(done)
 

@@ -55,6 +55,8 @@ def errors_for_people() -> Iterator[None]:
             name = error.filename2 or error.filename  # of a rename its target: the other is a temporary file
             message = ": ".join(str(part) for part in (error.strerror or error, name) if part)
         raise click.ClickException(printable(message)) from error
+    except MemoryError as error:
+        raise click.ClickException("not enough memory; the same command goes on where there is more") from error
     except Exception as error:
         echo(
             f"Error: a bug in redweb-builder ({type(error).__name__}: {error}). Its traceback is in {_bug_log()}; "

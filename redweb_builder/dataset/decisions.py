@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 
 from redweb_builder.dataset.manifest import status_columns, with_values
 from redweb_builder.dataset.rows import is_key
-from redweb_builder.files import append, lock, parse_json, read_regular, require_plain
+from redweb_builder.files import MOST_TEXT_BYTES, append, lock, parse_json, read_regular, require_plain
 
 FILE = "decisions.jsonl"
 LOCK = ".decisions.lock"
@@ -95,7 +95,7 @@ def record_decision(folder: Path, decision: Decision) -> Decision:
 def _newest_time(file: Path) -> str:
     """The newest time in a file of decisions, "" where there is none."""
     try:
-        times = {time.decode() for time in _TIME.findall(read_regular(file))}
+        times = {time.decode() for time in _TIME.findall(read_regular(file, MOST_TEXT_BYTES))}
     except FileNotFoundError:
         return ""
     return next((time for time in sorted(times, reverse=True) if _is_time(time)), "")
@@ -133,7 +133,7 @@ def read_decisions(file: Path) -> tuple[list[Decision], int]:
     Raises OSError; UnsafePath where `file` is no regular file.
     """
     try:
-        return parse_decisions(read_regular(file))
+        return parse_decisions(read_regular(file, MOST_TEXT_BYTES))
     except FileNotFoundError:
         return [], 0
 

@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
+from functools import partial
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from redweb_builder.dataset.rows import fault_of_record, files_of
 from redweb_builder.files import append, open_regular, parse_json, replacing
 
 NAME = "journal.jsonl"
+MOST_LINE_BYTES = 1 << 20  # a longer line counts as several, each of which is damaged
 PREVIEWS = "previews"
 HOMES = (*FOLDERS, PREVIEWS, *(f"rejected/{folder}" for folder in FOLDERS))  # the folders of pairs' files
 Sizes = dict[str, dict[str, int]]  # folder below the data set -> name of a regular file in it -> its size in bytes
@@ -113,7 +115,7 @@ def journal_lines(out: Path, damaged: list[str], start: int = 0) -> Iterator[tup
         return
     with opened, BufferedReader(opened) as file:
         file.seek(start)
-        for number, line in enumerate(file, 1):
+        for number, line in enumerate(iter(partial(file.readline, MOST_LINE_BYTES), b""), 1):
             record, fault = _parsed(line)
             if fault is None:
                 yield start, line, record

@@ -27,6 +27,7 @@ from redweb_builder.dataset.paths import image_of, read_label, read_stored, stor
 from redweb_builder.dataset.unknown import FOLDER as UNKNOWN
 from redweb_builder.dataset.unknown import read_unknown
 from redweb_builder.errors import SettingsError, StoreError, UserError
+from redweb_builder.files import read_regular
 from redweb_builder.types import BoolMap, FloatMap, Label, Mask, Picture
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ class Dataset:
     def stored_picture(self, key: str) -> tuple[str, bytes]:
         """The picture's file: "jpg" or "png", and its bytes. Raises StoreError, OSError. key: of the sample."""
         file = self.image_path(key)
-        return file.suffix[1:], file.read_bytes()
+        return file.suffix[1:], read_regular(file)
 
     def stored_maps(self, key: str) -> dict[str, bytes]:
         """The PNG files of a label by name: rd (16 bit, scale and offset in its text), mask, confidence.
@@ -175,7 +176,7 @@ class Dataset:
         A folder that a data set does not have is left out. Raises StoreError, OSError. key: of the sample.
         """
         maps = [name for name in MAPS if name != "confidence" or (self.folder / MAPS[name]).is_dir()]
-        return {name: stored_file(self.folder, MAPS[name], key).read_bytes() for name in maps}
+        return {name: read_regular(stored_file(self.folder, MAPS[name], key)) for name in maps}
 
     def filter(self, keep: Callable[[dict[str, Any]], bool]) -> Dataset:
         """The samples that a condition keeps; nothing is read.

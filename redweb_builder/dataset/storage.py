@@ -13,22 +13,33 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from redweb_builder.dataset.paths import require_inside
-from redweb_builder.errors import StoreError, UserError
-from redweb_builder.files import open_regular, write_atomic
+from redweb_builder.errors import SettingsError, StoreError, UserError
+from redweb_builder.files import open_regular, read_regular, write_atomic
 
 ATTEMPTS = 6
 FIRST_PAUSE_S = 0.5  # before the second attempt; each later pause is twice as long, 15.5 s in all
+MOST_BYTES = 1 << 28  # of a file that is read whole: an index of 500 samples has far less
 CONNECT_S, READ_S = 10.0, 60.0  # without an answer, and without a byte; S3 and what speaks like it
 # A path has one slash where an address has two; a drive of Windows has one letter.
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)", re.DOTALL)
+_PASSWORD = re.compile(r"[^/@]*:[^/@]*@")
+_ON_THIS_MACHINE = ("file", "local")
 _FOR_GOOD = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, ImportError, ValueError)
 T = TypeVar("T")
 
 
 def address_of(place: str | os.PathLike[str]) -> str | None:
-    """The address of remote storage; None for a folder of this machine. place: as typed, or a path made of it."""
+    """The address of remote storage; None for a folder of this machine. place: as typed, or a path made of it.
+
+    Raises SettingsError where a password is in it, which would go to run.json, logs and messages.
+    """
     match = _ADDRESS.fullmatch(os.fspath(place))
-    return f"{match[1]}://{match[2]}".rstrip("/") if match else None
+    if match is None:
+        return None
+    if _PASSWORD.match(match[2]):
+        raise SettingsError(f"{match[1]}://...: no password in an address; give it by the environment (docs/scale.md)")
+    root = "/" if match[1] in _ON_THIS_MACHINE else ""  # a path made of file:///a is file:/a
+    return f"{match[1]}://{root}{match[2]}".rstrip("/")
 
 
 class Storage:
@@ -61,20 +72,22 @@ class Storage:
         return sorted(PurePosixPath(name).name for name in listed)
 
     def read(self, name: str, start: int = 0, size: int | None = None) -> bytes:
-        """Some bytes of a file. Raises StoreError where it is missing, cannot be read, or is shorter.
+        """Some bytes of a file. Raises StoreError where it is missing, cannot be read, is shorter, or longer than read.
 
-        name: of the file, in the folder. start: the first byte. size: how many; None = to the end.
+        name: of the file, in the folder. start: the first byte. size: how many; None = to the end, MOST_BYTES at most.
         """
         if self._remote is None:
             content = self._read_here(name, start, size)
         else:
-            end = None if size is None else start + size
+            end = start + (MOST_BYTES + 1 if size is None else size)
             try:
                 content = self._attempt(
                     lambda files, path: files.cat_file(f"{path}/{name}", start=start, end=end), f"read {name}"
                 )
             except FileNotFoundError as error:
                 raise StoreError(f"{self.address} has no {name}") from error
+        if size is None and len(content) > MOST_BYTES:
+            raise StoreError(f"{self.address}/{name}: it has more than {MOST_BYTES} bytes, and is not read")
         if size is not None and len(content) != size:
             raise StoreError(f"{self.address}/{name}: it ends before byte {start + size}; write it again")
         return content
@@ -83,7 +96,7 @@ class Storage:
         try:
             with open_regular(require_inside(self._folder, self._folder / name)) as file:
                 file.seek(start)
-                return file.read(-1 if size is None else size)
+                return file.read(MOST_BYTES + 1 if size is None else size)
         except OSError as error:
             raise StoreError(f"{self._folder / name} cannot be read ({error.strerror or error})") from error
 
@@ -94,7 +107,7 @@ class Storage:
         """
         if self._remote is None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            write_atomic(self._folder / name, content if isinstance(content, bytes) else content.read_bytes())
+            write_atomic(self._folder / name, content if isinstance(content, bytes) else read_regular(content))
         elif isinstance(content, bytes):
             self._attempt(lambda files, path: files.pipe_file(f"{path}/{name}", content), f"write {name}")
         else:

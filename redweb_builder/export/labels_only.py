@@ -68,7 +68,7 @@ def _made_again(dataset: Dataset, row: Mapping[str, Any], source: Path | None) -
     """The stored picture of a sample, made from its photographs. Raises StoreError where that gives another one."""
     key = row["key"]
     content = picture_bytes(source_views(dataset.folder, row, source).left, _is_lossless(dataset, key))
-    if content != dataset.image_path(key).read_bytes():
+    if content != dataset.stored_picture(key)[1]:
         raise StoreError("its photographs give another picture than the stored one: was it changed, or made elsewhere?")
     return content
 

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from redweb_builder.errors import InputError
+from redweb_builder.files import MOST_BYTES
 from redweb_builder.inputs.pixels import bits_in_use, deep_values, in_8_bits, is_deep, stated_bits, to_rgb
 from redweb_builder.types import Picture
 
@@ -128,10 +129,12 @@ def open_picture(
     file: a path, the bytes of a file, or a binary file at its beginning (left open). min_side: px, the least that a
     side must have. formats: Pillow's names of the decoders that may see the file.
     Raises InputError: "unreadable" (also what is no regular file), "empty-file", "not-an-image", "corrupt",
-    "too-large" (more than MAX_PIXELS), "too-small" (a side under `min_side`).
+    "too-large" (more than MAX_PIXELS, or MOST_BYTES), "too-small" (a side under `min_side`).
     """
     if isinstance(file, Path):
         with open_file(file) as handle:
+            if (size := os.fstat(handle.fileno()).st_size) > MOST_BYTES:  # some decoders want the whole file
+                raise InputError("too-large", f"{file}: has {size} bytes; at most {MOST_BYTES} are read")
             yield _recognise(handle, min_side, formats)
     else:
         yield _recognise(BytesIO(file) if isinstance(file, bytes) else file, min_side, formats)

@@ -45,7 +45,7 @@ from redweb_builder.dataset.paths import (
 )
 from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.errors import StoreError
-from redweb_builder.files import remove_temporaries, write_atomic
+from redweb_builder.files import read_regular, remove_temporaries, write_atomic
 from redweb_builder.filters.checks import Check, checks
 from redweb_builder.filters.wording import REASONS
 from redweb_builder.inspect.choose import COLUMNS, evenly_spaced_keys, telling_keys
@@ -229,7 +229,7 @@ def _embedded(dataset: Path, key: str, missing: list[str]) -> tuple[str | None, 
         return None, None
     size = tile_size(*confidence.shape[:2])
     small = Image.fromarray(cv2.resize(confidence, size, interpolation=cv2.INTER_AREA))
-    contents = (("jpeg", strip.read_bytes()), ("png", image_bytes(small, "PNG")))
+    contents = (("jpeg", read_regular(strip)), ("png", image_bytes(small, "PNG")))
     first, second = (f"data:image/{kind};base64,{base64.b64encode(content).decode()}" for kind, content in contents)
     return first, second
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from redweb_builder.errors import WeightsUnavailable
+from redweb_builder.files import read_text
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -89,7 +90,7 @@ def read_network_file(file: Path) -> NetworkFile:
     try:
         if file.stat().st_size > MAX_BYTES:
             raise ValueError(f"larger than {MAX_BYTES} bytes")
-        stated = tomllib.loads(file.read_text("utf-8"))
+        stated = tomllib.loads(read_text(file, "utf-8"))
         preset = stated.pop("preset", None)
         if preset is not None and preset not in list(PRESETS):  # it may be a list, which no dict looks up
             raise ValueError(f"preset {preset!r}: must be one of {', '.join(PRESETS)}")

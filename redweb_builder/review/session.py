@@ -29,6 +29,7 @@ from redweb_builder.dataset.unknown import from_runs, read_unknown, runs_of, wri
 from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.errors import StoreError
 from redweb_builder.export.points import ply, points_of
+from redweb_builder.files import MOST_TEXT_BYTES
 from redweb_builder.filters.checks import checks
 from redweb_builder.filters.wording import PEOPLE_SAY
 from redweb_builder.inspect.choose import COLUMNS, telling_keys
@@ -225,7 +226,7 @@ class Session:
             if size > self._read_to:
                 with file.open("rb") as opened:
                     opened.seek(self._read_to)
-                    new = opened.read()
+                    new = opened.read(MOST_TEXT_BYTES)
                 whole = new[: new.rfind(b"\n") + 1]
                 self._decisions = [*self._decisions, *parse_decisions(whole)[0]]
                 self._read_to += len(whole)

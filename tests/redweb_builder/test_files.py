@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -251,6 +252,20 @@ def writes(call: ast.Call) -> bool:
 def past_the_door(source: str) -> list[int]:
     """The lines of a module that write without redweb_builder.files."""
     return sorted(node.lineno for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call) and writes(node))
+
+
+OWN_FILES = {  # what the program or the system made, a file whose size was asked, one that the user runs as a program
+    *("networks/weights.py", "review/server.py", "export/dataset.py", "inspect/report.py", "process.py"),
+    *("dataset/float_files.py", "trainer/export.py", "readers/eth3d.py", "readers/sintel.py", "segmenter/train.py"),
+}
+
+
+def test_files_that_are_read_whole_have_a_bounded_size(project: Path) -> None:
+    """A sparse file of a terabyte is sent in a few bytes."""
+    for package in ("redweb_builder", "trainer"):
+        for file in (project / package).rglob("*.py"):
+            if not file.as_posix().endswith(tuple(OWN_FILES)):
+                assert not re.search(r"\.(read_bytes|read_text|readlines)\(", file.read_text()), f"{file}: read_regular"
 
 
 def test_nothing_else_writes_files(project: Path) -> None:

@@ -21,6 +21,7 @@ from PIL.PngImagePlugin import PngInfo
 from safetensors.torch import save_file
 
 from cli import main
+from redweb_builder.dataset.journal import MOST_LINE_BYTES, read_journal
 from redweb_builder.dataset.manifest_file import read_manifest
 from redweb_builder.dataset.reader import open_dataset
 from trainer.checkpoint import FORMAT
@@ -186,6 +187,47 @@ def test_damaged_labels_are_named_by_all_that_read_them(built: Any, tmp_path: Pa
         status, output = run(*command)
         assert (status, any(f"{key}.png" in output for key in keys)) == (1, True), output
     assert run("report", dataset)[0] == 0  # it leads to the files, which the browser decodes
+
+
+# --- files that claim to be large ---------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("file", "command"),
+    [
+        ("set/decisions.jsonl", "grid SET"),
+        ("set/RDs/KEY.png", "export SET --format redweb-v1 --out OUT"),
+        ("set/Imgs/KEY.png", "export SET --format redweb-v1 --out OUT"),
+        ("shards/train-000000.parquet", "export SHARDS --format ply --out OUT"),
+        ("rgbd/depth.json", "train --data DATA --out OUT"),
+        ("rgbd/split.csv", "train --data DATA --out OUT"),
+        ("rgbd/annotations.json", "evaluate builtin --on DATA --out OUT"),
+    ],
+)
+def test_a_sparse_file_is_not_read_into_memory(built: Any, tmp_path: Path, file: str, command: str) -> None:
+    dataset = shutil.copytree(built.out, tmp_path / "set")
+    key = next(key for key in open_dataset(dataset).keys if (dataset / "Imgs" / f"{key}.png").exists())
+    for name in ("rgb", "depth"):
+        (tmp_path / "rgbd" / name).mkdir(parents=True)
+        Image.new("L", (96, 64), 9).save(tmp_path / "rgbd" / name / "0.png")
+    (tmp_path / "shards").mkdir()
+    (tmp_path / "shards" / "train-000000.tar").touch()
+    large = tmp_path / file.replace("KEY", key)
+    large.touch()
+    os.truncate(large, 1 << 40)
+    paths = {"SET": dataset, "SHARDS": tmp_path / "shards", "DATA": tmp_path / "rgbd", "OUT": tmp_path / "out"}
+    status, output = run(*(paths.get(word, word) for word in command.split()))
+    assert (status, large.name in output, "bytes" in output) == (1, True, True), output
+
+
+def test_a_line_without_end_is_not_read_into_memory(built: Any, tmp_path: Path) -> None:
+    dataset = shutil.copytree(built.out, tmp_path / "set")
+    lines = (dataset / "journal.jsonl").read_bytes()
+    (dataset / "journal.jsonl").write_bytes(bytes(3 * MOST_LINE_BYTES) + b"\n" + lines)
+    journal = read_journal(dataset)
+    assert len(journal.damaged) == 3
+    assert len(journal.records) == lines.count(b"\n")
 
 
 # --- JSON and TOML that are nested too deep -----------------------------------------------------------------------

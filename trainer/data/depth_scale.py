@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redweb_builder.errors import SettingsError
-from redweb_builder.files import parse_json
+from redweb_builder.files import parse_json, read_text
 from redweb_builder.types import FloatMap
 from trainer.types import DataError
 
@@ -96,7 +96,7 @@ def read_depth_json(folder: Path) -> Stated:
     if not file.is_file():
         return Stated()
     try:
-        content: Any = parse_json(file.read_bytes())
+        content: Any = parse_json(read_text(file))
         scale, inverse, protocol = content["scale"], content.get("inverse", False), content.get("protocol", "")
         if type(scale) not in (int, float) or not 0 < scale < math.inf or type(inverse) is not bool:
             raise ValueError("scale is a number above 0, inverse is true or false")

@@ -13,7 +13,7 @@ from io import BufferedWriter
 from pathlib import Path
 from typing import Any
 
-from redweb_builder.files import open_to_append, parse_json, write_atomic
+from redweb_builder.files import open_to_append, parse_json, read_text, write_atomic
 from redweb_builder.types import Picture
 from trainer.progress import Progress
 
@@ -25,7 +25,7 @@ class Curve:
         """Open the log of a run in `out` to go on after `step` steps."""
         file = out / "log.jsonl"
         if file.is_file():
-            lines = file.read_text().split("\n")[:-1]  # a line torn by a crash has no end
+            lines = read_text(file).split("\n")[:-1]  # a line torn by a crash has no end
             kept = [line for line in lines if _step_of(line) <= step]
             write_atomic(file, "".join(line + "\n" for line in kept).encode())
         self._log = open_to_append(file)

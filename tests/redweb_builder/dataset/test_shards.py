@@ -122,7 +122,15 @@ def test_a_tar_that_was_cut_names_the_shard(shards: Path) -> None:
 def test_addresses() -> None:
     assert address_of("s3://bucket/a/b/") == address_of(Path("s3://bucket/a/b")) == "s3://bucket/a/b"
     assert address_of(Path("https://host/x")) == "https://host/x"
+    assert address_of("file:///data/set") == address_of(Path("file:///data/set")) == "file:///data/set"
     assert address_of("C:/photographs") is address_of("folder/s3:/x") is address_of("redweb") is None
+
+
+@pytest.mark.parametrize("address", ["https://eve:secret@host/x", "s3://KEY:secret@bucket/x", "ssh://:secret@host"])
+def test_a_password_in_an_address_is_refused_and_not_shown(address: str) -> None:
+    with pytest.raises(SettingsError, match="no password") as refused:
+        Storage(Path(address))
+    assert "secret" not in str(refused.value)
 
 
 def test_to_memory_and_back(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:

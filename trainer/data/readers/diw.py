@@ -9,8 +9,10 @@ from __future__ import annotations
 import csv
 import math
 from dataclasses import dataclass, replace
+from io import StringIO
 from pathlib import Path
 
+from redweb_builder.files import read_text
 from trainer.data.pictures import is_file
 from trainer.types import DataError
 
@@ -42,8 +44,7 @@ def read_diw(file: Path) -> list[Judgement]:
     file: the CSV.
     """
     try:
-        with file.open(newline="", encoding="utf-8-sig") as lines:
-            rows = [row for row in csv.reader(lines) if row]
+        rows = [row for row in csv.reader(StringIO(read_text(file), newline="")) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{file}: cannot be read as a list of DIW ({error})") from error
     if not rows or len(rows) % 2:

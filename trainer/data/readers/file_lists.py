@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from redweb_builder.files import read_text
 from trainer.data.depth_files import DEPTH_ENDINGS
 from trainer.data.depth_scale import KITTI, DepthScale, one_scale, read_depth_json
 from trainer.data.pictures import is_file
@@ -137,7 +138,7 @@ def scene_of(rgb: str, key: str) -> str:
 
 def _listed(file: Path) -> list[Frame]:
     try:
-        lines = [line for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        lines = [line for line in read_text(file).splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{file}: cannot be read as a list of files ({error})") from error
     pairs = [_names(line, file) for line in lines]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from redweb_builder.files import read_text
 from redweb_builder.types import FloatMap
 from trainer.data.depth_scale import DepthScale
 from trainer.data.pictures import read_grey, text_of
@@ -39,7 +40,7 @@ class Moge(FrameSet):
             if not (folder / name).is_file():
                 continue
             try:
-                lines = (folder / name).read_text(encoding="utf-8").splitlines()
+                lines = read_text(folder / name, "utf-8").splitlines()
             except (OSError, UnicodeDecodeError) as error:
                 raise DataError(f"{folder / name}: cannot be read as a list of folders ({error})") from error
             for line in filter(None, map(str.strip, lines)):

@@ -11,10 +11,11 @@ pickle files, which are never opened here.
 from __future__ import annotations
 
 import csv
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from redweb_builder.files import parse_json, read_regular
+from redweb_builder.files import parse_json, read_text
 from trainer.data.readers.diw import Judgement, photograph, read_diw
 from trainer.types import DataError
 
@@ -49,7 +50,7 @@ def read_point_pairs(path: Path) -> list[Judgement]:
 
 def _da2k(file: Path) -> list[Judgement]:
     try:
-        content: Any = parse_json(file.read_bytes())
+        content: Any = parse_json(read_text(file))
         judgements = [_da2k_pair(file, name, pair) for name, pairs in content.items() for pair in pairs]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{file}: is not as DA-2K has it ({error})") from error
@@ -72,18 +73,17 @@ def _da2k_pair(file: Path, name: str, pair: Any) -> Judgement:
 def _oasis(file: Path) -> list[Judgement]:
     judgements = []
     try:
-        with file.open(newline="", encoding="utf-8-sig") as lines:
-            rows = [
-                (row["Image"], row["RelativeDepth"])
-                for row in csv.DictReader(lines)
-                if all(map(row.get, OASIS_COLUMNS))
-            ]
+        rows = [
+            (row["Image"], row["RelativeDepth"])
+            for row in csv.DictReader(StringIO(read_text(file), newline=""))
+            if all(map(row.get, OASIS_COLUMNS))
+        ]
     except (OSError, UnicodeDecodeError, KeyError, csv.Error) as error:
         raise DataError(f"{file}: cannot be read as OASIS's list ({error})") from error
     for image, pairs in rows:
         picture, listed = photograph(image, file), photograph(pairs, file)
         try:
-            text = read_regular(listed).decode("utf-8-sig")
+            text = read_text(listed)
             lines_of = [line.split(",") for line in text.splitlines() if line.strip()]
             for y_a, x_a, y_b, x_b, farther, *_ in lines_of:
                 if farther.strip() not in ("<", ">"):

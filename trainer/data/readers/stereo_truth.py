@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from redweb_builder.files import parse_json
+from redweb_builder.files import parse_json, read_text
 from redweb_builder.types import FloatMap
 from trainer.data.depth_files import read_depth
 from trainer.data.depth_set import DepthSetBase
@@ -31,7 +31,7 @@ class StereoTruth(DepthSetBase):
         for truth in sorted(folder.rglob("disp_left.*")):
             left = next(truth.parent.glob("left.*"), None)
             try:
-                scale = float(parse_json((truth.parent / "meta.json").read_bytes())["scale"])
+                scale = float(parse_json(read_text(truth.parent / "meta.json"))["scale"])
             except (OSError, ValueError, KeyError, TypeError) as error:
                 raise DataError(f"{truth.parent}: needs meta.json with the scale of its disparity ({error})") from error
             if left is None:

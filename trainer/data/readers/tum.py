@@ -10,6 +10,7 @@ import bisect
 import math
 from pathlib import Path
 
+from redweb_builder.files import read_text
 from trainer.data.depth_scale import TUM, DepthScale, one_scale
 from trainer.data.readers.frames import Frame
 from trainer.data.readers.protocols import TUM as PROTOCOL
@@ -67,7 +68,7 @@ def associated(first: list[float], second: list[float], largest: float = LARGEST
 def _listed(file: Path) -> dict[float, str]:
     """Time stamp -> name of the lines "1305031102.175304 rgb/1305031102.175304.png"; "#" begins a comment."""
     try:
-        lines = [line.split(maxsplit=1) for line in file.read_text().splitlines() if line.strip()]
+        lines = [line.split(maxsplit=1) for line in read_text(file).splitlines() if line.strip()]
         named = {float(parts[0]): parts[1].strip() for parts in lines if not parts[0].startswith("#")}
         if not all(map(math.isfinite, named)):
             raise ValueError("a time stamp is not finite")
