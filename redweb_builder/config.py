@@ -13,6 +13,7 @@ FLOW_CHOICES = ("auto", "raft-large", "raft-small", "dis")
 EXPORTED_FLOWS = ("onnx", "torchscript")  # "onnx:FILE": a network of the user's (matching/exported.py)
 BUILTIN, NONE = "builtin", "none"  # depth networks that are no file
 EYES = ("auto", "as-is")
+VALIDATION_SHARE = 0.1  # of the samples of a set, held out of training
 ENGINES = ("local", "ray")
 MAX_FILM_RATE = 60.0  # frames a second that are taken from a film
 FILM_FORMS = ("colour", "grey", "side")  # of the depth of a film as a film (export/depth_forms.py)

@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import cv2
-
 CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")  # "quota period" in microseconds, or "max period"
 CGROUP_V1 = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us")
 
@@ -40,6 +38,8 @@ def one_opencv_thread() -> Iterator[None]:
 
     Pairs run side by side already. OpenCV's own threads would make DIS depend on the number of cores.
     """
+    import cv2  # here: `--help` needs the rest of this file
+
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:

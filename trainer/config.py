@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from redweb_builder.config import BUILTIN, check_device
-from redweb_builder.dataset.splits import VALIDATION_SHARE
+from redweb_builder.config import BUILTIN, VALIDATION_SHARE, check_device
 from redweb_builder.errors import SettingsError
 from redweb_builder.networks.encoder_input import STRIDE
 from redweb_builder.process import available_cores

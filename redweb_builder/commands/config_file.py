@@ -12,7 +12,6 @@ import click
 from redweb_builder.commands.errors import errors_for_people
 from redweb_builder.config import Thresholds
 from redweb_builder.errors import SettingsError
-from redweb_builder.files import parse_json, read_regular
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -65,6 +64,8 @@ def read_settings(file: Path) -> dict[str, Any]:
     file: TOML with the names of the options, dashes or underscores in them; or the build.json of a data set, which
     gives the options that it was built with. Raises SettingsError, OSError.
     """
+    from redweb_builder.files import parse_json, read_regular
+
     content = read_regular(file, MAX_BYTES)
     try:
         if file.suffix == ".json":

@@ -13,7 +13,7 @@ from typing import TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-VALIDATION_SHARE = 0.1  # of the samples of a set
+from redweb_builder.config import VALIDATION_SHARE
 
 T = TypeVar("T", bound=Hashable)
 

@@ -516,6 +516,14 @@ def test_import_is_light(python: str, project: Path, module: str) -> None:
     assert not loaded & {"torch", "torchvision", "kornia", "segmentation_models_pytorch", "timm", "huggingface_hub"}
 
 
+def test_help_loads_no_library_of_pictures_or_tables(python: str, project: Path) -> None:
+    """It lists all commands, so it imports what each of them needs at its head."""
+    code = "import sys; from cli import main; main(['--help'], standalone_mode=False); print(*sys.modules)"
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, cwd=project, check=True)
+    assert "build-redweb" in done.stdout
+    assert not set(done.stdout.splitlines()[-1].split()) & {"numpy", "cv2", "PIL", "pyarrow", "filelock", "rich"}
+
+
 def test_public_names_and_no_network_in_importing_everything(python: str, project: Path) -> None:
     code = IMPORT.format(module="redweb_builder as r, redweb_builder.inspect.show") + (
         "print(r.build.__name__, r.open_dataset.__name__, r.BuildConfig().max_side, r.__version__); r.nonsense"
