@@ -180,10 +180,7 @@ def _print(found: dict[tuple[str, bool], list[tuple[str, dict[str, float]]]]) ->
     table = Table("label", "half", "pairs", "rejected %", "reasons", *columns)
     for (name, half), rows in found.items():
         reasons = Counter(reason for reason, _ in rows if reason)
-        medians = [
-            f"{np.nanmedian([measured.get(figure, np.nan) for _, measured in rows]):.2f}"
-            for figure in columns
-        ]
+        medians = [f"{np.nanmedian([measured.get(figure, np.nan) for _, measured in rows]):.2f}" for figure in columns]
         share = f"{100 * reasons.total() / len(rows):.0f}"
         words = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
         table.add_row(name, "held out" if half else "development", str(len(rows)), share, words, *medians)
