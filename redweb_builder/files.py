@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 
 from filelock import FileLock
 
-from redweb_builder.errors import UnsafePath
+from redweb_builder.errors import SettingsError, UnsafePath
 
 try:
     import fcntl
@@ -310,6 +310,15 @@ def make_folder(folder: Path, root: Path) -> None:
             f"{folder} is no folder of {root}, or a link that leads out of it: nothing is written there. "
             "Remove it, then give the same command again"
         )
+
+
+def require_other_folder(out: Path, source: Path) -> None:
+    """Raise SettingsError where `out` is the folder that is read: what is written could take the place of a photograph.
+
+    out: the folder that is written. source: a folder, or a file in one.
+    """
+    if out.resolve() == (source if source.is_dir() else source.parent).resolve():
+        raise SettingsError(f"--out {out} is the folder of what is read, and files there could be lost: choose another")
 
 
 def require_plain(path: Path) -> None:

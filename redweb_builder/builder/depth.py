@@ -27,7 +27,7 @@ from redweb_builder.dataset.reader import Dataset
 from redweb_builder.errors import InputError, SettingsError, StoreError
 from redweb_builder.export.depth_forms import Ends, frame_picture, steady, write_frame
 from redweb_builder.export.names import file_names
-from redweb_builder.files import remove_temporaries
+from redweb_builder.files import remove_temporaries, require_other_folder
 from redweb_builder.filters.checks import judge
 from redweb_builder.inputs.formats import films
 from redweb_builder.inputs.isolation import decoded
@@ -59,9 +59,11 @@ def make_depth(
     are not used, since nothing is to be rejected that has a label. forms: of config.FRAME_FORMS; of a film those of
     FILM_FORMS become films, the others files of each frame. Default PHOTO_FORMS, of films SHOT_FORMS. film_rate: frames
     a second; default the film's own. overwrite: replace what an earlier run with other settings left. watch: called
-    whenever there is something new to show. Raises what `build` raises; StoreError where no depth came out.
+    whenever there is something new to show. Raises what `build` raises; StoreError where no depth came out;
+    SettingsError where `out` is the folder of the source.
     """
     config = config or BuildConfig()
+    require_other_folder(out, source)
     if source.is_dir() and source.resolve() in (out.resolve(), *out.resolve().parents):
         raise SettingsError(f"--out {out} lies in {source}: its pictures would be taken for photographs")
     if unknown := set(forms) - set(FRAME_FORMS):

@@ -149,6 +149,22 @@ def test_nobody_waits_for_a_fifo(photographs: Path, tmp_path: Path) -> None:
     assert run("train", "--data", data, "--out", tmp_path / "run", "--device", "cpu")[0] == 1
 
 
+def test_nothing_takes_the_place_of_what_is_read(photographs: Path) -> None:
+    """The depth of a.png is a.png: in the same folder it was the end of the photograph."""
+    Image.effect_noise((256, 96), 50).convert("RGB").save(photographs / "a.png")
+    before = (photographs / "a.png").read_bytes()
+    networks = ("--out", photographs, "--device", "cpu")
+    for command in (
+        ("depth", photographs / "a.png", "--flow", "dis", *networks),
+        ("predict", photographs / "a.png", *networks),
+        ("predict", photographs, *networks),
+        ("convert-nyu", photographs, photographs),
+    ):
+        result = CliRunner().invoke(main, [str(word) for word in command])
+        assert (result.exit_code, "choose another" in result.output) == (2, True), result.output
+    assert [(file.name, file.read_bytes()) for file in photographs.iterdir()] == [("a.png", before)]
+
+
 # --- damaged labels -----------------------------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from redweb_builder.dataset.depth_png import IN_MILLIMETRES, depth_png
-from redweb_builder.files import remove_temporaries, write_atomic
+from redweb_builder.files import remove_temporaries, require_other_folder, write_atomic
 from trainer.data.check import refuse_many
 from trainer.data.depth_scale import DEPTH_JSON, MILLIMETRES, DepthScale
 from trainer.data.depth_set import in_metres
@@ -34,8 +34,10 @@ def convert_nyu(
     depth files mean. Frames that are there already are left as they are, so an interrupted conversion goes on.
     depth.json, which says that the numbers are millimetres, and split.csv, with part and scene, are written last.
     Returns how many frames are there, and sentences about what is not. Raises DataError, also where more frames are
-    broken than can be left out.
+    broken than can be left out; SettingsError where `out` is `source`.
     """
+    if source.is_dir():
+        require_other_folder(out, source)
     data = open_data(source, scale)
     if not in_metres(data):
         raise DataError(f"{source}: its labels are not in metres")

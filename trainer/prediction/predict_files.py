@@ -22,7 +22,7 @@ from redweb_builder.colour import disparity_picture
 from redweb_builder.dataset.depth_png import IN_MILLIMETRES, depth_png, range_text, stretched
 from redweb_builder.dataset.float_files import exr_bytes, npy_bytes, pfm_bytes
 from redweb_builder.errors import InputError, SettingsError
-from redweb_builder.files import remove_temporaries, write_atomic
+from redweb_builder.files import remove_temporaries, require_other_folder, write_atomic
 from redweb_builder.inputs.formats import films
 from redweb_builder.inputs.isolation import decoded
 from redweb_builder.inputs.picture import EXTENSIONS, MIN_SIDE
@@ -88,12 +88,14 @@ def predict_files(
     farthest and 65535 = nearest of the picture, or millimetres of a metric network) and NAME_colour.png (bright = near)
     are written. size: side of the training crops, px. forms: what else is written. The range stands in the text of the
     PNG. Photographs are upright, as their EXIF says. A film's own files end up in place when its last frame is done.
-    A file of a folder that cannot be read is handed out as its error. Raises DataError otherwise.
+    A file of a folder that cannot be read is handed out as its error. Raises DataError otherwise; SettingsError where
+    `out` is the folder of the source.
     """
     forms = forms or Forms()
     rate = _frame_rate(source)
     if (forms.film or forms.smooth) and rate is None:
         raise DataError(f"{source}: --film and --smooth are for a film, and this is none")
+    require_other_folder(out, source)
     out.mkdir(parents=True, exist_ok=True)
     remove_temporaries(out)
     shared = range_of(depths_of(network, source, out, size, device, forms.smooth)) if forms.one_range else None
