@@ -16,10 +16,12 @@ from typing import Any
 
 import pytest
 
+from redweb_builder import pipeline
 from redweb_builder.builder import engines
 from redweb_builder.builder.models import identity, versions
 from redweb_builder.config import BuildConfig
 from redweb_builder.errors import EngineError
+from redweb_builder.inputs import isolation
 from redweb_builder.pipeline import Inferred, Models, Outcome, Prepared
 from redweb_builder.progress import Progress
 from redweb_builder.types import PairSource, Rejection
@@ -44,6 +46,8 @@ def prepare(source: PairSource, *_: object) -> Prepared | Outcome:
     """Do what the key says; files beside the pair's say what was tried before."""
     if source.key.startswith("unreadable"):
         return Outcome(source, Rejection("read", "corrupt"))
+    if source.key.startswith("endless"):
+        return prepare_with_a_decoder_that_hangs(source)
     if source.key.startswith("deadly"):
         os.kill(os.getpid(), signal.SIGKILL)
     if source.key.startswith("slow"):
@@ -52,6 +56,22 @@ def prepare(source: PairSource, *_: object) -> Prepared | Outcome:
         while not source.right.exists() and time.monotonic() < deadline:
             time.sleep(0.01)
     return Prepared(source, NOTHING, 0.0, False, NOTHING, NOTHING, NOTHING)
+
+
+def prepare_with_a_decoder_that_hangs(source: PairSource) -> Prepared | Outcome:
+    """What the pipeline makes of a film, in a worker whose decoder never ends."""
+    site = source.left.with_name("site")
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(
+        "import time, redweb_builder.inputs.read as read\nread._read_pair = lambda *_: time.sleep(600)"
+    )
+    film = source.left.with_suffix(".mp4")
+    film.touch()
+    root = Path(isolation.__file__).parents[2]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", f"{site}{os.pathsep}{root}")
+        patch.setattr(isolation, "SECONDS", 1.0)
+        return pipeline.prepare(replace(source, left=film, right=film, layout="side-by-side"), CONFIG)
 
 
 def load(*_: object) -> tuple[Models, dict[str, str]]:
@@ -151,6 +171,11 @@ def test_workers_that_die_whatever_they_do_end_the_build(run: Run, monkeypatch: 
     monkeypatch.setattr(ray_engine, "MOST_DEATHS", 0)
     with pytest.raises(EngineError, match=r"1 Ray workers died one after the other; the last: .+"):
         run(["deadly"])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="decoding stays in the process here")
+def test_a_decoder_that_hangs_in_a_worker_costs_its_film(run: Run) -> None:
+    assert run(["before", "endless", "after"]) == [("before", "kept"), ("endless", "decoder-failed"), ("after", "kept")]
 
 
 def test_a_full_disk_ends_the_build(run: Run) -> None:
