@@ -58,8 +58,12 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file open for writing bytes that takes the place of `path` when the block ends without an error.
 
     It has a random name beside `path` until then, is flushed to the disk and renamed. A link at `path` is replaced;
-    what it names stays as it is. After an error or an interrupt `path` is what it was. Raises OSError.
+    what it names stays as it is. After an error or an interrupt `path` is what it was. Raises OSError; UnsafePath where
+    `path` is a device, such as /dev/full, whose place an administrator's command could take.
     """
+    with suppress(FileNotFoundError):
+        if stat.S_IFMT(path.lstat().st_mode) in (stat.S_IFCHR, stat.S_IFBLK):
+            raise UnsafePath(f"{path} is a device: nothing is written in its place")
     part = _temporary(path)
     try:
         with create(part) as file:

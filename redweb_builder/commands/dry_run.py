@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from redweb_builder.monocular.estimator import DepthEstimator
 
 STATED, PICTURE, ASSUMED = "stated", "picture", "assumed"  # what the order of the eyes rests on
+NARROW = 20  # columns; a terminal that says fewer, such as COLUMNS=0, gets as many
 MOST_OPENED = 100  # pairs whose form and order are stated; they are spread evenly over the list
 # Of a build at MEASURED_SIDE px, see docs/performance.md.
 MEASURED_SIDE, SECONDS_A_PAIR, MEGABYTES_A_PAIR = 768, 3.0, 0.86
@@ -259,7 +260,7 @@ def _print_entry(files: Iterable[str], text: str, width: int) -> None:
     click.echo(
         textwrap.fill(
             printable(text),
-            width,
+            max(width, NARROW),
             initial_indent="    ",
             subsequent_indent="    ",
             break_long_words=False,

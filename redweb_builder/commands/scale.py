@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from redweb_builder.commands import options
+from redweb_builder.commands.terminal import echo
 
 if TYPE_CHECKING:
     from redweb_builder.dataset.status import BuildStatus
@@ -34,12 +35,10 @@ def merge(out: Path, parts: tuple[Path, ...]) -> None:
 
         with StatusLine() as status:
             merged = put_together(out, parts, lambda folder: status.show("merging", folder))
-        click.echo(
-            f"{merged.parts} parts: {merged.kept} kept, {merged.rejected} rejected ({merged.duplicates} duplicates)"
-        )
+        echo(f"{merged.parts} parts: {merged.kept} kept, {merged.rejected} rejected ({merged.duplicates} duplicates)")
         if merged.inputs_differ:
-            click.echo("The parts found different files in their input: build them again to have what was added.")
-        click.echo(f"data set: {out}   look at: {out}/report.html")
+            echo("The parts found different files in their input: build them again to have what was added.")
+        echo(f"data set: {out}   look at: {out}/report.html")
 
 
 @click.command("status")
@@ -65,8 +64,6 @@ def status(out: Path, as_json: bool, prometheus: Path | None) -> None:
 
 
 def _print_status(builds: Sequence[BuildStatus]) -> None:
-    from redweb_builder.commands.terminal import printable
-
     reasons: Counter[str] = Counter()
     for build in builds:
         reasons.update(build.reasons)
@@ -78,16 +75,16 @@ def _print_status(builds: Sequence[BuildStatus]) -> None:
         host = f" on {build.host}" if build.state in ("running", "silent") else ""
         state = "not finished; stopped, or just begun" if build.state == "stopped" else build.state
         workers = f", {build.workers} workers" if build.workers is not None else ""
-        click.echo(printable(f"{build.folder}: {state}{host}{workers}{silent}"))
-        click.echo(f"    {build.done}{of_all} pairs: {build.kept} kept, {build.rejected} rejected{failed}{rate}{left}")
+        echo(f"{build.folder}: {state}{host}{workers}{silent}")
+        echo(f"    {build.done}{of_all} pairs: {build.kept} kept, {build.rejected} rejected{failed}{rate}{left}")
     if len(builds) > 1:
         running = sum(build.state == "running" for build in builds)
-        click.echo(f"{sum(build.done for build in builds)} pairs done; {running} of {len(builds)} parts are running")
+        echo(f"{sum(build.done for build in builds)} pairs done; {running} of {len(builds)} parts are running")
     if reasons:
-        click.echo("rejected: " + ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()))
+        echo("rejected: " + ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()))
     for word, pairs in (("slow", [build.slowest for build in builds]), ("late", [build.late for build in builds])):
         for seconds, key in sorted(chain.from_iterable(pairs), reverse=True)[:5]:
-            click.echo(printable(f"{word}: {seconds:.1f} s {key}"))
+            echo(f"{word}: {seconds:.1f} s {key}")
 
 
 def _duration(seconds: float | None) -> str:

@@ -6,6 +6,7 @@ import ast
 import os
 import re
 import socket
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,6 +83,17 @@ def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
     link.symlink_to(canary)
     with pytest.raises(FileExistsError):
         create(link)
+
+
+def test_nothing_takes_the_place_of_a_device(tmp_path: Path) -> None:
+    """`status --prometheus /dev/full`, given by an administrator, made a file of it."""
+    try:
+        os.mknod(tmp_path / "full", stat.S_IFCHR | 0o600, os.makedev(1, 7))
+    except (AttributeError, PermissionError):
+        pytest.skip("only an administrator makes devices")
+    with pytest.raises(UnsafePath, match="device"):
+        write_atomic(tmp_path / "full", b"content")
+    assert [file.is_char_device() for file in tmp_path.iterdir()] == [True]
 
 
 def test_temporary_files_have_a_new_name_each_time(tmp_path: Path) -> None:

@@ -118,6 +118,13 @@ def test_dry_run_breaks_no_names(tmp_path: Path) -> None:
     assert lines[:2] == [f"{name}_L.png +", f"{name}_R.png"]
 
 
+@pytest.mark.parametrize("columns", ["0", "1"])
+def test_dry_run_on_a_terminal_without_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    (tmp_path / "a_L.png").write_bytes(b"x")
+    assert "left out" in run("build-redweb", tmp_path, "--dry-run").output
+
+
 def test_dry_run_names_cross_eyed_files(tmp_path: Path, rendered: Render, save: Callable[..., Path]) -> None:
     scene = rendered(0)
     save(np.hstack([scene.right, scene.left]), tmp_path / "meadow-rl.png")

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from rich.console import Console
@@ -54,6 +55,19 @@ def test_decisions_of_hostile_reviewers_are_shown_as_text(built: Any, tmp_path: 
     assert result.exit_code == 0, result.output
     assert r"a\x1b]0;owned\x07\x1b[2J\r\u202egnp." in result.output
     assert result.output.replace("\n", "").isprintable()
+
+
+def test_a_reason_in_a_manifest_of_a_stranger_is_shown_as_text(built: Any, tmp_path: Path) -> None:
+    folder = shutil.copytree(built.out, tmp_path / "set")
+    manifest = pq.read_table(folder / "manifest.parquet")
+    reasons = [HOSTILE.replace("\udcff", "")] * len(manifest)
+    place = manifest.column_names.index("reason")
+    pq.write_table(manifest.set_column(place, "reason", [reasons]), folder / "manifest.parquet")
+    for options in ((), ("--prometheus", str(tmp_path / "build.prom"))):
+        result = CliRunner().invoke(main, ["status", str(folder), *options])
+        assert r"a\x1b]0;owned\x07" in result.output
+        assert result.output.replace("\n", "").isprintable()
+    assert len((tmp_path / "build.prom").read_text().split("\n$(id)")) == 1  # no line of the stranger's
 
 
 def test_a_status_line_shows_hostile_names_as_text() -> None:
