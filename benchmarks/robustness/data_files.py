@@ -21,6 +21,7 @@ from scipy.io import savemat
 from benchmarks.robustness.calibration_files import calibrations, try_calibration
 from redweb_builder.builder.refilter import plan_refilter
 from redweb_builder.commands.config_file import read_settings
+from redweb_builder.commands.scale import prometheus_text
 from redweb_builder.config import BuildConfig
 from redweb_builder.dataset.codec import FORMAT
 from redweb_builder.dataset.curation import FORMAT as CURATION_FORMAT
@@ -28,11 +29,14 @@ from redweb_builder.dataset.curation import NAME as CURATION
 from redweb_builder.dataset.curation import read_curation
 from redweb_builder.dataset.decisions import Decision, read_decisions
 from redweb_builder.dataset.float_files import exr_bytes
+from redweb_builder.dataset.heartbeat import NAME as STATUS
 from redweb_builder.dataset.journal import faults_of_files, list_files, read_journal
 from redweb_builder.dataset.manifest import SCHEMA
 from redweb_builder.dataset.reader import open_dataset
+from redweb_builder.dataset.shards import FILES, INDEX, ShardedDataset
 from redweb_builder.dataset.sources import NAME as SOURCES
 from redweb_builder.dataset.sources import Sources, Stamp, read_sources, sources_lines
+from redweb_builder.dataset.status import status_of
 from redweb_builder.matching.network_file import read_network_file
 from trainer.checkpoint import FORMAT as CHECKPOINT_FORMAT
 from trainer.checkpoint import STATE, load_state, read_header
@@ -81,6 +85,8 @@ def parsers() -> dict[str, Parser]:
             {CURATION: json.dumps({"format": CURATION_FORMAT, "identity": {}, "agreement": {"a": 0.5}}).encode()},
             lambda file: read_curation(file.parent),
         ),
+        "index of a shard": Parser(_shard(), _read_shards, kept=("train-000000.tar",)),
+        "status of a build": Parser(_status(), _read_status),
         "settings": Parser(
             {
                 "build.toml": b'flow = "dis"\nmax-side = 512\n\n[thresholds]\nmin_texture = 0.2\n',
@@ -114,6 +120,43 @@ def parsers() -> dict[str, Parser]:
             kept=("a.png",),
         ),
     }
+
+
+def _shard() -> dict[str, bytes]:
+    """A tar of bytes that need be no files, and the index that says where four of each sample lie."""
+    keys = [f"pair{number}-{number:08x}" for number in range(3)]
+    rows = []
+    for number, key in enumerate(keys):
+        row = dict.fromkeys(INDEX.names) | {"key": key, "status": "kept", "width": 96, "height": 72}
+        row |= {"left": f"{number}_L.png", "image_ending": "png"}
+        for place, name in enumerate(FILES):
+            row |= {f"{name}_at": 4096 * number + 1024 * place, f"{name}_bytes": 512}
+        rows.append(row)
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, schema=INDEX), buffer)
+    return {"train-000000.tar": bytes(4096 * len(keys)), "train-000000.parquet": buffer.getvalue()}
+
+
+def _read_shards(file: Path) -> str:
+    shards = ShardedDataset(file.parent)
+    for key in shards.keys:
+        shards.contents(key)
+    return "rows left out" if shards.refusal else "read"
+
+
+def _status() -> dict[str, bytes]:
+    """What a build writes of itself while it runs."""
+    state = {
+        **{"time": 1.8e9, "total": 5, "done": 3, "failed": 0, "rate": 0.5, "host": "a", "stage": "pairs", "item": "b"},
+        **{"slowest": [[3.5, "pair0"]], "late": [[9.5, "pair1"]], "workers": 2, "journal_bytes": 10},
+        **{"counts": [["kept", None, 2], ["rejected", "little-texture", 1]]},
+    }
+    build = {"format": FORMAT, "identity": {}, "finished": False}
+    return {STATUS: json.dumps(state).encode(), "build.json": json.dumps(build).encode()}
+
+
+def _read_status(file: Path) -> None:
+    prometheus_text(status_of(file.parent))
 
 
 def _sources() -> bytes:
