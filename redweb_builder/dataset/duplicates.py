@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 LARGER = 1.2  # times the px of the other: below, pictures count as equal in size
 ALIKE = 0.1  # of quality, in [0, 1]: labels that differ by less count as equally good
 HASH_BITS = 64
+FEWEST_BITS = 2  # for which hashes are cut into bands, so that two bands have at most 32 bits
 MOST_BANDED = 8  # bits; beyond, bands are too narrow to sort by, and every two hashes are compared
 PAIRS = 1 << 22  # compared at a time
 
@@ -85,43 +86,48 @@ def near_pairs(hashes: Hashes, bits: float) -> Iterator[tuple[Places, Places, ND
     if bits < 1:
         return
     if bits > MOST_BANDED:
-        for first, second in _all_pairs(len(hashes)):
-            yield from _within(first, second, hashes[first] ^ hashes[second], bits)
+        order = np.arange(len(hashes))
+        for first, second, difference in _near_in_runs(hashes, order, np.zeros(len(hashes), np.uint64), bits):
+            yield first, second, np.bitwise_count(difference)
         return
-    edges = np.linspace(0, HASH_BITS, int(bits) + 3).astype(int).tolist()
-    masks = [np.uint64((1 << high) - (1 << low)) for low, high in pairwise(edges)]
-    two_bands = [low | high for low, high in combinations(masks, 2)]
+    edges = np.linspace(0, HASH_BITS, max(int(bits), FEWEST_BITS) + 3).astype(int).tolist()
+    two_bands = list(combinations(pairwise(edges), 2))
+    masks = [np.uint64(sum((1 << high) - (1 << low) for low, high in bands)) for bands in two_bands]
     for number, bands in enumerate(two_bands):
-        banded = hashes & bands
-        order = np.argsort(banded, kind="stable")
-        ends = np.flatnonzero(np.diff(banded[order])) + 1
-        bounds = np.concatenate([[0], ends, [len(order)]])
-        for first, second in _pairs_in_runs(order, bounds):
-            difference = hashes[first] ^ hashes[second]
+        for first, second, difference in _near_in_runs(hashes, *_sorted_by(hashes, bands), bits):
             is_new = np.ones(len(difference), bool)
-            for earlier in two_bands[:number]:  # by which the pair was found already
+            for earlier in masks[:number]:  # by which the pair was found already
                 is_new &= (difference & earlier) != 0
-            yield from _within(first[is_new], second[is_new], difference[is_new], bits)
+            yield first[is_new], second[is_new], np.bitwise_count(difference[is_new])
 
 
-def _pairs_in_runs(order: Places, bounds: Places) -> Iterator[tuple[Places, Places]]:
-    """Every two places of each run of equal bands, some at a time: neighbours first, then those two apart, and on."""
-    ends = np.repeat(bounds[1:], np.diff(bounds))
+def _sorted_by(hashes: Hashes, bands: Sequence[tuple[int, int]]) -> tuple[Places, Hashes]:
+    """The places of hashes in the order of two of their bands, and these bands, in that order.
+
+    bands: the first bit of each, and the one after its last. Sorting numbers that hold bands and place takes a fifth of
+    the time of sorting places.
+    """
+    (low, high), (other_low, other_high) = bands
+    narrow, other = np.uint64((1 << high - low) - 1), np.uint64((1 << other_high - other_low) - 1)
+    both = (hashes >> np.uint64(low) & narrow) << np.uint64(other_high - other_low)
+    both |= hashes >> np.uint64(other_low) & other
+    place_bits = np.uint64(32)
+    packed = np.sort(both << place_bits | np.arange(len(hashes), dtype=np.uint64))
+    return (packed & np.uint64(0xFFFFFFFF)).astype(np.int64), packed >> place_bits
+
+
+def _near_in_runs(hashes: Hashes, order: Places, bands: Hashes, bits: float) -> Iterator[tuple[Places, Places, Hashes]]:
+    """The near ones among every two hashes with equal bands: places of both, and their difference.
+
+    order: of the hashes, by bands. bands: in that order. Neighbours come first, then those two apart, and on.
+    """
     at, apart = np.arange(len(order)), 1
-    while len(at := at[at + apart < ends[at]]):
+    while len(at := at[: np.searchsorted(at, len(order) - apart)]):
+        at = at[bands[at] == bands[at + apart]]
         for start in range(0, len(at), PAIRS):
             part = at[start : start + PAIRS]
-            yield order[part], order[part + apart]
+            first, second = order[part], order[part + apart]
+            difference = hashes[first] ^ hashes[second]
+            near = np.flatnonzero(np.bitwise_count(difference) <= bits)
+            yield first[near], second[near], difference[near]
         apart += 1
-
-
-def _all_pairs(count: int) -> Iterator[tuple[Places, Places]]:
-    yield from _pairs_in_runs(np.arange(count), np.array([0, count]))
-
-
-def _within(
-    first: Places, second: Places, difference: Hashes, bits: float
-) -> Iterator[tuple[Places, Places, NDArray[np.uint8]]]:
-    distances = np.bitwise_count(difference)
-    keep = np.flatnonzero(distances <= bits)
-    yield first[keep], second[keep], distances[keep]
