@@ -231,17 +231,18 @@ def print_decisions(dataset: Path, files: Sequence[Path]) -> None:
     import pyarrow.compute as pc
 
     from redweb_builder.dataset import decisions
+    from redweb_builder.dataset.manifest import pairs_of
     from redweb_builder.dataset.manifest_file import read_manifest
 
     manifest = read_manifest(dataset, ("key",))
     print_refusal(manifest.refusal())
-    keys = manifest.table["key"].drop_null()
+    pairs = pairs_of(manifest.table)
     if files:
         echo(f"{decisions.merge_decisions(dataset, files)} new lines merged")
     made, damaged = decisions.read_decisions(dataset / decisions.FILE)
     stands = decisions.standing(made)
-    known = pc.is_in(pa.array(list(stands), pa.string()), keys).to_pylist()
-    stands = {key: stands[key] for key, is_known in zip(list(stands), known, strict=True) if is_known}
+    known = set(pairs["key"].filter(pc.is_in(pairs["key"], pa.array(list(stands), pa.string()))).to_pylist())
+    stands = {key: by_reviewer for key, by_reviewer in stands.items() if key in known}
     table = Table("reviewer", *decisions.DECISIONS[:3], box=None, pad_edge=False)
     counts = Counter((who, last.decision) for by_reviewer in stands.values() for who, last in by_reviewer.items())
     for reviewer in sorted({who for who, _ in counts}):
@@ -249,7 +250,7 @@ def print_decisions(dataset: Path, files: Sequence[Path]) -> None:
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
     disputed = sorted(key for key, by_reviewer in stands.items() if decisions.is_disputed(by_reviewer))
-    console.print(f"{len(stands)} of {len(keys)} pairs decided, {len(disputed)} disputed: the latest verdict counts")
+    console.print(f"{len(stands)} of {len(pairs)} pairs decided, {len(disputed)} disputed: the latest verdict counts")
     for key in disputed:
         verdicts = ", ".join(f"{who} {last.decision}" for who, last in stands[key].items())
         console.print(f"  {escape(key)}: {escape(verdicts)}")

@@ -118,6 +118,11 @@ def floats_of(column: pa.ChunkedArray) -> NDArray[np.float64]:
     return np.asarray(pc.cast(column, pa.float64()).combine_chunks().to_numpy(zero_copy_only=False))
 
 
+def pairs_of(table: pa.Table) -> pa.Table:
+    """The rows without files that are in no pair. table: of a manifest, with key."""
+    return table.filter(pc.is_valid(table["key"])) if table["key"].null_count else table
+
+
 def count_values(column: pa.ChunkedArray) -> Counter[Any]:
     """How often each value of a column is there, null among them. column: of any type."""
     return Counter({entry["values"]: entry["counts"] for entry in column.value_counts().to_pylist()})

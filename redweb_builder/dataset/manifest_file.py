@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,6 +25,7 @@ NAME = "manifest.parquet"
 MAX_TEXT_BYTES = 1 << 32  # of all texts that are read; some 10 million pairs have as much
 MAX_ROWS = 10_000_000  # a few bytes of Parquet can claim any number
 REQUIRED = ("key", "status")  # columns without which a table is no manifest
+ROW = "row"  # the number of a row in the file, which counts from 1: a column where some rows are left out
 CHECKED = (*REQUIRED, "stage", "width")  # what the check of a row needs, always read
 
 
@@ -48,17 +50,17 @@ class Manifest:
 
     def refusal(self) -> str | None:
         """A sentence about the rows that were refused; None where there are none."""
-        return refusal_of(self.file, self.table, self.refused)
+        return refusal_of(self.file, len(self.table), self.refused)
 
 
-def refusal_of(place: object, table: pa.Table, refused: Sequence[str]) -> str | None:
+def refusal_of(place: object, usable: int, refused: Sequence[str]) -> str | None:
     """A sentence about rows that were refused; None where there are none.
 
-    place: a file or an address. table: the rows that can be used. refused: a sentence about each other one.
+    place: a file or an address. usable: number of rows that can be used. refused: a sentence about each other one.
     """
     if not refused:
         return None
-    count = f"{len(refused)} of {len(refused) + len(table)} rows"
+    count = f"{len(refused)} of {len(refused) + usable} rows"
     return f"{place}: {count} cannot be used and are passed over ({refused[0]})"
 
 
@@ -75,10 +77,13 @@ def read_manifest(folder: Path, columns: Sequence[str] | None = None) -> Manifes
     return Manifest(folder / NAME, pa.concat_tables(tables) if tables else schema.empty_table(), refused)
 
 
-def manifest_blocks(folder: Path, columns: Sequence[str], refused: list[str]) -> Iterator[pa.Table]:
+def manifest_blocks(
+    folder: Path, columns: Sequence[str], refused: list[str], is_wanted: Callable[[pa.Array], pa.Array] | None = None
+) -> Iterator[pa.Table]:
     """The rows that can be used, BLOCK_ROWS at a time; a sentence about each other one is added to `refused`.
 
-    folder: of the data set. columns: those to read, CHECKED among them. Raises StoreError as read_manifest.
+    folder: of the data set. columns: those to read, CHECKED among them, and ROW where is_wanted is given. is_wanted:
+    tells from keys which rows are looked at, bool; None = all. Raises StoreError as read_manifest.
     """
     file = folder / NAME
     if not file.is_file():
@@ -90,32 +95,38 @@ def manifest_blocks(folder: Path, columns: Sequence[str], refused: list[str]) ->
         )
     try:
         with open_regular(require_inside(folder, file)) as opened:
-            schema = pa.schema([SCHEMA.field(name) for name in columns])
-            yield from checked_blocks(table_blocks(opened, str(file), schema), refused)
+            schema = pa.schema([SCHEMA.field(name) for name in columns if name != ROW])
+            yield from checked_blocks(table_blocks(opened, str(file), schema, is_wanted), refused)
     except OSError as error:
         raise StoreError(f"{file} cannot be read as a manifest ({' '.join(str(error).split())})") from error
 
 
-def read_rows(folder: Path, keys: pa.Array, left_out: int = 0) -> Manifest:
-    """The rows of some pairs with all their columns, in the order of the file, then the first files in no pair.
+def read_rows(manifest: Manifest, keys: pa.Array, columns: Sequence[str] | None = None, left_out: int = 0) -> Manifest:
+    """The rows of some pairs with other columns, in the order of the file, then the first files in no pair.
 
-    folder: of the data set. keys: of the pairs, text. left_out: at most so many files. Raises StoreError as
-    read_manifest.
+    manifest: read already, with a few columns. keys: of the pairs, text. columns: those to read, CHECKED always among
+    them; None = all. left_out: at most so many files. What was refused there or is here counts as refused. Raises
+    StoreError as read_manifest.
     """
+    names = [name for name in SCHEMA.names if columns is None or name in (*CHECKED, *columns)]
+    schema = pa.schema([*(SCHEMA.field(name) for name in names), (ROW, pa.int64())])
     refused: list[str] = []
-    pairs, files = [SCHEMA.empty_table()], [SCHEMA.empty_table()]
-    for block in manifest_blocks(folder, SCHEMA.names, refused):
-        pairs.append(block.filter(pc.is_in(block["key"], keys)))
-        files.append(block.filter(pc.is_null(block["key"])))
-    table = pa.concat_tables([*pairs, pa.concat_tables(files).slice(0, left_out)])
-    return Manifest(folder / NAME, table, refused)
+
+    def is_wanted(key: pa.Array) -> pa.Array:
+        return pc.or_(pc.is_in(key, keys), pc.is_null(key)) if left_out else pc.is_in(key, keys)
+
+    blocks = list(manifest_blocks(manifest.file.parent, schema.names, refused, is_wanted))
+    table = pa.concat_tables([schema.empty_table(), *blocks]).select(names)
+    pairs, files = (table.filter(test(table["key"])) for test in (pc.is_valid, pc.is_null))
+    by_row = {sentence.split(":")[0]: sentence for sentence in (*refused, *manifest.refused)}
+    return Manifest(manifest.file, pa.concat_tables([pairs, files.slice(0, left_out)]), list(by_row.values()))
 
 
 def checked_blocks(blocks: Iterator[pa.Table], refused: list[str]) -> Iterator[pa.Table]:
     """Rows without those that cannot be used, about each of which a sentence is added to `refused`.
 
-    blocks: the rows of a set, some at a time, with the columns CHECKED. Whole columns are tested first, then the rows
-    that fail.
+    blocks: the rows of a set, some at a time, with the columns CHECKED, and ROW where some are left out. Whole columns
+    are tested first, then the rows that fail.
     """
     keys, start = _Keys(), 0
     for block in blocks:
@@ -124,7 +135,8 @@ def checked_blocks(blocks: Iterator[pa.Table], refused: list[str]) -> Iterator[p
         usable[list(faults)] = [fault is None for fault in faults.values()]
         for index, key in keys.repeated(one_chunk(block["key"]), usable):
             faults[index], usable[index] = f"there is another row of {key}", False
-        refused += [f"row {start + index + 1}: {fault}" for index, fault in sorted(faults.items()) if fault]
+        rows = block[ROW].to_pylist() if ROW in block.column_names else range(start + 1, start + len(block) + 1)
+        refused += [f"row {rows[index]}: {fault}" for index, fault in sorted(faults.items()) if fault]
         start += len(block)
         yield block if usable.all() else block.filter(pa.array(usable))
 
@@ -154,19 +166,24 @@ class _Keys:
         return repeated
 
 
-def table_blocks(opened: BinaryIO, file: str, schema: pa.Schema) -> Iterator[pa.Table]:
+def table_blocks(
+    opened: BinaryIO, file: str, schema: pa.Schema, is_wanted: Callable[[pa.Array], pa.Array] | None = None
+) -> Iterator[pa.Table]:
     """The rows of a Parquet file in the columns and types of a schema, BLOCK_ROWS at a time.
 
-    opened: the file. file: its name, for messages. schema: a column that the file does not have is null. Raises
-    StoreError where the file is damaged, of another kind, or larger than is read.
+    opened: the file. file: its name, for messages. schema: a column that the file does not have is null. is_wanted:
+    tells from keys which rows are given, bool, with their numbers in the column ROW; None = all. Raises StoreError
+    where the file is damaged, of another kind, or larger than is read.
     """
     try:
-        yield from _blocks(opened, file, schema)
+        yield from _blocks(opened, file, schema, is_wanted)
     except (OSError, pa.ArrowException, KeyError, UnicodeDecodeError) as error:  # the last by a column's name
         raise StoreError(f"{file} cannot be read as a manifest ({' '.join(str(error).split())})") from error
 
 
-def _blocks(opened: BinaryIO, file: str, schema: pa.Schema) -> Iterator[pa.Table]:
+def _blocks(
+    opened: BinaryIO, file: str, schema: pa.Schema, is_wanted: Callable[[pa.Array], pa.Array] | None
+) -> Iterator[pa.Table]:
     # Texts stay in their dictionaries, as stored, until their size is known.
     texts = [field.name for field in schema if field.type == pa.string()]
     names = pq.read_schema(opened).names
@@ -178,12 +195,21 @@ def _blocks(opened: BinaryIO, file: str, schema: pa.Schema) -> Iterator[pa.Table
     if (stated := _stated_bytes(parquet)) > MAX_TEXT_BYTES:
         raise StoreError(f"{file} unpacks to {stated} bytes; at most {MAX_TEXT_BYTES} are read")
     there = [name for name in schema.names if name in names]
-    size = 0
+    size = start = 0
     # Starting threads takes longer than reading a small file, and a large one is read block by block.
-    for batch in parquet.iter_batches(BLOCK_ROWS, columns=there, use_threads=False):
+    batches = chain.from_iterable(
+        parquet.iter_batches(BLOCK_ROWS, row_groups=groups, columns=there, use_threads=False)
+        for groups in _groups_together(parquet.metadata)
+    )
+    for batch in batches:
         size += sum(_text_bytes(column) for column in batch.columns)
         if size > MAX_TEXT_BYTES:
             raise StoreError(f"{file} holds {size} bytes of text; at most {MAX_TEXT_BYTES} are read")
+        numbers = pa.array(np.arange(start + 1, start + len(batch) + 1))
+        start += len(batch)
+        if is_wanted is not None:
+            wanted = is_wanted(batch.column("key").cast(pa.string()))
+            batch, numbers = batch.filter(wanted), numbers.filter(wanted)
         block = pa.Table.from_arrays(
             [
                 batch.column(field.name).cast(field.type) if field.name in there else pa.nulls(len(batch), field.type)
@@ -192,7 +218,23 @@ def _blocks(opened: BinaryIO, file: str, schema: pa.Schema) -> Iterator[pa.Table
             schema=schema,
         )
         block.validate(full=True)  # text that is no UTF-8 among it
-        yield block
+        yield block if is_wanted is None else block.append_column(ROW, numbers)
+
+
+def _groups_together(metadata: pq.FileMetaData) -> Iterator[list[int]]:
+    """The row groups of a file, so many together that they have BLOCK_ROWS rows or more.
+
+    What was read of a file stays in memory until all groups that were asked for together are read.
+    """
+    groups, rows = [], 0
+    for group in range(metadata.num_row_groups):
+        groups.append(group)
+        rows += metadata.row_group(group).num_rows
+        if rows >= BLOCK_ROWS:
+            yield groups
+            groups, rows = [], 0
+    if groups:
+        yield groups
 
 
 def _stated_bytes(parquet: pq.ParquetFile) -> int:

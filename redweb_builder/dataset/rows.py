@@ -62,7 +62,8 @@ def surely_usable(table: pa.Table) -> NDArray[np.bool_]:
 
     table: rows of a manifest, of any of its columns, texts valid UTF-8.
     """
-    if any(_is_odd(table[name], most) for name, _, most in _COLUMNS if name in table.column_names):
+    told = ("key", *_USUAL)  # in which no pattern below lets a NUL pass
+    if any(_is_odd(table[name], most) for name, _, most in _COLUMNS if name in table.column_names and name not in told):
         return np.zeros(len(table), bool)
     tests = [_is_pair_or_left_out(table)]
     for name, pattern in _USUAL.items():

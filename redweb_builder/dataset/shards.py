@@ -71,7 +71,7 @@ class ShardedDataset(Dataset):
         refused: list[str] = []
         table = pa.concat_tables(checked_blocks(self._blocks(), refused))
         self.manifest = table.select(SCHEMA.names)
-        self.refusal = refusal_of(self.storage.address, table, refused)
+        self.refusal = refusal_of(self.storage.address, len(table), refused)
         self._take(table)
 
     def _blocks(self) -> Iterator[pa.Table]:

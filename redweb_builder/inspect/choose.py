@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -43,14 +43,18 @@ def choose(table: pa.Table, rows: int) -> list[int]:
 
 def telling_keys(pairs: pa.Table, most: int) -> pa.Array:
     """The keys of all pairs, or of the `most` most telling ones. pairs: as `choose` takes them."""
-    keys = pairs["key"].combine_chunks()
-    return keys if len(keys) <= most else keys.take(pa.array(choose(pairs, most), pa.int64()))
+    return _keys_at(pairs, choose(pairs, most) if len(pairs) > most else range(len(pairs)))
 
 
 def evenly_spaced_keys(pairs: pa.Table, most: int) -> pa.Array:
     """The keys of all pairs, or of `most` of them, as many everywhere in the table. pairs: with their keys."""
-    keys = pairs["key"].combine_chunks()
-    return keys if len(keys) <= most else keys.take(pa.array(np.linspace(0, len(keys) - 1, most).astype(np.int64)))
+    return _keys_at(
+        pairs, np.linspace(0, len(pairs) - 1, most).astype(np.int64) if len(pairs) > most else range(len(pairs))
+    )
+
+
+def _keys_at(pairs: pa.Table, places: Sequence[int] | Places) -> pa.Array:
+    return pairs["key"].take(pa.array(places, pa.int64())).combine_chunks()
 
 
 def _choose_kept(kept: Places, qualities: Floats, margins: Floats, ranks: Places, rows: int) -> list[int]:

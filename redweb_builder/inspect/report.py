@@ -32,7 +32,8 @@ from redweb_builder.dataset.curation import Curation, read_curation, with_agreem
 from redweb_builder.dataset.decisions import FILE, STAGE, as_decided, is_disputed, read_decisions, standing
 from redweb_builder.dataset.facts import facts_of
 from redweb_builder.dataset.journal import faults_of_files, list_files, read_journal
-from redweb_builder.dataset.manifest_file import read_manifest, read_rows
+from redweb_builder.dataset.manifest import count_values, pairs_of
+from redweb_builder.dataset.manifest_file import read_manifest, read_rows, refusal_of
 from redweb_builder.dataset.paths import (
     image_of,
     input_folder,
@@ -52,7 +53,7 @@ from redweb_builder.inspect.choose import COLUMNS, evenly_spaced_keys, telling_k
 from redweb_builder.inspect.drawn import Drawn
 from redweb_builder.inspect.histogram import HEIGHT, WIDTH, Histogram, histogram
 from redweb_builder.inspect.strip import tile_size
-from redweb_builder.inspect.table import MOST_PAIRS, NUMBERS, table
+from redweb_builder.inspect.table import MOST_PAIRS, NUMBERS, TEXTS, table
 from redweb_builder.types import Picture
 from redweb_builder.version import __version__
 
@@ -94,12 +95,13 @@ def write_report(dataset: Path, single: Path | None = None) -> Drawn:
     """
     decisions = read_decisions(dataset / FILE)[0]
     curation, damaged = _curation(dataset)
-    rows = as_decided(read_manifest(dataset, COLUMNS).table, decisions)
-    pairs = rows.filter(pc.is_valid(rows["key"]))
+    manifest = read_manifest(dataset, COLUMNS)
+    rows = as_decided(manifest.table, decisions)
+    pairs = pairs_of(rows)
     shown = telling_keys(pairs, SINGLE_PAIRS if single else MOST_PAIRS)
     measured = evenly_spaced_keys(pairs, MEASURED_PAIRS)
-    manifest = read_rows(dataset, pa.concat_arrays([shown, measured]), MOST_LEFT_OUT)
-    known = as_decided(manifest.table, decisions)
+    some = read_rows(manifest, pa.concat_arrays([shown, measured]), (*TEXTS, *NUMBERS), MOST_LEFT_OUT)
+    known = as_decided(some.table, decisions)
     limits = {check.measurement: check for check in checks(thresholds_of(dataset))}
     chosen = with_agreement(known.filter(pc.is_in(known["key"], shown)).to_pylist(), curation)
     faults = _faults_of_sizes(dataset) if len(pairs) <= MOST_PAIRS else {}  # of more, `check` reads the journal
@@ -113,7 +115,7 @@ def write_report(dataset: Path, single: Path | None = None) -> Drawn:
     page = template.render(
         name=dataset.resolve().name,
         version=__version__,
-        counts=Counter(rows["status"].to_pylist()),
+        counts=count_values(rows["status"]),
         pairs=len(pairs),
         funnel=funnel(pairs),
         histograms=_histograms(known.filter(pc.is_in(known["key"], measured)), limits, curation),
@@ -137,7 +139,7 @@ def write_report(dataset: Path, single: Path | None = None) -> Drawn:
     file = single or dataset / "report.html"
     remove_temporaries(file.parent)
     write_atomic(file, page.encode())
-    return Drawn(file, [*damaged, *missing], manifest.refusal())
+    return Drawn(file, [*damaged, *missing], refusal_of(some.file, len(rows), some.refused))
 
 
 def _curation(dataset: Path) -> tuple[Curation, list[str]]:

@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 
 from redweb_builder.criteria import CRITERIA
 from redweb_builder.dataset.decisions import FILE, STAGE, as_decided, read_decisions
-from redweb_builder.dataset.manifest_file import read_manifest
+from redweb_builder.dataset.manifest import pairs_of
+from redweb_builder.dataset.manifest_file import read_manifest, read_rows, refusal_of
 from redweb_builder.dataset.paths import image_of, read_label, read_stored, require_inside
 from redweb_builder.errors import StoreError
 from redweb_builder.files import remove_temporaries, write_atomic
@@ -40,16 +41,18 @@ def write_grid(dataset: Path, rows: int = GRID_ROWS, keys: Sequence[str] = (), t
     to: the picture's file; by default grid.png in the data set. A pair whose files are damaged or missing is drawn
     without them. Raises StoreError where `dataset` is none or a key is not in it.
     """
-    manifest = read_manifest(dataset, (*COLUMNS, *DRAWN))
-    decided = as_decided(manifest.table, read_decisions(dataset / FILE)[0])
-    pairs = decided.filter(pc.is_valid(decided["key"]))
+    manifest, decisions = read_manifest(dataset, COLUMNS), read_decisions(dataset / FILE)[0]
+    pairs = pairs_of(as_decided(manifest.table, decisions))
     if keys:
         places = pc.index_in(pa.array(keys, pa.string()), pairs["key"]).to_pylist()
         if missing := [key for key, place in zip(keys, places, strict=True) if place is None]:
             raise StoreError(f"{dataset} has no {', '.join(missing)}")
     else:
         places = choose(pairs, rows)
-    chosen = pairs.take(pa.array(places, pa.int64())).to_pylist()
+    shown = pairs["key"].take(pa.array(places, pa.int64())).to_pylist()
+    some = read_rows(manifest, pa.array(shown, pa.string()), (*COLUMNS, *DRAWN))
+    by_key = {row["key"]: row for row in as_decided(some.table, decisions).to_pylist()}
+    chosen = [by_key[key] for key in shown if key in by_key]
     damaged: list[str] = []
     drawn = [
         Row(_panel(dataset, row, damaged), row["key"], row["status"], _verdict(row), _caption(row)) for row in chosen
@@ -61,7 +64,7 @@ def write_grid(dataset: Path, rows: int = GRID_ROWS, keys: Sequence[str] = (), t
     picture.save(buffer, "PNG", compress_level=2)
     remove_temporaries(path.parent)
     write_atomic(path, buffer.getvalue())
-    return Drawn(path, damaged, manifest.refusal())
+    return Drawn(path, damaged, refusal_of(some.file, len(manifest.table), some.refused))
 
 
 def _panel(dataset: Path, row: dict[str, Any], damaged: list[str]) -> Picture | None:

@@ -9,7 +9,6 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
 
 from redweb_builder.dataset.curation import read_curation, with_agreement
 from redweb_builder.dataset.decisions import (
@@ -23,7 +22,8 @@ from redweb_builder.dataset.decisions import (
     standing,
     verdict_of,
 )
-from redweb_builder.dataset.manifest_file import read_manifest, read_rows
+from redweb_builder.dataset.manifest import pairs_of
+from redweb_builder.dataset.manifest_file import read_manifest, read_rows, refusal_of
 from redweb_builder.dataset.paths import REVIEW_CACHE, image_of, input_folder, read_stored, sample_root
 from redweb_builder.dataset.unknown import from_runs, read_unknown, runs_of, write_unknown
 from redweb_builder.dataset.verdicts import thresholds_of
@@ -201,10 +201,11 @@ class Session:
         if file.exists() and file.stat().st_mtime_ns == self._built:
             return
         manifest = read_manifest(self.folder, COLUMNS)
-        pairs = manifest.table.filter(pc.is_valid(manifest.table["key"]))
-        shown = read_rows(self.folder, telling_keys(pairs, MOST_PAIRS))
+        pairs = pairs_of(manifest.table)
+        shown = read_rows(manifest, telling_keys(pairs, MOST_PAIRS))
         self._rows = {row["key"]: row for row in shown.rows}
-        self.pairs, self.refusal = len(pairs), shown.refusal()
+        self.pairs = len(pairs)
+        self.refusal = refusal_of(shown.file, len(manifest.table), shown.refused)
         self._samples = self._table()  # made here, so that the page need not wait for it
         self._built = file.stat().st_mtime_ns
 

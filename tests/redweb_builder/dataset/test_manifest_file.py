@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from redweb_builder.dataset import manifest_file
-from redweb_builder.dataset.manifest import table_of
+from redweb_builder.dataset.manifest import SCHEMA, table_of
 from redweb_builder.dataset.manifest_file import read_manifest, read_rows
 from redweb_builder.dataset.rows import fault_of, surely_usable
 
@@ -68,5 +69,16 @@ def test_only_the_columns_that_were_asked_for(tmp_path: Path) -> None:
 def test_the_rows_of_some_pairs(tmp_path: Path) -> None:
     out = [{"left": f"{number}.txt", "status": "left-out"} for number in range(4)]
     folder = manifest_of(tmp_path, [GOOD, GOOD | {"key": "b"}, GOOD | {"key": "c"}, *out])
-    some = read_rows(folder, table_of([{"key": "c"}, {"key": "a"}])["key"].combine_chunks(), left_out=2).table
+    some = read_rows(read_manifest(folder, ()), pa.array(["c", "a"]), left_out=2).table
+    assert some.schema == SCHEMA
     assert some["key"].to_pylist() == ["a", "c", None, None]
+
+
+def test_of_some_pairs_a_refused_row_has_its_number_in_the_file(tmp_path: Path) -> None:
+    """Rows 2 and 4 are refused when they are first read, row 5 for a column that is read later."""
+    rows = [GOOD | {"key": key} for key in "abcdef"]
+    rows[1]["status"], rows[3]["width"], rows[4]["agreement"] = "maybe", -1, 1e300
+    manifest = read_manifest(manifest_of(tmp_path, rows), ())
+    some = read_rows(manifest, pa.array(["a", "e", "f"]), ("agreement",))
+    assert some.table["key"].to_pylist() == ["a", "f"]
+    assert sorted(sentence.split(":")[0] for sentence in some.refused) == ["row 2", "row 4", "row 5"]
