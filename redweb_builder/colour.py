@@ -30,6 +30,10 @@ UNKNOWN_DARK: Colour = (88, 104, 120)
 UNKNOWN_LIGHT: Colour = (120, 138, 156)
 UNKNOWN_CELL = 4
 
+HUES = (  # of the wheel of Baker et al.: the full channel, the changing one, steps, and whether it rises
+    (0, 1, 15, True), (1, 0, 6, False), (1, 2, 4, True), (2, 1, 11, False), (2, 0, 13, True), (0, 2, 6, False),
+)  # fmt: skip
+LONGEST = 1.001  # of a vector, as a little more than 1: rounding must push no channel below 0, which wraps to 255
 WHEEL_RADIUS = 255
 REGION_TINT = 0.72
 GREY_LEVELS = (28.0, 160.0)
@@ -114,20 +118,31 @@ def flow_picture(flow: FloatMap, limit: float | None = None) -> Picture:
 def flow_wheel() -> Picture:
     """The colours of all vectors of the unit disc: SxSx3 uint8, S = 2 * WHEEL_RADIUS + 1, (0, 0) in the middle.
 
-    torchvision's flow_to_image, called once: a look-up in its result is several times faster than a call for a pair.
+    torchvision's flow_to_image in NumPy, to a level of 255: torch alone takes seconds to load. Called once, since a
+    look-up in its result is several times faster than a call for a pair.
     """
-    import torch  # here: the review page and the exports colour depth, never flow, and start seconds sooner without it
-    from torchvision.utils import flow_to_image
-
     axis = np.linspace(-1.0, 1.0, 2 * WHEEL_RADIUS + 1, dtype=np.float32)
     vectors = np.stack(np.meshgrid(axis, axis))
-    vectors /= np.maximum(np.hypot(*vectors), 1.0)
-    # flow_to_image divides by the longest vector: one more column, a trifle longer than 1, makes that a constant and
-    # keeps rounding from pushing a channel below 0, which wraps to 255.
-    padded = np.pad(vectors, ((0, 0), (0, 0), (0, 1)))
-    padded[0, :, -1] = 1.001
-    picture: Picture = flow_to_image(torch.from_numpy(padded))[:, :, :-1].permute(1, 2, 0).contiguous().numpy()
+    vectors /= np.float32(LONGEST) * np.maximum(np.hypot(*vectors), 1.0)
+    colours = np.concatenate([_hues(*ramp) for ramp in HUES])
+    turn = (np.arctan2(-vectors[1], -vectors[0]) / np.float32(np.pi) + 1) / 2 * (len(colours) - 1)
+    before = np.floor(turn).astype(np.intp)
+    share = (turn - before.astype(np.float32))[..., None]
+    colour = (1 - share) * colours[before] + share * colours[(before + 1) % len(colours)]
+    saturated = 1 - np.hypot(*vectors)[..., None] * (1 - colour)
+    picture: Picture = np.floor(255 * saturated).astype(np.uint8)
     return picture
+
+
+def _hues(full: int, changing: int, steps: int, rises: bool) -> FloatMap:
+    """Hues between two colours, steps x 3 float32 in [0, 1]. full: the channel at 1. changing: the one that rises, or
+    falls. steps: how many.
+    """
+    ramp = np.floor(255 * np.arange(steps, dtype=np.float32) / steps)
+    hues = np.zeros((steps, 3), np.float32)
+    hues[:, full] = 1
+    hues[:, changing] = (ramp if rises else 255 - ramp) / 255
+    return hues
 
 
 def regions_picture(left: Picture, sky: FloatMap, far: FloatMap) -> Picture:

@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
+from torchvision.utils import flow_to_image
 
 from redweb_builder import colour
 from redweb_builder.colour import UNKNOWN_DARK, UNKNOWN_LIGHT, colour_scale, confidence_picture
@@ -106,6 +108,17 @@ def test_flow_colours() -> None:
     assert left[0] == 0
     assert left[2] > 200
     assert len({tuple(vector) for vector in (right, left, down, up)}) == 4
+
+
+def test_flow_wheel_is_that_of_torchvision() -> None:
+    vectors = np.random.default_rng(0).uniform(-1, 1, (2, 40, 50)).astype(np.float32)
+    vectors /= 1.001 * np.maximum(np.hypot(*vectors), 1.0)
+    vectors[:, 0, 0] = 1.0, 0.0  # the longest, by which torchvision divides
+    theirs = flow_to_image(torch.from_numpy(vectors)).permute(1, 2, 0).numpy().astype(int)
+    steps = np.rint(vectors * 1.001 * colour.WHEEL_RADIUS).astype(int) + colour.WHEEL_RADIUS
+    difference = np.abs(colour.flow_wheel()[steps[1], steps[0]] - theirs)
+    assert np.percentile(difference, 99) <= 2  # the wheel has whole steps
+    assert difference.max() <= 6
 
 
 def test_flow_wheel_has_no_wrapped_channel() -> None:
