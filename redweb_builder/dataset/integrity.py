@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from math import ceil
@@ -12,12 +12,16 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from redweb_builder.dataset.curation import NAME as CURATION
 from redweb_builder.dataset.curation import read_curation
 from redweb_builder.dataset.decisions import FILE, read_decisions
 from redweb_builder.dataset.journal import (
     HOMES,
     NAME,
+    Records,
     Sizes,
     expected_files,
     faults_of_files,
@@ -25,13 +29,17 @@ from redweb_builder.dataset.journal import (
     list_files,
     read_journal,
 )
-from redweb_builder.dataset.manifest_file import read_manifest
+from redweb_builder.dataset.manifest import BLOCK_ROWS, SCHEMA, pairs_of
+from redweb_builder.dataset.manifest_file import NAME as MANIFEST
+from redweb_builder.dataset.manifest_file import manifest_blocks
 from redweb_builder.dataset.paths import read_build, read_label
 from redweb_builder.dataset.sources import NAME as SOURCES
 from redweb_builder.dataset.unknown import FOLDER as MARKED
 from redweb_builder.dataset.unknown import read_unknown
 from redweb_builder.errors import StoreError
 from redweb_builder.files import read_regular
+
+LOOKED_AT = ("key", "status", "width", "height")  # the columns that are kept of the manifest; all are checked
 
 
 @dataclass(frozen=True)
@@ -65,26 +73,38 @@ def check_dataset(out: Path, share: float = 0.0) -> Checked:
     out: folder of the data set. share: of the pairs whose contents are read as well, 0 to 1, chosen at random. Sizes
     are always compared. Raises StoreError where `out` holds no finished data set.
     """
-    manifest, journal = read_manifest(out), read_journal(out)
-    there = list_files(out)
-    faults = [Fault(manifest.file.name, refused, "build") for refused in manifest.refused]
+    refused: list[str] = []
+    blocks = [block.select(LOOKED_AT) for block in manifest_blocks(out, SCHEMA.names, refused)]
+    rows = pairs_of(pa.concat_tables([SCHEMA.empty_table().select(LOOKED_AT), *blocks]))
+    labelled = rows.filter(pc.greater(rows["width"], 0))
+    journal, there = read_journal(out), list_files(out)
+    faults = [Fault(MANIFEST, sentence, "build") for sentence in refused]
     faults += [Fault(NAME, damaged, "build") for damaged in journal.damaged]
-    labelled: list[Mapping[str, Any]] = [
-        journal.records.get(row["key"], row) for row in manifest.rows if row["key"] and row["width"]
-    ]
-    faults += _faults_of_keys(manifest.rows, journal.records)
-    for record in labelled:
-        faults += [Fault(file, what, "build") for file, what in faults_of_files(record, there)]
-    faulty = {fault.file for fault in faults}
-    chosen = _sample(labelled, share)
-    for record in chosen:
-        faults += _faults_of_contents(out, record, there, faulty)
-    faults += _faults_of_marks(out, labelled)
-    faults += _faults_of_strangers(out, labelled, there)
+    faults += _faults_of_keys(set(rows["key"].to_pylist()), journal.records)
+    chosen, marked, own = _sample(len(labelled), share), set(_names(out / MARKED)), set[str]()
+    contents: list[Fault] = []
+    marks: list[Fault] = []
+    for number, record in enumerate(_records(labelled, journal.records)):
+        sizes = [Fault(file, what, "build") for file, what in faults_of_files(record, there)]
+        faults += sizes
+        if number in chosen:
+            contents += _faults_of_contents(out, record, there, {fault.file for fault in sizes})
+        if f"{record['key']}.png" in marked:
+            marks += _faults_of_mark(out, record)
+        own |= {place[0] for name in expected_files(record, there) if (place := find_file(name, there))}
+    faults += [*contents, *marks, *_faults_of_strangers(out, own)]
     damaged = read_decisions(out / FILE)[1]
     faults += [Fault(FILE, f"{damaged} damaged lines", "")] if damaged else []
     faults += _faults_of_curation(out)
     return Checked(len(labelled), len(chosen), faults)
+
+
+def _records(labelled: pa.Table, records: Records) -> Iterator[Mapping[str, Any]]:
+    """What the journal says of each labelled pair, one after the other; its row where the journal has none."""
+    recorded = records.read(key for key in labelled["key"].to_pylist() if key in records)
+    for batch in labelled.to_batches(BLOCK_ROWS):
+        for row in batch.to_pylist():
+            yield next(recorded) if row["key"] in records else row
 
 
 def _faults_of_curation(out: Path) -> list[Fault]:
@@ -95,9 +115,8 @@ def _faults_of_curation(out: Path) -> list[Fault]:
     return []
 
 
-def _faults_of_keys(rows: Sequence[Mapping[str, Any]], records: Mapping[str, Any]) -> list[Fault]:
+def _faults_of_keys(keys: set[str], records: Records) -> list[Fault]:
     """Pairs that stand in the manifest or in the journal only; a data set that came without journal is taken so."""
-    keys = {row["key"] for row in rows if row["key"]}
     if not records:
         return []
     return [
@@ -106,11 +125,9 @@ def _faults_of_keys(rows: Sequence[Mapping[str, Any]], records: Mapping[str, Any
     ]
 
 
-def _sample(records: Sequence[Mapping[str, Any]], share: float) -> list[Mapping[str, Any]]:
+def _sample(pairs: int, share: float) -> set[int]:
     """A share of the pairs, at least one. Not seeded: checks of a small share again and again should reach them all."""
-    if share <= 0 or not records:
-        return []
-    return random.Random().sample(list(records), min(len(records), ceil(share * len(records))))
+    return set(random.Random().sample(range(pairs), min(pairs, ceil(share * pairs)))) if share > 0 else set()
 
 
 def _faults_of_contents(out: Path, record: Mapping[str, Any], there: Sizes, faulty: set[str]) -> Iterator[Fault]:
@@ -135,26 +152,23 @@ def _faults_of_contents(out: Path, record: Mapping[str, Any], there: Sizes, faul
             yield Fault(f"RDs/{record['key']}.png", str(error), "remove")
 
 
-def _faults_of_marks(out: Path, labelled: Sequence[Mapping[str, Any]]) -> Iterator[Fault]:
-    """What people marked as unknown and cannot be read, or lies on a label of another size."""
-    marked = set(_names(out / MARKED))
-    for record in labelled:
-        name = f"{record['key']}.png"
-        if name not in marked:
-            continue
-        try:
-            wrong = read_unknown(out, record["key"])
-        except StoreError as error:
-            yield Fault(f"{MARKED}/{name}", str(error), "")
-            continue
-        if wrong is not None and wrong.shape != (record["height"], record["width"]):
-            yield Fault(f"{MARKED}/{name}", "its size is not that of the label", "")
+def _faults_of_mark(out: Path, record: Mapping[str, Any]) -> Iterator[Fault]:
+    """What people marked as unknown in a label, where it cannot be read or has another size."""
+    file = f"{MARKED}/{record['key']}.png"
+    try:
+        wrong = read_unknown(out, record["key"])
+    except StoreError as error:
+        yield Fault(file, str(error), "")
+        return
+    if wrong is not None and wrong.shape != (record["height"], record["width"]):
+        yield Fault(file, "its size is not that of the label", "")
 
 
-def _faults_of_strangers(out: Path, labelled: Sequence[Mapping[str, Any]], there: Sizes) -> Iterator[Fault]:
-    """What lies in the folders of the data set and is no file of a pair, and links wherever the program writes."""
-    own = {find_file(name, there) for record in labelled for name in expected_files(record, there)}
-    places = {place[0] for place in own if place}
+def _faults_of_strangers(out: Path, own: set[str]) -> Iterator[Fault]:
+    """What lies in the folders of the data set and is no file of a pair, and links wherever the program writes.
+
+    own: the files of pairs, below the data set.
+    """
     for folder in HOMES:
         if (out / folder).is_symlink():
             yield Fault(folder, "is a link", "")
@@ -163,7 +177,7 @@ def _faults_of_strangers(out: Path, labelled: Sequence[Mapping[str, Any]], there
             yield Fault(folder, "is no folder", "")
             continue
         for name in sorted(_names(out / folder)):
-            if f"{folder}/{name}" not in places:
+            if f"{folder}/{name}" not in own:
                 kind = "is a link" if (out / folder / name).is_symlink() else "belongs to no pair"
                 yield Fault(f"{folder}/{name}", kind, "")
     for name in ("manifest.parquet", "build.json", NAME, FILE, "grid.png", "report.html", ".lock", ".decisions.lock"):
