@@ -96,7 +96,8 @@ class Dataset:
         self.refusal = manifest.refusal()
         rows = as_decided(manifest.table, read_decisions(folder / FILE)[0])
         wanted = pa.array(("kept", "rejected") if status == "labelled" else (status,))
-        self._take(rows.filter(pc.and_(pc.is_in(rows["status"], wanted), pc.is_valid(rows["width"]))))
+        is_sample = pc.and_(pc.is_in(rows["status"], wanted), pc.is_valid(rows["width"]))
+        self._take(rows if pc.all(is_sample).as_py() else rows.filter(is_sample))  # a filter copies
 
     def __iter__(self) -> Iterator[Sample]:
         """Every sample, in order of key."""

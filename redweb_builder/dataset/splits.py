@@ -71,7 +71,7 @@ def split_keys(rows: pa.Table, keys: Sequence[str]) -> dict[str, list[str]]:
 
     rows: of the data set's samples. keys: of those that are split; with all of them the parts are those of `train`.
     """
-    wanted = rows.filter(pc.is_in(rows["key"], pa.array(keys, pa.string())))
+    wanted = rows.select(["key", "left", "film_time_s"]).filter(pc.is_in(rows["key"], pa.array(keys, pa.string())))
     groups: dict[str, list[str]] = {}
     for key, group in zip(wanted["key"].to_pylist(), groups_of(wanted).to_pylist(), strict=True):
         groups.setdefault(group, []).append(key)
