@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -187,7 +186,10 @@ def _blocks(
     # Texts stay in their dictionaries, as stored, until their size is known.
     texts = [field.name for field in schema if field.type == pa.string()]
     names = pq.read_schema(opened).names
-    parquet = pq.ParquetFile(opened, read_dictionary=[name for name in texts if name in names])
+    dictionaries = [name for name in texts if name in names]
+    parquet = pq.ParquetFile(
+        opened, read_dictionary=dictionaries, pre_buffer=False
+    )  # else all of the file is in memory
     if missing := [name for name in REQUIRED if name not in names]:
         raise StoreError(f"{file} is not a manifest of this program: it has no column {missing[0]!r}")
     if parquet.metadata.num_rows > MAX_ROWS:
@@ -197,11 +199,7 @@ def _blocks(
     there = [name for name in schema.names if name in names]
     size = start = 0
     # Starting threads takes longer than reading a small file, and a large one is read block by block.
-    batches = chain.from_iterable(
-        parquet.iter_batches(BLOCK_ROWS, row_groups=groups, columns=there, use_threads=False)
-        for groups in _groups_together(parquet.metadata)
-    )
-    for batch in batches:
+    for batch in parquet.iter_batches(BLOCK_ROWS, columns=there, use_threads=False):
         size += sum(_text_bytes(column) for column in batch.columns)
         if size > MAX_TEXT_BYTES:
             raise StoreError(f"{file} holds {size} bytes of text; at most {MAX_TEXT_BYTES} are read")
@@ -219,22 +217,6 @@ def _blocks(
         )
         block.validate(full=True)  # text that is no UTF-8 among it
         yield block if is_wanted is None else block.append_column(ROW, numbers)
-
-
-def _groups_together(metadata: pq.FileMetaData) -> Iterator[list[int]]:
-    """The row groups of a file, so many together that they have BLOCK_ROWS rows or more.
-
-    What was read of a file stays in memory until all groups that were asked for together are read.
-    """
-    groups, rows = [], 0
-    for group in range(metadata.num_row_groups):
-        groups.append(group)
-        rows += metadata.row_group(group).num_rows
-        if rows >= BLOCK_ROWS:
-            yield groups
-            groups, rows = [], 0
-    if groups:
-        yield groups
 
 
 def _stated_bytes(parquet: pq.ParquetFile) -> int:
