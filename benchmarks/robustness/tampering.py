@@ -60,7 +60,7 @@ def tamper(random: Random, folder: Path, canary: Path) -> str:
     for _ in range(random.choice((1, 1, 1, 2, 3))):
         try:
             done.append(random.choice(MUTATIONS)(random, folder, canary))
-        except (UserError, OSError, ValueError, KeyError, IndexError, pa.ArrowException) as error:
+        except (UserError, OSError, LookupError, ValueError, RecursionError, pa.ArrowException) as error:
             done.append(f"impossible after the others ({type(error).__name__})")
     return "; ".join(done)
 
