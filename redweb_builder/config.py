@@ -12,6 +12,8 @@ from redweb_builder.errors import SettingsError
 FLOW_CHOICES = ("auto", "raft-large", "raft-small", "dis")
 EXPORTED_FLOWS = ("onnx", "torchscript")  # "onnx:FILE": a network of the user's (matching/exported.py)
 BUILTIN, NONE = "builtin", "none"  # depth networks that are no file
+AUTO_PRECISION = "auto"
+PRECISIONS = (AUTO_PRECISION, "float32", "bf16")  # of a flow network
 EYES = ("auto", "as-is")
 VALIDATION_SHARE = 0.1  # of the samples of a set, held out of training
 ENGINES = ("local", "ray")
@@ -153,7 +155,8 @@ class BuildConfig:
     flow: one of FLOW_CHOICES, or "onnx:FILE" or "torchscript:FILE". segmenter: "auto", "builtin", "none" or the Hugging
     Face id of a network.
     flow_weights, segmenter_weights: files to load in place of the hub's. device: "auto", "cpu", "cuda" or
-    "cuda:N". jobs: cores to use, for pairs and for networks; None = all that the process may use.
+    "cuda:N". precision: of RAFT's convolutions, one of PRECISIONS; with "auto" a build goes on in the one that it began
+    with. jobs: cores to use, for pairs and for networks; None = all that the process may use.
     eyes: "auto" exchanges eyes that the picture shows to be swapped; "as-is" takes the source's word.
     max_side: longer side of the stored picture in px; larger sources are reduced to it, smaller ones stay.
     mono: the monocular depth network: "builtin", "none", or the path of an ONNX or TorchScript file.
@@ -170,6 +173,7 @@ class BuildConfig:
     segmenter_weights: Path | None = None
     mono: str = BUILTIN
     device: str = "auto"
+    precision: str = AUTO_PRECISION
     eyes: str = "auto"
     max_side: int = 768
     limit: int | None = None
@@ -185,6 +189,8 @@ class BuildConfig:
         if self.flow not in FLOW_CHOICES and not is_exported_flow(self.flow):
             forms = " or ".join(f"{form}:FILE" for form in EXPORTED_FLOWS)
             raise SettingsError(f"flow {self.flow!r}: must be one of {', '.join(FLOW_CHOICES)}, or {forms}")
+        if self.precision not in PRECISIONS:
+            raise SettingsError(f"precision {self.precision!r}: must be one of {', '.join(PRECISIONS)}")
         if self.eyes not in EYES:
             raise SettingsError(f"eyes {self.eyes!r}: must be one of {', '.join(EYES)}")
         if self.engine not in ENGINES:

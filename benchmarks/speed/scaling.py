@@ -37,7 +37,7 @@ NOTHING: Any = None
 class Waiting:
     """A flow estimator of which only the settings are asked."""
 
-    name, batch, fills_cpu, weights = "waiting", 1, True, None
+    name, batch, fills_cpu, precision, weights = "waiting", 1, True, None, None
 
 
 def load(seconds: float, workers: int, folder: Path, *_: object) -> tuple[Models, dict[str, str]]:

@@ -2,34 +2,38 @@
 
     python -m benchmarks.speed.throughput STEREO_DIR --flow raft-small --flow-weights PATH [--rounds 2]
 
-"bare" is torchvision's network as it comes, both directions, same sizes and settings, on pictures already in memory,
-after a warm-up; "ours" is the same network as the builder runs it (raft.py); "whole" is `build-redweb` as a user gives
-it, imports and reading and writing included. They are taken in turn in one run, since machines drift; the ratios are
-taken round by round.
+"bare" is torchvision's network as it comes, float32, both directions in one batch, on pictures already in memory, after
+a warm-up; "ours" is the same network as the builder runs it (raft.py); "whole" is `build-redweb` as a user gives it,
+imports and reading and writing included; "obvious" is what a script of an hour does: Pillow reads and resizes the two
+pictures of a pair, then torchvision's network runs once for each direction. They are taken in turn in one run, since
+machines drift. Seconds are processor time, a pair, of all threads and children: other work on the machine does not
+count. Ratios are taken round by round.
 """
 
 from __future__ import annotations
 
-import copy
+import os
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 
 import click
 import numpy as np
 import torch
+from PIL import Image
+from torch import Tensor
 from torchvision.models import optical_flow
 
 from redweb_builder.config import BuildConfig
 from redweb_builder.inputs.discover import discover
-from redweb_builder.matching.flow import FlowEstimator, load_flow
-from redweb_builder.matching.raft import Raft
-from redweb_builder.networks.device import choose_device, memory_format
+from redweb_builder.matching.flow import load_flow
+from redweb_builder.matching.raft import UPDATES, Raft
+from redweb_builder.networks.device import choose_device
 from redweb_builder.pipeline import Outcome, prepare
-from redweb_builder.types import StereoPair
+from redweb_builder.types import PairSource, Picture, StereoPair
 
 
 @click.command()
@@ -39,59 +43,85 @@ from redweb_builder.types import StereoPair
 @click.option("--limit", type=int, help="Only the first N pairs.")
 @click.option("--rounds", default=2, show_default=True)
 def main(stereo_dir: Path, flow: str, flow_weights: Path | None, limit: int | None, rounds: int) -> None:
-    """Print pairs a second of both, and their ratio, round by round."""
+    """Print seconds a pair of each, round by round, and the ratios of their rates."""
     config = BuildConfig()
     sources = discover(stereo_dir).sources[:limit]
     prepared = [item for source in sources if not isinstance(item := prepare(source, config), Outcome)]
     pairs = [item.pair for item in prepared]
-    estimator, chosen = load_flow(flow, flow_weights, choose_device("auto"))
+    device = choose_device("auto")
+    estimator, chosen = load_flow(flow, flow_weights, device)
     print(f"{len(pairs)} readable pairs of {len(sources)}; {chosen}")
-    bare = _as_it_comes(estimator) if isinstance(estimator, Raft) else estimator
-    ratios = []
-    for turn in range(rounds):
-        rates = [
-            _rate(bare, pairs),
-            _rate(estimator, pairs),
-            len(pairs) / _command(stereo_dir, flow, flow_weights, limit),
+    ways: dict[str, Callable[[], object]] = {
+        "ours": lambda: [estimator([pair]) for pair in pairs],
+        "whole": lambda: _build(stereo_dir, flow, flow_weights, limit),
+    }
+    if isinstance(estimator, Raft):
+        network = _as_it_comes(estimator)
+        ways["bare"] = lambda: [_flow(network, (pair.left, pair.right), together=True) for pair in pairs]
+        ways["obvious"] = lambda: [
+            _flow(network, _read(item.source, pair), together=False) for item, pair in zip(prepared, pairs, strict=True)
         ]
-        ratios.append((rates[2] / rates[0], rates[2] / rates[1]))
-        shown = "bare {:.3f}, ours {:.3f}, whole {:.3f} pairs/s".format(*rates)
-        print(f"round {turn + 1}: {shown}; whole/bare {ratios[-1][0]:.3f}, whole/ours {ratios[-1][1]:.3f}", flush=True)
-    print("median: whole/bare {:.3f}, whole/ours {:.3f}".format(*np.median(ratios, axis=0)))
-
-
-def _as_it_comes(raft: Raft) -> Raft:
-    """The same estimator around torchvision's untouched network."""
-    assert raft.weights is not None
-    network = getattr(optical_flow, raft.name.replace("-", "_"))(weights=None)
-    network.load_state_dict(torch.load(raft.weights.path, map_location="cpu", weights_only=True))
-    bare = copy.copy(raft)
-    bare.network = network.eval().to(raft.device, memory_format=memory_format(raft.device))
-    return bare
-
-
-def _rate(estimator: FlowEstimator, pairs: Sequence[StereoPair]) -> float:
-    """Pairs a second of the flow alone."""
     estimator(pairs[:1])
-    started = time.perf_counter()
-    for first in range(0, len(pairs), estimator.batch):
-        estimator(pairs[first : first + estimator.batch])
-    return len(pairs) / (time.perf_counter() - started)
+    ratios: dict[str, list[float]] = {}
+    for turn in range(rounds):
+        seconds = {name: _seconds(way) / len(pairs) for name, way in ways.items()}
+        print(f"round {turn + 1}: " + ", ".join(f"{name} {value:.2f} s" for name, value in seconds.items()), flush=True)
+        for name, way in product(("bare", "obvious"), ("ours", "whole")):
+            if name in seconds:
+                ratios.setdefault(f"{way} / {name}", []).append(seconds[name] / seconds[way])
+    for name, values in ratios.items():
+        print(f"rate of {name}: {np.median(values):.2f}")
 
 
-def _command(stereo_dir: Path, flow: str, weights: Path | None, limit: int | None) -> float:
-    """Seconds of one whole build into a fresh folder."""
+def _as_it_comes(raft: Raft) -> torch.nn.Module:
+    """torchvision's untouched network, with the weights of an estimator."""
+    network: torch.nn.Module = getattr(optical_flow, raft.name.replace("-", "_"))(weights=None)
+    network.load_state_dict(torch.load(raft.weights.path, map_location="cpu", weights_only=True))
+    return network.eval().to(raft.device)
+
+
+@torch.inference_mode()
+def _flow(network: torch.nn.Module, views: Sequence[Picture], together: bool) -> list[Tensor]:
+    """Flow forward and backward. together: in one batch."""
+    height, width = views[0].shape[:2]
+    rest = [(0, max(128, -(-side // 8) * 8) - side) for side in (height, width)]
+    first, second = (
+        torch.from_numpy(np.pad(view, [*rest, (0, 0)], mode="edge")).permute(2, 0, 1)[None].float().div(127.5).sub(1)
+        for view in views
+    )
+    if together:
+        return [network(torch.cat([first, second]), torch.cat([second, first]), UPDATES)[-1]]
+    return [network(first, second, UPDATES)[-1], network(second, first, UPDATES)[-1]]
+
+
+def _read(source: PairSource, pair: StereoPair) -> list[Picture]:
+    """The files of a pair at the size of its views, read by Pillow. Of one file with both eyes the whole is read."""
+    size = pair.left.shape[1::-1]
+    views = []
+    for file in (source.left, source.right):
+        with Image.open(file) as picture:  # noqa: TID251  # it stands for other people's scripts
+            views.append(np.asarray(picture.convert("RGB").resize(size)))
+    return views
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    """Processor time of this process and of those that it waited for."""
+    before = os.times()
+    work()
+    after = os.times()
+    return sum(after[:4]) - sum(before[:4])
+
+
+def _build(stereo_dir: Path, flow: str, weights: Path | None, limit: int | None) -> None:
+    """One whole build into a fresh folder."""
     options = ["--flow", flow, "--segmenter", "builtin"]
     options += ["--flow-weights", str(weights)] if weights else []
     options += ["--limit", str(limit)] if limit else []
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "cli.py", "build-redweb", str(stereo_dir), "--out", f"{folder}/out", *options]
-        started = time.perf_counter()
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        seconds = time.perf_counter() - started
     if done.returncode not in (0, 3):
         raise SystemExit(done.stderr)
-    return seconds
 
 
 if __name__ == "__main__":

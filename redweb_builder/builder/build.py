@@ -19,14 +19,14 @@ import pyarrow.compute as pc
 from redweb_builder.builder.engines import FAILED, run_local
 from redweb_builder.builder.finish import finish, path_below, portable_text
 from redweb_builder.builder.models import identity, load_models, versions
-from redweb_builder.config import BuildConfig
+from redweb_builder.config import AUTO_PRECISION, PRECISIONS, BuildConfig
 from redweb_builder.dataset.clips import sequences_of
 from redweb_builder.dataset.flicker import with_flicker
 from redweb_builder.dataset.heartbeat import Heartbeat
 from redweb_builder.dataset.label_writer import LabelWriter
 from redweb_builder.dataset.manifest import DUPLICATE, LEFT_OUT, left_out_row, table_of
 from redweb_builder.dataset.parts import folder_of_part, sources_of_part
-from redweb_builder.dataset.paths import is_data_set, refuse_data_set
+from redweb_builder.dataset.paths import is_data_set, read_build, refuse_data_set
 from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.dataset.writer import Store
 from redweb_builder.errors import EngineError, SettingsError, StoreError
@@ -109,6 +109,7 @@ def build(
     if not discovery.sources:
         raise StoreError(_no_pairs_message(stereo_dir, discovery))
     progress.enter("loading the networks")
+    config = _with_precision_of(out, config, overwrite)
     device = choose_device(config.device)
     limit_threads(config.jobs)
     models, messages = load_models(config, device)
@@ -192,6 +193,16 @@ def build(
         lost=len(store.lost - store.records.keys()),
         damaged_lines=len(store.damaged),
     )
+
+
+def _with_precision_of(out: Path, config: BuildConfig, overwrite: bool) -> BuildConfig:
+    """The settings, with the flow's precision that an earlier build in the folder began with, unless they name one."""
+    there = read_build(out)
+    identity = there.get("identity")
+    if config.precision != AUTO_PRECISION or not isinstance(identity, dict) or (overwrite and there.get("finished")):
+        return config
+    precision = identity.get("flow_precision")
+    return replace(config, precision=precision) if precision in PRECISIONS else config
 
 
 def _reasons(rows: pa.Table, status: str) -> dict[str, int]:

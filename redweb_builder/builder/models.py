@@ -27,7 +27,7 @@ def load_models(config: BuildConfig, device: torch.device) -> tuple[Models, dict
     config: names and weight files. device: where they run. The sentences are by the names that build.json has for them.
     Raises WeightsUnavailable, SettingsError.
     """
-    flow, flow_message = load_flow(config.flow, config.flow_weights, device)
+    flow, flow_message = load_flow(config.flow, config.flow_weights, device, config.precision)
     segmenter, segmenter_message = load_segmenter(config.segmenter, config.segmenter_weights, device)
     network = load_depth(config.mono, device)
     depth = MemoizedDepth(network) if network else None
@@ -45,6 +45,7 @@ def identity(config: BuildConfig, models: Models) -> dict[str, Any]:
         "method": METHOD,
         **config.method(),
         "flow": models.flow.name,
+        **({"flow_precision": models.flow.precision} if models.flow.precision else {}),
         "flow_weights_sha256": models.flow.weights.sha256 if models.flow.weights else None,
         "segmenter": models.segmenter.name,
         "segmenter_weights_sha256": models.segmenter.weights.sha256 if models.segmenter.weights else None,

@@ -95,7 +95,12 @@ def run_ray(
         length = -(-CHUNK * cores // MULTIPLE) * MULTIPLE
         chunks = (_Chunk[Done](sources[start : start + length]) for start in range(0, len(sources), length))
         missing = (chunk for chunk in chunks if not all(is_done(source.key) for source in chunk.sources))
-        in_worker = replace(config, jobs=cores, device="cuda" if gpus else "cpu")
+        in_worker = replace(
+            config,
+            jobs=cores,
+            device="cuda" if gpus else "cpu",
+            precision=models.flow.precision or config.precision,
+        )
         terms = Terms(
             folder=Path.cwd(),
             marker=marker,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @options.out("redweb", "Data set folder.")
 @options.flow()
 @click.option("--flow-weights", type=options.PATH, help="Weight file of torchvision's RAFT.")
+@options.precision()
 @click.option(
     "--segmenter",
     default=BuildConfig.segmenter,

@@ -88,8 +88,10 @@ def _is_plain(value: object) -> bool:
 def _of_build(build: dict[str, Any]) -> dict[str, Any]:
     identity = build["identity"]
     mono = {"mono": identity["mono"]} if "mono" in identity else {}  # from method 10 on
+    precision = {"precision": identity["flow_precision"]} if identity.get("flow_precision") else {}  # from 13 on
     return {
         **mono,
+        **precision,
         **{name: identity[name] for name in ("eyes", "max_side", "flow", "segmenter")},
         **identity["inputs"],
         THRESHOLDS: build.get("thresholds") or identity["thresholds"],

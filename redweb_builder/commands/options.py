@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from redweb_builder.config import EXPORTED_FLOWS, FLOW_CHOICES, BuildConfig, check_device
+from redweb_builder.config import EXPORTED_FLOWS, FLOW_CHOICES, PRECISIONS, BuildConfig, check_device
 from redweb_builder.errors import SettingsError
 
 Function = Callable[..., Any]
@@ -65,6 +65,17 @@ def flow() -> Decorator:
         metavar="|".join((*FLOW_CHOICES, *(f"{form}:FILE" for form in EXPORTED_FLOWS))),
         help="Optical flow; auto = RAFT where its weights can be had, else DIS, which needs none. FILE is any two-view "
         "network, with a .toml file beside it (docs/matchers.md).",
+    )
+
+
+def precision() -> Decorator:
+    """--precision."""
+    return choice(
+        "--precision",
+        PRECISIONS,
+        BuildConfig.precision,
+        "Of RAFT; auto = bf16 on CUDA and on processors with AMX, else float32. Name it where machines of several "
+        "kinds build one set.",
     )
 
 

@@ -110,6 +110,7 @@ class Dis:
     name = "dis"
     needs_refinement = False
     fills_cpu = False
+    precision = None
     weights: Weights | None = None
 
     def __init__(self) -> None:

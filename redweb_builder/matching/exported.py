@@ -37,6 +37,7 @@ class ExportedFlow:
     """
 
     batch = 1
+    precision = None  # the file's own
 
     def __init__(self, choice: str, device: torch.device) -> None:
         """Load a network and try it on a small pair.

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import torch
 
-from redweb_builder.config import is_exported_flow
+from redweb_builder.config import AUTO_PRECISION, is_exported_flow
 from redweb_builder.errors import SettingsError, WeightsUnavailable
 from redweb_builder.matching.dis import Dis
 from redweb_builder.matching.exported import ExportedFlow
@@ -44,6 +44,11 @@ class FlowEstimator(Protocol):
         ...
 
     @property
+    def precision(self) -> str | None:
+        """Of its arithmetic, "float32" or "bf16", where labels depend on it; None where it has no choice."""
+        ...
+
+    @property
     def weights(self) -> Weights | None:
         """The weight file; None for an estimator without weights."""
         ...
@@ -53,14 +58,16 @@ class FlowEstimator(Protocol):
         ...
 
 
-def load_flow(choice: str, weights: Path | None, device: torch.device) -> tuple[FlowEstimator, str]:
+def load_flow(
+    choice: str, weights: Path | None, device: torch.device, precision: str = AUTO_PRECISION
+) -> tuple[FlowEstimator, str]:
     """Load a flow estimator; return it and a sentence for people about how it was chosen.
 
     choice: a name of config.FLOW_CHOICES, or the file of a network of the user's, "onnx:FILE". "auto" is raft-large if
     its weights can be had, else raft-small if its can, else DIS. weights: a file to load in place of the published
-    weights; with "auto" it is loaded as the RAFT that it fits. device: where a network runs. Raises WeightsUnavailable
-    where an explicit choice or a given file cannot be loaded, SettingsError for a weight file with a flow that takes
-    none.
+    weights; with "auto" it is loaded as the RAFT that it fits. device: where a network runs. precision: of a RAFT, one
+    of config.PRECISIONS. Raises WeightsUnavailable where an explicit choice or a given file cannot be loaded,
+    SettingsError for a weight file with a flow that takes none.
     """
     if is_exported_flow(choice):
         if weights is not None:
@@ -72,18 +79,21 @@ def load_flow(choice: str, weights: Path | None, device: torch.device) -> tuple[
             raise SettingsError(f"flow dis needs no weights: leave out {weights}, or name the RAFT that it belongs to")
         return Dis(), "DIS optical flow (OpenCV, built in, no weights)"
     if choice != "auto":
-        raft = Raft(choice, weights, device)
-        return raft, f"{choice} ({_origin_text(raft.weights)})"
+        return _raft(choice, weights, device, precision)
     problems = []
     for name in ("raft-large", "raft-small"):
         try:
-            raft = Raft(name, weights, device)
-            return raft, f"{name} ({_origin_text(raft.weights)})"
+            return _raft(name, weights, device, precision)
         except WeightsUnavailable as problem:
             problems.append(str(problem))
     if weights is not None:
         raise WeightsUnavailable(problems[-1])
     return Dis(), f"DIS optical flow (built-in default: no RAFT weights could be had; {problems[0]})"
+
+
+def _raft(name: str, weights: Path | None, device: torch.device, precision: str) -> tuple[Raft, str]:
+    raft = Raft(name, weights, device, precision)
+    return raft, f"{name} ({raft.precision}; {_origin_text(raft.weights)})"
 
 
 def _origin_text(weights: Weights) -> str:

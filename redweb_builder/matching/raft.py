@@ -10,13 +10,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import nn
 from torchvision.models import optical_flow
-from torchvision.models.optical_flow.raft import CorrBlock
 
+from redweb_builder.config import AUTO_PRECISION
 from redweb_builder.errors import WeightsUnavailable
-from redweb_builder.networks.device import autocast, memory_format
+from redweb_builder.matching.raft_network import BothDirections
+from redweb_builder.networks.device import TORCH_TYPES, choose_precision
 from redweb_builder.networks.weights import Weights, find_weights
 from redweb_builder.types import Flow, Picture, StereoPair
 
@@ -29,11 +28,12 @@ MAX_PIXELS = 1280 * 960  # larger views are reduced; memory, 4 GB at this size, 
 class Raft:
     """RAFT for pairs, batched by shape. Both directions are in one batch, so that their features are computed once."""
 
-    def __init__(self, name: str, weights: Path | None, device: torch.device) -> None:
+    def __init__(self, name: str, weights: Path | None, device: torch.device, precision: str = AUTO_PRECISION) -> None:
         """Load a network.
 
         name: "raft-large" or "raft-small". weights: a file in place of torchvision's published weights. device: where
-        it runs. Raises WeightsUnavailable where the weights cannot be had or belong to another network.
+        it runs. precision: of config.PRECISIONS. Raises WeightsUnavailable where the weights cannot be had or belong to
+        another network.
         """
         build, published = {
             "raft-large": (optical_flow.raft_large, optical_flow.Raft_Large_Weights.C_T_SKHT_V2),
@@ -42,7 +42,7 @@ class Raft:
         self.name = name
         self.needs_refinement = True
         self.fills_cpu = device.type == "cpu"
-        self.device = device
+        self.device, self.precision = device, choose_precision(precision, device)
         # Batching pays only where there is more hardware than one pair can fill. One pair at a time on CPU
         # also keeps the result independent of which other pairs are processed with it.
         self.batch = 8 if device.type == "cuda" else 1
@@ -55,7 +55,7 @@ class Raft:
             raise WeightsUnavailable(
                 f"{self.weights.path} does not hold the weights of {name}: {_first_line(error)}"
             ) from error
-        self.network = for_both_directions(network).eval().to(device, memory_format=memory_format(device))
+        self.network = BothDirections(network.eval(), TORCH_TYPES[self.precision]).to(device)
 
     def __call__(self, pairs: Sequence[StereoPair]) -> list[Flow]:
         """Flow of each pair, in both directions, in the order of the pairs.
@@ -92,12 +92,8 @@ class Raft:
         views = torch.from_numpy(np.stack(padded))
         views = views.pin_memory() if self.device.type == "cuda" else views
         views = views.to(self.device, non_blocking=True).permute(0, 3, 1, 2).float().div(127.5).sub(1)
-        memory = memory_format(self.device)
-        first = views.contiguous(memory_format=memory)
-        second = torch.cat(views.chunk(2)[::-1]).contiguous(memory_format=memory)
-        with autocast(self.device), self.device:  # torchvision makes grids of coordinates in each update
-            flow = self.network(first, second, num_flow_updates=UPDATES)[-1]
-        both = flow.float().permute(0, 2, 3, 1).cpu().numpy()
+        flow = self.network(views, UPDATES)
+        both = flow.permute(0, 2, 3, 1).cpu().numpy()
         if not np.isfinite(both).all():
             raise FloatingPointError(f"{self.name} gave a flow that is not finite: are these its weights?")
         flows = []
@@ -107,48 +103,6 @@ class Raft:
             window = np.s_[top : top + height, left_pad : left_pad + width]
             flows.append(Flow(both[i][window].copy(), both[i + len(pairs)][window].copy()))
         return flows
-
-
-def for_both_directions(network: optical_flow.RAFT) -> optical_flow.RAFT:
-    """Change torchvision's RAFT in place so that a batch of pairs and the same pairs exchanged takes less time.
-
-    network: as torchvision builds it; its first pictures must be [left, right], its second ones [right, left]. The flow
-    is the same to rounding, in about three quarters of the time on CPU (benchmarks.speed.throughput).
-    """
-    blocks = network.corr_block
-    network.feature_encoder = EncodeOnce(network.feature_encoder)
-    pooled = network.corr_block = PooledCorrelation(num_levels=blocks.num_levels, radius=blocks.radius)
-    network.register_forward_hook(lambda *_: pooled.corr_pyramid.clear(), always_call=True)  # most of the memory
-    return network
-
-
-class EncodeOnce(nn.Module):
-    """Features of the batch [left, right, right, left] from those of its first half."""
-
-    def __init__(self, encoder: nn.Module) -> None:
-        """encoder: RAFT's feature encoder."""
-        super().__init__()
-        self.encoder = encoder
-
-    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        """4Nx3xHxW pictures, the second half the first one's with its quarters exchanged -> 4NxCxH/8xW/8."""
-        features = self.encoder(pictures[: len(pictures) // 2])
-        left, right = features.chunk(2)
-        return torch.cat([left, right, right, left])
-
-
-class PooledCorrelation(CorrBlock):  # type: ignore[misc]  # torchvision is untyped
-    """Correlation with pooled features in place of pooled correlation. Both are linear, so the result is the same."""
-
-    def build_pyramid(self, fmap1: torch.Tensor, fmap2: torch.Tensor) -> None:
-        """Fill `corr_pyramid`: one NHWx1xH/2^lxW/2^l correlation volume a level l. fmap1, fmap2: NxCxHxW features."""
-        count, channels, height, width = fmap1.shape
-        queries = (fmap1 / channels**0.5).flatten(2).transpose(1, 2)
-        self.corr_pyramid = []
-        for level in range(self.num_levels):
-            keys = F.avg_pool2d(fmap2, 2**level) if level else fmap2
-            volume = torch.matmul(queries, keys.flatten(2))
-            self.corr_pyramid.append(volume.view(count * height * width, 1, *keys.shape[-2:]))
 
 
 def _first_line(error: Exception) -> str:

@@ -6,8 +6,11 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
+from redweb_builder.config import AUTO_PRECISION
 from redweb_builder.errors import SettingsError
 from redweb_builder.process import available_cores
+
+TORCH_TYPES = {"float32": torch.float32, "bf16": torch.bfloat16}  # by config.PRECISIONS
 
 
 def choose_device(choice: str) -> torch.device:
@@ -35,7 +38,7 @@ def limit_threads(cores: int | None) -> None:
 
 
 def autocast(device: torch.device) -> AbstractContextManager[object]:
-    """Context of a network's call: bf16 autocast on CUDA, float32 on CPU, where RAFT-small gains nothing by it.
+    """Context of a call of the small networks: bf16 autocast on CUDA, float32 on CPU.
 
     device: where the network lies.
     """
@@ -44,9 +47,17 @@ def autocast(device: torch.device) -> AbstractContextManager[object]:
     return nullcontext()
 
 
-def memory_format(device: torch.device) -> torch.memory_format:
-    """channels_last on CUDA, where convolutions under autocast are faster with it; contiguous on CPU.
+def choose_precision(wanted: str, device: torch.device) -> str:
+    """The precision of a flow network's convolutions, "float32" or "bf16".
 
-    device: where the network lies.
+    wanted: of config.PRECISIONS. device: where the network runs. "auto" is bf16 on CUDA and on processors with AMX,
+    whose tiles multiply in it several times as fast, else float32. It is a rule and no measurement: of machines of one
+    kind a busy one must not choose otherwise.
     """
-    return torch.channels_last if device.type == "cuda" else torch.contiguous_format
+    if wanted != AUTO_PRECISION:
+        return wanted
+    return "bf16" if device.type == "cuda" or _has_amx() else "float32"
+
+
+def _has_amx() -> bool:
+    return bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())  # there is no public function

@@ -39,7 +39,7 @@ NOTHING: Any = None
 class Network:
     """A flow estimator and segmenter of which only the settings are asked."""
 
-    name, batch, fills_cpu, weights = "stand-in", 1, False, None
+    name, batch, fills_cpu, precision, weights = "stand-in", 1, False, None, None
 
 
 def prepare(source: PairSource, *_: object) -> Prepared | Outcome:

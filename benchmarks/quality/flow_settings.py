@@ -1,9 +1,11 @@
-"""What DIS's settings cost and gain: processor time of the flow, and the figures of the labels made from it.
+"""What a flow's settings cost and gain: its processor time, and the figures of the labels made from it.
 
-    python -m benchmarks.quality.dis_settings GT_ROOT [--every 1]
+    python -m benchmarks.quality.flow_settings GT_ROOT [--every 1]
+    python -m benchmarks.quality.flow_settings GT_ROOT --flow raft-small --flow-weights FILE
 
-Each row changes the settings of the flow that needs no weights (matching/dis.py). "core-s" is processor time of both
-directions a pair, at the sizes of the scenes; WKDR, %, and coverage as in label_quality.py.
+Each row changes the settings of DIS (matching/dis.py), or the precision of RAFT; one update more shows how far labels
+move by a change that nobody would call worse. "core-s" is processor time of both directions a pair, at the sizes of the
+scenes; WKDR, %, and coverage as in label_quality.py.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 from unittest.mock import patch
@@ -20,12 +23,15 @@ import cv2
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 
 from benchmarks.models import load_models
-from benchmarks.quality.ground_truth import scenes
+from benchmarks.quality.ground_truth import scenes, truth_options
 from benchmarks.quality.label_quality import MAX_SIDE, figures, ours
 from redweb_builder.config import BUILTIN, BuildConfig
 from redweb_builder.matching import dis
+from redweb_builder.matching.flow import FlowEstimator
+from redweb_builder.matching.raft import Raft
 from redweb_builder.pipeline import Inferred, Outcome, label_pair, prepare
 from redweb_builder.process import one_opencv_thread
 from redweb_builder.types import FloatMap, Mask, Picture
@@ -97,13 +103,29 @@ SETTINGS = {
 }
 
 
+def settings_of(flow: FlowEstimator) -> dict[str, AbstractContextManager[object]]:
+    """The rows of the table: a flow has the settings of a name inside its context. flow: DIS or a RAFT."""
+    if not isinstance(flow, Raft):
+        return {name: patch.object(dis, "dis_estimator", make) for name, make in SETTINGS.items()}
+    networks = {name: Raft(flow.name, flow.weights.path, flow.device, name).network for name in ("float32", "bf16")}
+
+    def one_update_more(views: Tensor, updates: int) -> Tensor:
+        more: Tensor = networks["float32"](views, updates + 1)
+        return more
+
+    rows = {**networks, "float32, one update more": one_update_more}
+    return {name: patch.object(flow, "network", network) for name, network in rows.items()}
+
+
 @click.command()
-@click.argument("root", type=click.Path(path_type=Path, exists=True))
-@click.option("--every", default=1, show_default=True, help="Only every n-th scene.")
-def main(root: Path, every: int) -> None:
+@truth_options
+def main(root: Path, flow: str, flow_weights: Path | None, mono: str, every: int) -> None:
     """Print the table over the scenes below ROOT, by half."""
-    config = BuildConfig(flow="dis", segmenter=BUILTIN, max_side=MAX_SIDE, eyes="as-is")
+    config = BuildConfig(
+        flow=flow, flow_weights=flow_weights, segmenter=BUILTIN, mono=mono, max_side=MAX_SIDE, eyes="as-is"
+    )
     models = load_models(config)
+    settings = settings_of(models.flow)
     rows: dict[tuple[str, str, str], list[tuple[float, ...]]] = defaultdict(list)
     with one_opencv_thread():
         for index, scene in enumerate(list(scenes(root))[::every]):
@@ -111,19 +133,19 @@ def main(root: Path, every: int) -> None:
             if isinstance(prepared, Outcome):
                 raise SystemExit(f"{scene.source.key}: {prepared.rejection}")
             regions = models.segmenter([prepared.pair.left])[0]
-            for name, make in SETTINGS.items():
+            for name, changed in settings.items():
                 started = time.process_time()
-                with patch.object(dis, "dis_estimator", make):
-                    flow = models.flow([prepared.pair])[0]
+                with changed:
+                    matched = models.flow([prepared.pair])[0]
                 seconds = time.process_time() - started
-                outcome = label_pair(Inferred(prepared, flow, regions), models, config)
+                outcome = label_pair(Inferred(prepared, matched, regions), models, config)
                 measured = figures(ours(Mask.MEASURED)(outcome, 0), scene.disparity, index)
                 everything = figures(ours(Mask.MEASURED, Mask.FILLED)(outcome, 0), scene.disparity, index)
                 figure = seconds, measured["WKDR"], measured["coverage"], everything["WKDR"]
                 rows[scene.group, scene.half, name].append(figure)
-    table = Table("set", "half", "DIS", "core-s", "WKDR measured", "coverage", "WKDR everything")
+    table = Table("set", "half", models.flow.name, "core-s", "WKDR measured", "coverage", "WKDR everything")
     for (group, half, name), values in sorted(rows.items(), key=lambda item: item[0][:2]):
-        table.add_row(group, half, name, *(f"{mean:.2f}" for mean in np.nanmean(values, 0)))
+        table.add_row(group, half, name, *(f"{mean:.3f}" for mean in np.nanmean(values, 0)))
     Console(width=130).print(table)
 
 
