@@ -33,6 +33,15 @@ LOCAL = 0.2  # of the commands that are given again are for the local engine
 WIDTH, HEIGHT = 160, 120
 
 
+def render_pairs(folder: Path, count: int) -> None:
+    """Make a folder of tiny pairs. count: how many."""
+    folder.mkdir()
+    for seed in range(count):
+        scene = render(seed, WIDTH, HEIGHT, max_disparity=12.0)
+        Image.fromarray(scene.left).save(folder / f"{seed:04}_L.png")
+        Image.fromarray(scene.right).save(folder / f"{seed:04}_R.png")
+
+
 def command(photos: Path, out: Path, *engine: str) -> list[str]:
     """The build, as arguments of Python. engine: options."""
     options = ["--flow", "dis", "--segmenter", "builtin", "--max-side", "160", "--jobs", "1", "--quiet"]
@@ -107,16 +116,13 @@ class Trial:
         """Render and build. folder: to work in. pairs: how many. cluster: for the victims that have none of theirs."""
         self._photos, self._out, self._log = folder / "photos", folder / "set", folder / "log.txt"
         self._forks, self._cluster, self._pairs = forks, cluster, pairs
-        self._photos.mkdir()
-        for seed in range(pairs):
-            scene = render(seed, WIDTH, HEIGHT, max_disparity=12.0)
-            Image.fromarray(scene.left).save(self._photos / f"{seed:03}_L.png")
-            Image.fromarray(scene.right).save(self._photos / f"{seed:03}_R.png")
+        render_pairs(self._photos, pairs)
         self._undisturbed("--engine", "local")
         self._expected = self._tree()
         shutil.copytree(self._out, folder / "expected")
         self._seconds = {own: self._undisturbed(*self._ray(own)) for own in (True, False) if own or cluster}
-        self.different = self._different()
+        if different := self._different():
+            raise RuntimeError(f"undisturbed, Ray has not built what the local engine has: {', '.join(different)}")
 
     def disturbed(self, victim: str, seed: int) -> Tried:
         """A build, disturbed until it is done. victim: what is killed. seed: of the moments."""

@@ -20,14 +20,14 @@ OBJECT_STORE = 200 << 20  # bytes of the store of an own cluster: only records g
 
 
 @contextmanager
-def cluster(address: str | None) -> Iterator[None]:
+def cluster(address: str | None) -> Iterator[bool]:
     """The cluster at an address; without one that of RAY_ADDRESS, else a new one on this machine for this build.
 
-    address: as Ray has them. A cluster to which the program that calls is connected already is used as it is. Raises
-    EngineError.
+    address: as Ray has them. A cluster to which the program that calls is connected already is used as it is. Yields
+    whether machines may join it, which none does a new one. Raises EngineError.
     """
     if ray.is_initialized():
-        yield
+        yield True
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -40,7 +40,7 @@ def cluster(address: str | None) -> Iterator[None]:
     except (OSError, RuntimeError, ValueError, RayError) as error:
         raise EngineError(f"no Ray cluster at {address or 'this machine'}: {first_line(error)}") from error
     try:
-        yield
+        yield bool(address)
     finally:
         ray.shutdown()
 
@@ -80,12 +80,23 @@ def share(config: BuildConfig) -> tuple[int, int]:
     return config.jobs or max(1, min((int(node["CPU"] / node["GPU"]) for node in gpu_nodes), default=1)), 1
 
 
-def room(cores: int, gpus: int) -> int:
-    """How many workers the cluster can hold now. cores, gpus: of a worker."""
-    return sum(
+def room(cores: int, gpus: int, grows: bool) -> int:
+    """How many workers the cluster can hold now.
+
+    cores, gpus: of a worker. grows: whether machines may join it. Raises EngineError where there is room for none, and
+    none may join: Ray would wait without end.
+    """
+    nodes = _nodes()
+    number = sum(
         int(min(node.get("CPU", 0) // cores, node.get("GPU", 0) // gpus if gpus else node.get("CPU", 0)))
-        for node in _nodes()
+        for node in nodes
     )
+    if number or grows:
+        return number
+    if not nodes:
+        raise EngineError("Ray's process of this machine (raylet) has ended; the same command goes on")
+    gpu = " and a GPU" if gpus else ""
+    raise EngineError(f"this machine has no room for a Ray worker of {cores} cores{gpu}: --jobs says how many")
 
 
 def first_line(error: Exception) -> str:

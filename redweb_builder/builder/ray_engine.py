@@ -90,7 +90,7 @@ def run_ray(
     """
     if all(is_done(source.key) for source in sources):
         return
-    with cluster(config.address), scratch_folder(out) as marker:
+    with cluster(config.address) as grows, scratch_folder(out) as marker:
         cores, gpus = share(config)
         length = -(-CHUNK * cores // MULTIPLE) * MULTIPLE
         chunks = (_Chunk[Done](sources[start : start + length]) for start in range(0, len(sources), length))
@@ -114,7 +114,7 @@ def run_ray(
             num_cpus=cores, num_gpus=gpus, max_concurrency=QUEUED if gpus else 1, concurrency_groups={"watch": 1}
         )(RayWorker)
         run = _Run(missing, partial(actor.remote, in_worker, finish, load, terms), is_done, finish, progress)
-        yield from run.results(partial(room, cores, gpus))
+        yield from run.results(partial(room, cores, gpus, grows))
 
 
 @dataclass

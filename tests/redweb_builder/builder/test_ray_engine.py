@@ -216,6 +216,18 @@ def test_a_worker_has_a_gpu_with_its_part_of_the_cores_where_there_is_one(monkey
     assert ray_cluster.share(BuildConfig()) == (8, 1)
     assert ray_cluster.share(BuildConfig(jobs=4)) == (4, 1)
     assert ray_cluster.share(CONFIG) == (1, 0)
-    assert ray_cluster.room(8, 1) == 6
-    assert ray_cluster.room(1, 0) == 116
-    assert ray_cluster.room(100, 0) == 0
+    assert ray_cluster.room(8, 1, grows=False) == 6
+    assert ray_cluster.room(1, 0, grows=False) == 116
+    assert ray_cluster.room(100, 0, grows=True) == 0
+
+
+def test_a_cluster_without_room_that_no_machine_can_join_ends_the_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray would wait for one without end."""
+    monkeypatch.setattr(ray_cluster, "_nodes", lambda: [{"CPU": 2.0}])
+    with pytest.raises(EngineError, match="no room for a Ray worker of 8 cores: --jobs says"):
+        ray_cluster.room(8, 0, grows=False)
+    monkeypatch.setattr(ray_cluster, "_nodes", list)
+    with pytest.raises(EngineError, match="has ended; the same command goes on"):
+        ray_cluster.room(1, 0, grows=False)
+    with ray_cluster.cluster(None) as grows:  # that of the tests, to which this process is connected
+        assert grows
