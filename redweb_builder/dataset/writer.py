@@ -94,8 +94,7 @@ class Store(LabelWriter):
             self._refuse_other_identity()
             for folder in ("rejected", *HOMES):
                 make_folder(out / folder, out)
-                remove_temporaries(out / folder)
-            remove_temporaries(out)
+            self._remove_half_written()
             self._open_journal()
         except BaseException:
             self._lock.release()
@@ -183,7 +182,14 @@ class Store(LabelWriter):
         with replacing(self.out / "manifest.parquet") as file, pq.ParquetWriter(file, SCHEMA) as writer:
             for block in blocks:
                 writer.write_table(block.select(SCHEMA.names), row_group_size=BLOCK_ROWS)
+        self._remove_half_written()  # a worker of this build may have been killed
         self._write_build(build)
+
+    def _remove_half_written(self) -> None:
+        """Remove what processes that were killed have left."""
+        for folder in ("rejected", *HOMES):
+            remove_temporaries(self.out / folder)
+        remove_temporaries(self.out)
 
     def _write_build(self, more: Mapping[str, Any]) -> None:
         content = {"format": FORMAT, "identity": self.identity, **more}

@@ -410,6 +410,14 @@ def test_a_folder_begun_and_killed_before_its_first_file_is_taken(tmp_path: Path
     assert not (out / ".redweb-0123456789abcdef.part").exists()
 
 
+def test_what_a_worker_that_was_killed_left_half_written_is_gone_at_the_end(tmp_path: Path) -> None:
+    with Store(tmp_path, IDENTITY) as store:
+        left = tmp_path / "masks" / ".redweb-0123456789abcdef.part"
+        left.touch()
+        store.finish(table_of([]), {"finished": True})
+        assert not left.exists()
+
+
 def test_overwrite_leaves_what_others_put_into_the_folder(tmp_path: Path) -> None:
     """Such as the photographs that the data set is made from."""
     out = tmp_path / "set"
