@@ -27,6 +27,7 @@ from redweb_builder.dataset.label_writer import LabelWriter
 from redweb_builder.dataset.manifest import DUPLICATE, LEFT_OUT, left_out_row, table_of
 from redweb_builder.dataset.parts import folder_of_part, sources_of_part
 from redweb_builder.dataset.paths import is_data_set, read_build, refuse_data_set
+from redweb_builder.dataset.storage import MOUNT, require_folder
 from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.dataset.writer import Store
 from redweb_builder.errors import EngineError, SettingsError, StoreError
@@ -104,6 +105,7 @@ def build(
 
     progress = Progress(watch_all)
     progress.enter("finding pairs")
+    require_folder(stereo_dir, MOUNT)
     refuse_data_set(stereo_dir)
     discovery = discover(stereo_dir, config.inputs, progress.at, skip=is_data_set)
     if not discovery.sources:

@@ -18,6 +18,7 @@ from rich.progress import track
 from redweb_builder.commands.terminal import printable
 from redweb_builder.config import NONE, BuildConfig, InputOptions
 from redweb_builder.dataset.paths import is_data_set, refuse_data_set
+from redweb_builder.dataset.storage import MOUNT, require_folder
 from redweb_builder.errors import InputError
 from redweb_builder.inputs.discover import discover
 from redweb_builder.inputs.formats.calibration import read_rig
@@ -131,6 +132,7 @@ def print_dry_run(
     SettingsError as discover, WeightsUnavailable as load_depth.
     """
     console = Console(highlight=False, stderr=as_json)
+    require_folder(stereo_dir, MOUNT)
     refuse_data_set(stereo_dir)
     discovery = discover(stereo_dir, options, skip=is_data_set)
     network = _network(mono) if ask_eyes else None

@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from redweb_builder.dataset.manifest import BLOCK_ROWS, SCHEMA, are_growing, one_chunk
 from redweb_builder.dataset.paths import require_inside
 from redweb_builder.dataset.rows import fault_of, surely_usable
+from redweb_builder.dataset.storage import require_folder
 from redweb_builder.errors import StoreError
 from redweb_builder.files import open_regular
 
 NAME = "manifest.parquet"
 MAX_TEXT_BYTES = 1 << 32  # of all texts that are read; some 10 million pairs have as much
 MAX_ROWS = 10_000_000  # a few bytes of Parquet can claim any number
+BEFORE_SHARDS = "give the data set that the shards were exported from, decide there, and export it again"
 REQUIRED = ("key", "status")  # columns without which a table is no manifest
 ROW = "row"  # the number of a row in the file, which counts from 1: a column where some rows are left out
 CHECKED = (*REQUIRED, "stage", "width")  # what the check of a row needs, always read
@@ -85,13 +87,12 @@ def manifest_blocks(
     tells from keys which rows are looked at, bool; None = all. Raises StoreError as read_manifest.
     """
     file = folder / NAME
+    require_folder(folder, BEFORE_SHARDS)
     if not file.is_file():
-        unfinished = (folder / "build.json").is_file()
-        raise StoreError(
-            f"{folder}: the build is not finished; run the same build-redweb command again to go on"
-            if unfinished
-            else f"{folder} is not a data set: it has no {NAME}"
-        )
+        if (folder / "build.json").is_file():
+            raise StoreError(f"{folder}: the build is not finished; run the same build-redweb command again to go on")
+        shards = f"; it holds shards: {BEFORE_SHARDS}" if any(folder.glob("*.tar")) else ""
+        raise StoreError(f"{folder} is not a data set: it has no {NAME}{shards}")
     try:
         with open_regular(require_inside(folder, file)) as opened:
             schema = pa.schema([SCHEMA.field(name) for name in columns if name != ROW])

@@ -25,6 +25,7 @@ _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)", re.DOTALL)
 _PASSWORD = re.compile(r"[^/@]*:[^/@]*@")
 _ON_THIS_MACHINE = ("file", "local")
 _FOR_GOOD = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, ImportError, ValueError)
+MOUNT = "photographs are read from one; mount the storage, or copy them from it (docs/scale.md)"  # for `advice`
 T = TypeVar("T")
 
 
@@ -40,6 +41,15 @@ def address_of(place: str | os.PathLike[str]) -> str | None:
         raise SettingsError(f"{match[1]}://...: no password in an address; give it by the environment (docs/scale.md)")
     root = "/" if match[1] in _ON_THIS_MACHINE else ""  # a path made of file:///a is file:/a
     return f"{match[1]}://{root}{match[2]}".rstrip("/")
+
+
+def require_folder(place: str | os.PathLike[str], advice: str) -> None:
+    """Raise StoreError where what must be a folder of this machine is an address.
+
+    place: as typed, or a path made of it. advice: what to do.
+    """
+    if address := address_of(place):
+        raise StoreError(f"{address} is no folder of this machine: {advice}")
 
 
 class Storage:

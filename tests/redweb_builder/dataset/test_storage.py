@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
 
+from redweb_builder import build
 from redweb_builder.dataset import storage
+from redweb_builder.dataset.manifest_file import read_manifest
 from redweb_builder.dataset.storage import Storage
 from redweb_builder.errors import StoreError
 
@@ -94,3 +97,13 @@ def test_what_is_not_there_is_not_asked_for_again(troubled: Troubled) -> None:
     with pytest.raises(StoreError, match="ends before byte 105"):
         Storage("s3://sets/redweb").read("train-000000.tar", 95, 10)
     assert Storage("s3://sets/none").names() == []
+
+
+def test_where_a_folder_is_needed_an_address_or_shards_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="s3://bucket/set is no folder of this machine: give the data set"):
+        read_manifest(Path("s3://bucket/set"))
+    with pytest.raises(StoreError, match=r"s3://bucket/photos is no folder of this machine: .* mount"):
+        build("s3://bucket/photos", tmp_path / "out")
+    (tmp_path / "train-000000.tar").touch()
+    with pytest.raises(StoreError, match="it holds shards: give the data set"):
+        read_manifest(tmp_path)
