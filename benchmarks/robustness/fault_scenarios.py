@@ -273,7 +273,7 @@ def _label_once() -> None:
     configs: dict[int, BuildConfig] = {}
 
     def remembered(step: str, source: PairSource, config: BuildConfig, make: Callable[[], Any]) -> Any:
-        name = step, source.key, repr(config)
+        name = step, source.key, repr(replace(config, part=None))
         if name not in made:
             made[name] = make()
         return made[name]

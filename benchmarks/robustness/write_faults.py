@@ -110,9 +110,7 @@ def _run_and_exit(arguments: Sequence[str], log: Path, calls: WriteCalls | None,
             run_command(arguments)
         except SystemExit as end:
             status = end.code or 0
-        for thread in threading.enumerate():
-            if thread is not threading.current_thread() and not thread.daemon:
-                thread.join()
+        threading._shutdown()  # type: ignore[attr-defined]  # as at the end of Python, which ends pools
         if calls and made:
             made.write_text("".join(f"{call.name}\t{call.path}\t{call.size}\t{call.source}\n" for call in calls.calls))
     except BaseException:  # shown as Python would show it, and counted as a traceback
