@@ -74,8 +74,8 @@ def precision() -> Decorator:
         "--precision",
         PRECISIONS,
         BuildConfig.precision,
-        "Of RAFT; auto = bf16 on CUDA and on processors with AMX, else float32. Name it where machines of several "
-        "kinds build one set.",
+        "Of RAFT; auto = bf16 on CUDA, else float32. Processors with AMX are faster in bf16. Name it where machines "
+        "with and without GPU build one set.",
     )
 
 

@@ -50,14 +50,9 @@ def autocast(device: torch.device) -> AbstractContextManager[object]:
 def choose_precision(wanted: str, device: torch.device) -> str:
     """The precision of a flow network's convolutions, "float32" or "bf16".
 
-    wanted: of config.PRECISIONS. device: where the network runs. "auto" is bf16 on CUDA and on processors with AMX,
-    whose tiles multiply in it several times as fast, else float32. It is a rule and no measurement: of machines of one
-    kind a busy one must not choose otherwise.
+    wanted: of config.PRECISIONS. device: where the network runs. "auto" is bf16 on CUDA and float32 on CPU, with AMX or
+    without, so that processors of several kinds build one set, and its labels do not pay for the speed.
     """
     if wanted != AUTO_PRECISION:
         return wanted
-    return "bf16" if device.type == "cuda" or _has_amx() else "float32"
-
-
-def _has_amx() -> bool:
-    return bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())  # there is no public function
+    return "bf16" if device.type == "cuda" else "float32"

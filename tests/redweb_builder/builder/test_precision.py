@@ -14,29 +14,25 @@ from redweb_builder.builder.build import build
 from redweb_builder.commands.config_file import read_settings
 from redweb_builder.config import BuildConfig
 from redweb_builder.errors import StoreError
-from redweb_builder.networks import device
+from redweb_builder.networks.device import choose_precision
 from tests.redweb_builder.builder.test_builder import Render, SavePair
 
 
 @pytest.mark.parametrize(
-    ("kind", "amx", "wanted", "chosen"),
+    ("kind", "wanted", "chosen"),
     [
-        ("cpu", True, "auto", "bf16"),
-        ("cpu", False, "auto", "float32"),
-        ("cuda", False, "auto", "bf16"),
-        ("cpu", True, "float32", "float32"),
-        ("cpu", False, "bf16", "bf16"),
+        ("cpu", "auto", "float32"),
+        ("cuda", "auto", "bf16"),
+        ("cuda", "float32", "float32"),
+        ("cpu", "bf16", "bf16"),
     ],
 )
-def test_the_machine_decides_unless_it_is_told(
-    monkeypatch: pytest.MonkeyPatch, kind: str, amx: bool, wanted: str, chosen: str
-) -> None:
-    monkeypatch.setattr(device, "_has_amx", lambda: amx)
-    assert device.choose_precision(wanted, torch.device(kind)) == chosen
+def test_the_device_decides_unless_it_is_told(kind: str, wanted: str, chosen: str) -> None:
+    assert choose_precision(wanted, torch.device(kind)) == chosen
 
 
 def test_a_build_goes_on_in_the_precision_that_it_began_with(
-    tmp_path: Path, rendered: Render, save_pair: SavePair, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, rendered: Render, save_pair: SavePair
 ) -> None:
     torch.manual_seed(0)
     weights = tmp_path / "raft.pth"
@@ -46,8 +42,7 @@ def test_a_build_goes_on_in_the_precision_that_it_began_with(
         save_pair(tmp_path / "in", name, scene.left, scene.right)
     settings: dict[str, Any] = {"flow": "raft-small", "flow_weights": weights, "segmenter": "none", "mono": "none"}
 
-    def build_with(amx: bool, overwrite: bool = False, **changes: Any) -> str:
-        monkeypatch.setattr(device, "_has_amx", lambda: amx)
+    def build_with(overwrite: bool = False, **changes: Any) -> str:
         config = BuildConfig(max_side=128, **settings, **changes)
         build(tmp_path / "in", tmp_path / "out", config, overwrite=overwrite)
         stated = json.loads((tmp_path / "out" / "build.json").read_text())
@@ -56,8 +51,8 @@ def test_a_build_goes_on_in_the_precision_that_it_began_with(
         assert read_settings(tmp_path / "out" / "build.json")["precision"] == precision
         return precision
 
-    assert build_with(amx=False, limit=1) == "float32"
-    assert build_with(amx=True) == "float32"
-    with pytest.raises(StoreError, match="flow_precision: float32 there, bf16 now"):
-        build_with(amx=True, precision="bf16")
-    assert build_with(amx=True, overwrite=True) == "bf16"
+    assert build_with(precision="bf16", limit=1) == "bf16"
+    assert build_with() == "bf16"
+    with pytest.raises(StoreError, match="flow_precision: bf16 there, float32 now"):
+        build_with(precision="float32")
+    assert build_with(overwrite=True) == "float32"
