@@ -60,8 +60,8 @@ def build_again(built: Any, dataset: Path) -> Result:
 
 
 # columns that a command does not read, so that it has nothing to refuse
-NOT_READ = {"report": ("perceptual_hash", "film_crops", "homography")}
-NOT_READ["grid"] = (*NOT_READ["report"], "left")
+UNUSED = ("perceptual_hash", "film_crops", "homography")
+NOT_READ = {"report": UNUSED, "grid": (*UNUSED, "left")}
 
 
 def change_row(dataset: Path, name: str, value: Any, index: int = 0) -> None:
