@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from benchmarks.models import load_models
-from benchmarks.quality.ground_truth import scenes
-from benchmarks.quality.label_quality import MAX_SIDE, figures, label_scene
+from benchmarks.quality.ground_truth import MAX_SIDE, scenes
+from benchmarks.quality.label_quality import figures, label_scene
 from benchmarks.speed.stages import Cost, costs, print_costs
 from benchmarks.speed.train_speed import main as train_speed
 from redweb_builder.config import BUILTIN, BuildConfig

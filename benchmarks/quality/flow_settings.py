@@ -26,9 +26,8 @@ from rich.table import Table
 from torch import Tensor
 
 from benchmarks.models import load_models
-from benchmarks.quality.ground_truth import scenes, truth_options
-from benchmarks.quality.label_quality import MAX_SIDE, figures, ours
-from redweb_builder.config import BUILTIN, BuildConfig
+from benchmarks.quality.ground_truth import scenes, truth_config, truth_options
+from benchmarks.quality.label_quality import figures, ours
 from redweb_builder.matching import dis
 from redweb_builder.matching.flow import FlowEstimator
 from redweb_builder.matching.raft import Raft
@@ -121,9 +120,7 @@ def settings_of(flow: FlowEstimator) -> dict[str, AbstractContextManager[object]
 @truth_options
 def main(root: Path, flow: str, flow_weights: Path | None, mono: str, every: int) -> None:
     """Print the table over the scenes below ROOT, by half."""
-    config = BuildConfig(
-        flow=flow, flow_weights=flow_weights, segmenter=BUILTIN, mono=mono, max_side=MAX_SIDE, eyes="as-is"
-    )
+    config = truth_config(flow, flow_weights, mono)
     models = load_models(config)
     settings = settings_of(models.flow)
     rows: dict[tuple[str, str, str], list[tuple[float, ...]]] = defaultdict(list)

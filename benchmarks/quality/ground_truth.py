@@ -11,9 +11,11 @@ import click
 import numpy as np
 
 from benchmarks.quality.held_out import is_held_out
-from redweb_builder.config import BuildConfig
+from redweb_builder.config import BUILTIN, BuildConfig
 from redweb_builder.inputs.picture import read_values
 from redweb_builder.types import FloatMap, PairSource
+
+MAX_SIDE = 4096  # px; labels are judged at the truth's own resolution
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,13 @@ def truth_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def truth_config(flow: str, flow_weights: Path | None, mono: str, segmenter: str = BUILTIN) -> BuildConfig:
+    """The settings of a benchmark against ground truth. flow, flow_weights, mono, segmenter: as of BuildConfig."""
+    return BuildConfig(
+        flow=flow, flow_weights=flow_weights, segmenter=segmenter, mono=mono, max_side=MAX_SIDE, eyes="as-is"
+    )
 
 
 def scenes(root: Path) -> Iterator[TruthScene]:

@@ -28,9 +28,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.models import load_models
-from benchmarks.quality.ground_truth import TruthScene, scenes, truth_options
+from benchmarks.quality.ground_truth import TruthScene, scenes, truth_config, truth_options
 from benchmarks.quality.segmentation import TeacherSegmenter
-from redweb_builder.config import BUILTIN, BuildConfig
+from redweb_builder.config import BuildConfig
 from redweb_builder.matching.consistency import disparity_of, forward_backward_error
 from redweb_builder.pipeline import Inferred, Models, Outcome, infer, label_pair, prepare
 from redweb_builder.process import one_opencv_thread
@@ -41,7 +41,6 @@ PAIRS = 100_000
 BAD_PX = 2.0
 FAR_PX = 10.0
 CURVE = (220, 200, 180, 160, 140, 120, 100, 80, 60, 40, 1)  # least confidence, of 255
-MAX_SIDE = 4096  # labels are judged at the truth's own resolution
 
 
 @dataclass(frozen=True)
@@ -198,9 +197,7 @@ def main(
     teacher_weights: Path | None,
 ) -> None:
     """Print the table of label quality over the scenes below ROOT."""
-    config = BuildConfig(
-        flow=flow, flow_weights=flow_weights, segmenter=BUILTIN, mono=mono, max_side=MAX_SIDE, eyes="as-is"
-    )
+    config = truth_config(flow, flow_weights, mono)
     models = load_models(config)
     if teacher and teacher_weights:
         models = replace(models, segmenter=TeacherSegmenter(teacher, teacher_weights))

@@ -26,9 +26,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.models import load_models
-from benchmarks.quality.ground_truth import scenes, truth_options
-from benchmarks.quality.label_quality import MAX_SIDE, wkdr
-from redweb_builder.config import NONE, BuildConfig
+from benchmarks.quality.ground_truth import scenes, truth_config, truth_options
+from benchmarks.quality.label_quality import wkdr
+from redweb_builder.config import NONE
 from redweb_builder.inputs.picture import read_picture
 from redweb_builder.matching.quick_flow import preview_flow
 from redweb_builder.pipeline import Outcome, infer, label_pair, prepare
@@ -89,9 +89,7 @@ def without_vertical_error(left: Picture, right: Picture) -> Picture:
 @click.option("--rectify-first", is_flag=True, help="Remove the rig's own vertical error first.")
 def main(root: Path, flow: str, flow_weights: Path | None, mono: str, every: int, rectify_first: bool) -> None:
     """Print WKDR with and without perturbation over the scenes below ROOT."""
-    config = BuildConfig(
-        flow=flow, flow_weights=flow_weights, segmenter=NONE, mono=mono, max_side=MAX_SIDE, eyes="as-is"
-    )
+    config = truth_config(flow, flow_weights, mono, NONE)
     models = load_models(config)
     tables: dict[str, Rows] = defaultdict(lambda: defaultdict(list))
     with one_opencv_thread(), tempfile.TemporaryDirectory() as folder:

@@ -20,9 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.models import load_models
-from benchmarks.quality.ground_truth import scenes, truth_options
-from benchmarks.quality.label_quality import MAX_SIDE
-from redweb_builder.config import BUILTIN, BuildConfig
+from benchmarks.quality.ground_truth import scenes, truth_config, truth_options
 from redweb_builder.matching.consistency import disparity_of
 from redweb_builder.pipeline import Prepared, infer, label_pair, prepare
 from redweb_builder.process import one_opencv_thread
@@ -82,9 +80,7 @@ def sgbm(pair: StereoPair, largest: float) -> FloatMap:
 @truth_options
 def main(root: Path, flow: str, flow_weights: Path | None, mono: str, every: int) -> None:
     """Print bad-1, bad-2 and D1 of labels, of their flow and of SGBM over the scenes below ROOT."""
-    config = BuildConfig(
-        flow=flow, flow_weights=flow_weights, segmenter=BUILTIN, mono=mono, max_side=MAX_SIDE, eyes="as-is"
-    )
+    config = truth_config(flow, flow_weights, mono)
     models = load_models(config)
     rows: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
     with one_opencv_thread():

@@ -19,10 +19,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.models import load_models
-from benchmarks.quality.ground_truth import scenes, truth_options
-from benchmarks.quality.label_quality import MAX_SIDE, figures, ours
+from benchmarks.quality.ground_truth import scenes, truth_config, truth_options
+from benchmarks.quality.label_quality import figures, ours
 from redweb_builder import pipeline
-from redweb_builder.config import BUILTIN, BuildConfig
 from redweb_builder.labels import confidence, planes, refine
 from redweb_builder.labels.planes import RightView, propagate_planes
 from redweb_builder.labels.refine import surface_and_error
@@ -117,9 +116,7 @@ def changes(flow: object) -> dict[str, Change]:
 @truth_options
 def main(root: Path, flow: str, flow_weights: Path | None, mono: str, every: int) -> None:
     """Print the table of steps over the scenes below ROOT."""
-    config = BuildConfig(
-        flow=flow, flow_weights=flow_weights, segmenter=BUILTIN, mono=mono, max_side=MAX_SIDE, eyes="as-is"
-    )
+    config = truth_config(flow, flow_weights, mono)
     models = load_models(config)
     rows: dict[tuple[str, str], list[tuple[float, float, float]]] = defaultdict(list)
     with one_opencv_thread():
