@@ -9,10 +9,9 @@ from __future__ import annotations
 import csv
 import math
 from dataclasses import dataclass, replace
-from io import StringIO
 from pathlib import Path
 
-from redweb_builder.files import read_text
+from redweb_builder.files import open_text
 from trainer.data.pictures import is_file
 from trainer.types import DataError
 
@@ -44,7 +43,7 @@ def read_diw(file: Path) -> list[Judgement]:
     file: the CSV.
     """
     try:
-        rows = [row for row in csv.reader(StringIO(read_text(file), newline="")) if row]
+        rows = [row for row in csv.reader(open_text(file)) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{file}: cannot be read as a list of DIW ({error})") from error
     if not rows or len(rows) % 2:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import csv
 import re
-from io import StringIO
 from pathlib import Path
 
 import numpy as np
 
-from redweb_builder.files import read_text
+from redweb_builder.files import open_text
 from redweb_builder.types import BoolMap
 from trainer.data.depth_set import DepthSetBase
 from trainer.data.pictures import is_file, read_grey, read_rgb, same_size
@@ -72,7 +71,7 @@ class NyuFrames(Nyu):
         """Open. Raises DataError where frames.csv is not as it should be or has no frame in the folder."""
         self.name, self._folder = folder.resolve().name, folder
         try:
-            table = csv.DictReader(StringIO(read_text(folder / "frames.csv"), newline=""))
+            table = csv.DictReader(open_text(folder / "frames.csv"))
             rows = [(int(row["frame0"]), row["official_split"], float(row["dmax_m"])) for row in table]
         except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
             raise DataError(

@@ -11,11 +11,10 @@ pickle files, which are never opened here.
 from __future__ import annotations
 
 import csv
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from redweb_builder.files import parse_json, read_text
+from redweb_builder.files import open_text, parse_json, read_text
 from trainer.data.readers.diw import Judgement, photograph, read_diw
 from trainer.types import DataError
 
@@ -75,7 +74,7 @@ def _oasis(file: Path) -> list[Judgement]:
     try:
         rows = [
             (row["Image"], row["RelativeDepth"])
-            for row in csv.DictReader(StringIO(read_text(file), newline=""))
+            for row in csv.DictReader(open_text(file))
             if all(map(row.get, OASIS_COLUMNS))
         ]
     except (OSError, UnicodeDecodeError, KeyError, csv.Error) as error:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from io import StringIO
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from redweb_builder.files import read_text
+from redweb_builder.files import open_text
 from redweb_builder.types import FloatMap
 from trainer.data.depth_files import DEPTH_ENDINGS, depth_by_stem, read_depth, refuse_relative
 from trainer.data.depth_scale import (
@@ -117,7 +116,7 @@ def _read_split(file: Path) -> dict[str, tuple[str, str]]:
     if not file.is_file():
         return {}
     try:
-        table = csv.DictReader(StringIO(read_text(file), newline=""))
+        table = csv.DictReader(open_text(file))
         return {row["key"]: (row["part"], row["scene"]) for row in table}
     except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
         raise DataError(f"{file}: needs columns key, part, scene ({error})") from error
