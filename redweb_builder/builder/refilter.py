@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 
 from redweb_builder.config import Thresholds
 from redweb_builder.dataset.decisions import FILE, read_decisions, standing, verdict_of
-from redweb_builder.dataset.manifest import SCHEMA, count_values
-from redweb_builder.dataset.manifest_file import CHECKED, NAME, manifest_blocks
+from redweb_builder.dataset.manifest import count_values
+from redweb_builder.dataset.manifest_file import NAME, manifest_blocks
 from redweb_builder.dataset.paths import read_build
 from redweb_builder.dataset.verdicts import COMPARED, Compared, compare, judged, thresholds_of
 from redweb_builder.dataset.writer import Store, keys_of_sides
@@ -90,7 +90,7 @@ def plan_refilter(folder: Path, limits: Mapping[str, float | None]) -> Plan:
     holds no finished data set or a row of its manifest cannot be used, ValueError on a limit out of range.
     """
     thresholds = replace(thresholds_of(folder), **limits)
-    names = (*CHECKED, *VERDICT, *COMPARED, *(check.measurement for check in checks(thresholds)))
+    names = (*VERDICT, *COMPARED, *(check.measurement for check in checks(thresholds)))
     verdicts: list[pa.Table] = []
 
     def judged_blocks() -> Iterator[pa.Table]:
@@ -135,7 +135,7 @@ def refilter(folder: Path, limits: Mapping[str, float | None]) -> Plan:
     folder, limits: as plan_refilter. Interrupted, the same call finishes it. Raises StoreError also where a build is
     writing to the folder, UnsafePath where a folder of the data set leads out of it.
     """
-    for _ in _usable_blocks(folder, SCHEMA.names):  # what is wrong is raised before anything is opened for writing
+    for _ in _usable_blocks(folder):  # what is wrong is raised before anything is opened for writing
         pass
     build = read_build(folder)
     with Store(folder, build.get("identity", {})) as store:
@@ -155,7 +155,7 @@ def refilter(folder: Path, limits: Mapping[str, float | None]) -> Plan:
 def _judged_anew(folder: Path, plan: Plan) -> Iterator[pa.Table]:
     """The rows of the manifest as they would be, some at a time."""
     start = 0
-    for block in _usable_blocks(folder, SCHEMA.names):
+    for block in _usable_blocks(folder):
         yield plan.compared.applied(judged(block, plan.thresholds), start)
         start += len(block)
 
@@ -167,11 +167,10 @@ def _moved(store: Store, blocks: Iterable[pa.Table]) -> Iterator[pa.Table]:
         yield block
 
 
-def _usable_blocks(folder: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """The rows of a manifest, some at a time. Raises StoreError where a row cannot be used."""
+def _usable_blocks(folder: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """The rows of a manifest, some at a time. Raises StoreError where a row cannot be used. columns: None = all."""
     refused: list[str] = []
-    names = [name for name in SCHEMA.names if name in columns]
-    for block in manifest_blocks(folder, names, refused):
+    for block in manifest_blocks(folder, columns, refused):
         if refused:
             break
         yield block

@@ -74,7 +74,7 @@ def check_dataset(out: Path, share: float = 0.0) -> Checked:
     are always compared. Raises StoreError where `out` holds no finished data set.
     """
     refused: list[str] = []
-    blocks = [block.select(LOOKED_AT) for block in manifest_blocks(out, SCHEMA.names, refused)]
+    blocks = [block.select(LOOKED_AT) for block in manifest_blocks(out, None, refused)]
     rows = pairs_of(pa.concat_tables([SCHEMA.empty_table().select(LOOKED_AT), *blocks]))
     labelled = rows.filter(pc.greater(rows["width"], 0))
     journal, there = read_journal(out), list_files(out)

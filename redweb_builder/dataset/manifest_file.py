@@ -71,20 +71,26 @@ def read_manifest(folder: Path, columns: Sequence[str] | None = None) -> Manifes
     folder: of the data set. columns: those to read, CHECKED always among them; None = all. A row is refused for what
     was read of it. Raises StoreError where `folder` is no finished data set, or its manifest is none of ours.
     """
-    names = [name for name in SCHEMA.names if columns is None or name in (*CHECKED, *columns)]
-    schema = pa.schema([SCHEMA.field(name) for name in names])
     refused: list[str] = []
-    tables = list(manifest_blocks(folder, names, refused))
-    return Manifest(folder / NAME, pa.concat_tables(tables) if tables else schema.empty_table(), refused)
+    tables = list(manifest_blocks(folder, columns, refused))
+    return Manifest(folder / NAME, pa.concat_tables([_schema(columns).empty_table(), *tables]), refused)
+
+
+def _schema(columns: Sequence[str] | None) -> pa.Schema:
+    """The columns that are read where some are asked for: those and CHECKED, in the order of SCHEMA; None = all."""
+    return pa.schema([field for field in SCHEMA if columns is None or field.name in (*CHECKED, *columns)])
 
 
 def manifest_blocks(
-    folder: Path, columns: Sequence[str], refused: list[str], is_wanted: Callable[[pa.Array], pa.Array] | None = None
+    folder: Path,
+    columns: Sequence[str] | None,
+    refused: list[str],
+    is_wanted: Callable[[pa.Array], pa.Array] | None = None,
 ) -> Iterator[pa.Table]:
     """The rows that can be used, BLOCK_ROWS at a time; a sentence about each other one is added to `refused`.
 
-    folder: of the data set. columns: those to read, CHECKED among them, and ROW where is_wanted is given. is_wanted:
-    tells from keys which rows are looked at, bool; None = all. Raises StoreError as read_manifest.
+    folder: of the data set. columns: as of read_manifest. is_wanted: tells from keys which rows are looked at, bool,
+    and adds the column ROW; None = all. Raises StoreError as read_manifest.
     """
     file = folder / NAME
     require_folder(folder, BEFORE_SHARDS)
@@ -95,8 +101,7 @@ def manifest_blocks(
         raise StoreError(f"{folder} is not a data set: it has no {NAME}{shards}")
     try:
         with open_regular(require_inside(folder, file)) as opened:
-            schema = pa.schema([SCHEMA.field(name) for name in columns if name != ROW])
-            yield from checked_blocks(table_blocks(opened, str(file), schema, is_wanted), refused)
+            yield from checked_blocks(table_blocks(opened, str(file), _schema(columns), is_wanted), refused)
     except OSError as error:
         raise StoreError(f"{file} cannot be read as a manifest ({' '.join(str(error).split())})") from error
 
@@ -108,15 +113,14 @@ def read_rows(manifest: Manifest, keys: pa.Array, columns: Sequence[str] | None 
     them; None = all. left_out: at most so many files. What was refused there or is here counts as refused. Raises
     StoreError as read_manifest.
     """
-    names = [name for name in SCHEMA.names if columns is None or name in (*CHECKED, *columns)]
-    schema = pa.schema([*(SCHEMA.field(name) for name in names), (ROW, pa.int64())])
+    schema = _schema(columns)
     refused: list[str] = []
 
     def is_wanted(key: pa.Array) -> pa.Array:
         return pc.or_(pc.is_in(key, keys), pc.is_null(key)) if left_out else pc.is_in(key, keys)
 
-    blocks = list(manifest_blocks(manifest.file.parent, schema.names, refused, is_wanted))
-    table = pa.concat_tables([schema.empty_table(), *blocks]).select(names)
+    blocks = manifest_blocks(manifest.file.parent, columns, refused, is_wanted)
+    table = pa.concat_tables([schema.empty_table(), *(block.select(schema.names) for block in blocks)])
     pairs, files = (table.filter(test(table["key"])) for test in (pc.is_valid, pc.is_null))
     by_row = {sentence.split(":")[0]: sentence for sentence in (*refused, *manifest.refused)}
     return Manifest(manifest.file, pa.concat_tables([pairs, files.slice(0, left_out)]), list(by_row.values()))
@@ -188,9 +192,8 @@ def _blocks(
     texts = [field.name for field in schema if field.type == pa.string()]
     names = pq.read_schema(opened).names
     dictionaries = [name for name in texts if name in names]
-    parquet = pq.ParquetFile(
-        opened, read_dictionary=dictionaries, pre_buffer=False
-    )  # else all of the file is in memory
+    # A file that is buffered before it is read is in memory as a whole.
+    parquet = pq.ParquetFile(opened, read_dictionary=dictionaries, pre_buffer=False)
     if missing := [name for name in REQUIRED if name not in names]:
         raise StoreError(f"{file} is not a manifest of this program: it has no column {missing[0]!r}")
     if parquet.metadata.num_rows > MAX_ROWS:
@@ -204,11 +207,11 @@ def _blocks(
         size += sum(_text_bytes(column) for column in batch.columns)
         if size > MAX_TEXT_BYTES:
             raise StoreError(f"{file} holds {size} bytes of text; at most {MAX_TEXT_BYTES} are read")
-        numbers = pa.array(np.arange(start + 1, start + len(batch) + 1))
-        start += len(batch)
         if is_wanted is not None:
             wanted = is_wanted(batch.column("key").cast(pa.string()))
-            batch, numbers = batch.filter(wanted), numbers.filter(wanted)
+            numbers = pa.array(np.arange(start + 1, start + len(batch) + 1)).filter(wanted)
+            start += len(batch)
+            batch = batch.filter(wanted)
         block = pa.Table.from_arrays(
             [
                 batch.column(field.name).cast(field.type) if field.name in there else pa.nulls(len(batch), field.type)

@@ -62,8 +62,9 @@ def surely_usable(table: pa.Table) -> NDArray[np.bool_]:
 
     table: rows of a manifest, of any of its columns, texts valid UTF-8.
     """
-    told = ("key", *_USUAL)  # in which no pattern below lets a NUL pass
-    if any(_is_odd(table[name], most) for name, _, most in _COLUMNS if name in table.column_names and name not in told):
+    patterned = ("key", *_USUAL)  # in these no pattern below lets a NUL pass
+    others = [(name, most) for name, _, most in _COLUMNS if name in table.column_names and name not in patterned]
+    if any(_is_odd(table[name], most) for name, most in others):
         return np.zeros(len(table), bool)
     tests = [_is_pair_or_left_out(table)]
     for name, pattern in _USUAL.items():

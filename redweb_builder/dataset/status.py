@@ -11,9 +11,8 @@ from typing import Any
 
 from redweb_builder.dataset.heartbeat import count_rows, counts_of, is_number, read_heartbeat
 from redweb_builder.dataset.journal import journal_lines, read_journal
-from redweb_builder.dataset.manifest import SCHEMA
-from redweb_builder.dataset.manifest_file import CHECKED, manifest_blocks
 from redweb_builder.dataset.manifest_file import NAME as MANIFEST
+from redweb_builder.dataset.manifest_file import manifest_blocks
 from redweb_builder.dataset.parts import part_folders
 from redweb_builder.dataset.paths import is_data_set, read_build
 from redweb_builder.errors import StoreError
@@ -108,7 +107,7 @@ def _counts(folder: Path, beat: Mapping[str, Any], finished: bool) -> Counter[tu
     """
     if finished and not beat and (folder / MANIFEST).is_file():
         of_manifest: Counter[tuple[str, str | None]] = Counter()
-        for block in manifest_blocks(folder, [name for name in SCHEMA.names if name in (*CHECKED, "reason")], []):
+        for block in manifest_blocks(folder, ("reason",), []):
             counted = block.group_by(["status", "reason"], use_threads=False).aggregate([([], "count_all")]).to_pylist()
             of_manifest.update({(row["status"], row["reason"]): row["count_all"] for row in counted})
         return of_manifest
