@@ -7,5 +7,5 @@ CHANGES = {  # what each method changed, for those who have an older data set
     10: "frames of a clip have one alignment; blank areas are doubted; blobs of wrong flow are dropped",
     11: "a depth network is asked for the order of the eyes, for what is filled and what is sky, and whether it agrees",
     12: "DIS tries the global shift only where the preview was better from it; no label of the benchmarks is another",
-    13: "black frames around photographs have no label; lights before a night sky are no sky; blank areas show no saw",
+    13: "black frames have no label; lights before a night sky are no sky; planes level off beyond their reach",
 }

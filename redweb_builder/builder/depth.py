@@ -64,7 +64,7 @@ def make_depth(
     """
     config = config or BuildConfig()
     require_other_folder(out, source)
-    if source.is_dir() and source.resolve() in (out.resolve(), *out.resolve().parents):
+    if source.is_dir() and source.resolve() in out.resolve().parents:
         raise SettingsError(f"--out {out} lies in {source}: its pictures would be taken for photographs")
     if unknown := set(forms) - set(FRAME_FORMS):
         raise SettingsError(f"form {sorted(unknown)[0]!r}: must be one of {', '.join(FRAME_FORMS)}")

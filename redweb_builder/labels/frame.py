@@ -22,7 +22,8 @@ def painted_frame(left: Picture) -> BoolMap:
     count, numbers, stats, _ = cv2.connectedComponentsWithStats(black)
     border = np.concatenate([numbers[0], numbers[-1], numbers[:, 0], numbers[:, -1]])
     large = np.flatnonzero(stats[:, cv2.CC_STAT_AREA] >= MIN_SHARE * black.size)
-    frames = np.isin(np.arange(count), np.intersect1d(large, border))
+    frames = np.zeros(count, bool)
+    frames[np.intersect1d(large, border)] = True
     frames[0] = False  # number 0 is what is not black
     if not frames.any():
         return np.zeros(black.shape, bool)

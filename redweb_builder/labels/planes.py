@@ -217,7 +217,7 @@ def _extrapolate(planes: Array, centre: Array, source: Index, here: Index) -> Ar
     """The planes of superpixels `source` at superpixels `here`.
 
     Slopes count over REACH_PX of the way between them. Beyond it the plane is levelled likewise: with its whole slope
-    in every superpixel but no rise from one to the next, a blank area would be a saw.
+    in every superpixel but no rise from one to the next, a blank area would be a sawtooth.
     """
     way = centre[here] - centre[source]
     within = np.minimum(REACH_PX / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-6), 1)

@@ -73,7 +73,7 @@ def sky_area(
     contradicted = _dilated(matched & (raw_disparity > near), rim)
     sky_coloured, dark, bright = compare_with_sky(left, sky & ~contradicted)
     matched_sky = matched & ~_dilated(dark | bright, TEXTURED_PX + 2)  # the edge of such an object blends both
-    contradicted_by_sky = _dilated(matched_sky & (raw_disparity > near), rim)
+    sky_contradicted = _dilated(matched_sky & (raw_disparity > near), rim)
     by_network = cv2.resize(np.zeros((1, 1), np.float32) if depth is None else depth, sky.shape[::-1])
     far_limit = np.percentile(by_network[~sky], FAR_PERCENTILE)
     kept = sky.copy()
@@ -81,7 +81,7 @@ def sky_area(
         disparities = raw_disparity[window][component & matched_sky[window]]
         well_matched = len(disparities) > WELL_MATCHED * (component & interior[window]).sum()
         painted = well_matched and _is_one_near_surface(disparities, sky_limit, ground_range)
-        near_object = (component & contradicted_by_sky[window]).sum() > MAX_NEAR_SHARE * component.sum()
+        near_object = (component & sky_contradicted[window]).sum() > MAX_NEAR_SHARE * component.sum()
         small = component.sum() < MIN_SKY_SHARE * sky.size
         judged = component.sum() >= JUDGED_SHARE * sky.size
         too_near = judged and np.median(by_network[window][component]) > far_limit

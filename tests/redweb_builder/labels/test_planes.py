@@ -43,12 +43,12 @@ def test_what_the_network_joins_has_no_sharp_step() -> None:
     assert joined < alone / 2
 
 
-def test_a_slope_ends_with_its_reach_and_makes_no_saw() -> None:
+def test_a_slope_ends_with_its_reach_and_makes_no_sawtooth() -> None:
     """Beyond it the planes are level, so that no superpixel falls only for the next one to rise again."""
     raw = np.broadcast_to(np.where(COLUMN < 24, 0, 14 - 0.1 * COLUMN).astype(np.float32), EVERYWHERE.shape)
     support = np.broadcast_to(COLUMN < 100, EVERYWHERE.shape)
     nothing = RightView(np.zeros_like(raw), ~EVERYWHERE)
     row = propagate_planes(segment_superpixels(GREY, None), raw, support, EVERYWHERE, nothing)[HEIGHT // 2]
     assert row[120] < row[96] - 1.5  # the slope goes on
-    assert np.diff(row[96:]).max() < 0.9  # a saw has steps of the slope over a superpixel, 1.1
+    assert np.diff(row[96:]).max() < 0.9  # a sawtooth has steps of the slope over a superpixel, 1.1
     assert np.ptp(row[-24:]) < 0.5
