@@ -10,7 +10,8 @@ nothing is missing. What must hold:
 
 - The command ends: it goes on by itself, or stops with a status and no traceback. Nothing takes longer than HANG_S.
 - The same command, or now and then the local engine, ends what is missing.
-- Then every file is what the undisturbed local build left, to the byte, but for times.
+- Then every file is what the undisturbed local build left, to the byte, but for times. Where one command lost five
+  processes or more, a pair may have failed; then the next one has recorded it, and the journal may have another order.
 
 driver, actor and node are tried in a cluster that stays, all else in that of the build. "disk" fills the disks of Ray's
 object store and of its folder, and frees them after HELD_S; that needs root. Of S3 an export and a training lose the
@@ -56,7 +57,7 @@ def load() -> None:
 
 def disturbances(victims: tuple[str, ...], pairs: int, stack: ExitStack) -> dict[str, Callable[[int], Tried]]:
     """For each victim, what disturbs a command until it is done, given a seed. stack: ends its processes."""
-    folder = Path(stack.enter_context(TemporaryDirectory(prefix="ray-kills-")))
+    folder = Path(stack.enter_context(TemporaryDirectory(prefix="ray-")))
     os.environ |= {"RAY_TMPDIR": str(folder), "RAY_USAGE_STATS_ENABLED": "0"}
     if "disk" in victims:
         stack.enter_context(mounted_small_disks())
