@@ -132,7 +132,7 @@ class FileDepth:
 
     @torch.inference_mode()
     def __call__(self, pictures: Sequence[Picture]) -> list[FloatMap]:
-        """See DepthEstimator. pictures: HxWx3 uint8 RGB."""
+        """See DepthEstimator. pictures: HxWx3 uint8 RGB. Raises FloatingPointError where the depth is not finite."""
         return [_at_size(self._depth(picture), picture) for picture in pictures]
 
     def _depth(self, picture: Picture) -> Tensor:
@@ -140,7 +140,13 @@ class FileDepth:
         if not self.is_own:
             mean, std = (torch.tensor(value)[:, None, None] for value in (IMAGENET_MEAN, IMAGENET_STD))
             pixels = (pixels - mean) / std
-        return torch.from_numpy(np.asarray(self.network.run([pixels.numpy()])[0], np.float32))
+        depth = np.asarray(self.network.run([pixels.numpy()])[0], np.float32)
+        with np.errstate(all="ignore"):
+            if not np.isfinite(np.ptp(depth)):  # the range: it must be finite, too
+                raise FloatingPointError(
+                    f"{self.name} gave values that are not finite: what comes out of it is no depth"
+                )
+        return torch.from_numpy(depth)
 
 
 def fold_batch_norms(network: nn.Module) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from redweb_builder.errors import WeightsUnavailable
 
 ONNX, TORCHSCRIPT = "onnx", "torchscript"
+FATAL = 4  # severity of onnxruntime's log
 Arrays = Sequence[NDArray[np.generic]]
 
 
@@ -59,7 +60,9 @@ def _load_onnx(file: Path, device: torch.device) -> ExportedNetwork:
 
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = torch.get_num_threads()
-    settings.log_severity_level = 3  # errors; warnings are about graphs, and nothing that people can act on
+    # What fails is raised. The log has it once more, with names from the file as they are: they could steer a terminal.
+    onnxruntime.set_default_logger_severity(FATAL)
+    settings.log_severity_level = FATAL
     providers: list[object] = ["CPUExecutionProvider"]
     if device.type == "cuda" and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         providers.insert(0, ("CUDAExecutionProvider", {"device_id": device.index or 0}))

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, load_model
 
 from redweb_builder.errors import SettingsError, WeightsUnavailable
-from redweb_builder.files import sha256_of
+from redweb_builder.files import parse_json, read_regular, sha256_of
 from redweb_builder.networks.device import autocast
 from redweb_builder.networks.encoder_input import IMAGENET_MEAN, IMAGENET_STD, fit_to_stride
 from redweb_builder.networks.exported import last_line
@@ -30,6 +30,7 @@ ADE20K_CLASSES = 150
 ADE20K_SKY = [2]
 ADE20K_FAR = [16, 21, 26, 48, 60, 68, 128]  # mountain, water, sea, skyscraper, river, hill, lake
 SHIPPED = Path(__file__).with_name("segmenter.safetensors")  # and .sha256 beside it; `train-segmenter` makes both
+MOST_CONFIG_BYTES = 65_536  # of config.json
 SMP_SIDE = 512  # px, longer side of the input of SmpSegmenter's network
 
 
@@ -146,25 +147,26 @@ class SmpSegmenter:
         cache, then the hub. device: where it runs. Raises WeightsUnavailable where the files cannot be had or hold no
         network of the ADE20K classes.
         """
-        import segmentation_models_pytorch as smp
-
         folder, origin = _model_folder(model, weights)
         file = folder / "model.safetensors"
         self.name = model if weights is None else folder.name
         self.weights: Weights = Weights(file, origin, sha256_of(file))
         self.device = device
         try:
-            network: Any = smp.from_pretrained(str(folder), encoder_weights=None)
+            self.network = _smp_network(folder).eval().to(device)
+            classes = self._probabilities(np.zeros((1, 64, 64, 3), np.uint8)).shape[1]
         except Exception as error:  # whatever a wrong or damaged file makes the loader raise
             raise WeightsUnavailable(
                 f"{folder} cannot be loaded as a segmentation network: {last_line(error)}"
             ) from error
-        self.network = network.eval().to(device)
-        if self._probabilities(np.zeros((1, 64, 64, 3), np.uint8)).shape[1] != ADE20K_CLASSES:
+        if classes != ADE20K_CLASSES:
             raise WeightsUnavailable(f"{folder} is not an ADE20K network: it must have {ADE20K_CLASSES} classes")
 
     def __call__(self, pictures: Sequence[Picture]) -> list[Regions]:
-        """Regions of each picture, in their order; edges follow the picture. pictures: HxWx3 uint8 RGB, any sizes."""
+        """Regions of each picture, in their order; edges follow the picture. pictures: HxWx3 uint8 RGB, any sizes.
+
+        Raises FloatingPointError where the network gives values that are not finite.
+        """
         return [self._regions(picture) for picture in pictures]
 
     def _regions(self, picture: Picture) -> Regions:
@@ -184,7 +186,26 @@ class SmpSegmenter:
         tensor = (tensor - mean) / std
         with autocast(self.device):
             logits = self.network(tensor)
+        if not torch.isfinite(logits).all():
+            raise FloatingPointError(f"{self.name} gave values that are not finite: are these its weights?")
         return F.softmax(logits.float(), 1)
+
+
+def _smp_network(folder: Path) -> Any:
+    """The network that `save_pretrained` stored, on the CPU; raises what a wrong or damaged file makes it raise.
+
+    The library's own loader would ask the network for an encoder of the name "tu-hf-hub:OWNER/NAME".
+    """
+    import segmentation_models_pytorch as smp
+
+    from redweb_builder.networks.encoder_names import check_name
+
+    config = parse_json(read_regular(folder / "config.json", MOST_CONFIG_BYTES))
+    settings = {name: value for name, value in config.items() if not name.startswith("_")}
+    check_name(str(settings["encoder_name"]))
+    network: Any = smp.create_model(str(config["_model_class"]), **settings | {"encoder_weights": None})
+    load_model(network, folder / "model.safetensors")
+    return network
 
 
 def _model_folder(model: str, weights: Path | None) -> tuple[Path, str]:

@@ -30,6 +30,17 @@ class Brightness(nn.Module):
         return image.mean(1)
 
 
+class Scaled(nn.Module):
+    """One number where a picture is bright, its negative where it is dark: a range may be no number, too."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, image: Tensor) -> Tensor:
+        return image.mean(1).sign() * self.factor
+
+
 def bars(height: int = 90, width: int = 130) -> Picture:
     return np.repeat(np.linspace(0, 255, width).astype(np.uint8)[None, :, None], height, 0).repeat(3, 2)
 
@@ -67,14 +78,27 @@ def test_none_is_no_network() -> None:
 
 
 def test_a_file_of_somebody_elses_gets_normalised_pictures(tmp_path: Path) -> None:
-    file = tmp_path / "theirs.pt"
-    torch.jit.script(Brightness()).save(str(file))  # type: ignore[no-untyped-call]
+    file = save_scripted(Brightness(), tmp_path / "theirs.pt")
     network = load_depth(str(file), CPU)
     assert network is not None
     (depth,) = network([bars()])
     assert network.name == "theirs.pt"
     assert depth.shape == (90, 130)
     assert depth[:, 0].mean() == pytest.approx(-1.99, abs=0.05)  # black: the mean of -mean/std
+
+
+def save_scripted(network: nn.Module, file: Path) -> Path:
+    torch.jit.script(network).save(str(file))  # type: ignore[no-untyped-call]
+    return file
+
+
+def test_depth_that_is_not_finite_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(WeightsUnavailable, match="not finite"):
+        load_depth(str(save_scripted(Scaled(float("nan")), tmp_path / "nan.pt")), CPU)
+    network = load_depth(str(save_scripted(Scaled(3e38), tmp_path / "large.pt")), CPU)
+    assert network is not None  # black alone has no range
+    with pytest.raises(FloatingPointError, match=r"large\.pt"):
+        network([bars()])
 
 
 @pytest.mark.parametrize("form", ["onnx", "torchscript"])

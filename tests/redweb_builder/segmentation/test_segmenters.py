@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 import segmentation_models_pytorch as smp
 import torch
-from safetensors.torch import save
+from safetensors.torch import load_file, save, save_file
 
 from redweb_builder.errors import WeightsUnavailable
 from redweb_builder.segmentation.segmenters import (
@@ -237,6 +238,29 @@ def test_weights_of_another_network_are_refused(copied: Path) -> None:
     config["decoder_channels"] = [8, 8, 8]
     (copied / "config.json").write_text(json.dumps(config))
     with pytest.raises(WeightsUnavailable, match="copied cannot be loaded"):
+        load_segmenter("auto", copied, CPU)
+
+
+def test_a_network_file_makes_the_program_ask_no_network(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[object] = []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *address, **_: calls.append(address))
+    config: dict[str, Any] = json.loads((copied / "config.json").read_text())
+    config["encoder_name"] = "tu-hf-hub:someone/network"
+    (copied / "config.json").write_text(json.dumps(config))
+    with pytest.raises(WeightsUnavailable, match="have none of this name"):
+        load_segmenter("auto", copied, CPU)
+    assert calls == []
+
+
+def test_loading_prints_nothing_and_values_that_are_none_are_refused(
+    copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    load_segmenter("auto", copied, CPU)
+    assert capsys.readouterr().out == ""  # where --json prints
+    weights = load_file(copied / "model.safetensors")
+    weights["segmentation_head.0.bias"] *= np.nan
+    save_file(weights, copied / "model.safetensors")
+    with pytest.raises(WeightsUnavailable, match="not finite"):
         load_segmenter("auto", copied, CPU)
 
 
