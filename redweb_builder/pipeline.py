@@ -1,11 +1,11 @@
 """The method, on one screen, in the order in which it happens.
 
     source -> pair -> calibration -> depth by one eye -> eye order -> alignment
-    -> flow (both directions) + regions (sky, far) -> semi-global matching -> fused matches
+    -> flow (both directions) -> regions (sky, far) -> semi-global matching -> fused matches
     -> refined label with confidence -> measurements -> keep | reject
 
-`prepare` and `label_pair` are plain CPU work on one pair; `infer` runs the networks on a batch. An engine only decides
-which pairs pass through them, where and when.
+`prepare` and `label_pair` work on one pair, with the networks that take a single picture. `infer` estimates the flow of
+a batch. An engine only decides which pairs pass through them, where and when.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from redweb_builder.rectification.calibrated import Calibrated, after_alignment,
 from redweb_builder.rectification.eye_order import are_eyes_swapped, depth_of, eye_order
 from redweb_builder.rectification.upright import turned_eye
 from redweb_builder.segmentation.segmenters import Segmenter
-from redweb_builder.types import BoolMap, Evidence, FloatMap, Flow, PairSource, Regions, Rejection, StereoPair
+from redweb_builder.types import BoolMap, Evidence, FloatMap, Flow, PairSource, Rejection, StereoPair
 
 
 @dataclass(frozen=True)
@@ -70,14 +70,10 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Inferred:
-    """A prepared pair with the networks' outputs.
-
-    flow: in both directions, before refinement. regions: probabilities of sky and far field in the left frame.
-    """
+    """A prepared pair with its flow in both directions, before refinement."""
 
     prepared: Prepared
     flow: Flow
-    regions: Regions
 
 
 @dataclass(frozen=True)
@@ -120,23 +116,23 @@ def prepare(source: PairSource, config: BuildConfig, network: DepthEstimator | N
 
 
 def infer(batch: Sequence[Prepared], models: Models) -> list[Inferred]:
-    """Run the networks on a batch.
+    """Estimate the flow of a batch.
 
-    batch: pairs of any sizes. models: the loaded networks. Returns flow in both directions and the regions of the left
-    view for each pair, in the order of the batch. What a network raises (out of memory, say) is raised.
+    batch: pairs of any sizes. models: of which flow is used. Returns the pairs with their flow, in the order of the
+    batch. What the network raises (out of memory, say) is raised.
     """
     flows = models.flow([prepared.pair for prepared in batch])
-    lefts = [prepared.pair.left for prepared in batch]
-    return [Inferred(*parts) for parts in zip(batch, flows, models.segmenter(lefts), strict=True)]
+    return [Inferred(*parts) for parts in zip(batch, flows, strict=True)]
 
 
 def label_pair(inferred: Inferred, models: Models, config: BuildConfig) -> Outcome:
     """Flow and regions -> matches -> label -> measurements -> verdict.
 
-    inferred: of one pair. models: only asked whether their flow needs refinement. config: only its thresholds.
+    inferred: of one pair. models: the segmenter, and whether the flow needs refinement. config: only its thresholds.
     A rejected pair has its evidence too.
     """
-    prepared, regions = inferred.prepared, inferred.regions
+    prepared = inferred.prepared
+    regions = models.segmenter(prepared.pair.left)
     flow = refine_flow(prepared.pair, inferred.flow) if models.flow.needs_refinement else inferred.flow
     error = forward_backward_error(flow)
     flow_error = visible_error(error, flow, prepared.right_valid)

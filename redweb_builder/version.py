@@ -1,11 +1,12 @@
 """The one place of the version: pyproject.toml reads it here, and a test compares CITATION.cff."""
 
 __version__ = "0.1.0"
-METHOD = 13  # raised when the method changes what a label is: two methods are never mixed in one folder
+METHOD = 14  # raised when the method changes what a label is: two methods are never mixed in one folder
 CHANGES = {  # what each method changed, for those who have an older data set
     9: "pairs of one folder share the order of their eyes",
     10: "frames of a clip have one alignment; blank areas are doubted; blobs of wrong flow are dropped",
     11: "a depth network is asked for the order of the eyes, for what is filled and what is sky, and whether it agrees",
     12: "DIS tries the global shift only where the preview was better from it; no label of the benchmarks is another",
     13: "black frames have no label; lights before a night sky are no sky; planes level off beyond their reach",
+    14: "labels do not depend on the number of cores",
 }

@@ -32,6 +32,16 @@ Array = NDArray[np.uint8]
 Render = Callable[..., Scene]
 
 
+@pytest.fixture
+def torch_threads() -> Iterator[Callable[[int], None]]:
+    """Set PyTorch's number of threads for one test."""
+    import torch
+
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Empty weight caches and no network but this machine itself, here and in child processes."""
@@ -209,7 +219,7 @@ def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
         keys = [key("label", prepared.source, _SEEN["config", prepared.source]) for prepared in batch]
         if all(name in _SEEN for name in keys):
             nothing: Any = None
-            return [Inferred(prepared, nothing, nothing) for prepared in batch]
+            return [Inferred(prepared, nothing) for prepared in batch]
         return infer(batch, models)
 
     def label_once(inferred: Any, *rest: Any) -> Any:

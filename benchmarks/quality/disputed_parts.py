@@ -91,7 +91,7 @@ def measure_pair(source: PairSource, models: Models, config: BuildConfig) -> Ite
     if outcome.rejection is not None or outcome.evidence is None:
         return
     label, left, half = outcome.evidence.label, outcome.evidence.pair.left, is_held_out(source.left.parent)
-    (depth,) = models.depth([left])
+    depth = models.depth(left)
     yield Measured(GOOD, 0, half, values_of(label, depth))
     number = int.from_bytes(hashlib.sha256(source.key.encode()).digest()[:4], "big")
     size = SIZES[number % len(SIZES)]
@@ -99,7 +99,7 @@ def measure_pair(source: PairSource, models: Models, config: BuildConfig) -> Ite
     yield Measured("moved", size, half, values_of(moved(label, part, 1 if number & 8 else -1), depth))
     mirrored_left = left.copy()
     mirrored_left[part] = left[part][:, ::-1]
-    (depth,) = models.depth([mirrored_left])
+    depth = models.depth(mirrored_left)
     yield Measured("mirrored", size, half, values_of(mirrored(label, part), depth))
 
 

@@ -129,13 +129,12 @@ def main(root: Path, flow: str, flow_weights: Path | None, mono: str, every: int
             prepared = prepare(scene.source, config, models.depth)
             if isinstance(prepared, Outcome):
                 raise SystemExit(f"{scene.source.key}: {prepared.rejection}")
-            regions = models.segmenter([prepared.pair.left])[0]
             for name, changed in settings.items():
                 started = time.process_time()
                 with changed:
                     matched = models.flow([prepared.pair])[0]
                 seconds = time.process_time() - started
-                outcome = label_pair(Inferred(prepared, matched, regions), models, config)
+                outcome = label_pair(Inferred(prepared, matched), models, config)
                 measured = figures(ours(Mask.MEASURED)(outcome, 0), scene.disparity, index)
                 everything = figures(ours(Mask.MEASURED, Mask.FILLED)(outcome, 0), scene.disparity, index)
                 figure = seconds, measured["WKDR"], measured["coverage"], everything["WKDR"]

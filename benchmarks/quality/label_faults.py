@@ -133,11 +133,10 @@ class WithWrongSky:
         """What the segmenter has beside its answer."""
         return getattr(self.network, name)
 
-    def __call__(self, pictures: Sequence[Picture]) -> list[Regions]:
-        """See Segmenter. pictures: HxWx3 uint8 RGB."""
-        regions = self.network(pictures)
-        for region, picture in zip(regions, pictures, strict=True):
-            region.sky[part_of(picture)] = 0.95
+    def __call__(self, picture: Picture) -> Regions:
+        """See Segmenter. picture: HxWx3 uint8 RGB."""
+        regions = self.network(picture)
+        regions.sky[part_of(picture)] = 0.95
         return regions
 
 

@@ -6,7 +6,7 @@
 SEMANTIC_ROOT holds camvid/ and sky_ade20k/ (docs/segmenter.md says in which layout). IoU of sky is over all pixels of a
 set together, at the pictures' own size, after guided upsampling. "grey" = the same pictures without colour. False sky =
 share of the known pixels of NYU frames labelled sky, mean and worst frame. --fold: only pictures that this fold of
-`train-segmenter` kept back. ms: of a 512x384 picture, eight at a time, network and guided upsampling apart.
+`train-segmenter` kept back. ms: of a 512x384 picture, network and guided upsampling apart.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from redweb_builder.types import BoolMap, Picture, Regions
 from trainer.segmenter.pictures import Found, RegionSample, find, in_fold
 from trainer.segmenter.teacher import Teacher
 
-Segment = Callable[[Sequence[Picture]], list[Regions]]
+Segment = Callable[[Picture], Regions]
 
 
 class TeacherSegmenter:
@@ -41,10 +41,10 @@ class TeacherSegmenter:
         """See Teacher."""
         self.teacher = Teacher(code, weights)
 
-    def __call__(self, pictures: Sequence[Picture]) -> list[Regions]:
-        """Regions of each picture."""
-        small = [self.teacher(picture) for picture in pictures]
-        return [guided_upsample(picture, maps.sky, maps.far) for picture, maps in zip(pictures, small, strict=True)]
+    def __call__(self, picture: Picture) -> Regions:
+        """See Segmenter."""
+        maps = self.teacher(picture)
+        return guided_upsample(picture, maps.sky, maps.far)
 
 
 @click.command()
@@ -96,7 +96,7 @@ def iou(segment: Segment, pictures: Sequence[Found], grey: bool) -> float:
     both = either = 0
     for picture in pictures:
         sample = picture.read()
-        sky = segment([without_colour(sample.image) if grey else sample.image])[0].sky > 0.5
+        sky = segment(without_colour(sample.image) if grey else sample.image).sky > 0.5
         known, truth = known_and_sky(sample)
         both += int((sky & truth & known).sum())
         either += int(((sky | truth) & known).sum())
@@ -109,7 +109,7 @@ def false_sky(segment: Segment, pictures: Sequence[Found]) -> list[float]:
     for picture in pictures:
         sample = picture.read()
         known, _ = known_and_sky(sample)
-        shares.append(float((segment([sample.image])[0].sky > 0.5)[known].mean()))
+        shares.append(float((segment(sample.image).sky > 0.5)[known].mean()))
     return shares
 
 
@@ -124,14 +124,15 @@ def without_colour(picture: Picture) -> Picture:
 
 
 def speed(segment: Segment, rounds: int = 3) -> tuple[float, float]:
-    """Milliseconds a 512x384 picture in batches of eight, network and guided upsampling. Best of the rounds."""
+    """Milliseconds a 512x384 picture, network and guided upsampling. Best of the rounds."""
     generator = np.random.default_rng(0)
     pictures = [cv2.resize(generator.integers(0, 256, (12, 16, 3), np.uint8), (512, 384)) for _ in range(8)]
     maps = generator.random((2, 264, 352), np.float32)
     whole, edges = [], []
     for _ in range(rounds + 1):
         started = time.perf_counter()
-        segment(pictures)
+        for picture in pictures:
+            segment(picture)
         whole.append(time.perf_counter() - started)
         started = time.perf_counter()
         for picture in pictures:

@@ -51,7 +51,7 @@ def load(seconds: float, workers: int, folder: Path, *_: object) -> tuple[Models
     patched.prepare = lambda source, *_: _after(
         prepared, Prepared(source, NOTHING, 0.0, False, NOTHING, NOTHING, NOTHING)
     )
-    patched.infer = lambda batch, _: _after(inferred * len(batch), [Inferred(pair, NOTHING, NOTHING) for pair in batch])
+    patched.infer = lambda batch, _: _after(inferred * len(batch), [Inferred(pair, NOTHING) for pair in batch])
     patched.label_pair = lambda pair, *_: _after(labelled, Outcome(pair.prepared.source, None))
     if workers:
         (folder / f"{time.monotonic_ns()}.there").touch()

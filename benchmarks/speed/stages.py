@@ -26,7 +26,7 @@ from redweb_builder.builder.build import build
 from redweb_builder.config import BUILTIN, BuildConfig
 from redweb_builder.inputs.discover import discover
 from redweb_builder.networks.device import choose_device
-from redweb_builder.pipeline import Inferred, Models, Prepared, label_pair, prepare
+from redweb_builder.pipeline import Inferred, Models, Prepared, infer, label_pair, prepare
 from redweb_builder.process import one_opencv_thread
 
 Result = TypeVar("Result")
@@ -73,23 +73,18 @@ def costs(stereo_dir: Path, config: BuildConfig) -> dict[str, Cost]:
             stages: dict[str, Cost] = {}
             outcomes = _timed(stages, PREPARE, lambda: [prepare(source, config, models.depth) for source in sources])
             pairs = [item for item in outcomes if isinstance(item, Prepared)]
-            results = _networks(stages, pairs, models)
-            _timed(stages, "label", lambda: [label_pair(one, models, config) for one in results])  # noqa: B023
+            results = _flows(stages, pairs, models)
+            _timed(stages, "regions, label", lambda: [label_pair(one, models, config) for one in results])  # noqa: B023
         stages["all stages"] = Cost(sum(c.cores for c in stages.values()), sum(c.wall for c in stages.values()))
         with tempfile.TemporaryDirectory() as folder:
             _timed(stages, "build", lambda: build(stereo_dir, Path(folder) / "set", config))
     return {name: Cost(cost.cores / len(pairs), cost.wall / len(pairs)) for name, cost in stages.items()}
 
 
-def _networks(stages: dict[str, Cost], pairs: Sequence[Prepared], models: Models) -> list[Inferred]:
-    """The networks' results of all pairs, batch by batch as the engine cuts them; their costs are added."""
+def _flows(stages: dict[str, Cost], pairs: Sequence[Prepared], models: Models) -> list[Inferred]:
+    """All pairs with their flow, batch by batch as the engine cuts them; its cost is added."""
     batches = [pairs[at : at + models.flow.batch] for at in range(0, len(pairs), models.flow.batch)]
-    flows = _timed(stages, "flow", lambda: [models.flow([one.pair for one in batch]) for batch in batches])
-    lefts = [[one.pair.left for one in batch] for batch in batches]
-    regions = _timed(stages, "regions", lambda: [models.segmenter(batch) for batch in lefts])
-    return [
-        Inferred(*parts) for batch in zip(batches, flows, regions, strict=True) for parts in zip(*batch, strict=True)
-    ]
+    return _timed(stages, "flow", lambda: [inferred for batch in batches for inferred in infer(batch, models)])
 
 
 def _timed(stages: dict[str, Cost], name: str, work: Callable[[], Result]) -> Result:

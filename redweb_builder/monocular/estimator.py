@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
@@ -20,7 +19,7 @@ from redweb_builder.config import BUILTIN, NONE
 from redweb_builder.errors import SettingsError, WeightsUnavailable
 from redweb_builder.files import sha256_of
 from redweb_builder.monocular.network import RedNet, RedNetConfig
-from redweb_builder.networks.device import autocast
+from redweb_builder.networks.device import autocast, one_torch_thread
 from redweb_builder.networks.encoder_input import IMAGENET_MEAN, IMAGENET_STD, fit_to_stride
 from redweb_builder.networks.exported import ONNX, TORCHSCRIPT, ExportedNetwork, last_line, load_exported
 from redweb_builder.networks.weights import Weights, shipped_weights
@@ -34,7 +33,7 @@ FORMS = {".onnx": ONNX} | dict.fromkeys((".pt", ".ts", ".torchscript"), TORCHSCR
 
 
 class DepthEstimator(Protocol):
-    """Takes pictures of any sizes and returns the relative depth of each, at its size, in their order."""
+    """Takes a picture of any size and returns its relative depth, at its size, on however many cores the same."""
 
     @property
     def name(self) -> str:
@@ -46,8 +45,8 @@ class DepthEstimator(Protocol):
         """The weight file."""
         ...
 
-    def __call__(self, pictures: Sequence[Picture]) -> list[FloatMap]:
-        """HxW float32 of each HxWx3 uint8 RGB picture: larger = nearer, known up to scale and shift."""
+    def __call__(self, picture: Picture) -> FloatMap:
+        """HxW float32 of a HxWx3 uint8 RGB picture: larger = nearer, known up to scale and shift."""
         ...
 
 
@@ -71,7 +70,8 @@ def load_depth(choice: str, device: torch.device) -> DepthEstimator | None:
         raise SettingsError(
             f"{file} is no ONNX (.onnx) or TorchScript (.pt) file; `redweb export` makes them of a checkpoint"
         )
-    return FileDepth(file, load_exported(file, FORMS[file.suffix], device, [OWN_INPUT]))
+    with one_torch_thread():  # onnxruntime gets as many threads as PyTorch has
+        return FileDepth(file, load_exported(file, FORMS[file.suffix], device, [OWN_INPUT]))
 
 
 class BuiltinDepth:
@@ -95,9 +95,10 @@ class BuiltinDepth:
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()
-    def __call__(self, pictures: Sequence[Picture]) -> list[FloatMap]:
-        """See DepthEstimator. pictures: each has a pass of its own, so that no result depends on the others."""
-        return [_at_size(self._depth(picture), picture) for picture in pictures]
+    def __call__(self, picture: Picture) -> FloatMap:
+        """See DepthEstimator. picture: HxWx3 uint8 RGB."""
+        with one_torch_thread():
+            return _at_size(self._depth(picture), picture)
 
     def _depth(self, picture: Picture) -> Tensor:
         pixels = _pixels(picture, _fitting(picture)).to(self.device)
@@ -131,9 +132,10 @@ class FileDepth:
             raise WeightsUnavailable(f"{file} is no depth network: it must give one map a picture, not {tuple(shape)}")
 
     @torch.inference_mode()
-    def __call__(self, pictures: Sequence[Picture]) -> list[FloatMap]:
-        """See DepthEstimator. pictures: HxWx3 uint8 RGB. Raises FloatingPointError where the depth is not finite."""
-        return [_at_size(self._depth(picture), picture) for picture in pictures]
+    def __call__(self, picture: Picture) -> FloatMap:
+        """See DepthEstimator. picture: HxWx3 uint8 RGB. Raises FloatingPointError where the depth is not finite."""
+        with one_torch_thread():
+            return _at_size(self._depth(picture), picture)
 
     def _depth(self, picture: Picture) -> Tensor:
         pixels = _pixels(picture, self.size or _fitting(picture))

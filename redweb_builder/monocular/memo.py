@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -33,15 +32,12 @@ class MemoizedDepth:
         """See DepthEstimator."""
         return self.network.weights
 
-    def __call__(self, pictures: Sequence[Picture]) -> list[FloatMap]:
-        """See DepthEstimator. pictures: HxWx3 uint8 RGB."""
-        return [self._depth(picture) for picture in pictures]
-
-    def _depth(self, picture: Picture) -> FloatMap:
+    def __call__(self, picture: Picture) -> FloatMap:
+        """See DepthEstimator. picture: HxWx3 uint8 RGB."""
         digest = sha256(repr(picture.shape).encode() + picture.tobytes()).digest()
         depth = self._kept.pop(digest, None)
         if depth is None:
-            (depth,) = self.network([picture])
+            depth = self.network(picture)
             if len(self._kept) < MOST_KEPT:
                 self._kept[digest] = depth
         return depth

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
@@ -35,6 +36,21 @@ def limit_threads(cores: int | None) -> None:
     cores: how many; None = those that this process may use, which PyTorch does not ask a container for.
     """
     torch.set_num_threads(cores or min(torch.get_num_threads(), available_cores()))
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Keep PyTorch to one thread inside the context, for the calling thread alone.
+
+    Pairs run side by side already. PyTorch rounds a small network by the number of its threads, so a label would depend
+    on the number of cores.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def autocast(device: torch.device) -> AbstractContextManager[object]:

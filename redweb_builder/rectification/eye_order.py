@@ -92,7 +92,7 @@ def depth_of(picture: Picture, network: DepthEstimator | None) -> FloatMap | Non
 
     picture: the left view. network: of monocular depth.
     """
-    return network([picture])[0] if network else None
+    return network(picture) if network else None
 
 
 def are_eyes_swapped(source: PairSource, score: float) -> bool:

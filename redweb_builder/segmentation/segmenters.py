@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,7 +15,7 @@ from safetensors.torch import load_file, load_model
 
 from redweb_builder.errors import SettingsError, WeightsUnavailable
 from redweb_builder.files import parse_json, read_regular, sha256_of
-from redweb_builder.networks.device import autocast
+from redweb_builder.networks.device import autocast, one_torch_thread
 from redweb_builder.networks.encoder_input import IMAGENET_MEAN, IMAGENET_STD, fit_to_stride
 from redweb_builder.networks.exported import last_line
 from redweb_builder.networks.weights import HUB_TIMEOUT_S, Weights, shipped_weights
@@ -35,7 +33,7 @@ SMP_SIDE = 512  # px, longer side of the input of SmpSegmenter's network
 
 
 class Segmenter(Protocol):
-    """Takes pictures of any sizes and returns the Regions of each, at its size, in their order."""
+    """Takes a picture of any size and returns its Regions, at its size, on however many cores the same."""
 
     @property
     def name(self) -> str:
@@ -47,8 +45,8 @@ class Segmenter(Protocol):
         """The weight file; None for a segmenter without weights."""
         ...
 
-    def __call__(self, pictures: Sequence[Picture]) -> list[Regions]:
-        """Regions of each HxWx3 uint8 RGB picture, in the order of the pictures."""
+    def __call__(self, picture: Picture) -> Regions:
+        """Regions of a HxWx3 uint8 RGB picture; edges follow the picture."""
         ...
 
 
@@ -84,9 +82,9 @@ class NoRegions:
     name = "none"
     weights: Weights | None = None
 
-    def __call__(self, pictures: Sequence[Picture]) -> list[Regions]:
-        """All-zero Regions. pictures: their sizes count only."""
-        return [Regions(*np.zeros((2, *picture.shape[:2]), np.float32)) for picture in pictures]
+    def __call__(self, picture: Picture) -> Regions:
+        """All-zero Regions. picture: its size counts only."""
+        return Regions(*np.zeros((2, *picture.shape[:2]), np.float32))
 
 
 class BuiltinSegmenter:
@@ -110,31 +108,18 @@ class BuiltinSegmenter:
             raise WeightsUnavailable(f"{file} is not of this version's network: {error}") from error
         self.network = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def __call__(self, pictures: Sequence[Picture]) -> list[Regions]:
-        """Regions of each picture, in their order; edges follow the picture. pictures: HxWx3 uint8 RGB, any sizes.
-
-        On a GPU pictures of one shape share a batch. On CPU each has its own, so that a result does not depend on the
-        other pictures; a shared batch would be no faster there.
-        """
-        sizes = [input_size(*picture.shape[:2]) for picture in pictures]
-        maps: dict[int, tuple[FloatMap, FloatMap]] = {}
-        for size in dict.fromkeys(sizes):
-            equal = [index for index, own in enumerate(sizes) if own == size]
-            for part in [equal] if self.device.type == "cuda" else [[index] for index in equal]:
-                small = [cv2.resize(pictures[index], size[::-1], interpolation=cv2.INTER_AREA) for index in part]
-                maps |= dict(zip(part, self._sky_and_far(np.stack(small)), strict=True))
-        with ThreadPoolExecutor() as pool:
-            return list(pool.map(lambda index: guided_upsample(pictures[index], *maps[index]), range(len(pictures))))
-
     @torch.inference_mode()
-    def _sky_and_far(self, pictures: Picture) -> list[tuple[FloatMap, FloatMap]]:
-        """BxHxWx3 uint8 -> of each picture the probabilities of sky and of far field, HxW float32."""
-        tensor = torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2)  # a view in channels_last
-        with autocast(self.device):
-            logits = self.network(tensor.float() / 255).float()
-        logits[:, 0] += self.sky_bias
-        sky, far, _ = sky_far_rest(logits).cpu().numpy().transpose(1, 0, 2, 3)
-        return list(zip(sky, far, strict=True))
+    def __call__(self, picture: Picture) -> Regions:
+        """See Segmenter. picture: HxWx3 uint8 RGB."""
+        size = input_size(*picture.shape[:2])
+        small = cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA)
+        with one_torch_thread():
+            tensor = torch.from_numpy(small[None]).to(self.device).permute(0, 3, 1, 2)  # a view in channels_last
+            with autocast(self.device):
+                logits = self.network(tensor.float() / 255).float()
+            logits[:, 0] += self.sky_bias
+            sky, far, _ = sky_far_rest(logits)[0].cpu().numpy()
+            return guided_upsample(picture, sky, far)
 
 
 class SmpSegmenter:
@@ -162,21 +147,17 @@ class SmpSegmenter:
         if classes != ADE20K_CLASSES:
             raise WeightsUnavailable(f"{folder} is not an ADE20K network: it must have {ADE20K_CLASSES} classes")
 
-    def __call__(self, pictures: Sequence[Picture]) -> list[Regions]:
-        """Regions of each picture, in their order; edges follow the picture. pictures: HxWx3 uint8 RGB, any sizes.
-
-        Raises FloatingPointError where the network gives values that are not finite.
-        """
-        return [self._regions(picture) for picture in pictures]
-
-    def _regions(self, picture: Picture) -> Regions:
+    @torch.inference_mode()
+    def __call__(self, picture: Picture) -> Regions:
+        """See Segmenter. picture: HxWx3 uint8 RGB. Raises FloatingPointError where a value is not finite."""
         height, width = picture.shape[:2]
         scale = SMP_SIDE / max(height, width)
         size = fit_to_stride(height, width, scale)[::-1]
         small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-        probabilities = self._probabilities(small[None])[0]
-        sky, far = (probabilities[classes].sum(0).cpu().numpy() for classes in (ADE20K_SKY, ADE20K_FAR))
-        return guided_upsample(picture, sky, far)
+        with one_torch_thread():
+            probabilities = self._probabilities(small[None])[0]
+            sky, far = (probabilities[classes].sum(0).cpu().numpy() for classes in (ADE20K_SKY, ADE20K_FAR))
+            return guided_upsample(picture, sky, far)
 
     @torch.inference_mode()
     def _probabilities(self, pictures: Picture) -> torch.Tensor:

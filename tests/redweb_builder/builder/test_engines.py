@@ -42,7 +42,7 @@ class Pipeline:
             for _ in range(20):
                 sum(range(10_000))
                 self.beside_network = max(self.beside_network, self.in_threads)
-            return [Inferred(prepared, nothing, nothing) for prepared in batch]
+            return [Inferred(prepared, nothing) for prepared in batch]
 
         def label_pair(inferred: Inferred, models: Models, config: BuildConfig) -> Outcome:
             self.work()

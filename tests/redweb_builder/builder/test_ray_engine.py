@@ -79,7 +79,7 @@ def load(*_: object) -> tuple[Models, dict[str, str]]:
     network: Any = Network()
     stages: Any = engines
     stages.prepare = prepare
-    stages.infer = lambda batch, models: [Inferred(prepared, NOTHING, NOTHING) for prepared in batch]
+    stages.infer = lambda batch, models: [Inferred(prepared, NOTHING) for prepared in batch]
     stages.label_pair = lambda inferred, *_: Outcome(inferred.prepared.source, None)
     return Models(network, network), {}
 

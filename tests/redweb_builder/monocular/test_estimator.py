@@ -53,15 +53,22 @@ def builtin() -> BuiltinDepth:
 @pytest.mark.parametrize("kind", ["outdoor", "indoor"])
 def test_builtin_sees_what_is_near(builtin: BuiltinDepth, rendered: Render, kind: str) -> None:
     scene = rendered(2, kind)
-    (depth,) = builtin([scene.left])
+    depth = builtin(scene.left)
     assert depth.shape == scene.disparity.shape
     assert depth.dtype == np.float32
     assert concordance(scene.disparity, depth, ~scene.sky) > 0.5
 
 
-def test_a_result_does_not_depend_on_the_other_pictures(builtin: BuiltinDepth) -> None:
-    alone, beside = builtin([bars()])[0], builtin([bars(64, 64), bars()])[1]
-    assert np.array_equal(alone, beside)
+def test_depth_does_not_depend_on_the_number_of_cores(
+    builtin: BuiltinDepth, rendered: Render, torch_threads: Callable[[int], None]
+) -> None:
+    answers = []
+    for threads in (1, 2, 4):
+        torch_threads(threads)
+        answers.append(builtin(rendered(2).left))
+        assert torch.get_num_threads() == threads
+    assert np.array_equal(answers[0], answers[1])
+    assert np.array_equal(answers[0], answers[2])
 
 
 def test_damaged_weights_are_refused(tmp_path: Path) -> None:
@@ -81,7 +88,7 @@ def test_a_file_of_somebody_elses_gets_normalised_pictures(tmp_path: Path) -> No
     file = save_scripted(Brightness(), tmp_path / "theirs.pt")
     network = load_depth(str(file), CPU)
     assert network is not None
-    (depth,) = network([bars()])
+    depth = network(bars())
     assert network.name == "theirs.pt"
     assert depth.shape == (90, 130)
     assert depth[:, 0].mean() == pytest.approx(-1.99, abs=0.05)  # black: the mean of -mean/std
@@ -98,7 +105,7 @@ def test_depth_that_is_not_finite_is_refused(tmp_path: Path) -> None:
     network = load_depth(str(save_scripted(Scaled(3e38), tmp_path / "large.pt")), CPU)
     assert network is not None  # black alone has no range
     with pytest.raises(FloatingPointError, match=r"large\.pt"):
-        network([bars()])
+        network(bars())
 
 
 @pytest.mark.parametrize("form", ["onnx", "torchscript"])
@@ -107,7 +114,7 @@ def test_an_exported_network_says_the_same(builtin: BuiltinDepth, tmp_path: Path
     file = export_checkpoint(BUILTIN, form, tmp_path / f"network.{'onnx' if form == 'onnx' else 'pt'}")
     network = load_depth(str(file), CPU)
     assert network is not None
-    ours, theirs = builtin([bars()])[0], network([bars()])[0]
+    ours, theirs = builtin(bars()), network(bars())
     assert np.abs(ours - theirs).max() < 1e-3 * ours.std()
 
 

@@ -51,7 +51,7 @@ def builtin() -> BuiltinSegmenter:
 @pytest.mark.parametrize("seed", [0, 2, 4, 6])
 def test_builtin_finds_the_sky(builtin: BuiltinSegmenter, rendered: Render, seed: int) -> None:
     scene = rendered(seed)
-    regions = builtin([scene.left])[0]
+    regions = builtin(scene.left)
     assert regions.sky.shape == regions.far.shape == scene.sky.shape
     assert regions.sky.dtype == regions.far.dtype == np.float32
     assert regions.sky.min() >= 0
@@ -62,17 +62,20 @@ def test_builtin_finds_the_sky(builtin: BuiltinSegmenter, rendered: Render, seed
 
 @pytest.mark.parametrize("seed", range(8))
 def test_builtin_finds_no_sky_indoors(builtin: BuiltinSegmenter, rendered: Render, seed: int) -> None:
-    regions = builtin([rendered(seed, "indoor").left])[0]
+    regions = builtin(rendered(seed, "indoor").left)
     assert (regions.sky > 0.5).mean() < 0.01
 
 
-def test_builtin_takes_each_picture_by_itself(builtin: BuiltinSegmenter, rendered: Render) -> None:
-    pictures = [rendered(0).left, rendered(0, "indoor").left, rendered(4, height=188).left]
-    for picture, regions in zip(pictures, builtin(pictures), strict=True):
-        assert regions.sky.shape == picture.shape[:2]
-        alone = builtin([picture])[0]
-        assert np.array_equal(regions.sky, alone.sky)
-        assert np.array_equal(regions.far, alone.far)
+def test_regions_do_not_depend_on_the_number_of_cores(
+    builtin: BuiltinSegmenter, rendered: Render, torch_threads: Callable[[int], None]
+) -> None:
+    answers = []
+    for threads in (1, 2, 4):
+        torch_threads(threads)
+        answers.append(builtin(rendered(4).left))
+        assert torch.get_num_threads() == threads
+    assert np.array_equal(answers[0].sky, answers[1].sky)
+    assert np.array_equal(answers[0].sky, answers[2].sky)
 
 
 def test_what_is_shipped_is_small_and_is_what_was_trained(tmp_path: Path) -> None:
@@ -104,7 +107,7 @@ def test_none_finds_nothing(rendered: Render) -> None:
     segmenter, chosen = load_segmenter("none", None, CPU)
     assert isinstance(segmenter, NoRegions)
     assert "no segmentation" in chosen
-    regions = segmenter([rendered(0).left])[0]
+    regions = segmenter(rendered(0).left)
     assert regions.sky.shape == rendered(0).sky.shape
     assert not regions.sky.any()
     assert not regions.far.any()
@@ -150,7 +153,7 @@ def test_a_network_is_loaded_from_its_folder_or_its_file(network: Path) -> None:
         assert segmenter.weights.origin == "path"
         assert segmenter.weights.sha256 == sha256((network / "model.safetensors").read_bytes()).hexdigest()
         assert str(network) in chosen
-        answers.append(segmenter([picture])[0])
+        answers.append(segmenter(picture))
     assert answers[0].sky.shape == (90, 131)
     assert answers[0].sky.dtype == np.float32
     assert 0 < answers[0].sky.max() <= 1
@@ -184,7 +187,7 @@ def test_ade20k_classes_become_sky_and_far(network: Path) -> None:
     picture = np.zeros((128, 384, 3), np.uint8)
     for index in range(6):
         picture[:, 64 * index : 64 * (index + 1)] = 40 * index
-    regions = segmenter([picture])[0]
+    regions = segmenter(picture)
     middles = [64 * index + 32 for index in range(6)]
     assert regions.sky[64, middles] == pytest.approx([1, 0, 0, 0, 0, 0], abs=0.02)
     assert regions.far[64, middles] == pytest.approx([0, 0, 1, 0, 1, 0], abs=0.02)
@@ -201,7 +204,8 @@ def test_the_network_sees_imagenet_colours(network: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(segmenter, "network", Spy([0]))
     picture: Picture = np.full((100, 300, 3), (124, 116, 104), np.uint8)  # ImageNet's mean colour
-    segmenter([picture, np.full((300, 100, 3), 255, np.uint8)])
+    segmenter(picture)
+    segmenter(np.full((300, 100, 3), 255, np.uint8))
     assert inputs[0].abs().max() < 0.02
     assert [tuple(tensor.shape[2:]) for tensor in inputs] == [(160, 512), (512, 160)]
     white = [(1 - mean) / spread for mean, spread in ((0.485, 0.229), (0.456, 0.224), (0.406, 0.225))]

@@ -163,5 +163,5 @@ def test_a_run_leaves_what_the_segmenter_loads(masks: Path, tmp_path: Path) -> N
     shipped = out / "segmenter.safetensors"
     assert shipped.stat().st_size < 8e6
     assert {str(tensor.dtype) for tensor in load_file(shipped).values()} <= {"torch.float16", "torch.int64"}
-    regions = BuiltinSegmenter(CPU, shipped)([np.zeros((50, 70, 3), np.uint8)])[0]
+    regions = BuiltinSegmenter(CPU, shipped)(np.zeros((50, 70, 3), np.uint8))
     assert regions.sky.shape == (50, 70)
