@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 UNKNOWN = "unknown"
-MAX_LENGTH = 200  # letters of one fact
+MAX_LENGTH = 320  # letters of one fact
 
 
 @dataclass(frozen=True)
@@ -48,4 +48,5 @@ def facts_of(build: Mapping[str, Any]) -> Facts:
 def _text(value: object, missing: str = UNKNOWN) -> str:
     if not isinstance(value, str | int | float) or value == "":
         return missing
-    return " ".join(str(value)[:MAX_LENGTH].split())
+    text = " ".join(str(value)[: 2 * MAX_LENGTH].split())
+    return text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 1]}…"

@@ -211,7 +211,7 @@ def _model_folder(model: str, weights: Path | None) -> tuple[Path, str]:
         if all((cached / name).is_file() for name in wanted):
             return cached, origin
         problem = FileNotFoundError(f"{model} has no {' or '.join(wanted)}")
-    reason = (str(problem).splitlines() or [type(problem).__name__])[0]
+    reason = (str(problem).splitlines() or [type(problem).__name__])[0].partition(". ")[0]
     raise WeightsUnavailable(f"{model} is not in the hub's cache and the hub gave none: {reason}")
 
 
