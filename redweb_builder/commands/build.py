@@ -112,6 +112,7 @@ def build_redweb(
     from redweb_builder.commands.errors import errors_for_people
 
     with errors_for_people():
+        config_file.require_typed_networks(settings["flow"], settings["mono"])
         inputs = InputOptions(layout, film_rate, vr_fov, right_first, pair, pairs, time_tolerance)
         if safe:
             from redweb_builder.inputs.isolation import isolate_all

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from redweb_builder.commands.errors import errors_for_people
-from redweb_builder.config import Thresholds
+from redweb_builder.config import BUILTIN, NONE, Thresholds, is_exported_flow
 from redweb_builder.errors import SettingsError
 
 if sys.version_info >= (3, 11):
@@ -20,7 +21,9 @@ else:
 
 MAX_BYTES = 1 << 20
 THRESHOLDS = "thresholds"  # the table of limits, and where click's context has them
+_FROM_BUILD = "from_build"  # where click's context has the build.json that --config names
 _OWN = ("config", "version", "help")  # options that a file cannot give
+_INPUTS = ("layout", "film_rate", "vr_fov", "right_first")  # of InputOptions.method; a stranger's file may have others
 
 
 def option() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -42,6 +45,20 @@ def limits_of_file() -> dict[str, float | None]:
     return limits
 
 
+def require_typed_networks(flow: str, mono: str) -> None:
+    """Raise SettingsError where a data set's build.json, and not the command line, names a file of a network.
+
+    It may be a stranger's, and a TorchScript file is a program. flow, mono: the options of the running command.
+    """
+    context = click.get_current_context()
+    for option, name, is_file in (("flow", flow, is_exported_flow(flow)), ("mono", mono, mono not in (BUILTIN, NONE))):
+        is_stated = context.get_parameter_source(option) is ParameterSource.DEFAULT_MAP
+        if is_file and is_stated and _FROM_BUILD in context.meta:
+            raise SettingsError(
+                f"{context.meta[_FROM_BUILD]} names a file, {name}: give --{option} with the path of yours"
+            )
+
+
 def _use_file(context: click.Context, _: click.Parameter, file: Path | None) -> None:
     if file is None or context.resilient_parsing:
         return
@@ -55,6 +72,8 @@ def _use_file(context: click.Context, _: click.Parameter, file: Path | None) -> 
             if not _is_plain(value):
                 raise SettingsError(f"{file}: {name} takes texts and numbers, not {ascii(value)[:80]}")
         context.meta[THRESHOLDS] = _checked(limits, file)
+        if _is_build(file):
+            context.meta[_FROM_BUILD] = file
         context.default_map = {**(context.default_map or {}), **settings}
 
 
@@ -68,14 +87,18 @@ def read_settings(file: Path) -> dict[str, Any]:
 
     content = read_regular(file, MAX_BYTES)
     try:
-        if file.suffix == ".json":
+        if _is_build(file):
             return _of_build(parse_json(content))
         table = tomllib.loads(content.decode())
     # TOMLDecodeError and UnicodeDecodeError are ValueErrors; tomllib has no limit of its own for what is nested.
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        form = "the build.json of a data set" if file.suffix == ".json" else "TOML"
+        form = "the build.json of a data set" if _is_build(file) else "TOML"
         raise SettingsError(f"{file}: cannot be read as {form} ({error})") from error
     return {name.replace("-", "_"): value for name, value in table.items()}
+
+
+def _is_build(file: Path) -> bool:
+    return file.suffix == ".json"
 
 
 def _is_plain(value: object) -> bool:
@@ -93,7 +116,7 @@ def _of_build(build: dict[str, Any]) -> dict[str, Any]:
         **mono,
         **precision,
         **{name: identity[name] for name in ("eyes", "max_side", "flow", "segmenter")},
-        **identity["inputs"],
+        **{name: identity["inputs"][name] for name in _INPUTS if name in identity["inputs"]},
         THRESHOLDS: build.get("thresholds") or identity["thresholds"],
     }
 

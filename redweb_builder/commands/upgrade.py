@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import click
 
 from redweb_builder.commands import options
+
+FOLDER = "FOLDER"  # in the command: that of a user's own network
 
 
 @click.command("upgrade")
@@ -34,7 +36,7 @@ def upgrade(dataset: Path) -> None:
         echo("This command builds it again in its place; decisions.jsonl, what people decided, stays:")
         echo(f"  {command_of(build, dataset)}")
         for name in own_networks(build):
-            echo(f"Put the path of {name} in the place of its name there: a data set knows its network's name alone.")
+            echo(f"Put the folder of {name} in the place of {FOLDER}: a data set knows its network's name alone.")
 
 
 def changes_of(build: Mapping[str, Any]) -> list[str]:
@@ -78,21 +80,28 @@ def changes_of(build: Mapping[str, Any]) -> list[str]:
 def command_of(build: Mapping[str, Any], dataset: Path) -> str:
     """The command that builds a data set again: its settings, its user's networks, else the depth network of today.
 
-    build: content of its build.json. dataset: its folder.
+    build: content of its build.json, which may come from anywhere: what it names becomes no option and no file that is
+    there. dataset: its folder.
     """
     from shlex import quote
 
     from redweb_builder.config import BuildConfig
 
     source = build.get("input")
-    place = quote(source) if isinstance(source, str) and source else "STEREO_DIR"
+    place = quote(source) if isinstance(source, str) and source and source[0] != "-" else "STEREO_DIR"
     out = quote(str(dataset))
     config = quote(str(dataset / "build.json"))
-    own = own_networks(build)
-    stated = _table(build.get("identity"))
-    mono = quote(stated["mono"]) if stated.get("mono") in own else BuildConfig.mono
-    flow = f" --flow {quote(stated['flow'])}" if _file_of_flow(stated) in own else ""
+    own, stated, flow, mono = own_networks(build), _table(build.get("identity")), "", BuildConfig.mono
+    if (file := _file_of_flow(stated)) in own:
+        flow = f" --flow {quote(stated['flow'].partition(':')[0] + ':' + _in_folder(file))}"
+    if stated.get("mono") in own:
+        mono = quote(_in_folder(stated["mono"]))
     return f"python cli.py build-redweb {place} --out {out} --config {config}{flow} --mono {mono} --overwrite"
+
+
+def _in_folder(file: str) -> str:
+    """A file's name in a folder that is to be filled in."""
+    return f"{FOLDER}/{PurePath(file).name}"
 
 
 def own_networks(build: Mapping[str, Any]) -> list[str]:

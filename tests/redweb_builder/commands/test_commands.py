@@ -344,6 +344,21 @@ def test_a_file_of_options_that_is_wrong(one_pair: Path, tmp_path: Path, content
     assert message in result.output
 
 
+@pytest.mark.parametrize("network", [{"flow": "torchscript:evil.pt"}, {"mono": "evil.pt"}, {}])
+def test_a_set_of_a_stranger_gives_its_settings_and_nothing_else(
+    one_pair: Path, tmp_path: Path, network: dict[str, str]
+) -> None:
+    """A TorchScript file is a program, and what --log names is appended to."""
+    identity = {"eyes": "auto", "max_side": 200, "flow": "dis", "segmenter": "none", "mono": "none", "thresholds": {}}
+    letter, build = tmp_path / "letter.txt", tmp_path / "build.json"
+    letter.write_text("the only copy\n")
+    build.write_text(json.dumps({"identity": {**identity, "inputs": {"log": str(letter)}, **network}}))
+    for more in (("--dry-run",), ("--out", tmp_path / "out")):
+        result = run("build-redweb", one_pair, "--config", build, *more)
+        assert (result.exit_code, "with the path of yours" in result.output) == ((2, True) if network else (0, False))
+    assert letter.read_text() == "the only copy\n"
+
+
 def test_an_output_that_is_no_data_set(one_pair: Path, tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()

@@ -63,9 +63,9 @@ def test_other_weights_and_limits_are_named(aged: Age) -> None:
 def test_networks_of_the_users_are_kept_and_their_paths_asked_for(aged: Age) -> None:
     text = output(aged(method=METHOD - 1, mono="my depth.onnx", flow="onnx:gmflow.onnx"))
     assert "is the default now" not in text
-    assert "--flow onnx:gmflow.onnx --mono 'my depth.onnx' --overwrite" in text
-    assert "Put the path of gmflow.onnx" in text
-    assert "Put the path of my depth.onnx" in text
+    assert "--flow onnx:FOLDER/gmflow.onnx --mono 'FOLDER/my depth.onnx' --overwrite" in text
+    assert "Put the folder of gmflow.onnx in the place of FOLDER" in text
+    assert "Put the folder of my depth.onnx in the place of FOLDER" in text
     assert "change nothing" in output(aged(mono="my depth.onnx"))
 
 
@@ -77,6 +77,15 @@ def test_what_comes_from_elsewhere_is_read(tmp_path: Path, identity: object) -> 
     text = output(tmp_path)
     assert "\x1b" not in text
     assert """build-redweb 'a b'"'"'c' --out""" in text
+
+
+def test_a_stranger_s_names_become_no_option_and_no_file_that_is_there(aged: Age) -> None:
+    folder = aged(method=METHOD - 1, mono="/tmp/set/evil.pt", flow="torchscript:../evil.pt")
+    build = json.loads((folder / "build.json").read_text())
+    (folder / "build.json").write_text(json.dumps(build | {"input": "--log=.profile"}))
+    text = output(folder)
+    assert "cli.py build-redweb STEREO_DIR --out" in text
+    assert "--flow torchscript:FOLDER/evil.pt --mono FOLDER/evil.pt --overwrite" in text
 
 
 def test_another_folder_is_refused(tmp_path: Path) -> None:
