@@ -10,6 +10,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -143,12 +144,15 @@ class FileDepth:
             mean, std = (torch.tensor(value)[:, None, None] for value in (IMAGENET_MEAN, IMAGENET_STD))
             pixels = (pixels - mean) / std
         depth = np.asarray(self.network.run([pixels.numpy()])[0], np.float32)
-        with np.errstate(all="ignore"):
-            if not np.isfinite(np.ptp(depth)):  # the range: it must be finite, too
-                raise FloatingPointError(
-                    f"{self.name} gave values that are not finite: what comes out of it is no depth"
-                )
+        if not has_finite_range(depth):
+            raise FloatingPointError(f"{self.name} gave values that are not finite: what comes out of it is no depth")
         return torch.from_numpy(depth)
+
+
+def has_finite_range(depth: NDArray[np.float32]) -> bool:
+    """Whether all values are finite, and the difference of the largest and the least. depth: not empty, any shape."""
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(np.ptp(depth)))
 
 
 def fold_batch_norms(network: nn.Module) -> None:

@@ -27,6 +27,7 @@ from redweb_builder.inputs.formats import films
 from redweb_builder.inputs.isolation import decoded
 from redweb_builder.inputs.picture import EXTENSIONS, MIN_SIDE
 from redweb_builder.inspect.film import film_writer
+from redweb_builder.monocular.estimator import has_finite_range
 from redweb_builder.types import FloatMap, Picture
 from trainer.data.pictures import read_rgb
 from trainer.models.eigen import MetricNetwork
@@ -158,7 +159,8 @@ def depths_of(
 ) -> Iterator[tuple[str, Picture, FloatMap] | DataError]:
     """Name, picture and depth of everything in a source; of what cannot be read the error.
 
-    network, source, out, size, device: see `predict_files`. smooth: see `Forms`.
+    network, source, out, size, device: see `predict_files`. smooth: see `Forms`. Raises DataError where a depth is not
+    finite.
     """
     smoothed = Smoothed(smooth, affine=not isinstance(network, MetricNetwork))
     for name, image in _pictures(source, out):
@@ -166,6 +168,8 @@ def depths_of(
             yield image
             continue
         depth = predict_depth(network, image, size, device)
+        if not has_finite_range(depth):
+            raise DataError(f"{name}: the network gives values that are not finite; its weights are of no use")
         yield name, image, smoothed(depth, image) if smooth else depth
 
 

@@ -64,6 +64,17 @@ def test_pictures_folders_and_films_are_predicted_at_their_own_size(network: Red
         list(predict_files(network, tmp_path / "empty", tmp_path, 64, CPU))
 
 
+@pytest.mark.parametrize("white", [np.nan, 3e38])
+def test_depth_that_is_not_finite_is_one_sentence(tmp_path: Path, white: float) -> None:
+    """Of weights from anywhere: each number of the second is finite, and their range is not."""
+    network, picture = Brightness(), np.zeros((64, 64, 3), np.uint8)
+    picture[:32] = 255
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    network.register_forward_hook(lambda _, __, bright: (bright - 0.5).sign() * white)
+    with pytest.raises(DataError, match="a: the network gives values that are not finite"):
+        list(predict_files(network, tmp_path / "a.png", tmp_path / "out", 64, CPU))
+
+
 def test_a_film_of_one_range_does_not_flicker(tmp_path: Path) -> None:
     """A still far corner keeps its value where something near comes into the picture."""
     (tmp_path / "in").mkdir()

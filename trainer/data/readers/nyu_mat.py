@@ -6,12 +6,14 @@ border: a painted pixel is neither trained on nor judged.
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from redweb_builder.files import read_regular
 from trainer.data.depth_files import own_array
 from trainer.data.readers.frames import inverse
 from trainer.data.readers.nyu import INSIDE, Nyu
@@ -22,6 +24,8 @@ MAT = "nyu_depth_v2_labeled.mat"
 SPLITS = "splits.mat"
 WHOLE = "2.8 GB"
 LONGEST_NAME = 1000  # characters, of a scene
+MOST_SPLITS_BYTES = 65_536  # of splits.mat, which unpacks to a thousand times as much at most; the published has 3,000
+KINDS = {"images": "u", "depths": "f", "rawDepths": "f"}  # as NumPy names them
 
 
 class NyuMat(Nyu):
@@ -46,8 +50,9 @@ class NyuMat(Nyu):
         shapes = {"images": (3, FULL[1], FULL[0]), "depths": FULL[::-1]}
         shapes |= {"rawDepths": FULL[::-1]} if "rawDepths" in mat else {}
         for name, shape in shapes.items():
-            if (found := own_array(mat, name).shape) != (count, *shape):
-                raise ValueError(f"{name} is {found}, not {(count, *shape)}")
+            array = own_array(mat, name)
+            if array.shape != (count, *shape) or array.dtype.kind != KINDS[name]:
+                raise ValueError(f"{name} is {array.dtype}, {array.shape}, not as published, {(count, *shape)}")
         references = own_array(mat, "scenes")
         if references.size != count:
             raise ValueError(f"scenes has {references.size} names for {count} frames")
@@ -126,7 +131,7 @@ def _splits(file: Path, count: int) -> dict[str, set[int]]:
     from scipy.io import loadmat
 
     try:
-        content = loadmat(file)
+        content = loadmat(io.BytesIO(read_regular(file, MOST_SPLITS_BYTES)))
         parts = {name: {int(number) - 1 for number in content[name].ravel()} for name in ("trainNdxs", "testNdxs")}
     except Exception as error:  # loadmat raises a dozen types for a damaged file
         raise DataError(f"{file}: cannot be read as NYU's splits.mat ({error})") from error
@@ -137,10 +142,10 @@ def _splits(file: Path, count: int) -> dict[str, set[int]]:
 
 
 def _text(codes: Any) -> str:
-    """A name, as MATLAB stores it: codes of UTF-16. Raises ValueError where it is longer than any."""
+    """A name, as MATLAB stores it: codes of UTF-16. Raises ValueError where they are none, or more than any has."""
     if codes.size > LONGEST_NAME or codes.external or codes.is_virtual:
         raise ValueError(f"a scene's name is {codes.size} characters, or lies in another file")
-    return "".join(chr(code) for code in np.asarray(codes).ravel())
+    return np.asarray(codes).ravel().astype("<u2").tobytes().decode("utf-16-le")
 
 
 def _again() -> str:

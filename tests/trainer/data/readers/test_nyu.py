@@ -75,6 +75,26 @@ def test_arrays_that_lie_in_other_files_are_not_read(mat: Path, tmp_path: Path, 
         open_data(file)
 
 
+def test_arrays_of_another_kind_and_names_that_are_no_text_are_refused(mat: Path, tmp_path: Path) -> None:
+    file = shutil.copytree(mat.parent, tmp_path / "set") / mat.name
+    with h5py.File(file, "a") as opened:
+        opened["#refs#/0"][...] = 0xD800  # half of a letter
+    with pytest.raises(DataError, match=r"is not nyu_depth_v2_labeled\.mat.*surrogate"):
+        open_data(file)
+    with h5py.File(file, "a") as opened:
+        del opened["images"]
+        opened.create_dataset("images", (4, 3, 640, 480), h5py.string_dtype())
+    with pytest.raises(DataError, match="images is object"):
+        open_data(file)
+
+
+def test_a_small_list_that_unpacks_to_gigabytes_is_not_unpacked(mat: Path, tmp_path: Path) -> None:
+    file = shutil.copytree(mat.parent, tmp_path / "set") / mat.name
+    file.with_name("splits.mat").write_bytes(bytes(65_537))  # what is compressed has a thousand times as much at most
+    with pytest.raises(DataError, match="at most 65536 are read"):
+        open_data(file)
+
+
 def test_the_official_split_and_the_scenes_are_kept(mat: Path) -> None:
     data = open_data(mat)
     assert [data.part(index) for index in range(4)] == [None, None, "test", None]
