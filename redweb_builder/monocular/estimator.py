@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
@@ -21,14 +20,14 @@ from redweb_builder.errors import SettingsError, WeightsUnavailable
 from redweb_builder.files import sha256_of
 from redweb_builder.monocular.network import RedNet, RedNetConfig
 from redweb_builder.networks.device import autocast, one_torch_thread
-from redweb_builder.networks.encoder_input import IMAGENET_MEAN, IMAGENET_STD, fit_to_stride
+from redweb_builder.networks.encoder_input import IMAGENET_MEAN, IMAGENET_STD, fitting_size
 from redweb_builder.networks.exported import ONNX, TORCHSCRIPT, ExportedNetwork, last_line, load_exported
 from redweb_builder.networks.weights import Weights, shipped_weights
 from redweb_builder.types import FloatMap, Picture
 
 SHIPPED = Path(__file__).with_name("depth.safetensors")  # and .sha256 beside it; docs/depth-network.md
 MODEL = RedNetConfig("tu-tf_efficientnet_lite0", 64)  # of the built-in network
-SIDE = 256  # px; a picture is seen at about SIDE x SIDE pixels, in its own shape
+SIDE = 256  # px; a picture is seen at about SIDE x SIDE pixels
 OWN_INPUT = "redweb_input"  # entry of an exported file: it takes RGB in [0, 1], and normalises by itself
 FORMS = {".onnx": ONNX} | dict.fromkeys((".pt", ".ts", ".torchscript"), TORCHSCRIPT)
 
@@ -102,7 +101,7 @@ class BuiltinDepth:
             return _at_size(self._depth(picture), picture)
 
     def _depth(self, picture: Picture) -> Tensor:
-        pixels = _pixels(picture, _fitting(picture)).to(self.device)
+        pixels = _pixels(picture, fitting_size(picture.shape[0], picture.shape[1], SIDE)).to(self.device)
         with autocast(self.device):
             depth: Tensor = self.network(pixels.contiguous(memory_format=torch.channels_last))
         return depth
@@ -139,7 +138,7 @@ class FileDepth:
             return _at_size(self._depth(picture), picture)
 
     def _depth(self, picture: Picture) -> Tensor:
-        pixels = _pixels(picture, self.size or _fitting(picture))
+        pixels = _pixels(picture, self.size or fitting_size(picture.shape[0], picture.shape[1], SIDE))
         if not self.is_own:
             mean, std = (torch.tensor(value)[:, None, None] for value in (IMAGENET_MEAN, IMAGENET_STD))
             pixels = (pixels - mean) / std
@@ -162,12 +161,6 @@ def fold_batch_norms(network: nn.Module) -> None:
             if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
                 setattr(module, first, fuse_conv_bn_eval(convolution, norm))
                 setattr(module, second, getattr(norm, "act", nn.Identity()))  # timm's norms hold the activation
-
-
-def _fitting(picture: Picture) -> tuple[int, int]:
-    """Height and width of a network's input: the picture's shape, about SIDE x SIDE pixels."""
-    height, width = picture.shape[:2]
-    return fit_to_stride(height, width, SIDE / math.sqrt(height * width))
 
 
 def _pixels(picture: Picture, size: tuple[int, int]) -> Tensor:

@@ -15,7 +15,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
-from redweb_builder.networks.encoder_input import fit_to_stride
+from redweb_builder.networks.encoder_input import fitting_size
 from redweb_builder.types import Picture
 from trainer.types import DepthSample
 
@@ -60,15 +60,6 @@ def transformed(sample: DepthSample, transform: v2.Transform) -> tuple[Tensor, T
     valid = disparity.isfinite()
     disparity, weight = (torch.where(valid, values, 0) for values in (disparity, weight))
     return image.as_subclass(Tensor), disparity, valid, (sky == 1) & valid, weight, things.nan_to_num(0)
-
-
-def fitting_size(height: int, width: int, size: int) -> tuple[int, int]:
-    """Height and width to predict at: the picture's shape, about size x size pixels, sides multiples of STRIDE.
-
-    height, width: of the picture, px. size: side of the training crops, px. The network has learned on crops of size x
-    size; the same number of pixels keeps things at the scale it knows.
-    """
-    return fit_to_stride(height, width, size / math.sqrt(height * width))
 
 
 def as_input(image: Picture, size: int) -> Tensor:

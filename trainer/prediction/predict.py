@@ -83,7 +83,7 @@ def predict_depth(network: nn.Module, image: Picture, size: int, device: torch.d
     """Relative depth of one photograph, HxW float32, larger = nearer, no unit; of a metric network inverse depth, 1/m.
 
     network: in eval mode, on `device`. image: HxWx3 uint8 RGB. size: the side of the crops that it was trained on; the
-    picture is predicted at about that many pixels, in its own shape, and brought back to its own size.
+    picture is predicted at about that many pixels (`fitting_size`), and brought back to its own size.
     """
     if isinstance(network, MetricNetwork):
         metres = list(predict_metres(network, image, device).values())[-1]

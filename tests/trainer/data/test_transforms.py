@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pytest
 import torch
 from torchvision.transforms import v2
 
 from tests.trainer.memory_set import RAMP, Given
-from trainer.data.transforms import augmentation, fitting_size, transformed
+from trainer.data.transforms import augmentation, transformed
 
 
 def test_photograph_and_label_move_together_and_no_value_is_made_up() -> None:
@@ -40,10 +39,3 @@ def test_full_augmentation_gives_what_the_network_takes() -> None:
     assert (image.shape, image.dtype) == ((3, 96, 96), torch.uint8)
     assert disparity.shape == valid.shape == sky.shape == weight.shape == instances.shape == (96, 96)
     assert disparity.isfinite().all()
-
-
-@pytest.mark.parametrize(
-    ("shape", "fitted"), [((480, 640), (320, 448)), ((375, 1242), (224, 704)), ((384, 384), (384, 384))]
-)
-def test_pictures_are_predicted_in_their_own_shape(shape: tuple[int, int], fitted: tuple[int, int]) -> None:
-    assert fitting_size(*shape, 384) == fitted
