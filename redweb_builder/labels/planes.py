@@ -6,7 +6,8 @@ are propagated to the superpixels that are not measured, along shortest paths in
 plane where it would occlude a surface that the right view is known to show.
 
 Where a monocular depth network is used, the paths avoid the steps of its depth, and the planes that arrived are
-averaged over neighbours that no such step parts. By colour alone that average blurs occlusions.
+averaged over neighbours that no such step parts, until wide areas are smooth: a wood in a strip that only one eye sees
+has no cells. By colour alone that average blurs occlusions.
 
 A plane is (a, b, c) of d = a + b x + c y, px.
 """
@@ -40,7 +41,7 @@ MIN_GROUND_SHARE = 0.3  # share of its area that a superpixel must have outside 
 REACH_PX = 20.0  # distance from the centre of its superpixel up to which a plane keeps its slope
 OCCLUDED_PX = 1.5  # a surface nearer by more than this than what the right view shows there would occlude it
 MAX_OCCLUDING = 0.3  # share of a superpixel that may occlude what the right view shows
-AVERAGING_ROUNDS, AVERAGED_STEP = 8, 4.0  # of propagated planes; path cost at which a neighbour's weight falls to 1/e
+AVERAGING_ROUNDS, AVERAGED_STEP = 100, 4.0  # of propagated planes; path cost at which a neighbour's weight falls to 1/e
 OWN_WEIGHT = 0.5  # of a plane beside those of its neighbours, each at most 1
 OVERSHOOT = 0.15  # share of the measured disparity range by which planes may leave it
 
@@ -197,7 +198,9 @@ def _step_cost(superpixels: Superpixels) -> Array:
 def _average_over_neighbours(superpixels: Superpixels, planes: Array, known: BoolMap, measured: BoolMap) -> Array:
     """count x 3 planes; those that are known but not measured are averaged with their neighbours', round by round."""
     i, j = superpixels.neighbours
-    weight = np.where(known[i] & known[j], np.exp(-_step_cost(superpixels) / AVERAGED_STEP), 0.0)[:, None]
+    counting = known[i] & known[j] & ~(measured[i] & measured[j])
+    i, j = i[counting], j[counting]
+    weight = np.exp(-_step_cost(superpixels)[counting] / AVERAGED_STEP)[:, None]
     ones = np.ones((superpixels.count, 1))
     total = _with_neighbours(OWN_WEIGHT * ones, weight, ones, i, j)
     for _ in range(AVERAGING_ROUNDS):

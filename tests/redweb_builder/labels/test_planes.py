@@ -52,3 +52,18 @@ def test_a_slope_ends_with_its_reach_and_makes_no_sawtooth() -> None:
     assert row[120] < row[96] - 1.5  # the slope goes on
     assert np.diff(row[96:]).max() < 0.9  # a sawtooth has steps of the slope over a superpixel, 1.1
     assert np.ptp(row[-24:]) < 0.5
+
+
+def test_a_wide_strip_is_smooth_whatever_its_texture() -> None:
+    """A wood that only one eye sees: its colours make no cells of the two depths beside it."""
+    patches = np.random.default_rng(0).integers(116, 140, (HEIGHT // 12, WIDTH // 12, 3), np.uint8)
+    seen = COLUMN < 100  # by both eyes
+    wood = np.where(seen[:, None], GREY, np.kron(patches, np.ones((12, 12, 1), np.uint8)))
+    one_surface = np.zeros((HEIGHT, WIDTH), np.float32)
+    one_surface[0, 0] = 1
+    upper = (np.arange(HEIGHT) < HEIGHT / 2)[:, None]
+    raw = np.broadcast_to(np.where(upper, FAR, NEAR).astype(np.float32), EVERYWHERE.shape)
+    nothing = RightView(np.zeros_like(raw), ~EVERYWHERE)
+    superpixels = segment_superpixels(wood, one_surface)
+    disparity = propagate_planes(superpixels, raw, EVERYWHERE & seen, EVERYWHERE, nothing)
+    assert max(np.abs(np.diff(disparity[:, 150:], axis=axis)).max() for axis in (0, 1)) < (NEAR - FAR) / 3
