@@ -15,9 +15,22 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
-from redweb_builder.networks.encoder_input import fitting_size
+from redweb_builder.networks.encoder_input import MAX_ASPECT, fitting_size
 from redweb_builder.types import Picture
 from trainer.types import DepthSample
+
+
+def squeeze_long(picture: Tensor) -> Tensor:
+    """Squeeze a long picture or label to MAX_ASPECT, the shape in which it is predicted (`fitting_size`).
+
+    Without it RandomResizedCrop finds no crop but the middle in pictures longer than 8 : 3, such as KITTI's.
+
+    picture: a tv_tensor, ...xHxW. Returns the same kind.
+    """
+    height, width = picture.shape[-2:]
+    size = [min(height, round(width * MAX_ASPECT)), min(width, round(height * MAX_ASPECT))]
+    squeezed: Tensor = F.resize(picture, size, antialias=True)
+    return squeezed
 
 
 def augmentation(kind: str, size: int) -> v2.Transform:
@@ -28,7 +41,8 @@ def augmentation(kind: str, size: int) -> v2.Transform:
     """
     unknown = {tv_tensors.Image: 0, tv_tensors.Mask: math.nan}
     flip_crop = (
-        v2.RandomResizedCrop(size, scale=(0.5, 1.0), ratio=(3 / 4, 4 / 3), antialias=True),
+        v2.Lambda(squeeze_long),
+        v2.RandomResizedCrop(size, scale=(0.5, 1.0), ratio=(1 / MAX_ASPECT, MAX_ASPECT), antialias=True),
         v2.RandomHorizontalFlip(),
     )
     common = (

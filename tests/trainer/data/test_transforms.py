@@ -18,7 +18,7 @@ def test_photograph_and_label_move_together_and_no_value_is_made_up() -> None:
     label[70:, :] = np.nan
     sample = replace(Given([label])[0], instances=np.where(label == 200, np.uint16(700), np.uint16(0)))
     torch.manual_seed(5)
-    geometry = augmentation("full", 64).transforms[:3]
+    geometry = augmentation("full", 64).transforms[:4]
     seen = 0
     for _ in range(20):
         image, disparity, valid, _, _, instances = transformed(sample, v2.Compose(geometry))
@@ -30,6 +30,15 @@ def test_photograph_and_label_move_together_and_no_value_is_made_up() -> None:
         assert agree > 0.97
         seen += int((~valid).any())
     assert seen > 5
+
+
+def test_crops_reach_every_part_of_a_long_picture() -> None:
+    columns = np.tile(np.arange(330, dtype=np.float32), (100, 1))  # of KITTI's shape
+    torch.manual_seed(0)
+    crops = [transformed(Given([columns])[0], augmentation("flip-crop", 64))[1] for _ in range(20)]
+    assert min(float(crop.min()) for crop in crops) < 10
+    assert max(float(crop.max()) for crop in crops) > 320
+    assert min(float(crop.max() - crop.min()) for crop in crops) > 330 / 2
 
 
 def test_full_augmentation_gives_what_the_network_takes() -> None:
