@@ -39,6 +39,11 @@ def is_data_set(out: Path) -> bool:
     return str(read_build(out).get("format")).startswith(FORMAT.split("/")[0])
 
 
+def name_of(folder: Path) -> str:
+    """The name of a data set for pages and cards; bytes of it that are not UTF-8 become U+FFFD. folder: of the set."""
+    return os.fsencode(folder.resolve().name).decode(errors="replace")
+
+
 def refuse_data_set(stereo_dir: Path) -> None:
     """Raise StoreError, with the command that goes on, where the input folder is a data set or a part of one.
 

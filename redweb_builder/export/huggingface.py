@@ -24,7 +24,7 @@ from redweb_builder.dataset.codec import image_bytes, label_text
 from redweb_builder.dataset.decisions import STAGE
 from redweb_builder.dataset.facts import facts_of
 from redweb_builder.dataset.manifest import MEASUREMENTS, SCHEMA
-from redweb_builder.dataset.paths import read_build
+from redweb_builder.dataset.paths import name_of, read_build
 from redweb_builder.dataset.reader import Dataset, Sample
 from redweb_builder.dataset.splits import split_keys
 from redweb_builder.dataset.verdicts import thresholds_of
@@ -102,7 +102,7 @@ def _card(dataset: Dataset, keys: Sequence[str], maps: Sequence[str], parts: Seq
     words = Environment(loader=PackageLoader("redweb_builder", "export"), undefined=StrictUndefined, trim_blocks=True)
     words.filters["inline"] = _inline
     return words.get_template("card.md").render(
-        name=dataset.folder.resolve().name,
+        name=name_of(dataset.folder),
         version=__version__,
         facts=facts_of(read_build(dataset.folder)),
         maps=maps,

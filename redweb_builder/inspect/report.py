@@ -37,6 +37,7 @@ from redweb_builder.dataset.manifest_file import read_manifest, read_rows, refus
 from redweb_builder.dataset.paths import (
     image_of,
     input_folder,
+    name_of,
     read_build,
     read_map,
     read_stored,
@@ -113,7 +114,7 @@ def write_report(dataset: Path, single: Path | None = None) -> Drawn:
     script = _own("common.js") + _own("report.js")
     template = _environment().get_template("report.html")
     page = template.render(
-        name=dataset.resolve().name,
+        name=name_of(dataset),
         version=__version__,
         counts=count_values(rows["status"]),
         pairs=len(pairs),

@@ -21,7 +21,7 @@ from flask import Flask, Response, abort, jsonify, redirect, render_template, re
 from jinja2 import ChoiceLoader, PackageLoader
 from waitress.server import create_server
 
-from redweb_builder.dataset.paths import image_of
+from redweb_builder.dataset.paths import image_of, name_of
 from redweb_builder.errors import UnsafePath, UserError
 from redweb_builder.files import parse_json
 from redweb_builder.review.pictures import KINDS, preview_of
@@ -148,7 +148,7 @@ def _pages(app: Flask, session: Session) -> None:
 
     @app.get("/")
     def page() -> str:
-        return render_template("review.html", name=session.folder.resolve().name, version=__version__)
+        return render_template("review.html", name=name_of(session.folder), version=__version__)
 
     @app.get("/page/<name>")
     def own(name: str) -> Response:

@@ -24,7 +24,7 @@ from redweb_builder.dataset.decisions import (
 )
 from redweb_builder.dataset.manifest import pairs_of
 from redweb_builder.dataset.manifest_file import read_manifest, read_rows, refusal_of
-from redweb_builder.dataset.paths import REVIEW_CACHE, image_of, input_folder, read_stored, sample_root
+from redweb_builder.dataset.paths import REVIEW_CACHE, image_of, input_folder, name_of, read_stored, sample_root
 from redweb_builder.dataset.unknown import from_runs, read_unknown, runs_of, write_unknown
 from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.errors import StoreError
@@ -80,7 +80,7 @@ class Session:
     def _table(self) -> bytes:
         limits = {check.measurement: check for check in checks(thresholds_of(self.folder))}
         page = {
-            "name": self.folder.resolve().name,
+            "name": name_of(self.folder),
             "reviewer": self.reviewer,
             "source": self.source is not None,
             "say": PEOPLE_SAY,

@@ -144,7 +144,7 @@ def print_rows(rows: Sequence[ResultRow]) -> None:
     for name in dict.fromkeys(row.data for row in rows):
         own = [row for row in rows if row.data == name]
         columns = list(own[0].figures)
-        table = Table("", *columns, title=f"{name}: {own[0].samples} pictures", title_justify="left", box=None)
+        table = Table("", *columns, title=f"{escape(name)}: {own[0].samples} pictures", title_justify="left", box=None)
         for row in own:
             table.add_row(_marked(row), *(_number(row.figures[column], column) for column in columns))
         wanted = console.measure(table, options=console.options.update(max_width=1000)).maximum

@@ -16,6 +16,9 @@ from rich.console import Console
 from cli import main
 from redweb_builder.commands.status_line import StatusLine
 from redweb_builder.commands.terminal import printable
+from redweb_builder.review.session import Session
+from trainer.commands.console import print_rows
+from trainer.evaluation.results import ResultRow
 
 HOSTILE = "a\x1b]0;owned\x07\x1b[2J\r\u202egnp.\x9b31m\n$(id)\u2066\udcff<b>[red]"
 
@@ -76,3 +79,15 @@ def test_a_status_line_shows_hostile_names_as_text() -> None:
         status.show("1 of 2 pairs", f"reading {HOSTILE}", 1, 2, last=True)
     assert r"reading a\x1b]0;owned\x07" in console.file.getvalue()  # type: ignore[attr-defined]
     assert console.file.getvalue().strip("\n").isprintable()  # type: ignore[attr-defined]
+
+
+def test_a_set_in_a_folder_of_a_hostile_name_is_drawn_and_evaluated(
+    built: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shutil.copytree(built.out, tmp_path / HOSTILE.replace("/", ""))
+    result = CliRunner().invoke(main, ["report", str(folder)])
+    assert (result.exit_code, result.output.strip("\n").isprintable()) == (0, True), result.output
+    assert "\ufffd&lt;b&gt;[red]" in (folder / "report.html").read_text(encoding="utf-8")
+    assert Session(folder, "ana").samples()
+    print_rows([ResultRow(HOSTILE, HOSTILE, 1, {"WKDR": 1.0})])
+    assert capsys.readouterr().out.replace("\n", "").isprintable()
