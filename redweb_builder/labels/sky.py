@@ -25,6 +25,8 @@ ONE_SURFACE = 0.1  # share of the ground's range that the middle half of a poste
 # A sky by the depth of a monocular network.
 FAR_PERCENTILE = 20  # of the depth of everything else; skies of the benchmarks lie below the 14th
 JUDGED_SHARE = 5e-3  # share of the picture; smaller components, between branches, are too small for the network
+UNSURE, UNSURE_PERCENTILE = 0.75, 12  # mean probability of sky below which what is farther than this is asked of it
+BORDER_PX = 9  # side of the square of dilation that finds what surrounds such a component
 
 # Comparison with the colour of the sky around, CIELAB in OpenCV's 8 bits.
 WINDOW = 0.15  # share of the longer side, side of the window
@@ -49,7 +51,8 @@ def sky_area(
        from the branches and roofs around it. A match contradicts its surroundings too, as wide as the rim.
     2. A component is dropped where it is small, where more than MAX_NEAR_SHARE of it is contradicted, where it is a
        painted sky, or where a monocular network puts it nearer than much of the picture: lit signs and pale stone have
-       neither texture nor matches.
+       neither texture nor matches. Where the segmenter is unsure and the component does not reach the top of the
+       picture, less is enough: white walls, water, what is out of focus. But what shows between near things is a gap.
     3. Of the other components the contradicted pixels are dropped, but not those of the colour of the sky around: they
        are sky between branches.
     4. What is much darker than the sky around is a branch, a wire or a pole, and is dropped, matched or not. Its
@@ -75,7 +78,7 @@ def sky_area(
     matched_sky = matched & ~_dilated(dark | bright, TEXTURED_PX + 2)  # the edge of such an object blends both
     sky_contradicted = _dilated(matched_sky & (raw_disparity > near), rim)
     by_network = cv2.resize(np.zeros((1, 1), np.float32) if depth is None else depth, sky.shape[::-1])
-    far_limit = np.percentile(by_network[~sky], FAR_PERCENTILE)
+    far_limit, unsure_limit = np.percentile(by_network[~sky], (FAR_PERCENTILE, UNSURE_PERCENTILE))
     kept = sky.copy()
     for window, component in connected_components(sky):
         disparities = raw_disparity[window][component & matched_sky[window]]
@@ -84,7 +87,12 @@ def sky_area(
         near_object = (component & sky_contradicted[window]).sum() > MAX_NEAR_SHARE * component.sum()
         small = component.sum() < MIN_SKY_SHARE * sky.size
         judged = component.sum() >= JUDGED_SHARE * sky.size
-        too_near = judged and np.median(by_network[window][component]) > far_limit
+        nearness = np.median(by_network[window][component]) if judged else -np.inf
+        too_near = nearness > far_limit
+        enclosed = window[0].start > 0
+        if enclosed and nearness > unsure_limit and regions.sky[window][component].mean() < UNSURE:
+            surroundings = raw_disparity[ground & _border(window, component, sky.shape)]
+            too_near |= surroundings.size > 0 and np.median(surroundings) <= near
         part = component & contradicted[window] & ~sky_coloured[window]
         kept[window] &= ~(component if small or near_object or painted or too_near else part)
     return kept & ~(bright | (dark & (regions.sky < CERTAIN_SKY)))
@@ -115,6 +123,13 @@ def compare_with_sky(left: Picture, sky: BoolMap) -> tuple[BoolMap, BoolMap, Boo
 def _dilated(mask: BoolMap, side: int) -> BoolMap:
     """HxW bool: the mask dilated by a square of `side` px."""
     return np.asarray(cv2.dilate(mask.astype(np.uint8), np.ones((side, side), np.uint8)) > 0)
+
+
+def _border(window: tuple[slice, slice], component: BoolMap, shape: tuple[int, ...]) -> BoolMap:
+    """HxW bool: a component of `connected_components` and what lies around it."""
+    whole = np.zeros(shape, bool)
+    whole[window] = component
+    return _dilated(whole, BORDER_PX)
 
 
 def _is_one_near_surface(disparities: FloatMap, sky_limit: float, ground_range: float) -> bool:

@@ -48,6 +48,24 @@ def test_a_blank_sky_that_the_network_sees_near_is_none(nearness: float, kept: f
     assert sky_area(*scene(2.0, 0.0), depth)[:50].mean() == kept
 
 
+@pytest.mark.parametrize(
+    ("probability", "around", "kept"),
+    [
+        (0.6, GROUND_FAR, 0.0),  # a white wall
+        (0.9, GROUND_FAR, 1.0),  # the segmenter is sure
+        (0.6, GROUND_NEAR, 1.0),  # a gap in a tree before the camera
+    ],
+)
+def test_of_what_is_hardly_sky_the_network_asks_more(probability: float, around: float, kept: float) -> None:
+    left, disparity, valid, regions = scene(2.0, 0.0)
+    depth = np.repeat(np.linspace(0, 1, 120, dtype=np.float32)[:, None], 160, 1)
+    disparity[60:90, 40:80] = around
+    place = np.s_[65:85, 45:75]
+    regions.sky[place], depth[place] = probability, 0.51  # between the 12th and the 20th percentile
+    depth[:50] = -1
+    assert sky_area(left, disparity, valid, regions, depth)[place].mean() == kept
+
+
 def test_what_a_sky_borrows_from_here_and_there_is_no_poster() -> None:
     left, disparity, valid, regions = scene(14.0, 1.0)
     disparity[:50] = np.tile(np.array([2, 2, 14, 14, 14], np.float32), 32)
