@@ -33,8 +33,17 @@ from redweb_builder.filters.checks import checks
 BLOCK = 1 << 16  # rows made at a time, and a row group of the file
 KEPT = 0.7  # share of the rows
 WORST = "import sys; from redweb_builder import open_dataset as o; d = o(sys.argv[1])\n"
+READ = (
+    "import sys, pyarrow.parquet as pq; from redweb_builder.dataset.manifest_file import CHECKED\n"
+    "from redweb_builder.inspect.choose import COLUMNS; from redweb_builder.dataset.verdicts import COMPARED\n"
+    "from redweb_builder.config import Thresholds; from redweb_builder.filters.checks import checks\n"
+    "judged = [check.measurement for check in checks(Thresholds())]\n"
+    "for _ in pq.ParquetFile(f'{sys.argv[1]}/manifest.parquet').iter_batches(columns=list({*CHECKED, *%s})): pass\n"
+)
 COMMANDS = {  # name -> arguments of the interpreter, the data set behind them
     "start": ["cli.py", "--version"],
+    "reading for grid": ["-c", READ % "COLUMNS"],  # the columns of a command alone, without any check of their rows
+    "reading for refilter": ["-c", READ % "COMPARED, *judged"],
     "status": ["cli.py", "status"],
     "decisions": ["cli.py", "decisions"],
     "grid": ["cli.py", "grid"],
@@ -64,7 +73,7 @@ def main(rows: int, commands: str, journal: bool, keep: Path | None, limit: floa
         print(f"{rows} rows, manifest of {(folder / 'manifest.parquet').stat().st_size / 2**20:.0f} MiB")
         for name in commands.split(","):
             seconds, peak, ended = measured([sys.executable, *COMMANDS[name], str(folder)], limit)
-            print(f"{name:14} {seconds:8.1f} s {peak:8.0f} MiB  {ended}", flush=True)
+            print(f"{name:20} {seconds:8.1f} s {peak:8.0f} MiB  {ended}", flush=True)
 
 
 def write_set(folder: Path, rows: int, journal: bool) -> None:

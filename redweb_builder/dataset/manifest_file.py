@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -82,15 +83,12 @@ def _schema(columns: Sequence[str] | None) -> pa.Schema:
 
 
 def manifest_blocks(
-    folder: Path,
-    columns: Sequence[str] | None,
-    refused: list[str],
-    is_wanted: Callable[[pa.Array], pa.Array] | None = None,
+    folder: Path, columns: Sequence[str] | None, refused: list[str], wanted: pa.Array | None = None
 ) -> Iterator[pa.Table]:
     """The rows that can be used, BLOCK_ROWS at a time; a sentence about each other one is added to `refused`.
 
-    folder: of the data set. columns: as of read_manifest. is_wanted: tells from keys which rows are looked at, bool,
-    and adds the column ROW; None = all. Raises StoreError as read_manifest.
+    folder: of the data set. columns: as of read_manifest. wanted: the keys of the rows to look at, null among them for
+    the files in no pair; the column ROW is added; None = all. Raises StoreError as read_manifest.
     """
     file = folder / NAME
     require_folder(folder, BEFORE_SHARDS)
@@ -101,7 +99,8 @@ def manifest_blocks(
         raise StoreError(f"{folder} is not a data set: it has no {NAME}{shards}")
     try:
         with open_regular(require_inside(folder, file)) as opened:
-            yield from checked_blocks(table_blocks(opened, str(file), _schema(columns), is_wanted), refused)
+            blocks = table_blocks(opened, str(file), _schema(columns), wanted)
+            yield from checked_blocks(_one_ahead(blocks), refused)
     except OSError as error:
         raise StoreError(f"{file} cannot be read as a manifest ({' '.join(str(error).split())})") from error
 
@@ -115,11 +114,8 @@ def read_rows(manifest: Manifest, keys: pa.Array, columns: Sequence[str] | None 
     """
     schema = _schema(columns)
     refused: list[str] = []
-
-    def is_wanted(key: pa.Array) -> pa.Array:
-        return pc.or_(pc.is_in(key, keys), pc.is_null(key)) if left_out else pc.is_in(key, keys)
-
-    blocks = manifest_blocks(manifest.file.parent, columns, refused, is_wanted)
+    wanted = pa.concat_arrays([keys, pa.nulls(min(left_out, 1), pa.string())])
+    blocks = manifest_blocks(manifest.file.parent, columns, refused, wanted)
     table = pa.concat_tables([schema.empty_table(), *(block.select(schema.names) for block in blocks)])
     pairs, files = (table.filter(test(table["key"])) for test in (pc.is_valid, pc.is_null))
     by_row = {sentence.split(":")[0]: sentence for sentence in (*refused, *manifest.refused)}
@@ -170,24 +166,20 @@ class _Keys:
         return repeated
 
 
-def table_blocks(
-    opened: BinaryIO, file: str, schema: pa.Schema, is_wanted: Callable[[pa.Array], pa.Array] | None = None
-) -> Iterator[pa.Table]:
+def table_blocks(opened: BinaryIO, file: str, schema: pa.Schema, wanted: pa.Array | None = None) -> Iterator[pa.Table]:
     """The rows of a Parquet file in the columns and types of a schema, BLOCK_ROWS at a time.
 
-    opened: the file. file: its name, for messages. schema: a column that the file does not have is null. is_wanted:
-    tells from keys which rows are given, bool, with their numbers in the column ROW; None = all. Raises StoreError
-    where the file is damaged, of another kind, or larger than is read.
+    opened: the file. file: its name, for messages. schema: a column that the file does not have is null. wanted: the
+    keys of the rows that are given, with their numbers in the column ROW; None = all. Raises StoreError where the file
+    is damaged, of another kind, or larger than is read.
     """
     try:
-        yield from _blocks(opened, file, schema, is_wanted)
+        yield from _blocks(opened, file, schema, wanted)
     except (OSError, pa.ArrowException, KeyError, UnicodeDecodeError) as error:  # the last by a column's name
         raise StoreError(f"{file} cannot be read as a manifest ({' '.join(str(error).split())})") from error
 
 
-def _blocks(
-    opened: BinaryIO, file: str, schema: pa.Schema, is_wanted: Callable[[pa.Array], pa.Array] | None
-) -> Iterator[pa.Table]:
+def _blocks(opened: BinaryIO, file: str, schema: pa.Schema, wanted: pa.Array | None) -> Iterator[pa.Table]:
     # Texts stay in their dictionaries, as stored, until their size is known.
     texts = [field.name for field in schema if field.type == pa.string()]
     names = pq.read_schema(opened).names
@@ -201,17 +193,15 @@ def _blocks(
     if (stated := _stated_bytes(parquet)) > MAX_TEXT_BYTES:
         raise StoreError(f"{file} unpacks to {stated} bytes; at most {MAX_TEXT_BYTES} are read")
     there = [name for name in schema.names if name in names]
-    size = start = 0
-    # Starting threads takes longer than reading a small file, and a large one is read block by block.
-    for batch in parquet.iter_batches(BLOCK_ROWS, columns=there, use_threads=False):
+    size = 0
+    for start, batch in _batches(parquet, there, wanted):
         size += sum(_text_bytes(column) for column in batch.columns)
         if size > MAX_TEXT_BYTES:
             raise StoreError(f"{file} holds {size} bytes of text; at most {MAX_TEXT_BYTES} are read")
-        if is_wanted is not None:
-            wanted = is_wanted(batch.column("key").cast(pa.string()))
-            numbers = pa.array(np.arange(start + 1, start + len(batch) + 1)).filter(wanted)
-            start += len(batch)
-            batch = batch.filter(wanted)
+        if wanted is not None:
+            is_wanted = pc.is_in(batch.column("key").cast(pa.string()), wanted)
+            numbers = pa.array(np.arange(start + 1, start + len(batch) + 1)).filter(is_wanted)
+            batch = batch.filter(is_wanted)
         block = pa.Table.from_arrays(
             [
                 batch.column(field.name).cast(field.type) if field.name in there else pa.nulls(len(batch), field.type)
@@ -220,7 +210,47 @@ def _blocks(
             schema=schema,
         )
         block.validate(full=True)  # text that is no UTF-8 among it
-        yield block if is_wanted is None else block.append_column(ROW, numbers)
+        yield block if wanted is None else block.append_column(ROW, numbers)
+
+
+def _batches(
+    parquet: pq.ParquetFile, columns: Sequence[str], wanted: pa.Array | None
+) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Some columns of the rows, BLOCK_ROWS at a time, with the number of rows before; wanted: as of table_blocks.
+
+    Groups of rows are left out that cannot hold a wanted one.
+    """
+    before = 0
+    for number in range(parquet.num_row_groups):
+        group, start = parquet.metadata.row_group(number), before
+        before += group.num_rows
+        if wanted is not None and not _may_hold(group, wanted):
+            continue
+        # Starting threads takes longer than reading a small file, and a large one is read block by block.
+        for batch in parquet.iter_batches(BLOCK_ROWS, [number], columns, use_threads=False):
+            yield start, batch
+            start += len(batch)
+
+
+def _may_hold(group: pq.RowGroupMetaData, wanted: pa.Array) -> bool:
+    """Whether a row group may hold a wanted row, told from the least and the greatest key, and the nulls, it states."""
+    columns = (group.column(index) for index in range(group.num_columns))
+    stated = next((column.statistics for column in columns if column.path_in_schema == "key"), None)
+    if stated is None or not stated.has_min_max or not isinstance(stated.min, str):
+        return True
+    if wanted.null_count and stated.null_count != 0:  # None where it is not stated
+        return True
+    within = pc.and_(pc.greater_equal(wanted, stated.min), pc.less_equal(wanted, stated.max))
+    return bool(pc.any(within).as_py())
+
+
+def _one_ahead(blocks: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The same blocks; each is read by another thread while the one before it is worked on."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, blocks, None)
+        while (block := coming.result()) is not None:
+            coming = thread.submit(next, blocks, None)
+            yield block
 
 
 def _stated_bytes(parquet: pq.ParquetFile) -> int:

@@ -22,14 +22,11 @@ from redweb_builder.dataset.manifest import (
     floats_of,
     key_ranks,
     nine_digits,
-    status_columns,
-    verdict_columns,
     with_values,
 )
 from redweb_builder.dataset.paths import read_build
 from redweb_builder.errors import StoreError
 from redweb_builder.filters.checks import Check, checks, first_failed
-from redweb_builder.types import Rejection
 
 FRAME = ("status", "clip", "film_time_s", "min_px", "max_px")  # what is compared of a film's frames
 COMPARED = ("key", "perceptual_hash", "quality", "width", "height", *FRAME)  # the columns that `compare` needs
@@ -67,12 +64,10 @@ class Compared:
         table: judged rows of the set. start: the place of the first one.
         """
         first, last = np.searchsorted(self.duplicates, (start, start + len(table))).tolist()
-        found = zip(self.distances[first:last].tolist(), self.twins[first:last].to_pylist(), strict=True)
-        rejections = [
-            Rejection(DUPLICATE, DUPLICATE, distance, self.bits, f"looks like {twin}") for distance, twin in found
-        ]
-        rows = [verdict_columns(rejection) for rejection in rejections]
-        columns = {name: [row[name] for row in rows] for name in status_columns("rejected")}
+        alike = {"status": "rejected", "stage": DUPLICATE, "reason": DUPLICATE, "threshold": nine_digits(self.bits)}
+        columns: dict[str, Any] = {name: pa.repeat(value, last - first) for name, value in alike.items()}
+        columns["value"] = self.distances[first:last]
+        columns["detail"] = pc.binary_join_element_wise("looks like", self.twins[first:last], " ")
         table = with_values(table, self.duplicates[first:last] - start, columns)
         return with_clip_ranges(table, self.ranges) if "clip_min_px" in table.column_names else table
 
@@ -92,20 +87,24 @@ def judged(table: pa.Table, thresholds: Thresholds) -> pa.Table:
     table: its columns are the measurements that are judged, key, status, stage, reason, and any others. thresholds: the
     limits that decide.
     """
-    is_judged = np.asarray(pc.and_(pc.is_in(table["stage"], pa.array(JUDGED, pa.string())), pc.is_valid(table["key"])))
-    places = np.flatnonzero(is_judged)
+    is_judged = pc.and_(pc.is_in(table["stage"], pa.array(JUDGED, pa.string())), pc.is_valid(table["key"]))
     limits = checks(thresholds)
-    values = {check.measurement: floats_of(table[check.measurement])[places] for check in limits}
-    failed, nearest = first_failed(limits, values.__getitem__, len(places))
-    kept = failed < 0
+    values = {check.measurement: floats_of(table[check.measurement]) for check in limits}
+    failed, nearest = first_failed(limits, values.__getitem__, len(table))
+    fails = pa.array(failed, mask=failed < 0)
     columns: dict[str, Any] = {
-        "status": pa.array(np.where(kept, "kept", "rejected")),
-        "stage": pa.array(np.full(len(places), "filter"), mask=kept),
-        "reason": pa.array([check.reason for check in limits], pa.string()).take(pa.array(failed, mask=kept)),
+        "status": pc.if_else(pc.is_valid(fails), "rejected", "kept"),
+        "stage": pc.if_else(pc.is_valid(fails), "filter", None),
+        "reason": pa.array([check.reason for check in limits], pa.string()).take(fails),
     }
     if "detail" in table.column_names:
         columns |= _details(limits, values, failed) | {"margin": [nine_digits(value) for value in nearest.tolist()]}
-    return with_values(table, places, columns)
+    for name, column in columns.items():
+        index = table.schema.get_field_index(name)
+        field = table.schema.field(index)
+        there = pc.if_else(is_judged, pa.array(column, field.type), table[name])
+        table = table.set_column(index, field, there)
+    return table
 
 
 def _details(

@@ -9,10 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from redweb_builder.dataset.manifest import floats_of, key_ranks
+from redweb_builder.dataset.manifest import BLOCK_ROWS, floats_of, key_ranks
 from redweb_builder.inspect.grid import KEPT, REJECTED, STATUSES
 
 COLUMNS = ("key", "status", "reason", "quality", "margin")  # that the choice is made by
+RUNS = 16  # of BLOCK_ROWS pairs, a million: of more, reports and reviews show what is in these
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
 
@@ -39,6 +40,17 @@ def choose(table: pa.Table, rows: int) -> list[int]:
     margins = _numbers(table["margin"], np.inf)
     chosen = _choose_kept(kept, -worst_first, margins, ranks, rows - share)
     return chosen + _choose_rejected(rejected, table["reason"], margins, ranks, share)
+
+
+def some_runs(pairs: pa.Table) -> pa.Table:
+    """All pairs, or RUNS runs of BLOCK_ROWS, evenly spaced: more of them is read then from few places of the file.
+
+    pairs: in the order of the manifest.
+    """
+    if len(pairs) <= RUNS * BLOCK_ROWS:
+        return pairs
+    starts = np.linspace(0, len(pairs) // BLOCK_ROWS - 1, RUNS).astype(np.int64) * BLOCK_ROWS
+    return pa.concat_tables([pairs.slice(start, BLOCK_ROWS) for start in starts.tolist()])
 
 
 def telling_keys(pairs: pa.Table, most: int) -> pa.Array:

@@ -50,7 +50,7 @@ from redweb_builder.errors import StoreError
 from redweb_builder.files import read_regular, remove_temporaries, write_atomic
 from redweb_builder.filters.checks import Check, checks
 from redweb_builder.filters.wording import REASONS
-from redweb_builder.inspect.choose import COLUMNS, evenly_spaced_keys, telling_keys
+from redweb_builder.inspect.choose import COLUMNS, evenly_spaced_keys, some_runs, telling_keys
 from redweb_builder.inspect.drawn import Drawn
 from redweb_builder.inspect.histogram import HEIGHT, WIDTH, Histogram, histogram
 from redweb_builder.inspect.strip import tile_size
@@ -99,8 +99,9 @@ def write_report(dataset: Path, single: Path | None = None) -> Drawn:
     manifest = read_manifest(dataset, COLUMNS)
     rows = as_decided(manifest.table, decisions)
     pairs = pairs_of(rows)
-    shown = telling_keys(pairs, SINGLE_PAIRS if single else MOST_PAIRS)
-    measured = evenly_spaced_keys(pairs, MEASURED_PAIRS)
+    some_pairs = some_runs(pairs)
+    shown = telling_keys(some_pairs, SINGLE_PAIRS if single else MOST_PAIRS)
+    measured = evenly_spaced_keys(some_pairs, MEASURED_PAIRS)
     some = read_rows(manifest, pa.concat_arrays([shown, measured]), (*TEXTS, *NUMBERS), MOST_LEFT_OUT)
     known = as_decided(some.table, decisions)
     limits = {check.measurement: check for check in checks(thresholds_of(dataset))}

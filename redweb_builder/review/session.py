@@ -32,7 +32,7 @@ from redweb_builder.export.points import ply, points_of
 from redweb_builder.files import MOST_TEXT_BYTES
 from redweb_builder.filters.checks import checks
 from redweb_builder.filters.wording import PEOPLE_SAY
-from redweb_builder.inspect.choose import COLUMNS, telling_keys
+from redweb_builder.inspect.choose import COLUMNS, some_runs, telling_keys
 from redweb_builder.inspect.table import MOST_PAIRS, table
 from redweb_builder.review.cache import Cache
 from redweb_builder.review.pictures import label_of, render
@@ -202,7 +202,7 @@ class Session:
             return
         manifest = read_manifest(self.folder, COLUMNS)
         pairs = pairs_of(manifest.table)
-        shown = read_rows(manifest, telling_keys(pairs, MOST_PAIRS))
+        shown = read_rows(manifest, telling_keys(some_runs(pairs), MOST_PAIRS))
         self._rows = {row["key"]: row for row in shown.rows}
         self.pairs = len(pairs)
         self.refusal = refusal_of(shown.file, len(manifest.table), shown.refused)

@@ -12,7 +12,7 @@ import pytest
 
 from redweb_builder.dataset import manifest_file
 from redweb_builder.dataset.manifest import SCHEMA, table_of
-from redweb_builder.dataset.manifest_file import read_manifest, read_rows
+from redweb_builder.dataset.manifest_file import _may_hold, read_manifest, read_rows
 from redweb_builder.dataset.rows import fault_of, surely_usable
 
 GOOD: dict[str, Any] = {
@@ -82,3 +82,15 @@ def test_of_some_pairs_a_refused_row_has_its_number_in_the_file(tmp_path: Path) 
     some = read_rows(manifest, pa.array(["a", "e", "f"]), ("agreement",))
     assert some.table["key"].to_pylist() == ["a", "f"]
     assert sorted(sentence.split(":")[0] for sentence in some.refused) == ["row 2", "row 4", "row 5"]
+
+
+def test_row_groups_without_a_wanted_row_are_counted_and_not_read(tmp_path: Path) -> None:
+    rows = [GOOD | {"key": key} for key in "abcdefghi"] + [{"left": "x.txt", "status": "left-out"}]
+    rows[7]["agreement"] = 1e300
+    manifest = read_manifest(manifest_of(tmp_path, rows), ())
+    some = read_rows(manifest, pa.array(["h", "i"]), ("agreement",), left_out=1)
+    assert (some.table["key"].to_pylist(), some.refused[0].split(":")[0]) == (["i", None], "row 8")
+    metadata = pq.ParquetFile(tmp_path / "manifest.parquet").metadata
+    groups = [metadata.row_group(number) for number in range(4)]
+    assert [_may_hold(group, pa.array(["f", "h"])) for group in groups] == [False, True, True, True]
+    assert [_may_hold(group, pa.array(["f", None])) for group in groups] == [False, True, False, True]

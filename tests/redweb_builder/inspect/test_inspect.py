@@ -14,7 +14,8 @@ from torchvision.utils import flow_to_image
 
 from redweb_builder import colour
 from redweb_builder.colour import UNKNOWN_DARK, UNKNOWN_LIGHT, colour_scale, confidence_picture
-from redweb_builder.inspect.choose import choose
+from redweb_builder.inspect import choose as choose_module
+from redweb_builder.inspect.choose import choose, some_runs
 from redweb_builder.inspect.grid import MARGIN, WIDTH, Row, grid
 from redweb_builder.inspect.panel import PANEL_WIDTH, TILE_HEIGHT, TILE_WIDTH, panel
 from redweb_builder.inspect.strip import (
@@ -301,6 +302,14 @@ def test_choose_shares_the_rows() -> None:
     assert len(chosen_of(kept[:2] + rejected, 12)) == 12
     assert len(chosen_of(kept + rejected[:1], 12)) == 12
     assert len(chosen_of(kept + rejected, 500)) == 80
+
+
+def test_of_many_pairs_some_runs_count_from_the_first_to_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choose_module, "BLOCK_ROWS", 2)
+    monkeypatch.setattr(choose_module, "RUNS", 3)
+    few, many = (pa.table({"key": [str(number) for number in range(count)]}) for count in (6, 13))
+    assert some_runs(few) is few
+    assert some_runs(many)["key"].to_pylist() == ["0", "1", "4", "5", "10", "11"]
 
 
 def test_choose_does_not_depend_on_the_order() -> None:
