@@ -28,7 +28,7 @@ from redweb_builder.dataset.curation import FORMAT as CURATION_FORMAT
 from redweb_builder.dataset.curation import NAME as CURATION
 from redweb_builder.dataset.curation import read_curation
 from redweb_builder.dataset.decisions import Decision, read_decisions
-from redweb_builder.dataset.float_files import exr_bytes
+from redweb_builder.dataset.float_files import exr_bytes, pfm_bytes
 from redweb_builder.dataset.heartbeat import NAME as STATUS
 from redweb_builder.dataset.journal import faults_of_files, list_files, read_journal
 from redweb_builder.dataset.manifest import SCHEMA
@@ -37,6 +37,7 @@ from redweb_builder.dataset.shards import FILES, INDEX, ShardedDataset
 from redweb_builder.dataset.sources import NAME as SOURCES
 from redweb_builder.dataset.sources import Sources, Stamp, read_sources, sources_lines
 from redweb_builder.dataset.status import status_of
+from redweb_builder.inputs.formats.stated import read_pair_list
 from redweb_builder.matching.network_file import read_network_file
 from trainer.checkpoint import FORMAT as CHECKPOINT_FORMAT
 from trainer.checkpoint import STATE, load_state, read_header
@@ -94,7 +95,40 @@ def parsers() -> dict[str, Parser]:
             },
             read_settings,
         ),
-        "OpenEXR": Parser({"a.exr": exr_bytes(np.ones((12, 16), np.float32), "Z")}, read_depth),
+        "files of depth": Parser(_depth_files(), read_depth),
+        "list of pairs": Parser(
+            {"pairs.csv": b"left,right,key\na_L.jpg,a_R.jpg,one\nb/b_L.jpg,b/b_R.jpg\n"},
+            lambda file: read_pair_list(file, file.parent),
+        ),
+        "RGB-D": Parser(
+            {
+                **{"depth.json": b'{"scale": 5000, "inverse": false}', "split.csv": b"key,part,scene\n0,val,kitchen\n"},
+                **{"rgb/0.png": _png(np.uint8), "depth/0.png": _moge_depth()},
+            },
+            _read_depths,
+            kept=("rgb/0.png", "depth/0.png"),
+        ),
+        "TUM RGB-D": Parser(
+            {
+                **{"rgb.txt": b"# time file\n1.50 a.png\n1.53 a.png\n", "depth.txt": b"1.51 d.png\n1.54 d.png\n"},
+                **{"a.png": _png(np.uint8), "d.png": _moge_depth()},
+            },
+            _read_depths,
+            kept=("a.png", "d.png"),
+        ),
+        "NYU's frames": Parser(
+            {
+                "frames.csv": b"frame0,official_split,dmax_m\n0,train,9.5\n",
+                **{"rgb/00000.jpg": _png(np.uint8), "depth_u8_framemax/00000.png": _png(np.uint8, grey=True)},
+            },
+            _read_depths,
+            kept=("rgb/00000.jpg", "depth_u8_framemax/00000.png"),
+        ),
+        "stereo with ground truth": Parser(
+            {"meta.json": b'{"scale": 0.00390625}', "left.png": _png(np.uint8), "disp_left.png": _png(np.uint16)},
+            _read_depths,
+            kept=("left.png",),
+        ),
         "NYU's recordings": Parser(_recording(), _read_recording, kept=("r-1.0-1.ppm",)),
         "DA-2K": Parser(
             {"annotations.json": json.dumps({"a/b.jpg": [DA2K_PAIR, DA2K_PAIR]}).encode()}, read_point_pairs
@@ -116,7 +150,7 @@ def parsers() -> dict[str, Parser]:
         ),
         "list of frames": Parser(
             {"nyu2_train.csv": b"a.png,d.png\na.png,d.png\n", "a.png": _png(np.uint8), "d.png": _png(np.uint16)},
-            _read_depths,
+            lambda file: _read_frames(open_data(file.with_name("nyu2_train.csv"))),
             kept=("a.png",),
         ),
     }
@@ -212,8 +246,23 @@ def _read_data_set(file: Path) -> None:
     len(built), len(built.rejected), read_decisions(folder / "decisions.jsonl")
 
 
+def _depth_files() -> dict[str, bytes]:
+    """A map in every form but the pictures, which are fuzzed as photographs."""
+    depth, files = np.ones((12, 16), np.float32), {name: io.BytesIO() for name in ("a.npy", "a.npz", "a.h5", "a.tif")}
+    np.save(files["a.npy"], depth)
+    np.savez_compressed(files["a.npz"], depth=depth)
+    with h5py.File(files["a.h5"], "w") as opened:
+        opened.create_dataset("depth", data=depth, compression="gzip")
+    Image.fromarray(depth).save(files["a.tif"], "TIFF")
+    return {
+        **{name: buffer.getvalue() for name, buffer in files.items()},
+        **{"a.exr": exr_bytes(depth, "Z"), "a.pfm": pfm_bytes(depth)},
+    }
+
+
 def _read_depths(file: Path) -> None:
-    _read_frames(open_data(file.with_name("nyu2_train.csv")))
+    """The set in the folder, whose broken files lie in it and not below it."""
+    _read_frames(open_data(file.parent))
 
 
 def _read_moge(file: Path) -> None:
@@ -284,8 +333,9 @@ def _moge_depth() -> bytes:
     return buffer.getvalue()
 
 
-def _png(kind: type[np.unsignedinteger]) -> bytes:
-    values = np.random.default_rng(0).integers(1, 200, (480, 640) if kind is np.uint16 else (480, 640, 3)).astype(kind)
+def _png(kind: type[np.unsignedinteger], grey: bool = False) -> bytes:
+    shape = (480, 640) if grey or kind is np.uint16 else (480, 640, 3)
+    values = np.random.default_rng(0).integers(1, 200, shape).astype(kind)
     buffer = io.BytesIO()
     Image.fromarray(values).save(buffer, "PNG")
     return buffer.getvalue()

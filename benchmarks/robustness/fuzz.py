@@ -93,6 +93,7 @@ def fuzz(
     where a file that is a fault is kept. Raises what the reader raises, and Fault.
     """
     for name, content in good.items():
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(content)
 
     @seed(start)
@@ -113,7 +114,7 @@ def fuzz(
         try:
             with saved_until_read(content, name, save):
                 outcome = read(folder / name)
-                there = {file.name for file in folder.iterdir()}
+                there = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
                 if there != good.keys() or (folder / name).stat().st_size != len(content):
                     raise Fault(f"reading {name} changed files")
         finally:

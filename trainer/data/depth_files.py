@@ -34,7 +34,9 @@ def read_depth(file: Path) -> NDArray[np.generic]:
         raise DataError(f"{file}: depth must be {FORMS}; {ending or 'a file without ending'} found")
     try:
         values = _READERS[ending](file) if ending in _READERS else read_stored(file)
-    except (OSError, ValueError, SyntaxError, EOFError, KeyError, TypeError, MemoryError, zipfile.BadZipFile) as error:
+    except DataError:
+        raise
+    except Exception as error:  # for a damaged file NumPy, zipfile and OpenEXR raise a dozen types
         raise DataError(f"{file}: cannot be read as a depth map ({error})") from error
     values = values.astype(np.uint8) if values.dtype == np.bool_ else values  # a mask
     values = values[..., 0] if values.ndim == 3 and values.shape[2] == 1 else values

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from redweb_builder.errors import SettingsError
+from redweb_builder.files import open_text
 from redweb_builder.inputs.formats.names import comparable
 
 TIME = "time"  # the field of a pattern that is compared as a time where a tolerance is given
@@ -143,8 +144,7 @@ def read_pair_list(file: Path, base: Path) -> list[ListedPair]:
     Raises SettingsError, with the line, where the file or a line of it cannot be used.
     """
     try:
-        with file.open(encoding="utf-8-sig", newline="") as text:
-            rows = list(csv.reader(text))
+        rows = list(csv.reader(open_text(file)))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         advice = "write lines left,right or left,right,key"
         raise SettingsError(f"--pairs {file}: cannot be read as CSV ({error}); {advice}") from error

@@ -7,6 +7,7 @@ rgb_depth.py, file_lists.py.
 from __future__ import annotations
 
 import csv
+import math
 import re
 from pathlib import Path
 
@@ -73,6 +74,8 @@ class NyuFrames(Nyu):
         try:
             table = csv.DictReader(open_text(folder / "frames.csv"))
             rows = [(int(row["frame0"]), row["official_split"], float(row["dmax_m"])) for row in table]
+            if not all(0 < largest < math.inf for _, _, largest in rows):
+                raise ValueError("dmax_m is a length")
         except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
             raise DataError(
                 f"{folder / 'frames.csv'}: needs columns frame0, official_split, dmax_m ({error})"

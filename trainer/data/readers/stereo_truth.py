@@ -17,6 +17,8 @@ from trainer.data.depth_set import DepthSetBase
 from trainer.data.pictures import read_rgb, same_size
 from trainer.types import DataError, DepthSample
 
+LARGEST_SCALE = 1000.0  # px of a stored unit; published sets have 1 at most
+
 
 class StereoTruth(DepthSetBase):
     """The left views with true disparity."""
@@ -32,7 +34,9 @@ class StereoTruth(DepthSetBase):
             left = next(truth.parent.glob("left.*"), None)
             try:
                 scale = float(parse_json(read_text(truth.parent / "meta.json"))["scale"])
-            except (OSError, ValueError, KeyError, TypeError) as error:
+                if not 0 < scale <= LARGEST_SCALE:
+                    raise ValueError(f"{scale} is none")
+            except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
                 raise DataError(f"{truth.parent}: needs meta.json with the scale of its disparity ({error})") from error
             if left is None:
                 raise DataError(f"{truth.parent}: has {truth.name} and no left picture")
