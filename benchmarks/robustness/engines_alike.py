@@ -4,7 +4,7 @@
     python -m benchmarks.robustness.engines_alike --rendered 1000
 
 Compared are all files of pairs, the journal (its lines sorted) and the manifest, to the byte but for times. build.json,
-the report and the grid name the folder and the run. Each build has one core: networks round by their threads.
+the report and the grid name the folder and the run.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def main(stereo_dir: Path | None, rendered: int, max_side: int, parts: int, addr
     """Print a table; ends with status 1 where something differs."""
     if (stereo_dir is None) == (rendered == 0):
         raise click.UsageError("name STEREO_DIR or --rendered N")
-    config = BuildConfig(flow="dis", segmenter=BUILTIN, device="cpu", max_side=max_side, jobs=1)  # as a Ray worker has
+    config = BuildConfig(flow="dis", segmenter=BUILTIN, device="cpu", max_side=max_side)
     table = Table("built", "kept", "rejected", "files", "other than here", box=None)
     with TemporaryDirectory(prefix="engines-alike-") as name:
         here, merged, on_ray = (Path(name) / way for way in ("here", "merged", "ray"))
