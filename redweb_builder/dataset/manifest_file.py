@@ -182,10 +182,10 @@ def table_blocks(opened: BinaryIO, file: str, schema: pa.Schema, wanted: pa.Arra
 def _blocks(opened: BinaryIO, file: str, schema: pa.Schema, wanted: pa.Array | None) -> Iterator[pa.Table]:
     # Texts stay in their dictionaries, as stored, until their size is known.
     texts = [field.name for field in schema if field.type == pa.string()]
-    names = pq.read_schema(opened).names
+    names = pq.read_schema(opened).names  # noqa: TID251 - here is the door
     dictionaries = [name for name in texts if name in names]
     # A file that is buffered before it is read is in memory as a whole.
-    parquet = pq.ParquetFile(opened, read_dictionary=dictionaries, pre_buffer=False)
+    parquet = pq.ParquetFile(opened, read_dictionary=dictionaries, pre_buffer=False)  # noqa: TID251
     if missing := [name for name in REQUIRED if name not in names]:
         raise StoreError(f"{file} is not a manifest of this program: it has no column {missing[0]!r}")
     if parquet.metadata.num_rows > MAX_ROWS:
@@ -214,7 +214,9 @@ def _blocks(opened: BinaryIO, file: str, schema: pa.Schema, wanted: pa.Array | N
 
 
 def _batches(
-    parquet: pq.ParquetFile, columns: Sequence[str], wanted: pa.Array | None
+    parquet: pq.ParquetFile,  # noqa: TID251
+    columns: Sequence[str],
+    wanted: pa.Array | None,
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
     """Some columns of the rows, BLOCK_ROWS at a time, with the number of rows before; wanted: as of table_blocks.
 
@@ -253,7 +255,7 @@ def _one_ahead(blocks: Iterator[pa.Table]) -> Iterator[pa.Table]:
             yield block
 
 
-def _stated_bytes(parquet: pq.ParquetFile) -> int:
+def _stated_bytes(parquet: pq.ParquetFile) -> int:  # noqa: TID251
     """How large a file says that it is when it is unpacked, each stored text counted once."""
     groups = range(parquet.metadata.num_row_groups)
     return sum(parquet.metadata.row_group(group).total_byte_size for group in groups)

@@ -33,6 +33,7 @@ _SIDES = (("width", MAX_SIDE), ("height", MAX_SIDE), ("source_width", INT32), ("
 _USUAL_KEY = r"^[0-9\p{L}_][0-9\p{L}_.-]*$"
 _NUMBER = r"-?(0|[1-9][0-9]{0,14})(\.[0-9]+)?(e-[0-9]{1,3})?"
 _USUAL = {"perceptual_hash": "^[0-9a-f]{16}$", "homography": rf"^\[{_NUMBER}(, {_NUMBER}){{8}}\]$"}
+_MAY_LEAD_OUT = r"^/|\.\.|[\\:]"  # the last two on Windows: C:, and \\server, which would be called
 _TYPES: dict[pa.DataType, tuple[type, ...]] = {
     pa.string(): (str,),
     pa.bool_(): (bool,),
@@ -72,7 +73,7 @@ def surely_usable(table: pa.Table) -> NDArray[np.bool_]:
             tests.append(pc.fill_null(pc.match_substring_regex(table[name], pattern), True))
     for name in ("left", "right"):
         if name in table.column_names:
-            outside = pc.or_(pc.starts_with(table[name], "/"), pc.match_substring(table[name], ".."))
+            outside = pc.match_substring_regex(table[name], _MAY_LEAD_OUT)
             tests.append(pc.invert(pc.fill_null(outside, False)))
     if "film_crops" in table.column_names:
         tests.append(pc.is_null(table["film_crops"]))

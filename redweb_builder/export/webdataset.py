@@ -19,10 +19,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from redweb_builder.dataset.manifest import SCHEMA
+from redweb_builder.dataset.manifest_file import table_blocks
 from redweb_builder.dataset.reader import Dataset
 from redweb_builder.dataset.shards import INDEX
 from redweb_builder.dataset.splits import split_keys
 from redweb_builder.dataset.storage import Storage
+from redweb_builder.errors import StoreError
 from redweb_builder.export.names import file_names
 from redweb_builder.export.stored import maps_of
 from redweb_builder.files import create
@@ -67,12 +69,12 @@ def upload_webdataset(dataset: Dataset, keys: Sequence[str], storage: Storage) -
 
 def _keys_of(storage: Storage, shard: str) -> list[str]:
     """The keys of a shard that is there; none where its index cannot be read."""
+    content = storage.read(f"{shard}.parquet")
     try:
-        content = pa.BufferReader(storage.read(f"{shard}.parquet"))
-        keys: list[str] = pq.read_table(content, columns=["key"], use_threads=False)["key"].to_pylist()
-    except (pa.ArrowException, KeyError):
+        blocks = list(table_blocks(io.BytesIO(content), shard, pa.schema([INDEX.field("key")])))
+    except StoreError:
         return []
-    return keys
+    return [key for block in blocks for key in block["key"].to_pylist()]
 
 
 def _write_shard(

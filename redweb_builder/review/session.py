@@ -172,8 +172,8 @@ class Session:
     def _size(self, key: str) -> tuple[int, int]:
         """Height and width of a label, px."""
         row = self._row(key)
-        if not row["width"]:
-            raise StoreError(f"{key} has no label")
+        if not row["width"] or not row["height"]:
+            raise StoreError(f"{key} has no label, or its row has no size")
         return row["height"], row["width"]
 
     def _point(self, key: str, x: int, y: int) -> dict[str, Any]:

@@ -41,6 +41,12 @@ def test_nothing_passes_that_a_row_is_refused_for(change: dict[str, Any]) -> Non
     assert surely_usable(table_of([GOOD])).all()
 
 
+@pytest.mark.parametrize("path", ["C:/x_L.png", r"\\server\share\x_L.png"])
+def test_paths_that_lead_out_on_another_system_get_a_closer_look(path: str) -> None:
+    """What one of them names is another machine on Windows, and a file of the set here."""
+    assert surely_usable(table_of([GOOD, GOOD | {"right": path}])).tolist() == [True, False]
+
+
 def manifest_of(folder: Path, rows: list[dict[str, Any]]) -> Path:
     pq.write_table(table_of(rows), folder / "manifest.parquet", row_group_size=3)
     return folder

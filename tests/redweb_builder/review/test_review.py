@@ -373,6 +373,16 @@ def test_a_stroke_that_is_none_is_refused(desk: Desk, runs: Any) -> None:
     assert not (desk.folder / "unknown").exists()
 
 
+def test_a_row_without_a_height_is_refused(desk: Desk) -> None:
+    table = pq.read_table(desk.folder / "manifest.parquet")
+    place = table.column_names.index("height")
+    nulls = pa.nulls(len(table), table.schema.field("height").type)
+    pq.write_table(table.set_column(place, "height", nulls), desk.folder / "manifest.parquet")
+    client, address = enter(desk.folder), f"/api/unknown/{desk.keys['good-meadow']}"
+    assert client.get(address).status_code == 404
+    assert client.post(address, json={"runs": [0, 1]}, headers={"Origin": HERE}).status_code == 404
+
+
 @pytest.mark.parametrize("content", [b"[" * 60_000, b"{", b"\xff\xfe", b""])
 def test_what_is_no_json_is_refused(desk: Desk, content: bytes) -> None:
     answer = desk.client.post("/api/decide", data=content, content_type="application/json", headers={"Origin": HERE})
