@@ -40,6 +40,13 @@ READ = (
     "judged = [check.measurement for check in checks(Thresholds())]\n"
     "for _ in pq.ParquetFile(f'{sys.argv[1]}/manifest.parquet').iter_batches(columns=list({*CHECKED, *%s})): pass\n"
 )
+END = (  # of a build: its journal is read, its rows are judged, the manifest is written
+    "import sys; from pathlib import Path; from redweb_builder.config import Thresholds\n"
+    "from redweb_builder.dataset import writer; from redweb_builder.dataset.paths import read_build\n"
+    "writer.faults_of_files = lambda *_: []  # the set has no pictures\n"
+    "with writer.Store(out := Path(sys.argv[1]), read_build(out)['identity']) as store:\n"
+    "    store.finish(store.judge(Thresholds()), {'finished': False})\n"
+)
 COMMANDS = {  # name -> arguments of the interpreter, the data set behind them
     "start": ["cli.py", "--version"],
     "reading for grid": ["-c", READ % "COLUMNS"],  # the columns of a command alone, without any check of their rows
@@ -51,6 +58,7 @@ COMMANDS = {  # name -> arguments of the interpreter, the data set behind them
     "review": ["-c", "import sys; from pathlib import Path; from redweb_builder.review.session import Session\n"
                "print(len(Session(Path(sys.argv[1]), 'ana').samples()))"],
     "refilter": ["cli.py", "refilter", "--dry-run", "--set", "min_agreement=0.6"],
+    "end": ["-c", END],
     "open_dataset": ["-c", WORST + "print(len(d), d[0:1])"],
     "filter": ["-c", WORST + "print(len(d.filter(lambda row: row['agreement'] > 0.9)))"],
     "trainer": ["-c", "import sys; from pathlib import Path; from trainer.data.open import open_data as o\n"
@@ -72,6 +80,8 @@ def main(rows: int, commands: str, journal: bool, keep: Path | None, limit: floa
             write_set(folder, rows, journal)
         print(f"{rows} rows, manifest of {(folder / 'manifest.parquet').stat().st_size / 2**20:.0f} MiB")
         for name in commands.split(","):
+            if name == "end" and not (folder / "journal.jsonl").is_file():
+                continue
             seconds, peak, ended = measured([sys.executable, *COMMANDS[name], str(folder)], limit)
             print(f"{name:20} {seconds:8.1f} s {peak:8.0f} MiB  {ended}", flush=True)
 

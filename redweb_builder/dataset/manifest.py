@@ -113,6 +113,11 @@ def table_of(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
     return pa.concat_tables([SCHEMA.empty_table(), *(pa.Table.from_pylist(block, SCHEMA) for block in blocks)])
 
 
+def in_blocks(table: pa.Table) -> list[pa.Table]:
+    """A table cut into blocks of BLOCK_ROWS, at least one; nothing is copied."""
+    return [table.slice(start, BLOCK_ROWS) for start in range(0, max(len(table), 1), BLOCK_ROWS)]
+
+
 def floats_of(column: pa.ChunkedArray) -> NDArray[np.float64]:
     """The numbers of a column, NaN where there is none. column: of numbers."""
     return np.asarray(pc.cast(column, pa.float64()).combine_chunks().to_numpy(zero_copy_only=False))

@@ -16,10 +16,12 @@ from redweb_builder.config import Thresholds
 from redweb_builder.dataset.clips import clip_ranges, sequences_of, with_clip_ranges
 from redweb_builder.dataset.duplicates import Candidates, find_duplicates
 from redweb_builder.dataset.manifest import (
+    BLOCK_ROWS,
     DUPLICATE,
     JUDGED,
     SCHEMA,
     floats_of,
+    in_blocks,
     key_ranks,
     nine_digits,
     with_values,
@@ -77,8 +79,9 @@ def judge_all(table: pa.Table, thresholds: Thresholds) -> pa.Table:
 
     table: the whole set, files in no pair among it. thresholds: the limits that decide.
     """
-    table = judged(table, thresholds)
-    return compare([table], thresholds.duplicate_bits).applied(table)
+    blocks = [judged(block, thresholds) for block in in_blocks(table)]
+    compared = compare(blocks, thresholds.duplicate_bits)
+    return pa.concat_tables(compared.applied(block, number * BLOCK_ROWS) for number, block in enumerate(blocks))
 
 
 def judged(table: pa.Table, thresholds: Thresholds) -> pa.Table:

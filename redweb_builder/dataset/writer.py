@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -41,7 +42,7 @@ from redweb_builder.dataset.journal import (
     mend_journal,
 )
 from redweb_builder.dataset.label_writer import LabelWriter
-from redweb_builder.dataset.manifest import BLOCK_ROWS, SCHEMA, table_of
+from redweb_builder.dataset.manifest import BLOCK_ROWS, SCHEMA, in_blocks, table_of
 from redweb_builder.dataset.parts import part_of_folder
 from redweb_builder.dataset.paths import REVIEW_CACHE, is_cached, is_data_set, read_build
 from redweb_builder.dataset.rows import is_key
@@ -55,6 +56,7 @@ from redweb_builder.files import (
     move,
     remove_temporaries,
     replacing,
+    scratch_folder,
     write_atomic,
 )
 
@@ -154,9 +156,22 @@ class Store(LabelWriter):
 
         thresholds: the limits that decide. Raises OSError.
         """
-        rows = judge_all(table_of(self.records.read(sorted(self.records))), thresholds)
-        self.move_to_final_place(*keys_of_sides(rows))
+        rows = judge_all(self._rows(), thresholds)
+        for block in in_blocks(rows):
+            self.move_to_final_place(*keys_of_sides(block))
         return rows
+
+    def _rows(self) -> pa.Table:
+        """The rows of all recorded pairs by key; those of more than one block lie in a file, mapped into memory."""
+        keys = sorted(self.records)
+        if len(keys) <= BLOCK_ROWS or sys.platform == "win32":  # there no file can be removed that is mapped
+            return table_of(self.records.read(keys))
+        with scratch_folder(self.out) as scratch:
+            file = str(scratch / "rows.arrow")
+            with pa.OSFile(file, "wb") as sink, pa.ipc.new_file(sink, SCHEMA) as writer:
+                for start in range(0, len(keys), BLOCK_ROWS):
+                    writer.write_table(table_of(self.records.read(keys[start : start + BLOCK_ROWS])))
+            return pa.ipc.open_file(pa.memory_map(file)).read_all()  # it stays until nothing of it is used
 
     def adopt(self, record: dict[str, Any], folder: Path, there: Sizes) -> None:
         """Take over a pair of another data set, with its files, in the place of what is here of it.
@@ -178,10 +193,10 @@ class Store(LabelWriter):
         rows: of the whole set in their order, columns of manifest.SCHEMA, at once or BLOCK_ROWS at a time. build: the
         entries of build.json beside format and identity. Raises OSError.
         """
-        blocks = [rows.combine_chunks()] if isinstance(rows, pa.Table) else rows
+        blocks = in_blocks(rows) if isinstance(rows, pa.Table) else rows
         with replacing(self.out / "manifest.parquet") as file, pq.ParquetWriter(file, SCHEMA) as writer:
             for block in blocks:
-                writer.write_table(block.select(SCHEMA.names), row_group_size=BLOCK_ROWS)
+                writer.write_table(block.select(SCHEMA.names).combine_chunks(), row_group_size=BLOCK_ROWS)
         self._remove_half_written()  # a worker of this build may have been killed
         self._write_build(build)
 

@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from redweb_builder.config import Thresholds
+from redweb_builder.dataset import manifest, verdicts, writer
 from redweb_builder.dataset.codec import FARTHEST, FORMAT, SKY_VALUE, decode, encode, png_of_label
 from redweb_builder.dataset.manifest import SCHEMA, columns_of, source_of, table_of
 from redweb_builder.dataset.paths import read_label
@@ -416,6 +418,24 @@ def test_what_a_worker_that_was_killed_left_half_written_is_gone_at_the_end(tmp_
         left.touch()
         store.finish(table_of([]), {"finished": True})
         assert not left.exists()
+
+
+def test_rows_of_several_blocks_are_judged_as_in_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three pairs look alike, each in another block."""
+    with Store(tmp_path, IDENTITY) as store:
+        for number in reversed(range(7)):
+            alike = f"{0 if number % 3 == 0 else number:02x}" * 8
+            store.record(row(f"{number}", quality=number / 7, agreement=0.9, perceptual_hash=alike))
+        at_once = store.judge(Thresholds())
+        for module in (writer, manifest, verdicts):
+            monkeypatch.setattr(module, "BLOCK_ROWS", 2)
+        rows = store.judge(Thresholds())
+        assert rows.equals(at_once)
+        assert rows["reason"].to_pylist() == ["duplicate", None, None, "duplicate", None, None, None]
+        store.finish(rows, {})
+    assert pq.ParquetFile(tmp_path / "manifest.parquet").num_row_groups == 4
+    assert pq.read_table(tmp_path / "manifest.parquet").equals(at_once)
+    assert not list(tmp_path.glob("*scratch*"))
 
 
 def test_overwrite_leaves_what_others_put_into_the_folder(tmp_path: Path) -> None:
