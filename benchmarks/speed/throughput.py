@@ -53,7 +53,7 @@ def main(stereo_dir: Path, flow: str, flow_weights: Path | None, limit: int | No
     print(f"{len(pairs)} readable pairs of {len(sources)}; {chosen}")
     ways: dict[str, Callable[[], object]] = {
         "ours": lambda: [estimator([pair]) for pair in pairs],
-        "whole": lambda: _build(stereo_dir, flow, flow_weights, limit),
+        "whole": lambda: whole_build(stereo_dir, limit, flow, flow_weights),
     }
     if isinstance(estimator, Raft):
         network = _as_it_comes(estimator)
@@ -64,7 +64,7 @@ def main(stereo_dir: Path, flow: str, flow_weights: Path | None, limit: int | No
     estimator(pairs[:1])
     ratios: dict[str, list[float]] = {}
     for turn in range(rounds):
-        seconds = {name: _seconds(way) / len(pairs) for name, way in ways.items()}
+        seconds = {name: cpu_seconds(way) / len(pairs) for name, way in ways.items()}
         print(f"round {turn + 1}: " + ", ".join(f"{name} {value:.2f} s" for name, value in seconds.items()), flush=True)
         for name, way in product(("bare", "obvious"), ("ours", "whole")):
             if name in seconds:
@@ -104,7 +104,7 @@ def _read(source: PairSource, pair: StereoPair) -> list[Picture]:
     return views
 
 
-def _seconds(work: Callable[[], object]) -> float:
+def cpu_seconds(work: Callable[[], object]) -> float:
     """Processor time of this process and of those that it waited for."""
     before = os.times()
     work()
@@ -112,11 +112,13 @@ def _seconds(work: Callable[[], object]) -> float:
     return sum(after[:4]) - sum(before[:4])
 
 
-def _build(stereo_dir: Path, flow: str, weights: Path | None, limit: int | None) -> None:
-    """One whole build into a fresh folder."""
-    options = ["--flow", flow, "--segmenter", "builtin"]
-    options += ["--flow-weights", str(weights)] if weights else []
-    options += ["--limit", str(limit)] if limit else []
+def whole_build(
+    stereo_dir: Path, limit: int | None, flow: str, flow_weights: Path | None = None, *options: str
+) -> None:
+    """One whole build into a fresh folder. limit: only the first pairs. options: more of the command's."""
+    options = ("--flow", flow, "--segmenter", "builtin", *options)
+    options += ("--flow-weights", str(flow_weights)) if flow_weights else ()
+    options += ("--limit", str(limit)) if limit else ()
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "cli.py", "build-redweb", str(stereo_dir), "--out", f"{folder}/out", *options]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
