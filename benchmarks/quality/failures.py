@@ -32,7 +32,7 @@ from samples.generate import jpeg
 from samples.scenes import Kind, Scene, render
 
 WIDTH, HEIGHT = 480, 360  # px, of a rendered view
-CELL = (200, 150)  # px, of a panel
+CELL = (172, 129)  # px, of a panel
 SEED = 104
 SNOW_PX = 12.0  # disparity from which the ground is under snow
 NIGHT, NOISE = 0.05, 2.0  # share of the light that is left; grey levels of the sensor's noise
