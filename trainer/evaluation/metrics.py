@@ -83,12 +83,12 @@ def ordinal(
 
 
 def wkdr_unequal(ordinal: Ordinal) -> float:
-    """Share of the truly unequal pairs that the prediction does not order alike; a tie is an error.
+    """Share of the truly unequal pairs that the prediction does not order alike; a tie is an error, and so is NaN.
 
     ordinal: the pairs of one picture.
     """
     unequal = ordinal.relation != 0
-    return _mean((ordinal.relation * ordinal.difference <= 0)[unequal])
+    return _mean(~(ordinal.relation * ordinal.difference > 0)[unequal])
 
 
 def wkdr_at(ordinal: Ordinal, threshold: float) -> tuple[float, float, float]:

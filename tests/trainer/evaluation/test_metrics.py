@@ -24,6 +24,7 @@ def test_wkdr_of_the_truth_its_inverse_and_a_tie() -> None:
     for ratio in (True, False):
         assert wkdr_unequal(ordinal(3 * RAMP - 9, RAMP, ALL, ratio=ratio)) == 0
         assert wkdr_unequal(ordinal(-RAMP, RAMP, ALL, ratio=ratio)) == 1
+        assert wkdr_unequal(ordinal(np.full_like(RAMP, np.nan), RAMP, ALL, ratio=ratio)) == 1
         assert wkdr_unequal(ordinal(np.zeros_like(RAMP), RAMP, ALL, ratio=ratio)) == 1
     noise = np.random.default_rng(0).normal(size=RAMP.shape).astype(np.float32)
     assert wkdr_unequal(ordinal(noise, RAMP, ALL, ratio=True)) == pytest.approx(0.5, abs=0.05)
