@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -12,8 +11,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch import Tensor
 
 from redweb_builder.config import BUILTIN, NONE
 from redweb_builder.errors import SettingsError, WeightsUnavailable
@@ -22,6 +20,7 @@ from redweb_builder.monocular.network import RedNet, RedNetConfig
 from redweb_builder.networks.device import autocast, one_torch_thread
 from redweb_builder.networks.encoder_input import IMAGENET_MEAN, IMAGENET_STD, fitting_size
 from redweb_builder.networks.exported import ONNX, TORCHSCRIPT, ExportedNetwork, last_line, load_exported
+from redweb_builder.networks.folding import fold_batch_norms
 from redweb_builder.networks.weights import Weights, shipped_weights
 from redweb_builder.types import FloatMap, Picture
 
@@ -152,15 +151,6 @@ def has_finite_range(depth: NDArray[np.float32]) -> bool:
     """Whether all values are finite, and the difference of the largest and the least. depth: not empty, any shape."""
     with np.errstate(all="ignore"):
         return bool(np.isfinite(np.ptp(depth)))
-
-
-def fold_batch_norms(network: nn.Module) -> None:
-    """Put batch norms into the convolutions before them: the same function, faster. network: in eval mode."""
-    for module in list(network.modules()):
-        for (first, convolution), (second, norm) in pairwise(list(module.named_children())):
-            if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                setattr(module, first, fuse_conv_bn_eval(convolution, norm))
-                setattr(module, second, getattr(norm, "act", nn.Identity()))  # timm's norms hold the activation
 
 
 def _pixels(picture: Picture, size: tuple[int, int]) -> Tensor:

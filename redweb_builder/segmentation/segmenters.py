@@ -18,8 +18,9 @@ from redweb_builder.files import parse_json, read_regular, sha256_of
 from redweb_builder.networks.device import autocast, one_torch_thread
 from redweb_builder.networks.encoder_input import IMAGENET_MEAN, IMAGENET_STD, fit_to_stride
 from redweb_builder.networks.exported import last_line
+from redweb_builder.networks.folding import fold_batch_norms
 from redweb_builder.networks.weights import HUB_TIMEOUT_S, Weights, shipped_weights
-from redweb_builder.segmentation.sky_network import SKY_BIAS, SkyNetwork, input_size, sky_far_rest
+from redweb_builder.segmentation.sky_network import SKY_BIAS, SkyNetwork, input_size, region_probabilities
 from redweb_builder.types import FloatMap, Picture, Regions
 
 # ConvNeXt UPerNet on ADE20K, converted from OpenMMLab's (MIT); smp's SegFormer encoders carry a non-commercial licence.
@@ -106,7 +107,8 @@ class BuiltinSegmenter:
             network.load_state_dict(load_file(file))
         except (RuntimeError, SafetensorError) as error:
             raise WeightsUnavailable(f"{file} is not of this version's network: {error}") from error
-        self.network = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        fold_batch_norms(network.eval())
+        self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()
     def __call__(self, picture: Picture) -> Regions:
@@ -118,7 +120,7 @@ class BuiltinSegmenter:
             with autocast(self.device):
                 logits = self.network(tensor.float() / 255).float()
             logits[:, 0] += self.sky_bias
-            sky, far, _ = sky_far_rest(logits)[0].cpu().numpy()
+            sky, far = region_probabilities(logits)[0].cpu().numpy()
             return guided_upsample(picture, sky, far)
 
 

@@ -62,10 +62,9 @@ class SkyNetwork(nn.Module):
         return logits
 
 
-def sky_far_rest(logits: Tensor) -> Tensor:
-    """Bx10xHxW logits of CLASSES -> Bx3xHxW probabilities of sky, far field and the rest, which sum to 1."""
-    sky, far, *things = logits.softmax(1).unbind(1)
-    return torch.stack([sky, far, torch.stack(things).sum(0)], 1)
+def region_probabilities(logits: Tensor) -> Tensor:
+    """Bx10xHxW logits of CLASSES -> Bx2xHxW probabilities of sky and of far field."""
+    return logits.softmax(1)[:, :2]
 
 
 def input_size(height: int, width: int) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from torch.optim import AdamW, Optimizer
 
 from redweb_builder.errors import SettingsError
 from redweb_builder.networks.weights import write_shipped
-from redweb_builder.segmentation.sky_network import CLASSES, ENCODER, SkyNetwork, input_size, sky_far_rest
+from redweb_builder.segmentation.sky_network import CLASSES, ENCODER, SkyNetwork, input_size, region_probabilities
 from trainer.config import REGION_KINDS, SEGMENTER, TrainConfig, weighted_path
 from trainer.data.sample_stream import SampleStream, Source
 from trainer.losses.masked import Scalars, mean_where
@@ -116,7 +116,7 @@ def make_validator(sets: Sequence[RegionSet]) -> Validator:
                 small = cv2.resize(sample.image, size[::-1], interpolation=cv2.INTER_AREA)
                 tensor = torch.from_numpy(small).permute(2, 0, 1)[None].to(device).float() / 255
                 logits = network(tensor.contiguous(memory_format=torch.channels_last))
-                sky = sky_far_rest(logits)[0, 0].cpu().numpy()
+                sky = region_probabilities(logits)[0, 0].cpu().numpy()
                 predicted = cv2.resize(sky, sample.image.shape[1::-1]) > 0.5
                 known, truth = sample.regions.any(-1), sample.regions[..., 0] > 127
                 both += int((predicted & truth & known).sum())

@@ -28,6 +28,7 @@ from redweb_builder.segmentation.segmenters import (
     guided_upsample,
     load_segmenter,
 )
+from redweb_builder.segmentation.sky_network import SkyNetwork
 from redweb_builder.types import BoolMap, Picture
 from samples.scenes import Scene
 
@@ -76,6 +77,16 @@ def test_regions_do_not_depend_on_the_number_of_cores(
         assert torch.get_num_threads() == threads
     assert np.array_equal(answers[0].sky, answers[1].sky)
     assert np.array_equal(answers[0].sky, answers[2].sky)
+
+
+def test_builtin_is_the_trained_network_with_its_batch_norms_folded(builtin: BuiltinSegmenter) -> None:
+    trained = SkyNetwork()
+    trained.load_state_dict(load_file(SHIPPED))
+    picture = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        folded, expected = builtin.network(picture), trained.eval()(picture)
+    assert torch.allclose(folded, expected, atol=1e-3)
+    assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in builtin.network.modules())
 
 
 def test_what_is_shipped_is_small_and_is_what_was_trained(tmp_path: Path) -> None:
