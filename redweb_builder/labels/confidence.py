@@ -36,13 +36,13 @@ SIZE_POWER = 0.6  # errors in px grow with this power of the longer side, on ben
 class Cues:
     """What the predicted error of a match depends on beside the surface: the same for every surface.
 
-    disparity: HxW float32 px, of the match. error, disagreement: HxW float32 each, logarithms of the cue at the pixel
-    and of its mean around. contrast: HxW float32, the part of the picture's edges in edge_factor.
+    disparity: HxW float32 px, of the match. log_error, log_disagreement: HxW float32 each, of log_cue. contrast: HxW
+    float32, the part of the picture's edges in edge_factor.
     """
 
     disparity: FloatMap
-    error: tuple[FloatMap, FloatMap]
-    disagreement: tuple[FloatMap, FloatMap]
+    log_error: FloatMap
+    log_disagreement: FloatMap
     contrast: FloatMap
 
 
@@ -51,7 +51,7 @@ def cues_of(left: Picture, match: Match, ground: BoolMap) -> Cues:
 
     left: HxWx3 uint8 RGB. match: the fused match of the pair. ground: HxW bool, True where there is no sky.
     """
-    return Cues(match.disparity, _log_cue(match.error), _log_cue(match.disagreement), contrast_factor(left, ground))
+    return Cues(match.disparity, log_cue(match.error), log_cue(match.disagreement), contrast_factor(left, ground))
 
 
 def predict_error_px(cues: Cues, surface: FloatMap) -> FloatMap:
@@ -60,10 +60,9 @@ def predict_error_px(cues: Cues, surface: FloatMap) -> FloatMap:
     cues: of the match. surface: HxW float32 px, disparity of the fitted planes, NaN where there is none, which counts
     as an error of MOST_PX.
     """
-    three = cues.error, _log_cue(surface - cues.disparity), cues.disagreement
-    mean = np.exp(np.mean([*(at_pixel for at_pixel, _ in three), *(around for _, around in three)], 0))
+    three = cues.log_error + log_cue(surface - cues.disparity) + cues.log_disagreement
     scale = CALIBRATION * (REFERENCE_PX / max(surface.shape)) ** SIZE_POWER
-    return np.asarray(scale * mean * edge_factor(cues.contrast, surface), np.float32)
+    return np.asarray(scale * np.exp(three / 3) * edge_factor(cues.contrast, surface), np.float32)
 
 
 def contrast_factor(left: Picture, ground: BoolMap) -> FloatMap:
@@ -108,11 +107,14 @@ def confidence_of(error_px: FloatMap) -> NDArray[np.uint8]:
     return np.round(255 / (1 + error_px)).astype(np.uint8)
 
 
-def _log_cue(difference: FloatMap) -> tuple[FloatMap, FloatMap]:
-    """Logarithms of |difference| up to MOST_PX, which stands for NaN too, and of its mean in a window."""
+def log_cue(difference: FloatMap) -> FloatMap:
+    """Logarithm of a cue, HxW float32: of the geometric mean of |difference| at the pixel and of its mean in a window.
+
+    difference: HxW float32 px, up to MOST_PX, which stands for NaN too.
+    """
     error: FloatMap = np.fmin(np.abs(difference), np.float32(MOST_PX))
     mean: FloatMap = cv2.blur(error, (MEAN_WINDOW_PX, MEAN_WINDOW_PX))
-    return np.log(error + LEAST_PX), np.log(mean + LEAST_PX)
+    return np.asarray(np.log((error + LEAST_PX) * (mean + LEAST_PX)) / 2, np.float32)
 
 
 def _range(field: FloatMap, side: int) -> FloatMap:
