@@ -20,8 +20,8 @@ from rich.table import Table
 from redweb_builder.errors import InputError
 from redweb_builder.inputs.discover import discover
 from redweb_builder.inputs.read import read_pair
-from redweb_builder.matching.dis import consistent_share
-from redweb_builder.matching.quick_flow import SIDE, both_ways, preview_flow
+from redweb_builder.matching.dis import consistent_share, quick_flow
+from redweb_builder.matching.quick_flow import SIDE, preview_flow
 from redweb_builder.process import one_opencv_thread
 from redweb_builder.types import Picture
 
@@ -47,7 +47,7 @@ def main(roots: tuple[Path, ...], every: int) -> None:
                     right = moved_aside(pair.right, side * round(share * pair.right.shape[1]))
                     preview = preview_flow(pair.left, right)
                     grey = [cv2.cvtColor(view, cv2.COLOR_RGB2GRAY) for view in (preview.left, preview.right)]
-                    from_zero = both_ways(grey[0], grey[1], (0, 0))
+                    from_zero = quick_flow(*grey)
                     shares[share].append((consistent_share(from_zero), consistent_share(preview.flow)))
     table = Table(f"{pairs} pairs, displaced by", "from zero flow, %", "as built, %", box=None)
     for share, values in shares.items():

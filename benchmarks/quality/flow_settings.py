@@ -44,7 +44,7 @@ class Calculates(Protocol):
         ...
 
 
-Estimator = Callable[[int, int], Calculates]
+Estimator = Callable[[int, int, int], Calculates]
 
 
 class FromHalf:
@@ -65,12 +65,12 @@ def estimator(stride: int, iterations: int, refinements: int = 5, finest: int = 
 
     stride, iterations, refinements, finest: as of opencv_dis.
     """
-    return lambda _stride, _iterations: opencv_dis(stride, iterations, refinements, finest)
+    return lambda *_fine: opencv_dis(stride, iterations, refinements, finest)
 
 
 def from_half(stride: int, iterations: int, refinements: int = 5) -> Estimator:
     """FromHalf likewise. stride, iterations, refinements: of its last step, as of opencv_dis."""
-    return lambda _stride, _iterations: FromHalf(opencv_dis(stride, iterations, refinements, 0))
+    return lambda *_fine: FromHalf(opencv_dis(stride, iterations, refinements, 0))
 
 
 def opencv_dis(stride: int, iterations: int, refinements: int, finest: int) -> cv2.DISOpticalFlow:

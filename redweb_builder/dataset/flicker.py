@@ -15,12 +15,11 @@ from redweb_builder.dataset.manifest import SCHEMA, nine_digits, with_values
 from redweb_builder.dataset.paths import image_of, read_label, read_stored
 from redweb_builder.errors import StoreError
 from redweb_builder.matching.consistency import PREVIEW_PX, forward_backward_error
-from redweb_builder.matching.dis import dis_flow
+from redweb_builder.matching.dis import quick_flow
 from redweb_builder.process import one_opencv_thread
-from redweb_builder.types import Flow, Label, Mask, Picture
+from redweb_builder.types import Label, Mask, Picture
 
 SIDE = 448  # px; longer side of the views between which points are followed
-ITERATIONS, PATCH_STRIDE = 8, 3
 MIN_SHARE = 0.05  # of the picture; fewer points that are followed and measured in both frames tell nothing
 
 
@@ -58,13 +57,11 @@ def flicker(earlier: Picture, later: Picture, before: Label, after: Label) -> fl
         return float("nan")
     scale = min(1.0, SIDE / max(height, width))
     size = max(16, round(width * scale)), max(16, round(height * scale))
-    grey = [
+    grey = (
         cv2.cvtColor(cv2.resize(view, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
         for view in (earlier, later)
-    ]
-    flow = Flow(
-        dis_flow(grey[0], grey[1], PATCH_STRIDE, ITERATIONS), dis_flow(grey[1], grey[0], PATCH_STRIDE, ITERATIONS)
     )
+    flow = quick_flow(*grey)
     measured = [np.where(label.mask == Mask.MEASURED, label.disparity, np.nan) for label in (before, after)]
     first, second = (cv2.resize(disparity, size, interpolation=cv2.INTER_NEAREST) for disparity in measured)
     y, x = np.mgrid[: size[1], : size[0]].astype(np.float32)

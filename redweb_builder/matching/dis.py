@@ -9,12 +9,18 @@ import cv2
 import numpy as np
 
 from redweb_builder.matching.consistency import PREVIEW_PX, forward_backward_error
+from redweb_builder.matching.texture import grey_levels
 from redweb_builder.networks.weights import Weights
 from redweb_builder.types import FloatMap, Flow, Picture, StereoPair
 
+# Settings of dis_estimator.
+QUICK = 3, 8, 5  # of previews
+FINE = 2, 50, 5  # of labels
+# Of the global shift.
 MIN_SHIFT = 0.04  # share of the width; DIS, which starts from zero flow, reaches smaller shifts by itself
 SHIFT_SIDE = 112  # px, longer side of the reduced views in which the global shift is estimated
 MAX_SHIFT_X, MAX_SHIFT_Y = 0.4, 0.1  # shares of width and height that are searched
+START_SIDE = 224  # px, longer side of the reduced views whose flows decide between zero and the global shift
 FAINT = 10.0  # grey levels a px; weaker gradients weigh less
 MIN_EDGES = 10.0  # edge pixels of equal direction in both views; plain views have no global shift
 MIN_GAIN = 0.02  # share of all pixels by which the flow from the shift must be more consistent
@@ -22,22 +28,54 @@ MIN_GAIN = 0.02  # share of all pixels by which the flow from the shift must be 
 Shift = tuple[int, int]  # x, y, whole px
 
 
-def dis_flow(
-    first: Picture, second: Picture, patch_stride: int = 2, iterations: int = 50, start: Shift = (0, 0)
-) -> FloatMap:
-    """DIS flow from the first picture to the second, HxWx2 float32 px.
+def quick_flow(left: Picture, right: Picture, start: Shift = (0, 0)) -> Flow:
+    """The DIS flow of a preview, in both directions.
 
-    first, second: HxW uint8. patch_stride: px between patches. iterations: gradient descent steps of a patch. start:
-    flow at which the search begins. The second picture is moved by it: an initial flow, which OpenCV takes too, stays
-    a candidate at every scale and makes a worse flow than none.
+    left, right: HxW uint8. start: forward flow at which the search begins, px; its negative is used backward.
+    """
+    dis = dis_estimator(*QUICK)
+    forward = dis.calc(left, _moved(right, start), None) + np.asarray(start, np.float32)
+    backward = dis.calc(right, _moved(left, (-start[0], -start[1])), None) - np.asarray(start, np.float32)
+    return Flow(forward, backward)
+
+
+def fine_flow(first: Picture, second: Picture, start: Shift = (0, 0)) -> FloatMap:
+    """The DIS flow of a label from the first picture to the second, HxWx2 float32 px.
+
+    first, second: HxW uint8. start: flow at which the search begins.
+    """
+    flow: FloatMap = dis_estimator(*FINE).calc(first, _moved(second, start), None)
+    return flow + np.asarray(start, np.float32)
+
+
+def _moved(view: Picture, start: Shift) -> Picture:
+    """The second view, HxW uint8, moved so that a flow of `start` becomes one of zero.
+
+    An initial flow, which OpenCV takes too, stays a candidate at every scale and makes a worse flow than none.
     """
     x, y = start
-    if x or y:
-        back = np.array([[1, 0, -x], [0, 1, -y]], np.float32)
-        size = (second.shape[1], second.shape[0])
-        second = np.asarray(cv2.warpAffine(second, back, size, borderMode=cv2.BORDER_REPLICATE), np.uint8)
-    flow: FloatMap = dis_estimator(patch_stride, iterations).calc(first, second, None)
-    return flow + np.asarray(start, np.float32)
+    if not (x or y):
+        return view
+    back = np.array([[1, 0, -x], [0, 1, -y]], np.float32)
+    size = (view.shape[1], view.shape[0])
+    return np.asarray(cv2.warpAffine(view, back, size, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+
+
+def best_start(left: Picture, right: Picture) -> Shift:
+    """Where the search for the flow of two views begins: at their global shift, px, or at (0, 0).
+
+    left, right: HxW uint8. The flows of reduced views decide: that from the shift must be more consistent by MIN_GAIN.
+    """
+    shift = estimate_global_shift(left, right)
+    if shift is None:
+        return 0, 0
+    scale = min(1.0, START_SIDE / max(left.shape))
+    size = max(16, round(scale * left.shape[1])), max(16, round(scale * left.shape[0]))
+    small_left, small_right = (cv2.resize(view, size, interpolation=cv2.INTER_AREA) for view in (left, right))
+    reduced_shift = round(scale * shift[0]), round(scale * shift[1])
+    flows = (quick_flow(small_left, small_right, start) for start in ((0, 0), reduced_shift))
+    from_zero, from_shift = (consistent_share(flow) for flow in flows)
+    return shift if from_shift > from_zero + MIN_GAIN else (0, 0)
 
 
 def estimate_global_shift(left: Picture, right: Picture) -> Shift | None:
@@ -64,14 +102,6 @@ def estimate_global_shift(left: Picture, right: Picture) -> Shift | None:
     return shift if np.hypot(*shift) > MIN_SHIFT * left.shape[1] else None
 
 
-def more_consistent(flow: Flow, other: Flow) -> Flow:
-    """`other` where its consistent share is larger than that of `flow` by more than MIN_GAIN, else `flow`.
-
-    flow, other: two flows of one pair.
-    """
-    return other if consistent_share(other) > consistent_share(flow) + MIN_GAIN else flow
-
-
 def consistent_share(flow: Flow) -> float:
     """Share of the left view's pixels, in [0, 1], whose forward-backward error is below PREVIEW_PX.
 
@@ -86,25 +116,26 @@ def _gradient_directions(grey: Picture) -> FloatMap:
     return np.asarray(gradient / (np.linalg.norm(gradient, axis=-1, keepdims=True) + FAINT), np.float32)
 
 
-def dis_estimator(patch_stride: int, iterations: int) -> cv2.DISOpticalFlow:
+def dis_estimator(patch_stride: int, iterations: int, refinements: int) -> cv2.DISOpticalFlow:
     """OpenCV's estimator, "medium" preset, with its finest scale at full resolution.
 
-    patch_stride: px between patches. iterations: gradient descent steps of a patch.
+    patch_stride: px between patches. iterations: gradient descent steps of a patch. refinements: variational ones.
     """
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     dis.setFinestScale(0)
     dis.setPatchStride(patch_stride)
     dis.setGradientDescentIterations(iterations)
+    dis.setVariationalRefinementIterations(refinements)
     return dis
 
 
 class Dis:
     """DIS at full resolution: the flow estimator that needs no weights.
 
-    Views that lie far apart by their preview are also matched from their global shift (`estimate_global_shift`), and
-    the more consistent flow is taken. The finest scale and a patch stride of 2, beyond the "medium" preset, are for
-    edges and small disparities. OpenCV splits DIS by its thread count and the split shows in the result, so the caller
-    keeps OpenCV at one thread (engines.py), and directions and pairs run side by side here.
+    Views that lie far apart by their preview are matched from their global shift (`best_start`). The finest scale and
+    patches 2 px apart, beyond the "medium" preset, are for edges and small disparities. OpenCV splits DIS by its thread
+    count and the split shows in the result, so the caller keeps OpenCV at one thread (engines.py), and directions and
+    pairs run side by side here.
     """
 
     name = "dis"
@@ -120,20 +151,15 @@ class Dis:
 
     def __call__(self, pairs: Sequence[StereoPair]) -> list[Flow]:
         """Flow of each pair, in both directions, in the order of the pairs."""
-        grey = [(_grey(pair.left), _grey(pair.right)) for pair in pairs]
-        flows = self._both_ways(grey, [(0, 0)] * len(grey))
-        apart = [index for index, pair in enumerate(pairs) if pair.far_apart]
-        shifts = {index: shift for index in apart if (shift := estimate_global_shift(*grey[index]))}
-        shifted = self._both_ways([grey[index] for index in shifts], list(shifts.values()))
-        for index, flow in zip(shifts, shifted, strict=True):
-            flows[index] = more_consistent(flows[index], flow)
-        return flows
+        grey = [(grey_levels(pair.left), grey_levels(pair.right)) for pair in pairs]
+        starts = [best_start(*views) if pair.far_apart else (0, 0) for views, pair in zip(grey, pairs, strict=True)]
+        return self._both_ways(grey, starts)
 
     def _both_ways(self, grey: Sequence[tuple[Picture, Picture]], starts: Sequence[Shift]) -> list[Flow]:
         running = [
             (
-                self._pool.submit(dis_flow, left, right, start=(x, y)),
-                self._pool.submit(dis_flow, right, left, start=(-x, -y)),
+                self._pool.submit(fine_flow, left, right, start=(x, y)),
+                self._pool.submit(fine_flow, right, left, start=(-x, -y)),
             )
             for (left, right), (x, y) in zip(grey, starts, strict=True)
         ]
@@ -147,13 +173,7 @@ def refine_flow(pair: StereoPair, flow: Flow) -> Flow:
     in a variational refinement (Kroeger et al., ECCV 2016). Of all steps this gains most after RAFT-small
     (benchmarks.quality.steps).
     """
-    left, right = _grey(pair.left), _grey(pair.right)
-    dis = dis_estimator(patch_stride=3, iterations=8)
+    left, right = grey_levels(pair.left), grey_levels(pair.right)
+    dis = dis_estimator(patch_stride=3, iterations=8, refinements=3)
     dis.setCoarsestScale(3)
-    dis.setVariationalRefinementIterations(3)
     return Flow(dis.calc(left, right, flow.forward.copy()), dis.calc(right, left, flow.backward.copy()))
-
-
-def _grey(picture: Picture) -> Picture:
-    grey: Picture = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    return grey

@@ -8,11 +8,11 @@ from functools import cached_property
 import cv2
 
 from redweb_builder.matching.consistency import forward_backward_error, reversed_flow
-from redweb_builder.matching.dis import Shift, dis_flow, estimate_global_shift, more_consistent
+from redweb_builder.matching.dis import best_start, quick_flow
+from redweb_builder.matching.texture import grey_levels
 from redweb_builder.types import FloatMap, Flow, Picture
 
 SIDE = 448  # px, longer side of the reduced views
-ITERATIONS, PATCH_STRIDE = 8, 3  # of DIS, see dis_flow
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,7 @@ class Preview:
     """Reduced views and their flow.
 
     left, right: hxwx3 uint8 RGB, longer side at most SIDE. flow: between them, in both directions, px of these views.
-    scale: their size over that of the full views, in (0, 1]. far_apart: the flow is that from the global shift, which
-    was clearly more consistent than that from zero flow.
+    scale: their size over that of the full views, in (0, 1]. far_apart: the flow is that from the global shift.
     """
 
     left: Picture
@@ -41,7 +40,7 @@ class Preview:
 
 
 def preview_flow(left: Picture, right: Picture) -> Preview:
-    """Reduce two views and match them by DIS in both directions, from zero flow and from the global shift.
+    """Reduce two views and match them by DIS in both directions, from zero flow or from the global shift.
 
     left, right: HxWx3 uint8 RGB of equal size.
     """
@@ -49,17 +48,6 @@ def preview_flow(left: Picture, right: Picture) -> Preview:
     scale = min(1.0, SIDE / max(height, width))
     size = (max(16, round(width * scale)), max(16, round(height * scale)))
     small = [cv2.resize(view, size, interpolation=cv2.INTER_AREA) for view in (left, right)]
-    grey_left, grey_right = (cv2.cvtColor(view, cv2.COLOR_RGB2GRAY) for view in small)
-    flow = from_zero = both_ways(grey_left, grey_right, (0, 0))
-    if shift := estimate_global_shift(grey_left, grey_right):
-        flow = more_consistent(from_zero, both_ways(grey_left, grey_right, shift))
-    return Preview(small[0], small[1], flow, scale, far_apart=flow is not from_zero)
-
-
-def both_ways(left: Picture, right: Picture, start: Shift) -> Flow:
-    """The preview's DIS flow in both directions.
-
-    left, right: HxW uint8. start: forward flow at which the search begins, px; its negative is used backward.
-    """
-    forward = dis_flow(left, right, PATCH_STRIDE, ITERATIONS, start)
-    return Flow(forward, dis_flow(right, left, PATCH_STRIDE, ITERATIONS, (-start[0], -start[1])))
+    grey_left, grey_right = (grey_levels(view) for view in small)
+    start = best_start(grey_left, grey_right)
+    return Preview(small[0], small[1], quick_flow(grey_left, grey_right, start), scale, far_apart=start != (0, 0))

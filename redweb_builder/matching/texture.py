@@ -1,4 +1,4 @@
-"""Texture of a picture: the contrast that matching needs."""
+"""Texture of a picture: its grey levels, and the contrast that matching needs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ TEXTURE_LEVELS = 12  # grey levels; a smaller contrast is noise
 TEXTURED_PX = 5  # side of the window
 BLANK_LEVELS = 4  # grey levels; a window with no more contrast is blank: it has the noise of camera and JPEG alone
 SATURATED = 250  # grey level from which a pixel is blank whatever its contrast
+
+
+def grey_levels(picture: Picture) -> Picture:
+    """HxW uint8. picture: HxWx3 uint8 RGB."""
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 def textured(picture: Picture, window_px: int = TEXTURED_PX) -> BoolMap:
@@ -26,8 +31,8 @@ def contrast(picture: Picture, window_px: int) -> Picture:
 
     picture: HxWx3 uint8 RGB. window_px: side of the window, px, odd.
     """
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    return np.asarray(cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, np.ones((window_px, window_px), np.uint8)), np.uint8)
+    window = np.ones((window_px, window_px), np.uint8)
+    return np.asarray(cv2.morphologyEx(grey_levels(picture), cv2.MORPH_GRADIENT, window), np.uint8)
 
 
 def blank(picture: Picture, window_px: int) -> BoolMap:
@@ -35,5 +40,5 @@ def blank(picture: Picture, window_px: int) -> BoolMap:
 
     picture: HxWx3 uint8 RGB. window_px: side of the window, px, odd.
     """
-    saturated = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) >= SATURATED
+    saturated = grey_levels(picture) >= SATURATED
     return np.asarray(saturated | (contrast(picture, window_px) <= BLANK_LEVELS))
