@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import ray
-from ray.exceptions import RayError
 
 from redweb_builder.config import BuildConfig
 from redweb_builder.errors import EngineError
@@ -37,7 +36,7 @@ def cluster(address: str | None) -> Iterator[bool]:
     try:
         with _own_signals():
             ray.init(address or "local", log_to_driver=False, logging_level="ERROR", **({} if address else own))
-    except (OSError, RuntimeError, ValueError, RayError) as error:
+    except Exception as error:  # Ray raises plain ones, too, where its processes end while they start
         raise EngineError(f"no Ray cluster at {address or 'this machine'}: {first_line(error)}") from error
     try:
         yield bool(address)

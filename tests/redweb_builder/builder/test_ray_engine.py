@@ -221,6 +221,17 @@ def test_a_worker_has_a_gpu_with_its_part_of_the_cores_where_there_is_one(monkey
     assert ray_cluster.room(100, 0, grows=True) == 0
 
 
+def test_a_cluster_whose_processes_end_while_they_start_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ended(*_: object, **__: object) -> None:
+        raise Exception("The current node timed out during startup.")
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setattr("ray.init", ended)
+    with pytest.raises(EngineError, match="at this machine: The current node timed out"), ray_cluster.cluster(None):
+        pass
+
+
 def test_a_cluster_without_room_that_no_machine_can_join_ends_the_build(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ray would wait for one without end."""
     monkeypatch.setattr(ray_cluster, "_nodes", lambda: [{"CPU": 2.0}])
