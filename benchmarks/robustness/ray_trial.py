@@ -26,6 +26,7 @@ STAYING = ("driver", "actor", "node")
 VICTIMS = (*STAYING, "raylet", "gcs_server", "disk")
 PHASES = ("starting", "working", "finishing")
 HANG_S = 600.0
+FAULT_SIGNS = "Traceback", "a bug in redweb-builder"  # in what a command prints
 HELD_S = 20.0  # for which a disk is full
 STORE, FOLDER = "270m", "512m"  # sizes of the small disks: of the object store and of Ray's folder
 NEW_MOUNTS = 0x00020000  # CLONE_NEWNS: mounts that only this process and its children see
@@ -139,8 +140,8 @@ class Trial:
             if status is None:
                 process.kill()
                 tried.wrong = "hangs"
-            elif "Traceback" in self._log.read_text(errors="replace"):
-                tried.wrong = f"a traceback: {self._log.read_text(errors='replace')[-400:]}"
+            elif any(sign in (output := self._log.read_text(errors="replace")) for sign in FAULT_SIGNS):
+                tried.wrong = f"a fault is shown: {output[-400:]}"
             elif status == 0:
                 break
             tried.again += 1
