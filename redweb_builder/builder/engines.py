@@ -1,4 +1,4 @@
-"""Where and when pairs run: here, in this process, with reading and labelling overlapped with the networks."""
+"""Where and when pairs run: here, in this process, with reading and labelling overlapped with the flow."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def run_local(
 
     sources: the whole list, also those that are done. models: the loaded networks. config: of the build. is_done:
     whether the pair of a key is recorded; it may be called from any thread. finish: writes the files of an outcome,
-    and is given the seconds that its pair took: reading, its part of the networks on its batch, labelling; it is
+    and is given the seconds that its pair took: reading, its part of the flow of its batch, labelling; it is
     called from threads of the pool. on_step: called from any thread with the key of a pair that is not done and the
     step of progress.py that it begins.
 
@@ -75,7 +75,7 @@ def _cut_into_turns(
 
 
 def _overlap(turns: Sequence[Turn], stages: _Stages[Done]) -> Iterator[Done]:
-    """Threads prepare the next turn and label the last one, while this thread runs the networks on the turn between.
+    """Threads prepare the next turn and label the last one, while this thread estimates the flow of the turn between.
 
     NumPy and OpenCV release the interpreter. At most two turns wait for their labels.
     """
@@ -94,9 +94,9 @@ def _overlap(turns: Sequence[Turn], stages: _Stages[Done]) -> Iterator[Done]:
 
 
 def _alternate(turns: Sequence[Turn], stages: _Stages[Done]) -> Iterator[Done]:
-    """The threads and the networks take turns: a network that fills every core would share them, which serves neither.
+    """The threads and the flow take turns: a network that fills every core would share them, which serves neither.
 
-    While the networks run, no thread works. While threads label one turn and prepare the next, no network runs.
+    While the flow is estimated, no thread works. While threads label one turn and prepare the next, none is.
     """
     preparing = stages.start_preparing(turns[0] if turns else [])
     for following in (*turns[1:], []):
@@ -128,7 +128,7 @@ class _Stages(Generic[Done]):
         return [[self.pool.submit(self._prepare, source) for source in batch] for batch in turn]
 
     def infer(self, batch: Sequence[Prepared | Outcome]) -> list[Inferred | Outcome]:
-        """Run the networks on the pairs of a batch that could be read."""
+        """Estimate the flow of the pairs of a batch that could be read."""
         readable = [item for item in batch if isinstance(item, Prepared)]
         for prepared in readable:
             self._report(prepared.source.key, MATCHING)

@@ -15,7 +15,8 @@ from redweb_builder.dataset.manifest import SCHEMA, nine_digits, with_values
 from redweb_builder.dataset.paths import image_of, read_label, read_stored
 from redweb_builder.errors import StoreError
 from redweb_builder.matching.consistency import PREVIEW_PX, forward_backward_error
-from redweb_builder.matching.dis import quick_flow
+from redweb_builder.matching.dis import quick_flow, reduced
+from redweb_builder.matching.texture import grey_levels
 from redweb_builder.process import one_opencv_thread
 from redweb_builder.types import Label, Mask, Picture
 
@@ -52,19 +53,14 @@ def flicker(earlier: Picture, later: Picture, before: Label, after: Label) -> fl
     the frames is confirmed in both directions and both labels are measured. True motion in depth counts too; between
     close frames it is small. NaN where there is too little to go by.
     """
-    height, width = earlier.shape[:2]
     if later.shape != earlier.shape:
         return float("nan")
-    scale = min(1.0, SIDE / max(height, width))
-    size = max(16, round(width * scale)), max(16, round(height * scale))
-    grey = (
-        cv2.cvtColor(cv2.resize(view, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
-        for view in (earlier, later)
-    )
-    flow = quick_flow(*grey)
+    (small, small_later), _ = reduced((earlier, later), SIDE)
+    flow = quick_flow(grey_levels(small), grey_levels(small_later))
+    height, width = small.shape[:2]
     measured = [np.where(label.mask == Mask.MEASURED, label.disparity, np.nan) for label in (before, after)]
-    first, second = (cv2.resize(disparity, size, interpolation=cv2.INTER_NEAREST) for disparity in measured)
-    y, x = np.mgrid[: size[1], : size[0]].astype(np.float32)
+    first, second = (cv2.resize(disparity, (width, height), interpolation=cv2.INTER_NEAREST) for disparity in measured)
+    y, x = np.mgrid[:height, :width].astype(np.float32)
     followed = cv2.remap(
         second,
         x + flow.forward[..., 0],

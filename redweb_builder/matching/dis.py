@@ -13,6 +13,7 @@ from redweb_builder.matching.texture import grey_levels
 from redweb_builder.networks.weights import Weights
 from redweb_builder.types import FloatMap, Flow, Picture, StereoPair
 
+LEAST_SIDE = 16  # px; OpenCV's DIS needs views as large
 # Settings of dis_estimator.
 QUICK = 3, 8, 5  # of previews
 FINE = 2, 50, 5  # of labels
@@ -61,6 +62,17 @@ def _moved(view: Picture, start: Shift) -> Picture:
     return np.asarray(cv2.warpAffine(view, back, size, borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
 
+def reduced(views: Sequence[Picture], side: int) -> tuple[list[Picture], float]:
+    """Views with a longer side of at most `side` px, and their size over that of the full views, in (0, 1].
+
+    views: HxW or HxWx3 uint8, of equal size. Each side keeps LEAST_SIDE.
+    """
+    height, width = views[0].shape[:2]
+    scale = min(1.0, side / max(height, width))
+    size = max(LEAST_SIDE, round(width * scale)), max(LEAST_SIDE, round(height * scale))
+    return [np.asarray(cv2.resize(view, size, interpolation=cv2.INTER_AREA), np.uint8) for view in views], scale
+
+
 def best_start(left: Picture, right: Picture) -> Shift:
     """Where the search for the flow of two views begins: at their global shift, px, or at (0, 0).
 
@@ -69,9 +81,7 @@ def best_start(left: Picture, right: Picture) -> Shift:
     shift = estimate_global_shift(left, right)
     if shift is None:
         return 0, 0
-    scale = min(1.0, START_SIDE / max(left.shape))
-    size = max(16, round(scale * left.shape[1])), max(16, round(scale * left.shape[0]))
-    small_left, small_right = (cv2.resize(view, size, interpolation=cv2.INTER_AREA) for view in (left, right))
+    (small_left, small_right), scale = reduced((left, right), START_SIDE)
     reduced_shift = round(scale * shift[0]), round(scale * shift[1])
     flows = (quick_flow(small_left, small_right, start) for start in ((0, 0), reduced_shift))
     from_zero, from_shift = (consistent_share(flow) for flow in flows)

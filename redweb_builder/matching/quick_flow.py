@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-import cv2
-
 from redweb_builder.matching.consistency import forward_backward_error, reversed_flow
-from redweb_builder.matching.dis import best_start, quick_flow
+from redweb_builder.matching.dis import best_start, quick_flow, reduced
 from redweb_builder.matching.texture import grey_levels
 from redweb_builder.types import FloatMap, Flow, Picture
 
@@ -44,10 +42,7 @@ def preview_flow(left: Picture, right: Picture) -> Preview:
 
     left, right: HxWx3 uint8 RGB of equal size.
     """
-    height, width = left.shape[:2]
-    scale = min(1.0, SIDE / max(height, width))
-    size = (max(16, round(width * scale)), max(16, round(height * scale)))
-    small = [cv2.resize(view, size, interpolation=cv2.INTER_AREA) for view in (left, right)]
+    small, scale = reduced((left, right), SIDE)
     grey_left, grey_right = (grey_levels(view) for view in small)
     start = best_start(grey_left, grey_right)
     return Preview(small[0], small[1], quick_flow(grey_left, grey_right, start), scale, far_apart=start != (0, 0))
