@@ -12,6 +12,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import click
 import numpy as np
@@ -41,13 +42,12 @@ def main(root: Path, nyu: Path | None) -> None:
     """Print the table."""
     network = load_depth(BUILTIN, torch.device("cpu"))
     assert network is not None
-    squeezed = encoder_input.MAX_ASPECT
     rows: defaultdict[str, list[list[float]]] = defaultdict(list)
     for number, (name, picture, truth) in enumerate([*_truth(root), *(_nyu(nyu) if nyu else ())]):
         maps = []
-        for aspect in (squeezed, math.inf):
-            encoder_input.MAX_ASPECT = aspect
-            maps.append(network(picture))
+        for aspect in (encoder_input.MAX_ASPECT, math.inf):
+            with patch.object(encoder_input, "MAX_ASPECT", aspect):
+                maps.append(network(picture))
         maps.append(lower_is_nearer(*truth.shape))
         known = np.isfinite(truth)
         rows[name].append([wkdr(depth, truth, known, np.random.default_rng(number)) for depth in maps])

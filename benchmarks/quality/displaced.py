@@ -22,6 +22,7 @@ from redweb_builder.inputs.discover import discover
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.matching.dis import consistent_share, quick_flow
 from redweb_builder.matching.quick_flow import SIDE, preview_flow
+from redweb_builder.matching.texture import grey_levels
 from redweb_builder.process import one_opencv_thread
 from redweb_builder.types import Picture
 
@@ -46,8 +47,7 @@ def main(roots: tuple[Path, ...], every: int) -> None:
                 for side in (-1, 1):
                     right = moved_aside(pair.right, side * round(share * pair.right.shape[1]))
                     preview = preview_flow(pair.left, right)
-                    grey = [cv2.cvtColor(view, cv2.COLOR_RGB2GRAY) for view in (preview.left, preview.right)]
-                    from_zero = quick_flow(*grey)
+                    from_zero = quick_flow(grey_levels(preview.left), grey_levels(preview.right))
                     shares[share].append((consistent_share(from_zero), consistent_share(preview.flow)))
     table = Table(f"{pairs} pairs, displaced by", "from zero flow, %", "as built, %", box=None)
     for share, values in shares.items():

@@ -29,6 +29,7 @@ from benchmarks.models import load_models
 from benchmarks.quality.ground_truth import scenes, truth_config, truth_options
 from benchmarks.quality.label_quality import figures, ours
 from redweb_builder.matching import dis
+from redweb_builder.matching.dis import dis_estimator  # by its own name, which is not patched
 from redweb_builder.matching.flow import FlowEstimator
 from redweb_builder.matching.raft import Raft
 from redweb_builder.pipeline import Inferred, Outcome, label_pair, prepare
@@ -37,7 +38,7 @@ from redweb_builder.types import FloatMap, Mask, Picture
 
 
 class Calculates(Protocol):
-    """What dis_flow asks of an estimator."""
+    """What quick_flow and fine_flow ask of an estimator."""
 
     def calc(self, first: Picture, second: Picture, start: None) -> FloatMap:
         """HxWx2 float32 px. first, second: HxW uint8. start: no flow to begin from."""
@@ -74,15 +75,11 @@ def from_half(stride: int, iterations: int, refinements: int = 5) -> Estimator:
 
 
 def opencv_dis(stride: int, iterations: int, refinements: int, finest: int) -> cv2.DISOpticalFlow:
-    """OpenCV's estimator.
+    """The program's estimator, to another scale.
 
-    stride: px between patches. iterations: gradient descent steps of a patch. refinements: variational iterations.
-    finest: scale that the flow ends at, 0 = full resolution.
+    stride, iterations, refinements: as of dis_estimator. finest: scale that the flow ends at, 0 = full resolution.
     """
-    made = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    made.setPatchStride(stride)
-    made.setGradientDescentIterations(iterations)
-    made.setVariationalRefinementIterations(refinements)
+    made = dis_estimator(stride, iterations, refinements)
     made.setFinestScale(finest)
     return made
 

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.robustness.ray_trial import render_pairs
-from benchmarks.robustness.write_faults import Tree, tree_of
+from benchmarks.robustness.write_faults import Tree, different_files, sorted_lines, tree_of
 from redweb_builder.builder.build import build
 from redweb_builder.builder.merge import merge
 from redweb_builder.config import BUILTIN, BuildConfig
@@ -30,7 +30,7 @@ OF_A_RUN = ("build.json", "report.html", "grid.png")
 def compared_files(out: Path) -> Tree:
     """The files of a data set that must be alike. out: its folder."""
     tree = {name: content for name, content in tree_of(out).items() if not name.startswith(("part-", *OF_A_RUN))}
-    tree["journal.jsonl"] = b"\n".join(sorted(tree["journal.jsonl"].splitlines()))
+    tree["journal.jsonl"] = sorted_lines(tree["journal.jsonl"])
     return tree
 
 
@@ -59,7 +59,7 @@ def main(stereo_dir: Path | None, rendered: int, max_side: int, parts: int, addr
         expected, good = compared_files(here), True
         for out in (here, merged, on_ray):
             tree = compared_files(out)
-            different = [file for file in sorted(tree.keys() | expected.keys()) if tree.get(file) != expected.get(file)]
+            different = different_files(tree, expected)
             lines = tree["journal.jsonl"].splitlines()
             kept = sum(b'"status": "kept"' in line for line in lines)
             good = good and not different

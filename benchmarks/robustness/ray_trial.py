@@ -19,14 +19,13 @@ from typing import Any
 from PIL import Image
 
 from benchmarks.robustness.forked_python import Forked, Forks
-from benchmarks.robustness.write_faults import Tree, tree_of
+from benchmarks.robustness.write_faults import Tree, different_files, shows_bug, sorted_lines, tree_of
 from samples.scenes import render
 
 STAYING = ("driver", "actor", "node")
 VICTIMS = (*STAYING, "raylet", "gcs_server", "disk")
 PHASES = ("starting", "working", "finishing")
 HANG_S = 600.0
-FAULT_SIGNS = "Traceback", "a bug in redweb-builder"  # in what a command prints
 HELD_S = 20.0  # for which a disk is full
 STORE, FOLDER = "270m", "512m"  # sizes of the small disks: of the object store and of Ray's folder
 NEW_MOUNTS = 0x00020000  # CLONE_NEWNS: mounts that only this process and its children see
@@ -140,8 +139,8 @@ class Trial:
             if status is None:
                 process.kill()
                 tried.wrong = "hangs"
-            elif any(sign in (output := self._log.read_text(errors="replace")) for sign in FAULT_SIGNS):
-                tried.wrong = f"a fault is shown: {output[-400:]}"
+            elif shows_bug(status, text := self._log.read_text(errors="replace")):
+                tried.wrong = f"a bug is shown: {text[-400:]}"
             elif status == 0:
                 break
             tried.again += 1
@@ -223,8 +222,8 @@ class Trial:
         there, expected = self._tree(), dict(self._expected)
         if not in_order and "journal.jsonl" in there:
             for tree in (there, expected):
-                tree["journal.jsonl"] = b"".join(sorted(tree["journal.jsonl"].splitlines(keepends=True)))
-        return [name for name in sorted(there.keys() | expected.keys()) if there.get(name) != expected.get(name)]
+                tree["journal.jsonl"] = sorted_lines(tree["journal.jsonl"])
+        return different_files(there, expected)
 
     def _tree(self) -> Tree:
         return tree_of(self._out) if self._out.is_dir() else {}

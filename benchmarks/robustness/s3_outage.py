@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks.robustness.fault_scenarios import TRAIN
 from benchmarks.robustness.forked_python import Forks
 from benchmarks.robustness.ray_trial import Tried
-from benchmarks.robustness.write_faults import Tree, tree_of
+from benchmarks.robustness.write_faults import Tree, different_files, shows_bug, tree_of
 from redweb_builder.export import webdataset
 
 COMMANDS = ("export to S3", "training from S3")
@@ -99,13 +99,13 @@ class S3Trial:
         tried.kills["working"] = 1
         while (status := self._status(command)) != 0:
             text = self._log.read_text(errors="replace")
-            if status is None or "Traceback" in text or tried.again == MOST_AGAIN:
+            if status is None or shows_bug(status, text) or tried.again == MOST_AGAIN:
                 tried.wrong = f"status {status}: {text[-400:]}"
                 return tried
             tried.again += 1
             time.sleep(PAUSE_S)
         left, expected = self._left(command), self._expected[command]
-        names = [name for name in sorted(left.keys() | expected.keys()) if left.get(name) != expected.get(name)]
+        names = different_files(left, expected)
         tried.wrong = f"differs: {', '.join(names[:3])}" if names else ""
         return tried
 

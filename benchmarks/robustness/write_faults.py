@@ -42,6 +42,7 @@ from rich.table import Table
 from benchmarks.robustness.fault_scenarios import NAMES, Scenario, prepare_workspace, run_command, scenario, training
 from benchmarks.robustness.without_times import without_times
 from benchmarks.robustness.write_calls import FAULTS, Call, Fault, WriteCalls, is_possible, unseen
+from redweb_builder.commands.errors import BUG
 from redweb_builder.dataset.reader import open_dataset
 from redweb_builder.files import parse_json
 
@@ -165,7 +166,7 @@ class Trial:
             shutil.copytree(self._workspace / name, self._here / name)
 
     def _wrong_end(self, fault: Fault, status: int, text: str) -> list[str]:
-        if "Traceback" in text or status == 70:
+        if shows_bug(status, text):
             return [f"a bug is shown: {_last_line(text)}"]
         if fault in KILLING:
             return []
@@ -195,9 +196,22 @@ class Trial:
         return wrong
 
     def _different(self) -> list[str]:
-        there = tree_of(self._here)
-        names = sorted(there.keys() | self._after.keys())
-        return [_without_chance(name) for name in names if there.get(name) != self._after.get(name)]
+        return [_without_chance(name) for name in different_files(tree_of(self._here), self._after)]
+
+
+def shows_bug(status: int, text: str) -> bool:
+    """Whether a command ended in a fault of the program. status: its exit status. text: what it printed."""
+    return status == BUG or "Traceback" in text
+
+
+def sorted_lines(journal: bytes) -> bytes:
+    """A journal whose order does not count. journal: its content."""
+    return b"".join(sorted(journal.splitlines(keepends=True)))
+
+
+def different_files(there: Tree, expected: Tree) -> list[str]:
+    """The names of the files that are in one of two folders alone, or differ. there, expected: of tree_of."""
+    return [name for name in sorted(there.keys() | expected.keys()) if there.get(name) != expected.get(name)]
 
 
 def tree_of(folder: Path) -> Tree:
