@@ -13,11 +13,12 @@ import re
 import secrets
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import FileIO, StringIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from filelock import FileLock
 
@@ -114,6 +115,14 @@ def scratch_folder(place: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
         raise
     shutil.rmtree(part)
+
+
+def unnamed_file(folder: Path) -> BinaryIO:
+    """A new file without a name, gone once it is closed and no longer mapped, also where its process is killed.
+
+    folder: where its bytes lie. Raises OSError.
+    """
+    return cast(BinaryIO, tempfile.TemporaryFile(dir=folder))
 
 
 def write_atomic(path: Path, content: bytes) -> None:

@@ -17,6 +17,7 @@ OUT/build.json                settings, versions, weights, input fingerprint, co
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -56,7 +57,7 @@ from redweb_builder.files import (
     move,
     remove_temporaries,
     replacing,
-    scratch_folder,
+    unnamed_file,
     write_atomic,
 )
 
@@ -166,12 +167,13 @@ class Store(LabelWriter):
         keys = sorted(self.records)
         if len(keys) <= BLOCK_ROWS or sys.platform == "win32":  # there no file can be removed that is mapped
             return table_of(self.records.read(keys))
-        with scratch_folder(self.out) as scratch:
-            file = str(scratch / "rows.arrow")
-            with pa.OSFile(file, "wb") as sink, pa.ipc.new_file(sink, SCHEMA) as writer:
+        with unnamed_file(self.out) as file:
+            with pa.ipc.new_file(file, SCHEMA) as writer:
                 for start in range(0, len(keys), BLOCK_ROWS):
                     writer.write_table(table_of(self.records.read(keys[start : start + BLOCK_ROWS])))
-            return pa.ipc.open_file(pa.memory_map(file)).read_all()  # it stays until nothing of it is used
+            file.flush()
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return pa.ipc.open_file(pa.py_buffer(mapped)).read_all()  # the file stays until nothing of it is used
 
     def adopt(self, record: dict[str, Any], folder: Path, there: Sizes) -> None:
         """Take over a pair of another data set, with its files, in the place of what is here of it.
