@@ -24,7 +24,7 @@ import sys
 import time
 import traceback
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -69,7 +69,7 @@ def commands(folder: Path, out: Path, workspace: Path) -> dict[str, Callable[[],
     """name -> a command on the data set in `folder`, which returns its exit status. out: where exports go."""
 
     def line(*arguments: str) -> Callable[[], int]:
-        return lambda: _status(list(arguments))
+        return lambda: status_of(arguments)
 
     exports = {
         f"export {form}": line("export", str(folder), "--format", form, "--out", str(out / form))
@@ -90,9 +90,10 @@ def commands(folder: Path, out: Path, workspace: Path) -> dict[str, Callable[[],
     }
 
 
-def _status(arguments: list[str]) -> int:
+def status_of(arguments: Sequence[str]) -> int:
+    """The exit status of a command line of cli.py, which is run here."""
     try:
-        redweb(arguments, prog_name="cli.py")
+        redweb([*arguments], prog_name="cli.py")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
     return 0
@@ -172,13 +173,16 @@ def time_limit(seconds: int) -> Iterator[None]:
         signal.alarm(0)
 
 
-def outcome_of(command: Callable[[], int]) -> tuple[str, str]:
-    """What became of a command, and what it said: of a bug the traceback, else what it printed."""
+def outcome_of(command: Callable[[], int], seconds: int = HANG_S) -> tuple[str, str]:
+    """What became of a command, and what it said: of a bug the traceback, else what it printed.
+
+    seconds: after which it hangs.
+    """
     said = StringIO()
     streams = sys.stdout, sys.stderr
     sys.stdout = sys.stderr = said
     try:
-        with time_limit(HANG_S):
+        with time_limit(seconds):
             status = command()
     except (UserError, OSError) as error:
         return (REFUSED, str(error)) if str(error) else (BUG, f"an empty {type(error).__name__}")
