@@ -21,6 +21,8 @@ from redweb_builder.pipeline import Outcome
 from redweb_builder.rectification.calibrated import Calibrated
 from redweb_builder.types import Label, Mask
 
+MOST_CHARACTERS = 20_000  # of a text; more than a path or a traceback has
+
 
 def finish(
     outcome: Outcome,
@@ -111,6 +113,8 @@ def path_below(path: Path, stereo_dir: Path) -> str:
 def portable_text(text: str, stereo_dir: Path) -> str:
     """Text fit for the manifest: without the place of the input folder; bytes of a name that are no UTF-8 escaped.
 
-    text: a path, or a sentence with paths. stereo_dir: the input folder.
+    text: a path, or a sentence with paths. A sentence may quote a file: its NULs are escaped, as no row may hold any,
+    and it is cut before it makes a line of the journal too long. stereo_dir: the input folder.
     """
-    return os.fsencode(text.replace(f"{stereo_dir}{os.sep}", "")).decode("utf-8", "backslashreplace")
+    text = os.fsencode(text.replace(f"{stereo_dir}{os.sep}", "")).decode("utf-8", "backslashreplace")
+    return text.replace("\0", "\\x00")[:MOST_CHARACTERS]

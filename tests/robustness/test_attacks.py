@@ -149,6 +149,20 @@ def test_nobody_waits_for_a_fifo(photographs: Path, tmp_path: Path) -> None:
     assert run("train", "--data", data, "--out", tmp_path / "run", "--device", "cpu")[0] == 1
 
 
+def test_what_a_calibration_makes_the_program_quote_does_not_cost_the_pair(photographs: Path, tmp_path: Path) -> None:
+    """No row may hold a NUL, and no line of the journal may be endless."""
+    for side in "LR":
+        Image.effect_noise((96, 72), 60).convert("RGB").save(photographs / f"x_{side}.png")
+    model = b"OP\0" + b"[" * 20_000
+    (photographs / "cameras.txt").write_bytes(b"0 " + model + b" 96 72 90 90 47.5 35.5 0 0 0 0\n")
+    (photographs / "images.txt").write_text("1 1 0 0 0 0 0 0 0 x_L.png\n\n2 1 0 0 0 -0.1 0 0 0 x_R.png\n\n")
+    run("build-redweb", photographs, "--out", tmp_path / "set", *NETWORKS)
+    assert run("check", tmp_path / "set")[0] == 0
+    (row,) = read_manifest(tmp_path / "set").rows
+    assert row["calibration_note"].startswith("calibration not used: cameras.txt")
+    assert len(row["calibration_note"]) < 500
+
+
 def test_nothing_takes_the_place_of_what_is_read(photographs: Path) -> None:
     """The depth of a.png is a.png: in the same folder it was the end of the photograph."""
     Image.effect_noise((256, 96), 50).convert("RGB").save(photographs / "a.png")

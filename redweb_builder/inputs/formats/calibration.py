@@ -94,7 +94,7 @@ def read_rig(source: PairSource, size: Size) -> Rig:
     except NotUsable as error:
         raise NotUsable(f"{name}: {error}") from error
     except (ValueError, KeyError, IndexError, TypeError, OverflowError, np.linalg.LinAlgError) as error:
-        raise NotUsable(f"{name}: not understood ({error})") from error
+        raise NotUsable(f"{name}: not understood ({str(error)[:200]})") from error
     return rig
 
 

@@ -135,7 +135,7 @@ def _colmap_camera(model: str, parameters: list[float], size: Size) -> Camera:
         return Camera(_intrinsics(focal, focal, x, y), (*rest, 0.0, 0.0, 0.0, 0.0)[:4], size=size)
     if model in ("PINHOLE", "OPENCV", "OPENCV_FISHEYE"):
         return Camera(_intrinsics(*parameters[:4]), tuple(parameters[4:]), model == "OPENCV_FISHEYE", size)
-    raise NotUsable(f"camera model {model} is not read")
+    raise NotUsable(f"camera model {model[:40]} is not read")
 
 
 def _quaternion(words: Sequence[str]) -> Matrix:
