@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import shutil
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib import import_module
@@ -21,8 +22,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from redweb_builder.builder import build as builder
-from redweb_builder.builder import engines
+from redweb_builder.builder import engines, models
 from redweb_builder.builder.build import build
 from redweb_builder.commands.errors import errors_for_people
 from redweb_builder.commands.main import main as redweb
@@ -32,7 +32,8 @@ from redweb_builder.dataset.manifest_file import read_manifest
 from redweb_builder.dataset.reader import open_dataset
 from redweb_builder.inputs import isolation
 from redweb_builder.inspect import report
-from redweb_builder.matching.flow import load_flow
+from redweb_builder.monocular import network
+from redweb_builder.monocular.encoders import build_encoder
 from redweb_builder.monocular.estimator import DepthEstimator, load_depth
 from redweb_builder.pipeline import Inferred, Models, Prepared, infer, label_pair, prepare
 from redweb_builder.review import session as review_session
@@ -267,6 +268,16 @@ def _write_film(file: Path) -> None:
     film.release()
 
 
+def load_once() -> None:
+    """Let builds and trainings share the networks that were loaded first, in this process and in its forks.
+
+    Not the flow: DIS has threads, which no fork has.
+    """
+    vars(models).update(load_segmenter=cache(load_segmenter), load_depth=cache(load_depth))
+    encoder_of = cache(build_encoder)
+    vars(network).update(build_encoder=lambda name: deepcopy(encoder_of(name)))  # its weights are random anyhow
+
+
 def _label_once() -> None:
     """Let the pipeline remember what it made of a pair, for this process and all that are forked from it."""
     made: dict[object, Any] = {}
@@ -278,22 +289,22 @@ def _label_once() -> None:
             made[name] = make()
         return made[name]
 
-    def prepare_once(source: PairSource, config: BuildConfig, network: DepthEstimator | None) -> Any:
-        prepared = remembered("prepare", source, config, lambda: prepare(source, config, network))
+    def prepare_once(source: PairSource, config: BuildConfig, depth: DepthEstimator | None) -> Any:
+        prepared = remembered("prepare", source, config, lambda: prepare(source, config, depth))
         configs[id(prepared)] = config
         return prepared
 
-    def infer_once(batch: Sequence[Prepared], models: Models) -> list[Any]:
+    def infer_once(batch: Sequence[Prepared], networks: Models) -> list[Any]:
         return [
-            remembered("infer", prepared.source, configs[id(prepared)], partial(_infer, prepared, models))
+            remembered("infer", prepared.source, configs[id(prepared)], partial(_infer, prepared, networks))
             for prepared in batch
         ]
 
-    def label_once(inferred: Inferred, models: Models, config: BuildConfig) -> Any:
-        return remembered("label", inferred.prepared.source, config, lambda: label_pair(inferred, models, config))
+    def label_once(inferred: Inferred, networks: Models, config: BuildConfig) -> Any:
+        return remembered("label", inferred.prepared.source, config, lambda: label_pair(inferred, networks, config))
 
     vars(engines).update(prepare=prepare_once, infer=infer_once, label_pair=label_once)
-    vars(builder).update(load_flow=cache(load_flow), load_segmenter=cache(load_segmenter), load_depth=cache(load_depth))
+    load_once()
 
 
 def _draw_in_haste() -> None:
@@ -311,5 +322,5 @@ def _draw_in_haste() -> None:
     Image.Image.save = save_fast  # type: ignore[method-assign, assignment]
 
 
-def _infer(prepared: Prepared, models: Models) -> Inferred:
-    return infer([prepared], models)[0]
+def _infer(prepared: Prepared, networks: Models) -> Inferred:
+    return infer([prepared], networks)[0]

@@ -11,10 +11,10 @@ folder, and `check --read-data` reads it. What must hold:
 - `check` finds nothing.
 - The photographs do not change, to the byte and the time, nor what lies beside them.
 
-Every tenth build is as a user's: films and HEIC files are decoded in processes of their own, the built-in depth network
-works, and the same command is given again, which must change nothing. The others cost a third: they decode in the
-process of the build, with 4 GiB of memory, and work without that network. Every build follows from its number, so that
-`--only` repeats one; what is wrong stays in a folder that is named. Linux only.
+Every tenth build is as a user's: films and HEIC files are decoded in processes of their own, the built-in networks
+work, and the same command is given again, which must change nothing. The others cost a quarter: they decode in the
+process of the build, with 4 GiB of memory, and work without these networks. Every build follows from its number, so
+that `--only` repeats one; what is wrong stays in a folder that is named. Linux only.
 """
 
 from __future__ import annotations
@@ -48,24 +48,18 @@ from rich.table import Table
 
 from benchmarks.robustness.broken_files import Change, broken, changes, encoded, seeds, with_right_checksums
 from benchmarks.robustness.calibration_files import SIZE, calibrations
+from benchmarks.robustness.fault_scenarios import load_once
 from benchmarks.robustness.fuzz import MEMORY, UNFORESEEN
 from benchmarks.robustness.tampered import OK, Tree, outcome_of, status_of, tree_of
-from redweb_builder.builder import build as builder
 from redweb_builder.dataset.manifest_file import read_manifest
 from redweb_builder.inputs import isolation
 from redweb_builder.inspect import report
-from redweb_builder.matching.flow import load_flow
-from redweb_builder.monocular.estimator import load_depth
-from redweb_builder.segmentation.segmenters import load_segmenter
 from samples.scenes import render
 
 INPUTS = 250  # a build
 WHOLE = 10  # every so many builds are as a user's
 BUILD_S = 240
-BUILD = (
-    *("--flow", "dis", "--segmenter", "builtin", "--device", "cpu"),
-    *("--max-side", "128", "--jobs", "1", "--quiet"),
-)
+BUILD = ("--flow", "dis", "--device", "cpu", "--max-side", "128", "--jobs", "1", "--quiet")
 Case = dict[str, bytes]
 
 
@@ -123,7 +117,8 @@ def problems_of(number: int, photographs: Path, out: Path) -> tuple[list[str], C
     """Build and check: what does not hold, and how many rows have which reason. number: of the build."""
     before = tree_of(photographs)
     whole = not number % WHOLE
-    command = ["build-redweb", str(photographs), "--out", str(out), *BUILD, "--mono", "builtin" if whole else "none"]
+    command = ["build-redweb", str(photographs), "--out", str(out), *BUILD]
+    command += ["--segmenter", networks := "builtin" if whole else "none", "--mono", networks]
     problems = _problems_of_command(command)
     if whole and not problems:
         built = _finished(out)
@@ -197,7 +192,7 @@ def prepare() -> None:
     """Load what builds need, so that no fork need do it."""
     torch.set_num_threads(1)  # a fork keeps no other thread than its own
     cv2.setNumThreads(1)
-    vars(builder).update(load_flow=cache(load_flow), load_segmenter=cache(load_segmenter), load_depth=cache(load_depth))
+    load_once()
     vars(report).update(_environment=cache(report._environment))
     vars(os).update(fsync=lambda _: None)  # no power fails here, and a busy disk would take most of the time
     available = isolation._AVAILABLE

@@ -1,9 +1,10 @@
 """Tampered data sets through every command: what each makes of sets that come from elsewhere.
 
-    python -m benchmarks.robustness.tampered [--sets 10000] [--first 0] [--only NUMBER]
+    python -m benchmarks.robustness.tampered [--sets 10000] [--first 0] [--only NUMBER] [--command merge ...]
 
-A small data set is built, and each copy of it is changed in one to three ways (tampering.py); then all commands run on
-the copy, one after the other, in an order of chance. What must hold:
+A small data set is built, its parts for `merge`, and its labels alone for `restore`. A copy of each is changed in one
+to three ways (tampering.py); then all commands run on the copies, one after the other, in an order of chance. What must
+hold:
 
 - A command ends well, or refuses in plain sentences. It shows no traceback and does not hang.
 - Nothing outside the set changes: a canary folder, to which planted links lead, and the photographs are compared before
@@ -24,7 +25,7 @@ import sys
 import time
 import traceback
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -42,20 +43,21 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks.robustness.fault_scenarios import BUILD, prepare_workspace
+from benchmarks.robustness.fault_scenarios import BUILD, TRAIN, prepare_workspace, scenario, training
 from benchmarks.robustness.tampering import tamper
-from redweb_builder.builder import build as builder
 from redweb_builder.commands.main import main as redweb
 from redweb_builder.commands.options import DATA_SET_FORMATS
 from redweb_builder.dataset.curation import Curation, write_curation
 from redweb_builder.dataset.reader import open_dataset
 from redweb_builder.dataset.unknown import write_unknown
 from redweb_builder.errors import UserError
-from redweb_builder.matching.flow import load_flow
 
 HANG_S = 30
 PAGES = ("photo", "preview", "picture/depth", "picture/mask", "picture/parallax", "picture/right", "points")
 LABELS = ("Imgs", "RDs", "masks", "confidence")
+COPIED = ("set", "parts", "labels")
+TAMPERED = ("set", "parts/part-1-of-2", "labels")  # in the copies
+SAFE = ("stereo", "run")  # in the workspace: what commands read beside them, and may not change
 Tree = dict[str, tuple[int, bytes]]
 OK, REFUSED, BUG, HANG, TOUCHED, LOST = "ok", "refused", "bug", "hang", "outside touched", "files lost"
 OUTCOMES = (OK, REFUSED, BUG, HANG, TOUCHED, LOST)
@@ -65,8 +67,12 @@ class Hang(BaseException):
     """A command that did not end in time; no handler of errors may take it for one."""
 
 
-def commands(folder: Path, out: Path, workspace: Path) -> dict[str, Callable[[], int]]:
-    """name -> a command on the data set in `folder`, which returns its exit status. out: where exports go."""
+def commands(here: Path, workspace: Path) -> dict[str, Callable[[], int]]:
+    """name -> a command on what is tampered with, which returns its exit status.
+
+    here: the folder with the TAMPERED and, for what is exported, `out`. workspace: with what is not tampered with.
+    """
+    folder, out, run = here / "set", here / "out", str(workspace / "run")
 
     def line(*arguments: str) -> Callable[[], int]:
         return lambda: status_of(arguments)
@@ -76,7 +82,7 @@ def commands(folder: Path, out: Path, workspace: Path) -> dict[str, Callable[[],
         for form in DATA_SET_FORMATS
     }
     return {
-        "check": line("check", str(folder)),
+        "check": line("check", str(folder), "--read-data", "100%"),
         "upgrade": line("upgrade", str(folder)),
         "status": line("status", str(folder)),
         "report": line("report", str(folder)),
@@ -84,7 +90,12 @@ def commands(folder: Path, out: Path, workspace: Path) -> dict[str, Callable[[],
         "decisions": line("decisions", str(folder), str(workspace / "others" / "decisions.jsonl")),
         **exports,
         "review": lambda: _review(folder),
-        "train": lambda: _read_as_trainer(folder),
+        "train": line("train", "--data", str(folder), "--out", str(out / "run"), *TRAIN, "--epochs", "1"),
+        "curate": line("curate", str(folder), "--folds", "2", "--steps", "1"),
+        "evaluate": line("evaluate", run, "--on", str(folder), "--out", str(out / "figures"), "--device", "cpu"),
+        "predict": line("predict", run, str(folder / "Imgs"), "--out", str(out / "depth"), "--device", "cpu"),
+        "merge": line("merge", str(here / "parts")),
+        "restore": line("restore", str(here / "labels"), "--from", str(workspace / "stereo")),
         "refilter": line("refilter", str(folder), "--set", "max_vertical=0.01"),
         "build": line("build", str(workspace / "stereo"), "--out", str(folder), *BUILD),
     }
@@ -121,19 +132,6 @@ def _review(folder: Path) -> int:
     return 0
 
 
-def _read_as_trainer(folder: Path) -> int:
-    """Every sample, as training reads it; a sample that is refused does not keep the others from being read."""
-    from trainer.data.open import open_data
-
-    data, refused = open_data(folder), 0
-    for index in range(len(data)):
-        try:
-            data[index]
-        except UserError:
-            refused = 1
-    return refused
-
-
 def tree_of(folder: Path) -> Tree:
     """Every entry below a folder: its time of change in ns, and its content or where it leads."""
     tree = {}
@@ -149,12 +147,18 @@ def tree_of(folder: Path) -> Tree:
 
 def _outside(canary: Path, workspace: Path) -> list[Tree | set[str]]:
     """What no command on the set may change."""
-    return [tree_of(canary), tree_of(workspace / "stereo"), {entry.name for entry in workspace.iterdir()}]
+    return [
+        tree_of(canary),
+        *(tree_of(workspace / name) for name in SAFE),
+        {entry.name for entry in workspace.iterdir()},
+    ]
 
 
-def label_files(folder: Path) -> Counter[str]:
+def label_files(here: Path) -> Counter[str]:
     """The contents of the regular files below the folders of labels and pictures, wherever a verdict has moved them."""
-    files = (file for home in (folder, folder / "rejected") for kind in LABELS for file in (home / kind).glob("*.*g"))
+    sets = (here / "set", here / "labels", here / "parts", *(here / "parts").glob("part-*"))
+    homes = (home for folder in sets for home in (folder, folder / "rejected"))
+    files = (file for home in homes for kind in LABELS for file in (home / kind).glob("*.*g"))
     return Counter(sha256(file.read_bytes()).hexdigest() for file in files if file.is_file() and not file.is_symlink())
 
 
@@ -208,18 +212,18 @@ def _bug_log(text: str) -> str:
     return log
 
 
-def try_set(number: int, workspace: Path, report: Path) -> None:
-    """Tamper with a copy of the set, run every command on it, and write what became of them as lines of JSON."""
+def try_set(number: int, workspace: Path, report: Path, only: Collection[str] = ()) -> None:
+    """Tamper with copies of the sets, run every command on them, and write what became of them as lines of JSON."""
     random, here = Random(number), workspace / "here"
-    folder, canary = here / "set", here / "canary"
-    shutil.copytree(workspace / "set", folder)
-    shutil.copytree(workspace / "canary", canary)
-    done = tamper(random, folder, canary)
+    canary = here / "canary"
+    for name in ("canary", *COPIED):
+        shutil.copytree(workspace / name, here / name)
+    done = ", ".join(f"{name}: {tamper(random, here / name, canary)}" for name in TAMPERED)
     outside = _outside(canary, workspace)
-    labels = label_files(folder)
+    labels = label_files(here)
     with report.open("w") as lines:
         lines.write(json.dumps({"done": done}) + "\n")
-        todo = list(commands(folder, here / "out", workspace).items())
+        todo = [(name, command) for name, command in commands(here, workspace).items() if not only or name in only]
         random.shuffle(todo)  # a build mends things, so that later commands would see less
         for name, command in todo:
             lines.write(json.dumps({"command": name}) + "\n")
@@ -230,23 +234,26 @@ def try_set(number: int, workspace: Path, report: Path) -> None:
             if _outside(canary, workspace) != outside:
                 outcome = TOUCHED
             elif name == "build":  # it makes damaged pairs anew
-                labels = label_files(folder)
-            elif lost := labels - label_files(folder):
+                labels = label_files(here)
+            elif lost := labels - label_files(here):
                 outcome, said = LOST, f"{lost.total()} files; {said}"
             lines.write(json.dumps({"command": name, "outcome": outcome, "said": said, "seconds": seconds}) + "\n")
             if outcome in (TOUCHED, LOST):
                 return
 
 
-def run_set(number: int, workspace: Path) -> tuple[str, dict[str, tuple[str, str, float]]]:
-    """`try_set` in a fork: what was done to the set, and command -> (outcome, what it said, seconds)."""
+def run_set(number: int, workspace: Path, only: Collection[str] = ()) -> tuple[str, dict[str, tuple[str, str, float]]]:
+    """`try_set` in a fork: what was done to the sets, and command -> (outcome, what it said, seconds).
+
+    only: the commands that run; none = all.
+    """
     here, report = workspace / "here", workspace / "report.jsonl"
     here.mkdir()
     report.touch()
     child = os.fork()
     if child == 0:
         try:
-            try_set(number, workspace, report)
+            try_set(number, workspace, report, only)
         except BaseException:
             traceback.print_exc()
         finally:
@@ -279,18 +286,22 @@ def prepare(workspace: Path) -> None:
     """Make the set that is tampered with, the canary, and whatever commands import, so that no fork need do it."""
     prepare_workspace(workspace)
     vars(os).update(fsync=lambda _: None)  # no power fails here, and a busy disk would take most of the time
-    vars(builder).update(load_flow=load_flow)  # the one that prepare_workspace keeps has threads, which no fork has
+    for name in ("merge", "restore"):  # what they work on is made here
+        scenario(name, workspace, workspace)
+    status_of(training(workspace, workspace / "run"))
     (workspace / "canary").mkdir()
     (workspace / "canary" / "letter.txt").write_text("the only copy\n")
     built = open_dataset(workspace / "set")
     write_unknown(workspace / "set", built.keys[0], np.eye(*built[0].mask.shape) > 0, "eve")
     write_curation(workspace / "set", Curation({"seed": 0}, dict.fromkeys(built.keys, 0.9)))
     with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-        for name, command in commands(workspace / "set", workspace / "out", workspace).items():
-            if name != "refilter":
-                command()
-    for made in (workspace / "out", workspace / "set" / ".review"):
-        shutil.rmtree(made)
+        here = workspace / "here"
+        for name in COPIED:
+            shutil.copytree(workspace / name, here / name)
+        for name, command in commands(here, workspace).items():
+            if command() not in (0, 3):
+                raise RuntimeError(f"{name} does not work on what nobody has tampered with")
+    shutil.rmtree(here)
     gc.collect()
     gc.freeze()  # a fork need not look through the libraries for garbage
 
@@ -336,7 +347,8 @@ def print_all(console: Console, done: str, results: dict[str, tuple[str, str, fl
 @click.option("--sets", default=10_000, show_default=True, help="How many tampered sets.")
 @click.option("--first", default=0, show_default=True, help="Number of the first.")
 @click.option("--only", type=int, help="Only the set of this number; prints what every command said.")
-def main(sets: int, first: int, only: int | None) -> None:
+@click.option("--command", "chosen", multiple=True, help="Only these commands (repeatable).  [default: all]")
+def main(sets: int, first: int, only: int | None, chosen: tuple[str, ...]) -> None:
     """Print a table of what became of the commands; ends with status 1 where something does not hold."""
     tried, started = Tried(), time.perf_counter()
     console = Console(width=110)
@@ -346,7 +358,7 @@ def main(sets: int, first: int, only: int | None) -> None:
         numbers = [only] if only is not None else range(first, first + sets)
         with suppress(KeyboardInterrupt):
             for number in track(numbers, "tampered sets", console=Console(stderr=True)):
-                done, results = run_set(number, workspace)
+                done, results = run_set(number, workspace, chosen)
                 tried.add(number, done, results)
                 if only is not None:
                     print_all(console, done, results)

@@ -38,8 +38,7 @@ def hanging() -> int:
     return 0
 
 
-def test_every_end_of_a_command_has_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tampered, "HANG_S", 1)
+def test_every_end_of_a_command_has_its_name() -> None:
     ends = {
         tampered.OK: [lambda: 0, lambda: 3],
         tampered.REFUSED: [lambda: 1, raising(StoreError("set/RDs/x.png is damaged"))],
@@ -48,33 +47,34 @@ def test_every_end_of_a_command_has_its_name(monkeypatch: pytest.MonkeyPatch) ->
     }
     for outcome, commands in ends.items():
         for command in commands:
-            assert tampered.outcome_of(command)[0] == outcome
+            assert tampered.outcome_of(command, seconds=1)[0] == outcome
 
 
 @pytest.fixture
 def workspace(built: Any, tmp_path: Path) -> Path:
     shutil.copytree(built.out, tmp_path / "set")
     (tmp_path / "set" / "decisions.jsonl").write_text("{}\n")
-    for name in ("canary", "stereo"):
-        (tmp_path / name).mkdir()
+    for name in ("canary", *tampered.SAFE, *tampered.TAMPERED[1:]):
+        (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "letter.txt").write_text("the only copy\n")
     return tmp_path
 
 
 def test_what_is_touched_or_lost_is_seen(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def touch(folder: Path, *_: Path) -> dict[str, Callable[[], int]]:
-        letter = folder.parent / "canary" / "letter.txt"
+    def touch(here: Path, _: Path) -> dict[str, Callable[[], int]]:
+        letter = here / "canary" / "letter.txt"
         return {"touch": lambda: letter.write_text("the only copy\n") and 0}
 
-    def lose(folder: Path, *_: Path) -> dict[str, Callable[[], int]]:
-        return {"lose": lambda: next((folder / "masks").iterdir()).write_bytes(b"") and 0}
+    def lose(here: Path, _: Path) -> dict[str, Callable[[], int]]:
+        return {"lose": lambda: next((here / "set" / "masks").iterdir()).write_bytes(b"") and 0}
 
     monkeypatch.setattr(tampered, "tamper", lambda *_: "nothing")
     for commands, outcome in ((touch, tampered.TOUCHED), (lose, tampered.LOST)):
         monkeypatch.setattr(tampered, "commands", commands)
         ((became, _, _),) = tampered.run_set(0, workspace)[1].values()
         assert became == outcome
-    assert sorted(entry.name for entry in workspace.iterdir()) == ["canary", "report.jsonl", "set", "stereo"]
+    there = {entry.name for entry in workspace.iterdir()}
+    assert there == {"canary", "report.jsonl", *tampered.COPIED, *tampered.SAFE}
 
 
 def test_a_set_follows_from_its_number_and_nothing_outside_is_tampered_with(
