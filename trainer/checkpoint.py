@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open  # noqa: TID251 - here is the door
-from safetensors.torch import save
-from torch import nn
+from safetensors import SafetensorError, safe_open  # noqa: TID251 - here is the door
+from safetensors.torch import load, save
+from torch import Tensor, nn
 
 from redweb_builder.config import BUILTIN
 from redweb_builder.errors import SettingsError, UserError
@@ -74,11 +74,19 @@ def load_network(path: str | Path, device: str | torch.device = "cpu") -> RedNet
     file = weights_file(Path(path))
     network = _network_of(file, read_header(file)["model"])
     try:
-        with safe_open(file, "pt") as opened:
-            network.load_state_dict({name: opened.get_tensor(name) for name in opened.keys()})  # noqa: SIM118
+        network.load_state_dict(read_weights(file))
     except RuntimeError as error:
         raise CheckpointError(f"{file}: its weights are not those of this version's network ({error})") from error
     return network.eval().to(device)
+
+
+def read_weights(file: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, by name. file: may come from anywhere. Raises CheckpointError."""
+    try:
+        weights: dict[str, Tensor] = load(read_regular(file))
+    except (OSError, UserError, SafetensorError) as error:
+        raise CheckpointError(f"{file}: its weights cannot be read ({error})") from error
+    return weights
 
 
 def _network_of(file: Path, model: Mapping[str, Any]) -> RedNet | MetricNetwork:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redweb_builder.errors import InputError
-from redweb_builder.files import remove_temporaries, write_atomic
+from redweb_builder.files import make_folder, read_regular, remove_temporaries, write_atomic
 from redweb_builder.inputs.discover import discover
 from redweb_builder.inputs.formats.ground_truth import is_ground_truth
 from redweb_builder.inputs.picture import EXTENSIONS, MIN_SIDE
 from redweb_builder.inputs.read import read_pair
+from redweb_builder.segmentation.sky_network import THINGS
 from redweb_builder.types import BoolMap, FloatMap, Picture
 from trainer.config import FOLDS, REGION_KINDS
 from trainer.data.pictures import by_stem, read_grey, read_rgb, same_size
@@ -76,10 +79,24 @@ class RegionSet:
         """Read one. Raises DataError. index: of the file, from 0."""
         file = self.files[index]
         try:
-            with np.load(file) as arrays:
-                return RegionSample(file.stem, arrays["image"], arrays["regions"], arrays["things"])
-        except (OSError, ValueError, KeyError, BadZipFile) as error:
+            with np.load(io.BytesIO(read_regular(file))) as arrays:
+                prepared = RegionSample(file.stem, arrays["image"], arrays["regions"], arrays["things"])
+            _require_whole(prepared)
+        except (OSError, ValueError, KeyError, EOFError, NotImplementedError, BadZipFile, zlib.error) as error:
             raise DataError(f"{file}: is damaged ({error}); delete it, it is then prepared anew") from error
+        return prepared
+
+
+def _require_whole(prepared: RegionSample) -> None:
+    """Raise ValueError where a sample is none that `prepare` wrote."""
+    height, width = prepared.things.shape[:2] if prepared.things.ndim == 2 else (0, 0)
+    shapes = {"image": (height, width, 3), "regions": (height, width, 3), "things": (height, width)}
+    for name, shape in shapes.items():
+        array = getattr(prepared, name)
+        if array.dtype != np.uint8 or array.shape != shape or not array.size:
+            raise ValueError(f"{name} is {array.dtype} of {array.shape}")
+    if ((prepared.things >= len(THINGS)) & (prepared.things != NOBODY_SAID)).any():
+        raise ValueError("things that nobody knows")
 
 
 def find(kind: str, folder: Path, teacher: Teacher | None) -> list[Found]:
@@ -253,7 +270,9 @@ def in_fold(pictures: Sequence[Found], fold: int | None) -> list[bool]:
 
     pictures: all of a folder. fold: from 0 to FOLDS - 1, or None = nothing is kept back.
     """
-    groups = sorted({picture.group for picture in pictures}, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+    groups = sorted(
+        {picture.group for picture in pictures}, key=lambda name: hashlib.sha256(os.fsencode(name)).hexdigest()
+    )
     part = {name: number % FOLDS for number, name in enumerate(groups)}
     return [part[picture.group] == fold for picture in pictures]
 
@@ -274,8 +293,11 @@ def prepare(
     read. Raises DataError.
     """
     pictures = find(kind, folder, teacher)
-    home = cache / f"{kind}-{folder.resolve().name}-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]}"
-    home.mkdir(parents=True, exist_ok=True)
+    place = folder.resolve()
+    home = cache / f"{kind}-{place.name}-{hashlib.sha256(os.fsencode(place)).hexdigest()[:8]}"
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(cache, cache.parent)
+    make_folder(home, cache)
     remove_temporaries(home)
     taught_only = kind in ("stereo", "photographs")
     files, kept_back, problems = [], [], []

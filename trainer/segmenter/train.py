@@ -12,13 +12,14 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from redweb_builder.errors import SettingsError
 from redweb_builder.networks.weights import write_shipped
 from redweb_builder.segmentation.sky_network import CLASSES, ENCODER, SkyNetwork, input_size, region_probabilities
+from trainer.checkpoint import read_weights
 from trainer.config import REGION_KINDS, SEGMENTER, TrainConfig, weighted_path
 from trainer.data.sample_stream import SampleStream, Source
 from trainer.losses.masked import Scalars, mean_where
@@ -207,7 +208,10 @@ def train_segmenter(
 
 
 def ship(checkpoint: Path, folder: Path) -> None:
-    """Write a checkpoint's weights as fp16, and their SHA-256 as sha256sum prints it, into `folder`."""
-    weights = load_file(checkpoint)
+    """Write a checkpoint's weights as fp16, and their SHA-256 as sha256sum prints it, into `folder`.
+
+    Raises CheckpointError.
+    """
+    weights = read_weights(checkpoint)
     tensors = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
     write_shipped(folder / SHIPPED, save(tensors))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from cli import main
+from redweb_builder.errors import UnsafePath
 from redweb_builder.segmentation.segmenters import BuiltinSegmenter
 from redweb_builder.segmentation.sky_network import CLASSES, THINGS
 from trainer.config import FOLDS
@@ -51,6 +54,35 @@ def test_masks_become_regions_and_are_read_once(masks: Path, tmp_path: Path) -> 
     with pytest.raises(DataError, match="no pictures of kind masks"):
         find("masks", masks, None)
     assert data[2].image.shape == (48, 64, 3)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_folder_of_any_name_is_read(masks: Path, tmp_path: Path) -> None:
+    for name in ("0.png", "0_sky.png"):
+        (masks / name).rename(os.fsdecode(os.fsencode(masks / name).replace(b"/0", b"/\xff")))
+    assert len(prepare("masks", masks, None, tmp_path / "cache", 0, lambda *_: None)[0]) == 6
+
+
+@pytest.mark.parametrize("linked", ["cache", "its set"])
+def test_nothing_is_prepared_through_a_link(masks: Path, tmp_path: Path, linked: str) -> None:
+    elsewhere, cache = tmp_path / "elsewhere", tmp_path / "run" / "cache"
+    elsewhere.mkdir()
+    prepare("masks", masks, None, cache, None, lambda *_: None)
+    place = cache if linked == "cache" else next(cache.iterdir())
+    shutil.rmtree(place)
+    place.symlink_to(elsewhere)
+    with pytest.raises(UnsafePath, match="nothing is written there"):
+        prepare("masks", masks, None, cache, None, lambda *_: None)
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_prepared_picture_that_is_none_is_refused(masks: Path, tmp_path: Path) -> None:
+    data, _ = prepare("masks", masks, None, tmp_path / "cache", None, lambda *_: None)
+    good = dict(np.load(data.files[0]))
+    for wrong in ({"image": good["image"][:5]}, {"regions": good["regions"] / 255}, {"things": good["things"] - 100}):
+        np.savez(data.files[0], **{**good, **wrong})
+        with pytest.raises(DataError, match="prepared anew"):
+            data[0]
 
 
 def test_camvid_knows_its_classes_and_keeps_back_whole_drives(tmp_path: Path) -> None:
@@ -165,3 +197,9 @@ def test_a_run_leaves_what_the_segmenter_loads(masks: Path, tmp_path: Path) -> N
     assert {str(tensor.dtype) for tensor in load_file(shipped).values()} <= {"torch.float16", "torch.int64"}
     regions = BuiltinSegmenter(CPU, shipped)(np.zeros((50, 70, 3), np.uint8))
     assert regions.sky.shape == (50, 70)
+
+    if sys.platform == "linux":  # a finished run whose weights are no file that ends
+        (out / "last.safetensors").unlink()
+        os.mkfifo(out / "last.safetensors")
+        again = CliRunner().invoke(main, command)
+        assert (again.exit_code, "last.safetensors: its weights cannot be read" in again.output) == (1, True)
