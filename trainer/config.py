@@ -27,6 +27,7 @@ PARTS = ("auto", "all", "train", "val", "test")  # of a data set, see data/split
 NETWORK_FORMATS = ("onnx", "torchscript", "safetensors")  # that a checkpoint is exported to
 REGION_KINDS = ("camvid", "masks", "stereo", "photographs", "no-sky")  # pictures for the segmenter
 FOLDS = 3  # parts of the segmenter's pictures, each of which may be kept back to validate on
+MOST_WEIGHT = 1e6  # of a set: how often an epoch draws it
 FREE_TO_CHANGE = ("device", "workers", "threads", "precision")  # where a run goes on, not what it is
 
 
@@ -229,6 +230,6 @@ def weighted_path(text: str) -> tuple[Path, float]:
         value = float(weight)
     except ValueError as error:
         raise SettingsError(f"--data {text}: the weight after = must be a number") from error
-    if not value > 0:
-        raise SettingsError(f"--data {text}: the weight must be above 0")
+    if not 0 < value <= MOST_WEIGHT:
+        raise SettingsError(f"--data {text}: the weight must be above 0, at most {MOST_WEIGHT:g}")
     return Path(path), value

@@ -340,8 +340,9 @@ def test_settings_are_checked() -> None:
         with pytest.raises(ValueError, match=next(iter(wrong))):
             replace(SETTINGS, **wrong)
     assert weighted_path("a/b=2.5") == (Path("a/b"), 2.5)
-    with pytest.raises(ValueError, match="above 0"):
-        weighted_path("a=0")
+    for weight in ("0", "nan", "1e308"):
+        with pytest.raises(ValueError, match="above 0"):
+            weighted_path(f"a={weight}")
 
 
 @pytest.mark.parametrize(
