@@ -24,10 +24,8 @@ import json
 import os
 import resource
 import shutil
-import signal
 import sys
 import time
-import traceback
 from collections import Counter
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from functools import cache
@@ -50,7 +48,7 @@ from benchmarks.robustness.broken_files import Change, broken, changes, encoded,
 from benchmarks.robustness.calibration_files import SIZE, calibrations
 from benchmarks.robustness.fault_scenarios import load_once
 from benchmarks.robustness.fuzz import MEMORY, UNFORESEEN
-from benchmarks.robustness.tampered import OK, Tree, outcome_of, status_of, tree_of
+from benchmarks.robustness.tampered import OK, Tree, outcome_of, run_forked, status_of, tree_of
 from redweb_builder.dataset.manifest_file import read_manifest
 from redweb_builder.inputs import isolation
 from redweb_builder.inspect import report
@@ -157,24 +155,13 @@ def run_build(number: int, workspace: Path) -> tuple[list[str], Counter[str]]:
     photographs, said = workspace / "photographs", workspace / "problems.json"
     photographs.mkdir()
     write_inputs(number, photographs)
-    child = os.fork()
-    if child == 0:
-        try:
-            if number % WHOLE:
-                _stay_in_process()
-            problems, reasons = problems_of(number, photographs, workspace / "set")
-            said.write_text(json.dumps([problems, reasons]))
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(0)
-    deadline = time.monotonic() + 3 * BUILD_S
-    while os.waitpid(child, os.WNOHANG) == (0, 0):
-        if time.monotonic() > deadline:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            break
-        time.sleep(0.01)
+
+    def work() -> None:
+        if number % WHOLE:
+            _stay_in_process()
+        said.write_text(json.dumps(problems_of(number, photographs, workspace / "set")))
+
+    run_forked(work, 3 * BUILD_S)
     if not said.exists():
         return ["the build hung or ended its process"], Counter()
     problems, counts = json.loads(said.read_text())

@@ -242,6 +242,25 @@ def try_set(number: int, workspace: Path, report: Path, only: Collection[str] = 
                 return
 
 
+def run_forked(work: Callable[[], None], seconds: float) -> None:
+    """Do something in a fork of this process; it is killed after some seconds."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        except BaseException:  # nothing of the parent may run in the child
+            traceback.print_exc()
+        finally:
+            os._exit(0)
+    deadline = time.monotonic() + seconds
+    while os.waitpid(child, os.WNOHANG) == (0, 0):
+        if time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            break
+        time.sleep(0.005)
+
+
 def run_set(number: int, workspace: Path, only: Collection[str] = ()) -> tuple[str, dict[str, tuple[str, str, float]]]:
     """`try_set` in a fork: what was done to the sets, and command -> (outcome, what it said, seconds).
 
@@ -250,21 +269,7 @@ def run_set(number: int, workspace: Path, only: Collection[str] = ()) -> tuple[s
     here, report = workspace / "here", workspace / "report.jsonl"
     here.mkdir()
     report.touch()
-    child = os.fork()
-    if child == 0:
-        try:
-            try_set(number, workspace, report, only)
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(0)
-    deadline = time.monotonic() + 3 * HANG_S
-    while os.waitpid(child, os.WNOHANG) == (0, 0):
-        if time.monotonic() > deadline:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            break
-        time.sleep(0.005)
+    run_forked(lambda: try_set(number, workspace, report, only), 3 * HANG_S)
     lines: list[dict[str, Any]] = [json.loads(line) for line in report.read_text().splitlines()]
     shutil.rmtree(here)
     results = {
