@@ -101,13 +101,14 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def scratch_folder(place: Path) -> Iterator[Path]:
+def scratch_folder(place: Path, mode: int = 0o777) -> Iterator[Path]:
     """A new folder in a folder, removed with all that is in it when the block ends. Raises OSError.
 
-    place: where it is made, under a random name; what a killed process left there, remove_temporaries removes.
+    place: where it is made, under a random name; what a killed process left there, remove_temporaries removes. mode:
+    who may use it, as of Path.mkdir.
     """
     part = _temporary(place / "scratch")
-    part.mkdir()
+    part.mkdir(mode)
     try:
         with _held_folder(part):
             yield part

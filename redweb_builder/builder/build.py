@@ -27,12 +27,13 @@ from redweb_builder.dataset.label_writer import LabelWriter
 from redweb_builder.dataset.manifest import DUPLICATE, LEFT_OUT, left_out_row, table_of
 from redweb_builder.dataset.parts import folder_of_part, sources_of_part
 from redweb_builder.dataset.paths import is_data_set, read_build, refuse_data_set
-from redweb_builder.dataset.storage import MOUNT, require_folder
 from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.dataset.writer import Store
 from redweb_builder.errors import EngineError, SettingsError, StoreError
+from redweb_builder.inputs.copies import side_by_side
 from redweb_builder.inputs.discover import Discovery, discover
 from redweb_builder.inputs.formats.calibration import calibration_digest
+from redweb_builder.inputs.remote import address_of, require_folder, shown
 from redweb_builder.inputs.walk import state_of
 from redweb_builder.inspect.report import write_report
 from redweb_builder.inspect.show import write_grid
@@ -83,7 +84,8 @@ def build(
 ) -> Summary:
     """Build a ReDWeb-style relative-depth data set from stereo pairs.
 
-    stereo_dir: folder of the photographs and films, or one file. out: folder of the data set; an earlier build of the
+    stereo_dir: folder of the photographs and films, or one file; of this machine, or the address of one in remote
+    storage. out: folder of the data set; an earlier build of the
     same kind in it goes on, and finished pairs whose files are gone are done again; a part has a folder of its own in
     it, for merge.py. config: the settings. overwrite:
     replace a data set of other settings. watch: called whenever there is something new to show.
@@ -93,6 +95,7 @@ def build(
     """
     started = time.monotonic()
     config = config or BuildConfig()
+    require_folder(out, "build on a disk, then `export --format webdataset --out` to the storage")
     stereo_dir, out = Path(stereo_dir), Path(out)
     for folder in (stereo_dir, out):
         _require_unicode(folder)
@@ -105,11 +108,10 @@ def build(
 
     progress = Progress(watch_all)
     progress.enter("finding pairs")
-    require_folder(stereo_dir, MOUNT)
     refuse_data_set(stereo_dir)
     discovery = discover(stereo_dir, config.inputs, progress.at, skip=is_data_set)
     if not discovery.sources:
-        raise StoreError(_no_pairs_message(stereo_dir, discovery))
+        raise StoreError(_no_pairs_message(shown(stereo_dir), discovery))
     progress.enter("loading the networks")
     config = _with_precision_of(out, config, overwrite)
     device = choose_device(config.device)
@@ -126,7 +128,7 @@ def build(
         if refiltered:
             config = replace(config, thresholds=limits)
             progress.notes.append(f"filters: the limits that `refilter` gave {out}, not those of this command")
-        _forget_changed(store, stereo_dir)
+        _forget_changed(store, discovery.base)
         _forget_recalibrated(store, sources)
         recorded = [source.key for source in sources if source.key in store.records]
         whole = discovery.sources  # groups and clips are measured whole: a label must not depend on --limit or --part
@@ -168,7 +170,7 @@ def build(
                 "versions": versions(),
                 "device": str(device),
                 **messages,
-                "input": str(stereo_dir),
+                "input": shown(stereo_dir),
                 "input_fingerprint": _fingerprint(discovery.sources),
                 **({"part": list(config.part)} if config.part else {}),
                 "counts": dict(sorted(counts.items())),
@@ -287,15 +289,19 @@ def _count_records(store: Store, sources: Sequence[PairSource]) -> tuple[Counter
     return everything, of_sources
 
 
-def _forget_changed(store: Store, stereo_dir: Path) -> None:
-    """Drop the records of pairs that could not be read and whose files are others now.
+def _forget_changed(store: Store, base: Path) -> None:
+    """Drop the records of pairs that could not be read and whose files are others now. base: of the input.
 
     A file that is still being copied is cut or empty for a moment. Whole, it may have another key, or the same one.
     """
-    base = stereo_dir if stereo_dir.is_dir() else stereo_dir.parent
-    for key, record in store.records.entries():
-        files = [base / record[side] for side in ("left", "right") if record.get("file_states") and record.get(side)]
-        if files and state_of(files) != record["file_states"]:
+    unread = [
+        (key, record["file_states"], [base / record[side] for side in ("left", "right") if record.get(side)])
+        for key, record in store.records.entries()
+        if record.get("file_states")
+    ]
+    states = side_by_side(state_of, [files for _, _, files in unread], address_of(base) is not None)
+    for (key, before, files), now in zip(unread, states, strict=True):
+        if files and now != before:
             del store.records[key]
 
 
@@ -328,7 +334,7 @@ def _fingerprint(sources: Sequence[PairSource]) -> str:
     return hashlib.sha256("\n".join(source.key for source in sources).encode()).hexdigest()
 
 
-def _no_pairs_message(folder: Path, discovery: Discovery) -> str:
+def _no_pairs_message(folder: str, discovery: Discovery) -> str:
     reasons = Counter(left_out.reason for left_out in discovery.left_out)
     text = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()) or "no picture files at all"
     return f"no stereo pair found in {folder} ({text}). `build-redweb {folder} --dry-run` shows file by file."

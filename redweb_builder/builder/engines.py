@@ -13,6 +13,7 @@ from itertools import chain
 from typing import Generic, TypeAlias, TypeVar
 
 from redweb_builder.config import BuildConfig
+from redweb_builder.errors import StoreError
 from redweb_builder.pipeline import Inferred, Models, Outcome, Prepared, infer, label_pair, prepare
 from redweb_builder.process import available_cores, one_opencv_thread
 from redweb_builder.progress import LABELLING, MATCHING, READING
@@ -42,7 +43,8 @@ def run_local(
     called from threads of the pool. on_step: called from any thread with the key of a pair that is not done and the
     step of progress.py that it begins.
 
-    An error in one pair becomes its outcome of stage FAILED. OSError of `finish` (no space left) is raised.
+    An error in one pair becomes its outcome of stage FAILED. OSError of `finish` (no space left) is raised, and
+    StoreError where remote storage does not answer.
 
     Work goes in turns of a few batches, at most three of them in memory, so memory does not grow with the set. Batches
     are cut from the whole list, and a batch with any pair missing is run whole: an interrupted build forms the same
@@ -165,7 +167,7 @@ class _Stages(Generic[Done]):
         seconds = self.seconds.pop(outcome.source.key, 0.0)
         try:
             return self.finish(outcome, seconds)
-        except OSError:  # no space left: the build must stop, and go on later
+        except (OSError, StoreError):  # no space left, or storage is gone: the build must stop, and go on later
             raise
         except Exception as error:  # a fault of ours must cost one pair, not the build
             return self.finish(failed(outcome.source, error), seconds)
@@ -201,6 +203,8 @@ def _infer(batch: Sequence[Prepared], models: Models) -> list[Inferred | Outcome
 def _prepare(source: PairSource, models: Models, config: BuildConfig) -> Prepared | Outcome:
     try:
         return prepare(source, config, models.depth)
+    except StoreError:  # remote storage is gone: every other pair would fail, too
+        raise
     except Exception as error:  # a fault of ours or an exhausted machine must cost one pair, not the build
         return failed(source, error)
 

@@ -15,11 +15,12 @@ from redweb_builder.dataset.label_writer import LabelWriter
 from redweb_builder.dataset.manifest import columns_of, nine_digits, verdict_columns
 from redweb_builder.filters.checks import margin, quality
 from redweb_builder.inputs.formats.calibration import calibration_digest
+from redweb_builder.inputs.remote import address_of
 from redweb_builder.inputs.walk import state_of
 from redweb_builder.inspect.strip import strip
 from redweb_builder.pipeline import Outcome
 from redweb_builder.rectification.calibrated import Calibrated
-from redweb_builder.types import Label, Mask
+from redweb_builder.types import Label, Mask, PairSource, Rejection
 
 MOST_CHARACTERS = 20_000  # of a text; more than a path or a traceback has
 
@@ -37,7 +38,7 @@ def finish(
 
     outcome: of the pair. seconds: that it took. writer: of the data set's folder. thresholds: from which the margin
     counts. networks: the columns "flow" and "segmenter". stereo_dir: the input folder, to which paths in the record are
-    relative. Raises OSError.
+    relative. Raises OSError; StoreError where remote storage does not answer.
     """
     source, prepared, evidence, rejection = outcome.source, outcome.prepared, outcome.evidence, outcome.rejection
     kept = rejection is None
@@ -55,7 +56,7 @@ def finish(
     if rejection is not None:
         record["detail"] = portable_text(rejection.detail, stereo_dir)
         if rejection.stage == "read":
-            record["file_states"] = state_of((source.left, source.right))
+            record["file_states"] = _states(source, rejection)
     if evidence is not None and prepared is not None:
         height, width = evidence.pair.left.shape[:2]
         record |= {
@@ -83,6 +84,12 @@ def finish(
     return record | {"seconds": round(seconds, 2)}
 
 
+def _states(source: PairSource, rejection: Rejection) -> list[list[int]]:
+    """The state of a pair's files; none where remote storage did not give them, so that the next build asks again."""
+    files = source.left, source.right
+    return [[], []] if rejection.reason == "unreadable" and address_of(source.left) else state_of(files)
+
+
 def _calibration_columns(calibrated: Calibrated, stereo_dir: Path) -> dict[str, Any]:
     geometry = calibrated.geometry
     return {
@@ -106,7 +113,7 @@ def path_below(path: Path, stereo_dir: Path) -> str:
 
     path: of a file of the input. stereo_dir: the input folder or file.
     """
-    base = stereo_dir if stereo_dir.is_dir() else stereo_dir.parent
+    base = stereo_dir.parent if path == stereo_dir else stereo_dir
     return portable_text(path.relative_to(base).as_posix(), stereo_dir)
 
 

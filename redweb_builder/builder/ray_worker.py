@@ -17,6 +17,7 @@ from redweb_builder.builder.models import LoadModels, identity, versions
 from redweb_builder.config import BuildConfig
 from redweb_builder.errors import EngineError
 from redweb_builder.inputs.isolation import isolate_all
+from redweb_builder.inputs.remote import address_of, shown
 from redweb_builder.inputs.walk import state_of
 from redweb_builder.networks.device import choose_device, limit_threads
 from redweb_builder.pipeline import Models, Outcome
@@ -95,9 +96,13 @@ def _check_folders(terms: Terms) -> None:
             "folder that all machines of the cluster share, under the same path"
         )
     if state_of((source.left, source.right)) != terms.states:
+        remedy = (
+            "give it the keys of the storage by the environment"
+            if address_of(source.left)
+            else ("the photographs must lie in a folder that all machines of the cluster share, under the same path")
+        )
         raise EngineError(
-            f"the machine {host} does not see {source.left} as it is here: with --engine ray the photographs must lie "
-            "in a folder that all machines of the cluster share, under the same path"
+            f"the machine {host} does not see {shown(source.left)} as it is here: with --engine ray {remedy}"
         )
 
 

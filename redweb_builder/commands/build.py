@@ -101,7 +101,7 @@ def build_redweb(
     quiet: bool,
     **settings: Any,
 ) -> None:
-    """Build a relative-depth data set from the stereo photographs in STEREO_DIR.
+    """Build a relative-depth data set from the stereo photographs in STEREO_DIR, a folder or an address (s3://...).
 
     Finds pairs in folders, side-by-side files, 3D containers and films; writes pictures, 16-bit relative depth, masks,
     a manifest and grid.png. Interrupted, it goes on where it stopped when the same command is given again. `build` is

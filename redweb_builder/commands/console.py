@@ -177,6 +177,7 @@ def review(
         from redweb_builder.review.server import LOOPBACK, serve
     except ModuleNotFoundError as error:
         raise UserError(f"the review page needs {error.name}: pip install 'redweb-builder[review]'") from error
+    from redweb_builder.dataset.paths import remote_input
     from redweb_builder.review.session import Session
 
     session = Session(dataset, reviewer or _user_name(), source)
@@ -184,7 +185,8 @@ def review(
     if len(session) < session.pairs:
         echo(f"The {len(session)} most telling of {session.pairs} pairs are shown.")
     if session.source is None:
-        echo("The stereo photographs are not where they were: no right eye, no flicker. --source names their folder.")
+        place = f"at {address}" if (address := remote_input(dataset)) else "not where they were"
+        echo(f"The stereo photographs are {place}: no right eye, no flicker, unless --source names their folder.")
 
     if not session.cache.is_usable:
         echo(f"{dataset / '.review'} is a link or a file, so that the page's pictures are not kept: remove it.")
@@ -300,9 +302,9 @@ def export(
     all that are kept. options: further arguments of the format's writer. min_confidence: as of open_dataset.
     repository: of the Hugging Face hub, to which an export is uploaded that has all its samples.
     """
-    from redweb_builder.dataset.storage import address_of
     from redweb_builder.export.dataset import export_dataset
     from redweb_builder.export.hub import check_login, push
+    from redweb_builder.inputs.remote import address_of
 
     if repository:
         check_login(repository)

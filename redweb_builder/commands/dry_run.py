@@ -18,14 +18,15 @@ from rich.progress import track
 from redweb_builder.commands.terminal import printable
 from redweb_builder.config import NONE, BuildConfig, InputOptions
 from redweb_builder.dataset.paths import is_data_set, refuse_data_set
-from redweb_builder.dataset.storage import MOUNT, require_folder
-from redweb_builder.errors import InputError
+from redweb_builder.errors import InputError, StoreError
+from redweb_builder.inputs.copies import copied, head, side_by_side
 from redweb_builder.inputs.discover import discover
 from redweb_builder.inputs.formats.calibration import read_rig
 from redweb_builder.inputs.formats.rig import NotUsable
 from redweb_builder.inputs.isolation import decoded
 from redweb_builder.inputs.picture import read_header
 from redweb_builder.inputs.read import read_pair
+from redweb_builder.inputs.remote import address_of
 from redweb_builder.matching.quick_flow import SIDE, preview_flow
 from redweb_builder.process import one_opencv_thread
 from redweb_builder.rectification.eye_order import are_eyes_swapped, depth_of, eye_order
@@ -124,28 +125,30 @@ def print_dry_run(
 ) -> None:
     """List every pair, film and file left out: its form, which eye comes first and how sure that is, and why.
 
-    stereo_dir: the folder of stereo photographs. options: how to read it, as a build is given them. ask_eyes: where the
-    order of the eyes is a guess, say what the pictures show, as a build would; about MOST_OPENED of the other pairs are
-    opened too, to say what a build would reject. mono: see BuildConfig. as_json: one object {"pairs": [Listed],
-    "left_out": [{"file", "reason", "detail"}], "estimate": Estimate} for machines. max_side: px, of the pictures that
-    the build would store. Raises StoreError where the folder is a data set, InputNotFound where it is not there,
-    SettingsError as discover, WeightsUnavailable as load_depth.
+    stereo_dir: the folder of stereo photographs, or a path made of an address. options: how to read it, as a build is
+    given them. ask_eyes: where the order of the eyes is a guess, say what the pictures show, as a build would; about
+    MOST_OPENED of the other pairs are opened too, to say what a build would reject. mono: see BuildConfig. as_json: one
+    object {"pairs": [Listed], "left_out": [{"file", "reason", "detail"}], "estimate": Estimate} for machines. max_side:
+    px, of the pictures that the build would store. Raises StoreError where the folder is a data set, InputNotFound
+    where it is not there, SettingsError and StoreError as discover, WeightsUnavailable as load_depth.
     """
     console = Console(highlight=False, stderr=as_json)
-    require_folder(stereo_dir, MOUNT)
     refuse_data_set(stereo_dir)
     discovery = discover(stereo_dir, options, skip=is_data_set)
     network = _network(mono) if ask_eyes else None
     ordered = with_film_orders(discovery.sources, network)
+    grouped = with_group_orders(ordered, stereo_dir, network) if ask_eyes else ordered
     sources = track(
-        with_group_orders(ordered, stereo_dir, network) if ask_eyes else ordered,
+        grouped,
         "looking at eyes",
         console=console,
         transient=True,
         disable=not (console.is_terminal and ask_eyes),
     )
     with one_opencv_thread():
-        pairs = list(_pairs(sources, stereo_dir, ask_eyes, network, every=-(-len(ordered) // MOST_OPENED)))
+        sizes = side_by_side(_size, grouped, address_of(stereo_dir) is not None)
+        sized = zip(sources, sizes, strict=True)
+        pairs = list(_pairs(sized, stereo_dir, ask_eyes, network, every=-(-len(ordered) // MOST_OPENED)))
     cost = estimate(len(discovery.sources), max_side)
     if as_json:
         left_out = [
@@ -180,20 +183,24 @@ def _network(mono: str) -> DepthEstimator | None:
 
 
 def _pairs(
-    sources: Iterable[PairSource], folder: Path, ask_eyes: bool, network: DepthEstimator | None, every: int
+    sized: Iterable[tuple[PairSource, tuple[int, int] | None]],
+    folder: Path,
+    ask_eyes: bool,
+    network: DepthEstimator | None,
+    every: int,
 ) -> Iterator[Listed]:
     """Photographs as they come, then films: one entry a film, however many frames it gives.
 
-    ask_eyes: as of print_dry_run. network: of monocular depth, None = none. every: of so many pairs one is opened
-    whatever is known of it.
+    sized: the sources, each with what _size says. ask_eyes: as of print_dry_run. network: of monocular depth, None =
+    none. every: of so many pairs one is opened whatever is known of it.
     """
     films: dict[tuple[Path, Path], list[PairSource]] = {}
-    for number, source in enumerate(sources):
+    for number, (source, size) in enumerate(sized):
         if source.time is None:
             doubtful = source.guessed or (source.order_prior is not None and source.order_prior < 0)
             opened = _open(source, network) if ask_eyes and (doubtful or number % every == 0) else _Opened()
             score = opened.order if doubtful else None
-            yield _listed(source, folder, score, source.rule, size=_size(source), rejection=opened.rejection)
+            yield _listed(source, folder, score, source.rule, size=size, rejection=opened.rejection)
         else:
             films.setdefault((source.left, source.right), []).append(source)
     for frames in films.values():
@@ -287,6 +294,8 @@ def _open(source: PairSource, network: DepthEstimator | None) -> _Opened:
         preview = preview_flow(pair.left, pair.right)
         turned = turned_eye(source, preview)
         return _Opened(eye_order(preview, depth_of(preview.left, network)), f"not-upright: {turned}" if turned else "")
+    except StoreError:
+        raise
     except InputError as error:
         return _Opened(rejection=f"{error.reason}: {error}")
     except Exception:  # the build records why; one file must not stop the list
@@ -304,9 +313,17 @@ def _why_unusable(source: PairSource, size: tuple[int, int]) -> str:
 
 
 def _size(source: PairSource) -> tuple[int, int] | None:
-    """(width, height) of the first picture as displayed, px; None where it cannot be read."""
+    """(width, height) of the first picture as displayed, px; None where it cannot be read, and of films."""
+    if source.time is not None:
+        return None
     try:
-        return decoded(read_header, [source.left], source.left).size
+        if address_of(source.left) is None:
+            return decoded(read_header, [source.left], source.left).size
+        with copied([source.left], head) as copies:
+            file = copies.here(source.left)
+            return decoded(read_header, [file], file).size
+    except StoreError:
+        raise
     except Exception:  # as above
         return None
 

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from redweb_builder.dataset.manifest import BLOCK_ROWS, SCHEMA, are_growing, one_chunk
 from redweb_builder.dataset.paths import require_inside
 from redweb_builder.dataset.rows import fault_of, surely_usable
-from redweb_builder.dataset.storage import require_folder
 from redweb_builder.errors import StoreError
 from redweb_builder.files import open_regular
+from redweb_builder.inputs.remote import require_folder
 
 NAME = "manifest.parquet"
 MAX_TEXT_BYTES = 1 << 32  # of all texts that are read; some 10 million pairs have as much

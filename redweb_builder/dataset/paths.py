@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from redweb_builder.dataset.codec import FORMAT, decode
 from redweb_builder.dataset.rows import is_key
-from redweb_builder.errors import InputError, StoreError
+from redweb_builder.errors import InputError, SettingsError, StoreError
 from redweb_builder.files import parse_json, read_regular
 from redweb_builder.inputs.picture import STORED, open_picture, read_picture, values_of
+from redweb_builder.inputs.remote import address_of
 from redweb_builder.types import Label, Mask, Picture
 
 Stored = tuple[str, Path | bytes]  # a file: its name for messages, and its path or its bytes
@@ -81,6 +82,18 @@ def input_folder(out: Path) -> Path | None:
     if not isinstance(stated, str) or stated.startswith(("//", "\\\\")) or not os.path.exists(stated):  # noqa: PTH110
         return None
     return Path(stated) if Path(stated).is_dir() else Path(stated).parent
+
+
+def remote_input(out: Path) -> str | None:
+    """The address of the photographs, as build.json names it; None where they are of this machine, or it names none.
+
+    out: folder of the data set. For people to read: a data set from elsewhere must not make this machine call another.
+    """
+    stated = read_build(out).get("input")
+    try:
+        return address_of(stated) if isinstance(stated, str) and len(stated) < LONGEST_PATH else None
+    except SettingsError:  # with a password in it
+        return None
 
 
 def sample_root(out: Path, key: str) -> Path:

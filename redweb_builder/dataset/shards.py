@@ -21,8 +21,9 @@ from redweb_builder.dataset.manifest import SCHEMA
 from redweb_builder.dataset.manifest_file import checked_blocks, refusal_of, table_blocks
 from redweb_builder.dataset.paths import label_from, read_stored
 from redweb_builder.dataset.reader import Dataset, require_confidence, without
-from redweb_builder.dataset.storage import Storage, address_of
+from redweb_builder.dataset.storage import Storage
 from redweb_builder.errors import StoreError
+from redweb_builder.inputs.remote import address_of
 from redweb_builder.types import Label, Picture
 
 MAPS = ("rd", "mask", "confidence")

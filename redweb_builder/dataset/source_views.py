@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from redweb_builder.dataset.manifest import source_of
-from redweb_builder.dataset.paths import read_build
+from redweb_builder.dataset.paths import read_build, remote_input
 from redweb_builder.errors import InputError, StoreError
 from redweb_builder.files import parse_json
 from redweb_builder.inputs.formats.calibration import calibration_digest
@@ -26,9 +26,9 @@ def source_views(folder: Path, row: Mapping[str, Any], source: Path | None) -> S
     source is missing, has changed, or cannot be read.
     """
     if source is None:
-        raise StoreError(
-            "the right view is not in the data set, and its source folder is not there: name it by --source"
-        )
+        address = remote_input(folder)
+        missing = f"is read from {address} only where that is named" if address else "folder is not there: name it"
+        raise StoreError(f"the right view is not in the data set, and its source {missing} by --source")
     try:
         origin = source_of(row, source)
         pair = read_pair(origin, _max_side(folder))

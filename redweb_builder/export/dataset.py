@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from redweb_builder.dataset.reader import Dataset, open_dataset
-from redweb_builder.dataset.storage import Storage, address_of
+from redweb_builder.dataset.storage import Storage
 from redweb_builder.errors import SettingsError, StoreError, UserError
 from redweb_builder.export.fiftyone import write_fiftyone
 from redweb_builder.export.huggingface import write_huggingface
@@ -20,6 +20,7 @@ from redweb_builder.export.redweb_v1 import write_redweb_v1
 from redweb_builder.export.rerun import write_rerun
 from redweb_builder.export.webdataset import upload_webdataset, write_webdataset
 from redweb_builder.files import remove_temporaries, replacing_folder, write_atomic
+from redweb_builder.inputs.remote import address_of
 
 # format -> write(dataset, keys, folder, its own options), which yields each key when it is done, or why it cannot be
 WRITERS: dict[str, Callable[..., Iterable[str | UserError]]] = {

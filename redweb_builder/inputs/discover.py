@@ -7,7 +7,7 @@ import re
 import traceback
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from hashlib import blake2b
 from itertools import chain
@@ -15,20 +15,22 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from redweb_builder.config import InputOptions
-from redweb_builder.errors import InputError, InputNotFound
+from redweb_builder.errors import InputError, InputNotFound, StoreError
 from redweb_builder.inputs.content.agreement import AGREEMENT, agreement
+from redweb_builder.inputs.copies import copied, remote_files_below, side_by_side
 from redweb_builder.inputs.formats import films
 from redweb_builder.inputs.formats.calibration import CalibrationFiles
 from redweb_builder.inputs.formats.film_offset import time_offset
 from redweb_builder.inputs.formats.folders import TwoFiles, Unpaired, pair_files
 from redweb_builder.inputs.formats.ground_truth import is_ground_truth
-from redweb_builder.inputs.formats.one_file import CONTAINERS, file_layout
+from redweb_builder.inputs.formats.one_file import CONTAINERS, file_layout, layout_by_name
 from redweb_builder.inputs.formats.packed import forced_layout, named_layout
 from redweb_builder.inputs.formats.stated import pair_by_patterns, read_pair_list
 from redweb_builder.inputs.formats.unread import how_to_convert, how_to_read_dat
 from redweb_builder.inputs.isolation import decoded
 from redweb_builder.inputs.layout import Layout, NotPair
 from redweb_builder.inputs.picture import EXTENSIONS, heif_is_readable, read_picture
+from redweb_builder.inputs.remote import address_of, shown
 from redweb_builder.inputs.walk import files_below
 from redweb_builder.types import LeftOut, PairSource
 
@@ -43,10 +45,11 @@ Sources = Iterator[PairSource | LeftOut]
 
 @dataclass(frozen=True)
 class Discovery:
-    """What an input folder holds: `sources` sorted by key, `left_out` sorted by path."""
+    """What an input holds: `sources` sorted by key, `left_out` sorted by path. base: its folder."""
 
     sources: list[PairSource]
     left_out: list[LeftOut]
+    base: Path
 
 
 def discover(
@@ -57,7 +60,8 @@ def discover(
 ) -> Discovery:
     """Find every stereo pair in a file or below a folder.
 
-    root: a folder, or a file that holds both eyes. Symbolic links are followed, but no folder is entered twice.
+    root: a folder, or a file that holds both eyes; or a path made of an address of remote storage, and so are then the
+    paths of the sources. Symbolic links are followed, but no folder is entered twice.
     options: how files are read, and a rule of the person's own for what belongs together.
     Hidden files and folders, files that are no pictures, and ground truth (ground_truth.py) are passed over silently;
     every other picture or film is part of a pair or is listed in `left_out` with a reason: "one-eye", "ambiguous",
@@ -66,23 +70,20 @@ def discover(
     are named. A picture is opened only where no name rule explains it, or where the rule is a guess; of a film the key
     frames are compared. watch: called with each file, relative to `root`, before it is asked.
     skip: folders, absolute, that are passed over with all that they hold, such as data sets that were built.
-    Raises InputNotFound when there is nothing at `root`, SettingsError where the person's rule cannot be used.
+    Raises InputNotFound when there is nothing at `root`, SettingsError where the person's rule cannot be used,
+    StoreError where remote storage does not answer.
     """
-    if not root.exists():
-        raise InputNotFound(f"{root}: there is no such file or folder; give the folder that holds the photographs")
-    if not (root.is_dir() or root.is_file()):
-        raise InputNotFound(f"{root}: is neither a file nor a folder; give the folder that holds the photographs")
     options = options or InputOptions()
-    base = root if root.is_dir() else root.parent
     left_out: list[LeftOut] = []
-    files = files_below(root, left_out, skip) if root.is_dir() else [root]
+    place = _listed_remote(root, left_out, skip) if address_of(root) else _listed_here(root, left_out, skip)
+    files = place.files
     if options.pairs is not None:
-        entries = _listed(base, options.pairs, options, watch)
+        entries = _stated(place, options.pairs, options, watch)
     else:
-        pictures, moving, containers = _by_kind(files, root, options, left_out)
+        pictures, moving, containers = _by_kind(place, root, options, left_out)
         entries = chain(
-            _sources_of(base, pictures, containers, options, _picture, watch),
-            _sources_of(base, moving, [], options, _film, watch),
+            _sources_of(place, pictures, containers, options, _picture, watch),
+            _sources_of(place, moving, [], options, _film, watch),
         )
     sources: list[PairSource] = []
     for entry in entries:
@@ -91,18 +92,56 @@ def discover(
         else:
             left_out.append(entry)
     sources = list(map(CalibrationFiles(files).beside, sources))
-    return Discovery(sorted(sources, key=lambda source: source.key), sorted(left_out, key=lambda file: str(file.path)))
+    left_out.sort(key=lambda file: str(file.path))
+    return Discovery(sorted(sources, key=lambda source: source.key), left_out, place.base)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """The input folder, and every file below it. sizes: in bytes, of files of remote storage; None on this machine."""
+
+    base: Path
+    files: list[Path]
+    sizes: dict[Path, int] | None = None
+
+    def has(self, name: PurePath) -> bool:
+        file = self.base / name
+        return file.is_file() if self.sizes is None else file in self.sizes
+
+
+def _listed_here(root: Path, left_out: list[LeftOut], skip: Callable[[Path], bool]) -> _Place:
+    if not root.exists():
+        raise _not_found(root, "there is no such file or folder")
+    if not (root.is_dir() or root.is_file()):
+        raise _not_found(root, "is neither a file nor a folder")
+    return _Place(root, files_below(root, left_out, skip)) if root.is_dir() else _Place(root.parent, [root])
+
+
+def _not_found(root: Path, why: str) -> InputNotFound:
+    return InputNotFound(f"{shown(root)}: {why}; give the folder that holds the photographs")
+
+
+def _listed_remote(root: Path, left_out: list[LeftOut], skip: Callable[[Path], bool]) -> _Place:
+    sizes = remote_files_below(root, left_out)
+    if not sizes and not left_out:
+        raise _not_found(root, "there is no such file or folder")
+    for stated in [file for file in sizes if file.name == "build.json"]:
+        with copied([stated]) as copies:
+            is_skipped = skip(copies.here(stated.parent))
+        if is_skipped:
+            sizes = {file: size for file, size in sizes.items() if not file.is_relative_to(stated.parent)}
+    return _Place(root.parent if [*sizes] == [root] else root, [*sizes], sizes)
 
 
 def _by_kind(
-    files: Iterable[Path], root: Path, options: InputOptions, left_out: list[LeftOut]
+    place: _Place, root: Path, options: InputOptions, left_out: list[LeftOut]
 ) -> tuple[list[PurePath], list[PurePath], list[PurePath]]:
     """Pictures, films and containers of both eyes, relative to the input folder. left_out: gets what cannot be read."""
-    inside = len(str((root if root.is_dir() else root.parent) / "x")) - 1
+    inside = len(str(place.base / "x")) - 1
     pictures: list[PurePath] = []
     moving: list[PurePath] = []
     containers: list[PurePath] = []
-    for file in files:
+    for file in place.files:
         relative, extension = PurePath(str(file)[inside:]), file.suffix.lower()
         missing = how_to_read_dat(file) if extension == ".dat" else _missing_reader(extension)
         if missing:
@@ -110,24 +149,26 @@ def _by_kind(
                 left_out.append(LeftOut(file, "unsupported", missing))
         elif extension in films.EXTENSIONS:
             moving.append(relative)
-        elif (extension in CONTAINERS and options.pair is None) or not root.is_dir():
+        elif (extension in CONTAINERS and options.pair is None) or file == root:
             containers.append(relative)
         elif extension in EXTENSIONS and (options.pair is not None or not is_ground_truth(relative)):
             pictures.append(relative)
     return pictures, moving, containers
 
 
-def _listed(base: Path, file: Path, options: InputOptions, watch: Callable[[PurePath], None]) -> Sources:
+def _stated(place: _Place, file: Path, options: InputOptions, watch: Callable[[PurePath], None]) -> Sources:
     """The pairs that a person lists in a file."""
-    for pair in read_pair_list(file, base):
-        missing = [eye for eye in (pair.left, pair.right) if not (base / eye).is_file()]
-        yield from (LeftOut(base / eye, "unreadable", f"line {pair.line} of {file}: no such file") for eye in missing)
+    pictures: list[TwoFiles] = []
+    moving: list[TwoFiles] = []
+    for pair in read_pair_list(file, place.base):
+        missing = [place.base / eye for eye in (pair.left, pair.right) if not place.has(eye)]
+        yield from (LeftOut(eye, "unreadable", f"line {pair.line} of {file}: no such file") for eye in missing)
         if not missing:
-            watch(pair.left)
             name = pair.key or pair.left.with_suffix("").as_posix()
             two = TwoFiles(pair.left, pair.right, name, f"listed in {file.name}")
-            film = pair.left.suffix.lower() in films.EXTENSIONS
-            yield from _guarded(base, two, options, _film if film else _picture)
+            (moving if pair.left.suffix.lower() in films.EXTENSIONS else pictures).append(two)
+    yield from _ask_each(place, pictures, options, _picture, watch)
+    yield from _ask_each(place, moving, options, _film, watch)
 
 
 def _missing_reader(extension: str) -> str:
@@ -140,7 +181,7 @@ def _missing_reader(extension: str) -> str:
 
 
 def _sources_of(
-    base: Path,
+    place: _Place,
     files: list[PurePath],
     containers: list[PurePath],
     options: InputOptions,
@@ -151,18 +192,14 @@ def _sources_of(
     alone = [*containers, *files]
     if options.layout == "auto":
         pairs, unpaired, unexplained = _pairs_of(files, options)
-        for pair in pairs:
-            watch(pair.left)
-            yield from _guarded(base, pair, options, make)
+        yield from _ask_each(place, pairs, options, make, watch)
         alone = [*containers, *unexplained]
         for left_out in unpaired:
             if left_out.reason == "one-eye" and named_layout(left_out.file.stem) is not None:
                 alone.append(left_out.file)
             else:
-                yield LeftOut(base / left_out.file, left_out.reason, left_out.detail)
-    for file in alone:
-        watch(file)
-        yield from _guarded(base, file, options, make)
+                yield LeftOut(place.base / left_out.file, left_out.reason, left_out.detail)
+    yield from _ask_each(place, alone, options, make, watch)
 
 
 def _pairs_of(files: list[PurePath], options: InputOptions) -> tuple[list[TwoFiles], list[Unpaired], list[PurePath]]:
@@ -174,24 +211,67 @@ def _pairs_of(files: list[PurePath], options: InputOptions) -> tuple[list[TwoFil
     return pairs, [Unpaired(file, "unmatched", detail) for file, detail in why.items()], []
 
 
-def _guarded(
-    base: Path,
-    what: TwoFiles | PurePath,
+def _ask_each(
+    place: _Place,
+    items: Sequence[TwoFiles | PurePath],
     options: InputOptions,
     make: Callable[[Path, TwoFiles | PurePath, InputOptions], Sources],
+    watch: Callable[[PurePath], None],
 ) -> Sources:
+    """All that files, and pairs of files, give. watch: called with each of them before it is asked."""
+
+    def ask(what: TwoFiles | PurePath) -> list[PairSource | LeftOut]:
+        watch(what.left if isinstance(what, TwoFiles) else what)
+        return _guarded(place, what, options, make is _film)
+
+    yield from chain.from_iterable(side_by_side(ask, items, place.sizes is not None))
+
+
+def _guarded(
+    place: _Place, what: TwoFiles | PurePath, options: InputOptions, is_film: bool
+) -> list[PairSource | LeftOut]:
     """What a file gives; a broken one, or one that shows a fault of ours, is left out and costs nothing else."""
-    files = [base / file for file in ((what.left, what.right) if isinstance(what, TwoFiles) else (what,))]
+    files = [place.base / file for file in ((what.left, what.right) if isinstance(what, TwoFiles) else (what,))]
     try:
-        yield from decoded(_given, files, base, what, options, make is _film)
+        if place.sizes is None:
+            return decoded(_given, files, place.base, what, options, is_film)
+        return _given_remote(place.base, place.sizes, files, what, options, is_film)
+    except StoreError:  # the storage is gone, and with it all other files
+        raise
     except InputError as error:
-        yield from (LeftOut(file, error.reason, str(error)) for file in files)
+        return [LeftOut(file, error.reason, str(error)) for file in files]
     except OSError as error:  # gone, or out of reach, since the folder was listed
-        yield from (LeftOut(file, "unreadable", f"{file}: cannot be read ({error.strerror})") for file in files)
+        return [LeftOut(file, "unreadable", f"{file}: cannot be read ({error.strerror})") for file in files]
     except Exception as error:  # nobody foresaw it: one file must not stop a run over a hundred thousand
         detail = f"an unforeseen error, a bug of this program: {type(error).__name__}: {error}"
         trace = "".join(traceback.format_exception(error))
-        yield from (LeftOut(file, "failed", detail, trace) for file in files)
+        return [LeftOut(file, "failed", detail, trace) for file in files]
+
+
+def _given_remote(
+    base: Path,
+    sizes: dict[Path, int],
+    files: Sequence[Path],
+    what: TwoFiles | PurePath,
+    options: InputOptions,
+    is_film: bool,
+) -> list[PairSource | LeftOut]:
+    """As _given, of files of remote storage: of those whose names say all, only the sample is read."""
+
+    def sample(file: Path) -> tuple[int, int, int]:
+        return sizes[file], int(_SAMPLE_AT * sizes[file]), _SAMPLE_BYTES
+
+    by_name = not is_film and (
+        not what.guessed if isinstance(what, TwoFiles) else options.layout != "auto" or layout_by_name(what) is not None
+    )
+    with copied(files, sample if by_name else None) as copies:
+        given = decoded(_given, [*map(copies.here, files)], copies.here(base), what, options, is_film)
+    return [
+        replace(entry, left=copies.there(entry.left), right=copies.there(entry.right))
+        if isinstance(entry, PairSource)
+        else replace(entry, path=copies.there(entry.path), detail=copies.in_words(entry.detail))
+        for entry in given
+    ]
 
 
 def _given(base: Path, what: TwoFiles | PurePath, options: InputOptions, is_film: bool) -> list[PairSource | LeftOut]:

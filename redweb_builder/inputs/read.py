@@ -13,6 +13,7 @@ from redweb_builder.errors import InputError
 from redweb_builder.files import sha256_of
 from redweb_builder.inputs.content.mount import Box, inside_margin, inside_mount
 from redweb_builder.inputs.content.refuse import is_flat_map, is_sphere
+from redweb_builder.inputs.copies import copied
 from redweb_builder.inputs.formats.films import Shot, read_shot
 from redweb_builder.inputs.formats.heic import read_spatial
 from redweb_builder.inputs.formats.mpo import read_mpo
@@ -22,6 +23,7 @@ from redweb_builder.inputs.formats.vr180 import Sphere, covered, flat_view, main
 from redweb_builder.inputs.isolation import decoded
 from redweb_builder.inputs.layout import LAYOUTS
 from redweb_builder.inputs.picture import MIN_SIDE, open_picture, read_header, read_picture, sample_bits
+from redweb_builder.inputs.remote import address_of
 from redweb_builder.types import PairSource, Picture, StereoPair, Window
 
 CROP_SHARE = 0.10
@@ -53,20 +55,26 @@ class _Eyes:
 def read_pair(source: PairSource, max_side: int) -> StereoPair:
     """Read the two eyes of a pair, left and right in order and equal in size.
 
-    source: where the eyes lie and how they are packed, from discover. max_side: px; larger eyes are reduced by one
+    source: where the eyes lie and how they are packed, from discover; files of remote storage are copied for as long as
+    they are read. max_side: px; larger eyes are reduced by one
     factor for both, by area averaging, until the longer side fits. Mounts, borders, bars and round masks are cropped,
     both eyes to one size. Half-width and half-height eyes are stretched to their full shape. Eyes whose sides differ by
     up to 10 % are cropped to the middle, eyes of one shape (2 %) but different scale are reduced to the smaller one. Of
     a VR180 picture the flat view ahead is cut. `source_size` is the size of one eye before any crop or reduction,
     halves unstretched. Films and HEIC are decoded in a process of their own (isolation.py). Raises InputError: as
     read_picture and decoded, "too-small" for an eye under 64 px, "size-mismatch", "not-upright", "not-a-photograph",
-    "not-a-pair", "panorama"; ValueError for an unknown layout or a max_side under 64.
+    "not-a-pair", "panorama"; StoreError where remote storage does not answer; ValueError for an unknown layout or a
+    max_side under 64.
     """
     if source.layout not in LAYOUTS:
         raise ValueError(f"{source.key}: unknown layout {source.layout!r}; one of {', '.join(LAYOUTS)}")
     if max_side < MIN_SIDE:
         raise ValueError(f"max_side must be {MIN_SIDE} px or more, got {max_side}")
-    return decoded(_read_pair, (source.left, source.right), source, max_side)
+    if address_of(source.left) is None:
+        return decoded(_read_pair, (source.left, source.right), source, max_side)
+    with copied((source.left, source.right)) as copies:
+        copy = replace(source, left=copies.here(source.left), right=copies.here(source.right))
+        return decoded(_read_pair, (copy.left, copy.right), copy, max_side)
 
 
 def _read_pair(source: PairSource, max_side: int) -> StereoPair:

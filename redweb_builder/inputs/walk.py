@@ -6,23 +6,28 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from redweb_builder.errors import StoreError
 from redweb_builder.inputs.picture import EXTENSIONS
+from redweb_builder.inputs.remote import remote_file
 from redweb_builder.types import LeftOut
 
 
 def state_of(files: Sequence[Path]) -> list[list[int]]:
     """Size in bytes and time of the last change in ns of each file; [] for one that cannot be asked.
 
-    files: their paths.
+    files: their paths. Of one of remote storage a number that stands for its content is there in place of the time.
     """
-    states: list[list[int]] = []
-    for file in files:
-        try:
-            status = file.stat()
-            states.append([status.st_size, status.st_mtime_ns])
-        except OSError:
-            states.append([])
-    return states
+    return [_state_of(file) for file in files]
+
+
+def _state_of(file: Path) -> list[int]:
+    try:
+        if remote := remote_file(file):
+            return remote[0].state(remote[1])
+        status = file.stat()
+    except (OSError, StoreError):
+        return []
+    return [status.st_size, status.st_mtime_ns]
 
 
 def files_below(root: Path, left_out: list[LeftOut], skip: Callable[[Path], bool]) -> list[Path]:

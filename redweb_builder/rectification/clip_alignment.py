@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from redweb_builder.config import BuildConfig
+from redweb_builder.errors import StoreError
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.matching.quick_flow import Preview, preview_flow
 from redweb_builder.process import one_opencv_thread
@@ -56,6 +57,8 @@ def _alignment_of_clip(frames: Sequence[PairSource], config: BuildConfig) -> Ali
         try:
             pair, _ = calibrate(frame, read_pair(frame, config.max_side))
             preview = preview_flow(pair.left, pair.right)
+        except StoreError:  # the storage is gone: all other pairs would have no vote either
+            raise
         except Exception:  # a frame that cannot be read says nothing of the rig; the build records why
             continue
         if shape in ((), pair.left.shape):

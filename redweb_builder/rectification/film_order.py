@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from redweb_builder.errors import StoreError
 from redweb_builder.process import one_opencv_thread
 from redweb_builder.rectification.eye_order import asked_order
 from redweb_builder.types import PairSource
@@ -56,6 +57,8 @@ def film_order(frames: Sequence[PairSource], network: DepthEstimator | None = No
         for frame in frames[every // 2 :: every]:
             try:
                 scores.append(asked_order(frame, network))
+            except StoreError:  # the storage is gone: all other pairs would have no vote either
+                raise
             except Exception:  # a frame that cannot be read has no vote; the build records why
                 continue
     return sum(scores) / len(scores) if scores else 0.0

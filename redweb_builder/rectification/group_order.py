@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from redweb_builder.errors import StoreError
 from redweb_builder.matching.quick_flow import SIDE
 from redweb_builder.process import available_cores, one_opencv_thread
 from redweb_builder.rectification.eye_order import asked_order, log_odds, stated_log_odds
@@ -131,6 +132,8 @@ def _ask(
         watch(source.left)
         try:
             return asked_order(source, network, max_side)
+        except StoreError:  # the storage is gone: all other pairs would have no vote either
+            raise
         except Exception:  # a pair that cannot be read has no vote; the build records why
             return None
 

@@ -32,6 +32,7 @@ from redweb_builder.export.points import ply, points_of
 from redweb_builder.files import MOST_TEXT_BYTES
 from redweb_builder.filters.checks import checks
 from redweb_builder.filters.wording import PEOPLE_SAY
+from redweb_builder.inputs.remote import address_of
 from redweb_builder.inspect.choose import COLUMNS, some_runs, telling_keys
 from redweb_builder.inspect.table import MOST_PAIRS, table
 from redweb_builder.review.cache import Cache
@@ -53,11 +54,11 @@ class Session:
         """Open a finished data set.
 
         folder: the data set. reviewer: the name for decisions that come without one. source: the folder of the stereo
-        photographs, where it is not the one that build.json names. Raises StoreError.
+        photographs, where it is not the one that build.json names, or is in remote storage. Raises StoreError.
         """
         self.folder, self.reviewer = folder, reviewer
         self.source = source or input_folder(folder)
-        if source is not None and not source.is_dir():
+        if source is not None and not (source.is_dir() or address_of(source)):
             raise StoreError(f"{source}: there is no such folder of stereo photographs")
         self._built = 0
         self._rows: dict[str, dict[str, Any]] = {}

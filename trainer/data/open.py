@@ -6,8 +6,8 @@ from pathlib import Path
 
 from redweb_builder.dataset.paths import is_data_set
 from redweb_builder.dataset.shards import is_shard_set
-from redweb_builder.dataset.storage import address_of
 from redweb_builder.errors import StoreError
+from redweb_builder.inputs.remote import address_of
 from trainer.data.depth_scale import DepthScale
 from trainer.data.depth_set import DepthSet
 from trainer.data.readers.arkit import Arkit, is_arkit

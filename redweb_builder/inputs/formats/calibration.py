@@ -25,6 +25,7 @@ from redweb_builder.inputs.formats import calibration_forms as forms
 from redweb_builder.inputs.formats.eye_marks import LEFT, RIGHT
 from redweb_builder.inputs.formats.folders import folder_marks
 from redweb_builder.inputs.formats.rig import NotUsable, Rig, Size, check_rig
+from redweb_builder.inputs.remote import address_of, read_once
 from redweb_builder.types import PairSource
 
 _TEXT = ".txt"
@@ -126,8 +127,9 @@ def _parsed(source: PairSource, contents: list[bytes], size: Size) -> Rig:
 
 
 def _content(file: Path) -> bytes:
+    most = MAX_TEXT_BYTES if file.suffix.lower() == _TEXT else MAX_TREE_BYTES
     try:
-        return read_regular(file, MAX_TEXT_BYTES if file.suffix.lower() == _TEXT else MAX_TREE_BYTES)
+        return read_regular(file, most) if address_of(file) is None else read_once(file, most)
     except (OSError, UnsafePath) as error:
         raise NotUsable(f"{file.name} cannot be read ({getattr(error, 'strerror', None) or error})") from error
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from redweb_builder.inputs.formats.heic import spatial_layout
 from redweb_builder.inputs.formats.jps import jps_layout
@@ -20,18 +20,26 @@ CONTAINERS = (".mpo", ".jps", ".pns")
 _JUDGE_SIDE = 700
 
 
+def layout_by_name(file: PurePath) -> Layout | NotPair | None:
+    """What the name of a file says for certain; None where its content must be asked. file: its path."""
+    named = named_layout(file.stem)
+    if isinstance(named, NotPair):
+        return named
+    of_sphere = re.search(r"360|180|vr", file.stem.lower())
+    return None if of_sphere or file.suffix.lower() in CONTAINERS else named
+
+
 def file_layout(file: Path) -> Layout | NotPair:
     """How one file holds two eyes: by its headers where it is a container, by its name, by its content.
 
     A name alone is believed without a look into the file, but not where it speaks of spheres. Raises InputError as
     read_picture does.
     """
+    by_name = layout_by_name(file)
+    if by_name is not None:
+        return by_name
     named = named_layout(file.stem)
-    if isinstance(named, NotPair):
-        return named
-    plain_name = named is not None and not re.search(r"360|180|vr", file.stem.lower())
-    if named is not None and plain_name and file.suffix.lower() not in CONTAINERS:
-        return named
+    assert not isinstance(named, NotPair)
     with open_picture(file) as image:
         header, more_frames = header_of(image), has_more_frames(image)
         stated = (

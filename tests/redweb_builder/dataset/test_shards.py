@@ -15,11 +15,12 @@ import pytest
 from redweb_builder.dataset.manifest import table_of
 from redweb_builder.dataset.reader import Dataset, open_dataset
 from redweb_builder.dataset.shards import ShardedDataset
-from redweb_builder.dataset.storage import Storage, address_of
+from redweb_builder.dataset.storage import Storage
 from redweb_builder.dataset.writer import Store
 from redweb_builder.errors import SettingsError, StoreError
 from redweb_builder.export import webdataset
 from redweb_builder.export.dataset import export_dataset
+from redweb_builder.inputs.remote import address_of
 from tests.redweb_builder.dataset.test_writer import IDENTITY, label_like, picture_like, row
 
 KEYS = ["a.b", "c", "größe", *(f"k{number}" for number in range(9))]

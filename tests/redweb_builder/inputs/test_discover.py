@@ -726,7 +726,7 @@ def test_linked_folder_is_entered_once(tmp_path: Path) -> None:
 
 
 def test_empty_missing_and_single_file(tmp_path: Path) -> None:
-    assert discover(tmp_path) == Discovery([], [])
+    assert discover(tmp_path) == Discovery([], [], tmp_path)
     with pytest.raises(FileNotFoundError, match="no such file or folder"):
         discover(tmp_path / "nothing")
     file = save(side_by_side(*scene()), tmp_path / "a-lr.png")

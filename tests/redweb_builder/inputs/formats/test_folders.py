@@ -248,7 +248,7 @@ def test_two_files(tmp_path: Path, left: str, right: str, guessed: bool) -> None
 def test_ground_truth_is_passed_over(tmp_path: Path, name: str) -> None:
     assert is_ground_truth(PurePath(name))
     save(views()[0], tmp_path / name)
-    assert discover(tmp_path) == Discovery([], [])
+    assert discover(tmp_path) == Discovery([], [], tmp_path)
 
 
 @pytest.mark.parametrize("name", PHOTOGRAPHS)
