@@ -215,6 +215,17 @@ def as_rgb(
     return to_rgb(upright, _name(image))
 
 
+def is_animated(image: ImageFile.ImageFile) -> bool:
+    """Whether an opened picture has several frames or pages, as its head or the head of its second one says.
+
+    image: from open_picture. Raises InputError "corrupt".
+    """
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except _BROKEN as error:
+        raise InputError("corrupt", f"{_name(image)}: its second frame is broken ({error}); copy it again") from error
+
+
 def to_frame(image: ImageFile.ImageFile, number: int) -> bool:
     """Move an opened picture to another of its frames; False where there is no such frame.
 

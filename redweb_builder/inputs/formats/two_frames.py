@@ -10,7 +10,7 @@ from redweb_builder.errors import InputError
 from redweb_builder.inputs.content.agreement import AGREEMENT, agreement
 from redweb_builder.inputs.content.refuse import is_drawing
 from redweb_builder.inputs.layout import Layout, NotPair
-from redweb_builder.inputs.picture import as_rgb, open_picture, to_frame
+from redweb_builder.inputs.picture import as_rgb, is_animated, open_picture, to_frame
 from redweb_builder.types import Picture
 
 _FORMATS = ("GIF", "WEBP", "TIFF", "PNG")
@@ -38,8 +38,11 @@ def two_frames_layout(image: ImageFile.ImageFile) -> Layout | NotPair | None:
 
 
 def has_more_frames(image: ImageFile.ImageFile) -> bool:
-    """Whether an opened picture is an animation or a document of several pages. image: from open_picture."""
-    return image.format in _FORMATS and bool(getattr(image, "is_animated", False))
+    """Whether an opened picture is an animation or a document of several pages; raises InputError "corrupt".
+
+    image: from open_picture.
+    """
+    return image.format in _FORMATS and is_animated(image)
 
 
 def has_two_frames(image: ImageFile.ImageFile) -> bool:

@@ -131,3 +131,16 @@ def test_a_second_frame_that_is_broken(tmp_path: Path, name: str) -> None:
     content = path.read_bytes()
     path.write_bytes(content[: int(0.8 * len(content))])
     assert result(tmp_path)[0] in ("corrupt", "single")
+
+
+def test_a_gif_that_ends_within_the_head_of_its_second_frame(tmp_path: Path) -> None:
+    path = tmp_path / "cut.gif"
+    Image.fromarray(LEFT).save(path, save_all=True, append_images=[Image.fromarray(RIGHT)], duration=120)
+    content = path.read_bytes()
+    second = content.index(b"!\xf9\x04", content.index(b"!\xf9\x04") + 1)
+    reasons = set()
+    for end in range(second, second + 20):
+        path.write_bytes(content[:end])
+        reasons.add(result(tmp_path)[0])
+    assert "corrupt" in reasons
+    assert reasons <= {"corrupt", "single"}
