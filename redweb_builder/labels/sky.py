@@ -15,17 +15,19 @@ SKY_RIM = 0.02  # share of the longer side, side of the square of dilations; mat
 
 # A match contradicts the sky where it is nearer than most of the ground.
 NEAR = 60  # percentile of the ground's disparity; what is nearer is a ceiling, a wall or a tree
+SURE = 0.75  # mean probability of sky of a component from which the segmenter is sure of it
 MAX_NEAR_SHARE = 1 / 3  # share of a component; where more of it is contradicted, all of it is dropped
 
 # A painted sky, as on a poster, is well matched, one surface, and not among the farthest.
 WELL_MATCHED = 0.15  # share of a component's interior with valid textured matches
-FARTHEST, FARTHEST_MARGIN = 20, 0.03  # percentile of the ground's disparity, plus share of its range (at least 0.5 px)
+FARTHEST = 20  # percentile of the ground's disparity
+FARTHEST_MARGINS = 0.03, 0.1  # shares of the ground's range, added to that (at least 0.5 px): segmenter unsure, sure
 ONE_SURFACE = 0.1  # share of the ground's range that the middle half of a poster's disparities spans; a sky's is wider
 
 # A sky by the depth of a monocular network.
-FAR_PERCENTILE = 20  # of the depth of everything else; skies of the benchmarks lie below the 14th
+FAR_PERCENTILES = 20, 40  # of the depth of everything else; the latter where the segmenter is sure
+ENCLOSED_PERCENTILE = 12  # likewise, of an unsure component that does not reach the top of the picture
 JUDGED_SHARE = 5e-3  # share of the picture; smaller components, between branches, are too small for the network
-UNSURE, UNSURE_PERCENTILE = 0.75, 12  # mean probability of sky below which what is farther than this is asked of it
 BORDER_PX = 9  # side of the square of dilation that finds what surrounds such a component
 
 # Comparison with the colour of the sky around, CIELAB in OpenCV's 8 bits.
@@ -51,8 +53,9 @@ def sky_area(
        from the branches and roofs around it. A match contradicts its surroundings too, as wide as the rim.
     2. A component is dropped where it is small, where more than MAX_NEAR_SHARE of it is contradicted, where it is a
        painted sky, or where a monocular network puts it nearer than much of the picture: lit signs and pale stone have
-       neither texture nor matches. Where the segmenter is unsure and the component does not reach the top of the
-       picture, less is enough: white walls, water, what is out of focus. But what shows between near things is a gap.
+       neither texture nor matches. Where the segmenter is sure, both have to be nearer for that: clouds, mist and grain
+       of old cards are matched too. Where it is unsure and the component does not reach the top of the picture, less
+       is enough: white walls, water, what is out of focus. But what shows between near things is a gap.
     3. Of the other components the contradicted pixels are dropped, but not those of the colour of the sky around: they
        are sky between branches.
     4. What is much darker than the sky around is a branch, a wire or a pole, and is dropped, matched or not. Its
@@ -69,7 +72,7 @@ def sky_area(
         return np.zeros_like(sky)
     least, farthest, near, most = np.percentile(raw_disparity[ground], (1, FARTHEST, NEAR, 99))
     ground_range = most - least
-    sky_limit = farthest + max(0.5, FARTHEST_MARGIN * ground_range)
+    sky_limits = [farthest + max(0.5, margin * ground_range) for margin in FARTHEST_MARGINS]
     rim = max(3, round(SKY_RIM * max(sky.shape)))
     interior = ~_dilated(~sky, rim)
     matched = interior & valid & textured(left)
@@ -78,19 +81,20 @@ def sky_area(
     matched_sky = matched & ~_dilated(dark | bright, TEXTURED_PX + 2)  # the edge of such an object blends both
     sky_contradicted = _dilated(matched_sky & (raw_disparity > near), rim)
     by_network = cv2.resize(np.zeros((1, 1), np.float32) if depth is None else depth, sky.shape[::-1])
-    far_limit, unsure_limit = np.percentile(by_network[~sky], (FAR_PERCENTILE, UNSURE_PERCENTILE))
+    *far_limits, enclosed_limit = np.percentile(by_network[~sky], (*FAR_PERCENTILES, ENCLOSED_PERCENTILE))
     kept = sky.copy()
     for window, component in connected_components(sky):
+        sure = int(regions.sky[window][component].mean() >= SURE)
         disparities = raw_disparity[window][component & matched_sky[window]]
         well_matched = len(disparities) > WELL_MATCHED * (component & interior[window]).sum()
-        painted = well_matched and _is_one_near_surface(disparities, sky_limit, ground_range)
+        painted = well_matched and _is_one_near_surface(disparities, sky_limits[sure], ground_range)
         near_object = (component & sky_contradicted[window]).sum() > MAX_NEAR_SHARE * component.sum()
         small = component.sum() < MIN_SKY_SHARE * sky.size
         judged = component.sum() >= JUDGED_SHARE * sky.size
         nearness = np.median(by_network[window][component]) if judged else -np.inf
-        too_near = nearness > far_limit
+        too_near = nearness > far_limits[sure]
         enclosed = window[0].start > 0
-        if enclosed and nearness > unsure_limit and regions.sky[window][component].mean() < UNSURE:
+        if enclosed and not sure and nearness > enclosed_limit:
             surroundings = raw_disparity[ground & _border(window, component, sky.shape)]
             too_near |= surroundings.size > 0 and np.median(surroundings) <= near
         part = component & contradicted[window] & ~sky_coloured[window]

@@ -66,6 +66,18 @@ def test_of_what_is_hardly_sky_the_network_asks_more(probability: float, around:
     assert sky_area(left, disparity, valid, regions, depth)[place].mean() == kept
 
 
+@pytest.mark.parametrize(("probability", "kept"), [(0.6, 0.0), (0.9, 1.0)])
+@pytest.mark.parametrize(("sky_disparity", "nearness"), [(13.2, 0.0), (2.0, 0.6)])
+def test_a_sure_sky_may_be_nearer_than_the_farthest_ground(
+    sky_disparity: float, nearness: float, probability: float, kept: float
+) -> None:
+    """Clouds, mist or the grain of a card are matched a little nearer; through an arch the network sees them nearer."""
+    left, disparity, valid, regions = scene(sky_disparity, 1.0)
+    depth = np.repeat(np.linspace(0, 1, 120, dtype=np.float32)[:, None], 160, 1)
+    regions.sky[:50], depth[:50] = probability, nearness
+    assert sky_area(left, disparity, valid, regions, depth)[:50].mean() == kept
+
+
 def test_what_a_sky_borrows_from_here_and_there_is_no_poster() -> None:
     left, disparity, valid, regions = scene(14.0, 1.0)
     disparity[:50] = np.tile(np.array([2, 2, 14, 14, 14], np.float32), 32)
