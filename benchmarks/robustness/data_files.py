@@ -33,7 +33,8 @@ from redweb_builder.dataset.heartbeat import NAME as STATUS
 from redweb_builder.dataset.journal import faults_of_files, list_files, read_journal
 from redweb_builder.dataset.manifest import SCHEMA
 from redweb_builder.dataset.reader import open_dataset
-from redweb_builder.dataset.shards import FILES, INDEX, ShardedDataset
+from redweb_builder.dataset.sample_files import FILES
+from redweb_builder.dataset.shards import INDEX, ShardFiles
 from redweb_builder.dataset.sources import NAME as SOURCES
 from redweb_builder.dataset.sources import Sources, Stamp, read_sources, sources_lines
 from redweb_builder.dataset.status import status_of
@@ -172,10 +173,10 @@ def _shard() -> dict[str, bytes]:
 
 
 def _read_shards(file: Path) -> str:
-    shards = ShardedDataset(file.parent)
-    for key in shards.keys:
-        shards.contents(key)
-    return "rows left out" if shards.refusal else "read"
+    shards = ShardFiles(file.parent)
+    for key in shards.table["key"].to_pylist():
+        shards.stored(key, *FILES[:-1])
+    return "rows left out" if shards.refused else "read"
 
 
 def _status() -> dict[str, bytes]:

@@ -66,7 +66,7 @@ TRAIN_SEGMENTER = (
 )
 EXPORTS = ("redweb-v1", "webdataset", "huggingface", "ply", "rectified", "labels-only", "fiftyone", "rerun")
 NAMES = (
-    *("build", "build --part", "build --overwrite", "refilter", "grid", "report", "decisions"),
+    *("build", "build --part", "build --overwrite", "refilter", "refilter shards", "grid", "report", "decisions"),
     *(f"export {form}" for form in EXPORTS),
     *("review", "merge", "restore", "status", "depth"),
     *("train", "train --overwrite", "curate", "predict", "predict film", "evaluate", "convert-nyu", "train-segmenter"),
@@ -170,8 +170,7 @@ def scenario(name: str, workspace: Path, here: Path) -> Scenario:
             build(stereo, workspace / "parts", replace(CONFIG, part=(number, 2)))
         return Scenario((name, str(here / "parts")), ("parts",))
     if name == "restore":
-        labels = ("export", str(workspace / "set"), "--format", "labels-only", "--out", str(workspace / "labels"))
-        redweb([*labels], standalone_mode=False)
+        redweb([*export_of_set(workspace, "labels-only"), "--out", str(workspace / "labels")], standalone_mode=False)
         return Scenario((name, str(here / "labels"), "--from", str(stereo)), ("labels",))
     if name == "status":
         return Scenario((name, str(built), "--prometheus", str(here / "build.prom")), ("set",), built)
@@ -180,7 +179,11 @@ def scenario(name: str, workspace: Path, here: Path) -> Scenario:
         redweb([*photograph, str(workspace / "depth")], standalone_mode=False)  # here, so that no fork need match
         return Scenario((*photograph, str(out)))
     if name == "refilter":
-        return Scenario(("refilter", str(built), "--set", f"min_texture={_middle(workspace / 'set')}"), ("set",), built)
+        return Scenario((name, str(built), "--set", f"min_texture={_middle(workspace / 'set')}"), ("set",), built)
+    if name == "refilter shards":
+        redweb([*export_of_set(workspace, "webdataset"), "--out", str(workspace / "shards")], standalone_mode=False)
+        limit = f"min_texture={_middle(workspace / 'set')}"
+        return Scenario(("refilter", str(here / "shards"), "--set", limit), ("shards",), here / "shards")
     if name in ("grid", "report", "review"):
         return Scenario((name, str(built)), ("set",), built)
     if name == "decisions":
@@ -189,6 +192,11 @@ def scenario(name: str, workspace: Path, here: Path) -> Scenario:
         form = name.removeprefix("export ")
         return Scenario(("export", str(built), "--format", form, "--out", str(out)), ("set",), built)
     return _network_scenario(name, workspace, here)
+
+
+def export_of_set(workspace: Path, form: str) -> tuple[str, ...]:
+    """The command line that exports the data set of the workspace in a format, but for --out."""
+    return ("export", str(workspace / "set"), "--format", form)
 
 
 def training(workspace: Path, out: Path) -> tuple[str, ...]:

@@ -1,27 +1,36 @@
 """Other thresholds for a built data set: its stored measurements are judged anew, no network runs, nothing is deleted.
 
-Pairs that change sides move between the folder and its rejected/; what people decided stands whatever the thresholds.
+Pairs that change sides move between the folder and its rejected/, in shards they stay where they are; what people
+decided stands whatever the thresholds.
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from filelock import Timeout
 
 from redweb_builder.config import Thresholds
 from redweb_builder.dataset.decisions import FILE, read_decisions, standing, verdict_of
 from redweb_builder.dataset.manifest import count_values
-from redweb_builder.dataset.manifest_file import NAME, manifest_blocks
+from redweb_builder.dataset.manifest_file import NAME, manifest_blocks, write_manifest
 from redweb_builder.dataset.paths import read_build
+from redweb_builder.dataset.shards import is_shard_set
+from redweb_builder.dataset.storage import storage_of
 from redweb_builder.dataset.verdicts import COMPARED, Compared, compare, judged, thresholds_of
-from redweb_builder.dataset.writer import Store, keys_of_sides
+from redweb_builder.dataset.writer import LOCK, Store, keys_of_sides
 from redweb_builder.errors import SettingsError, StoreError
+from redweb_builder.files import lock, remove_temporaries
 from redweb_builder.filters.checks import checks
+from redweb_builder.inputs.remote import address_of, shown
 from redweb_builder.inspect.report import write_report
 from redweb_builder.inspect.show import write_grid
 
@@ -132,24 +141,59 @@ def _changes(rows: pa.Table) -> list[Change]:
 def refilter(folder: Path, limits: Mapping[str, float | None]) -> Plan:
     """plan_refilter, then do it: files moved, manifest, build.json, grid and report written anew.
 
-    folder, limits: as plan_refilter. Interrupted, the same call finishes it. Raises StoreError also where a build is
-    writing to the folder, UnsafePath where a folder of the data set leads out of it.
+    Of shards nothing is moved, since the manifest says what is kept; those in remote storage get neither grid nor
+    report. folder, limits: as plan_refilter. Interrupted, the same call finishes it. Raises StoreError also where a
+    build is writing to the folder, UnsafePath where a folder of the data set leads out of it.
     """
     for _ in _usable_blocks(folder):  # what is wrong is raised before anything is opened for writing
         pass
+    plan = (_refilter_shards if is_shard_set(folder) else _refilter_folder)(folder, limits)
+    if address_of(folder) is None:
+        write_grid(folder)
+        write_report(folder)
+    return plan
+
+
+def _refilter_folder(folder: Path, limits: Mapping[str, float | None]) -> Plan:
     build = read_build(folder)
     with Store(folder, build.get("identity", {})) as store:
         plan = plan_refilter(folder, limits)
-        more = {name: value for name, value in build.items() if name not in ("format", "identity", "thresholds")}
-        if asdict(plan.thresholds) != store.identity.get("thresholds"):
-            more["thresholds"] = asdict(plan.thresholds)  # beside the build's own, so that the build can go on
-        counts = {side: plan.counts[side] for side in ("kept", "rejected")}
-        before = build.get("counts")
-        rows = _moved(store, _judged_anew(folder, plan))
-        store.finish(rows, more | {"counts": (before if isinstance(before, dict) else {}) | counts})
-    write_grid(folder)
-    write_report(folder)
+        store.finish(_moved(store, _judged_anew(folder, plan)), _entries(build, plan))
     return plan
+
+
+def _refilter_shards(folder: Path, limits: Mapping[str, float | None]) -> Plan:
+    build, storage = read_build(folder), storage_of(folder)
+    with _held(folder) if address_of(folder) is None else nullcontext():
+        plan = plan_refilter(folder, limits)
+        with storage.writing(NAME) as file:
+            write_manifest(file, _judged_anew(folder, plan))
+        identity = {name: build[name] for name in ("format", "identity") if name in build}
+        content = json.dumps(identity | _entries(build, plan), indent=2, ensure_ascii=False) + "\n"
+        storage.write("build.json", content.encode())
+    return plan
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Keep other processes of this machine from filtering the same shards. Raises StoreError where one does."""
+    try:
+        with lock(folder / LOCK).acquire(timeout=0):
+            remove_temporaries(folder)
+            yield
+    except Timeout as error:
+        raise StoreError(f"another process is writing to {folder}: wait for it") from error
+
+
+def _entries(build: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
+    """The entries of build.json beside format and identity, as they would be. build: as it is."""
+    more = {name: value for name, value in build.items() if name not in ("format", "identity", "thresholds")}
+    identity = build.get("identity")
+    if not isinstance(identity, dict) or asdict(plan.thresholds) != identity.get("thresholds"):
+        more["thresholds"] = asdict(plan.thresholds)  # beside the build's own, so that the build can go on
+    counts = {side: plan.counts[side] for side in ("kept", "rejected")}
+    before = build.get("counts")
+    return more | {"counts": (before if isinstance(before, dict) else {}) | counts}
 
 
 def _judged_anew(folder: Path, plan: Plan) -> Iterator[pa.Table]:
@@ -176,8 +220,8 @@ def _usable_blocks(folder: Path, columns: Sequence[str] | None = None) -> Iterat
         yield block
     if refused:
         raise StoreError(
-            f"{folder / NAME}: {refused[0]}. A data set with a row that cannot be used is not filtered anew; "
-            "the build-redweb command that made it writes the manifest again"
+            f"{shown(folder / NAME)}: {refused[0]}. A data set with a row that cannot be used is not filtered "
+            "anew; the command that made it, build-redweb or export, writes the manifest again"
         )
 
 

@@ -60,11 +60,14 @@ def _print_check(dataset: Path, share: float) -> int:
 
     from redweb_builder.commands.terminal import escape
     from redweb_builder.dataset.integrity import check_dataset, mending_command
+    from redweb_builder.dataset.shard_integrity import check_shards
+    from redweb_builder.dataset.shards import is_shard_set
+    from redweb_builder.inputs.remote import shown
 
-    checked = check_dataset(dataset, share)
+    checked = (check_shards if is_shard_set(dataset) else check_dataset)(dataset, share)
     console = Console(highlight=False, soft_wrap=True)
     read = f", the contents of {checked.read} were read" if checked.read else ""
-    console.print(f"{checked.pairs} pairs with a label in {escape(str(dataset))}: their files were checked{read}")
+    console.print(f"{checked.pairs} pairs with a label in {escape(shown(dataset))}: their files were checked{read}")
     if not checked.faults:
         console.print("Nothing is wrong.")
         return 0

@@ -178,6 +178,7 @@ def review(
     except ModuleNotFoundError as error:
         raise UserError(f"the review page needs {error.name}: pip install 'redweb-builder[review]'") from error
     from redweb_builder.dataset.paths import remote_input
+    from redweb_builder.inputs.remote import shown
     from redweb_builder.review.session import Session
 
     session = Session(dataset, reviewer or _user_name(), source)
@@ -189,10 +190,10 @@ def review(
         echo(f"The stereo photographs are {place}: no right eye, no flicker, unless --source names their folder.")
 
     if not session.cache.is_usable:
-        echo(f"{dataset / '.review'} is a link or a file, so that the page's pictures are not kept: remove it.")
+        echo(f"{session.home / '.review'} is a link or a file, so that the page's pictures are not kept: remove it.")
 
     def announce(address: str) -> None:
-        echo(f"{session.reviewer} reviews {dataset}; Ctrl-C ends it, nothing is lost")
+        echo(f"{session.reviewer} reviews {shown(dataset)}; Ctrl-C ends it, nothing is lost")
         echo(address)
         if host:
             echo("Whoever has this link may decide as you; it is not encrypted. Photograph it with the other device:")
@@ -202,7 +203,11 @@ def review(
 
     serve(session, port, announce, host or LOOPBACK)
     click.echo()
-    echo(f"Decisions are in {dataset / 'decisions.jsonl'}; `cli.py decisions {dataset}` counts them.")
+    made = session.home / "decisions.jsonl"
+    if session.home == dataset:
+        echo(f"Decisions are in {made}; `cli.py decisions {dataset}` counts them.")
+    else:
+        echo(f"Decisions are in {made}; `cli.py decisions {shown(dataset)} {made}` puts them into the data set.")
 
 
 def _print_qr_code(address: str) -> None:
@@ -272,6 +277,8 @@ def refilter(dataset: Path, settings: Sequence[str], dry_run: bool) -> None:
     dataset: its folder. settings: each "name=number", as typed. dry_run: show only.
     """
     from redweb_builder.builder import refilter as refiltering
+    from redweb_builder.dataset.shards import is_shard_set
+    from redweb_builder.inputs.remote import address_of, shown
 
     limits = refiltering.parse_limits(settings)
     plan = refiltering.plan_refilter(dataset, limits)
@@ -284,7 +291,13 @@ def refilter(dataset: Path, settings: Sequence[str], dry_run: bool) -> None:
         console.print(f"{plan.decided} of these were decided by people and stay as decided")
     if not dry_run:
         refiltering.refilter(dataset, limits)
-        console.print(f"Done. The filters keep {plan.kept} pairs; see {escape(str(dataset))}/report.html")
+        seen = "" if address_of(dataset) else f"; see {escape(str(dataset))}/report.html"
+        console.print(f"Done. The filters keep {plan.kept} pairs{seen}")
+        if is_shard_set(dataset):
+            console.print(
+                "The tars are as they were, and only this program reads by the new verdicts. This writes tars of what "
+                f"is kept now:\n  python cli.py export {quote(shown(dataset))} --format webdataset --out NEW"
+            )
 
 
 def export(
@@ -304,7 +317,7 @@ def export(
     """
     from redweb_builder.export.dataset import export_dataset
     from redweb_builder.export.hub import check_login, push
-    from redweb_builder.inputs.remote import address_of
+    from redweb_builder.inputs.remote import shown
 
     if repository:
         check_login(repository)
@@ -318,7 +331,8 @@ def export(
 
         done = export_dataset(dataset, form, out, keys, watch, options, min_confidence)
     print_refusal(done.refusal)
-    echo(f"{done.samples} samples in {address_of(done.out) or done.out}")
+    rejected = f", {done.rejected} of them rejected" if done.rejected else ""
+    echo(f"{done.samples} samples in {shown(done.out)}{rejected}")
     exit_if_damaged(dataset, done.damaged, f"samples were left out{', nothing was uploaded' if repository else ''}")
     if repository:
         echo(f"uploaded to {push(done.out, repository)}")
@@ -350,10 +364,12 @@ def exit_if_damaged(dataset: Path, damaged: Sequence[str], what: str) -> None:
 
     dataset: its folder. damaged: a sentence a file. what: what became of those pairs, put behind their number.
     """
+    from redweb_builder.inputs.remote import shown
+
     for sentence in damaged[:SHOWN_DAMAGED]:
         echo(sentence, err=True)
     if damaged:
         raise click.ClickException(
             f"{len(damaged)} {what}: their files are damaged or missing. "
-            f"`cli.py check {quote(str(dataset))}` says what mends them."
+            f"`cli.py check {quote(shown(dataset))}` says what mends them."
         )

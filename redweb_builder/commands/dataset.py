@@ -59,7 +59,7 @@ def review(
     """Look through DATASET's samples in the browser and decide: accept, reject, rescue, undo.
 
     The page is served to this machine, or with --host to who has the link. Decisions go to DATASET/decisions.jsonl as
-    they are made.
+    they are made; of a DATASET in remote storage to ./NAME-review/decisions.jsonl.
     """
     from redweb_builder.commands import console
     from redweb_builder.commands.errors import errors_for_people

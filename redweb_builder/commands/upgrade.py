@@ -19,22 +19,27 @@ def upgrade(dataset: Path) -> None:
     """Say what a build of today would change of DATASET, and which command does it; nothing is changed."""
     from redweb_builder.commands.errors import errors_for_people
     from redweb_builder.commands.terminal import echo
-    from redweb_builder.dataset.paths import is_data_set, read_build
+    from redweb_builder.dataset.paths import is_data_set, is_ours, read_build
     from redweb_builder.errors import StoreError
+    from redweb_builder.inputs.remote import shown
 
     with errors_for_people():
-        if not is_data_set(dataset):
-            raise StoreError(f"{dataset} is no data set of this program")
         build = read_build(dataset)
+        if not is_ours(build):
+            raise StoreError(f"{shown(dataset)} is no data set of this program")
         changes = changes_of(build)
         if not changes:
             echo("A new build would change nothing: method, networks and limits are those of today.")
             return
-        echo(f"A new build of {dataset} would change:")
+        echo(f"A new build of {shown(dataset)} would change:")
         for change in changes:
             echo(f"- {change}")
-        echo("This command builds it again in its place; decisions.jsonl, what people decided, stays:")
-        echo(f"  {command_of(build, dataset)}")
+        if is_data_set(dataset):
+            echo("This command builds it again in its place; decisions.jsonl, what people decided, stays:")
+            echo(f"  {command_of(build, dataset)}")
+        else:
+            echo("These are shards. Build the data set again that they were exported from, then export it again.")
+            return
         for name in own_networks(build):
             echo(f"Put the folder of {name} in the place of {FOLDER}: a data set knows its network's name alone.")
 

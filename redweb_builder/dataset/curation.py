@@ -14,8 +14,9 @@ from typing import Any
 
 from redweb_builder.criteria import CROSS_AGREEMENT
 from redweb_builder.dataset.rows import is_key
+from redweb_builder.dataset.storage import read_whole
 from redweb_builder.errors import StoreError
-from redweb_builder.files import parse_json, read_regular, write_atomic
+from redweb_builder.files import parse_json, write_atomic
 
 NAME = "curation.json"
 FORMAT = "redweb-curation/1"
@@ -43,7 +44,7 @@ def read_curation(folder: Path) -> Curation:
     """
     file = folder / NAME
     try:
-        content = parse_json(read_regular(file, MAX_BYTES))
+        content = parse_json(read_whole(folder, NAME, MAX_BYTES))
     except FileNotFoundError:
         return Curation()
     except (OSError, ValueError) as error:

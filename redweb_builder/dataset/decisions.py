@@ -22,7 +22,9 @@ import pyarrow.compute as pc
 
 from redweb_builder.dataset.manifest import status_columns, with_values
 from redweb_builder.dataset.rows import is_key
+from redweb_builder.dataset.storage import read_whole, storage_of
 from redweb_builder.files import MOST_TEXT_BYTES, append, lock, parse_json, read_regular, require_plain
+from redweb_builder.inputs.remote import address_of
 
 FILE = "decisions.jsonl"
 LOCK = ".decisions.lock"
@@ -113,10 +115,23 @@ def _is_time(text: str) -> bool:
 def append_decisions(folder: Path, decisions: Sequence[Decision]) -> None:
     """Append decisions as they are: all of them and on the disk, or none and an OSError.
 
-    folder: of the data set. Raises UnsafePath where the file or its lock is a link or no regular file.
+    In remote storage the file is written again; what two programs append there at once, one of them loses. folder: of
+    the data set. Raises UnsafePath where the file or its lock is a link or no regular file; StoreError.
     """
+    if address_of(folder):
+        _append_remote(folder, _lines(decisions))
+        return
     with lock(folder / LOCK):
         append(folder / FILE, _lines(decisions))
+
+
+def _append_remote(folder: Path, lines: bytes) -> None:
+    try:
+        before = read_whole(folder, FILE, MOST_TEXT_BYTES)
+    except FileNotFoundError:
+        before = b""
+    torn = b"\n" if before and not before.endswith(b"\n") else b""
+    storage_of(folder).write(FILE, before + torn + lines)
 
 
 def _lines(decisions: Iterable[Decision]) -> bytes:
@@ -130,10 +145,10 @@ def _time_text(time: datetime) -> str:
 def read_decisions(file: Path) -> tuple[list[Decision], int]:
     """Every decision of a file in its order, and how many lines are damaged; nothing where there is no file.
 
-    Raises OSError; UnsafePath where `file` is no regular file.
+    file: its path; also in remote storage. Raises OSError; UnsafePath where `file` is no regular file; StoreError.
     """
     try:
-        return parse_decisions(read_regular(file, MOST_TEXT_BYTES))
+        return parse_decisions(read_whole(file.parent, file.name, MOST_TEXT_BYTES))
     except FileNotFoundError:
         return [], 0
 

@@ -33,12 +33,15 @@ from redweb_builder.dataset.manifest import BLOCK_ROWS, SCHEMA, pairs_of
 from redweb_builder.dataset.manifest_file import NAME as MANIFEST
 from redweb_builder.dataset.manifest_file import manifest_blocks
 from redweb_builder.dataset.paths import read_build, read_label
+from redweb_builder.dataset.shards import is_shard_set
 from redweb_builder.dataset.sources import NAME as SOURCES
 from redweb_builder.dataset.unknown import FOLDER as MARKED
 from redweb_builder.dataset.unknown import read_unknown
 from redweb_builder.errors import StoreError
 from redweb_builder.files import read_regular
+from redweb_builder.inputs.remote import shown
 
+BUILD = "build"
 LOOKED_AT = ("key", "status", "width", "height")  # the columns that are kept of the manifest; all are checked
 
 
@@ -78,14 +81,14 @@ def check_dataset(out: Path, share: float = 0.0) -> Checked:
     rows = pairs_of(pa.concat_tables([SCHEMA.empty_table().select(LOOKED_AT), *blocks]))
     labelled = rows.filter(pc.greater(rows["width"], 0))
     journal, there = read_journal(out), list_files(out)
-    faults = [Fault(MANIFEST, sentence, "build") for sentence in refused]
-    faults += [Fault(NAME, damaged, "build") for damaged in journal.damaged]
+    faults = [Fault(MANIFEST, sentence, BUILD) for sentence in refused]
+    faults += [Fault(NAME, damaged, BUILD) for damaged in journal.damaged]
     faults += _faults_of_keys(set(rows["key"].to_pylist()), journal.records)
-    chosen, marked, own = _sample(len(labelled), share), set(_names(out / MARKED)), set[str]()
+    chosen, marked, own = sample(len(labelled), share), set(_names(out / MARKED)), set[str]()
     contents: list[Fault] = []
     marks: list[Fault] = []
     for number, record in enumerate(_records(labelled, journal.records)):
-        sizes = [Fault(file, what, "build") for file, what in faults_of_files(record, there)]
+        sizes = [Fault(file, what, BUILD) for file, what in faults_of_files(record, there)]
         faults += sizes
         if number in chosen:
             contents += _faults_of_contents(out, record, there, {fault.file for fault in sizes})
@@ -93,10 +96,7 @@ def check_dataset(out: Path, share: float = 0.0) -> Checked:
             marks += _faults_of_mark(out, record)
         own |= {place[0] for name in expected_files(record, there) if (place := find_file(name, there))}
     faults += [*contents, *marks, *_faults_of_strangers(out, own)]
-    damaged = read_decisions(out / FILE)[1]
-    faults += [Fault(FILE, f"{damaged} damaged lines", "")] if damaged else []
-    faults += _faults_of_curation(out)
-    return Checked(len(labelled), len(chosen), faults)
+    return Checked(len(labelled), len(chosen), [*faults, *faults_of_people(out)])
 
 
 def _records(labelled: pa.Table, records: Records) -> Iterator[Mapping[str, Any]]:
@@ -107,12 +107,15 @@ def _records(labelled: pa.Table, records: Records) -> Iterator[Mapping[str, Any]
             yield next(recorded) if row["key"] in records else row
 
 
-def _faults_of_curation(out: Path) -> list[Fault]:
+def faults_of_people(out: Path) -> list[Fault]:
+    """What is wrong with the decisions and the curation of a data set. out: its folder, or that of its shards."""
+    damaged = read_decisions(out / FILE)[1]
+    faults = [Fault(FILE, f"{damaged} damaged lines", "")] if damaged else []
     try:
         read_curation(out)
     except StoreError as error:
-        return [Fault(CURATION, str(error), "")]
-    return []
+        faults.append(Fault(CURATION, str(error), ""))
+    return faults
 
 
 def _faults_of_keys(keys: set[str], records: Records) -> list[Fault]:
@@ -120,13 +123,16 @@ def _faults_of_keys(keys: set[str], records: Records) -> list[Fault]:
     if not records:
         return []
     return [
-        *(Fault("manifest.parquet", f"{key} is not in the journal", "build") for key in sorted(keys - records.keys())),
-        *(Fault(NAME, f"{key} is not in the manifest", "build") for key in sorted(records.keys() - keys)),
+        *(Fault("manifest.parquet", f"{key} is not in the journal", BUILD) for key in sorted(keys - records.keys())),
+        *(Fault(NAME, f"{key} is not in the manifest", BUILD) for key in sorted(records.keys() - keys)),
     ]
 
 
-def _sample(pairs: int, share: float) -> set[int]:
-    """A share of the pairs, at least one. Not seeded: checks of a small share again and again should reach them all."""
+def sample(pairs: int, share: float) -> set[int]:
+    """The places of some pairs, at least one. Not seeded: checks of a small share should in time reach them all.
+
+    pairs: how many there are. share: of them, 0 to 1; 0 is none.
+    """
     return set(random.Random().sample(range(pairs), min(pairs, ceil(share * pairs)))) if share > 0 else set()
 
 
@@ -195,8 +201,10 @@ def _names(folder: Path) -> list[str]:
 def mending_command(out: Path) -> str:
     """The command that makes missing files of a data set again, as far as build.json names its input.
 
-    out: folder of the data set.
+    out: folder of the data set, or of its shards.
     """
+    if is_shard_set(out):
+        return f"python cli.py export DATASET --format webdataset --out {quote(shown(out))}   (into an empty place)"
     if (out / SOURCES).is_file():
         return f"python cli.py restore {quote(str(out))} --from YOUR_COPIES"
     source = read_build(out).get("input")

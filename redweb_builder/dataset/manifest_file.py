@@ -1,8 +1,8 @@
-"""manifest.parquet of a data set as it is read: some rows and columns at a time, every row checked."""
+"""manifest.parquet of a data set: written block by block; read some rows and columns at a time, every row checked."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,16 +16,14 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from redweb_builder.dataset.manifest import BLOCK_ROWS, SCHEMA, are_growing, one_chunk
-from redweb_builder.dataset.paths import require_inside
 from redweb_builder.dataset.rows import fault_of, surely_usable
+from redweb_builder.dataset.storage import open_whole
 from redweb_builder.errors import StoreError
-from redweb_builder.files import open_regular
-from redweb_builder.inputs.remote import require_folder
+from redweb_builder.inputs.remote import address_of, shown
 
 NAME = "manifest.parquet"
 MAX_TEXT_BYTES = 1 << 32  # of all texts that are read; some 10 million pairs have as much
 MAX_ROWS = 10_000_000  # a few bytes of Parquet can claim any number
-BEFORE_SHARDS = "give the data set that the shards were exported from, decide there, and export it again"
 REQUIRED = ("key", "status")  # columns without which a table is no manifest
 ROW = "row"  # the number of a row in the file, which counts from 1: a column where some rows are left out
 CHECKED = (*REQUIRED, "stage", "width")  # what the check of a row needs, always read
@@ -55,15 +53,15 @@ class Manifest:
         return refusal_of(self.file, len(self.table), self.refused)
 
 
-def refusal_of(place: object, usable: int, refused: Sequence[str]) -> str | None:
+def refusal_of(file: Path, usable: int, refused: Sequence[str]) -> str | None:
     """A sentence about rows that were refused; None where there are none.
 
-    place: a file or an address. usable: number of rows that can be used. refused: a sentence about each other one.
+    file: that has them. usable: number of rows that can be used. refused: a sentence about each other one.
     """
     if not refused:
         return None
     count = f"{len(refused)} of {len(refused) + usable} rows"
-    return f"{place}: {count} cannot be used and are passed over ({refused[0]})"
+    return f"{shown(file)}: {count} cannot be used and are passed over ({refused[0]})"
 
 
 def read_manifest(folder: Path, columns: Sequence[str] | None = None) -> Manifest:
@@ -90,19 +88,49 @@ def manifest_blocks(
     folder: of the data set. columns: as of read_manifest. wanted: the keys of the rows to look at, null among them for
     the files in no pair; the column ROW is added; None = all. Raises StoreError as read_manifest.
     """
-    file = folder / NAME
-    require_folder(folder, BEFORE_SHARDS)
-    if not file.is_file():
-        if (folder / "build.json").is_file():
-            raise StoreError(f"{folder}: the build is not finished; run the same build-redweb command again to go on")
-        shards = f"; it holds shards: {BEFORE_SHARDS}" if any(folder.glob("*.tar")) else ""
-        raise StoreError(f"{folder} is not a data set: it has no {NAME}{shards}")
+    file = shown(folder / NAME)
     try:
-        with open_regular(require_inside(folder, file)) as opened:
-            blocks = table_blocks(opened, str(file), _schema(columns), wanted)
+        with open_whole(folder, NAME) as opened:
+            blocks = table_blocks(opened, file, _schema(columns), wanted)
             yield from checked_blocks(_one_ahead(blocks), refused)
+    except FileNotFoundError as error:
+        raise StoreError(_without_manifest(folder)) from error
     except OSError as error:
         raise StoreError(f"{file} cannot be read as a manifest ({' '.join(str(error).split())})") from error
+
+
+def has_manifest(folder: Path) -> bool:
+    """Whether a data set has the rows of all its pairs: neither an unfinished build nor shards of an earlier version.
+
+    folder: of the data set, or of shards, which may lie in remote storage. Raises StoreError.
+    """
+    try:
+        open_whole(folder, NAME).close()
+    except OSError:
+        return False
+    return True
+
+
+def _without_manifest(folder: Path) -> str:
+    """Why a folder is no finished data set, and what to do."""
+    if (folder / "build.json").is_file():
+        return f"{folder}: the build is not finished; run the same build-redweb command again to go on"
+    shards = "; shards without it are of an earlier version, or their export was not finished: export the set again"
+    return f"{shown(folder)} is not a data set: it has no {NAME}{shards if _may_have_shards(folder) else ''}"
+
+
+def _may_have_shards(folder: Path) -> bool:
+    return address_of(folder) is not None or any(folder.glob("*.tar"))
+
+
+def write_manifest(file: BinaryIO, blocks: Iterable[pa.Table]) -> None:
+    """Write the rows of a set as Parquet, BLOCK_ROWS a group. Raises OSError.
+
+    file: open for writing. blocks: the rows in their order, with the columns of SCHEMA.
+    """
+    with pq.ParquetWriter(file, SCHEMA) as writer:
+        for block in blocks:
+            writer.write_table(block.select(SCHEMA.names).combine_chunks(), row_group_size=BLOCK_ROWS)
 
 
 def read_rows(manifest: Manifest, keys: pa.Array, columns: Sequence[str] | None = None, left_out: int = 0) -> Manifest:

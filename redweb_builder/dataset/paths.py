@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 
 from redweb_builder.dataset.codec import FORMAT, decode
 from redweb_builder.dataset.rows import is_key
+from redweb_builder.dataset.storage import read_whole, require_inside
 from redweb_builder.errors import InputError, SettingsError, StoreError
-from redweb_builder.files import parse_json, read_regular
+from redweb_builder.files import parse_json
 from redweb_builder.inputs.picture import STORED, open_picture, read_picture, values_of
 from redweb_builder.inputs.remote import address_of
 from redweb_builder.types import Label, Mask, Picture
@@ -35,9 +37,15 @@ def is_cached(name: str) -> bool:
 def is_data_set(out: Path) -> bool:
     """Whether a folder holds a data set of this program, finished or not: others write a build.json too.
 
-    out: the folder.
+    Shards of one are none: nothing can be built into them. out: the folder.
     """
-    return str(read_build(out).get("format")).startswith(FORMAT.split("/")[0])
+    build = read_build(out)
+    return is_ours(build) and "form" not in build
+
+
+def is_ours(build: Mapping[str, Any]) -> bool:
+    """Whether a build.json is of this program. build: its content."""
+    return str(build.get("format")).startswith(FORMAT.split("/")[0])
 
 
 def name_of(folder: Path) -> str:
@@ -66,7 +74,7 @@ def refuse_data_set(stereo_dir: Path) -> None:
 def read_build(out: Path) -> dict[str, Any]:
     """build.json of a folder, empty where there is none or it is none of ours. out: the folder."""
     try:
-        build = parse_json(read_regular(out / "build.json", MAX_BUILD_BYTES))
+        build = parse_json(read_whole(out, "build.json", MAX_BUILD_BYTES))
     except (OSError, ValueError):
         return {}
     return build if isinstance(build, dict) else {}
@@ -129,22 +137,15 @@ def image_of(out: Path, key: str) -> Path:
     return stored_file(out, "Imgs", key, (".png", ".jpg"))
 
 
-def require_inside(folder: Path, file: Path) -> Path:
-    """`file`, checked to be a regular file and to lie below `folder`, wherever links lead. Raises StoreError."""
-    if not file.is_file() or not file.resolve().is_relative_to(folder.resolve()):
-        raise StoreError(f"{folder} has no {file.name} in {file.parent.name}")
-    return file
-
-
 def read_stored(file: Path | bytes, name: str = "") -> Picture:
     """A stored picture or preview, HxWx3 uint8 RGB. Raises StoreError where it is damaged.
 
-    file: its path, from stored_file, or its bytes. name: of the file, for messages; by default its path.
+    file: its path, from stored_file, or its bytes. name: of these, for messages.
     """
     try:
         return read_picture(file, min_side=1, orientation=1, formats=STORED)
     except InputError as error:
-        raise StoreError(f"{name}: {error}" if name else str(error)) from error
+        raise StoreError(str(error) if isinstance(file, Path) else f"{name}: {error}") from error
 
 
 def read_label(out: Path, key: str) -> Label:

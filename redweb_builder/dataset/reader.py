@@ -22,18 +22,19 @@ from redweb_builder.colour import colour_scale, disparity_picture, mask_picture
 from redweb_builder.dataset.codec import image_bytes
 from redweb_builder.dataset.decisions import FILE, as_decided, read_decisions
 from redweb_builder.dataset.manifest import BLOCK_ROWS, SCHEMA
-from redweb_builder.dataset.manifest_file import read_manifest
-from redweb_builder.dataset.paths import image_of, read_label, read_stored, stored_file
+from redweb_builder.dataset.manifest_file import has_manifest, read_manifest
+from redweb_builder.dataset.paths import label_from, read_stored
+from redweb_builder.dataset.sample_files import MAPS, content_of, ending_of
+from redweb_builder.dataset.shards import ShardFiles, files_of
 from redweb_builder.dataset.unknown import FOLDER as UNKNOWN
 from redweb_builder.dataset.unknown import read_unknown
 from redweb_builder.errors import SettingsError, StoreError, UserError
-from redweb_builder.files import read_regular
+from redweb_builder.inputs.remote import shown
 from redweb_builder.types import BoolMap, FloatMap, Label, Mask, Picture
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MAPS = {"rd": "RDs", "mask": "masks", "confidence": "confidence"}  # the maps of a label, and their folders
 SHOWN = 5  # samples of a data set that a notebook shows
 SHOWN_PX = 120  # their height there
 
@@ -75,25 +76,29 @@ class Sample:
 
 
 class Dataset:
-    """The kept (or the rejected) samples of a built folder, in order of key: len(), [index], [key], [slice], iteration.
+    """The kept (or the rejected) samples of a data set, in order of key: len(), [index], [key], [slice], iteration.
 
     What people decided (decisions.jsonl) goes before the filters' verdict. manifest: the table as built, without the
     rows that cannot be used. refusal: a sentence about these rows; None where there are none. table: the rows of the
-    samples, as decided. keys: of the samples.
+    samples, as decided. keys: of the samples. files: where their files are.
     """
 
     def __init__(self, folder: Path, status: str = "kept", min_confidence: int = 0) -> None:
         """Open a finished data set.
 
-        folder: of the data set. status: "kept", "rejected", or "labelled", which is both. min_confidence: 0 to 255; a
-        label below it is unknown. Raises StoreError where `folder` is no finished data set, SettingsError for another
-        confidence.
+        folder: of the data set, or of shards, which may lie in remote storage. status: "kept", "rejected", or
+        "labelled", which is both. min_confidence: 0 to 255; a label below it is unknown. Raises StoreError where
+        `folder` is no finished data set, SettingsError for another confidence.
         """
         require_confidence(min_confidence)
         self.folder, self.min_confidence, self._status = folder, min_confidence, status
-        manifest = read_manifest(folder)
+        self.files = files_of(folder)
+        if isinstance(self.files, ShardFiles) and not has_manifest(folder):
+            manifest = self.files.manifest()  # of an earlier version
+        else:
+            manifest = read_manifest(folder)
         self.manifest: pa.Table = manifest.table
-        self.refusal = manifest.refusal()
+        self.refusal = "; ".join(filter(None, (manifest.refusal(), self.files.refusal()))) or None
         rows = as_decided(manifest.table, read_decisions(folder / FILE)[0])
         wanted = pa.array(("kept", "rejected") if status == "labelled" else (status,))
         is_sample = pc.and_(pc.is_in(rows["status"], wanted), pc.is_valid(rows["width"]))
@@ -111,7 +116,7 @@ class Dataset:
     def __repr__(self) -> str:
         """Folder, how many samples, and the first of their keys."""
         keys = ", ".join(self.keys[:3]) + (", ..." if len(self) > 3 else "")
-        return f"<Dataset {self.folder}: {len(self)} {self._status} samples ({keys})>"
+        return f"<Dataset {shown(self.folder)}: {len(self)} {self._status} samples ({keys})>"
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -142,18 +147,23 @@ class Dataset:
         record = self.record(key)
         picture, label = self._read(key)
         if picture.shape[:2] != label.mask.shape:
-            raise StoreError(f"{self.folder}, {key}: the size of the picture is not that of its label")
+            raise StoreError(f"{shown(self.folder)}, {key}: the size of the picture is not that of its label")
         return Sample(key, picture, label.disparity, label.mask, label.confidence, record)
 
     def _read(self, key: str) -> tuple[Picture, Label]:
-        return read_stored(self.image_path(key)), self.label(key)
+        (name, picture), *maps = self.files.stored(key, "image", *MAPS)
+        return read_stored(picture, name), self._usable(key, label_from(*maps))
 
     def label(self, key: str) -> Label:
         """The label of a sample, unknown where people marked it so, or its confidence is below the least asked for.
 
         key: of the sample. Raises StoreError where a file is damaged.
         """
-        label, wrong = read_label(self.folder, key), read_unknown(self.folder, key)
+        return self._usable(key, label_from(*self.files.stored(key, *MAPS)))
+
+    def _usable(self, key: str, label: Label) -> Label:
+        """A label without what is below the least confidence, and what people marked as wrong."""
+        wrong = read_unknown(self.folder, key)
         if self.min_confidence:
             label = without(label, label.confidence < self.min_confidence)
         if wrong is None:
@@ -168,16 +178,21 @@ class Dataset:
 
     def stored_picture(self, key: str) -> tuple[str, bytes]:
         """The picture's file: "jpg" or "png", and its bytes. Raises StoreError, OSError. key: of the sample."""
-        file = self.image_path(key)
-        return file.suffix[1:], read_regular(file)
+        (stored,) = self.files.stored(key, "image")
+        return ending_of(stored), content_of(stored)
 
     def stored_maps(self, key: str) -> dict[str, bytes]:
         """The PNG files of a label by name: rd (16 bit, scale and offset in its text), mask, confidence.
 
         A folder that a data set does not have is left out. Raises StoreError, OSError. key: of the sample.
         """
-        maps = [name for name in MAPS if name != "confidence" or (self.folder / MAPS[name]).is_dir()]
-        return {name: read_regular(stored_file(self.folder, MAPS[name], key)) for name in maps}
+        has_confidence = not self.files.are_files or (self.folder / MAPS["confidence"]).is_dir()
+        names = [name for name in MAPS if name != "confidence" or has_confidence]
+        return dict(zip(names, map(content_of, self.files.stored(key, *names)), strict=True))
+
+    def part(self, index: int) -> str | None:
+        """The split that a sample was exported to: "train" or "validation"; None of a folder. index: from 0."""
+        return self.files.part(self.keys[index])
 
     def filter(self, keep: Callable[[dict[str, Any]], bool]) -> Dataset:
         """The samples that a condition keeps; nothing is read.
@@ -220,7 +235,10 @@ class Dataset:
 
     def image_path(self, key: str) -> Path:
         """The picture file of a key. Raises StoreError where there is none, or a link leads out of the data set."""
-        return image_of(self.folder, key)
+        ((_, picture),) = self.files.stored(key, "image")
+        if not isinstance(picture, Path):
+            raise StoreError(f"{key} lies in a shard of {shown(self.folder)}: it has no file of its own")
+        return picture
 
 
 def _small_jpeg(picture: Picture) -> str:
@@ -252,8 +270,4 @@ def open_dataset(folder: str | os.PathLike[str], min_confidence: int = 0) -> Dat
     255; a label whose confidence is below it is unknown, as if it had not been there. Raises StoreError where there is
     none, or an unfinished one; SettingsError for another confidence.
     """
-    from redweb_builder.dataset.shards import ShardedDataset, is_shard_set  # it stands on this module
-
-    if is_shard_set(folder):
-        return ShardedDataset(folder, min_confidence)
     return Dataset(Path(folder), min_confidence=min_confidence)

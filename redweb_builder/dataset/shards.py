@@ -1,46 +1,53 @@
 """A data set in tar shards, as `export --format webdataset` writes them: here or in remote storage.
 
-Beside each NAME.tar lies NAME.parquet: the rows of its samples in their order, and where in the tar their files begin
-and how long they are. It is written last, so that a tar without it is none. A sample is one ranged read.
+NAME.tar                  the files of kept samples one after the other; NAME is train-000000 and on, validation-000000
+NAME.parquet              its index: the rows of its samples in their order, and where in the tar their files lie
+rejected/NAME.tar, .parquet   the same of pairs with a label that were not kept
+manifest.parquet          the rows of all pairs, as in a folder; what is kept, it says, and people's decisions
+build.json                of the build, without the place of the photographs; "form": "shards"
+decisions.jsonl, curation.json   where the data set had them
+
+An index is written after its tar, so that a tar without one is none, and the manifest last. Sets of earlier versions
+have neither manifest nor rejected pairs: their rows are those of the indices. A sample is one ranged read.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from io import BytesIO
-from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from redweb_builder.dataset.manifest import SCHEMA
-from redweb_builder.dataset.manifest_file import checked_blocks, refusal_of, table_blocks
-from redweb_builder.dataset.paths import label_from, read_stored
-from redweb_builder.dataset.reader import Dataset, require_confidence, without
-from redweb_builder.dataset.storage import Storage
+from redweb_builder.dataset.manifest_file import CHECKED, Manifest, checked_blocks, refusal_of, table_blocks
+from redweb_builder.dataset.paths import Stored
+from redweb_builder.dataset.sample_files import FILES, PREVIEW, FolderFiles, SampleFiles
+from redweb_builder.dataset.storage import Storage, storage_of
 from redweb_builder.errors import StoreError
 from redweb_builder.inputs.remote import address_of
-from redweb_builder.types import Label, Picture
 
-MAPS = ("rd", "mask", "confidence")
-FILES = ("image", *MAPS)
-ENDINGS = ("jpg", "png")
+FORM = "shards"
+REJECTED = "rejected"
 MOST_BYTES = 1 << 30  # of a sample
 REQUESTS = 16  # at a time, to open a set
 POSITIONS = pa.schema(
-    [("image_ending", pa.string())] + [(f"{name}_{what}", pa.int64()) for name in FILES for what in ("at", "bytes")]
+    [("image_ending", pa.string()), ("sha256", pa.string())]
+    + [(f"{name}_{what}", pa.int64()) for name in FILES for what in ("at", "bytes")]
 )
 INDEX = pa.schema([*SCHEMA, *POSITIONS])  # the columns of NAME.parquet
 
 
-def shard_names(names: list[str]) -> list[str]:
-    """The shards that are whole, without ending, sorted. names: of the files of a folder."""
+def shard_names(names: Iterable[str], below: str = "") -> list[str]:
+    """The shards that are whole, without ending, sorted. names: of the files of a folder. below: put before each."""
     there = set(names)
-    return sorted(name[:-4] for name in there if name.endswith(".tar") and f"{name[:-4]}.parquet" in there)
+    return sorted(f"{below}{name[:-4]}" for name in there if name.endswith(".tar") and f"{name[:-4]}.parquet" in there)
 
 
 def is_shard_set(place: str | os.PathLike[str]) -> bool:
@@ -48,104 +55,123 @@ def is_shard_set(place: str | os.PathLike[str]) -> bool:
 
     place: a folder, or an address of remote storage.
     """
-    return address_of(place) is not None or bool(shard_names(Storage(place).names()))
+    return address_of(place) is not None or bool(shard_names(Storage(place).sizes()))
 
 
-class ShardedDataset(Dataset):
-    """The samples of a set of shards, in the order of the shards.
+def files_of(folder: Path) -> SampleFiles:
+    """The files of the labelled pairs of a data set. Raises StoreError.
 
-    storage: where they lie. The rest is as of Dataset; nobody decides about shards, and none of them is rejected.
+    folder: of the data set, or of shards, which may lie in remote storage.
+    """
+    return ShardFiles(folder) if is_shard_set(folder) else FolderFiles(folder)
+
+
+class ShardFiles:
+    """The files of pairs in tars, each found by the indices.
+
+    storage: where the shards lie. refused: a sentence about each row of an index that cannot be used.
     """
 
-    def __init__(self, place: str | os.PathLike[str], min_confidence: int = 0) -> None:
+    are_files = False
+
+    def __init__(self, folder: Path) -> None:
         """Read the indices.
 
-        place: a folder, or an address of remote storage. min_confidence: as of Dataset. Raises StoreError where no
-        shards are there, or an index is none of ours; SettingsError for another confidence.
+        folder: of the shards, which may lie in remote storage. Raises StoreError where no shards are there, or an
+        index is none of ours.
         """
-        require_confidence(min_confidence)
-        self.folder, self.min_confidence, self._status = Path(place), min_confidence, "kept"
-        self.storage = Storage(place)
-        self._shards = shard_names(self.storage.names())
-        if not self._shards:
+        self.storage = storage_of(folder)
+        self.shards = shard_names(self.storage.sizes())
+        if not self.shards:
             raise StoreError(f"{self.storage.address} holds no shards with their indices (NAME.tar and NAME.parquet)")
+        self.shards += shard_names(self.storage.sizes(REJECTED), f"{REJECTED}/")
+        self.refused: list[str] = []
+        checked = pa.schema([field for field in SCHEMA if field.name in CHECKED])
+        self.table = self._rows(self.shards, pa.schema([*checked, *POSITIONS]), self.refused)
+
+    def refusal(self) -> str | None:
+        """A sentence about the rows of the indices that were refused; None where there are none."""
+        return refusal_of(Path(self.storage.address) / "*.parquet", len(self.table), self.refused)
+
+    def manifest(self) -> Manifest:
+        """The rows of kept samples, as the indices have them: the manifest of a set of an earlier version."""
         refused: list[str] = []
-        table = pa.concat_tables(checked_blocks(self._blocks(), refused))
-        self.manifest = table.select(SCHEMA.names)
-        self.refusal = refusal_of(self.storage.address, len(table), refused)
-        self._take(table)
+        kept = [name for name in self.shards if not name.startswith(f"{REJECTED}/")]
+        table = self._rows(kept, INDEX, refused)
+        return Manifest(Path(self.storage.address) / "*.parquet", table.select(SCHEMA.names), refused)
 
-    def _blocks(self) -> Iterator[pa.Table]:
-        """The rows of all indices, with the number of their shard. Raises StoreError."""
+    def _rows(self, shards: list[str], schema: pa.Schema, refused: list[str]) -> pa.Table:
+        """Some columns of the rows of some indices, with the number of their shard."""
+        blocks = checked_blocks(self._blocks(shards, schema), refused)
+        empty = pa.schema([*schema, ("shard", pa.int32())]).empty_table()
+        return pa.concat_tables([empty, *(self._with_positions(block, refused) for block in blocks)])
+
+    def _blocks(self, shards: list[str], schema: pa.Schema) -> Iterator[pa.Table]:
         with ThreadPoolExecutor(REQUESTS) as threads:
-            contents = threads.map(lambda name: self.storage.read(f"{name}.parquet"), self._shards)
-            yield from chain.from_iterable(map(self._index, range(len(self._shards)), contents))
+            contents = threads.map(lambda name: self.storage.read(f"{name}.parquet"), shards)
+            for number, content in enumerate(contents):
+                name = f"{self.storage.address}/{shards[number]}.parquet"
+                for block in table_blocks(BytesIO(content), name, schema):
+                    yield block.append_column("shard", pa.array(np.full(len(block), number, np.int32)))
 
-    def _index(self, number: int, content: bytes) -> Iterator[pa.Table]:
-        name = f"{self.storage.address}/{self._shards[number]}.parquet"
-        for block in table_blocks(BytesIO(content), name, INDEX):
-            _require_positions(block, name)
-            yield block.append_column("shard", pa.array(np.full(len(block), number, np.int32)))
+    def _with_positions(self, block: pa.Table, refused: list[str]) -> pa.Table:
+        """The rows that say where their files lie."""
+        usable = _have_positions(block)
+        for row in block.filter(pc.invert(usable)).select(["key", "shard"]).to_pylist():
+            name = f"{self.shards[row['shard']]}.parquet"
+            refused.append(f"{name} does not say where the files of {row['key']} lie")
+        return block.filter(usable)
 
-    def part(self, index: int) -> str:
-        """The split that a sample was exported to: "train" or "validation". index: from 0."""
-        shard: int = self.table["shard"][index].as_py()
-        return self._shards[shard].rsplit("-", 1)[0]
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """The place of each key in the table."""
+        return {key: index for index, key in enumerate(self.table["key"].to_pylist())}
 
-    def contents(self, key: str) -> dict[str, bytes]:
-        """The files of a sample by name: "image" and MAPS, in one read. Raises KeyError, StoreError. key: of it."""
-        row = self.record(key)
-        places = {name: (row[f"{name}_at"], row[f"{name}_bytes"]) for name in FILES}
-        start = min(at for at, _ in places.values())
-        end = max(at + size for at, size in places.values())
-        content = self.storage.read(f"{self._shards[row['shard']]}.tar", start, end - start)
-        return {name: content[at - start : at - start + size] for name, (at, size) in places.items()}
+    def entry(self, key: str) -> dict[str, Any]:
+        """The row of a pair in its index: where its files lie. Raises StoreError. key: of the pair, from anywhere."""
+        place = self._places.get(key)
+        if place is None:
+            raise StoreError(f"{self.storage.address}: no shard has files of {key!r}; export the set again")
+        row: dict[str, Any] = self.table.slice(place, 1).to_pylist()[0]
+        return row
 
-    def _read(self, key: str) -> tuple[Picture, Label]:
-        contents, name = self.contents(key), f"{self.storage.address}: {key}"
-        label = label_from(*((f"{name}, {part}", contents[part]) for part in MAPS))
-        if self.min_confidence:
-            label = without(label, label.confidence < self.min_confidence)
-        return read_stored(contents["image"], f"{name}, image"), label
+    def stored(self, key: str, *names: str) -> tuple[Stored, ...]:
+        """As of SampleFiles, in one read. key, names: as there."""
+        row = self.entry(key)
+        if row[f"{PREVIEW}_at"] is None and PREVIEW in names:
+            raise StoreError(f"{self.storage.address}: the shard of {key} has no preview of it")
+        places = [(row[f"{name}_at"], row[f"{name}_bytes"]) for name in names]
+        start = min(at for at, _ in places)
+        end = max(at + size for at, size in places)
+        content = self.storage.read(f"{self.shards[row['shard']]}.tar", start, end - start)
+        return tuple(
+            (f"{self.storage.address}: {key}, {name}", content[at - start : at - start + size])
+            for name, (at, size) in zip(names, places, strict=True)
+        )
 
-    def label(self, key: str) -> Label:
-        """The label of a sample, unknown where its confidence is below the least asked for. Raises StoreError.
+    def version(self, key: str) -> str:
+        """Where the label lies in its shard, which is never changed. Raises StoreError. key: as of SampleFiles."""
+        row = self.entry(key)
+        return f"{self.shards[row['shard']]}/{row['rd_at']}/{row['rd_bytes']}"
 
-        key: of the sample.
-        """
-        return self._read(key)[1]
-
-    def is_as_stored(self, key: str) -> bool:
-        """Whether the label of a sample is what its files hold. key: of the sample."""
-        return not self.min_confidence
-
-    def stored_picture(self, key: str) -> tuple[str, bytes]:
-        """The picture's file: "jpg" or "png", and its bytes. Raises KeyError, StoreError. key: of the sample."""
-        return self.record(key)["image_ending"], self.contents(key)["image"]
-
-    def stored_maps(self, key: str) -> dict[str, bytes]:
-        """The PNG files of a label by name. Raises KeyError, StoreError. key: of the sample."""
-        contents = self.contents(key)
-        return {name: contents[name] for name in MAPS}
-
-    def image_path(self, key: str) -> Path:
-        """Raise StoreError: a sample of a shard has no file of its own. key: of the sample."""
-        raise StoreError(f"{key} lies in a shard of {self.storage.address}: it has no file of its own")
-
-    @property
-    def rejected(self) -> Dataset:
-        """None of the samples: what was not kept is not exported."""
-        return self._part([])
+    def part(self, key: str) -> str:
+        """As of SampleFiles, in the name of the shard. Raises StoreError. key: of the pair."""
+        shard: str = self.shards[self.entry(key)["shard"]]
+        return shard.removeprefix(f"{REJECTED}/").rsplit("-", 1)[0]
 
 
-def _require_positions(block: pa.Table, name: str) -> None:
-    """Raise StoreError where an index does not say where the files of a sample lie."""
-    usable = pc.is_in(block["image_ending"], pa.array(ENDINGS))
-    for file in FILES:
-        at, size = block[f"{file}_at"], block[f"{file}_bytes"]
+def _have_positions(block: pa.Table) -> pa.ChunkedArray:
+    """Which rows of an index say where the files of their samples lie; bool."""
+    places = {name: (block[f"{name}_at"], block[f"{name}_bytes"]) for name in FILES}
+    tests = []
+    for name, (at, size) in places.items():
         within = pc.and_(pc.greater_equal(at, 0), pc.and_(pc.greater(size, 0), pc.less(size, MOST_BYTES)))
-        usable = pc.and_(usable, pc.fill_null(pc.and_(within, pc.less(at, 1 << 50)), False))
-    starts = [block[f"{file}_at"] for file in FILES]
-    apart = pc.less(pc.subtract(pc.max_element_wise(*starts), pc.min_element_wise(*starts)), MOST_BYTES)
-    if not pc.all(pc.and_(usable, pc.fill_null(apart, False)), min_count=0).as_py():
-        raise StoreError(f"{name} does not say where the files of each sample lie: export the set again")
+        within = pc.fill_null(pc.and_(within, pc.less(at, 1 << 50)), False)
+        tests.append(pc.or_(within, pc.and_(pc.is_null(at), pc.is_null(size))) if name == PREVIEW else within)
+    starts = [at for at, _ in places.values()]
+    extent = pc.subtract(pc.max_element_wise(*starts), pc.min_element_wise(*starts))  # without what is null
+    tests.append(pc.fill_null(pc.less(extent, MOST_BYTES), False))
+    usable = tests[0]
+    for test in tests[1:]:
+        usable = pc.and_(usable, test)
+    return usable

@@ -11,11 +11,11 @@ from typing import Any
 
 from redweb_builder.dataset.heartbeat import count_rows, counts_of, is_number, read_heartbeat
 from redweb_builder.dataset.journal import journal_lines, read_journal
-from redweb_builder.dataset.manifest_file import NAME as MANIFEST
-from redweb_builder.dataset.manifest_file import manifest_blocks
+from redweb_builder.dataset.manifest_file import has_manifest, manifest_blocks
 from redweb_builder.dataset.parts import part_folders
-from redweb_builder.dataset.paths import is_data_set, read_build
+from redweb_builder.dataset.paths import is_ours, read_build
 from redweb_builder.errors import StoreError
+from redweb_builder.inputs.remote import shown
 
 SILENT_S = 120.0  # after so long without a heartbeat a build is taken for dead, or stuck
 SIDES = ("kept", "rejected")
@@ -55,14 +55,16 @@ class BuildStatus:
 
 
 def status_of(out: Path) -> list[BuildStatus]:
-    """How far each part of a build is; the build itself where it has no parts, or is merged. out: its folder.
+    """How far each part of a build is; the build itself where it has no parts, or is merged; also that of shards.
+
+    out: its folder, or that of the shards, which may lie in remote storage.
 
     Raises StoreError where there is neither. Clocks of other machines are taken to be right.
     """
-    folders = [out] if is_data_set(out) else part_folders(out)
+    folders = [out] if is_ours(read_build(out)) else part_folders(out)
     if not folders:
         raise StoreError(
-            f"{out} holds no data set and no parts of one; a build that is still finding pairs has none yet"
+            f"{shown(out)} holds no data set and no parts of one; a build that is still finding pairs has none yet"
         )
     return [_status_of_folder(folder) for folder in folders]
 
@@ -105,7 +107,7 @@ def _counts(folder: Path, beat: Mapping[str, Any], finished: bool) -> Counter[tu
     """How many pairs have each status and reason: of the manifest of a finished set, else of a heartbeat and of what
     the journal has gained since. A journal of millions without a heartbeat is read whole, which takes minutes.
     """
-    if finished and not beat and (folder / MANIFEST).is_file():
+    if finished and not beat and has_manifest(folder):
         of_manifest: Counter[tuple[str, str | None]] = Counter()
         for block in manifest_blocks(folder, ("reason",), []):
             counted = block.group_by(["status", "reason"], use_threads=False).aggregate([([], "count_all")]).to_pylist()

@@ -17,8 +17,9 @@ from PIL import Image
 
 from redweb_builder.dataset.codec import image_bytes
 from redweb_builder.dataset.decisions import LOCK
-from redweb_builder.dataset.paths import read_map, require_inside
+from redweb_builder.dataset.paths import read_map
 from redweb_builder.dataset.rows import is_key
+from redweb_builder.dataset.storage import require_inside
 from redweb_builder.errors import StoreError
 from redweb_builder.files import append, lock, make_folder, write_atomic
 from redweb_builder.types import BoolMap

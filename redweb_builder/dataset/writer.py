@@ -27,7 +27,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from filelock import Timeout
 
 from redweb_builder.config import Thresholds
@@ -44,6 +43,8 @@ from redweb_builder.dataset.journal import (
 )
 from redweb_builder.dataset.label_writer import LabelWriter
 from redweb_builder.dataset.manifest import BLOCK_ROWS, SCHEMA, in_blocks, table_of
+from redweb_builder.dataset.manifest_file import NAME as MANIFEST
+from redweb_builder.dataset.manifest_file import write_manifest
 from redweb_builder.dataset.parts import part_of_folder
 from redweb_builder.dataset.paths import REVIEW_CACHE, is_cached, is_data_set, read_build
 from redweb_builder.dataset.rows import is_key
@@ -61,6 +62,7 @@ from redweb_builder.files import (
     write_atomic,
 )
 
+LOCK = ".lock"
 RETRIED = ("unreadable",)  # a disk that was away is no verdict: the next build tries these again
 
 
@@ -86,7 +88,7 @@ class Store(LabelWriter):
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"cannot create {out}: {error.strerror}") from error
-        self._lock = lock(out / ".lock")
+        self._lock = lock(out / LOCK)
         try:
             self._lock.acquire(timeout=0)
         except Timeout as error:
@@ -196,9 +198,8 @@ class Store(LabelWriter):
         entries of build.json beside format and identity. Raises OSError.
         """
         blocks = in_blocks(rows) if isinstance(rows, pa.Table) else rows
-        with replacing(self.out / "manifest.parquet") as file, pq.ParquetWriter(file, SCHEMA) as writer:
-            for block in blocks:
-                writer.write_table(block.select(SCHEMA.names).combine_chunks(), row_group_size=BLOCK_ROWS)
+        with replacing(self.out / MANIFEST) as file:
+            write_manifest(file, blocks)
         self._remove_half_written()  # a worker of this build may have been killed
         self._write_build(build)
 
@@ -234,9 +235,7 @@ class Store(LabelWriter):
 
         build.json stays until it is replaced: at every moment the folder is known for a data set of ours.
         """
-        self._remove(
-            "journal.jsonl", "manifest.parquet", CURATION, "grid.png", "report.html", "errors.log", "status.json"
-        )
+        self._remove("journal.jsonl", MANIFEST, CURATION, "grid.png", "report.html", "errors.log", "status.json")
         for folder in (*HOMES, "rejected"):
             _remove_own_files(self.out, folder, _is_file_of_a_pair)
         _remove_own_files(self.out, REVIEW_CACHE, is_cached)
@@ -280,7 +279,7 @@ def _check_is_ours(out: Path) -> None:
     if not out.is_dir() or is_data_set(out):
         return
     if any(
-        entry.name != ".lock" and not is_temporary(entry.name) and not part_of_folder(entry) for entry in out.iterdir()
+        entry.name != LOCK and not is_temporary(entry.name) and not part_of_folder(entry) for entry in out.iterdir()
     ):
         raise StoreError(f"{out} is not empty and not a data set of this program: choose another --out")
 

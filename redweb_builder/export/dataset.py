@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
+
 from redweb_builder.dataset.reader import Dataset, open_dataset
 from redweb_builder.dataset.storage import Storage
 from redweb_builder.errors import SettingsError, StoreError, UserError
@@ -18,9 +20,9 @@ from redweb_builder.export.points import write_points
 from redweb_builder.export.rectified import write_rectified
 from redweb_builder.export.redweb_v1 import write_redweb_v1
 from redweb_builder.export.rerun import write_rerun
-from redweb_builder.export.webdataset import upload_webdataset, write_webdataset
+from redweb_builder.export.webdataset import write_shards, write_webdataset
 from redweb_builder.files import remove_temporaries, replacing_folder, write_atomic
-from redweb_builder.inputs.remote import address_of
+from redweb_builder.inputs.remote import address_of, shown
 
 # format -> write(dataset, keys, folder, its own options), which yields each key when it is done, or why it cannot be
 WRITERS: dict[str, Callable[..., Iterable[str | UserError]]] = {
@@ -33,7 +35,7 @@ WRITERS: dict[str, Callable[..., Iterable[str | UserError]]] = {
     "fiftyone": write_fiftyone,
     "rerun": write_rerun,
 }
-WITH_REJECTED = ("fiftyone",)  # the formats that show rejected pairs, too, where they have a label
+WITH_REJECTED = ("fiftyone", "webdataset")  # the formats that have rejected pairs, too, where these have a label
 
 
 CHECKED_AT_ONCE = 1_000  # samples
@@ -43,12 +45,14 @@ CHECKED_AT_ONCE = 1_000  # samples
 class Exported:
     """What was written.
 
-    out: the folder, or a path made of the address. samples: how many. damaged: a sentence for each sample that was left
-    out, its file named. refusal: one about the rows of the manifest that cannot be used; None where there are none.
+    out: the folder, or a path made of the address. samples: how many. rejected: of them, those that are not kept.
+    damaged: a sentence for each sample that was left out, its file named. refusal: one about the rows of the manifest
+    that cannot be used; None where there are none.
     """
 
     out: Path
     samples: int
+    rejected: int
     damaged: list[str]
     refusal: str | None
 
@@ -76,12 +80,13 @@ def export_dataset(
     dataset = Dataset(folder, "labelled", min_confidence) if with_rejected else open_dataset(folder, min_confidence)
     kept = set(dataset.keys) if keys else set()
     if missing := [key for key in keys if key not in kept]:
-        raise StoreError(f"{folder} keeps no {', '.join(missing)}; a rejected sample is rescued by `review`")
+        raise StoreError(f"{shown(folder)} keeps no {', '.join(missing)}; a rejected sample is rescued by `review`")
     chosen = list(dict.fromkeys(keys)) or dataset.keys
-    if not chosen:
-        raise StoreError(f"{folder} keeps no sample: there is nothing to export")
+    rejected = set(dataset.table["key"].filter(pc.not_equal(dataset.table["status"], "kept")).to_pylist())
+    if not chosen or (form == "webdataset" and rejected.issuperset(chosen)):
+        raise StoreError(f"{shown(folder)} keeps no sample: there is nothing to export")
     if address_of(out):
-        return _upload(dataset, form, chosen, out, watch)
+        return _upload(dataset, form, chosen, rejected, out, watch)
     target = out.absolute()  # "." has no name
     target.parent.mkdir(parents=True, exist_ok=True)
     remove_temporaries(target.parent)
@@ -94,26 +99,33 @@ def export_dataset(
             damaged += [str(written)] if isinstance(written, UserError) else []
             watch(done, len(sound))
         if len(damaged) == len(chosen):
-            raise StoreError(f"{damaged[0]}; no sample of {folder} can be exported")
+            raise StoreError(f"{damaged[0]}; no sample of {shown(folder)} can be exported")
         if readme := readme_of(form):
             write_atomic(part / "README.md", readme)
-    return Exported(out, len(chosen) - len(damaged), damaged, dataset.refusal)
+    return Exported(out, len(chosen) - len(damaged), len(rejected.intersection(sound)), damaged, dataset.refusal)
 
 
-def _upload(dataset: Dataset, form: str, keys: Sequence[str], out: Path, watch: Callable[[int, int], None]) -> Exported:
+def _upload(
+    dataset: Dataset,
+    form: str,
+    keys: Sequence[str],
+    rejected: set[str],
+    out: Path,
+    watch: Callable[[int, int], None],
+) -> Exported:
     """Write shards to remote storage. Raises StoreError, SettingsError."""
     storage = Storage(out)
     if form != "webdataset":
         raise SettingsError(f"--out {storage.address}: --format webdataset is what goes to remote storage")
     watch(0, len(keys))
     sound, damaged = _check_files(dataset, keys)
-    for done, _ in enumerate(upload_webdataset(dataset, sound, storage), 1):
+    for done, _ in enumerate(write_shards(dataset, sound, storage) if sound else (), 1):
         watch(done, len(sound))
     if not sound:
-        raise StoreError(f"{damaged[0]}; no sample of {dataset.folder} can be exported")
+        raise StoreError(f"{damaged[0]}; no sample of {shown(dataset.folder)} can be exported")
     if readme := readme_of(form):
         storage.write("README.md", readme)
-    return Exported(out, len(sound), damaged, dataset.refusal)
+    return Exported(out, len(sound), len(rejected.intersection(sound)), damaged, dataset.refusal)
 
 
 def readme_of(form: str) -> bytes | None:

@@ -21,7 +21,8 @@ from redweb_builder.dataset.codec import picture_bytes, picture_name
 from redweb_builder.dataset.manifest import SCHEMA, calibration_names
 from redweb_builder.dataset.manifest_file import NAME as MANIFEST
 from redweb_builder.dataset.paths import input_folder, read_build
-from redweb_builder.dataset.reader import MAPS, Dataset
+from redweb_builder.dataset.reader import Dataset
+from redweb_builder.dataset.sample_files import MAPS
 from redweb_builder.dataset.source_views import source_views
 from redweb_builder.dataset.sources import NAME as SOURCES
 from redweb_builder.dataset.sources import Sources, sources_lines, stamp_of, stamp_of_file
@@ -60,21 +61,22 @@ def write_labels_only(
         yield key
     _write(folder / SOURCES, sources_lines(sources))
     _write(folder / MANIFEST, _manifest([dataset.record(key) for key, _ in sources]))
-    build = {name: value for name, value in read_build(dataset.folder).items() if name != "input"}
+    build = {name: value for name, value in read_build(dataset.folder).items() if name not in ("input", "form")}
     _write(folder / "build.json", (json.dumps(build, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def _made_again(dataset: Dataset, row: Mapping[str, Any], source: Path | None) -> bytes:
     """The stored picture of a sample, made from its photographs. Raises StoreError where that gives another one."""
     key = row["key"]
-    content = picture_bytes(source_views(dataset.folder, row, source).left, _is_lossless(dataset, key))
-    if content != dataset.stored_picture(key)[1]:
+    ending, stored = dataset.stored_picture(key)
+    content = picture_bytes(source_views(dataset.folder, row, source).left, ending == "png")
+    if content != stored:
         raise StoreError("its photographs give another picture than the stored one: was it changed, or made elsewhere?")
     return content
 
 
 def _is_lossless(dataset: Dataset, key: str) -> bool:
-    return dataset.image_path(key).suffix == ".png"
+    return dataset.stored_picture(key)[0] == "png"
 
 
 def _manifest(rows: list[dict[str, Any]]) -> bytes:

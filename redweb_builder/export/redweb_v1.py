@@ -16,7 +16,8 @@ from PIL import Image
 
 from redweb_builder.dataset.codec import FARTHEST, SKY_VALUE
 from redweb_builder.dataset.paths import read_stored
-from redweb_builder.dataset.reader import MAPS, Dataset
+from redweb_builder.dataset.reader import Dataset
+from redweb_builder.dataset.sample_files import MAPS
 from redweb_builder.export.names import file_names
 from redweb_builder.export.stored import maps_of
 from redweb_builder.files import create

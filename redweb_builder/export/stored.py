@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from redweb_builder.dataset.codec import pngs_of_label
-from redweb_builder.dataset.reader import MAPS, Dataset
+from redweb_builder.dataset.reader import Dataset
+from redweb_builder.dataset.sample_files import MAPS
 
 
 def maps_of(dataset: Dataset, key: str) -> dict[str, bytes]:

@@ -1,8 +1,8 @@
 """WebDataset shards: plain tar files of samples one after the other, the files of a sample named alike.
 
-A sample has image.jpg or image.png, rd.png (16 bit, scale and offset in its text), mask.png, confidence.png, and its
-manifest row as json. Beside each shard lies its index (dataset/shards.py), by which samples are read without the rest
-of the tar. The same data set gives the same bytes.
+A sample has image.jpg or image.png, rd.png (16 bit, scale and offset in its text), mask.png, confidence.png, its
+manifest row as json, and preview.jpg. Beside each shard lies its index, and beside all what makes them a data set
+(dataset/shards.py). The same data set gives the same bytes.
 """
 
 from __future__ import annotations
@@ -11,23 +11,29 @@ import io
 import json
 import tarfile
 from collections.abc import Generator, Iterator, Sequence
+from hashlib import sha256
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from redweb_builder.dataset.manifest import SCHEMA
-from redweb_builder.dataset.manifest_file import table_blocks
+from redweb_builder.dataset.curation import NAME as CURATION
+from redweb_builder.dataset.decisions import FILE as DECISIONS
+from redweb_builder.dataset.manifest import in_blocks
+from redweb_builder.dataset.manifest_file import NAME as MANIFEST
+from redweb_builder.dataset.manifest_file import table_blocks, write_manifest
+from redweb_builder.dataset.paths import read_build
 from redweb_builder.dataset.reader import Dataset
-from redweb_builder.dataset.shards import INDEX
-from redweb_builder.dataset.splits import split_keys
-from redweb_builder.dataset.storage import Storage
+from redweb_builder.dataset.sample_files import FILES, PREVIEW, content_of
+from redweb_builder.dataset.shards import FORM, INDEX, REJECTED, shard_names
+from redweb_builder.dataset.splits import groups_of, split_keys
+from redweb_builder.dataset.storage import Storage, read_whole
 from redweb_builder.errors import StoreError
 from redweb_builder.export.names import file_names
 from redweb_builder.export.stored import maps_of
-from redweb_builder.files import create
+from redweb_builder.files import MOST_TEXT_BYTES
 
 SHARD = 500  # samples at most, some 500 MB at 768 px
 SHARD_BYTES = 1 << 30  # after which no further sample is begun
@@ -36,63 +42,84 @@ SHARD_BYTES = 1 << 30  # after which no further sample is begun
 def write_webdataset(dataset: Dataset, keys: Sequence[str], folder: Path) -> Iterator[str]:
     """Write train-000000.tar, validation-000000.tar and on, each with its index; yields each key when it is done.
 
-    dataset, keys: what is exported. folder: an empty folder. Raises StoreError, OSError.
+    dataset, keys: what is exported, kept and rejected. folder: an empty folder. Raises StoreError, OSError.
+    """
+    yield from write_shards(dataset, keys, Storage(folder))
+
+
+def write_shards(dataset: Dataset, keys: Sequence[str], storage: Storage) -> Iterator[str]:
+    """The same, also into remote storage, a shard at a time by way of this disk.
+
+    dataset, keys: as of write_webdataset. storage: a shard that an earlier call has written there is not written again.
+    Raises StoreError, also where shards of another export stay there; OSError.
     """
     names = file_names(keys, dots=False)  # a sample's name ends at its first dot
-    for part, chosen in split_keys(dataset.table, keys).items():
-        number, done = 0, 0
-        while done < len(chosen):
-            done += yield from _write_shard(dataset, chosen[done:], names, folder, f"{part}-{number:06}")
-            number += 1
-
-
-def upload_webdataset(dataset: Dataset, keys: Sequence[str], storage: Storage) -> Iterator[str]:
-    """The same into remote storage, a shard at a time by way of this disk; yields each key when it is there.
-
-    dataset, keys: what is exported. storage: a shard that an earlier call has written there is not written again.
-    Raises StoreError, OSError.
-    """
-    names, there = file_names(keys, dots=False), set(storage.names())
-    for part, chosen in split_keys(dataset.table, keys).items():
-        number, done = 0, 0
+    there = {*shard_names(storage.sizes()), *shard_names(storage.sizes(REJECTED), f"{REJECTED}/")}
+    written: set[str] = set()
+    for part, chosen in parts_of(dataset.table, keys).items():
+        done = number = 0
         while done < len(chosen):
             shard = f"{part}-{number:06}"
-            written = _keys_of(storage, shard) if f"{shard}.parquet" in there else []
-            if not written or written != chosen[done : done + len(written)]:  # of another set
-                with TemporaryDirectory() as scratch:
-                    written = list(_write_shard(dataset, chosen[done:], names, Path(scratch), shard))
-                    for ending in ("tar", "parquet"):  # the index last: it says that the shard is whole
-                        storage.write(f"{shard}.{ending}", Path(scratch) / f"{shard}.{ending}")
-            yield from written
-            number, done = number + 1, done + len(written)
+            before = _keys_of(storage, shard) if shard in there else []
+            if before and before == chosen[done : done + len(before)]:
+                yield from before
+                done += len(before)
+            else:
+                done += yield from _write_shard(dataset, chosen[done:], names, storage, shard)
+            written.add(shard)
+            number += 1
+    if others := sorted(there - written):
+        raise StoreError(
+            f"{storage.address} also holds {', '.join(others[:3])}, of another export: remove what is not wanted "
+            "there, then give the same command again"
+        )
+    _write_set(dataset, keys, storage)
+
+
+def parts_of(rows: pa.Table, keys: Sequence[str]) -> dict[str, list[str]]:
+    """The keys of each kind of shard, in their order.
+
+    Kept ones by the rule of split_keys; of the rejected ones frames of a film that is for validation are, too. rows: of
+    the data set's labelled samples. keys: of those that are exported.
+    """
+    kept = set(rows["key"].filter(pc.equal(rows["status"], "kept")).to_pylist())
+    parts = split_keys(rows, [key for key in keys if key in kept])
+    groups = dict(zip(rows["key"].to_pylist(), groups_of(rows).to_pylist(), strict=True))
+    held = {groups[key] for key in parts.get("validation", [])}
+    for key in keys:
+        if key not in kept:
+            part = "validation" if groups[key] in held else "train"
+            parts.setdefault(f"{REJECTED}/{part}", []).append(key)
+    return parts
 
 
 def _keys_of(storage: Storage, shard: str) -> list[str]:
-    """The keys of a shard that is there; none where its index cannot be read."""
+    """The keys of a shard that is there; none where its index cannot be read, or is of an earlier version."""
     content = storage.read(f"{shard}.parquet")
     try:
-        blocks = list(table_blocks(io.BytesIO(content), shard, pa.schema([INDEX.field("key")])))
+        blocks = list(table_blocks(io.BytesIO(content), shard, pa.schema([INDEX.field("key"), INDEX.field("sha256")])))
     except StoreError:
         return []
-    return [key for block in blocks for key in block["key"].to_pylist()]
+    rows = [row for block in blocks for row in block.to_pylist()]
+    return [row["key"] for row in rows] if all(row["sha256"] for row in rows) else []
 
 
 def _write_shard(
-    dataset: Dataset, keys: Sequence[str], names: dict[str, str], folder: Path, shard: str
+    dataset: Dataset, keys: Sequence[str], names: dict[str, str], storage: Storage, shard: str
 ) -> Generator[str, None, int]:
     """Write the first of some samples into a shard, then its index; yields their keys, returns how many they are."""
     rows: list[dict[str, Any]] = []
     with (
-        create(folder / f"{shard}.tar") as file,
+        storage.writing(f"{shard}.tar") as file,
         tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar,
     ):
         for key in keys[:SHARD]:
-            row = {name: value for name, value in dataset.record(key).items() if name in SCHEMA.names}
+            row = dataset.record(key)
             rows.append(row | _add(tar, dataset, row, names[key]))
             yield key
             if tar.offset >= SHARD_BYTES:
                 break
-    with create(folder / f"{shard}.parquet") as file:
+    with storage.writing(f"{shard}.parquet") as file:  # last: it says that the shard is whole
         pq.write_table(pa.Table.from_pylist(rows, INDEX), file)
     return len(rows)
 
@@ -100,18 +127,42 @@ def _write_shard(
 def _add(tar: tarfile.TarFile, dataset: Dataset, row: dict[str, Any], name: str) -> dict[str, Any]:
     """Add the files of a sample, all named alike up to the first dot; returns where they lie, columns of POSITIONS.
 
-    row: of the sample.
+    row: of the sample. The preview comes last: training reads what lies before it.
     """
-    key = row["key"]
-    ending, image = dataset.stored_picture(key)
-    files = {f"image.{ending}": image, "json": json.dumps(row, ensure_ascii=False).encode()}
-    files |= {f"{what}.png": content for what, content in maps_of(dataset, key).items()}
-    positions: dict[str, Any] = {"image_ending": ending}
-    for file, content in sorted(files.items()):
-        entry = tarfile.TarInfo(f"{name}.{file}")
+    ending, image = dataset.stored_picture(row["key"])
+    files = {"image": image, **maps_of(dataset, row["key"]), "json": json.dumps(row, ensure_ascii=False).encode()}
+    files = dict(sorted(files.items())) | _preview(dataset, row["key"])
+    endings = {"image": f"image.{ending}", "json": "json", PREVIEW: f"{PREVIEW}.jpg"}
+    content_hash = sha256(b"".join(files[what] for what in FILES if what in files))
+    positions: dict[str, Any] = {"image_ending": ending, "sha256": content_hash.hexdigest()}
+    for what, content in files.items():
+        entry = tarfile.TarInfo(f"{name}.{endings.get(what, f'{what}.png')}")
         entry.size = len(content)
         tar.addfile(entry, io.BytesIO(content))
         padded = -(-len(content) // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
-        what = file.split(".")[0]
         positions |= {f"{what}_at": tar.offset - padded, f"{what}_bytes": len(content)}
     return positions
+
+
+def _preview(dataset: Dataset, key: str) -> dict[str, bytes]:
+    """A sample's preview by its name; none where the data set has none."""
+    try:
+        return {PREVIEW: content_of(dataset.files.stored(key, PREVIEW)[0])}
+    except (StoreError, OSError):
+        return {}
+
+
+def _write_set(dataset: Dataset, keys: Sequence[str], storage: Storage) -> None:
+    """Write what makes the shards a data set; rows of pairs whose label was not exported are left out."""
+    for name in (DECISIONS, CURATION):
+        try:
+            storage.write(name, read_whole(dataset.folder, name, MOST_TEXT_BYTES))
+        except FileNotFoundError:
+            continue
+    build = {name: value for name, value in read_build(dataset.folder).items() if name != "input"}
+    content = json.dumps(build | {"form": FORM}, indent=2, ensure_ascii=False) + "\n"
+    storage.write("build.json", content.encode())
+    exported = pc.is_in(dataset.manifest["key"], pa.array(keys, pa.string()))
+    rows = dataset.manifest.filter(pc.or_(exported, pc.is_null(dataset.manifest["width"])))
+    with storage.writing(MANIFEST) as file:
+        write_manifest(file, in_blocks(rows))

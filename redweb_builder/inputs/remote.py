@@ -75,13 +75,19 @@ class Remote:
         """Without the connections."""
         return vars(self) | {"_opened": None}
 
-    def names(self) -> list[str]:
-        """The names of the files in the place itself, sorted; none where there is no such place. Raises StoreError."""
+    def sizes(self, folder: str = "") -> dict[str, int]:
+        """The names of the files in a folder itself, sorted, and their bytes; none where it is not there.
+
+        folder: its name; "" = the place itself. Raises StoreError.
+        """
         try:
-            listed: Sequence[str] = self.attempt(lambda files, path: files.ls(path, detail=False, refresh=True), "list")
+            listed: Sequence[dict[str, Any]] = self.attempt(
+                lambda files, path: files.ls(f"{path}/{folder}" if folder else path, detail=True, refresh=True), "list"
+            )
         except FileNotFoundError:
-            return []
-        return sorted(PurePosixPath(name).name for name in listed)
+            return {}
+        names = {PurePosixPath(entry["name"]).name: entry for entry in listed if entry["type"] == "file"}
+        return {name: int(names[name].get("size") or 0) for name in sorted(names)}
 
     def read(self, name: str, start: int, size: int) -> bytes:
         """Some bytes of a file, fewer where it ends before. Raises FileNotFoundError; StoreError.

@@ -1,8 +1,8 @@
 """report.html of a data set: what was kept, what was not, why, and what the labels look like.
 
 One file that opens from the disk and shows the pictures that lie beside it: the strips in previews/, and the stored
-photographs, labels and masks for a closer look. Nothing is fetched from elsewhere, and nothing in it changes with time:
-one data set, one report.
+photographs, labels and masks for a closer look. Where it is to be sent alone, and of shards, small pictures are in it.
+Nothing is fetched from elsewhere, and nothing in it changes with time: one data set, one report.
 """
 
 from __future__ import annotations
@@ -41,15 +41,17 @@ from redweb_builder.dataset.paths import (
     read_build,
     read_map,
     read_stored,
-    require_inside,
     sample_root,
-    stored_file,
 )
+from redweb_builder.dataset.sample_files import PREVIEW, SampleFiles, content_of
+from redweb_builder.dataset.shards import files_of
+from redweb_builder.dataset.storage import require_inside
 from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.errors import StoreError
-from redweb_builder.files import read_regular, remove_temporaries, write_atomic
+from redweb_builder.files import remove_temporaries, write_atomic
 from redweb_builder.filters.checks import Check, checks
 from redweb_builder.filters.wording import REASONS
+from redweb_builder.inputs.remote import require_folder
 from redweb_builder.inspect.choose import COLUMNS, evenly_spaced_keys, some_runs, telling_keys
 from redweb_builder.inspect.drawn import Drawn
 from redweb_builder.inspect.histogram import HEIGHT, WIDTH, Histogram, histogram
@@ -91,23 +93,29 @@ def write_report(dataset: Path, single: Path | None = None) -> Drawn:
 
     Pairs whose files are missing or have another size than was written are named in what is returned.
 
-    dataset: its folder. single: a file of its own instead, with small pictures of the most telling pairs in it, to be
-    sent alone. Raises StoreError where `dataset` is none.
+    dataset: its folder, or that of its shards, which may lie in remote storage. single: a file of its own instead, with
+    small pictures of the most telling pairs in it, to be sent alone. Of shards every report is such a file. Raises
+    StoreError where `dataset` is none.
     """
+    if single is None:
+        require_folder(dataset, "say by --single-file where the report goes")
+    stored = files_of(dataset)
+    is_single = single is not None or not stored.are_files
     decisions = read_decisions(dataset / FILE)[0]
     curation, damaged = _curation(dataset)
     manifest = read_manifest(dataset, COLUMNS)
     rows = as_decided(manifest.table, decisions)
     pairs = pairs_of(rows)
     some_pairs = some_runs(pairs)
-    shown = telling_keys(some_pairs, SINGLE_PAIRS if single else MOST_PAIRS)
+    shown = telling_keys(some_pairs, SINGLE_PAIRS if is_single else MOST_PAIRS)
     measured = evenly_spaced_keys(some_pairs, MEASURED_PAIRS)
     some = read_rows(manifest, pa.concat_arrays([shown, measured]), (*TEXTS, *NUMBERS), MOST_LEFT_OUT)
     known = as_decided(some.table, decisions)
     limits = {check.measurement: check for check in checks(thresholds_of(dataset))}
     chosen = with_agreement(known.filter(pc.is_in(known["key"], shown)).to_pylist(), curation)
-    faults = _faults_of_sizes(dataset) if len(pairs) <= MOST_PAIRS else {}  # of more, `check` reads the journal
-    data, missing = _data(dataset, chosen, limits, faults, single is not None)
+    has_journal = stored.are_files and len(pairs) <= MOST_PAIRS  # of more, `check` reads it
+    faults = _faults_of_sizes(dataset) if has_journal else {}
+    data, missing = _data(dataset, stored, chosen, limits, faults, is_single)
     disputed = {key for key, verdicts in standing(decisions).items() if is_disputed(verdicts)}
     data["columns"].append("disputed")
     for values in data["rows"]:
@@ -128,7 +136,7 @@ def write_report(dataset: Path, single: Path | None = None) -> Drawn:
         all_left_out=len(rows) - len(pairs),
         reasons=REASONS,
         data=data,
-        single=single is not None,
+        single=is_single,
         disputed=bool(disputed),
         depth_table=_channels(disparity_colours()[::-1]),  # of the stored grey: 0 = nearest = bright
         confidence_table=_channels(confidence_colours()),
@@ -186,6 +194,7 @@ def _histograms(pairs: pa.Table, limits: Mapping[str, Check], curation: Curation
 
 def _data(
     dataset: Path,
+    stored: SampleFiles,
     pairs: Sequence[Mapping[str, Any]],
     limits: Mapping[str, Check],
     faults: Mapping[str, str],
@@ -201,10 +210,11 @@ def _data(
     data["columns"] += ["image", "home", "source", "strip", "confidence"]
     for values, row in zip(data["rows"], pairs, strict=True):
         links = [f"{source}/{quote(row[eye])}" if source and row[eye] else None for eye in ("left", "right")]
-        ending, home = _stored(dataset, row, missing)
+        in_shard = (None, "" if row["width"] else None)
+        ending, home = _stored(dataset, row, missing) if stored.are_files else in_shard
         if home is not None and row["key"] in faults:
             missing.append(faults[row["key"]])
-        pictures = _embedded(dataset, row["key"], missing) if single and home is not None else (None, None)
+        pictures = _embedded(stored, row["key"], missing) if single and home is not None else (None, None)
         values += [ending, home if pictures[0] or not single else None, links, *pictures]
     return data, missing
 
@@ -222,18 +232,18 @@ def _faults_of_sizes(dataset: Path) -> dict[str, str]:
     }
 
 
-def _embedded(dataset: Path, key: str, missing: list[str]) -> tuple[str | None, str | None]:
+def _embedded(stored: SampleFiles, key: str, missing: list[str]) -> tuple[str | None, str | None]:
     """The strip and the small confidence of a pair as addresses that hold them; None, None where one is damaged."""
     try:
-        strip = require_inside(dataset, dataset / "previews" / f"{key}.jpg")
-        read_stored(strip)
-        confidence = read_map(stored_file(dataset, "confidence", key))[0]
+        (file, strip), (name, content) = stored.stored(key, PREVIEW, "confidence")
+        read_stored(strip, file)
+        confidence = read_map(content, name)[0]
     except StoreError as error:
         missing.append(str(error))
         return None, None
     size = tile_size(*confidence.shape[:2])
     small = Image.fromarray(cv2.resize(confidence, size, interpolation=cv2.INTER_AREA))
-    contents = (("jpeg", read_regular(strip)), ("png", image_bytes(small, "PNG")))
+    contents = (("jpeg", content_of((file, strip))), ("png", image_bytes(small, "PNG")))
     first, second = (f"data:image/{kind};base64,{base64.b64encode(content).decode()}" for kind, content in contents)
     return first, second
 

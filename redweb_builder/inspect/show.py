@@ -14,10 +14,13 @@ from redweb_builder.criteria import CRITERIA
 from redweb_builder.dataset.decisions import FILE, STAGE, as_decided, read_decisions
 from redweb_builder.dataset.manifest import pairs_of
 from redweb_builder.dataset.manifest_file import read_manifest, read_rows, refusal_of
-from redweb_builder.dataset.paths import image_of, read_label, read_stored, require_inside
+from redweb_builder.dataset.paths import label_from, name_of, read_stored
+from redweb_builder.dataset.sample_files import MAPS, PREVIEW, SampleFiles
+from redweb_builder.dataset.shards import files_of
 from redweb_builder.errors import StoreError
 from redweb_builder.files import remove_temporaries, write_atomic
 from redweb_builder.filters.wording import REASONS, value_text, wording
+from redweb_builder.inputs.remote import require_folder, shown
 from redweb_builder.inspect.choose import COLUMNS, choose
 from redweb_builder.inspect.drawn import Drawn
 from redweb_builder.inspect.grid import Row, grid
@@ -38,27 +41,30 @@ DRAWN = (  # the columns of a row of the grid
 def write_grid(dataset: Path, rows: int = GRID_ROWS, keys: Sequence[str] = (), to: Path | None = None) -> Drawn:
     """Draw the chosen keys, or the most telling `rows` pairs, of a finished data set.
 
-    to: the picture's file; by default grid.png in the data set. A pair whose files are damaged or missing is drawn
-    without them. Raises StoreError where `dataset` is none or a key is not in it.
+    dataset: its folder, or that of its shards, which may lie in remote storage. to: the picture's file; by default
+    grid.png in the data set. A pair whose files are damaged or missing is drawn without them. Raises StoreError where
+    `dataset` is none or a key is not in it.
     """
+    if to is None:
+        require_folder(dataset, "say by --to where the grid goes")
     manifest, decisions = read_manifest(dataset, COLUMNS), read_decisions(dataset / FILE)[0]
     pairs = pairs_of(as_decided(manifest.table, decisions))
     if keys:
         places = pc.index_in(pa.array(keys, pa.string()), pairs["key"]).to_pylist()
         if missing := [key for key, place in zip(keys, places, strict=True) if place is None]:
-            raise StoreError(f"{dataset} has no {', '.join(missing)}")
+            raise StoreError(f"{shown(dataset)} has no {', '.join(missing)}")
     else:
         places = choose(pairs, rows)
-    shown = pairs["key"].take(pa.array(places, pa.int64())).to_pylist()
-    some = read_rows(manifest, pa.array(shown, pa.string()), (*COLUMNS, *DRAWN))
+    telling = pairs["key"].take(pa.array(places, pa.int64())).to_pylist()
+    some = read_rows(manifest, pa.array(telling, pa.string()), (*COLUMNS, *DRAWN))
     by_key = {row["key"]: row for row in as_decided(some.table, decisions).to_pylist()}
-    chosen = [by_key[key] for key in shown if key in by_key]
-    damaged: list[str] = []
+    chosen = [by_key[key] for key in telling if key in by_key]
+    files, damaged = files_of(dataset), list[str]()
     drawn = [
-        Row(_panel(dataset, row, damaged), row["key"], row["status"], _verdict(row), _caption(row)) for row in chosen
+        Row(_panel(files, row, damaged), row["key"], row["status"], _verdict(row), _caption(row)) for row in chosen
     ]
     kept = pc.sum(pc.equal(pairs["status"], "kept")).as_py() or 0
-    picture = grid(drawn, f"{dataset.resolve().name}: {kept} kept, {len(pairs) - kept} rejected")
+    picture = grid(drawn, f"{name_of(dataset)}: {kept} kept, {len(pairs) - kept} rejected")
     path = to or dataset / "grid.png"
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", compress_level=2)
@@ -67,25 +73,24 @@ def write_grid(dataset: Path, rows: int = GRID_ROWS, keys: Sequence[str] = (), t
     return Drawn(path, damaged, refusal_of(some.file, len(manifest.table), some.refused))
 
 
-def _panel(dataset: Path, row: dict[str, Any], damaged: list[str]) -> Picture | None:
+def _panel(files: SampleFiles, row: dict[str, Any], damaged: list[str]) -> Picture | None:
     """The picture of a pair, None where it has no label, or where a file is damaged, which is added to `damaged`."""
     if not row["width"]:
         return None
-    key = row["key"]
     try:
-        strip = _preview(dataset, key)
-        image, label = read_stored(image_of(dataset, key)), read_label(dataset, key)
+        (file, picture), *maps, preview = files.stored(row["key"], "image", *MAPS, PREVIEW)
+        strip = _strip(*preview)
+        image, label = read_stored(picture, file), label_from(*maps)
         if image.shape[:2] != label.mask.shape:
-            raise StoreError(f"{image_of(dataset, key)}: its size is not that of its label")
+            raise StoreError(f"{file}: its size is not that of its label")
     except StoreError as error:
         damaged.append(str(error))
         return None
     return panel(image, label, strip)
 
 
-def _preview(dataset: Path, key: str) -> Picture:
-    file = dataset / "previews" / f"{key}.jpg"
-    preview = read_stored(require_inside(dataset, file))
+def _strip(file: str, content: Path | bytes) -> Picture:
+    preview = read_stored(content, file)
     if preview.shape != (CELL_HEIGHT, STRIP_WIDTH, 3):
         raise StoreError(
             f"{file}: a preview has {STRIP_WIDTH} x {CELL_HEIGHT} px, this one {preview.shape[1]} x {preview.shape[0]}"

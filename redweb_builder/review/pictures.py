@@ -11,23 +11,24 @@ import numpy as np
 from PIL import Image
 
 from redweb_builder.colour import colour_scale, confidence_picture, disparity_picture, mask_picture
-from redweb_builder.dataset.paths import read_label, require_inside, sample_root
+from redweb_builder.dataset.paths import label_from
+from redweb_builder.dataset.sample_files import MAPS, SampleFiles
 from redweb_builder.dataset.source_views import aligned_views
 from redweb_builder.types import FloatMap, Label, Mask, Picture
 
 KINDS = ("depth", "mask", "confidence", "confidence-values", "parallax", "right")
 
 
-def render(folder: Path, kind: str, row: Mapping[str, Any], source: Path | None) -> bytes:
+def render(folder: Path, files: SampleFiles, kind: str, row: Mapping[str, Any], source: Path | None) -> bytes:
     """A picture of a sample as the bytes of a JPEG or PNG.
 
-    folder: the data set. kind: one of KINDS. row: the sample's row of the manifest. source: the folder of the stereo
-    photographs, for the right view, which is not in the data set; None where there is none.
+    folder: the data set. files: its files. kind: one of KINDS. row: the sample's row of the manifest. source: the
+    folder of the stereo photographs, for the right view, which is not in the data set; None where there is none.
     Raises StoreError where the sample or its source cannot be read.
     """
     if kind == "right":
         return _jpeg(aligned_views(folder, row, source).right)
-    label = label_of(folder, row["key"])
+    label = label_of(files, row["key"])
     if kind == "mask":
         return _png(mask_picture(label.mask))
     if kind == "confidence":
@@ -40,18 +41,9 @@ def render(folder: Path, kind: str, row: Mapping[str, Any], source: Path | None)
     return _png(_nearness(label, low, high))
 
 
-def label_of(folder: Path, key: str) -> Label:
-    """The label of a sample. folder: of the data set. key: of the sample. Raises StoreError."""
-    return read_label(folder, key)
-
-
-def preview_of(folder: Path, key: str) -> Path:
-    """The file of a sample's preview, which the build wrote. Raises StoreError.
-
-    folder: of the data set. key: of the sample.
-    """
-    sample_root(folder, key)
-    return require_inside(folder, folder / "previews" / f"{key}.jpg")
+def label_of(files: SampleFiles, key: str) -> Label:
+    """The label of a sample. files: of the data set. key: of the sample. Raises StoreError."""
+    return label_from(*files.stored(key, *MAPS))
 
 
 def _nearness(label: Label, low: float, high: float) -> Picture:

@@ -17,14 +17,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import cv2
-from flask import Flask, Response, abort, jsonify, redirect, render_template, request, send_file
+from flask import Flask, Response, abort, jsonify, redirect, render_template, request
 from jinja2 import ChoiceLoader, PackageLoader
 from waitress.server import create_server
 
-from redweb_builder.dataset.paths import image_of, name_of
+from redweb_builder.dataset.paths import name_of
+from redweb_builder.dataset.sample_files import PREVIEW
 from redweb_builder.errors import UnsafePath, UserError
 from redweb_builder.files import parse_json
-from redweb_builder.review.pictures import KINDS, preview_of
+from redweb_builder.review.pictures import KINDS
 from redweb_builder.review.session import Session
 from redweb_builder.version import __version__
 
@@ -159,18 +160,17 @@ def _pages(app: Flask, session: Session) -> None:
 
     @app.get("/photo/<key>")
     def photo(key: str) -> Response:
-        return send_file(image_of(session.folder, key).resolve(), conditional=True, max_age=0)
+        return _picture(session.stored(key, "image"))
 
     @app.get("/preview/<key>")
     def preview(key: str) -> Response:
-        return send_file(preview_of(session.folder, key).resolve(), conditional=True, max_age=0)
+        return _picture(session.stored(key, PREVIEW))
 
     @app.get("/picture/<kind>/<key>")
     def picture(kind: str, key: str) -> Response:
         if kind not in KINDS:
             abort(404)
-        content = session.picture(kind, key)
-        return _answer(content, "image/png" if content.startswith(b"\x89PNG") else "image/jpeg")
+        return _picture(session.picture(kind, key))
 
     @app.get("/points/<key>")
     def points(key: str) -> Response:
@@ -236,6 +236,11 @@ def _sent() -> dict[str, Any]:
     """The object that the page has sent; empty where it is none. Raises ValueError where it is no JSON."""
     sent = parse_json(request.get_data())
     return sent if isinstance(sent, dict) else {}
+
+
+def _picture(content: bytes) -> Response:
+    """A PNG or JPEG."""
+    return _answer(content, "image/png" if content.startswith(b"\x89PNG") else "image/jpeg")
 
 
 def _answer(content: bytes, kind: str) -> Response:

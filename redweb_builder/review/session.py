@@ -16,6 +16,7 @@ from redweb_builder.dataset.decisions import (
     Decision,
     decide,
     is_disputed,
+    merge_decisions,
     not_undone,
     parse_decisions,
     record_decision,
@@ -23,13 +24,16 @@ from redweb_builder.dataset.decisions import (
     verdict_of,
 )
 from redweb_builder.dataset.manifest import pairs_of
+from redweb_builder.dataset.manifest_file import NAME as MANIFEST
 from redweb_builder.dataset.manifest_file import read_manifest, read_rows, refusal_of
-from redweb_builder.dataset.paths import REVIEW_CACHE, image_of, input_folder, name_of, read_stored, sample_root
+from redweb_builder.dataset.paths import REVIEW_CACHE, input_folder, name_of, read_stored
+from redweb_builder.dataset.sample_files import content_of
+from redweb_builder.dataset.shards import files_of
 from redweb_builder.dataset.unknown import from_runs, read_unknown, runs_of, write_unknown
 from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.errors import StoreError
 from redweb_builder.export.points import ply, points_of
-from redweb_builder.files import MOST_TEXT_BYTES
+from redweb_builder.files import MOST_TEXT_BYTES, make_folder
 from redweb_builder.filters.checks import checks
 from redweb_builder.filters.wording import PEOPLE_SAY
 from redweb_builder.inputs.remote import address_of
@@ -47,27 +51,31 @@ class Session:
     """The reviewers of one data set. Safe to be called from several threads.
 
     pairs: how many the set has; of more than MOST_PAIRS the most telling are reviewed. refusal: a sentence about the
-    rows of its manifest that cannot be used; None where there are none.
+    rows of its manifest that cannot be used; None where there are none. home: the folder that decisions go to: the data
+    set, or a folder beside which one works where that lies in remote storage.
     """
 
     def __init__(self, folder: Path, reviewer: str, source: Path | None = None) -> None:
         """Open a finished data set.
 
-        folder: the data set. reviewer: the name for decisions that come without one. source: the folder of the stereo
-        photographs, where it is not the one that build.json names, or is in remote storage. Raises StoreError.
+        folder: the data set, or its shards, which may lie in remote storage. reviewer: the name for decisions that come
+        without one. source: the folder of the stereo photographs, where it is not the one that build.json names, or is
+        in remote storage. Raises StoreError.
         """
         self.folder, self.reviewer = folder, reviewer
         self.source = source or input_folder(folder)
         if source is not None and not (source.is_dir() or address_of(source)):
             raise StoreError(f"{source}: there is no such folder of stereo photographs")
-        self._built = 0
+        self.home = _home_of(folder)
+        self.files = files_of(folder)
+        self._built: int | None = None
         self._rows: dict[str, dict[str, Any]] = {}
         self._read_rows()
         self._lock = Lock()
-        self.cache = Cache(folder / REVIEW_CACHE)
+        self.cache = Cache(self.home / REVIEW_CACHE)
         self._decisions: list[Decision] = []
         self._read_to = 0
-        self._label = lru_cache(LABELS_IN_MEMORY)(lambda key, version: label_of(folder, key))
+        self._label = lru_cache(LABELS_IN_MEMORY)(lambda key, version: label_of(self.files, key))
 
     def __len__(self) -> int:
         """Number of pairs that are shown."""
@@ -112,9 +120,9 @@ class Session:
         decision; OSError where it is not saved.
         """
         if decision == "accept":
-            sample_root(self.folder, self._row(key)["key"])  # what has no label cannot be rescued
+            self.files.version(self._row(key)["key"])  # what has no label cannot be rescued
         self._row(key)
-        record_decision(self.folder, decide(key, decision, reviewer, reason))
+        record_decision(self.home, decide(key, decision, reviewer, reason))
         return self._now(key)
 
     def undo(self, reviewer: str) -> dict[str, Any] | None:
@@ -126,7 +134,7 @@ class Session:
         if not mine:
             return None
         last = mine[-1]
-        record_decision(self.folder, decide(last.key, "undo", reviewer, undoes=last.id))
+        record_decision(self.home, decide(last.key, "undo", reviewer, undoes=last.id))
         return self._now(last.key)
 
     def picture(self, kind: str, key: str) -> bytes:
@@ -135,12 +143,21 @@ class Session:
         kind: one of pictures.KINDS. key: of the sample. Raises StoreError.
         """
         row = self._row(key)
-        return self.cache.get(f"{kind}/{key}/{self._version(key)}", lambda: render(self.folder, kind, row, self.source))
+        name = f"{kind}/{key}/{self.files.version(key)}"
+        return self.cache.get(name, lambda: render(self.folder, self.files, kind, row, self.source))
+
+    def stored(self, key: str, name: str) -> bytes:
+        """A stored file of a sample. Raises StoreError, OSError.
+
+        key: of the sample, from anywhere. name: of sample_files.FILES.
+        """
+        return content_of(self.files.stored(key, name)[0])
 
     def points(self, key: str) -> bytes:
         """The sample's point cloud, a PLY file. Raises StoreError. key: of the sample."""
-        label = label_of(self.folder, self._row(key)["key"])
-        image = read_stored(image_of(self.folder, key))
+        label = label_of(self.files, self._row(key)["key"])
+        ((name, picture),) = self.files.stored(key, "image")
+        image = read_stored(picture, name)
         if image.shape[:2] != label.mask.shape:
             raise StoreError(f"the picture of {key} has another size than its label")
         return ply(points_of(image, label.disparity, label.mask, label.confidence))
@@ -166,6 +183,8 @@ class Session:
         key: of the sample. runs: as of from_runs. reviewer: of name_of. Raises StoreError; ValueError for other runs;
         OSError where it is not saved.
         """
+        if self.home != self.folder:
+            raise StoreError("what is marked as unknown is kept beside labels on this machine: copy the shards here")
         wrong = from_runs(runs, *self._size(key))
         write_unknown(self.folder, key, wrong, reviewer)
         return float(wrong.mean())
@@ -178,7 +197,7 @@ class Session:
         return row["height"], row["width"]
 
     def _point(self, key: str, x: int, y: int) -> dict[str, Any]:
-        label = self._label(self._row(key)["key"], self._version(key))
+        label = self._label(self._row(key)["key"], self.files.version(key))
         height, width = label.mask.shape
         if not (0 <= x < width and 0 <= y < height):
             raise ValueError(f"({x}, {y}) lies beyond a picture of {width} x {height} px")
@@ -198,8 +217,8 @@ class Session:
 
     def _read_rows(self) -> None:
         """Read the manifest again where it has changed since: a refilter may have done so."""
-        file = self.folder / "manifest.parquet"
-        if file.exists() and file.stat().st_mtime_ns == self._built:
+        now = _time_of_change(self.folder / MANIFEST)
+        if now == self._built:
             return
         manifest = read_manifest(self.folder, COLUMNS)
         pairs = pairs_of(manifest.table)
@@ -208,11 +227,7 @@ class Session:
         self.pairs = len(pairs)
         self.refusal = refusal_of(shown.file, len(manifest.table), shown.refused)
         self._samples = self._table()  # made here, so that the page need not wait for it
-        self._built = file.stat().st_mtime_ns
-
-    def _version(self, key: str) -> int:
-        """The time of the label's last change in ns; it is part of a picture's name in the cache."""
-        return (sample_root(self.folder, key) / "RDs" / f"{key}.png").stat().st_mtime_ns
+        self._built = now
 
     def _now(self, key: str) -> dict[str, Any]:
         about = [decision for decision in self._decided() if decision.key == key]
@@ -220,7 +235,7 @@ class Session:
 
     def _decided(self) -> list[Decision]:
         """The file's decisions; what others have appended since is read too, whole lines only."""
-        file = self.folder / FILE
+        file = self.home / FILE
         with self._lock:
             size = file.stat().st_size if file.is_file() else 0  # a FIFO would be waited for
             if size < self._read_to:  # another file
@@ -233,6 +248,21 @@ class Session:
                 self._decisions = [*self._decisions, *parse_decisions(whole)[0]]
                 self._read_to += len(whole)
             return self._decisions
+
+
+def _home_of(folder: Path) -> Path:
+    """The folder that decisions about a data set are written to, with those that were made before. Raises OSError."""
+    if address_of(folder) is None:
+        return folder
+    home = Path(f"{name_of(folder)}-review")
+    make_folder(home, Path())
+    merge_decisions(home, [folder / FILE])
+    return home
+
+
+def _time_of_change(manifest: Path) -> int:
+    """When a manifest changed last, ns; 0 where it is not there, or lies in remote storage and is read once."""
+    return manifest.stat().st_mtime_ns if manifest.exists() else 0
 
 
 def _verdict_fields(by_reviewer: dict[str, Decision]) -> dict[str, Any]:

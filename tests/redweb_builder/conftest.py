@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from redweb_builder.dataset.storage import storage_of
 from redweb_builder.inputs import remote
 
 
@@ -65,6 +66,7 @@ def troubled(server: tuple[Troubled, str], monkeypatch: pytest.MonkeyPatch) -> T
     monkeypatch.setattr(remote, "READ_S", 0.5)
     application.troubles, application.broken = [], None
     remote._opened_once.cache_clear()
+    storage_of.cache_clear()
     client = boto3.client("s3")
     client.create_bucket(Bucket="sets")
     client.put_object(Bucket="sets", Key="redweb/train-000000.tar", Body=bytes(range(100)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import tarfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from redweb_builder.builder.refilter import refilter
 from redweb_builder.dataset.manifest import table_of
 from redweb_builder.dataset.reader import Dataset, open_dataset
-from redweb_builder.dataset.shards import ShardedDataset
+from redweb_builder.dataset.shard_integrity import check_shards
+from redweb_builder.dataset.shards import ShardFiles
 from redweb_builder.dataset.storage import Storage
 from redweb_builder.dataset.writer import Store
 from redweb_builder.errors import SettingsError, StoreError
 from redweb_builder.export import webdataset
 from redweb_builder.export.dataset import export_dataset
-from redweb_builder.inputs.remote import address_of
+from redweb_builder.inputs.remote import Remote, address_of
 from tests.redweb_builder.dataset.test_writer import IDENTITY, label_like, picture_like, row
 
 KEYS = ["a.b", "c", "größe", *(f"k{number}" for number in range(9))]
@@ -58,14 +61,14 @@ def assert_same(shards: Dataset, dataset: Dataset) -> None:
 
 def test_the_samples_are_those_of_the_set(shards: Path, dataset: Dataset) -> None:
     opened = open_dataset(shards)
-    assert isinstance(opened, ShardedDataset)
+    assert isinstance(opened.files, ShardFiles)
     assert sorted(file.name for file in shards.glob("*.tar")) == [
         "train-000000.tar", "train-000001.tar", "validation-000000.tar",
     ]  # fmt: skip
     assert_same(opened, dataset)
     assert_same(pickle.loads(pickle.dumps(opened)), dataset)
     assert opened[2:4][1].key == opened.keys[3]
-    assert [opened.part(index) for index in range(12)] == ["train"] * 10 + ["validation"] * 2
+    assert Counter(map(opened.part, range(12))) == {"train": 10, "validation": 2}
     assert (
         np.isnan(open_dataset(shards, min_confidence=255)["c"].disparity).sum() > np.isnan(opened["c"].disparity).sum()
     )
@@ -96,21 +99,48 @@ def test_shards_of_shards_are_the_same(shards: Path, tmp_path: Path) -> None:
 def test_a_tar_without_its_index_is_no_shard(shards: Path) -> None:
     for file in shards.glob("train-*.parquet"):
         file.unlink()
+    with pytest.raises(StoreError, match=r"no shard has files of 'a\.b'; export the set again"):
+        open_dataset(shards)["a.b"]
+    (shards / "manifest.parquet").unlink()
     assert len(open_dataset(shards)) == 2
 
 
+def test_shards_of_an_earlier_version_are_read_and_not_filtered(shards: Path, dataset: Dataset) -> None:
+    """They have an index of fewer columns, and no more."""
+    for file in shards.glob("*.parquet"):
+        table = pq.read_table(file)
+        pq.write_table(table.drop_columns([c for c in table.column_names if c.startswith(("preview", "sha"))]), file)
+    for name in ("manifest.parquet", "build.json"):
+        (shards / name).unlink()
+    assert_same(open_dataset(shards), dataset)
+    with pytest.raises(StoreError, match=r"has no manifest.parquet; shards without it .* export the set again"):
+        refilter(shards, {})
+
+
 @pytest.mark.parametrize(
-    ("column", "value"),
-    [("rd_at", None), ("rd_at", -1), ("mask_bytes", 1 << 40), ("image_at", 1 << 40), ("image_ending", "exe")],
+    ("column", "value"), [("rd_at", None), ("rd_at", -1), ("mask_bytes", 1 << 40), ("image_at", 1 << 40)]
 )
-def test_an_index_that_lies_is_refused(shards: Path, column: str, value: Any) -> None:
+def test_a_row_of_an_index_that_lies_is_refused(shards: Path, column: str, value: Any) -> None:
     file = shards / "train-000000.parquet"
     table = pq.read_table(file)
-    at = table.schema.get_field_index(column)
-    values = pa.array([value] * len(table), table.schema.field(column).type)
-    pq.write_table(table.set_column(at, table.schema.field(column), values), file)
-    with pytest.raises(StoreError, match="does not say where"):
-        open_dataset(shards)
+    field, at = table.schema.field(column), table.schema.get_field_index(column)
+    liar, *others = table["key"].to_pylist()
+    values = pa.array([value, *table[column].to_pylist()[1:]], field.type)
+    pq.write_table(table.set_column(at, field, values), file)
+    opened = open_dataset(shards)
+    sentence = f"1 of 12 rows cannot be used and are passed over ({file.name} does not say where the files of {liar}"
+    assert sentence in str(opened.refusal)
+    with pytest.raises(StoreError, match=f"no shard has files of '{liar}'"):
+        opened[liar]
+    assert opened[others[0]].key == others[0]
+    assert [fault.file for fault in check_shards(shards).faults] == ["indices", "manifest.parquet"]
+
+
+def test_a_file_in_no_place_of_a_shard_is_not_looked_for(shards: Path) -> None:
+    files = open_dataset(shards).files
+    for key in ("../c", "/etc/passwd", "none"):
+        with pytest.raises(StoreError, match="no shard has files"):
+            files.stored(key, "image")
 
 
 def test_a_tar_that_was_cut_names_the_shard(shards: Path) -> None:
@@ -139,15 +169,15 @@ def test_to_memory_and_back(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(webdataset, "SHARD", 5)
     address = Path("memory://sets/redweb")
     written: list[str] = []
-    write = Storage.write
+    write = Remote.write
 
-    def interrupted(self: Storage, name: str, content: bytes | Path) -> None:
+    def interrupted(self: Remote, name: str, content: bytes | Path) -> None:
         if name == "train-000001.parquet" and len(written) == 3:
             raise KeyboardInterrupt
         write(self, name, content)
         written.append(name)
 
-    monkeypatch.setattr(Storage, "write", interrupted)
+    monkeypatch.setattr(Remote, "write", interrupted)
     with pytest.raises(KeyboardInterrupt):
         export_dataset(dataset.folder, "webdataset", address)
     assert written == ["train-000000.tar", "train-000000.parquet", "train-000001.tar"]

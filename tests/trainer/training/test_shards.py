@@ -51,7 +51,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_an_epoch_has_each_sample_once_on_any_number_of_processes(shards: Path) -> None:
     data = open_data(shards)
     train = [index for index in range(len(data)) if data.part(index) == "train"]
-    assert (len(train), data.part(len(data) - 1)) == (10, "val")
+    assert (len(train), [data.part(index) for index in range(len(data))].count("val")) == (10, 2)
     stream = SampleStream([Source(data, train)], augmentation("none", 64), seed=3)
     for world in (1, 2, 5):
         numbers = [number for rank in range(world) for number in own_numbers(range(10, 20), 10, Ranks(rank, world))]

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from redweb_builder.dataset.reader import open_dataset
-from redweb_builder.dataset.shards import ShardedDataset
 from redweb_builder.dataset.splits import groups_of
 from redweb_builder.errors import StoreError
 from redweb_builder.types import Mask
@@ -69,11 +68,11 @@ class RedwebSet(DepthSetBase):
 
     def part(self, index: int) -> str | None:
         """Of shards the split that they were exported with; else left to us."""
-        return PARTS.get(self._set.part(index)) if isinstance(self._set, ShardedDataset) else None
+        return PARTS.get(self._set.part(index) or "")
 
     def files(self, index: int) -> tuple[Path, ...]:
         """The picture; none of a sample in a shard. Raises DataError."""
-        if isinstance(self._set, ShardedDataset):
+        if not self._set.files.are_files:
             return ()
         try:
             return (self._set.image_path(self.key(index)),)
