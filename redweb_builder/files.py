@@ -331,6 +331,11 @@ def make_folder(folder: Path, root: Path) -> None:
         )
 
 
+def real_path(path: Path) -> Path:
+    """Where a path leads, absolute. Of a loop of links it is the path; Path.resolve raises RuntimeError before 3.13."""
+    return Path(os.path.realpath(path))
+
+
 def require_other_folder(out: Path, source: Path) -> None:
     """Raise SettingsError where `out` is the folder that is read: what is written could take the place of a photograph.
 

@@ -324,7 +324,8 @@ def _draw_in_haste() -> None:
 
     def save_fast(image: Image.Image, file: Any, format: str | None = None, **options: Any) -> None:
         if format == "PNG":
-            image, options = image.reduce(8) if image.width > GRID else image, options | {"compress_level": 0}
+            is_grid = image.width > GRID and image.mode == "RGB"
+            image, options = image.reduce(8) if is_grid else image, options | {"compress_level": 0}
         save(image, file, format, **options)
 
     Image.Image.save = save_fast  # type: ignore[method-assign, assignment]

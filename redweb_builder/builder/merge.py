@@ -21,6 +21,7 @@ from redweb_builder.dataset.paths import is_data_set, read_build
 from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.dataset.writer import Store
 from redweb_builder.errors import StoreError
+from redweb_builder.files import real_path
 from redweb_builder.inspect.report import write_report
 from redweb_builder.inspect.show import write_grid
 
@@ -75,7 +76,7 @@ def _checked(out: Path, folders: Sequence[Path]) -> list[dict[str, Any]]:
     if not folders:
         raise StoreError(f"{out} holds no parts: build them with --part 1/N ... N/N, or name their folders")
     for folder in folders:
-        if folder.resolve() == out.resolve():
+        if real_path(folder) == real_path(out):
             raise StoreError(f"{out} is one of the parts, which stay as they are: name another folder for the whole")
         if not is_data_set(folder):
             raise StoreError(f"{folder} is not a data set of this program")

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from redweb_builder import criteria
-from redweb_builder.files import parse_json
+from redweb_builder.files import parse_json, real_path
 from redweb_builder.types import PairSource, Rejection
 
 _TEXT = ("key", "left", "right", "layout", "rule", "status", "stage", "reason", "detail", "flow", "segmenter")
@@ -192,7 +192,7 @@ def source_of(row: Mapping[str, Any], folder: Path) -> PairSource:
         raise ValueError(f"the manifest names no source of {row['key']}")
     left, right = folder / row["left"], folder / row["right"]
     calibration = tuple(folder / name for name in calibration_names(row))
-    if not all(file.resolve().is_relative_to(folder.resolve()) for file in (left, right, *calibration)):
+    if not all(real_path(file).is_relative_to(real_path(folder)) for file in (left, right, *calibration)):
         raise ValueError(f"the source of {row['key']} lies outside of {folder}")
     crops = json.loads(row.get("film_crops") or "null")
     return PairSource(

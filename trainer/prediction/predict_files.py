@@ -22,7 +22,7 @@ from redweb_builder.colour import disparity_picture
 from redweb_builder.dataset.depth_png import IN_MILLIMETRES, depth_png, range_text, stretched
 from redweb_builder.dataset.float_files import exr_bytes, npy_bytes, pfm_bytes
 from redweb_builder.errors import InputError, SettingsError
-from redweb_builder.files import remove_temporaries, require_other_folder, write_atomic
+from redweb_builder.files import real_path, remove_temporaries, require_other_folder, write_atomic
 from redweb_builder.inputs.formats import films
 from redweb_builder.inputs.isolation import decoded
 from redweb_builder.inputs.picture import EXTENSIONS, MIN_SIDE
@@ -202,7 +202,7 @@ def _pictures(source: Path, out: Path) -> Iterator[tuple[str, Picture | DataErro
     if source.is_dir():
         own = out.resolve()
         files = sorted(file for file in source.rglob("*") if file.suffix.lower() in EXTENSIONS)
-        files = [file for file in files if own not in file.resolve().parents or own == source.resolve()]
+        files = [file for file in files if own not in real_path(file).parents or own == source.resolve()]
         if not files:
             raise DataError(f"{source}: there are no pictures ({', '.join(sorted(EXTENSIONS))}) below it")
         stems = Counter(file.with_suffix("") for file in files)

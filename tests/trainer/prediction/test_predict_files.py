@@ -53,12 +53,14 @@ def test_pictures_folders_and_films_are_predicted_at_their_own_size(network: Red
     turned[0x0112] = 6  # a phone held upright
     Image.fromarray(picture).save(tmp_path / "in" / "phone.jpg", exif=turned)
     (tmp_path / "in" / "broken.jpg").write_bytes(b"no picture")
+    (tmp_path / "in" / "loop.png").symlink_to("loop.png")
     again = list(predict_files(network, tmp_path / "in", tmp_path / "in" / "depth", 64, CPU))
-    assert [isinstance(result, Written) for result in again] == [False, True, True]
+    assert [isinstance(result, Written) for result in again] == [False, True, False, True]
     assert "broken.jpg" in str(again[0])
+    assert "loop.png" in str(again[2])
     with Image.open(tmp_path / "in" / "depth" / "phone.png") as upright:
         assert upright.size == (66, 90)
-    assert len(list(predict_files(network, tmp_path / "in", tmp_path / "in" / "depth", 64, CPU))) == 3
+    assert len(list(predict_files(network, tmp_path / "in", tmp_path / "in" / "depth", 64, CPU))) == 4
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no pictures"):
         list(predict_files(network, tmp_path / "empty", tmp_path, 64, CPU))
