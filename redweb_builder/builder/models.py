@@ -56,7 +56,7 @@ def identity(config: BuildConfig, models: Models) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """The versions of the file format, of Python and of the packages on which labels depend, by name."""
-    packages = ("redweb-builder", "torch", "torchvision", "opencv-python", "kornia", "numpy", "pillow")
+    packages = ("redweb-builder", "torch", "torchvision", "opencv-python", "numpy", "pillow")
     return {"format": FORMAT, "python": platform.python_version(), **{name: _version(name) for name in packages}}
 
 

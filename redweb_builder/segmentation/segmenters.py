@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import cv2
-import kornia
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -20,6 +19,7 @@ from redweb_builder.networks.encoder_input import IMAGENET_MEAN, IMAGENET_STD, f
 from redweb_builder.networks.exported import last_line
 from redweb_builder.networks.folding import fold_batch_norms
 from redweb_builder.networks.weights import HUB_TIMEOUT_S, Weights, shipped_weights
+from redweb_builder.segmentation.guided_filter import guided_filter
 from redweb_builder.segmentation.sky_network import SKY_BIAS, SkyNetwork, input_size, region_probabilities
 from redweb_builder.types import FloatMap, Picture, Regions
 
@@ -30,6 +30,7 @@ ADE20K_SKY = [2]
 ADE20K_FAR = [16, 21, 26, 48, 60, 68, 128]  # mountain, water, sea, skyscraper, river, hill, lake
 SHIPPED = Path(__file__).with_name("segmenter.safetensors")  # and .sha256 beside it; `train-segmenter` makes both
 MOST_CONFIG_BYTES = 65_536  # of config.json
+GUIDE_VARIANCE = 1e-4  # of colours in [0, 1]; less is noise, of which the guided filter makes no edge
 SMP_SIDE = 512  # px, longer side of the input of SmpSegmenter's network
 
 
@@ -220,15 +221,11 @@ def _model_folder(model: str, weights: Path | None) -> tuple[Path, str]:
 def guided_upsample(picture: Picture, sky: FloatMap, far: FloatMap) -> Regions:
     """Small probability maps -> Regions at the picture's size, with edges on those of the picture.
 
-    picture: HxWx3 uint8 RGB, the guide. sky, far: hxw float32 in [0, 1]. Fast guided filter (He and Sun, "Fast Guided
-    Filter", 2015) of kornia. Where both maps are zero everywhere they stay so.
+    picture: HxWx3 uint8 RGB, the guide. sky, far: hxw float32 in [0, 1]. Where both maps are zero everywhere they stay
+    so.
     """
-    height, width = picture.shape[:2]
-    maps = np.stack([cv2.resize(m, (width, height), interpolation=cv2.INTER_LINEAR) for m in (sky, far)])
-    if not maps.any():
-        return Regions(*maps.astype(np.float32))
-    guide = torch.tensor(picture).permute(2, 0, 1)[None].float() / 255
-    radius = max(4, round(max(height, width) / 64))
-    soft = kornia.filters.guided_blur(guide, torch.from_numpy(maps)[None].float(), 2 * radius + 1, 1e-4, subsample=4)
-    sky, far = soft[0].clamp(0, 1).numpy()
+    if not (sky.any() or far.any()):
+        return NoRegions()(picture)
+    radius = max(4, round(max(picture.shape) / 64))
+    sky, far = (soft.clip(0, 1) for soft in guided_filter(picture, (sky, far), radius, GUIDE_VARIANCE))
     return Regions(sky, np.minimum(far, 1 - sky))
