@@ -10,15 +10,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from torchvision.models import optical_flow
 
 from redweb_builder.config import AUTO_PRECISION
 from redweb_builder.errors import WeightsUnavailable
-from redweb_builder.matching.raft_network import BothDirections
 from redweb_builder.networks.device import TORCH_TYPES, choose_precision
 from redweb_builder.networks.weights import Weights, find_weights
 from redweb_builder.types import Flow, Picture, StereoPair
 
+PUBLISHED = {  # torchvision's Raft_Large_Weights.C_T_SKHT_V2 and Raft_Small_Weights.C_T_V1
+    "raft-large": "https://download.pytorch.org/models/raft_large_C_T_SKHT_V2-ff5fadd5.pth",
+    "raft-small": "https://download.pytorch.org/models/raft_small_C_T_V1-ad48884c.pth",
+}
 UPDATES = 12  # recurrent updates
 MIN_SIDE = 128  # px, of the padded view
 BATCH_PIXELS = 768 * 768  # pixels of a view for which `batch` is meant; larger views come in smaller batches
@@ -35,10 +37,12 @@ class Raft:
         it runs. precision: of config.PRECISIONS. Raises WeightsUnavailable where the weights cannot be had or belong to
         another network.
         """
-        build, published = {
-            "raft-large": (optical_flow.raft_large, optical_flow.Raft_Large_Weights.C_T_SKHT_V2),
-            "raft-small": (optical_flow.raft_small, optical_flow.Raft_Small_Weights.C_T_V1),
-        }[name]
+        self.weights: Weights = find_weights(weights, PUBLISHED[name])
+        # Behind the weights, since torchvision takes a second of the start, and without weights there is no RAFT.
+        from torchvision.models import optical_flow
+
+        from redweb_builder.matching.raft_network import BothDirections
+
         self.name = name
         self.needs_refinement = True
         self.fills_cpu = device.type == "cpu"
@@ -46,8 +50,7 @@ class Raft:
         # Batching pays only where there is more hardware than one pair can fill. One pair at a time on CPU
         # also keeps the result independent of which other pairs are processed with it.
         self.batch = 8 if device.type == "cuda" else 1
-        self.weights: Weights = find_weights(weights, published.url)
-        network = build(weights=None)
+        network = getattr(optical_flow, name.replace("-", "_"))(weights=None)
         try:
             state = torch.load(self.weights.path, map_location="cpu", weights_only=True)
             network.load_state_dict(state)

@@ -9,9 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import timm
-from timm.models.eva import Eva
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 PATCHES = (14, 16)  # px; with others the maps would not lie near 1/4 to 1/32 of the picture
@@ -29,6 +26,10 @@ class TransformerEncoder(nn.Module):
 
         Raises TypeError where the network is no plain vision transformer with a patch of 14 or 16 px.
         """
+        import timm  # takes a second, which a build with the built-in network need not wait for
+        from timm.models.eva import Eva
+        from timm.models.vision_transformer import VisionTransformer
+
         super().__init__()
         network: Any = timm.create_model(name, pretrained=pretrained, num_classes=0, dynamic_img_size=True)
         patch = network.feature_info[-1]["reduction"] if isinstance(network, VisionTransformer | Eva) else None

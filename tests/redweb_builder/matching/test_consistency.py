@@ -207,6 +207,12 @@ def raft(small_weights: Path) -> Raft:
     return Raft("raft-small", small_weights, CPU)
 
 
+def test_published_weights_are_those_of_torchvision() -> None:
+    """They are named here, so that a build that has no weights need not import torchvision."""
+    large, small = optical_flow.Raft_Large_Weights.C_T_SKHT_V2, optical_flow.Raft_Small_Weights.C_T_V1
+    assert {"raft-large": large.url, "raft-small": small.url} == raft_module.PUBLISHED
+
+
 @pytest.fixture(autouse=True)
 def few_updates(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three iterations show as much of the handling as twelve."""
