@@ -198,15 +198,18 @@ def _step_cost(superpixels: Superpixels) -> Array:
 def _average_over_neighbours(superpixels: Superpixels, planes: Array, known: BoolMap, measured: BoolMap) -> Array:
     """count x 3 planes; those that are known but not measured are averaged with their neighbours', round by round."""
     i, j = superpixels.neighbours
-    counting = known[i] & known[j] & ~(measured[i] & measured[j])
-    i, j = i[counting], j[counting]
-    weight = np.exp(-_step_cost(superpixels)[counting] / AVERAGED_STEP)[:, None]
-    ones = np.ones((superpixels.count, 1))
-    total = _with_neighbours(OWN_WEIGHT * ones, weight, ones, i, j)
+    moving = known & ~measured
+    weight = np.exp(-_step_cost(superpixels) / AVERAGED_STEP)
+    to, source, weight = (np.concatenate(part) for part in ((i, j), (j, i), (weight, weight)))
+    counting = moving[to] & known[source]
+    to, source, weight = (np.cumsum(moving) - 1)[to[counting]], source[counting], weight[counting]
+    number = int(np.count_nonzero(moving))
+    total = OWN_WEIGHT + np.bincount(to, weight, number)
+    columns = planes.T.copy()
     for _ in range(AVERAGING_ROUNDS):
-        added = _with_neighbours(OWN_WEIGHT * planes, weight, planes, i, j)
-        planes = np.where((known & ~measured)[:, None], added / total, planes)
-    return planes
+        for column in columns:
+            column[moving] = (OWN_WEIGHT * column[moving] + np.bincount(to, weight * column[source], number)) / total
+    return columns.T
 
 
 def _with_neighbours(own: Array, weight: Array, values: Array, i: Index, j: Index) -> Array:

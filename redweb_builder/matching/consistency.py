@@ -34,9 +34,9 @@ def forward_backward_error(flow: Flow) -> FloatMap:
     """
     targets = _targets(flow.forward)
     difference = flow.forward + _sampled(flow.backward, targets)
-    error = np.hypot(difference[..., 0], difference[..., 1])
+    error: FloatMap = cv2.magnitude(*cv2.split(difference))
     error[~_in_view(targets)] = np.inf
-    return np.asarray(error, np.float32)
+    return error
 
 
 def visible_error(error: FloatMap, flow: Flow, right_valid: BoolMap) -> FloatMap:
