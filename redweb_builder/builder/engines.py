@@ -67,13 +67,16 @@ def _cut_into_turns(
 ) -> list[Turn]:
     """Batches of the whole list, those that are wholly done left out, in turns of at most `most_pairs` pairs.
 
-    A turn also stays below TURN_BYTES of pairs that are max_side px wide and high. It has at least one batch.
+    A turn also stays below TURN_BYTES of pairs that are max_side px wide and high. It has at least one batch. The first
+    turn is shorter, so that the first pair is recorded soon.
     """
     batches = [sources[start : start + batch_size] for start in range(0, len(sources), batch_size)]
     batches = [batch for batch in batches if not all(is_done(source.key) for source in batch)]
     fitting = int(TURN_BYTES / (BYTES_PER_PIXEL * max_side**2))
     length = max(1, min(most_pairs, fitting) // batch_size)
-    return [batches[start : start + length] for start in range(0, len(batches), length)]
+    first = max(1, length // 4)
+    following = (batches[start : start + length] for start in range(first, len(batches), length))
+    return [batches[:first], *following] if batches else []
 
 
 def _overlap(turns: Sequence[Turn], stages: _Stages[Done]) -> Iterator[Done]:
