@@ -10,5 +10,6 @@ CHANGES = {  # what each method changed, for those who have an older data set
     13: "black frames have no label; lights before a night sky are no sky; planes level off beyond their reach",
     14: "labels do not depend on the number of cores; the depth network sees long pictures squeezed to 4 : 3; "
     "wide areas are filled smoothly; fewer walls are sky; small views decide whether DIS begins at the global shift",
-    15: "clouds, mist and the grain of old cards are no posters where the segmenter is sure of the sky",
+    15: "clouds, mist and the grain of old cards are no posters where the segmenter is sure of the sky; "
+    "the edges of sky are guided by another implementation of the same filter",
 }
