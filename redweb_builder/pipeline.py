@@ -32,7 +32,7 @@ from redweb_builder.matching.texture import textured
 from redweb_builder.monocular.estimator import DepthEstimator
 from redweb_builder.rectification.alignment import Alignment, alignment_of, apply_alignment, estimate_alignment
 from redweb_builder.rectification.calibrated import Calibrated, after_alignment, calibrate
-from redweb_builder.rectification.eye_order import are_eyes_swapped, depth_of, eye_order
+from redweb_builder.rectification.eye_order import find_order
 from redweb_builder.rectification.upright import turned_eye
 from redweb_builder.segmentation.segmenters import Segmenter
 from redweb_builder.types import BoolMap, Evidence, FloatMap, Flow, PairSource, Rejection, StereoPair
@@ -101,18 +101,16 @@ def prepare(source: PairSource, config: BuildConfig, network: DepthEstimator | N
     turned = turned_eye(source, preview)
     if turned:
         return Outcome(source, Rejection("read", "not-upright", detail=turned))
-    depth = depth_of(preview.left, network)
-    order = eye_order(preview, depth) if source.film_order is None else source.film_order
-    eyes_swapped = config.eyes == "auto" and are_eyes_swapped(source, order)
+    ordered = find_order(source, preview, network, config.eyes == "auto")
+    preview, eyes_swapped = ordered.preview, ordered.exchanged
     if eyes_swapped:
-        pair, preview, order = replace(pair, left=pair.right, right=pair.left), preview.swapped(), -order
-        depth = depth_of(preview.left, network)
+        pair = replace(pair, left=pair.right, right=pair.left)
     common = source.alignment
     alignment = alignment_of(common) if common else estimate_alignment(preview, pair.left.shape)
     right, right_valid = apply_alignment(pair.right, alignment)
     calibrated = after_alignment(calibrated, alignment, pair.left.shape, eyes_swapped)
     pair = replace(pair, right=right, far_apart=preview.far_apart)
-    return Prepared(source, pair, order, eyes_swapped, alignment, right_valid, calibrated, depth)
+    return Prepared(source, pair, ordered.score, eyes_swapped, alignment, right_valid, calibrated, ordered.depth)
 
 
 def infer(batch: Sequence[Prepared], models: Models) -> list[Inferred]:

@@ -11,5 +11,6 @@ CHANGES = {  # what each method changed, for those who have an older data set
     14: "labels do not depend on the number of cores; the depth network sees long pictures squeezed to 4 : 3; "
     "wide areas are filled smoothly; fewer walls are sky; small views decide whether DIS begins at the global shift",
     15: "clouds, mist and the grain of old cards are no posters where the segmenter is sure of the sky; "
-    "the edges of sky are guided by another implementation of the same filter",
+    "the edges of sky are guided by another implementation of the same filter; the depth network is asked for the eye "
+    "order that the group makes likely, which decides in no pair of a set of 114 otherwise",
 }

@@ -43,10 +43,13 @@ NAMINGS = ("as named", "all exchanged", "a fifth exchanged")
 
 @dataclass(frozen=True)
 class Judged:
-    """A pair of files, its eye_order as named, and its true order: 1 right, -1 exchanged."""
+    """A pair of files and its true order: 1 right, -1 exchanged.
+
+    scores: eye_order of the order as named, where the network sees the left file and where it sees the right one.
+    """
 
     source: PairSource
-    score: float
+    scores: tuple[float, float]
     truth: int
 
 
@@ -86,7 +89,9 @@ def judge(root: Path, known: list[list[str]], max_side: int, network: DepthEstim
         except InputError:
             return None
         preview = preview_flow(pair.left, pair.right)
-        return Judged(source, eye_order(preview, depth_of(preview.left, network)), truth)
+        exchanged_views = preview.swapped()
+        of_left, of_right = (eye_order(views, depth_of(views.left, network)) for views in (preview, exchanged_views))
+        return Judged(source, (of_left, -of_right), truth)
 
     with one_opencv_thread(), ThreadPoolExecutor(2) as pool:
         return [judged for judged in pool.map(ask, discover(root).sources) if judged]
@@ -102,8 +107,10 @@ def count(root: Path, items: list[Judged], naming: str, network: DepthEstimator 
     counts = np.zeros((2, 5), np.int64)
     for column, listed in ((1, sources), (3, with_group_orders(sources, root, network))):
         for source, item, sign in zip(listed, items, signs, strict=True):
-            turned = -1 if are_eyes_swapped(source, sign * item.score) else 1
-            rejected = sign * turned * item.score < (Thresholds().min_eye_order or -np.inf)
+            likely = -sign if are_eyes_swapped(source, 0.0) else sign  # the order that find_order looks at first
+            score = item.scores[0] if likely > 0 else item.scores[1]
+            turned = -1 if are_eyes_swapped(source, sign * score) else 1
+            rejected = sign * turned * score < (Thresholds().min_eye_order or -np.inf)
             is_wrong = sign * turned * item.truth < 0
             half = int(is_held_out(item.source.left.parent))
             counts[half, column] += is_wrong and not rejected

@@ -29,7 +29,7 @@ from redweb_builder.inputs.read import read_pair
 from redweb_builder.inputs.remote import address_of
 from redweb_builder.matching.quick_flow import SIDE, preview_flow
 from redweb_builder.process import one_opencv_thread
-from redweb_builder.rectification.eye_order import are_eyes_swapped, depth_of, eye_order
+from redweb_builder.rectification.eye_order import are_eyes_swapped, find_order
 from redweb_builder.rectification.film_order import with_film_orders
 from redweb_builder.rectification.group_order import with_group_orders
 from redweb_builder.rectification.upright import turned_eye
@@ -293,7 +293,9 @@ def _open(source: PairSource, network: DepthEstimator | None) -> _Opened:
         pair = read_pair(source, SIDE)
         preview = preview_flow(pair.left, pair.right)
         turned = turned_eye(source, preview)
-        return _Opened(eye_order(preview, depth_of(preview.left, network)), f"not-upright: {turned}" if turned else "")
+        ordered = find_order(source, preview, network)
+        order = -ordered.score if ordered.exchanged else ordered.score
+        return _Opened(order, f"not-upright: {turned}" if turned else "")
     except StoreError:
         raise
     except InputError as error:

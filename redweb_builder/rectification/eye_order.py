@@ -13,6 +13,7 @@ turned inside out has the same flow. Three cues do, and a fourth where there is 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import cv2
@@ -56,6 +57,20 @@ MIN_CONSISTENT = 0.1  # share of the picture that must be consistent
 OTHERS_WEIGHT, DEPTH_WEIGHT = 0.68, 0.8
 
 
+@dataclass(frozen=True)
+class Ordered:
+    """A preview with its eyes in order.
+
+    exchanged: the source had them the other way round. score: eye_order of the order as it is here. depth: float32 of
+    its left view, larger = nearer; None without a monocular depth network.
+    """
+
+    preview: Preview
+    exchanged: bool
+    score: float
+    depth: FloatMap | None
+
+
 def eye_order(preview: Preview, depth: FloatMap | None = None) -> float:
     """The score of the order in which a preview has its eyes: positive = left is left, negative = exchanged.
 
@@ -74,6 +89,26 @@ def eye_order(preview: Preview, depth: FloatMap | None = None) -> float:
         score += weight * float(balance / (total + neutral))
     score += LOWER_NEARER_WEIGHT * lower_nearer(preview)
     return score if depth is None else OTHERS_WEIGHT * score + DEPTH_WEIGHT * depth_agreement(preview, depth)
+
+
+def find_order(
+    source: PairSource, preview: Preview, network: DepthEstimator | None, may_exchange: bool = True
+) -> Ordered:
+    """The views of a pair in the order that its picture and its group give them.
+
+    source: of the pair. preview: of it, in the order of the source. network: of monocular depth, None = none.
+    may_exchange: False = the order of the source stays. The order that the group or the film of the source makes likely
+    is looked at first: where the picture confirms it, one view alone passes through the network.
+    """
+    exchanged = may_exchange and are_eyes_swapped(source, source.film_order or 0.0)
+    views = preview.swapped() if exchanged else preview
+    depth = depth_of(views.left, network)
+    if source.film_order is not None:
+        return Ordered(views, exchanged, -source.film_order if exchanged else source.film_order, depth)
+    score = eye_order(views, depth)
+    if may_exchange and are_eyes_swapped(source, -score if exchanged else score) != exchanged:
+        return Ordered(views.swapped(), not exchanged, -score, depth_of(views.right, network))
+    return Ordered(views, exchanged, score, depth)
 
 
 def asked_order(source: PairSource, network: DepthEstimator | None = None, max_side: int = SIDE) -> float:

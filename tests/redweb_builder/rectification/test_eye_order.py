@@ -13,9 +13,10 @@ from redweb_builder.rectification.eye_order import (
     LOWER_NEARER_WEIGHT,
     are_eyes_swapped,
     eye_order,
+    find_order,
     lower_nearer,
 )
-from redweb_builder.types import Flow, PairSource, Picture
+from redweb_builder.types import FloatMap, Flow, PairSource, Picture
 from samples.scenes import Kind, Scene
 
 Render = Callable[..., Scene]
@@ -99,3 +100,27 @@ def test_the_more_a_source_states_the_more_it_takes(
     source = PairSource("a", Path("a"), Path("a"), layout, "", guessed=guessed, order_stated=order_stated)
     assert are_eyes_swapped(source, at_least - 0.01)
     assert not are_eyes_swapped(source, at_least)
+
+
+@pytest.mark.parametrize(
+    ("order_is_right", "prior", "passes"), [(True, 3.0, 1), (False, -3.0, 1), (False, 0.2, 2), (True, -0.2, 2)]
+)
+def test_the_likely_order_is_looked_at_first(rendered: Render, order_is_right: bool, prior: float, passes: int) -> None:
+    """Where the group is right, one view passes through the network, else both; the depth is the left view's."""
+    scene = rendered(3, "indoor")
+    seen: list[Picture] = []
+
+    class RowsNetwork:
+        name, weights = "rows", None
+
+        def __call__(self, picture: Picture) -> FloatMap:
+            seen.append(picture)
+            return np.repeat(np.arange(len(picture), dtype=np.float32)[:, None], picture.shape[1], 1)
+
+    views = (scene.left, scene.right) if order_is_right else (scene.right, scene.left)
+    source = PairSource("a", Path("a"), Path("b"), "files", "", order_prior=prior)
+    ordered = find_order(source, preview_flow(*views), RowsNetwork())  # type: ignore[arg-type]
+    assert ordered.exchanged != order_is_right
+    assert ordered.score > 0
+    assert len(seen) == passes
+    np.testing.assert_array_equal(seen[-1], preview_flow(scene.left, scene.right).left)
