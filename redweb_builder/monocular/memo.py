@@ -15,12 +15,16 @@ MOST_KEPT = 128  # depths of previews, 0.6 MB each; a group is measured on 8 pai
 
 
 class MemoizedDepth:
-    """A depth network that keeps its depth of a picture until the same picture comes again."""
+    """A depth network that keeps its depth of a picture until the same picture comes again.
+
+    From then on nothing more is kept: the groups are measured, and each pair that is prepared comes once.
+    """
 
     def __init__(self, network: DepthEstimator) -> None:
         """network: called for what is not kept, from any thread."""
         self.network = network
         self._kept: dict[bytes, FloatMap] = {}
+        self._is_filling = True
 
     @property
     def name(self) -> str:
@@ -36,8 +40,10 @@ class MemoizedDepth:
         """See DepthEstimator. picture: HxWx3 uint8 RGB."""
         digest = sha256(repr(picture.shape).encode() + picture.tobytes()).digest()
         depth = self._kept.pop(digest, None)
-        if depth is None:
-            depth = self.network(picture)
-            if len(self._kept) < MOST_KEPT:
-                self._kept[digest] = depth
+        if depth is not None:
+            self._is_filling = False
+            return depth
+        depth = self.network(picture)
+        if self._is_filling and len(self._kept) < MOST_KEPT:
+            self._kept[digest] = depth
         return depth

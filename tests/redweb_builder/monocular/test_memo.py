@@ -53,6 +53,8 @@ def test_a_build_shows_each_picture_once(tmp_path: Path, rendered: Callable[...,
         assert plain.depth is not None
         assert np.array_equal(prepared.depth, plain.depth)
     assert len(network.seen) == len(set(network.seen)) == len(sources)
+    memory(np.zeros((4, 4, 3), np.uint8))
+    assert not memory._kept  # of a build of many pairs either
 
 
 def test_the_memory_is_bounded() -> None:
