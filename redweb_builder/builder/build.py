@@ -307,12 +307,10 @@ def _forget_changed(store: Store, base: Path) -> None:
 
 def _forget_recalibrated(store: Store, sources: Sequence[PairSource]) -> None:
     """Drop the records of pairs that were labelled with another calibration, or another offset of films, than now."""
-    for source in sources:
-        record = store.records.get(source.key)
-        if record is not None and (
-            record.get("calibration_sha256") != calibration_digest(source.calibration)
-            or (record.get("film_offset_s") or 0.0) != source.offset
-        ):
+    recorded = [source for source in sources if source.key in store.records]
+    for source, record in zip(recorded, store.records.read(source.key for source in recorded), strict=True):
+        calibration = calibration_digest(source.calibration)
+        if record.get("calibration_sha256") != calibration or (record.get("film_offset_s") or 0.0) != source.offset:
             del store.records[source.key]
 
 

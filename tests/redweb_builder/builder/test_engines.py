@@ -85,3 +85,10 @@ def test_a_batch_with_a_pair_missing_is_run_whole(monkeypatch: pytest.MonkeyPatc
     assert pipeline.run("abcdef", fills_cpu, done="abd") == ["c", "e", "f"]
     assert pipeline.batches == ["cd", "ef"]
     assert pipeline.run("abcdef", fills_cpu, done="abcdef") == []
+
+
+def test_the_first_turn_is_short() -> None:
+    """All of it is prepared before the first pair is matched."""
+    sources = [PairSource(key, Path(), Path(), "files", "") for key in "abcdefghijkl"]
+    turns = engines._cut_into_turns(sources, 1, 8, 128, lambda key: False)
+    assert ["".join(source.key for batch in turn for source in batch) for turn in turns] == ["ab", "cdefghij", "kl"]

@@ -1,0 +1,21 @@
+"""Which recorded pairs a build does again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from redweb_builder.builder.build import _forget_recalibrated
+from redweb_builder.dataset.journal import NAME, Records
+from redweb_builder.types import PairSource
+
+
+def test_pairs_of_another_calibration_or_offset_are_forgotten(tmp_path: Path) -> None:
+    records = Records(tmp_path / NAME)
+    for key, calibration, offset in (("same", None, None), ("calibrated", "0" * 64, None), ("shifted", None, 0.5)):
+        records[key] = {"key": key, "calibration_sha256": calibration, "film_offset_s": offset}
+    store: Any = SimpleNamespace(records=records)
+    keys = ("new", "shifted", "same", "calibrated")
+    _forget_recalibrated(store, [PairSource(key, Path(), Path(), "files", "") for key in keys])
+    assert list(records) == ["same"]
