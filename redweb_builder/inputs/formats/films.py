@@ -46,6 +46,7 @@ from redweb_builder.inputs.formats.packed import (
 from redweb_builder.inputs.formats.second_view import holds_mv_hevc, holds_mvc, spatial_box
 from redweb_builder.inputs.formats.vr180 import WIDEST, Sphere
 from redweb_builder.inputs.layout import Layout, NotPair
+from redweb_builder.inputs.picture import MIN_SIDE
 from redweb_builder.types import Picture
 
 if TYPE_CHECKING:
@@ -147,13 +148,19 @@ def film_layout(file: Path) -> Layout | NotPair:
     """How a film holds two eyes: by its container, its name, or what some of its frames show.
 
     file: the film. Spheres come before packings: eyes that cover a half-sphere are VR180, whatever their packing; whole
-    spheres and single eyes are left. Raises InputError as open_film does, "corrupt" where no frame can be decoded.
+    spheres and single eyes are left. Raises InputError as open_film does, "corrupt" where no frame can be decoded,
+    "too-small".
     """
     with open_film(file) as film:
         first = next(frames_from(film, 0.0), None)
         if first is None:
             raise InputError("corrupt", f"{file}: no frame of the film can be decoded; copy it again")
         facts, frame = stated(first), upright(first)
+        if min(frame.shape[:2]) < MIN_SIDE:
+            raise InputError(
+                "too-small",
+                f"{file}: its frames have {frame.shape[1]} x {frame.shape[0]} px; at least {MIN_SIDE} are needed",
+            )
         aspect = float(film.stream.sample_aspect_ratio or 1)
         named = _named_sequential(file.stem) or named_layout(file.stem)
         beyond_packing = _two_views(film) or _refused(film, facts)
@@ -170,7 +177,7 @@ def film_layout(file: Path) -> Layout | NotPair:
             return by_shape
         if packing is not None:
             return _with_squeeze(packing, frame, aspect)
-        frames = [upright(picture) for picture in spread(film)]
+        frames = [picture for picture in map(upright, spread(film)) if picture.shape == frame.shape]
         two = _two_streams(film, frames)
     layout = two or _layout_of_frames(frames or [frame], file.stem, aspect)
     if isinstance(layout, NotPair) and layout.reason == "single" and _alternates(file):

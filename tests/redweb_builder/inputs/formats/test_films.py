@@ -32,7 +32,8 @@ def write(path: Path, frames: Sequence[Picture], codec: str = "mpeg4", gop: int 
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=FPS)
         stream.height, stream.width = frames[0].shape[:2]
-        stream.pix_fmt, stream.bit_rate, stream.codec_context.gop_size = "yuv420p", 8_000_000, gop
+        stream.bit_rate, stream.codec_context.gop_size = 8_000_000, gop
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         stream.options = options.pop("codec_options", {})
         stream.metadata.update(options)
         for frame in frames:
@@ -170,10 +171,17 @@ def test_films_that_are_no_pair(tmp_path: Path) -> None:
     write(tmp_path / "single.mp4", [left for left, _ in moving(7, 1)])
     (tmp_path / "broken.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(300))
     (tmp_path / "empty.mkv").write_bytes(b"")
+    write(tmp_path / "flat.avi", [np.zeros((2, 96, 3), np.uint8)] * 3, "mjpeg")
     whole = write(tmp_path / "cut-lr.mkv", [side_by_side(*pair) for pair in moving(8, 2)]).read_bytes()
     (tmp_path / "cut-lr.mkv").write_bytes(whole[: len(whole) // 2])
     discovery = discover(tmp_path)
-    assert reasons(discovery) == [("broken.mp4", "corrupt"), ("empty.mkv", "corrupt"), ("single.mp4", "single")]
+    left_out = [
+        ("broken.mp4", "corrupt"),
+        ("empty.mkv", "corrupt"),
+        ("flat.avi", "too-small"),
+        ("single.mp4", "single"),
+    ]
+    assert reasons(discovery) == left_out
     assert {source.left.name for source in discovery.sources} == {"cut-lr.mkv"}
     for source in discovery.sources:
         read_pair(source, 1000)
