@@ -14,8 +14,8 @@ nothing is missing. What must hold:
   processes or more, a pair may have failed; then the next one has recorded it, and the journal may have another order.
 
 driver, actor and node are tried in a cluster that stays, all else in that of the build. "disk" fills the disks of Ray's
-object store and of its folder, and frees them after HELD_S; that needs root. Of S3 an export and a training lose the
-server for a minute (s3_outage.py). Linux only.
+object store and of its folder, and frees them after HELD_S; that needs root. Of S3 an export, a training and a
+build lose the server for a minute (s3_outage.py). Linux only.
 """
 
 from __future__ import annotations

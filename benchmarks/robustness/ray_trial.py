@@ -45,8 +45,13 @@ def render_pairs(folder: Path, count: int) -> None:
 
 def command(photos: Path, out: Path, *engine: str) -> list[str]:
     """The build, as arguments of Python. engine: options."""
+    return ["-m", "redweb_builder", *build_of(str(photos), out), *engine]
+
+
+def build_of(photos: str, out: Path) -> list[str]:
+    """The build as the program's arguments. photos: a folder or an address."""
     options = ["--flow", "dis", "--segmenter", "builtin", "--max-side", "160", "--jobs", "1", "--quiet"]
-    return ["-m", "redweb_builder", "build-redweb", str(photos), "--out", str(out), *options, *engine]
+    return ["build-redweb", photos, "--out", str(out), *options]
 
 
 def descendants(parent: int) -> dict[int, str]:

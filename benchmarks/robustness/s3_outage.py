@@ -1,8 +1,8 @@
 """An S3 server that is gone for a minute in the middle of a command; the command is given again until it is done.
 
 Called by ray_kills. The server is moto's, in this process. It stops listening at a random request, with that request
-unanswered, and comes back after GONE_S. The commands: an export of a data set to shards on the server, and a training
-from them.
+unanswered, and comes back after GONE_S. The commands: an export of a data set to shards on the server, a training from
+them, and a build of photographs on it.
 """
 
 from __future__ import annotations
@@ -11,18 +11,19 @@ import os
 import random
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from threading import Thread, Timer
 from typing import Any
 
 from benchmarks.robustness.fault_scenarios import TRAIN
 from benchmarks.robustness.forked_python import Forks
-from benchmarks.robustness.ray_trial import Tried
+from benchmarks.robustness.ray_trial import Tried, build_of
 from benchmarks.robustness.write_faults import Tree, different_files, shows_bug, tree_of
 from redweb_builder.export import webdataset
 
-COMMANDS = ("export to S3", "training from S3")
+EXPORT, TRAINING, BUILD = COMMANDS = ("export to S3", "training from S3", "build from S3")
+PHOTOS = "s3://sets/photos"
 GONE_S = 60.0
 SHARD_BYTES = 200_000  # of shards here, so that there are several
 PAUSE_S, MOST_AGAIN = 5.0, 30  # before a command is given again, and how often
@@ -69,12 +70,17 @@ class S3Trial:
     """A server, and what the undisturbed commands leave."""
 
     def __init__(self, folder: Path, forks: Forks) -> None:
-        """Run the commands undisturbed. folder: to work in, with a data set in expected/. forks: run the commands."""
+        """Run the commands undisturbed.
+
+        folder: to work in, with photographs in photos/ and a data set in expected/. forks: run the commands.
+        """
         import boto3
 
         self._server = Server()
         self._client: Any = boto3.client("s3")
         self._client.create_bucket(Bucket="sets")
+        for file in (folder / "photos").iterdir():
+            self._client.put_object(Bucket="sets", Key=f"photos/{file.name}", Body=file.read_bytes())
         self._data, self._run, self._log, self._forks = (
             folder / "expected",
             folder / "run",
@@ -114,10 +120,12 @@ class S3Trial:
         self._server.close()
 
     def _status(self, command: str) -> int | None:
-        export = ("export", str(self._data), "--format", "webdataset", "--out", "s3://sets/exported")
-        train = ("train", "--data", "s3://sets/exported", "--out", str(self._run), *TRAIN)
-        arguments: Sequence[str] = export if command == COMMANDS[0] else train
-        process = self._forks.start(["-m", "redweb_builder", *arguments], self._log)
+        arguments = {
+            EXPORT: ["export", str(self._data), "--format", "webdataset", "--out", "s3://sets/exported"],
+            TRAINING: ["train", "--data", "s3://sets/exported", "--out", str(self._run), *TRAIN],
+            BUILD: build_of(PHOTOS, self._run),
+        }
+        process = self._forks.start(["-m", "redweb_builder", *arguments[command]], self._log)
         status = process.wait(HANG_S)
         if status is None:
             process.kill()
@@ -126,14 +134,15 @@ class S3Trial:
     def _clear(self, command: str) -> None:
         """Remove what the command leaves."""
         shutil.rmtree(self._run, ignore_errors=True)
-        if command == COMMANDS[0]:
+        if command == EXPORT:
             for name in self._left(command):
                 self._client.delete_object(Bucket="sets", Key=name)
 
     def _left(self, command: str) -> Tree:
-        if command != COMMANDS[0]:
+        if command != EXPORT:
             return tree_of(self._run)
-        names = [entry["Key"] for entry in self._client.list_objects_v2(Bucket="sets").get("Contents", [])]
+        listed = self._client.list_objects_v2(Bucket="sets", Prefix="exported/")
+        names = [entry["Key"] for entry in listed.get("Contents", [])]
         return {name: self._client.get_object(Bucket="sets", Key=name)["Body"].read() for name in names}
 
 

@@ -15,12 +15,11 @@ from redweb_builder.dataset.label_writer import LabelWriter
 from redweb_builder.dataset.manifest import columns_of, nine_digits, verdict_columns
 from redweb_builder.filters.checks import margin, quality
 from redweb_builder.inputs.formats.calibration import calibration_digest
-from redweb_builder.inputs.remote import address_of
 from redweb_builder.inputs.walk import state_of
 from redweb_builder.inspect.strip import strip
 from redweb_builder.pipeline import Outcome
 from redweb_builder.rectification.calibrated import Calibrated
-from redweb_builder.types import Label, Mask, PairSource, Rejection
+from redweb_builder.types import Label, Mask
 
 MOST_CHARACTERS = 20_000  # of a text; more than a path or a traceback has
 
@@ -56,7 +55,7 @@ def finish(
     if rejection is not None:
         record["detail"] = portable_text(rejection.detail, stereo_dir)
         if rejection.stage == "read":
-            record["file_states"] = _states(source, rejection)
+            record["file_states"] = state_of((source.left, source.right))
     if evidence is not None and prepared is not None:
         height, width = evidence.pair.left.shape[:2]
         record |= {
@@ -82,12 +81,6 @@ def finish(
             source.key, evidence.pair.left, evidence.pair.lossless, evidence.label, strip(evidence), kept
         )
     return record | {"seconds": round(seconds, 2)}
-
-
-def _states(source: PairSource, rejection: Rejection) -> list[list[int]]:
-    """The state of a pair's files; none where remote storage did not give them, so that the next build asks again."""
-    files = source.left, source.right
-    return [[], []] if rejection.reason == "unreadable" and address_of(source.left) else state_of(files)
 
 
 def _calibration_columns(calibrated: Calibrated, stereo_dir: Path) -> dict[str, Any]:

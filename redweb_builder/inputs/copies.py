@@ -133,7 +133,8 @@ def _is_path(name: str) -> bool:
     )
 
 
-def _copy(file: Path, to: Path, part: Part | None) -> None:
+def _copy(file: Path, to: Path, part: Part | None, again: bool = True) -> None:
+    """Raises as `copied`. again: try once more where the storage answers; it may have been gone for a while."""
     remote, name = _remote(file)
     if not _is_path(name):
         raise InputError("unreadable", f"{file}: {_NO_PATH}")
@@ -150,6 +151,9 @@ def _copy(file: Path, to: Path, part: Part | None) -> None:
     except StoreError as error:
         if not remote.answers():
             raise
+        if again:
+            to.unlink(missing_ok=True)
+            return _copy(file, to, part, again=False)
         why = " ".join(str(error.__cause__).split())[:200]
         raise InputError(
             "unreadable", f"{file}: the storage does not give it ({why}); the next build asks again"
