@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -227,12 +228,12 @@ def _blocks(opened: BinaryIO, file: str, schema: pa.Schema, wanted: pa.Array | N
         if size > MAX_TEXT_BYTES:
             raise StoreError(f"{file} holds {size} bytes of text; at most {MAX_TEXT_BYTES} are read")
         if wanted is not None:
-            is_wanted = pc.is_in(batch.column("key").cast(pa.string()), wanted)
+            is_wanted = pc.is_in(_plain(batch["key"], pa.string()), wanted)
             numbers = pa.array(np.arange(start + 1, start + len(batch) + 1)).filter(is_wanted)
             batch = batch.filter(is_wanted)
         block = pa.Table.from_arrays(
             [
-                batch.column(field.name).cast(field.type) if field.name in there else pa.nulls(len(batch), field.type)
+                _plain(batch[field.name], field.type) if field.name in there else pa.nulls(len(batch), field.type)
                 for field in schema
             ],
             schema=schema,
@@ -250,11 +251,11 @@ def _batches(
 
     Groups of rows are left out that cannot hold a wanted one.
     """
-    before = 0
+    before, keys = 0, None if wanted is None else wanted.drop_null().sort()
     for number in range(parquet.num_row_groups):
         group, start = parquet.metadata.row_group(number), before
         before += group.num_rows
-        if wanted is not None and not _may_hold(group, wanted):
+        if wanted is not None and not _may_hold(group, keys, wanted.null_count > 0):
             continue
         # Starting threads takes longer than reading a small file, and a large one is read block by block.
         for batch in parquet.iter_batches(BLOCK_ROWS, [number], columns, use_threads=False):
@@ -262,16 +263,19 @@ def _batches(
             start += len(batch)
 
 
-def _may_hold(group: pq.RowGroupMetaData, wanted: pa.Array) -> bool:
-    """Whether a row group may hold a wanted row, told from the least and the greatest key, and the nulls, it states."""
+def _may_hold(group: pq.RowGroupMetaData, wanted: pa.Array, null: bool) -> bool:
+    """Whether a row group may hold a wanted row, told from the least and the greatest key, and the nulls, it states.
+
+    wanted: keys in their order. null: rows without a key are wanted, too.
+    """
     columns = (group.column(index) for index in range(group.num_columns))
     stated = next((column.statistics for column in columns if column.path_in_schema == "key"), None)
     if stated is None or not stated.has_min_max or not isinstance(stated.min, str):
         return True
-    if wanted.null_count and stated.null_count != 0:  # None where it is not stated
+    if null and stated.null_count != 0:  # None where it is not stated
         return True
-    within = pc.and_(pc.greater_equal(wanted, stated.min), pc.less_equal(wanted, stated.max))
-    return bool(pc.any(within).as_py())
+    first = bisect_left(range(len(wanted)), stated.min, key=lambda place: wanted[place].as_py())
+    return first < len(wanted) and wanted[first].as_py() <= stated.max
 
 
 def _one_ahead(blocks: Iterator[pa.Table]) -> Iterator[pa.Table]:
@@ -287,6 +291,16 @@ def _stated_bytes(parquet: pq.ParquetFile) -> int:  # noqa: TID251
     """How large a file says that it is when it is unpacked, each stored text counted once."""
     groups = range(parquet.metadata.num_row_groups)
     return sum(parquet.metadata.row_group(group).total_byte_size for group in groups)
+
+
+def _plain(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """A column as values of a type. Texts that are each stored once, as keys are, are their dictionary already."""
+    if isinstance(column, pa.DictionaryArray) and column.dictionary.type == kind and not column.null_count:
+        places = np.asarray(column.indices)
+        first = int(places[0]) if len(places) else 0
+        if np.array_equal(places, np.arange(first, first + len(places))):
+            return column.dictionary.slice(first, len(places))
+    return column.cast(kind)
 
 
 def _text_bytes(column: pa.Array) -> int:

@@ -31,6 +31,7 @@ from redweb_builder.errors import StoreError
 from redweb_builder.filters.checks import Check, checks, first_failed
 
 FRAME = ("status", "clip", "film_time_s", "min_px", "max_px")  # what is compared of a film's frames
+PICTURED = ("perceptual_hash", "quality", "width", "height", "clip")  # of two pictures
 COMPARED = ("key", "perceptual_hash", "quality", "width", "height", *FRAME)  # the columns that `compare` needs
 
 
@@ -163,7 +164,7 @@ def _candidates(block: pa.Table, start: int) -> pa.Table:
     """The pairs of some rows that may be duplicates, as numbers. start: the place of the first row."""
     eligible = pc.and_(pc.equal(block["status"], "kept"), pc.is_valid(block["perceptual_hash"]))
     places = np.flatnonzero(np.asarray(eligible))
-    rows = block.select(COMPARED).take(pa.array(places))
+    rows = block.select(PICTURED).take(pa.array(places))
     hashes = np.frombuffer(bytes.fromhex("".join(rows["perceptual_hash"].to_pylist())), ">u8").astype(np.uint64)
     areas = np.nan_to_num(floats_of(rows["width"])) * np.nan_to_num(floats_of(rows["height"]))
     numbers = {"hash": hashes, "quality": np.nan_to_num(floats_of(rows["quality"])), "area": areas}
@@ -180,6 +181,7 @@ def _by_quality(
     places, qualities = candidates["place"].to_numpy(), candidates["quality"].to_numpy()
     order = np.lexsort((ranks[places], -qualities))
     in_sequence = pc.is_in(candidates["clip"], pa.array(sorted(sequences), pa.string()))
-    clips = pc.if_else(in_sequence, candidates["clip"], None).take(pa.array(order)).to_pylist()
+    clips = pc.if_else(in_sequence, candidates["clip"], None)
+    by_quality = clips.take(pa.array(order)).to_pylist() if clips.null_count < len(clips) else [None] * len(clips)
     hashes, areas = candidates["hash"].to_numpy()[order], candidates["area"].to_numpy()[order]
-    return places[order], Candidates(hashes, qualities[order], areas, clips)
+    return places[order], Candidates(hashes, qualities[order], areas, by_quality)

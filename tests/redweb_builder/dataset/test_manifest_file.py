@@ -98,5 +98,5 @@ def test_row_groups_without_a_wanted_row_are_counted_and_not_read(tmp_path: Path
     assert (some.table["key"].to_pylist(), some.refused[0].split(":")[0]) == (["i", None], "row 8")
     metadata = pq.ParquetFile(tmp_path / "manifest.parquet").metadata
     groups = [metadata.row_group(number) for number in range(4)]
-    assert [_may_hold(group, pa.array(["f", "h"])) for group in groups] == [False, True, True, True]
-    assert [_may_hold(group, pa.array(["f", None])) for group in groups] == [False, True, False, True]
+    assert [_may_hold(group, pa.array(["f", "h"]), False) for group in groups] == [False, True, True, True]
+    assert [_may_hold(group, pa.array(["f"]), True) for group in groups] == [False, True, False, True]
