@@ -30,7 +30,7 @@ from redweb_builder.dataset.curation import read_curation
 from redweb_builder.dataset.decisions import Decision, read_decisions
 from redweb_builder.dataset.float_files import exr_bytes, pfm_bytes
 from redweb_builder.dataset.heartbeat import NAME as STATUS
-from redweb_builder.dataset.journal import faults_of_files, list_files, read_journal
+from redweb_builder.dataset.journal import Sizes, faults_of_files, read_journal
 from redweb_builder.dataset.manifest import SCHEMA
 from redweb_builder.dataset.reader import open_dataset
 from redweb_builder.dataset.sample_files import FILES
@@ -240,7 +240,7 @@ def _read_data_set(file: Path) -> None:
     """Everything that reads the tables of a data set and writes nothing."""
     folder = file.parent
     plan_refilter(folder, {})
-    there = list_files(folder)
+    there = Sizes(folder)
     for record in read_journal(folder).records.values():
         list(faults_of_files(record, there))
     built = open_dataset(folder)

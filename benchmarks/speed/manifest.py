@@ -3,8 +3,9 @@
     python -m benchmarks.speed.manifest [--rows 100000] [--commands status,grid] [--keep FOLDER]
 
 A manifest of made-up rows is written, with the journal of an unfinished build where --journal is given (some 2.4 KB a
-row), and no pictures: what is measured is the reading of rows. Each command is a process of its own; its time is CPU
-time, user and system together, and its peak resident size is the operating system's figure.
+row), and no pictures: what is measured is the reading of rows. `merge` puts two parts together, which are written for
+it with their journals, and is told of five files a pair that are not there. Each command is a process of its own; its
+time is CPU time, user and system together, and its peak resident size is the operating system's figure.
 """
 
 from __future__ import annotations
@@ -47,6 +48,19 @@ END = (  # of a build: its journal is read, its rows are judged, the manifest is
     "with writer.Store(out := Path(sys.argv[1]), read_build(out)['identity']) as store:\n"
     "    store.finish(store.judge(Thresholds()), {'finished': False})\n"
 )
+MERGE = (
+    "import shutil, sys; from pathlib import Path; from redweb_builder.builder import merge\n"
+    "from redweb_builder.dataset import journal, writer; parts = sorted(Path(sys.argv[1]).glob('part-*'))\n"
+    "merge.faults_of_files = writer.faults_of_files = lambda *_: []\n"
+    "journal._sizes = lambda folder: ((f'{n}.png', 1) for n in range(%d) if 'part' in str(folder)\n"
+    "                                 and 'rejected' not in str(folder))\n"
+    "shutil.rmtree(out := Path(sys.argv[1], 'merged'), ignore_errors=True); print(merge.merge(out, parts))\n"
+)
+DUPLICATES = (
+    "import sys; from pathlib import Path; from redweb_builder.dataset.manifest_file import manifest_blocks\n"
+    "from redweb_builder.dataset.verdicts import COMPARED, compare\n"
+    "print(len(compare(manifest_blocks(Path(sys.argv[1]), COMPARED, []), 4).duplicates), 'duplicates within 4 bits')\n"
+)
 COMMANDS = {  # name -> arguments of the interpreter, the data set behind them
     "start": ["cli.py", "--version"],
     "reading for grid": ["-c", READ % "COLUMNS"],  # the columns of a command alone, without any check of their rows
@@ -58,7 +72,9 @@ COMMANDS = {  # name -> arguments of the interpreter, the data set behind them
     "review": ["-c", "import sys; from pathlib import Path; from redweb_builder.review.session import Session\n"
                "print(len(Session(Path(sys.argv[1]), 'ana').samples()))"],
     "refilter": ["cli.py", "refilter", "--dry-run", "--set", "min_agreement=0.6"],
+    "duplicates": ["-c", DUPLICATES],
     "end": ["-c", END],
+    "merge": ["-c", MERGE],
     "open_dataset": ["-c", WORST + "print(len(d), d[0:1])"],
     "filter": ["-c", WORST + "print(len(d.filter(lambda row: row['agreement'] > 0.9)))"],
     "trainer": ["-c", "import sys; from pathlib import Path; from trainer.data.open import open_data as o\n"
@@ -82,28 +98,39 @@ def main(rows: int, commands: str, journal: bool, keep: Path | None, limit: floa
         for name in commands.split(","):
             if name == "end" and not (folder / "journal.jsonl").is_file():
                 continue
-            seconds, peak, ended = measured([sys.executable, *COMMANDS[name], str(folder)], limit)
+            arguments = COMMANDS[name]
+            if name == "merge":
+                arguments = ["-c", MERGE % (rows // 2)]
+                for part in (1, 2):
+                    if not (folder / f"part-{part}-of-2").is_dir():
+                        write_set(folder / f"part-{part}-of-2", rows // 2, journal=True, part=part)
+            seconds, peak, ended = measured([sys.executable, *arguments, str(folder)], limit)
             print(f"{name:20} {seconds:8.1f} s {peak:8.0f} MiB  {ended}", flush=True)
 
 
-def write_set(folder: Path, rows: int, journal: bool) -> None:
-    """A data set of so many pairs without pictures. journal: write it, too, and leave the build unfinished."""
+def write_set(folder: Path, rows: int, journal: bool, part: int = 0) -> None:
+    """A data set of so many pairs without pictures.
+
+    journal: write it, too, and leave the build unfinished. part: of two, 1 or 2: a finished part; 0 = a whole set.
+    """
     folder.mkdir(parents=True)
+    first = max(0, part - 1) * rows
     with pq.ParquetWriter(folder / "manifest.parquet", SCHEMA) as writer:
-        for table in _blocks(rows):
+        for table in _blocks(first, rows):
             writer.write_table(table)
     if journal:
         with (folder / "journal.jsonl").open("w") as file:
-            for table in _blocks(rows):
+            for table in _blocks(first, rows):
                 file.writelines(json.dumps(record | {"files": _files(record)}) + "\n" for record in table.to_pylist())
     identity = {"thresholds": asdict(Thresholds())}
-    (folder / "build.json").write_text(json.dumps({"format": FORMAT, "identity": identity, "finished": not journal}))
+    build = {"format": FORMAT, "identity": identity, "finished": bool(part or not journal)}
+    (folder / "build.json").write_text(json.dumps(build | ({"part": [part, 2]} if part else {})))
 
 
-def _blocks(rows: int) -> Iterator[pa.Table]:
-    generator = np.random.default_rng(0)
-    for start in range(0, rows, BLOCK):
-        yield _block(start, min(BLOCK, rows - start), generator)
+def _blocks(first: int, rows: int) -> Iterator[pa.Table]:
+    generator = np.random.default_rng(first)
+    for start in range(first, first + rows, BLOCK):
+        yield _block(start, min(BLOCK, first + rows - start), generator)
 
 
 def _block(start: int, rows: int, generator: np.random.Generator) -> pa.Table:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from redweb_builder.dataset.flicker import with_flicker
-from redweb_builder.dataset.journal import faults_of_files, list_files, read_journal
+from redweb_builder.dataset.journal import Sizes, faults_of_files, read_journal
 from redweb_builder.dataset.manifest import DUPLICATE, LEFT_OUT, left_out_row, table_of
 from redweb_builder.dataset.manifest_file import read_manifest
 from redweb_builder.dataset.parts import Part, part_folders
@@ -110,7 +110,7 @@ def _part_of(folder: Path, build: dict[str, Any]) -> Part | None:
 
 
 def _take_over(store: Store, folder: Path) -> None:
-    journal, there = read_journal(folder), list_files(folder)
+    journal, there = read_journal(folder), Sizes(folder)
     if journal.damaged:
         raise StoreError(f"{folder}: its journal is damaged ({journal.damaged[0]}); build this part again")
     keys = sorted(journal.records)

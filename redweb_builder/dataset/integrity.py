@@ -26,7 +26,6 @@ from redweb_builder.dataset.journal import (
     expected_files,
     faults_of_files,
     find_file,
-    list_files,
     read_journal,
 )
 from redweb_builder.dataset.manifest import BLOCK_ROWS, SCHEMA, pairs_of
@@ -80,7 +79,7 @@ def check_dataset(out: Path, share: float = 0.0) -> Checked:
     blocks = [block.select(LOOKED_AT) for block in manifest_blocks(out, None, refused)]
     rows = pairs_of(pa.concat_tables([SCHEMA.empty_table().select(LOOKED_AT), *blocks]))
     labelled = rows.filter(pc.greater(rows["width"], 0))
-    journal, there = read_journal(out), list_files(out)
+    journal, there = read_journal(out), Sizes(out)
     faults = [Fault(MANIFEST, sentence, BUILD) for sentence in refused]
     faults += [Fault(NAME, damaged, BUILD) for damaged in journal.damaged]
     faults += _faults_of_keys(set(rows["key"].to_pylist()), journal.records)

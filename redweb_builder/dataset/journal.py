@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import json
 import os
+from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import partial
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from redweb_builder.dataset.paths import FOLDERS
 from redweb_builder.dataset.rows import fault_of_record, files_of
@@ -22,7 +26,6 @@ NAME = "journal.jsonl"
 MOST_LINE_BYTES = 1 << 20  # a longer line counts as several, each of which is damaged
 PREVIEWS = "previews"
 HOMES = (*FOLDERS, PREVIEWS, *(f"rejected/{folder}" for folder in FOLDERS))  # the folders of pairs' files
-Sizes = dict[str, dict[str, int]]  # folder below the data set -> name of a regular file in it -> its size in bytes
 
 
 class Records(MutableMapping[str, dict[str, Any]]):
@@ -151,40 +154,58 @@ def mend_journal(out: Path) -> Journal:
     return Journal(read_journal(out).records, journal.damaged)
 
 
-def list_files(out: Path) -> Sizes:
-    """The regular files in the folders of a data set, one listing a folder. out: folder of the data set."""
-    return {folder: _sizes(out / folder) for folder in HOMES}
+class Sizes:
+    """The regular files in the folders of a data set, and their bytes: in memory are 16 bytes a file.
+
+    A file is known by the hash of its name; of ten million files two have one in 400,000 cases.
+    """
+
+    def __init__(self, out: Path) -> None:
+        """List them, one listing a folder. out: folder of the data set. Raises OSError."""
+        hashes, sizes = array("q"), array("q")
+        self.has_previews = False
+        for folder in HOMES:
+            before = len(hashes)
+            for name, size in _sizes(out / folder):
+                hashes.append(hash(f"{folder}/{name}"))
+                sizes.append(size)
+            self.has_previews |= folder == PREVIEWS and len(hashes) > before
+        order = np.argsort(np.array(hashes, np.int64))
+        self._hashes, self._sizes = (array("q", np.array(part, np.int64)[order].tobytes()) for part in (hashes, sizes))
+
+    def of(self, file: str) -> int | None:
+        """The bytes of a file; None where it is not there. file: its name below the data set."""
+        wanted = hash(file)
+        place = bisect_left(self._hashes, wanted)
+        return self._sizes[place] if self._hashes[place : place + 1] == array("q", [wanted]) else None
 
 
-def _sizes(folder: Path) -> dict[str, int]:
+def _sizes(folder: Path) -> Iterator[tuple[str, int]]:
     try:
         with os.scandir(folder) as entries:
-            return {
-                entry.name: entry.stat(follow_symlinks=False).st_size
-                for entry in entries
-                if entry.is_file(follow_symlinks=False)
-            }
+            for entry in entries:
+                if entry.is_file(follow_symlinks=False):
+                    yield entry.name, entry.stat(follow_symlinks=False).st_size
     except (FileNotFoundError, NotADirectoryError):
-        return {}
+        return
 
 
 def find_file(name: str, there: Sizes) -> tuple[str, int] | None:
     """Where a file of a pair lies, below the data set, and its size; None where it is not there.
 
-    name: as in a record, "RDs/<key>.png". there: from list_files. A pair whose verdict changes moves, file by file.
+    name: as in a record, "RDs/<key>.png". there: of the data set. A pair whose verdict changes moves, file by file.
     """
-    folder, _, file = name.partition("/")
-    for home in (folder, f"rejected/{folder}"):
-        size = there.get(home, {}).get(file)
+    for place in (name, f"rejected/{name}"):
+        size = there.of(place)
         if size is not None:
-            return f"{home}/{file}", size
+            return place, size
     return None
 
 
 def faults_of_files(record: Mapping[str, Any], there: Sizes) -> Iterable[tuple[str, str]]:
     """(name, what is wrong) of the files of a pair that are missing, empty, or of another size than was recorded.
 
-    record: a line of the journal. there: from list_files. A line without sizes asks for files that are not empty.
+    record: a line of the journal. there: of the data set. A line without sizes asks for files that are not empty.
     """
     if not record.get("width"):
         return
@@ -201,13 +222,13 @@ def faults_of_files(record: Mapping[str, Any], there: Sizes) -> Iterable[tuple[s
 def expected_files(record: Mapping[str, Any], there: Sizes) -> dict[str, tuple[int | None, str | None]]:
     """Size and SHA-256 by name of the files of a labelled pair; None, None where the journal does not have them.
 
-    record: a line of the journal. there: from list_files, for the extension of a picture of an old line.
+    record: a line of the journal. there: of the data set, for the extension of a picture of an old line.
     """
     if record.get("files"):
         return {name: (size, sha256) for name, (size, sha256) in record["files"].items()}
     names = files_of(record["key"])
     png, jpg = f"Imgs/{record['key']}.png", f"Imgs/{record['key']}.jpg"
     names.discard(jpg if find_file(png, there) else png)
-    if not there.get(PREVIEWS):  # a set that came without them
+    if not there.has_previews:  # a set that came without them
         names.discard(f"{PREVIEWS}/{record['key']}.jpg")
     return dict.fromkeys(sorted(names), (None, None))

@@ -38,7 +38,6 @@ from redweb_builder.dataset.journal import (
     expected_files,
     faults_of_files,
     find_file,
-    list_files,
     mend_journal,
 )
 from redweb_builder.dataset.label_writer import LabelWriter
@@ -116,7 +115,7 @@ class Store(LabelWriter):
     def _open_journal(self) -> None:
         """Fill `records`, `damaged` and `lost`."""
         journal = mend_journal(self.out)
-        files = list_files(self.out)
+        files = Sizes(self.out)
         self.records, self.damaged, self.lost = journal.records, journal.damaged, set[str]()
         for key, record in self.records.entries():
             if record.get("reason") in RETRIED:
@@ -180,7 +179,7 @@ class Store(LabelWriter):
     def adopt(self, record: dict[str, Any], folder: Path, there: Sizes) -> None:
         """Take over a pair of another data set, with its files, in the place of what is here of it.
 
-        record: its line of the journal. folder: of the other data set. there: list_files of it. Raises OSError.
+        record: its line of the journal. folder: of the other data set. there: its files. Raises OSError.
         """
         for kept in (True, False):
             for stray in self._possible_files(record["key"], kept):

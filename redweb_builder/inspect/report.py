@@ -31,7 +31,7 @@ from redweb_builder.dataset.codec import image_bytes
 from redweb_builder.dataset.curation import Curation, read_curation, with_agreement
 from redweb_builder.dataset.decisions import FILE, STAGE, as_decided, is_disputed, read_decisions, standing
 from redweb_builder.dataset.facts import facts_of
-from redweb_builder.dataset.journal import faults_of_files, list_files, read_journal
+from redweb_builder.dataset.journal import Sizes, faults_of_files, read_journal
 from redweb_builder.dataset.manifest import count_values, pairs_of
 from redweb_builder.dataset.manifest_file import read_manifest, read_rows, refusal_of
 from redweb_builder.dataset.paths import (
@@ -222,7 +222,7 @@ def _data(
 def _faults_of_sizes(dataset: Path) -> dict[str, str]:
     """By key, a sentence about a pair whose files have another size than was written; their contents are not read."""
     try:
-        records, there = read_journal(dataset).records, list_files(dataset)
+        records, there = read_journal(dataset).records, Sizes(dataset)
     except OSError:  # a journal that is a link or a folder: `check` says so
         return {}
     return {
