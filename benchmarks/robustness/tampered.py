@@ -2,9 +2,9 @@
 
     python -m benchmarks.robustness.tampered [--sets 10000] [--first 0] [--only NUMBER] [--command merge ...]
 
-A small data set is built, its parts for `merge`, and its labels alone for `restore`. A copy of each is changed in one
-to three ways (tampering.py); then all commands run on the copies, one after the other, in an order of chance. What must
-hold:
+A small data set is built, its parts for `merge`, its labels alone for `restore`, and put into shards. A copy of each is
+changed in one to three ways (tampering.py); then all commands run on the copies, one after the other, in an order of
+chance. What must hold:
 
 - A command ends well, or refuses in plain sentences. It shows no traceback and does not hang.
 - Nothing outside the set changes: a canary folder, to which planted links lead, and the photographs are compared before
@@ -30,6 +30,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppres
 from dataclasses import dataclass, field
 from hashlib import sha256
 from io import StringIO
+from itertools import chain
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -54,9 +55,11 @@ from redweb_builder.errors import UserError
 
 HANG_S = 30
 PAGES = ("photo", "preview", "picture/depth", "picture/mask", "picture/parallax", "picture/right", "points")
+CPU = ("--device", "cpu")
+FROM_PHOTOGRAPHS = ("rectified", "labels-only")  # of which shards do not say where they lie
 LABELS = ("Imgs", "RDs", "masks", "confidence")
-COPIED = ("set", "parts", "labels")
-TAMPERED = ("set", "parts/part-1-of-2", "labels")  # in the copies
+COPIED = ("set", "parts", "labels", "shards")
+TAMPERED = ("set", "parts/part-1-of-2", "labels", "shards")  # in the copies
 SAFE = ("stereo", "run")  # in the workspace: what commands read beside them, and may not change
 Tree = dict[str, tuple[int, bytes]]
 OK, REFUSED, BUG, HANG, TOUCHED, LOST = "ok", "refused", "bug", "hang", "outside touched", "files lost"
@@ -77,26 +80,34 @@ def commands(here: Path, workspace: Path) -> dict[str, Callable[[], int]]:
     def line(*arguments: str) -> Callable[[], int]:
         return lambda: status_of(arguments)
 
-    exports = {
-        f"export {form}": line("export", str(folder), "--format", form, "--out", str(out / form))
-        for form in DATA_SET_FORMATS
-    }
+    def of_set(folder: Path, out: Path, name: str = "") -> dict[str, Callable[[], int]]:
+        exports = {
+            f"export {form}{name}": line(
+                *("export", str(folder), "--format", form, "--out", str(out / form)),
+                *(("--source", str(workspace / "stereo")) if form in FROM_PHOTOGRAPHS else ()),
+            )
+            for form in DATA_SET_FORMATS
+        }
+        return exports | {
+            f"check{name}": line("check", str(folder), "--read-data", "100%"),
+            f"upgrade{name}": line("upgrade", str(folder)),
+            f"status{name}": line("status", str(folder)),
+            f"report{name}": line("report", str(folder)),
+            f"grid{name}": line("grid", str(folder)),
+            f"decisions{name}": line("decisions", str(folder), str(workspace / "others" / "decisions.jsonl")),
+            f"review{name}": lambda: _review(folder),
+            f"train{name}": line("train", "--data", str(folder), "--out", str(out / "run"), *TRAIN, "--epochs", "1"),
+            f"evaluate{name}": line("evaluate", run, "--on", str(folder), "--out", str(out / "figures"), *CPU),
+            f"refilter{name}": line("refilter", str(folder), "--set", "max_vertical=0.01"),
+        }
+
     return {
-        "check": line("check", str(folder), "--read-data", "100%"),
-        "upgrade": line("upgrade", str(folder)),
-        "status": line("status", str(folder)),
-        "report": line("report", str(folder)),
-        "grid": line("grid", str(folder)),
-        "decisions": line("decisions", str(folder), str(workspace / "others" / "decisions.jsonl")),
-        **exports,
-        "review": lambda: _review(folder),
-        "train": line("train", "--data", str(folder), "--out", str(out / "run"), *TRAIN, "--epochs", "1"),
+        **of_set(folder, out),
+        **of_set(here / "shards", here / "out-shards", " of shards"),
         "curate": line("curate", str(folder), "--folds", "2", "--steps", "1"),
-        "evaluate": line("evaluate", run, "--on", str(folder), "--out", str(out / "figures"), "--device", "cpu"),
-        "predict": line("predict", run, str(folder / "Imgs"), "--out", str(out / "depth"), "--device", "cpu"),
+        "predict": line("predict", run, str(folder / "Imgs"), "--out", str(out / "depth"), *CPU),
         "merge": line("merge", str(here / "parts")),
         "restore": line("restore", str(here / "labels"), "--from", str(workspace / "stereo")),
-        "refilter": line("refilter", str(folder), "--set", "max_vertical=0.01"),
         "build": line("build", str(workspace / "stereo"), "--out", str(folder), *BUILD),
     }
 
@@ -157,8 +168,9 @@ def _outside(canary: Path, workspace: Path) -> list[Tree | set[str]]:
 def label_files(here: Path) -> Counter[str]:
     """The contents of the regular files below the folders of labels and pictures, wherever a verdict has moved them."""
     sets = (here / "set", here / "labels", here / "parts", *(here / "parts").glob("part-*"))
+    tars = [*(here / "shards").glob("*.tar"), *(here / "shards" / "rejected").glob("*.tar")]
     homes = (home for folder in sets for home in (folder, folder / "rejected"))
-    files = (file for home in homes for kind in LABELS for file in (home / kind).glob("*.*g"))
+    files = chain(tars, (file for home in homes for kind in LABELS for file in (home / kind).glob("*.*g")))
     return Counter(sha256(file.read_bytes()).hexdigest() for file in files if file.is_file() and not file.is_symlink())
 
 
@@ -291,7 +303,7 @@ def prepare(workspace: Path) -> None:
     """Make the set that is tampered with, the canary, and whatever commands import, so that no fork need do it."""
     prepare_workspace(workspace)
     vars(os).update(fsync=lambda _: None)  # no power fails here, and a busy disk would take most of the time
-    for name in ("merge", "restore"):  # what they work on is made here
+    for name in ("merge", "restore", "refilter shards"):  # what they work on is made here
         scenario(name, workspace, workspace)
     status_of(training(workspace, workspace / "run"))
     (workspace / "canary").mkdir()
