@@ -27,6 +27,7 @@ from redweb_builder.inspect.show import write_grid
 
 MOST_PARTS = 99_999  # as `build-redweb --part` takes
 SHOWN = 10
+ADOPTED_AT_ONCE = 1000  # pairs whose lines are flushed to the disk together
 LEFT_OUT_COLUMNS = tuple(left_out_row("", "", ""))
 _OF_A_RUN = ("part", "counts", "pairs_done_before_this_run", "seconds_of_this_run", "format", "identity")
 
@@ -114,12 +115,16 @@ def _take_over(store: Store, folder: Path) -> None:
     if journal.damaged:
         raise StoreError(f"{folder}: its journal is damaged ({journal.damaged[0]}); build this part again")
     keys = sorted(journal.records)
-    for key, record in zip(keys, journal.records.read(keys), strict=True):
-        fault = next(iter(faults_of_files(record, there)), None)
-        if fault is not None:
-            raise StoreError(f"{folder}/{fault[0]}: {fault[1]}; build this part again")
-        if store.records.get(key) != record:
-            store.adopt(record, folder, there)
+    for start in range(0, len(keys), ADOPTED_AT_ONCE):
+        others = []
+        for record in journal.records.read(keys[start : start + ADOPTED_AT_ONCE]):
+            fault = next(iter(faults_of_files(record, there)), None)
+            if fault is not None:
+                raise StoreError(f"{folder}/{fault[0]}: {fault[1]}; build this part again")
+            if store.records.get(record["key"]) != record:
+                others.append(record)
+        if others:
+            store.adopt(others, folder, there)
 
 
 def _left_out(folders: Sequence[Path]) -> list[dict[str, Any]]:

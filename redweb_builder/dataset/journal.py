@@ -9,7 +9,7 @@ import json
 import os
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from io import BufferedReader
@@ -61,9 +61,19 @@ class Records(MutableMapping[str, dict[str, Any]]):
 
     def __setitem__(self, key: str, record: dict[str, Any]) -> None:
         """Append a record to the file, flushed to the disk. Raises OSError. key: of the pair, as in the record."""
-        line = (json.dumps(record, ensure_ascii=False) + "\n").encode()
-        append(self._file, line)
-        self.place(key, self._file.stat().st_size - len(line), len(line))
+        self.append([record])
+
+    def append(self, records: Sequence[dict[str, Any]]) -> None:
+        """Append records to the file, all of them or none, flushed to the disk once. Raises OSError.
+
+        records: each with its key.
+        """
+        lines = [(json.dumps(record, ensure_ascii=False) + "\n").encode() for record in records]
+        append(self._file, b"".join(lines))
+        start = self._file.stat().st_size - sum(map(len, lines))
+        for record, line in zip(records, lines, strict=True):
+            self.place(record["key"], start, len(line))
+            start += len(line)
 
     def place(self, key: str, start: int, length: int) -> None:
         """Say where the line of a pair lies. key: of the pair. start, length: bytes."""

@@ -176,19 +176,20 @@ class Store(LabelWriter):
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         return pa.ipc.open_file(pa.py_buffer(mapped)).read_all()  # the file stays until nothing of it is used
 
-    def adopt(self, record: dict[str, Any], folder: Path, there: Sizes) -> None:
-        """Take over a pair of another data set, with its files, in the place of what is here of it.
+    def adopt(self, records: Sequence[dict[str, Any]], folder: Path, there: Sizes) -> None:
+        """Take over pairs of another data set, with their files, in the place of what is here of them.
 
-        record: its line of the journal. folder: of the other data set. there: its files. Raises OSError.
+        records: their lines of the journal. folder: of the other data set. there: its files. Raises OSError.
         """
-        for kept in (True, False):
-            for stray in self._possible_files(record["key"], kept):
-                stray.unlink(missing_ok=True)
-        for name in expected_files(record, there) if record.get("width") else ():
-            place = find_file(name, there)
-            if place is not None:
-                link_or_copy(folder / place[0], self.out / name)
-        self.record(record)
+        for record in records:
+            for kept in (True, False):
+                for stray in self._possible_files(record["key"], kept):
+                    stray.unlink(missing_ok=True)
+            for name in expected_files(record, there) if record.get("width") else ():
+                place = find_file(name, there)
+                if place is not None:
+                    link_or_copy(folder / place[0], self.out / name)
+        self.records.append(records)
 
     def finish(self, rows: pa.Table | Iterable[pa.Table], build: Mapping[str, Any]) -> None:
         """Write manifest.parquet and build.json.
