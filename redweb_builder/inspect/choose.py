@@ -13,7 +13,9 @@ from redweb_builder.dataset.manifest import BLOCK_ROWS, floats_of, key_ranks
 from redweb_builder.inspect.grid import KEPT, REJECTED, STATUSES
 
 COLUMNS = ("key", "status", "reason", "quality", "margin")  # that the choice is made by
-RUNS = 16  # of BLOCK_ROWS pairs, a million: of more, reports and reviews show what is in these
+RUNS = 8  # of BLOCK_ROWS pairs, half a million: of more, reports and reviews show what is in these
+MOST_PAIRS = 20_000  # on a page; of more, the most telling are shown
+MOST_OF_RUNS = 5_000  # on the page of a set that is seen in runs: opening it should not take longer than reading it
 SOME = 32  # of so many rows one says first how small the least values are
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -52,6 +54,11 @@ def some_runs(pairs: pa.Table) -> pa.Table:
         return pairs
     starts = np.linspace(0, len(pairs) // BLOCK_ROWS - 1, RUNS).astype(np.int64) * BLOCK_ROWS
     return pa.concat_tables([pairs.slice(start, BLOCK_ROWS) for start in starts.tolist()])
+
+
+def most_shown(count: int) -> int:
+    """How many pairs a page shows at most. count: of the pairs of the set."""
+    return MOST_PAIRS if count <= RUNS * BLOCK_ROWS else MOST_OF_RUNS
 
 
 def telling_keys(pairs: pa.Table, most: int) -> pa.Array:

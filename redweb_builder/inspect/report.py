@@ -52,11 +52,18 @@ from redweb_builder.files import remove_temporaries, write_atomic
 from redweb_builder.filters.checks import Check, checks
 from redweb_builder.filters.wording import REASONS
 from redweb_builder.inputs.remote import require_folder
-from redweb_builder.inspect.choose import COLUMNS, evenly_spaced_keys, some_runs, telling_keys
+from redweb_builder.inspect.choose import (
+    COLUMNS,
+    MOST_PAIRS,
+    evenly_spaced_keys,
+    most_shown,
+    some_runs,
+    telling_keys,
+)
 from redweb_builder.inspect.drawn import Drawn
 from redweb_builder.inspect.histogram import HEIGHT, WIDTH, Histogram, histogram
 from redweb_builder.inspect.strip import tile_size
-from redweb_builder.inspect.table import MOST_PAIRS, NUMBERS, TEXTS, table
+from redweb_builder.inspect.table import NUMBERS, TEXTS, table
 from redweb_builder.types import Picture
 from redweb_builder.version import __version__
 
@@ -107,7 +114,7 @@ def write_report(dataset: Path, single: Path | None = None) -> Drawn:
     rows = as_decided(manifest.table, decisions)
     pairs = pairs_of(rows)
     some_pairs = some_runs(pairs)
-    shown = telling_keys(some_pairs, SINGLE_PAIRS if is_single else MOST_PAIRS)
+    shown = telling_keys(some_pairs, SINGLE_PAIRS if is_single else most_shown(len(pairs)))
     measured = evenly_spaced_keys(some_pairs, MEASURED_PAIRS)
     some = read_rows(manifest, pa.concat_arrays([shown, measured]), (*TEXTS, *NUMBERS), MOST_LEFT_OUT)
     known = as_decided(some.table, decisions)

@@ -21,7 +21,7 @@ from redweb_builder.errors import StoreError
 from redweb_builder.files import remove_temporaries, write_atomic
 from redweb_builder.filters.wording import REASONS, value_text, wording
 from redweb_builder.inputs.remote import require_folder, shown
-from redweb_builder.inspect.choose import COLUMNS, choose
+from redweb_builder.inspect.choose import COLUMNS, choose, some_runs
 from redweb_builder.inspect.drawn import Drawn
 from redweb_builder.inspect.grid import Row, grid
 from redweb_builder.inspect.panel import panel
@@ -41,9 +41,9 @@ DRAWN = (  # the columns of a row of the grid
 def write_grid(dataset: Path, rows: int = GRID_ROWS, keys: Sequence[str] = (), to: Path | None = None) -> Drawn:
     """Draw the chosen keys, or the most telling `rows` pairs, of a finished data set.
 
-    dataset: its folder, or that of its shards, which may lie in remote storage. to: the picture's file; by default
-    grid.png in the data set. A pair whose files are damaged or missing is drawn without them. Raises StoreError where
-    `dataset` is none or a key is not in it.
+    dataset: its folder, or that of its shards, which may lie in remote storage. rows: of a large set, chosen from some
+    runs of its pairs. to: the picture's file; by default grid.png in the data set. A pair whose files are damaged or
+    missing is drawn without them. Raises StoreError where `dataset` is none or a key is not in it.
     """
     if to is None:
         require_folder(dataset, "say by --to where the grid goes")
@@ -53,9 +53,10 @@ def write_grid(dataset: Path, rows: int = GRID_ROWS, keys: Sequence[str] = (), t
         places = pc.index_in(pa.array(keys, pa.string()), pairs["key"]).to_pylist()
         if missing := [key for key, place in zip(keys, places, strict=True) if place is None]:
             raise StoreError(f"{shown(dataset)} has no {', '.join(missing)}")
+        telling = list(keys)
     else:
-        places = choose(pairs, rows)
-    telling = pairs["key"].take(pa.array(places, pa.int64())).to_pylist()
+        some_pairs = some_runs(pairs)
+        telling = some_pairs["key"].take(pa.array(choose(some_pairs, rows), pa.int64())).to_pylist()
     some = read_rows(manifest, pa.array(telling, pa.string()), (*COLUMNS, *DRAWN))
     by_key = {row["key"]: row for row in as_decided(some.table, decisions).to_pylist()}
     chosen = [by_key[key] for key in telling if key in by_key]

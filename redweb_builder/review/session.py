@@ -37,8 +37,8 @@ from redweb_builder.files import MOST_TEXT_BYTES, make_folder
 from redweb_builder.filters.checks import checks
 from redweb_builder.filters.wording import PEOPLE_SAY
 from redweb_builder.inputs.remote import address_of
-from redweb_builder.inspect.choose import COLUMNS, some_runs, telling_keys
-from redweb_builder.inspect.table import MOST_PAIRS, table
+from redweb_builder.inspect.choose import COLUMNS, most_shown, some_runs, telling_keys
+from redweb_builder.inspect.table import table
 from redweb_builder.review.cache import Cache
 from redweb_builder.review.pictures import label_of, render
 from redweb_builder.types import Mask
@@ -50,7 +50,7 @@ LONGEST_NAME = 60  # letters
 class Session:
     """The reviewers of one data set. Safe to be called from several threads.
 
-    pairs: how many the set has; of more than MOST_PAIRS the most telling are reviewed. refusal: a sentence about the
+    pairs: how many the set has; of more than a page shows the most telling are reviewed. refusal: a sentence about the
     rows of its manifest that cannot be used; None where there are none. home: the folder that decisions go to: the data
     set, or a folder beside which one works where that lies in remote storage.
     """
@@ -222,7 +222,7 @@ class Session:
             return
         manifest = read_manifest(self.folder, COLUMNS)
         pairs = pairs_of(manifest.table)
-        shown = read_rows(manifest, telling_keys(some_runs(pairs), MOST_PAIRS))
+        shown = read_rows(manifest, telling_keys(some_runs(pairs), most_shown(len(pairs))))
         self._rows = {row["key"]: row for row in shown.rows}
         self.pairs = len(pairs)
         self.refusal = refusal_of(shown.file, len(manifest.table), shown.refused)
