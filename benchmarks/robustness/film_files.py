@@ -45,7 +45,9 @@ def film(kind: str, *pictures: Picture, codec: str = "mpeg4", stereo_mode: str |
 
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"film.{kind}"
-        with av.open(str(path), "w", format="mpegts" if kind == "ts" else None) as container:
+        always_alike = {"fflags": "+bitexact"}  # Matroska's numbers are drawn at random otherwise
+        form = "mpegts" if kind == "ts" else None
+        with av.open(str(path), "w", format=form, container_options=always_alike) as container:
             streams: list[Any] = [container.add_stream(codec, rate=25 if kind == "ts" else 2) for _ in pictures]
             for stream, picture in zip(streams, pictures, strict=True):
                 stream.height, stream.width, stream.pix_fmt = picture.shape[0], picture.shape[1], "yuv420p"
