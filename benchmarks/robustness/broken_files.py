@@ -6,12 +6,13 @@ import base64
 import re
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from io import BytesIO
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -19,6 +20,7 @@ from benchmarks.robustness.film_files import films
 from benchmarks.robustness.structure import numbers
 
 Change = tuple[str, int, int, bytes]
+Test = TypeVar("Test", bound=Callable[..., None])
 LYING = (0, 1, 0xFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 1 << 30, 50_000)
 # Words of the formats, which chance would not find.
 TOKENS = (
@@ -193,6 +195,18 @@ def changes() -> st.SearchStrategy[list[Change]]:
     )
     kind = st.sampled_from(("cut", "overwrite", "insert", "delete", "repeat", "number", "number", "value", "line"))
     return st.lists(st.tuples(kind, place, st.integers(1, 64), content), min_size=1, max_size=4)
+
+
+def drawn(count: int, start: int) -> Callable[[Test], Test]:
+    """Of a hypothesis test: `count` examples, other ones for another `start`; none is remembered or made smaller."""
+    chosen = settings(
+        max_examples=count,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    return lambda test: seed(start)(chosen(test))
 
 
 def broken(content: bytes, todo: list[Change]) -> bytes:

@@ -23,13 +23,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks.robustness.broken_files import Change, broken, changes, seeds, with_right_checksums
+from benchmarks.robustness.broken_files import Change, broken, changes, drawn, seeds, with_right_checksums
 from benchmarks.robustness.data_files import parsers
 from redweb_builder.errors import InputError, UserError
 from redweb_builder.inputs import discover, read_pair
@@ -96,14 +96,7 @@ def fuzz(
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(content)
 
-    @seed(start)
-    @settings(
-        max_examples=inputs,
-        database=None,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
+    @drawn(inputs, start)
     @given(name=st.sampled_from(sorted(good.keys() - set(kept))), todo=changes(), mend=st.booleans())
     def try_one(name: str, todo: list[Change], mend: bool) -> None:
         content = broken(good[name], todo)

@@ -36,7 +36,7 @@ from tempfile import TemporaryDirectory, mkdtemp
 import click
 import cv2
 import torch
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from rich.console import Console
@@ -44,11 +44,11 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks.robustness.broken_files import Change, broken, changes, encoded, seeds, with_right_checksums
+from benchmarks.robustness.broken_files import Change, broken, changes, drawn, encoded, seeds, with_right_checksums
 from benchmarks.robustness.calibration_files import SIZE, calibrations
 from benchmarks.robustness.fault_scenarios import load_once
 from benchmarks.robustness.fuzz import MEMORY, UNFORESEEN
-from benchmarks.robustness.tampered import OK, Tree, outcome_of, run_forked, status_of, tree_of
+from benchmarks.robustness.tampered import OK, Tree, exit_status, outcome_of, run_forked, tree_of
 from redweb_builder.dataset.manifest_file import read_manifest
 from redweb_builder.inputs import isolation
 from redweb_builder.inspect import report
@@ -89,14 +89,7 @@ def write_inputs(number: int, folder: Path) -> None:
     """The INPUTS broken inputs of a build, in an empty folder."""
     cases, numbers = good_cases(), iter(range(INPUTS))
 
-    @seed(number)
-    @settings(
-        max_examples=INPUTS,
-        database=None,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
+    @drawn(INPUTS, number)
     @given(name=st.sampled_from(sorted(cases)), todo=changes(), mend=st.booleans())
     def write_one(name: str, todo: list[Change], mend: bool) -> None:
         (first, content), *others = cases[name].items()
@@ -116,7 +109,8 @@ def problems_of(number: int, photographs: Path, out: Path) -> tuple[list[str], C
     before = tree_of(photographs)
     whole = not number % WHOLE
     command = ["build-redweb", str(photographs), "--out", str(out), *BUILD]
-    command += ["--segmenter", networks := "builtin" if whole else "none", "--mono", networks]
+    networks = "builtin" if whole else "none"
+    command += ["--segmenter", networks, "--mono", networks]
     problems = _problems_of_command(command)
     if whole and not problems:
         built = _finished(out)
@@ -136,7 +130,7 @@ def problems_of(number: int, photographs: Path, out: Path) -> tuple[list[str], C
 
 def _problems_of_command(arguments: list[str]) -> list[str]:
     """What a command says where it ends otherwise than with 0 or 3."""
-    outcome, said = outcome_of(lambda: status_of(arguments), BUILD_S)
+    outcome, said = outcome_of(lambda: exit_status(arguments), BUILD_S)
     return [] if outcome == OK else [f"{arguments[0]}: {outcome}: {said}"]
 
 

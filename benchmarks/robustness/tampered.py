@@ -78,7 +78,7 @@ def commands(here: Path, workspace: Path) -> dict[str, Callable[[], int]]:
     folder, out, run = here / "set", here / "out", str(workspace / "run")
 
     def line(*arguments: str) -> Callable[[], int]:
-        return lambda: status_of(arguments)
+        return lambda: exit_status(arguments)
 
     def of_set(folder: Path, out: Path, name: str = "") -> dict[str, Callable[[], int]]:
         exports = {
@@ -112,7 +112,7 @@ def commands(here: Path, workspace: Path) -> dict[str, Callable[[], int]]:
     }
 
 
-def status_of(arguments: Sequence[str]) -> int:
+def exit_status(arguments: Sequence[str]) -> int:
     """The exit status of a command line of cli.py, which is run here."""
     try:
         redweb([*arguments], prog_name="cli.py")
@@ -305,7 +305,7 @@ def prepare(workspace: Path) -> None:
     vars(os).update(fsync=lambda _: None)  # no power fails here, and a busy disk would take most of the time
     for name in ("merge", "restore", "refilter shards"):  # what they work on is made here
         scenario(name, workspace, workspace)
-    status_of(training(workspace, workspace / "run"))
+    exit_status(training(workspace, workspace / "run"))
     for name in ("last.safetensors", "state.pt"):  # large, and nothing reads them
         (workspace / "run" / name).unlink()
     (workspace / "canary").mkdir()

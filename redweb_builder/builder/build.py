@@ -85,9 +85,8 @@ def build(
     """Build a ReDWeb-style relative-depth data set from stereo pairs.
 
     stereo_dir: folder of the photographs and films, or one file; of this machine, or the address of one in remote
-    storage. out: folder of the data set; an earlier build of the
-    same kind in it goes on, and finished pairs whose files are gone are done again; a part has a folder of its own in
-    it, for merge.py. config: the settings. overwrite:
+    storage. out: folder of the data set; an earlier build of the same kind in it goes on, and finished pairs whose
+    files are gone are done again; a part has a folder of its own in it, for merge.py. config: the settings. overwrite:
     replace a data set of other settings. watch: called whenever there is something new to show.
     Raises FileNotFoundError or NotADirectoryError (the input), StoreError and UnsafePath (the output),
     WeightsUnavailable (weights asked for by name), ValueError (settings). A pair that cannot be used is recorded, never

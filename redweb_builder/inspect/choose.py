@@ -15,7 +15,7 @@ from redweb_builder.inspect.grid import KEPT, REJECTED, STATUSES
 COLUMNS = ("key", "status", "reason", "quality", "margin")  # that the choice is made by
 RUNS = 8  # of BLOCK_ROWS pairs, half a million: of more, reports and reviews show what is in these
 MOST_PAIRS = 20_000  # on a page; of more, the most telling are shown
-MOST_OF_RUNS = 5_000  # on the page of a set that is seen in runs: opening it should not take longer than reading it
+MOST_OF_RUNS = 5_000  # on the page of a set of which runs are sampled: drawing it should not take longer than reading
 SOME = 32  # of so many rows one says first how small the least values are
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
