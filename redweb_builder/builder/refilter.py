@@ -6,7 +6,6 @@ decided stands whatever the thresholds.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -22,7 +21,7 @@ from redweb_builder.config import Thresholds
 from redweb_builder.dataset.decisions import FILE, read_decisions, standing, verdict_of
 from redweb_builder.dataset.manifest import count_values
 from redweb_builder.dataset.manifest_file import NAME, manifest_blocks, write_manifest
-from redweb_builder.dataset.paths import read_build
+from redweb_builder.dataset.paths import build_text, read_build
 from redweb_builder.dataset.shards import is_shard_set
 from redweb_builder.dataset.storage import storage_of
 from redweb_builder.dataset.verdicts import COMPARED, Compared, compare, judged, thresholds_of
@@ -169,8 +168,7 @@ def _refilter_shards(folder: Path, limits: Mapping[str, float | None]) -> Plan:
         with storage.writing(NAME) as file:
             write_manifest(file, _judged_anew(folder, plan))
         identity = {name: build[name] for name in ("format", "identity") if name in build}
-        content = json.dumps(identity | _entries(build, plan), indent=2, ensure_ascii=False) + "\n"
-        storage.write("build.json", content.encode())
+        storage.write("build.json", build_text(identity | _entries(build, plan)))
     return plan
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
@@ -78,6 +79,11 @@ def read_build(out: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return build if isinstance(build, dict) else {}
+
+
+def build_text(build: Mapping[str, Any]) -> bytes:
+    """The bytes of build.json. build: its entries."""
+    return (json.dumps(build, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def input_folder(out: Path) -> Path | None:

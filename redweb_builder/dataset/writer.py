@@ -45,7 +45,7 @@ from redweb_builder.dataset.manifest import BLOCK_ROWS, SCHEMA, in_blocks, table
 from redweb_builder.dataset.manifest_file import NAME as MANIFEST
 from redweb_builder.dataset.manifest_file import write_manifest
 from redweb_builder.dataset.parts import part_of_folder
-from redweb_builder.dataset.paths import REVIEW_CACHE, is_cached, is_data_set, read_build
+from redweb_builder.dataset.paths import REVIEW_CACHE, build_text, is_cached, is_data_set, read_build
 from redweb_builder.dataset.rows import is_key
 from redweb_builder.dataset.verdicts import judge_all
 from redweb_builder.errors import StoreError
@@ -211,7 +211,7 @@ class Store(LabelWriter):
 
     def _write_build(self, more: Mapping[str, Any]) -> None:
         content = {"format": FORMAT, "identity": self.identity, **more}
-        write_atomic(self.out / "build.json", (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+        write_atomic(self.out / "build.json", build_text(content))
 
     def _refuse_other_identity(self) -> None:
         build = read_build(self.out)

@@ -8,7 +8,6 @@ copies of them.
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +19,7 @@ import pyarrow.parquet as pq
 from redweb_builder.dataset.codec import picture_bytes, picture_name
 from redweb_builder.dataset.manifest import SCHEMA, calibration_names
 from redweb_builder.dataset.manifest_file import NAME as MANIFEST
-from redweb_builder.dataset.paths import input_folder, read_build
+from redweb_builder.dataset.paths import build_text, input_folder, read_build
 from redweb_builder.dataset.reader import Dataset
 from redweb_builder.dataset.sample_files import MAPS
 from redweb_builder.dataset.source_views import source_views
@@ -62,7 +61,7 @@ def write_labels_only(
     _write(folder / SOURCES, sources_lines(sources))
     _write(folder / MANIFEST, _manifest([dataset.record(key) for key, _ in sources]))
     build = {name: value for name, value in read_build(dataset.folder).items() if name not in ("input", "form")}
-    _write(folder / "build.json", (json.dumps(build, indent=2, ensure_ascii=False) + "\n").encode())
+    _write(folder / "build.json", build_text(build))
 
 
 def _made_again(dataset: Dataset, row: Mapping[str, Any], source: Path | None) -> bytes:

@@ -24,7 +24,7 @@ from redweb_builder.dataset.decisions import FILE as DECISIONS
 from redweb_builder.dataset.manifest import in_blocks
 from redweb_builder.dataset.manifest_file import NAME as MANIFEST
 from redweb_builder.dataset.manifest_file import table_blocks, write_manifest
-from redweb_builder.dataset.paths import read_build
+from redweb_builder.dataset.paths import build_text, read_build
 from redweb_builder.dataset.reader import Dataset
 from redweb_builder.dataset.sample_files import FILES, PREVIEW, content_of
 from redweb_builder.dataset.shards import FORM, INDEX, REJECTED, shard_names
@@ -160,8 +160,7 @@ def _write_set(dataset: Dataset, keys: Sequence[str], storage: Storage) -> None:
         except FileNotFoundError:
             continue
     build = {name: value for name, value in read_build(dataset.folder).items() if name != "input"}
-    content = json.dumps(build | {"form": FORM}, indent=2, ensure_ascii=False) + "\n"
-    storage.write("build.json", content.encode())
+    storage.write("build.json", build_text(build | {"form": FORM}))
     exported = pc.is_in(dataset.manifest["key"], pa.array(keys, pa.string()))
     rows = dataset.manifest.filter(pc.or_(exported, pc.is_null(dataset.manifest["width"])))
     with storage.writing(MANIFEST) as file:
