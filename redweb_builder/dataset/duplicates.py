@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+
+from redweb_builder.process import available_cores
 
 LARGER = 1.2  # times the px of the other: below, pictures count as equal in size
 ALIKE = 0.1  # of quality, in [0, 1]: labels that differ by less count as equally good
@@ -15,6 +18,7 @@ HASH_BITS = 64
 FEWEST_BITS = 2  # for which hashes are cut into bands, so that two bands have at most 32 bits
 MOST_BANDED = 8  # bits; beyond, bands are too narrow to sort by, and every two hashes are compared
 PAIRS = 1 << 22  # compared at a time
+THREADS = 4  # at most; each holds some 100 bytes a hash
 
 Hashes = NDArray[np.uint64]
 Places = NDArray[np.int64]
@@ -34,6 +38,18 @@ class Candidates:
     sequences: Sequence[str | None]
 
 
+def have_near(hashes: Hashes, bits: float) -> NDArray[np.bool_]:
+    """Where a hash is not the only one of its kind: another is equal, or differs in at most so many bits.
+
+    hashes: N. bits: such as 4.
+    """
+    different, numbers, counts = np.unique(hashes, return_inverse=True, return_counts=True)
+    near = counts > 1
+    for first, second, _ in near_pairs(different, bits):
+        near[first] = near[second] = True
+    return near[numbers]
+
+
 def find_duplicates(candidates: Candidates, bits: float) -> list[tuple[int, int, int]]:
     """(duplicate, the picture that stays, bits in which they differ) of every picture that looks like a better one.
 
@@ -41,18 +57,16 @@ def find_duplicates(candidates: Candidates, bits: float) -> list[tuple[int, int,
     or the larger picture where their labels are alike, since a small copy is easier to match. Frames of one sequence
     are no duplicates of each other.
     """
-    hashes, numbers, counts = np.unique(candidates.hashes, return_inverse=True, return_counts=True)
+    hashes, numbers = np.unique(candidates.hashes, return_inverse=True)
     near: dict[int, list[tuple[int, int]]] = {}  # of a hash: (another one, bits in which it differs)
     for first, second, distances in near_pairs(hashes, bits):
         for a, b, distance in zip(first.tolist(), second.tolist(), distances.tolist(), strict=True):
             near.setdefault(a, []).append((b, distance))
             near.setdefault(b, []).append((a, distance))
-    alone = counts == 1
-    alone[list(near)] = False
     staying: dict[int, list[tuple[int, int]]] = {}  # by hash: (turn in which it came, picture)
     found: list[tuple[int, int, int]] = []
-    for index in np.flatnonzero(~alone[numbers]).tolist():
-        number, sequence = int(numbers[index]), candidates.sequences[index]
+    for index, number in enumerate(numbers.tolist()):
+        sequence = candidates.sequences[index]
         rivals = [
             (distance, turn, other, at)
             for at, distance in ((number, 0), *near.get(number, ()))
@@ -93,12 +107,19 @@ def near_pairs(hashes: Hashes, bits: float) -> Iterator[tuple[Places, Places, ND
     edges = np.linspace(0, HASH_BITS, max(int(bits), FEWEST_BITS) + 3).astype(int).tolist()
     two_bands = list(combinations(pairwise(edges), 2))
     masks = [np.uint64(sum((1 << high) - (1 << low) for low, high in bands)) for bands in two_bands]
-    for number, bands in enumerate(two_bands):
-        for first, second, difference in _near_in_runs(hashes, *_sorted_by(hashes, bands), bits):
+
+    def near_by(number: int) -> list[tuple[Places, Places, NDArray[np.uint8]]]:
+        pairs = []
+        for first, second, difference in _near_in_runs(hashes, *_sorted_by(hashes, two_bands[number]), bits):
             is_new = np.ones(len(difference), bool)
             for earlier in masks[:number]:  # by which the pair was found already
                 is_new &= (difference & earlier) != 0
-            yield first[is_new], second[is_new], np.bitwise_count(difference[is_new])
+            pairs.append((first[is_new], second[is_new], np.bitwise_count(difference[is_new])))
+        return pairs
+
+    with ThreadPoolExecutor(min(available_cores(), THREADS)) as pool:
+        for pairs in pool.map(near_by, range(len(two_bands))):
+            yield from pairs
 
 
 def _sorted_by(hashes: Hashes, bands: Sequence[tuple[int, int]]) -> tuple[Places, Hashes]:

@@ -138,6 +138,19 @@ def one_chunk(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
+def bytes_of(texts: pa.ChunkedArray) -> tuple[bytes, NDArray[np.int32]]:
+    """The UTF-8 bytes of a column of texts, one after the other, and where each text starts, with the end.
+
+    texts: of pa.string().
+    """
+    column = one_chunk(texts)
+    if not len(column):
+        return b"", np.zeros(1, np.int32)
+    _, offsets, data = column.buffers()
+    starts = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1]
+    return data.slice(starts[0], starts[-1] - starts[0]).to_pybytes() if data else b"", starts - starts[0]
+
+
 def key_ranks(keys: pa.ChunkedArray) -> NDArray[np.int64]:
     """The rank of each key in their order. keys: mostly in this order already, as a manifest has them; null = none."""
     known, before = [chunk.drop_null() for chunk in keys.chunks], ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from binascii import unhexlify
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,13 @@ from numpy.typing import NDArray
 
 from redweb_builder.config import Thresholds
 from redweb_builder.dataset.clips import clip_ranges, sequences_of, with_clip_ranges
-from redweb_builder.dataset.duplicates import Candidates, find_duplicates
+from redweb_builder.dataset.duplicates import Candidates, find_duplicates, have_near
 from redweb_builder.dataset.manifest import (
     BLOCK_ROWS,
     DUPLICATE,
     JUDGED,
     SCHEMA,
+    bytes_of,
     floats_of,
     in_blocks,
     key_ranks,
@@ -146,7 +148,9 @@ def compare(blocks: Iterable[pa.Table], bits: float | None) -> Compared:
         frames.append(_frames(block, start))
         start += len(block)
     frame_table, all_keys = pa.concat_tables(frames), pa.chunked_array(keys, pa.string())
-    ranked, pictures = _by_quality(pa.concat_tables(candidates), key_ranks(all_keys), sequences_of(frame_table))
+    pictured = pa.concat_tables(candidates)
+    pictured = pictured.filter(pa.array(have_near(pictured["hash"].to_numpy(), bits or 0)))
+    ranked, pictures = _by_quality(pictured, key_ranks(all_keys), sequences_of(frame_table))
     found = np.array(find_duplicates(pictures, bits or 0), np.int64).reshape(-1, 3)
     found = found[np.argsort(ranked[found[:, 0]])]
     duplicates, twins = ranked[found[:, 0]], all_keys.take(pa.array(ranked[found[:, 1]])).combine_chunks()
@@ -165,7 +169,7 @@ def _candidates(block: pa.Table, start: int) -> pa.Table:
     eligible = pc.and_(pc.equal(block["status"], "kept"), pc.is_valid(block["perceptual_hash"]))
     places = np.flatnonzero(np.asarray(eligible))
     rows = block.select(PICTURED).take(pa.array(places))
-    hashes = np.frombuffer(bytes.fromhex("".join(rows["perceptual_hash"].to_pylist())), ">u8").astype(np.uint64)
+    hashes = np.frombuffer(unhexlify(bytes_of(rows["perceptual_hash"])[0]), ">u8").astype(np.uint64)
     areas = np.nan_to_num(floats_of(rows["width"])) * np.nan_to_num(floats_of(rows["height"]))
     numbers = {"hash": hashes, "quality": np.nan_to_num(floats_of(rows["quality"])), "area": areas}
     return pa.table({"place": places + start, **numbers, "clip": rows["clip"]})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from redweb_builder.dataset.duplicates import ALIKE, LARGER, Candidates, Hashes, find_duplicates, near_pairs
+from redweb_builder.dataset.duplicates import ALIKE, LARGER, Candidates, Hashes, find_duplicates, have_near, near_pairs
 
 
 def some_hashes(generator: np.random.Generator, count: int, flips: int) -> Hashes:
@@ -57,3 +57,15 @@ def test_every_near_pair_is_found_once(bits: int) -> None:
     found = [pair for first, second, _ in near_pairs(hashes, bits) for pair in zip(first, second, strict=True)]
     distances = np.bitwise_count(hashes[:, None] ^ hashes[None])
     assert len(found) == len({frozenset(pair) for pair in found}) == (np.triu(distances <= bits, 1)).sum() > 10
+
+
+@pytest.mark.parametrize("bits", [0, 1, 4, 64])
+def test_those_that_are_not_alone(bits: int) -> None:
+    """Hashes that are there twice among them."""
+    generator = np.random.default_rng(2)
+    hashes = np.concatenate([some_hashes(generator, 200, 5), generator.integers(0, 2**64, 200, np.uint64)])
+    distances = np.bitwise_count(hashes[:, None] ^ hashes[None]) + 99 * np.eye(len(hashes), dtype=np.uint8)
+    near = (distances <= bits).any(axis=1)
+    assert have_near(hashes, bits).tolist() == near.tolist()
+    assert near.any()
+    assert bits == 64 or not near.all()
