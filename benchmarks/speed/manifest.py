@@ -25,12 +25,12 @@ from typing import Any
 import click
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from redweb_builder.config import Thresholds
 from redweb_builder.criteria import CRITERIA
 from redweb_builder.dataset.codec import FORMAT
 from redweb_builder.dataset.manifest import MEASUREMENTS, SCHEMA
+from redweb_builder.dataset.manifest_file import write_manifest
 from redweb_builder.filters.checks import checks
 
 BLOCK = 1 << 16  # rows made at a time, and a row group of the file
@@ -119,9 +119,8 @@ def write_set(folder: Path, rows: int, journal: bool, part: int = 0) -> None:
     """
     folder.mkdir(parents=True)
     first = max(0, part - 1) * rows
-    with pq.ParquetWriter(folder / "manifest.parquet", SCHEMA) as writer:
-        for table in _blocks(first, rows):
-            writer.write_table(table)
+    with (folder / "manifest.parquet").open("wb") as file:
+        write_manifest(file, _blocks(first, rows))
     if journal:
         with (folder / "journal.jsonl").open("w") as file:
             for table in _blocks(first, rows):

@@ -93,7 +93,7 @@ def manifest_blocks(
     try:
         with open_whole(folder, NAME) as opened:
             blocks = table_blocks(opened, file, _schema(columns), wanted)
-            yield from checked_blocks(_one_ahead(blocks), refused)
+            yield from _one_ahead(checked_blocks(_one_ahead(blocks), refused))
     except FileNotFoundError as error:
         raise StoreError(_without_manifest(folder)) from error
     except OSError as error:
@@ -129,7 +129,9 @@ def write_manifest(file: BinaryIO, blocks: Iterable[pa.Table]) -> None:
 
     file: open for writing. blocks: the rows in their order, with the columns of SCHEMA.
     """
-    with pq.ParquetWriter(file, SCHEMA) as writer:
+    # A measurement is seldom the same twice: listed by value a file of them is a fifth larger, and slower to read.
+    listed = [field.name for field in SCHEMA if field.type != pa.float64()]
+    with pq.ParquetWriter(file, SCHEMA, use_dictionary=listed) as writer:
         for block in blocks:
             writer.write_table(block.select(SCHEMA.names).combine_chunks(), row_group_size=BLOCK_ROWS)
 
@@ -279,7 +281,7 @@ def _may_hold(group: pq.RowGroupMetaData, wanted: pa.Array, null: bool) -> bool:
 
 
 def _one_ahead(blocks: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """The same blocks; each is read by another thread while the one before it is worked on."""
+    """The same blocks; each is made by another thread while the one before it is worked on."""
     with ThreadPoolExecutor(1) as thread:
         coming = thread.submit(next, blocks, None)
         while (block := coming.result()) is not None:

@@ -7,6 +7,7 @@ compared with limits: what passes here may be used so without another check.
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from redweb_builder.dataset.manifest import JUDGED, LEFT_OUT, SCHEMA
+from redweb_builder.dataset.manifest import JUDGED, LEFT_OUT, SCHEMA, bytes_of
 from redweb_builder.files import parse_json
 
 PAIR_STATUSES = ("kept", "rejected")
@@ -30,6 +31,7 @@ _HASH = re.compile(r"[0-9a-f]{16}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SIDES = (("width", MAX_SIDE), ("height", MAX_SIDE), ("source_width", INT32), ("source_height", INT32))
 # What the program writes, for a test of whole columns. No value passes that the rules below refuse.
+_KEY_BYTES = f"{string.ascii_letters}{string.digits}_.-".encode()  # of most keys
 _USUAL_KEY = r"^[0-9\p{L}_][0-9\p{L}_.-]*$"
 _NUMBER = r"-?(0|[1-9][0-9]{0,14})(\.[0-9]+)?(e-[0-9]{1,3})?"
 _USUAL = {"perceptual_hash": "^[0-9a-f]{16}$", "homography": rf"^\[{_NUMBER}(, {_NUMBER}){{8}}\]$"}
@@ -69,7 +71,7 @@ def surely_usable(table: pa.Table) -> NDArray[np.bool_]:
         return np.zeros(len(table), bool)
     tests = [_is_pair_or_left_out(table)]
     for name, pattern in _USUAL.items():
-        if name in table.column_names:
+        if name in table.column_names and not (name == "perceptual_hash" and _are_hashes(table[name])):
             tests.append(pc.fill_null(pc.match_substring_regex(table[name], pattern), True))
     for name in ("left", "right"):
         if name in table.column_names:
@@ -86,7 +88,7 @@ def surely_usable(table: pa.Table) -> NDArray[np.bool_]:
 def _is_odd(column: pa.ChunkedArray, most: int) -> bool:
     """Whether some value of a column may be refused for its type or its size."""
     if pa.types.is_string(column.type):
-        return bool(pc.any(pc.match_substring(column, "\0")).as_py())
+        return b"\0" in bytes_of(column)[0]
     if pa.types.is_boolean(column.type):
         return False
     extremes = pc.min_max(column).as_py()
@@ -100,7 +102,10 @@ def _is_odd(column: pa.ChunkedArray, most: int) -> bool:
 def _is_pair_or_left_out(table: pa.Table) -> pa.ChunkedArray:
     """Where key, status, stage and sizes are those of a pair, or of a file in none; bool."""
     key, status = table["key"], table["status"]
-    proper = pc.and_(pc.match_substring_regex(key, _USUAL_KEY), pc.less_equal(pc.binary_length(key), MAX_KEY_BYTES))
+    if _are_ascii_keys(key):
+        proper = pc.is_valid(key)
+    else:
+        proper = pc.and_(pc.match_substring_regex(key, _USUAL_KEY), pc.less_equal(pc.binary_length(key), MAX_KEY_BYTES))
     sized = pc.fill_null(pc.greater(table["width"], 0), False)
     judged = pc.is_in(table["stage"], pa.array(JUDGED, pa.string()))
     rejected = pc.and_(pc.equal(status, "rejected"), pc.or_(sized, pc.invert(judged)))
@@ -112,6 +117,22 @@ def _is_pair_or_left_out(table: pa.Table) -> pa.ChunkedArray:
             beyond = pc.or_(pc.less_equal(table[name], 0), pc.greater(table[name], most))
             usable = pc.and_(usable, pc.invert(pc.fill_null(beyond, False)))
     return usable
+
+
+def _are_ascii_keys(column: pa.ChunkedArray) -> bool:
+    """Whether all texts of a column are keys of ASCII; a twelfth of the time of the pattern."""
+    raw, starts = bytes_of(column.drop_null())
+    sizes = np.diff(starts)
+    if not np.all((sizes > 0) & (sizes <= MAX_KEY_BYTES)) or raw.translate(None, _KEY_BYTES):
+        return False
+    first = np.frombuffer(raw, np.uint8)[starts[:-1]]
+    return not np.any((first == ord(".")) | (first == ord("-")))
+
+
+def _are_hashes(column: pa.ChunkedArray) -> bool:
+    """Whether all texts of a column are perceptual hashes."""
+    raw, starts = bytes_of(column.drop_null())
+    return bool(np.all(np.diff(starts) == 16)) and not raw.translate(None, b"0123456789abcdef")
 
 
 def fault_of_record(record: object) -> str | None:
