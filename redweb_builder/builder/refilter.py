@@ -13,13 +13,15 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from filelock import Timeout
+from numpy.typing import NDArray
 
 from redweb_builder.config import Thresholds
 from redweb_builder.dataset.decisions import FILE, read_decisions, standing, verdict_of
-from redweb_builder.dataset.manifest import count_values
+from redweb_builder.dataset.manifest import DUPLICATE, count_values, one_chunk
 from redweb_builder.dataset.manifest_file import NAME, manifest_blocks, write_manifest
 from redweb_builder.dataset.paths import build_text, read_build
 from redweb_builder.dataset.shards import is_shard_set
@@ -35,7 +37,6 @@ from redweb_builder.inspect.show import write_grid
 
 OFF = ("off", "none")
 VERDICT = ("status", "reason")
-VERDICTS = pa.schema([(name, pa.string()) for name in ("key", "before", *VERDICT)])
 
 
 @dataclass(frozen=True)
@@ -99,42 +100,60 @@ def plan_refilter(folder: Path, limits: Mapping[str, float | None]) -> Plan:
     """
     thresholds = replace(thresholds_of(folder), **limits)
     names = (*VERDICT, *COMPARED, *(check.measurement for check in checks(thresholds)))
-    verdicts: list[pa.Table] = []
+    keys, before, after = [], [], []
+    codes = {DUPLICATE: 0}  # of verdicts
+    counts: Counter[str] = Counter()
 
     def judged_blocks() -> Iterator[pa.Table]:
         for block in _usable_blocks(folder, names):
             rows = judged(block, thresholds)
-            before = _verdict_texts(block).dictionary_encode()
-            columns = {name: rows[name].dictionary_encode() for name in VERDICT}
-            verdicts.append(pa.table({"key": block["key"], "before": before, **columns}))
+            keys.extend(block["key"].chunks)
+            before.append(_verdict_codes(block, codes))
+            after.append(_verdict_codes(rows, codes))
+            counts.update(count_values(rows["status"]))
             yield rows
 
     compared = compare(judged_blocks(), thresholds.duplicate_bits)
+    counts.update(kept=-len(compared.duplicates), rejected=len(compared.duplicates))
+    verdicts = np.array([np.concatenate([np.zeros(0, np.int32), *side]) for side in (before, after)])
+    verdicts[1, compared.duplicates] = codes[DUPLICATE]
     people = standing(read_decisions(folder / FILE)[0])
-    decided = pa.array([key for key, by_reviewer in people.items() if verdict_of(by_reviewer)], pa.string())
-    counts: Counter[str] = Counter()
-    changes: dict[tuple[str, str], Change] = {}
-    decided_changes = start = 0
-    for block in verdicts:
-        rows = compared.applied(block.cast(VERDICTS), start)
-        start += len(block)
-        counts += count_values(rows["status"])
-        rows = rows.append_column("after", _verdict_texts(rows))
-        rows = rows.filter(pc.not_equal(rows["before"], rows["after"]))
-        decided_changes += len(rows.filter(pc.is_in(rows["key"], decided)))
-        for change in _changes(rows):
-            earlier = changes.get((change.before, change.after))
-            changes[change.before, change.after] = (
-                replace(earlier, pairs=earlier.pairs + change.pairs) if earlier else change
-            )
-    by_count = sorted(changes.values(), key=lambda change: -change.pairs)
-    return Plan(thresholds, counts, by_count, decided_changes, compared)
+    decided = [key for key, by_reviewer in people.items() if verdict_of(by_reviewer)]
+    changes, decided_changes = _changes(pa.chunked_array(keys, pa.string()), verdicts, list(codes), decided)
+    return Plan(thresholds, counts, changes, decided_changes, compared)
 
 
-def _changes(rows: pa.Table) -> list[Change]:
-    """The kinds of change of some rows. rows: that change, with key, before and after."""
-    grouped = rows.group_by(["before", "after"], use_threads=False).aggregate([([], "count_all"), ("key", "first")])
-    return [Change(row["before"], row["after"], row["count_all"], row["key_first"]) for row in grouped.to_pylist()]
+def _verdict_codes(rows: pa.Table, codes: dict[str, int]) -> NDArray[np.int32]:
+    """A number for the verdict on each row: the reason of a rejected pair, the status of every other row.
+
+    codes: the numbers of the verdicts so far; new ones are added.
+    """
+    texts = pc.if_else(pc.equal(rows["status"], "rejected"), rows["reason"], rows["status"])
+    coded = one_chunk(texts).dictionary_encode(null_encoding="encode")
+    numbers = [codes.setdefault(str(text), len(codes)) for text in coded.dictionary.to_pylist()]
+    by_index: NDArray[np.int32] = np.array(numbers, np.int32)[np.asarray(coded.indices)]
+    return by_index
+
+
+def _changes(
+    keys: pa.ChunkedArray, verdicts: NDArray[np.int32], names: Sequence[str], decided: Sequence[str]
+) -> tuple[list[Change], int]:
+    """The kinds of change, the most frequent first, and how many pairs that change are decided.
+
+    keys: of N rows. verdicts: 2 x N, their numbers before and after. names: of the verdicts, by number. decided: the
+    keys of the pairs that a person has decided about.
+    """
+    places = np.flatnonzero(verdicts[0] != verdicts[1])
+    both = verdicts[0, places].astype(np.int64) * len(names) + verdicts[1, places]
+    kinds, pairs = np.unique(both, return_counts=True)
+    first = np.zeros(len(kinds), np.int64)
+    first[np.searchsorted(kinds, both)[::-1]] = places[::-1]  # the last one assigned stays
+    changes = [
+        Change(names[kind // len(names)], names[kind % len(names)], count, keys[place].as_py())
+        for kind, count, place in zip(kinds.tolist(), pairs.tolist(), first.tolist(), strict=True)
+    ]
+    are_decided = np.asarray(pc.is_in(keys, pa.array(decided, pa.string())))
+    return sorted(changes, key=lambda change: (-change.pairs, change.example)), int(are_decided[places].sum())
 
 
 def refilter(folder: Path, limits: Mapping[str, float | None]) -> Plan:
@@ -221,8 +240,3 @@ def _usable_blocks(folder: Path, columns: Sequence[str] | None = None) -> Iterat
             f"{shown(folder / NAME)}: {refused[0]}. A data set with a row that cannot be used is not filtered "
             "anew; the command that made it, build-redweb or export, writes the manifest again"
         )
-
-
-def _verdict_texts(rows: pa.Table) -> pa.ChunkedArray:
-    """The reason of each rejected pair, the status of every other row."""
-    return pc.if_else(pc.equal(rows["status"], "rejected"), rows["reason"], rows["status"])
