@@ -35,7 +35,7 @@ _KEY_BYTES = f"{string.ascii_letters}{string.digits}_.-".encode()  # of most key
 _USUAL_KEY = r"^[0-9\p{L}_][0-9\p{L}_.-]*$"
 _NUMBER = r"-?(0|[1-9][0-9]{0,14})(\.[0-9]+)?(e-[0-9]{1,3})?"
 _USUAL = {"perceptual_hash": "^[0-9a-f]{16}$", "homography": rf"^\[{_NUMBER}(, {_NUMBER}){{8}}\]$"}
-_MAY_LEAD_OUT = r"^/|\.\.|[\\:]"  # the last two on Windows: C:, and \\server, which would be called
+_MAY_LEAD_OUT = re.compile(r"^/|\.\.|[\\:]")  # the last two on Windows: C:, and \\server, which would be called
 _TYPES: dict[pa.DataType, tuple[type, ...]] = {
     pa.string(): (str,),
     pa.bool_(): (bool,),
@@ -75,7 +75,7 @@ def surely_usable(table: pa.Table) -> NDArray[np.bool_]:
             tests.append(pc.fill_null(pc.match_substring_regex(table[name], pattern), True))
     for name in ("left", "right"):
         if name in table.column_names:
-            outside = pc.match_substring_regex(table[name], _MAY_LEAD_OUT)
+            outside = pc.match_substring_regex(table[name], _MAY_LEAD_OUT.pattern)
             tests.append(pc.invert(pc.fill_null(outside, False)))
     if "film_crops" in table.column_names:
         tests.append(pc.is_null(table["film_crops"]))
@@ -241,6 +241,8 @@ def _is_stamp(entry: object) -> bool:
 
 def _is_below(path: str) -> bool:
     """Whether a path is relative and has no ".." in it, as this system reads it: Windows knows more of both."""
+    if _MAY_LEAD_OUT.search(path) is None:
+        return True
     return not path.startswith("/") and not PurePath(path).anchor and ".." not in PurePath(path).parts
 
 

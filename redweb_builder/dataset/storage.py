@@ -21,9 +21,25 @@ BUFFER_BYTES = 1 << 20  # read at once of a file that is opened: columns of a sm
 
 def require_inside(folder: Path, file: Path) -> Path:
     """`file`, checked to be a regular file and to lie below `folder`, wherever links lead. Raises StoreError."""
-    if not file.is_file() or not file.resolve().is_relative_to(folder.resolve()):
+    if not file.is_file() or not (
+        _lies_below(str(folder), str(file)) or file.resolve().is_relative_to(folder.resolve())
+    ):
         raise StoreError(f"{folder} has no {file.name} in {file.parent.name}")
     return file
+
+
+def _lies_below(folder: str, file: str) -> bool:
+    """Whether a path below a folder has neither a link nor ".." behind it: told in a tenth of the time of resolving it,
+    which a report of ten thousand pairs does thirty thousand times.
+    """
+    below = file.removeprefix(f"{folder}/")
+    if below == file or ".." in below:
+        return False
+    while file != folder:
+        if os.path.islink(file):  # noqa: PTH114 - as above
+            return False
+        file = os.path.dirname(file)  # noqa: PTH120
+    return True
 
 
 @lru_cache(maxsize=8)
