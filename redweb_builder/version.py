@@ -1,7 +1,7 @@
 """The one place of the version: pyproject.toml reads it here, and a test compares CITATION.cff."""
 
 __version__ = "0.1.0"
-METHOD = 15  # raised when the method changes what a label is: two methods are never mixed in one folder
+METHOD = 16  # raised when the method changes what a label is: two methods are never mixed in one folder
 CHANGES = {  # what each method changed, for those who have an older data set
     9: "pairs of one folder share the order of their eyes",
     10: "frames of a clip have one alignment; blank areas are doubted; blobs of wrong flow are dropped",
