@@ -35,9 +35,7 @@ def quick_flow(left: Picture, right: Picture, start: Shift = (0, 0)) -> Flow:
     left, right: HxW uint8. start: forward flow at which the search begins, px; its negative is used backward.
     """
     dis = dis_estimator(*QUICK)
-    forward = dis.calc(left, _moved(right, start), None) + np.asarray(start, np.float32)
-    backward = dis.calc(right, _moved(left, (-start[0], -start[1])), None) - np.asarray(start, np.float32)
-    return Flow(forward, backward)
+    return Flow(_flow(dis, left, right, start), _flow(dis, right, left, (-start[0], -start[1])))
 
 
 def fine_flow(first: Picture, second: Picture, start: Shift = (0, 0)) -> FloatMap:
@@ -45,8 +43,12 @@ def fine_flow(first: Picture, second: Picture, start: Shift = (0, 0)) -> FloatMa
 
     first, second: HxW uint8. start: flow at which the search begins.
     """
-    flow: FloatMap = dis_estimator(*FINE).calc(first, _moved(second, start), None)
-    return flow + np.asarray(start, np.float32)
+    return _flow(dis_estimator(*FINE), first, second, start)
+
+
+def _flow(dis: cv2.DISOpticalFlow, first: Picture, second: Picture, start: Shift) -> FloatMap:
+    flow: FloatMap = dis.calc(first, _moved(second, start), None)
+    return flow + np.asarray(start, np.float32) if any(start) else flow
 
 
 def _moved(view: Picture, start: Shift) -> Picture:
