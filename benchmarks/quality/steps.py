@@ -23,14 +23,15 @@ from benchmarks.quality.ground_truth import scenes, truth_config, truth_options
 from benchmarks.quality.label_quality import figures, ours
 from redweb_builder import pipeline
 from redweb_builder.labels import confidence, planes, refine
+from redweb_builder.labels.confidence import Cues, predict_error_px
 from redweb_builder.labels.planes import RightView, propagate_planes
 from redweb_builder.labels.refine import surface_and_error
-from redweb_builder.labels.superpixels import segment_superpixels
+from redweb_builder.labels.superpixels import Superpixels
 from redweb_builder.matching.fusion import Match
 from redweb_builder.matching.semi_global import NOWHERE
 from redweb_builder.pipeline import Outcome, infer, label_pair, prepare
 from redweb_builder.process import one_opencv_thread
-from redweb_builder.types import BoolMap, FloatMap, Flow, Label, Mask, Picture, StereoPair
+from redweb_builder.types import BoolMap, FloatMap, Flow, Label, Mask, StereoPair
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,11 @@ def row_fill(
 
 
 def planes_of_all_consistent(
-    left: Picture, match: Match, consistent: BoolMap, ground: BoolMap, right: RightView, depth: FloatMap | None
+    superpixels: Superpixels, cues: Cues, match: Match, consistent: BoolMap, ground: BoolMap, right: RightView
 ) -> tuple[FloatMap, FloatMap]:
     """Pixels of high predicted error support planes too."""
-    surface = propagate_planes(segment_superpixels(left, depth), match.disparity, consistent, ground, right)
-    return surface, confidence.predict_error_px(confidence.cues_of(left, match, ground), surface)
+    surface = propagate_planes(superpixels, match.disparity, consistent, ground, right)
+    return surface, predict_error_px(cues, surface)
 
 
 def no_sgm(pair: StereoPair, flow: Flow, valid: BoolMap) -> Flow:
@@ -77,10 +78,10 @@ def no_sgm(pair: StereoPair, flow: Flow, valid: BoolMap) -> Flow:
 
 
 def error_is_consistency_error(
-    left: Picture, match: Match, consistent: BoolMap, ground: BoolMap, right: RightView, depth: FloatMap | None
+    superpixels: Superpixels, cues: Cues, match: Match, consistent: BoolMap, ground: BoolMap, right: RightView
 ) -> tuple[FloatMap, FloatMap]:
     """Measured as the published rules have it, at half their tolerance (1 px); planes stay as they are."""
-    surface, _ = surface_and_error(left, match, consistent, ground, right, depth)
+    surface, _ = surface_and_error(superpixels, cues, match, consistent, ground, right)
     return surface, refine.MEASURED_PX * match.error
 
 

@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from redweb_builder.labels.confidence import blank_factor, confidence_of, cues_of, predict_error_px
+from redweb_builder.labels.confidence import Cues, blank_factor, confidence_of, cues_of, predict_error_px
 from redweb_builder.labels.frame import painted_frame
 from redweb_builder.labels.planes import RightView, clip_to_range, propagate_planes, superpixel_disparity
 from redweb_builder.labels.sky import connected_components, sky_area
-from redweb_builder.labels.superpixels import segment_superpixels
+from redweb_builder.labels.superpixels import Superpixels, segment_superpixels
 from redweb_builder.matching.fusion import Match
 from redweb_builder.types import PRESENT, BoolMap, FloatMap, Label, Mask, Picture, Regions
 
@@ -48,11 +48,12 @@ def refine(
     if not consistent.any():
         unknown = np.zeros(sky.shape, np.uint8)
         return Label(np.full(sky.shape, np.nan, np.float32), unknown, unknown)
-    surface, error_px = surface_and_error(left, match, consistent, ground, right, depth)
+    superpixels, cues = segment_superpixels(left, depth), cues_of(left, match, ground)
+    surface, error_px = surface_and_error(superpixels, cues, match, consistent, ground, right)
     stray = stray_pixels(match.disparity, consistent, error_px)
     if stray.any():
         consistent &= ~stray
-        surface, error_px = surface_and_error(left, match, consistent, ground, right, depth)
+        surface, error_px = surface_and_error(superpixels, cues, match, consistent, ground, right)
     error_px = error_px * blank_factor(left)  # planes take support from blank areas too, or fewer would be fitted
     off = np.abs(surface - match.disparity)
     regularised = np.where(off <= PLANE_BLEND_PX, (match.disparity + surface) / 2, match.disparity)
@@ -66,22 +67,16 @@ def refine(
 
 
 def surface_and_error(
-    left: Picture,
-    match: Match,
-    consistent: BoolMap,
-    ground: BoolMap,
-    right: RightView,
-    depth: FloatMap | None = None,
+    superpixels: Superpixels, cues: Cues, match: Match, consistent: BoolMap, ground: BoolMap, right: RightView
 ) -> tuple[FloatMap, FloatMap]:
     """Disparity of the surface of each pixel, and the predicted error of its match: HxW float32 px each.
 
-    left: HxWx3 uint8 RGB. match: the fused match. consistent: HxW bool, consistent pixels of the ground without
-    speckles. ground: HxW bool, True where there is no sky. right: of propagate_planes. depth: of refine. The surface is
-    NaN where no plane reaches. Only pixels of low predicted error support planes: halos around objects are consistent,
-    and would spread into the occlusions beside them. Where no plane is measured that way, all consistent pixels support
-    them.
+    superpixels: of the left view. cues: of the match. match: the fused match. consistent: HxW bool, consistent pixels
+    of the ground without speckles. ground: HxW bool, True where there is no sky. right: of propagate_planes. The
+    surface is NaN where no plane reaches. Only pixels of low predicted error support planes: halos around objects are
+    consistent, and would spread into the occlusions beside them. Where no plane is measured that way, all consistent
+    pixels support them.
     """
-    superpixels, cues = segment_superpixels(left, depth), cues_of(left, match, ground)
     own = superpixel_disparity(superpixels, match.disparity, consistent)
     support = consistent & (predict_error_px(cues, own) <= MEASURED_PX)
     surface = propagate_planes(superpixels, match.disparity, support, ground, right)

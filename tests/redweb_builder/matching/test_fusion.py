@@ -20,6 +20,7 @@ from redweb_builder.labels.confidence import (
 )
 from redweb_builder.labels.planes import RightView, right_view
 from redweb_builder.labels.refine import refine, surface_and_error
+from redweb_builder.labels.superpixels import segment_superpixels
 from redweb_builder.matching.consistency import MATCHED_PX, disparity_of, forward_backward_error, visible_error
 from redweb_builder.matching.dis import Dis, consistent_share, estimate_global_shift
 from redweb_builder.matching.fusion import TEXTURE_PX, Match, fuse_matches
@@ -256,6 +257,8 @@ def test_pixels_of_high_predicted_error_support_no_plane() -> None:
     ]
     match = Match(*(np.broadcast_to(row.astype(np.float32), (96, 144)).copy() for row in rows))
     nothing = RightView(np.zeros((96, 144), np.float32), np.zeros((96, 144), bool))
-    surface, _ = surface_and_error(left, match, match.consistent, np.ones((96, 144), bool), nothing)
+    ground = np.ones((96, 144), bool)
+    superpixels, cues = segment_superpixels(left), cues_of(left, match, ground)
+    surface, _ = surface_and_error(superpixels, cues, match, match.consistent, ground, nothing)
     assert np.abs(surface[:, hidden] - 5).max() < 0.5
     assert np.abs(surface[:, columns < 36] - 15).max() < 0.5
