@@ -305,15 +305,16 @@ def _overlap(first: BoolMap, second: BoolMap) -> float:
 
 def _largest_rectangle(free: BoolMap) -> Box:
     """The largest rectangle of True cells: for every row, how far the columns reach up, and the least of a run."""
-    heights = np.zeros(free.shape[1], np.int64)
-    best, area = Box(0, 0, free.shape[1], free.shape[0]), 0
-    for row in range(free.shape[0]):
+    height, width = free.shape
+    heights = np.zeros(width, np.int64)
+    first, last = np.ogrid[:width, :width]  # columns of a run
+    best, area = Box(0, 0, width, height), 0
+    for row in range(height):
         heights = np.where(free[row], heights + 1, 0)
-        for left in range(free.shape[1]):
-            lowest = np.minimum.accumulate(heights[left:])
-            areas = lowest * np.arange(1, lowest.size + 1)
-            run = int(areas.argmax())
-            if areas[run] > area:
-                area = int(areas[run])
-                best = Box(left, row + 1 - int(lowest[run]), left + run + 1, row + 1)
+        lowest = np.minimum.accumulate(np.where(last < first, height, heights), axis=1)
+        areas = lowest * (last - first + 1)
+        left, right = (int(at) for at in np.unravel_index(areas.argmax(), areas.shape))
+        if areas[left, right] > area:
+            area = int(areas[left, right])
+            best = Box(left, row + 1 - int(lowest[left, right]), right + 1, row + 1)
     return best
