@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -120,20 +121,21 @@ def _fit_planes(superpixels: Superpixels, raw_disparity: FloatMap, support: Bool
 def _robust_moments(labels: Labels, count: int, raw_disparity: FloatMap, support: BoolMap) -> Array:
     """count x 9 moments of the subsampled support pixels; after each of two fits the outliers are left out."""
     every = np.s_[::SUBSAMPLING, ::SUBSAMPLING]
-    labels, raw_disparity, support = labels[every], raw_disparity[every], support[every]
-    moments = _moments(labels, count, raw_disparity, support)
+    support = support[every]
+    y, x = (part.astype(np.float64) * SUBSAMPLING for part in np.nonzero(support))
+    d, own = raw_disparity[every][support].astype(np.float64), labels[every][support]
+    terms = (None, x, y, d, x * x, x * y, y * y, x * d, y * d)
+    moments = _sums(terms, own, count)
     for _ in range(2):
-        off = np.abs(_evaluate(_planes(moments), labels, SUBSAMPLING) - raw_disparity)
-        moments = _moments(labels, count, raw_disparity, support & (off < INLIER_PX))
+        a, b, c = (column.take(own) for column in _planes(moments).T)
+        is_inlier = np.abs(a + b * x + c * y - d) < INLIER_PX
+        moments = _sums(terms, np.where(is_inlier, own, count), count)
     return moments
 
 
-def _moments(labels: Labels, count: int, raw_disparity: FloatMap, where: BoolMap) -> Array:
-    """count x 9: sums of 1, x, y, d, xx, xy, yy, xd, yd; they add up over superpixels."""
-    y, x = (part.astype(np.float64) * SUBSAMPLING for part in np.nonzero(where))
-    d, own = raw_disparity[where].astype(np.float64), labels[where]
-    parts = (np.ones_like(x), x, y, d, x * x, x * y, y * y, x * d, y * d)
-    return np.stack([np.bincount(own, part, count) for part in parts], 1)
+def _sums(terms: Sequence[Array | None], own: Labels, count: int) -> Array:
+    """count x len(terms): of each term over the pixels of each superpixel; None = their number. own: count = none."""
+    return np.stack([np.bincount(own, term, count + 1)[:count] for term in terms], 1)
 
 
 def _planes(moments: Array) -> Array:
@@ -149,10 +151,10 @@ def _planes(moments: Array) -> Array:
     return np.stack([d - b * x - c * y, b, c], 1)
 
 
-def _evaluate(planes: Array, labels: Labels, pitch: int = 1) -> Array:
-    """HxW px: the plane of each pixel's superpixel at that pixel. pitch: px between rows and columns of `labels`."""
+def _evaluate(planes: Array, labels: Labels) -> Array:
+    """HxW px: the plane of each pixel's superpixel at that pixel."""
     height, width = labels.shape
-    a, b, c = (np.ascontiguousarray(column).take(labels, mode="clip") for column in (planes * (1, pitch, pitch)).T)
+    a, b, c = (np.ascontiguousarray(column).take(labels, mode="clip") for column in planes.T)
     b *= np.arange(width)
     c *= np.arange(height)[:, None]
     a += b
@@ -281,7 +283,7 @@ class VisibilityCheck:
     def __init__(self, superpixels: Superpixels, planes: Array, right: RightView) -> None:
         """superpixels: of the left view. planes: count x 3 of them. right: disparity of the right view, where known."""
         flat = superpixels.labels.ravel()
-        self._pixels = np.argsort(flat, kind="stable")
+        self._pixels = np.argsort(flat.astype(np.min_scalar_type(superpixels.count)), kind="stable")  # 16 bits: faster
         self._start = np.concatenate([[0], np.cumsum(np.bincount(flat, minlength=superpixels.count))]).tolist()
         self._width = superpixels.labels.shape[1]
         # Plain floats: arrays of two or three numbers take several times as long.
