@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from redweb_builder.types import BoolMap, Picture
 
@@ -18,9 +21,11 @@ def painted_frame(left: Picture) -> BoolMap:
     left: HxWx3 uint8 RGB. They show no scene, so no depth is right there. Clipped shadows and night skies that reach
     the border are taken for frames too: of them nothing is known either.
     """
-    black = (left.max(-1) <= BLACK).astype(np.uint8)
+    black = cv2.inRange(left, (0, 0, 0), (BLACK, BLACK, BLACK))
+    if not any(side.any() for side in _sides(black)):
+        return np.zeros(black.shape, bool)
     count, numbers, stats, _ = cv2.connectedComponentsWithStats(black)
-    border = np.concatenate([numbers[0], numbers[-1], numbers[:, 0], numbers[:, -1]])
+    border = np.concatenate(_sides(numbers))
     large = np.flatnonzero(stats[:, cv2.CC_STAT_AREA] >= MIN_SHARE * black.size)
     frames = np.zeros(count, bool)
     frames[np.intersect1d(large, border)] = True
@@ -29,3 +34,8 @@ def painted_frame(left: Picture) -> BoolMap:
         return np.zeros(black.shape, bool)
     dilated = cv2.dilate(frames[numbers].astype(np.uint8), np.ones((RIM_PX, RIM_PX), np.uint8))
     return np.asarray(dilated > 0)
+
+
+def _sides(image: NDArray[Any]) -> list[NDArray[Any]]:
+    """The outermost rows and columns of an image."""
+    return [image[0], image[-1], image[:, 0], image[:, -1]]
