@@ -110,16 +110,21 @@ def compare_with_sky(left: Picture, sky: BoolMap) -> tuple[BoolMap, BoolMap, Boo
     sky than MIN_WINDOW_SKY.
     """
     side = max(3, round(WINDOW * max(sky.shape)))
-    lab = cv2.cvtColor(left, cv2.COLOR_RGB2LAB).astype(np.float32)
-    share = cv2.blur(sky.astype(np.float32), (side, side))
-    divisor = np.maximum(share, MIN_WINDOW_SKY)[..., None]
-    mean = cv2.blur(lab * sky[..., None], (side, side)) / divisor
-    variance = cv2.blur(lab**2 * sky[..., None], (side, side)) / divisor - mean**2
-    squares = (lab - mean) ** 2
-    deviations = (squares / np.clip(variance, *np.square(DEVIATION))).sum(-1)
+    weight = sky.astype(np.float32)
+    share = cv2.blur(weight, (side, side))
+    divisor = np.maximum(share, MIN_WINDOW_SKY)
+    distance, deviations = np.zeros((2, *sky.shape), np.float32)  # both squared
+    channels, means = [part.astype(np.float32) for part in cv2.split(cv2.cvtColor(left, cv2.COLOR_RGB2LAB))], []
+    for channel in channels:
+        mean = cv2.blur(channel * weight, (side, side)) / divisor
+        variance = cv2.blur(channel**2 * weight, (side, side)) / divisor - mean**2
+        square = (channel - mean) ** 2
+        distance += square
+        deviations += square / np.clip(variance, *np.square(DEVIATION))
+        means.append(mean)
     comparable = share >= MIN_WINDOW_SKY
-    standing_out = comparable & (squares.sum(-1) > STANDING_OUT**2)
-    lightness, of_sky = lab[..., 0], mean[..., 0]
+    standing_out = comparable & (distance > STANDING_OUT**2)
+    lightness, of_sky = channels[0], means[0]
     dark, bright = standing_out & (lightness < of_sky), standing_out & (lightness > of_sky) & (of_sky < NIGHT)
     return comparable & (deviations <= SKY_COLOURED**2), dark, bright
 
