@@ -197,10 +197,11 @@ def _strip_votes(preview: Preview) -> tuple[float, float]:
     step = disparity[rows, stop] - disparity[rows, start - 1]
     occluded = (step > 2) & (np.abs(length - step) < np.maximum(2, 0.35 * step))
     rows, start, stop = rows[occluded], start[occluded], stop[occluded]
-    sums = np.pad(np.cumsum(cv2.GaussianBlur(view, (0, 0), 0.7).astype(np.float32), axis=1), ((0, 0), (1, 0), (0, 0)))
+    sums = cv2.integral(cv2.GaussianBlur(view, (0, 0), 0.7))  # of all that lies above and to the left
 
     def colour(first: NDArray[np.int64], last: NDArray[np.int64]) -> FloatMap:
-        return np.asarray((sums[rows, last] - sums[rows, first]) / (last - first)[:, None], np.float32)
+        in_row = sums[rows + 1, last] - sums[rows, last] - sums[rows + 1, first] + sums[rows, first]
+        return np.asarray(in_row / (last - first)[:, None], np.float32)
 
     strip = colour(start + 1, np.maximum(stop - 1, start + 2))
     unlike_left = np.abs(strip - colour(start - BESIDE_PX, start)).sum(1)
@@ -216,8 +217,9 @@ def _contour_votes(preview: Preview) -> tuple[float, float]:
     strongest picture edges on both sides.
     """
     view, disparity = preview.left, cv2.medianBlur(disparity_of(preview.flow), 5)
-    edges = np.abs(np.gradient(cv2.GaussianBlur(view, (0, 0), 0.8).astype(np.float32), axis=1)).sum(axis=2)
-    step = np.zeros_like(disparity)
+    smooth = cv2.GaussianBlur(view, (0, 0), 0.8)
+    edges, step = np.zeros_like(disparity), np.zeros_like(disparity)
+    edges[:, 1:-1] = sum(channel / np.float32(2) for channel in cv2.split(cv2.absdiff(smooth[:, 2:], smooth[:, :-2])))
     step[:, 1:-1] = disparity[:, 2:] - disparity[:, :-2]
     height = np.abs(step)
     highest = cv2.dilate(height, np.ones((1, 2 * CONTOUR_PX + 1), np.uint8))
