@@ -23,8 +23,8 @@ def guided_filter(guide: Picture, maps: Sequence[FloatMap], radius: int, epsilon
     map is a linear function of the guide's colours, fitted by least squares.
     """
     height, width = guide.shape[:2]
-    colours = guide[PITCH // 2 :: PITCH, PITCH // 2 :: PITCH].astype(np.float64) / 255
-    size = colours.shape[1], colours.shape[0]
+    colours = np.stack(cv2.split(guide[PITCH // 2 :: PITCH, PITCH // 2 :: PITCH])).astype(np.float64) / 255
+    size = colours.shape[:0:-1]
     planes = [plane.astype(np.float32) / 255 for plane in cv2.split(guide)]
     filtered = []
     for small, *slopes in _linear_models(colours, [cv2.resize(each, size) for each in maps], radius, epsilon):
@@ -38,27 +38,27 @@ def guided_filter(guide: Picture, maps: Sequence[FloatMap], radius: int, epsilon
 def _linear_models(colours: Array, maps: Sequence[FloatMap], radius: int, epsilon: float) -> list[list[FloatMap]]:
     """Of each map its offset and its slopes along the three colours, hxw float32 each, averaged over the windows.
 
-    colours: hxwx3 float64 in [0, 1]. maps: hxw float32. radius, epsilon: as of guided_filter.
+    colours: 3xhxw float64 in [0, 1]. maps: hxw float32. radius, epsilon: as of guided_filter.
     """
     side = 2 * (radius // PITCH) + 1
     mean_colours = _mean(colours, side)
     first, second, third = (
-        _mean(colours * colours[..., [at]], side) - mean_colours * mean_colours[..., [at]] + epsilon * np.eye(3)[at]
+        _mean(colours * colours[at], side) - mean_colours * mean_colours[at] + epsilon * np.eye(3)[at, :, None, None]
         for at in range(3)
     )
     # The inverse of a symmetric 3x3 matrix: the cross products of its rows over the determinant.
-    adjugate = np.stack([np.cross(second, third), np.cross(third, first), np.cross(first, second)], -1)
-    inverse = adjugate / (first * adjugate[..., 0]).sum(-1)[..., None, None]
+    adjugate = np.stack([np.cross(*rows, axis=0) for rows in ((second, third), (third, first), (first, second))], 1)
+    inverse = adjugate / (first * adjugate[:, 0]).sum(0)
     models = []
     for each in maps:
-        mean = _mean(each.astype(np.float64), side)
-        covariance = _mean(colours * each[..., None], side) - mean_colours * mean[..., None]
-        slopes = (inverse * covariance[..., None, :]).sum(-1)
-        offset = mean - (slopes * mean_colours).sum(-1)
-        models.append([_mean(part, side).astype(np.float32) for part in (offset, *np.moveaxis(slopes, -1, 0))])
+        (mean,) = _mean(each.astype(np.float64)[None], side)
+        covariance = _mean(colours * each, side) - mean_colours * mean
+        slopes = (inverse * covariance).sum(1)
+        offset = mean - (slopes * mean_colours).sum(0)
+        models.append([*_mean(np.stack([offset, *slopes]), side).astype(np.float32)])
     return models
 
 
 def _mean(values: Array, side: int) -> Array:
-    """The mean in the window of `side` px around each pixel. values: hxw or hxwxC."""
-    return np.asarray(cv2.blur(values, (side, side)))
+    """The mean in the window of `side` px around each pixel. values: Cxhxw."""
+    return np.stack([cv2.blur(part, (side, side)) for part in values])
