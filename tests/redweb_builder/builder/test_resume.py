@@ -177,9 +177,8 @@ def test_parts_at_once_one_of_them_killed(
     assert two.end()[0] == 0
     with pytest.raises(StoreError, match="not finished: part-1-of-2"):
         merge(out)
-    killed, whole = (build.state for build in status_of(out))
-    assert killed in ("stopped", "running")  # the latter for as long as a heartbeat that it may have written is fresh
-    assert whole == "finished"
+    (first / heartbeat.NAME).unlink(missing_ok=True)  # a slow machine has written one, which looks alive while fresh
+    assert [build.state for build in status_of(out)] == ["stopped", "finished"]
     assert Command(project, python, six, out, "--part", "1/2").end()[0] == 0
     assert min(lines(first), lines(second)) >= 1
     assert lines(first) + lines(second) == PAIRS
