@@ -25,6 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from benchmarks.speed.throughput import as_it_comes
 from redweb_builder.config import BuildConfig
 from redweb_builder.inputs.discover import discover
 from redweb_builder.matching.raft import UPDATES, Raft
@@ -62,10 +63,7 @@ def in_torch(network: nn.Module) -> Way:
 
 def in_torchvision(raft: Raft) -> Way:
     """torchvision's network, both directions in one batch."""
-    from torchvision.models import optical_flow
-
-    network = getattr(optical_flow, raft.name.replace("-", "_"))(weights=None).eval()
-    network.load_state_dict(torch.load(raft.weights.path, map_location="cpu", weights_only=True))
+    network = as_it_comes(raft)
 
     def run(views: Floats) -> Floats:
         first = torch.from_numpy(views)

@@ -56,7 +56,7 @@ def main(stereo_dir: Path, flow: str, flow_weights: Path | None, limit: int | No
         "whole": lambda: whole_build(stereo_dir, limit, flow, flow_weights),
     }
     if isinstance(estimator, Raft):
-        network = _as_it_comes(estimator)
+        network = as_it_comes(estimator)
         ways["bare"] = lambda: [_flow(network, (pair.left, pair.right), together=True) for pair in pairs]
         ways["obvious"] = lambda: [
             _flow(network, _read(item.source, pair), together=False) for item, pair in zip(prepared, pairs, strict=True)
@@ -73,7 +73,7 @@ def main(stereo_dir: Path, flow: str, flow_weights: Path | None, limit: int | No
         print(f"rate of {name}: {np.median(values):.2f}")
 
 
-def _as_it_comes(raft: Raft) -> torch.nn.Module:
+def as_it_comes(raft: Raft) -> torch.nn.Module:
     """torchvision's untouched network, with the weights of an estimator."""
     network: torch.nn.Module = getattr(optical_flow, raft.name.replace("-", "_"))(weights=None)
     network.load_state_dict(torch.load(raft.weights.path, map_location="cpu", weights_only=True))

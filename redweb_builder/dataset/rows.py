@@ -120,7 +120,7 @@ def _is_pair_or_left_out(table: pa.Table) -> pa.ChunkedArray:
 
 
 def _are_ascii_keys(column: pa.ChunkedArray) -> bool:
-    """Whether all texts of a column are keys of ASCII; a twelfth of the time of the pattern."""
+    """Whether all texts of a column are keys of ASCII: told in a third of the time of the pattern."""
     raw, starts = bytes_of(column.drop_null())
     sizes = np.diff(starts)
     if not np.all((sizes > 0) & (sizes <= MAX_KEY_BYTES)) or raw.translate(None, _KEY_BYTES):

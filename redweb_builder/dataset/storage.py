@@ -29,7 +29,7 @@ def require_inside(folder: Path, file: Path) -> Path:
 
 
 def _lies_below(folder: str, file: str) -> bool:
-    """Whether a path below a folder has neither a link nor ".." behind it: told in a tenth of the time of resolving it,
+    """Whether a path below a folder has neither a link nor ".." behind it: told in a sixth of the time of resolving it,
     which a report of ten thousand pairs does thirty thousand times.
     """
     below = file.removeprefix(f"{folder}/")
