@@ -20,6 +20,7 @@ from samples.indoor import indoor
 from samples.outdoor import outdoor
 from samples.ray_caster import Eye, cast, draw_view
 from samples.vectors import Array
+from samples.world import World
 
 Kind: TypeAlias = Literal["outdoor", "indoor"]
 
@@ -68,6 +69,11 @@ def render(
         raise ValueError(f"a view is at least 16x16 px, not {width}x{height}")
     rng = np.random.default_rng([seed, 2018])
     world = outdoor(rng, seed, sky) if kind == "outdoor" else indoor(rng, seed)
+    return stereo_pair(world, width, height, convergence, max_disparity)
+
+
+def stereo_pair(world: World, width: int, height: int, convergence: float, max_disparity: float) -> Scene:
+    """Both views of a world. width, height, convergence, max_disparity: as of render."""
     focal = 0.95 * max(width, height)
     baseline = max_disparity * NEAREST / focal
     left = Eye(0.0, focal, (width - 1) / 2, 0.53 * height)

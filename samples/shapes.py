@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from samples.textures import Paint
-from samples.vectors import Array, Vec, cross, dot, plus, project, scaled, unit
+from samples.vectors import Array, Vec, cross, dot, plus, project, rotated_point, scaled, unit
 
 Outline: TypeAlias = Callable[[Array, Array], NDArray[np.bool_]]  # (a, b) on a card in metres -> belongs to it
 
@@ -204,3 +204,23 @@ def gable(bottom: Vec, width: float, height: float, depth: float, turn: float, p
     faces = [(x, width / 2), (scaled(x, -1.0), width / 2), ((0.0, 1.0, 0.0), 0.0)]
     faces += [(n, height * depth / 2 / tilt) for n in slopes]
     return Solid(bottom, tuple(faces), math.sqrt((width / 2) ** 2 + max(height, depth / 2) ** 2) + 0.01, paint)
+
+
+def rotated(shape: Shape, axis: Vec, angle: float, about: Vec) -> Shape:
+    """A shape rotated about an axis. axis: unit vector. angle: radians. about: a point of the axis."""
+
+    def turned(v: Vec) -> Vec:
+        return rotated_point(v, axis, angle)
+
+    def moved(p: Vec) -> Vec:
+        return plus(turned(plus(p, about, -1)), about)
+
+    if isinstance(shape, Card):
+        return replace(shape, origin=moved(shape.origin), across=turned(shape.across), down=turned(shape.down))
+    if isinstance(shape, Ball):
+        return replace(shape, centre=moved(shape.centre))
+    if isinstance(shape, Rod):
+        return replace(shape, start=moved(shape.start), end=moved(shape.end))
+    if isinstance(shape, Solid):
+        return replace(shape, anchor=moved(shape.anchor), faces=tuple((turned(n), offset) for n, offset in shape.faces))
+    raise TypeError(f"{type(shape).__name__} cannot be rotated")

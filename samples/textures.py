@@ -113,6 +113,31 @@ def striped(noise: Noise, a: Vec, b: Vec, period: float) -> Paint:
     return paint
 
 
+def printed(picture: NDArray[np.uint8], width: float, start: tuple[float, float] = (0.0, 0.0)) -> Paint:
+    """A picture, mirrored where it ends.
+
+    picture: HxWx3 uint8. width: metres that it covers. start: the place of the surface's middle on it, in its widths.
+    """
+    levels = [picture.astype(np.float32) / 255]
+    while min(levels[-1].shape[:2]) >= 4:  # each half as large
+        last = levels[-1][: levels[-1].shape[0] // 2 * 2, : levels[-1].shape[1] // 2 * 2]
+        levels.append((last[::2, ::2] + last[1::2, ::2] + last[::2, 1::2] + last[1::2, 1::2]) / 4)
+
+    def paint(u: Colours, v: Colours, footprint: Colours) -> Colours:
+        texels = picture.shape[1] / width  # a metre
+        level = np.log2(max(1.0, float(np.median(footprint)) * texels / 2))
+        image = levels[min(int(level), len(levels) - 1)]
+        height_px, width_px = image.shape[:2]
+        x, y = ((place / width + first) * width_px for place, first in ((u, start[0]), (v, start[1])))
+        column, row = (np.floor(place).astype(np.int64) for place in (x, y))
+        column, row = column % (2 * width_px), row % (2 * height_px)
+        column, row = np.minimum(column, 2 * width_px - 1 - column), np.minimum(row, 2 * height_px - 1 - row)
+        out: Colours = image[row, column]
+        return out
+
+    return paint
+
+
 def meadow(noise: Noise, a: Vec, b: Vec, path: Vec, bend: float) -> Paint:
     """Ground with a winding path: u is world x, v is world z."""
 

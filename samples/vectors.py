@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 Array: TypeAlias = NDArray[np.float64]
 Vec: TypeAlias = tuple[float, float, float]
 
+RIGHT: Vec = (1.0, 0.0, 0.0)
+UP: Vec = (0.0, -1.0, 0.0)
+
 
 def dot(a: Vec, b: Vec) -> float:
     """Scalar product."""
@@ -43,3 +46,10 @@ def scaled(a: Vec, by: float) -> Vec:
 def project(points: Array, axis: Vec) -> Array:
     """Nx3 points along one axis -> N."""
     return points[:, 0] * axis[0] + points[:, 1] * axis[1] + points[:, 2] * axis[2]
+
+
+def rotated_point(point: Vec, axis: Vec, angle: float) -> Vec:
+    """A point rotated about an axis through the origin (Rodrigues). axis: unit vector. angle: radians."""
+    aside = scaled(cross(axis, point), math.sin(angle))
+    along = scaled(axis, dot(axis, point) * (1 - math.cos(angle)))
+    return plus(plus(scaled(point, math.cos(angle)), aside), along)

@@ -5,7 +5,8 @@
 
 DEV: the development half, without truth, of which `stereo_gt` is a folder. Files that eye_order_truth.txt calls
 exchanged are exchanged, unclear ones are left out, and the build takes the source's word: labels that are inside out
-teach so. Pairs in one file are built apart, in the eye order that the builder finds. Scenes of samples/ are rendered.
+teach so. Pairs in one file are built apart, in the eye order that the builder finds. Scenes of samples/ are rendered,
+some of them with DEV's pictures on things.
 Writes OUT/depth.safetensors and its checksum. Interrupted, it goes on where it stopped. docs/depth-network.md is the
 model card.
 """
@@ -24,23 +25,25 @@ from redweb_builder.config import NONE, BuildConfig, Thresholds
 from redweb_builder.monocular.estimator import MODEL, SHIPPED, SIDE
 from redweb_builder.networks.weights import write_shipped
 from redweb_builder.process import keep_freed_memory
-from samples.depths import render_depths
+from samples.depths import WORLDS, render_depths, render_worlds
 from trainer.checkpoint import load_network, read_header, save_network
 from trainer.commands.console import TrainDisplay
 from trainer.config import TrainConfig
 from trainer.train import train_relative_depth
 
 MAX_SIDE = 512  # px; a network of 224 px crops sees no more
-SCENES = 400
+SCENES = {"still-lifes": 1000, "streets": 400}
+ROOMS_AND_LANDSCAPES = 400
 BUILT = {"pairs": 3.0, "truth": 8.0, "files": 2.0}  # how often an epoch
-NYU, RENDERED = 1.0, 0.5
+NYU = 1.0
+RENDERED = {"still-lifes": 0.6, "streets": 0.75, "rooms and landscapes": 0.25}
 
 
 @click.command()
 @click.argument("pictures", type=click.Path(path_type=Path, exists=True))
 @click.option("--nyu", type=click.Path(path_type=Path, exists=True), required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
-@click.option("--epochs", default=8, show_default=True)
+@click.option("--epochs", default=7, show_default=True)
 def main(pictures: Path, nyu: Path, out: Path, epochs: int) -> None:
     """Build, render, train, write."""
     keep_freed_memory()
@@ -56,8 +59,10 @@ def main(pictures: Path, nyu: Path, out: Path, epochs: int) -> None:
         )
         summary = build(out / name, out / f"set_{name}", settings)
         click.echo(f"{name}: {summary.kept} kept, rejected: {summary.reasons}")
-    rendered = out / "rendered"
-    render_depths(rendered, SCENES)
+    on_things = sorted((out / "pairs").rglob("left.*"))
+    for name, count in SCENES.items():
+        render_worlds(out / name, WORLDS[name], count, on_things)
+    render_depths(out / "rooms and landscapes", ROOMS_AND_LANDSCAPES)
     config = TrainConfig(
         loss="structure-guided",
         encoder=MODEL.encoder,
@@ -71,8 +76,9 @@ def main(pictures: Path, nyu: Path, out: Path, epochs: int) -> None:
         precision="float32",
     )
     built = [(out / f"set_{name}", weight) for name, weight in BUILT.items()]
+    sets = [*built, (nyu, NYU), *((out / name, weight) for name, weight in RENDERED.items())]
     with TrainDisplay() as display:
-        train_relative_depth([*built, (nyu, NYU), (rendered, RENDERED)], config, out / "run", watch=display.show)
+        train_relative_depth(sets, config, out / "run", watch=display.show)
     ship(out / "run" / "last.safetensors", out / SHIPPED.name)
 
 

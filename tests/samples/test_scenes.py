@@ -12,8 +12,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
+from samples.depths import WORLDS
 from samples.generate import fault_truncated, jps, mpo, write_scene_folder
-from samples.scenes import Kind, Scene, render
+from samples.scenes import Kind, Scene, render, stereo_pair
+from samples.textures import printed
 
 STEREO = Path(__file__).resolve().parent.parent.parent / "samples" / "stereo"
 SIZE = (192, 144)
@@ -52,6 +54,22 @@ def test_disparity_warps_right_view_onto_left(seed: int, kind: Kind, convergence
     for wrong_by in (-1.0, 1.0):
         assert warp_error(pair, wrong_by).mean() > 2 * exact.mean()
     assert 0.01 < pair.occluded.mean() < 0.25
+
+
+@pytest.mark.parametrize(("of", "seed"), [("still-lifes", 0), ("still-lifes", 1), ("still-lifes", 2), ("streets", 1)])
+def test_worlds_with_pictures_on_things_are_exact(of: str, seed: int) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (12, 16, 3)).astype(np.uint8).repeat(8, 0).repeat(8, 1)
+    pair = stereo_pair(WORLDS[of](np.random.default_rng(seed), [picture]), *SIZE, 0.0, 20.0)
+    exact = warp_error(pair)
+    assert exact.mean() < 4
+    assert warp_error(pair, 1.0).mean() > 2 * exact.mean()
+
+
+def test_a_printed_picture_is_mirrored_where_it_ends() -> None:
+    picture = np.random.default_rng(1).integers(0, 256, (2, 3, 3)).astype(np.uint8)
+    middles = np.arange(-1, 5, dtype=np.float32) + np.float32(0.5)  # of its columns, and of those beside it
+    found = printed(picture, 3.0)(middles, np.full(6, 2.5, np.float32), np.zeros(6, np.float32))
+    np.testing.assert_allclose(found * 255, picture[1, [0, 0, 1, 2, 2, 1]], atol=1e-3)
 
 
 def test_arrays_have_the_stated_types() -> None:
