@@ -149,7 +149,7 @@ def _cone(at: Vec, half: float, bottom: float, top: float, paint: Paint) -> Soli
 def _card(b: Builder, at: Vec, size: float, paint: Paint) -> Card:
     """A slanted card: a rectangle, an ellipse, or one with a jagged edge."""
     across = unit((1.0, b.between(-0.4, 0.4), b.between(-0.8, 0.8)))
-    lean = unit((b.between(-0.4, 0.4), 1.0, b.between(-0.7, 0.7)))
+    lean = unit((b.between(-0.4, 0.4), 1.0, b.between(-1.0, 0.2)))  # what leans stands on its nearer side
     down = unit(plus(lean, across, -dot(lean, across)))
     half = size * b.between(0.5, 1.8)
     outlines: tuple[Outline | None, ...] = (None, ellipse(half, size), _jagged(b, half, size))

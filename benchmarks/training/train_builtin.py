@@ -1,7 +1,7 @@
 """From pictures to the depth network that the package ships: sets, training, file.
 
     python -m benchmarks.quality.held_out DATA_DIR ... --copy DEV
-    python -m benchmarks.training.train_builtin DEV --nyu NYU --out OUT
+    python -m benchmarks.training.train_builtin DEV --nyu NYU --out OUT [--init builtin]
 
 DEV: the development half, without truth, of which `stereo_gt` is a folder. Files that eye_order_truth.txt calls
 exchanged are exchanged, unclear ones are left out, and the build takes the source's word: labels that are inside out
@@ -14,6 +14,7 @@ model card.
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -32,22 +33,52 @@ from trainer.config import TrainConfig
 from trainer.train import train_relative_depth
 
 MAX_SIDE = 512  # px; a network of 224 px crops sees no more
-SCENES = {"still-lifes": 1000, "streets": 400}
-ROOMS_AND_LANDSCAPES = 400
-BUILT = {"pairs": 3.0, "truth": 8.0, "files": 2.0}  # how often an epoch
-NYU = 1.0
-RENDERED = {"still-lifes": 0.6, "streets": 0.75, "rooms and landscapes": 0.25}
+ROOMS_AND_LANDSCAPES = 400  # rendered views
+SCENES = {"still-lifes": 700, "streets": 400}
+# How often an epoch each set is drawn, in both parts of the training and in the second.
+BUILT = {"pairs": 3.0, "truth": 8.0, "files": 2.0}
+NYU, ROOMS_FIRST, ROOMS_THEN = 1.0, 0.5, 0.25
+DRAWN_THEN = {"still-lifes": 0.4, "streets": 0.5}
+FIRST = TrainConfig(
+    loss="structure-guided",
+    encoder=MODEL.encoder,
+    channels=MODEL.channels,
+    size=224,
+    epochs=8,
+    learning_rate=1e-3,
+    freeze_batchnorm=True,
+    ema=0.998,
+    validations=4,
+    precision="float32",
+)
+THEN = replace(FIRST, epochs=5, learning_rate=3e-4, ema=0.99)
 
 
 @click.command()
 @click.argument("pictures", type=click.Path(path_type=Path, exists=True))
 @click.option("--nyu", type=click.Path(path_type=Path, exists=True), required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
-@click.option("--epochs", default=7, show_default=True)
-def main(pictures: Path, nyu: Path, out: Path, epochs: int) -> None:
-    """Build, render, train, write."""
+@click.option("--init", help="A network in place of the first part of the training, or builtin.")
+def main(pictures: Path, nyu: Path, out: Path, init: str | None) -> None:
+    """Build, render, train without and then with things and streets, write."""
     keep_freed_memory()
     sort_pictures(pictures, out)
+    photographs = [*build_sets(out), (nyu, NYU)]
+    rooms, on_things = out / "rooms and landscapes", sorted((out / "pairs").rglob("left.*"))
+    render_depths(rooms, ROOMS_AND_LANDSCAPES)
+    for name, count in SCENES.items():
+        render_worlds(out / name, WORLDS[name], count, on_things)
+    with TrainDisplay() as display:
+        if init is None:
+            train_relative_depth([*photographs, (rooms, ROOMS_FIRST)], FIRST, out / "first", watch=display.show)
+            init = str(out / "first" / "last.safetensors")
+        drawn = [(rooms, ROOMS_THEN), *((out / name, times) for name, times in DRAWN_THEN.items())]
+        train_relative_depth([*photographs, *drawn], replace(THEN, init=init), out / "run", watch=display.show)
+    ship(out / "run" / "last.safetensors", out / SHIPPED.name)
+
+
+def build_sets(out: Path) -> list[tuple[Path, float]]:
+    """Build the folders of sort_pictures; the sets, and how often an epoch each is drawn. out: of the folders."""
     for name in BUILT:
         settings = BuildConfig(
             flow="dis",
@@ -59,27 +90,7 @@ def main(pictures: Path, nyu: Path, out: Path, epochs: int) -> None:
         )
         summary = build(out / name, out / f"set_{name}", settings)
         click.echo(f"{name}: {summary.kept} kept, rejected: {summary.reasons}")
-    on_things = sorted((out / "pairs").rglob("left.*"))
-    for name, count in SCENES.items():
-        render_worlds(out / name, WORLDS[name], count, on_things)
-    render_depths(out / "rooms and landscapes", ROOMS_AND_LANDSCAPES)
-    config = TrainConfig(
-        loss="structure-guided",
-        encoder=MODEL.encoder,
-        channels=MODEL.channels,
-        size=224,
-        epochs=epochs,
-        learning_rate=1e-3,
-        freeze_batchnorm=True,
-        ema=0.998,
-        validations=4,
-        precision="float32",
-    )
-    built = [(out / f"set_{name}", weight) for name, weight in BUILT.items()]
-    sets = [*built, (nyu, NYU), *((out / name, weight) for name, weight in RENDERED.items())]
-    with TrainDisplay() as display:
-        train_relative_depth(sets, config, out / "run", watch=display.show)
-    ship(out / "run" / "last.safetensors", out / SHIPPED.name)
+    return [(out / f"set_{name}", times) for name, times in BUILT.items()]
 
 
 def sort_pictures(pictures: Path, out: Path) -> None:
