@@ -4,7 +4,7 @@ In rooms and landscapes what lies lower is nearer. Here nothing tells depth but 
 run over a surface: pictures are printed on things, as on boxes, books and posters.
 
 rng: random generator of the world. b: the builder that collects shapes. pictures: to be printed, HxWx3 uint8. at: the
-middle of a thing, metres. size: metres.
+middle of a thing, metres. size: metres. distance: of the backdrop, metres.
 """
 
 from __future__ import annotations

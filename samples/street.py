@@ -1,7 +1,9 @@
 """Streets: a road between houses or trees, with cars, people, poles and signs, by day, night, snow and fog.
 
 rng: random generator of the world. b: the builder that collects shapes. pictures: to be printed on some of the walls,
-HxWx3 uint8. x, z: places on the road, metres; the road runs along z. half: of its width, metres.
+HxWx3 uint8. x, z: places on the road, metres; the road runs along z. half: of its width, metres. side: -1 = left, 1 =
+right. length: along the road, metres. turn: radians about the vertical. green: two colours of leaves. snow: whether it
+lies.
 """
 
 from __future__ import annotations
