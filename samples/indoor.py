@@ -7,14 +7,12 @@ metres. tones: two hexadecimal colours.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from samples.plants import add_branches
 from samples.shapes import Ball, Card, Rod, box
 from samples.textures import colours, courses, mottled, rgb, striped
-from samples.vectors import plus, scaled, unit
+from samples.vectors import level_axes, plus, scaled, unit
 from samples.world import Builder, Light, World, new_builder
 
 
@@ -71,7 +69,7 @@ def add_table(b: Builder, x: float, z: float, turn: float, side: float) -> None:
     wood = courses(b.noise, rgb("8a5c34"), rgb("c08e5a"), rgb("4a2f18"), 2.0, 0.18)
     leg = mottled(b.noise, rgb("6a4426"), rgb("946a40"), 8.0, 4.0)
     foot = b.ground(x, z)
-    right, away = (math.cos(turn), 0.0, math.sin(turn)), (-math.sin(turn), 0.0, math.cos(turn))
+    right, away = level_axes(turn)
     b.shapes.append(box(plus(foot, (0.0, -0.7, 0.0)), 1.3, 0.05, 0.8, turn, wood))
     for s, t in ((-1, -1), (-1, 1), (1, -1), (1, 1)):
         post = plus(plus(foot, right, 0.58 * s), away, 0.33 * t)
@@ -104,7 +102,7 @@ def add_sofa(b: Builder, x: float, z: float, turn: float, tones: str) -> None:
     cloth = courses(b.noise, tone[0], tone[1], scaled(tone[0], 0.8), 0.05, 0.05)
     seat = courses(b.noise, scaled(tone[0], 1.25), scaled(tone[1], 1.25), tone[0], 0.05, 0.05)
     foot = b.ground(x, z)
-    right, away = (math.cos(turn), 0.0, math.sin(turn)), (-math.sin(turn), 0.0, math.cos(turn))
+    right, away = level_axes(turn)
     b.shapes.append(box(foot, 1.3, 0.3, 0.7, turn, cloth))
     for half in (-0.31, 0.31):
         b.shapes.append(box(plus(plus(foot, right, half), (0.0, -0.3, 0.0)), 0.6, 0.14, 0.72, turn, seat))

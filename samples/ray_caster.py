@@ -31,6 +31,11 @@ class Eye:
     cy: float
 
 
+def pixel_grid(width: int, height: int) -> tuple[Array, Array]:
+    """The places of a view's pixels, as `cast` takes them: columns HxW, rows H."""
+    return np.broadcast_to(np.arange(width, dtype=np.float64), (height, width)), np.arange(height, dtype=np.float64)
+
+
 def cast(world: World, eye: Eye, px: Array, py: Array) -> tuple[Array, NDArray[np.int16]]:
     """Depth z (inf: sky) and shape index (-1: sky) for rays through px (HxW) in rows py (H)."""
     dx, dy = (px - eye.cx) / eye.focal, (py - eye.cy) / eye.focal

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from samples.indoor import indoor
 from samples.outdoor import outdoor
-from samples.ray_caster import Eye, cast, draw_view
+from samples.ray_caster import Eye, cast, draw_view, pixel_grid
 from samples.vectors import Array
 from samples.world import World
 
@@ -82,7 +82,7 @@ def stereo_pair(world: World, width: int, height: int, convergence: float, max_d
     def disparity_of(depth: Array) -> Array:
         return focal * baseline / depth - convergence
 
-    px, py = np.broadcast_to(np.arange(width, dtype=np.float64), (height, width)), np.arange(height, dtype=np.float64)
+    px, py = pixel_grid(width, height)
     depth, index = cast(world, left, px, py)
     right_depth, _ = cast(world, right, px, py)
     disparity = disparity_of(depth)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from samples.textures import Paint
-from samples.vectors import Array, Vec, cross, dot, plus, project, rotated_point, scaled, unit
+from samples.vectors import Array, Vec, cross, dot, level_axes, plus, project, rotated_point, scaled, unit
 
 Outline: TypeAlias = Callable[[Array, Array], NDArray[np.bool_]]  # (a, b) on a card in metres -> belongs to it
 
@@ -190,7 +190,7 @@ class Solid:
 def box(bottom: Vec, width: float, height: float, depth: float, turn: float, paint: Paint) -> Solid:
     """An upright box standing on the point `bottom`, turned by `turn` radians about the vertical."""
     centre = plus(bottom, (0.0, -height / 2, 0.0))
-    x, z = (math.cos(turn), 0.0, math.sin(turn)), (-math.sin(turn), 0.0, math.cos(turn))
+    x, z = level_axes(turn)
     faces = [(x, width / 2), ((0.0, 1.0, 0.0), height / 2), (z, depth / 2)]
     both = tuple((scaled(n, s), offset) for n, offset in faces for s in (1.0, -1.0))
     return Solid(centre, both, math.sqrt(width**2 + height**2 + depth**2) / 2, paint)
@@ -198,7 +198,7 @@ def box(bottom: Vec, width: float, height: float, depth: float, turn: float, pai
 
 def gable(bottom: Vec, width: float, height: float, depth: float, turn: float, paint: Paint) -> Solid:
     """A gabled roof: a prism whose ridge runs along the (turned) x axis."""
-    x, z = (math.cos(turn), 0.0, math.sin(turn)), (-math.sin(turn), 0.0, math.cos(turn))
+    x, z = level_axes(turn)
     tilt = math.hypot(height, depth / 2)
     slopes = [plus(scaled(z, s * height / tilt), (0.0, -depth / 2 / tilt, 0.0)) for s in (1.0, -1.0)]
     faces = [(x, width / 2), (scaled(x, -1.0), width / 2), ((0.0, 1.0, 0.0), 0.0)]

@@ -1,10 +1,10 @@
-"""Still lifes: things of any shape, size and paint before a backdrop, on a table or in the air.
+"""Still lifes: objects of any shape, size and texture before a backdrop, on a table or in the air.
 
-In rooms and landscapes what lies lower is nearer. Here nothing tells depth but what hides what, and how paint and light
-run over a surface: pictures are printed on things, as on boxes, books and posters.
+In rooms and landscapes what lies lower is nearer. Here nothing tells depth but occlusion, texture gradients and
+shading. Photographs are among the textures, as on boxes, books and posters.
 
-rng: random generator of the world. b: the builder that collects shapes. pictures: to be printed, HxWx3 uint8. at: the
-middle of a thing, metres. size: metres. distance: of the backdrop, metres.
+rng: random generator of the world. b: the builder that collects shapes. pictures: textures, HxWx3 uint8. at: the middle
+of an object, metres. size: metres. distance: of the backdrop, metres.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from samples.shapes import Ball, Card, Outline, Rod, Shape, Solid, rotated
+from samples.shapes import Ball, Card, Outline, Rod, Shape, Solid, box, rotated
 from samples.textures import Paint, courses, mottled, printed, striped
-from samples.vectors import RIGHT, Array, Vec, cross, dot, plus, scaled, unit
+from samples.vectors import RIGHT, Array, Vec, cross, dot, level_axes, plus, scaled, unit
 from samples.world import Builder, Light, World, new_builder
 
 Pictures = Sequence[NDArray[np.uint8]]
@@ -25,7 +25,7 @@ SIDES = 12  # of a cone
 
 
 def still_life(rng: np.random.Generator, pictures: Pictures) -> World:
-    """A backdrop, and before it things on a table, slanted posters, or things in the air."""
+    """A backdrop, and before it objects on a table, slanted posters, or objects in the air."""
     b = new_builder(rng, float(rng.uniform(0.35, 1.1)), (0.0, 0.0))
     towards = unit((b.between(-1, 1), b.between(-1, 0.3), -b.between(0.3, 1)))
     strength = b.between(0.15, 0.7)
@@ -43,7 +43,7 @@ def still_life(rng: np.random.Generator, pictures: Pictures) -> World:
     else:
         for _ in range(int(rng.integers(4, 14))):
             z = b.between(2.2, distance - 0.3)
-            add_thing(b, (b.between(-0.5, 0.5) * z, b.between(-0.4, 0.4) * z, z), b.between(0.06, 0.2) * z, pictures)
+            add_object(b, (b.between(-0.5, 0.5) * z, b.between(-0.4, 0.4) * z, z), b.between(0.06, 0.2) * z, pictures)
     pitch = b.between(-0.1, 0.45) if arrangement == "table" else b.between(-0.2, 0.2)  # radians, downwards
     shapes = [rotated(shape, RIGHT, pitch, (0.0, 0.0, distance / 2)) for shape in b.shapes]
     return World(shapes, light, b.noise, [])
@@ -52,33 +52,32 @@ def still_life(rng: np.random.Generator, pictures: Pictures) -> World:
 def add_backdrop(b: Builder, distance: float, pictures: Pictures) -> None:
     """A wall that is turned a little, at times with a second one that meets it in a corner."""
     turn = b.between(-0.5, 0.5)
-    across = (math.cos(turn), 0.0, math.sin(turn))
+    across, away = level_axes(turn)
     b.shapes.append(Card((0.0, 0.0, distance), across, (0.0, 1.0, 0.0), any_paint(b, pictures, 3.0)))
     if b.rng.random() < 0.3:
-        other = (-math.sin(turn) * 1.0, 0.0, math.cos(turn))
         corner = (float(b.rng.choice([-1.0, 1.0])) * b.between(0.8, 1.8), 0.0, distance)
-        b.shapes.append(Card(corner, other, (0.0, 1.0, 0.0), any_paint(b, pictures, 3.0)))
+        b.shapes.append(Card(corner, away, (0.0, 1.0, 0.0), any_paint(b, pictures, 3.0)))
 
 
 def add_table(b: Builder, distance: float, pictures: Pictures) -> None:
-    """A table up to the backdrop, and things that stand on it, some of them on others."""
+    """A table up to the backdrop, and objects that stand on it, some of them on a plinth."""
     b.shapes.append(Card((0.0, b.height, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, 1.0), any_paint(b, pictures, 1.5)))
     for _ in range(int(b.rng.integers(3, 11))):
         z = b.between(2.2, distance - 0.3)
         x, size = b.between(-0.55, 0.55) * z, b.between(0.05, 0.17) * z
         lift = b.between(0.0, 0.7) if b.rng.random() < 0.25 else 0.0
-        if lift:  # on a plinth
-            b.shapes.append(_block((x, b.height - lift / 2, z), (size * 1.4, lift / 2, size * 1.2), b, pictures, False))
-        add_thing(b, (x, b.height - lift - size, z), size, pictures)
+        if lift:
+            b.shapes.append(_block(b, (x, b.height - lift / 2, z), (size * 1.4, lift / 2, size * 1.2), pictures))
+        add_object(b, (x, b.height - lift - size, z), size, pictures)
 
 
-def add_thing(b: Builder, at: Vec, size: float, pictures: Pictures) -> None:
+def add_object(b: Builder, at: Vec, size: float, pictures: Pictures) -> None:
     """A ball, a block, a cone, a pot, a stick or a card. size: half of its height."""
     paint = any_paint(b, pictures, size * 2)
     kinds: list[Callable[[], Shape]] = [
         lambda: Ball(at, size, paint),
-        lambda: _block(at, (size * b.between(0.3, 1.6), size, size * b.between(0.3, 1.2)), b, pictures, False),
-        lambda: _block(at, (size * b.between(0.3, 1.2), size, size * b.between(0.2, 0.8)), b, pictures, True),
+        lambda: _block(b, at, (size * b.between(0.3, 1.6), size, size * b.between(0.3, 1.2)), pictures),
+        lambda: _tumbled_block(b, at, (size * b.between(0.3, 1.2), size, size * b.between(0.2, 0.8)), pictures),
         lambda: _cone(at, size, b.between(0.3, 0.9) * size, 0.0, paint),
         lambda: _cone(at, size, b.between(0.4, 1.0) * size, b.between(0.4, 1.0) * size, paint),
         lambda: Rod(at, plus(at, _direction(b), size * 3), size * b.between(0.03, 0.2), paint),
@@ -93,7 +92,7 @@ def add_poster(b: Builder, at: Vec, pictures: Pictures) -> None:
 
 
 def any_paint(b: Builder, pictures: Pictures, size: float, share: float = 0.5) -> Paint:
-    """Paint of chance. size: of what is painted. share: of paints that are pictures, where there are any."""
+    """A random texture. size: of what has it. share: of textures that are pictures, where there are any."""
     if len(pictures) and b.rng.random() < share:
         picture = pictures[int(b.rng.integers(len(pictures)))]
         return printed(picture, size * b.between(0.5, 2.0), (b.between(0, 5), b.between(0, 5)))
@@ -110,7 +109,7 @@ def any_paint(b: Builder, pictures: Pictures, size: float, share: float = 0.5) -
 
 
 def any_colour(b: Builder) -> Vec:
-    """A colour of chance."""
+    """A random colour."""
     value, chroma = b.between(0.15, 1.0), b.between(0.0, 0.8)
     red, green, blue = (value * (1 - chroma * b.between(0, 1)) for _ in range(3))
     return red, green, blue
@@ -121,17 +120,20 @@ def _direction(b: Builder) -> Vec:
     return unit((x, y, z))
 
 
-def _block(at: Vec, half: Vec, b: Builder, pictures: Pictures, tumbled: bool) -> Solid:
-    """A box about its middle. half: its sides. tumbled: turned about any axis, else about the vertical."""
-    if tumbled:
-        x = _direction(b)
-        z = unit(cross(x, _direction(b)))
-    else:
-        turn = b.between(-math.pi, math.pi)
-        x, z = (math.cos(turn), 0.0, math.sin(turn)), (-math.sin(turn), 0.0, math.cos(turn))
-    axes = zip((x, cross(z, x), z), half, strict=True)
-    faces = tuple((scaled(axis, sign), side) for axis, side in axes for sign in (1.0, -1.0))
-    return Solid(at, faces, math.sqrt(sum(side**2 for side in half)), any_paint(b, pictures, 2 * max(half)))
+def _block(b: Builder, at: Vec, half: Vec, pictures: Pictures) -> Solid:
+    """An upright box about its middle, turned about the vertical. half: its sides."""
+    turn, paint = b.between(-math.pi, math.pi), any_paint(b, pictures, 2 * max(half))
+    return box(plus(at, (0.0, half[1], 0.0)), 2 * half[0], 2 * half[1], 2 * half[2], turn, paint)
+
+
+def _tumbled_block(b: Builder, at: Vec, half: Vec, pictures: Pictures) -> Solid:
+    """A box about its middle, turned about any axis. half: its sides."""
+    x = _direction(b)
+    z = unit(cross(x, _direction(b)))
+    faces = tuple(
+        (scaled(axis, sign), side) for axis, side in zip((x, cross(z, x), z), half, strict=True) for sign in (1.0, -1.0)
+    )
+    return Solid(at, faces, math.hypot(*half), any_paint(b, pictures, 2 * max(half)))
 
 
 def _cone(at: Vec, half: float, bottom: float, top: float, paint: Paint) -> Solid:

@@ -1,6 +1,6 @@
 """Streets: a road between houses or trees, with cars, people, poles and signs, by day, night, snow and fog.
 
-rng: random generator of the world. b: the builder that collects shapes. pictures: to be printed on some of the walls,
+rng: random generator of the world. b: the builder that collects shapes. pictures: textures of some of the walls,
 HxWx3 uint8. x, z: places on the road, metres; the road runs along z. half: of its width, metres. side: -1 = left, 1 =
 right. length: along the road, metres. turn: radians about the vertical. green: two colours of leaves. snow: whether it
 lies.
@@ -17,7 +17,7 @@ from samples.plants import add_bare_tree, add_fir, add_leafy_tree
 from samples.shapes import Ball, Card, Rod, box, gable, rotated
 from samples.still_life import Pictures, any_colour, ellipse
 from samples.textures import Colours, Noise, Paint, colours, courses, mix, mottled, printed, rgb
-from samples.vectors import UP, Vec, plus, rotated_point, scaled, unit
+from samples.vectors import UP, Vec, level_axes, plus, rotated_point, scaled, unit
 from samples.world import Builder, Light, World, new_builder
 
 FARTHEST = 70.0  # metres, of what stands at the road
@@ -183,7 +183,7 @@ def add_car(b: Builder, x: float, z: float, turn: float) -> None:
     glass, tyre = _cloudy(b, "1c2228 5a6a78", 1.0), _cloudy(b, "101010 282828", 1.0)
     width, length, van = b.between(1.6, 1.9), b.between(3.6, 4.8), b.rng.random() < 0.25
     foot = b.ground(x, z)
-    right, ahead = (math.cos(turn), 0.0, math.sin(turn)), (-math.sin(turn), 0.0, math.cos(turn))
+    right, ahead = level_axes(turn)
     waist = b.between(0.65, 0.8) if not van else b.between(1.0, 1.3)
     b.shapes.append(box(plus(foot, (0.0, -0.25, 0.0)), width, waist, length, turn, body))
     cabin = plus(plus(foot, (0.0, -0.25 - waist, 0.0)), ahead, b.between(-0.4, 0.4) if not van else 0.0)

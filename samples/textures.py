@@ -114,7 +114,7 @@ def striped(noise: Noise, a: Vec, b: Vec, period: float) -> Paint:
 
 
 def printed(picture: NDArray[np.uint8], width: float, start: tuple[float, float] = (0.0, 0.0)) -> Paint:
-    """A picture, mirrored where it ends.
+    """A picture as a texture, mirrored where it ends.
 
     picture: HxWx3 uint8. width: metres that it covers. start: the place of the surface's middle on it, in its widths.
     """
@@ -125,7 +125,7 @@ def printed(picture: NDArray[np.uint8], width: float, start: tuple[float, float]
 
     def paint(u: Colours, v: Colours, footprint: Colours) -> Colours:
         texels = picture.shape[1] / width  # a metre
-        level = np.log2(max(1.0, float(np.median(footprint)) * texels / 2))
+        level = np.log2(max(1.0, float(np.median(footprint)) * texels / 2))  # a pixel has two rays along a side
         image = levels[min(int(level), len(levels) - 1)]
         height_px, width_px = image.shape[:2]
         x, y = ((place / width + first) * width_px for place, first in ((u, start[0]), (v, start[1])))

@@ -43,6 +43,11 @@ def scaled(a: Vec, by: float) -> Vec:
     return (a[0] * by, a[1] * by, a[2] * by)
 
 
+def level_axes(turn: float) -> tuple[Vec, Vec]:
+    """The x and the z axis, turned by `turn` radians about the vertical."""
+    return (math.cos(turn), 0.0, math.sin(turn)), (-math.sin(turn), 0.0, math.cos(turn))
+
+
 def project(points: Array, axis: Vec) -> Array:
     """Nx3 points along one axis -> N."""
     return points[:, 0] * axis[0] + points[:, 1] * axis[1] + points[:, 2] * axis[2]

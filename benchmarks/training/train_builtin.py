@@ -6,7 +6,7 @@
 DEV: the development half, without truth, of which `stereo_gt` is a folder. Files that eye_order_truth.txt calls
 exchanged are exchanged, unclear ones are left out, and the build takes the source's word: labels that are inside out
 teach so. Pairs in one file are built apart, in the eye order that the builder finds. Scenes of samples/ are rendered,
-some of them with DEV's pictures on things.
+some of them with DEV's pictures as textures.
 Writes OUT/depth.safetensors and its checksum. Interrupted, it goes on where it stopped. docs/depth-network.md is the
 model card.
 """
@@ -31,15 +31,14 @@ from trainer.checkpoint import load_network, read_header, save_network
 from trainer.commands.console import TrainDisplay
 from trainer.config import TrainConfig
 from trainer.train import train_relative_depth
-from trainer.training.initial import initial_path
 
 MAX_SIDE = 512  # px; a network of 224 px crops sees no more
 ROOMS_AND_LANDSCAPES = 400  # rendered views
 SCENES = {"still-lifes": 700, "streets": 400}
 # How often an epoch each set is drawn, in both parts of the training and in the second.
 BUILT = {"pairs": 3.0, "truth": 8.0, "files": 2.0}
-NYU, ROOMS_FIRST, ROOMS_THEN = 1.0, 0.5, 0.25
-DRAWN_THEN = {"still-lifes": 0.4, "streets": 0.5}
+NYU, ROOMS_FIRST, ROOMS_SECOND = 1.0, 0.5, 0.25
+DRAWN_SECOND = {"still-lifes": 0.4, "streets": 0.5}
 FIRST = TrainConfig(
     loss="structure-guided",
     encoder=MODEL.encoder,
@@ -52,7 +51,7 @@ FIRST = TrainConfig(
     validations=4,
     precision="float32",
 )
-THEN = replace(FIRST, epochs=2, learning_rate=3e-4, ema=0.99)
+SECOND = replace(FIRST, epochs=2, learning_rate=3e-4, ema=0.99)
 
 
 @click.command()
@@ -61,22 +60,21 @@ THEN = replace(FIRST, epochs=2, learning_rate=3e-4, ema=0.99)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 @click.option("--init", help="A network in place of the first part of the training, or builtin.")
 def main(pictures: Path, nyu: Path, out: Path, init: str | None) -> None:
-    """Build, render, train without and then with things and streets, write."""
+    """Build, render, train without and then with still lifes and streets, write."""
     keep_freed_memory()
     sort_pictures(pictures, out)
     photographs = [*build_sets(out), (nyu, NYU)]
-    rooms, on_things = out / "rooms and landscapes", sorted((out / "pairs").rglob("left.*"))
+    rooms, textures = out / "rooms and landscapes", sorted((out / "pairs").rglob("left.*"))
     render_depths(rooms, ROOMS_AND_LANDSCAPES)
     for name, count in SCENES.items():
-        render_worlds(out / name, WORLDS[name], count, on_things)
+        render_worlds(out / name, WORLDS[name], count, textures)
     with TrainDisplay() as display:
         if init is None:
             train_relative_depth([*photographs, (rooms, ROOMS_FIRST)], FIRST, out / "first", watch=display.show)
             init = str(out / "first" / "last.safetensors")
-        drawn = [(rooms, ROOMS_THEN), *((out / name, times) for name, times in DRAWN_THEN.items())]
-        then = replace(THEN, init=init)
-        train_relative_depth([*photographs, *drawn], then, out / "run", watch=display.show)
-    ship(initial_path(then) or out, out / "run" / "last.safetensors", out / SHIPPED.name)
+        drawn = [(rooms, ROOMS_SECOND), *((out / name, times) for name, times in DRAWN_SECOND.items())]
+        train_relative_depth([*photographs, *drawn], replace(SECOND, init=init), out / "run", watch=display.show)
+    ship(Path(init), out / "run" / "last.safetensors", out / SHIPPED.name)
 
 
 def build_sets(out: Path) -> list[tuple[Path, float]]:
@@ -116,16 +114,16 @@ def sort_pictures(pictures: Path, out: Path) -> None:
         _copy(file, target.with_stem(eye))
 
 
-def ship(first: Path, then: Path, file: Path) -> None:
+def ship(first: Path, second: Path, file: Path) -> None:
     """Write the mean of two networks in fp16 with the header of the second, and its SHA-256 beside it.
 
-    first, then: checkpoints, the second trained on from the first. Their mean keeps what the first is better at
+    first, second: checkpoints, the second trained on from the first. Their mean keeps what the first is better at
     (Wortsman et al. CVPR 2022, "Robust fine-tuning of zero-shot models"). file: what the package ships.
     """
     # The size is better by 0.3 % on NYU's validation frames than that of the crops.
-    header = read_header(then) | {"size": SIDE}
+    header = read_header(second) | {"size": SIDE}
     del header["figures"]  # of the second alone
-    network, others = load_network(then), load_network(first).state_dict()
+    network, others = load_network(second), load_network(first).state_dict()
     network.load_state_dict(
         {
             name: (value + others[name]) / 2 if value.is_floating_point() else value

