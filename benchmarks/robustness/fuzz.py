@@ -32,7 +32,8 @@ from rich.table import Table
 from benchmarks.robustness.broken_files import Change, broken, changes, drawn, seeds, with_right_checksums
 from benchmarks.robustness.data_files import parsers
 from redweb_builder.errors import InputError, UserError
-from redweb_builder.inputs import discover, read_pair
+from redweb_builder.inputs.discover import discover
+from redweb_builder.inputs.read import read_pair
 
 PHOTOGRAPHS = "photographs"
 UNFORESEEN = "failed"  # the reason for a file in which discovery met an error of ours

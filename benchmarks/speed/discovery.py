@@ -36,7 +36,7 @@ JUDGED = "single, to be judged"
 _RUN = """
 import resource, sys, time
 from pathlib import Path
-from redweb_builder.inputs import discover
+from redweb_builder.inputs.discover import discover
 before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
 begun = time.process_time()
 discovery = discover(Path(sys.argv[1]))

@@ -152,8 +152,11 @@ def _changes(
         Change(names[kind // len(names)], names[kind % len(names)], count, keys[place].as_py())
         for kind, count, place in zip(kinds.tolist(), pairs.tolist(), first.tolist(), strict=True)
     ]
+    changes.sort(key=lambda change: (-change.pairs, change.example))
+    if not decided:
+        return changes, 0
     are_decided = np.asarray(pc.is_in(keys, pa.array(decided, pa.string())))
-    return sorted(changes, key=lambda change: (-change.pairs, change.example)), int(are_decided[places].sum())
+    return changes, int(are_decided[places].sum())
 
 
 def refilter(folder: Path, limits: Mapping[str, float | None]) -> Plan:

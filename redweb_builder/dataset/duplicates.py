@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import chain, combinations, pairwise
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from redweb_builder.process import available_cores
@@ -15,13 +18,14 @@ from redweb_builder.process import available_cores
 LARGER = 1.2  # times the px of the other: below, pictures count as equal in size
 ALIKE = 0.1  # of quality, in [0, 1]: labels that differ by less count as equally good
 HASH_BITS = 64
-FEWEST_BITS = 2  # for which hashes are cut into bands, so that two bands have at most 32 bits
 MOST_BANDED = 8  # bits; beyond, bands are too narrow to sort by, and every two hashes are compared
-PAIRS = 1 << 22  # compared at a time
+BLOCK = 1 << 16  # hashes worked on at a time, so that they stay in the processor's cache
 THREADS = 4  # at most; each holds some 100 bytes a hash
 
 Hashes = NDArray[np.uint64]
 Places = NDArray[np.int64]
+Near = list[tuple[int, int]]
+Band = tuple[int, int]  # of bits: the first one, and that after the last
 
 
 @dataclass(frozen=True)
@@ -43,78 +47,103 @@ def have_near(hashes: Hashes, bits: float) -> NDArray[np.bool_]:
 
     hashes: N. bits: such as 4.
     """
-    different, numbers, counts = np.unique(hashes, return_inverse=True, return_counts=True)
-    near = counts > 1
+    ordered = np.sort(hashes)
+    are_new = np.diff(ordered, prepend=~ordered[:1]) != 0  # sorting places, as np.unique does for them, takes longer
+    different = ordered[are_new]
+    near = [ordered[~are_new]]
     for first, second, _ in near_pairs(different, bits):
-        near[first] = near[second] = True
-    return near[numbers]
+        near += [different[first], different[second]]
+    return np.asarray(pc.is_in(pa.array(hashes), pa.array(np.concatenate(near))))
 
 
-def find_duplicates(candidates: Candidates, bits: float) -> list[tuple[int, int, int]]:
-    """(duplicate, the picture that stays, bits in which they differ) of every picture that looks like a better one.
+def find_duplicates(candidates: Candidates, bits: float) -> Places:
+    """Every picture that looks like a better one.
 
     candidates: the pictures. bits: the most in which the hashes of two duplicates differ. Of two the earlier one stays,
     or the larger picture where their labels are alike, since a small copy is easier to match. Frames of one sequence
-    are no duplicates of each other.
+    are no duplicates of each other. Returns Mx3: a duplicate, the picture that stays, and the bits in which they
+    differ.
     """
-    hashes, numbers = np.unique(candidates.hashes, return_inverse=True)
-    near: dict[int, list[tuple[int, int]]] = {}  # of a hash: (another one, bits in which it differs)
+    hashes, first_of, numbers = np.unique(candidates.hashes, return_index=True, return_inverse=True)
+    near = [[(number, 0)] for number in range(len(hashes))]  # of each hash: (itself or another, bits that differ)
     for first, second, distances in near_pairs(hashes, bits):
         for a, b, distance in zip(first.tolist(), second.tolist(), distances.tolist(), strict=True):
-            near.setdefault(a, []).append((b, distance))
-            near.setdefault(b, []).append((a, distance))
-    staying: dict[int, list[tuple[int, int]]] = {}  # by hash: (turn in which it came, picture)
+            near[a].append((b, distance))
+            near[b].append((a, distance))
+    is_simple = _first_stays(candidates, numbers, near)
+    places = np.arange(len(numbers))
+    copies = places[is_simple[numbers] & (first_of[numbers] != places)]
+    simple = np.stack([copies, first_of[numbers[copies]], np.zeros_like(copies)], axis=1)
+    others = _one_after_the_other(candidates, numbers, places[~is_simple[numbers]], near)
+    return np.concatenate([simple, np.array(others, np.int64).reshape(-1, 3)])
+
+
+def _first_stays(candidates: Candidates, numbers: Places, near: Sequence[Near]) -> NDArray[np.bool_]:
+    """Of which hashes the first picture stays and the others are its duplicates: most, and soon told.
+
+    No other hash is near, no picture is of a sequence, and none is clearly larger than another.
+    """
+    smallest, largest = np.full(len(near), np.inf), np.zeros(len(near))
+    np.minimum.at(smallest, numbers, candidates.areas)
+    np.maximum.at(largest, numbers, candidates.areas)
+    are_simple: NDArray[np.bool_] = largest < LARGER * smallest
+    are_simple &= np.array([len(others) == 1 for others in near], bool)
+    are_simple[numbers[[sequence is not None for sequence in candidates.sequences]]] = False
+    return are_simple
+
+
+def _one_after_the_other(
+    candidates: Candidates, numbers: Places, places: Places, near: Sequence[Near]
+) -> list[tuple[int, int, int]]:
+    """find_duplicates among the pictures at some places. numbers: of the hash of each picture."""
+    sequences, qualities, areas = candidates.sequences, candidates.qualities, candidates.areas
+    staying: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)  # by hash: (turn in which it came, picture)
     found: list[tuple[int, int, int]] = []
-    for index, number in enumerate(numbers.tolist()):
-        sequence = candidates.sequences[index]
+    for index, number in zip(places.tolist(), numbers[places].tolist(), strict=True):
+        sequence = sequences[index]
         rivals = [
             (distance, turn, other, at)
-            for at, distance in ((number, 0), *near.get(number, ()))
-            for turn, other in staying.get(at, ())
-            if sequence is None or candidates.sequences[other] != sequence
+            for at, distance in near[number]
+            for turn, other in staying[at]
+            if sequence is None or sequences[other] != sequence
         ]
         if not rivals:
-            staying.setdefault(number, []).append((index, index))
+            staying[number].append((index, index))
             continue
         distance, turn, twin, at = min(rivals)
-        if _is_larger_and_alike(candidates, index, twin):
+        if areas[index] >= LARGER * areas[twin] > 0 and qualities[index] >= qualities[twin] - ALIKE:
             staying[at].remove((turn, twin))
-            staying.setdefault(number, []).append((turn, index))
+            staying[number].append((turn, index))
             index, twin = twin, index
         found.append((index, twin, distance))
     return found
 
 
-def _is_larger_and_alike(candidates: Candidates, index: int, other: int) -> bool:
-    """Whether a picture is clearly larger than another, and its label hardly worse."""
-    areas, qualities = candidates.areas, candidates.qualities
-    return bool(areas[index] >= LARGER * areas[other] > 0 and qualities[index] >= qualities[other] - ALIKE)
-
-
 def near_pairs(hashes: Hashes, bits: float) -> Iterator[tuple[Places, Places, NDArray[np.uint8]]]:
-    """Pairs of different hashes that differ in at most so many bits, each once: places of both, and the bits.
+    """Pairs of hashes that differ in at most so many bits, each once: places of both, and the bits.
 
-    hashes: N, no two the same. bits: such as 4. The bits of a hash are cut into bits + 2 bands. Two hashes that differ
-    in at most `bits` bits have two bands in common, so that only those with a pair of equal bands are compared.
+    hashes: N, growing, no two the same. bits: such as 4. The bits of a hash are cut into bits + 2 bands. Two hashes
+    that differ in at most `bits` bits have two bands in common, so that only those with a pair of equal bands are
+    compared.
     """
     if bits < 1:
         return
     if bits > MOST_BANDED:
-        order = np.arange(len(hashes))
-        for first, second, difference in _near_in_runs(hashes, order, np.zeros(len(hashes), np.uint64), bits):
-            yield first, second, np.bitwise_count(difference)
-        return
-    edges = np.linspace(0, HASH_BITS, max(int(bits), FEWEST_BITS) + 3).astype(int).tolist()
-    two_bands = list(combinations(pairwise(edges), 2))
+        two_bands: list[Sequence[Band]] = [()]
+    else:
+        edges = np.linspace(0, HASH_BITS, int(bits) + 3).astype(int).tolist()
+        two_bands = list(combinations(pairwise(edges), 2))
     masks = [np.uint64(sum((1 << high) - (1 << low) for low, high in bands)) for bands in two_bands]
 
     def near_by(number: int) -> list[tuple[Places, Places, NDArray[np.uint8]]]:
         pairs = []
-        for first, second, difference in _near_in_runs(hashes, *_sorted_by(hashes, two_bands[number]), bits):
+        for first, second in _near_in_bands(hashes, two_bands[number], bits):
+            difference = first ^ second
             is_new = np.ones(len(difference), bool)
             for earlier in masks[:number]:  # by which the pair was found already
                 is_new &= (difference & earlier) != 0
-            pairs.append((first[is_new], second[is_new], np.bitwise_count(difference[is_new])))
+            places = (np.searchsorted(hashes, values[is_new]) for values in (first, second))
+            pairs.append((*places, np.bitwise_count(difference[is_new])))
         return pairs
 
     with ThreadPoolExecutor(min(available_cores(), THREADS)) as pool:
@@ -122,33 +151,43 @@ def near_pairs(hashes: Hashes, bits: float) -> Iterator[tuple[Places, Places, ND
             yield from pairs
 
 
-def _sorted_by(hashes: Hashes, bands: Sequence[tuple[int, int]]) -> tuple[Places, Hashes]:
-    """The places of hashes in the order of two of their bands, and these bands, in that order.
+def _near_in_bands(hashes: Hashes, bands: Sequence[Band], bits: float) -> Iterator[tuple[Hashes, Hashes]]:
+    """The near ones among every two hashes that are equal in some bands.
 
-    bands: the first bit of each, and the one after its last. Sorting numbers that hold bands and place takes a fifth of
-    the time of sorting places.
+    With the bits of these bands first, hashes are sorted as numbers, a tenth of the time of sorting places, and what is
+    compared lies side by side: neighbours first, then those two apart, and on.
     """
-    (low, high), (other_low, other_high) = bands
-    narrow, other = np.uint64((1 << high - low) - 1), np.uint64((1 << other_high - other_low) - 1)
-    both = (hashes >> np.uint64(low) & narrow) << np.uint64(other_high - other_low)
-    both |= hashes >> np.uint64(other_low) & other
-    place_bits = np.uint64(32)
-    packed = np.sort(both << place_bits | np.arange(len(hashes), dtype=np.uint64))
-    return (packed & np.uint64(0xFFFFFFFF)).astype(np.int64), packed >> place_bits
+    edges = sorted({0, HASH_BITS, *chain(*bands)})
+    order = [*bands, *(band for band in pairwise(edges) if band not in bands)]
+    ordered = np.sort(_with_bands_in_order(hashes, order))
+    back = _places_of(order)
+    alike = np.uint64((1 << HASH_BITS - sum(high - low for low, high in bands)) - 1)  # at most, where bands are equal
+    for start in range(0, len(ordered), BLOCK):
+        at, apart = np.arange(start, min(start + BLOCK, len(ordered))), 1
+        while len(at := at[: np.searchsorted(at, len(ordered) - apart)]):
+            at = at[(ordered[at] ^ ordered[at + apart]) <= alike]
+            first, second = ordered[at], ordered[at + apart]
+            near = np.flatnonzero(np.bitwise_count(first ^ second) <= bits)
+            if len(near):
+                yield _with_bands_in_order(first[near], back), _with_bands_in_order(second[near], back)
+            apart += 1
 
 
-def _near_in_runs(hashes: Hashes, order: Places, bands: Hashes, bits: float) -> Iterator[tuple[Places, Places, Hashes]]:
-    """The near ones among every two hashes with equal bands: places of both, and their difference.
+def _with_bands_in_order(hashes: Hashes, order: Sequence[Band]) -> Hashes:
+    """Hashes with their bits moved: those of the first band become the highest ones, and so on. order: of all bits."""
+    moved = np.zeros(len(hashes), np.uint64)
+    for start in range(0, len(hashes), BLOCK):
+        before, after = hashes[start : start + BLOCK], moved[start : start + BLOCK]
+        for low, high in order:
+            after <<= np.uint64(high - low)
+            after |= before >> np.uint64(low) & np.uint64((1 << high - low) - 1)
+    return moved
 
-    order: of the hashes, by bands. bands: in that order. Neighbours come first, then those two apart, and on.
-    """
-    at, apart = np.arange(len(order)), 1
-    while len(at := at[: np.searchsorted(at, len(order) - apart)]):
-        at = at[bands[at] == bands[at + apart]]
-        for start in range(0, len(at), PAIRS):
-            part = at[start : start + PAIRS]
-            first, second = order[part], order[part + apart]
-            difference = hashes[first] ^ hashes[second]
-            near = np.flatnonzero(np.bitwise_count(difference) <= bits)
-            yield first[near], second[near], difference[near]
-        apart += 1
+
+def _places_of(order: Sequence[Band]) -> list[Band]:
+    """The order that puts bands back which were put into an order: where each lies now, from the highest one down."""
+    low, places = HASH_BITS, {}
+    for band in order:
+        low -= band[1] - band[0]
+        places[band] = (low, low + band[1] - band[0])
+    return [places[band] for band in sorted(order, reverse=True)]

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from redweb_builder.dataset.manifest import BLOCK_ROWS, SCHEMA, are_growing, one_chunk
+from redweb_builder.dataset.parquet_pages import is_plain
 from redweb_builder.dataset.rows import fault_of, surely_usable
 from redweb_builder.dataset.storage import open_whole
 from redweb_builder.errors import StoreError
@@ -27,6 +28,7 @@ MAX_TEXT_BYTES = 1 << 32  # of all texts that are read; some 10 million pairs ha
 MAX_ROWS = 10_000_000  # a few bytes of Parquet can claim any number
 REQUIRED = ("key", "status")  # columns without which a table is no manifest
 ROW = "row"  # the number of a row in the file, which counts from 1: a column where some rows are left out
+DIFFERENT = ("key", "left", "right", "source_sha256", "perceptual_hash", "homography")  # texts of most rows
 CHECKED = (*REQUIRED, "stage", "width")  # what the check of a row needs, always read
 
 
@@ -129,8 +131,8 @@ def write_manifest(file: BinaryIO, blocks: Iterable[pa.Table]) -> None:
 
     file: open for writing. blocks: the rows in their order, with the columns of SCHEMA.
     """
-    # A measurement is seldom the same twice: with dictionaries of them a file is a fifth larger, and slower to read.
-    with_dictionary = [field.name for field in SCHEMA if field.type != pa.float64()]
+    # With dictionaries of what is seldom the same twice a file is a fifth larger, and slower to read.
+    with_dictionary = [field.name for field in SCHEMA if field.type != pa.float64() and field.name not in DIFFERENT]
     with pq.ParquetWriter(file, SCHEMA, use_dictionary=with_dictionary) as writer:
         for block in blocks:
             writer.write_table(block.select(SCHEMA.names).combine_chunks(), row_group_size=BLOCK_ROWS)
@@ -211,12 +213,13 @@ def table_blocks(opened: BinaryIO, file: str, schema: pa.Schema, wanted: pa.Arra
 
 
 def _blocks(opened: BinaryIO, file: str, schema: pa.Schema, wanted: pa.Array | None) -> Iterator[pa.Table]:
+    metadata = pq.read_metadata(opened)
+    names = metadata.schema.to_arrow_schema().names
     # Texts stay in their dictionaries, as stored, until their size is known.
-    texts = [field.name for field in schema if field.type == pa.string()]
-    names = pq.read_schema(opened).names  # noqa: TID251 - here is the door
-    dictionaries = [name for name in texts if name in names]
+    texts = [field.name for field in schema if field.type == pa.string() and field.name in names]
+    dictionaries = [name for name in texts if not _are_plain(opened, metadata, name)]
     # A file that is buffered before it is read is in memory as a whole.
-    parquet = pq.ParquetFile(opened, read_dictionary=dictionaries, pre_buffer=False)  # noqa: TID251
+    parquet = pq.ParquetFile(opened, metadata=metadata, read_dictionary=dictionaries, pre_buffer=False)  # noqa: TID251
     if missing := [name for name in REQUIRED if name not in names]:
         raise StoreError(f"{file} is not a manifest of this program: it has no column {missing[0]!r}")
     if parquet.metadata.num_rows > MAX_ROWS:
@@ -242,6 +245,17 @@ def _blocks(opened: BinaryIO, file: str, schema: pa.Schema, wanted: pa.Array | N
         )
         block.validate(full=True)  # text that is no UTF-8 among it
         yield block if wanted is None else block.append_column(ROW, numbers)
+
+
+def _are_plain(opened: BinaryIO, metadata: pq.FileMetaData, name: str) -> bool:
+    """Whether all texts of a column are stored one by one, as `write_manifest` does with some."""
+    groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
+    chunks = ([column for column in _columns_of(group) if column.path_in_schema == name] for group in groups)
+    return all(len(column) == 1 and is_plain(opened, column[0]) for column in chunks)
+
+
+def _columns_of(group: pq.RowGroupMetaData) -> list[pq.ColumnChunkMetaData]:
+    return [group.column(index) for index in range(group.num_columns)]
 
 
 def _batches(
@@ -270,8 +284,7 @@ def _may_hold(group: pq.RowGroupMetaData, wanted: pa.Array, null: bool) -> bool:
 
     wanted: keys in their order. null: rows without a key are wanted, too.
     """
-    columns = (group.column(index) for index in range(group.num_columns))
-    stated = next((column.statistics for column in columns if column.path_in_schema == "key"), None)
+    stated = next((column.statistics for column in _columns_of(group) if column.path_in_schema == "key"), None)
     if stated is None or not stated.has_min_max or not isinstance(stated.min, str):
         return True
     if null and stated.null_count != 0:  # None where it is not stated
@@ -309,6 +322,8 @@ def _text_bytes(column: pa.Array) -> int:
     """How long the texts of a column are, all rows together; 0 where it holds none. One stored text may fill a million
     rows.
     """
+    if isinstance(column, pa.StringArray):
+        return pc.sum(pc.binary_length(column)).as_py() or 0
     if isinstance(column, pa.DictionaryArray) and pa.types.is_string(column.type.value_type):
         return pc.sum(pc.binary_length(column.dictionary).take(column.indices)).as_py() or 0
     return 0

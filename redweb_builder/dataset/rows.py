@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from redweb_builder.dataset.manifest import JUDGED, LEFT_OUT, SCHEMA, bytes_of
+from redweb_builder.dataset.manifest import JUDGED, LEFT_OUT, SCHEMA, bytes_of, one_chunk
 from redweb_builder.files import parse_json
 
 PAIR_STATUSES = ("kept", "rejected")
@@ -91,12 +91,8 @@ def _is_odd(column: pa.ChunkedArray, most: int) -> bool:
         return b"\0" in bytes_of(column)[0]
     if pa.types.is_boolean(column.type):
         return False
-    extremes = pc.min_max(column).as_py()
-    low, high = extremes["min"], extremes["max"]
-    if low is None:  # no value
-        return False
-    nan = pa.types.is_floating(column.type) and pc.any(pc.is_nan(column)).as_py()
-    return bool(nan) or not -most <= low <= high <= most
+    values = np.asarray(column.drop_null() if column.null_count else one_chunk(column)).astype(np.float64, copy=False)
+    return not np.all(np.abs(values) <= most)  # NaN among them
 
 
 def _is_pair_or_left_out(table: pa.Table) -> pa.ChunkedArray:

@@ -179,7 +179,8 @@ class _RemoteFile(io.RawIOBase):
         return self._at
 
     def readinto(self, buffer: Any) -> int:
-        content = self._remote.read(self._file, self._at, min(len(buffer), max(0, self._size - self._at)))
+        size = min(len(buffer), max(0, self._size - self._at))
+        content = self._remote.read(self._file, self._at, size) if size else b""  # no range is empty
         buffer[: len(content)] = content
         self._at += len(content)
         return len(content)

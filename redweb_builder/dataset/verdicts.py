@@ -30,7 +30,7 @@ from redweb_builder.dataset.manifest import (
 )
 from redweb_builder.dataset.paths import read_build
 from redweb_builder.errors import StoreError
-from redweb_builder.filters.checks import Check, checks, first_failed
+from redweb_builder.filters.checks import Check, checks, first_failed, margins
 
 FRAME = ("status", "clip", "film_time_s", "min_px", "max_px")  # what is compared of a film's frames
 PICTURED = ("perceptual_hash", "quality", "width", "height", "clip")  # of two pictures
@@ -96,7 +96,7 @@ def judged(table: pa.Table, thresholds: Thresholds) -> pa.Table:
     is_judged = pc.and_(pc.is_in(table["stage"], pa.array(JUDGED, pa.string())), pc.is_valid(table["key"]))
     limits = checks(thresholds)
     values = {check.measurement: floats_of(table[check.measurement]) for check in limits}
-    failed, nearest = first_failed(limits, values.__getitem__, len(table))
+    failed = first_failed(limits, values.__getitem__, len(table))
     fails = pa.array(failed, mask=failed < 0)
     columns: dict[str, Any] = {
         "status": pc.if_else(pc.is_valid(fails), "rejected", "kept"),
@@ -104,6 +104,7 @@ def judged(table: pa.Table, thresholds: Thresholds) -> pa.Table:
         "reason": pa.array([check.reason for check in limits], pa.string()).take(fails),
     }
     if "detail" in table.column_names:
+        nearest = margins(limits, values.__getitem__, len(table))
         columns |= _details(limits, values, failed) | {"margin": [nine_digits(value) for value in nearest.tolist()]}
     for name, column in columns.items():
         index = table.schema.get_field_index(name)
@@ -151,7 +152,7 @@ def compare(blocks: Iterable[pa.Table], bits: float | None) -> Compared:
     pictured = pa.concat_tables(candidates)
     pictured = pictured.filter(pa.array(have_near(pictured["hash"].to_numpy(), bits or 0)))
     ranked, pictures = _by_quality(pictured, key_ranks(all_keys), sequences_of(frame_table))
-    found = np.array(find_duplicates(pictures, bits or 0), np.int64).reshape(-1, 3)
+    found = find_duplicates(pictures, bits or 0)
     found = found[np.argsort(ranked[found[:, 0]])]
     duplicates, twins = ranked[found[:, 0]], all_keys.take(pa.array(ranked[found[:, 1]])).combine_chunks()
     stays = pc.invert(pc.is_in(frame_table["place"], pa.array(duplicates)))

@@ -14,6 +14,7 @@ from redweb_builder.criteria import CRITERIA
 from redweb_builder.types import Rejection
 
 Number = TypeVar("Number", float, NDArray[np.float64])
+ValuesOf = Callable[[str], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,10 @@ class Check:
     measurement: str
     limit: float
     at_least: bool
+
+    def fails(self, value: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which of many values do not keep the limit; NaN does. value: N."""
+        return value < self.limit if self.at_least else value > self.limit
 
     def slack(self, value: Number) -> Number:
         """Distance of a value, or of many, to the limit, relative to the larger of both; negative = the check fails.
@@ -52,20 +57,26 @@ def checks(thresholds: Thresholds) -> list[Check]:
     ]
 
 
-def first_failed(
-    limits: Sequence[Check], values_of: Callable[[str], NDArray[np.float64]], pairs: int
-) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Of each of many pairs the place of the first check that fails, -1 = none, and the margin.
+def first_failed(limits: Sequence[Check], values_of: ValuesOf, pairs: int) -> NDArray[np.intp]:
+    """Of each of many pairs the place of the first check that fails, -1 = none.
 
-    The margin is the smallest |slack| over the checks; infinite where there is nothing to check. A NaN measurement
-    fails no check. limits: of `checks`. values_of: gives N values of a measurement, by its name. pairs: N.
+    limits: of `checks`. values_of: gives N values of a measurement, by its name. pairs: N.
     """
-    failed, nearest = np.full(pairs, -1), np.full(pairs, np.inf)
+    failed = np.full(pairs, -1)
     for place, check in reversed(list(enumerate(limits))):
-        slack = check.slack(values_of(check.measurement))
-        failed = np.where(slack < 0, place, failed)
-        nearest = np.fmin(nearest, np.abs(slack))
-    return failed, nearest
+        failed[check.fails(values_of(check.measurement))] = place
+    return failed
+
+
+def margins(limits: Sequence[Check], values_of: ValuesOf, pairs: int) -> NDArray[np.float64]:
+    """Of each of many pairs the smallest |slack| over the checks; near zero = borderline, infinite = nothing to check.
+
+    limits, values_of, pairs: as of first_failed.
+    """
+    nearest = np.full(pairs, np.inf)
+    for check in limits:
+        nearest = np.fmin(nearest, np.abs(check.slack(values_of(check.measurement))))
+    return nearest
 
 
 def judge(measurements: Mapping[str, float], thresholds: Thresholds) -> Rejection | None:
@@ -74,7 +85,7 @@ def judge(measurements: Mapping[str, float], thresholds: Thresholds) -> Rejectio
     measurements: by name, of `measure`. thresholds: the limits. A NaN measurement fails no check.
     """
     limits = checks(thresholds)
-    place = _of_a_pair(limits, measurements)[0]
+    place = int(first_failed(limits, lambda name: np.array([measurements[name]]), 1)[0])
     if place < 0:
         return None
     check = limits[place]
@@ -87,13 +98,7 @@ def margin(measurements: Mapping[str, float], thresholds: Thresholds) -> float:
 
     measurements: by name, of `measure`. thresholds: the limits.
     """
-    return _of_a_pair(checks(thresholds), measurements)[1]
-
-
-def _of_a_pair(limits: Sequence[Check], measurements: Mapping[str, float]) -> tuple[int, float]:
-    """first_failed for one pair."""
-    failed, nearest = first_failed(limits, lambda name: np.array([measurements[name]]), 1)
-    return int(failed[0]), float(nearest[0])
+    return float(margins(checks(thresholds), lambda name: np.array([measurements[name]]), 1)[0])
 
 
 def quality(measurements: Mapping[str, float]) -> float:

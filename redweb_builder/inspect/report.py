@@ -173,7 +173,7 @@ def funnel(pairs: pa.Table) -> list[Step]:
     pairs: manifest rows as decided, without the files that are in no pair. The step of the review is left out where
     nobody rejected a pair.
     """
-    rejected = pairs.filter(pc.equal(pairs["status"], "rejected"))
+    rejected = pairs.select(["stage", "reason"]).filter(pc.equal(pairs["status"], "rejected"))
     counted = rejected.group_by(["stage", "reason"], use_threads=False).aggregate([([], "count_all")]).to_pylist()
     steps = [Step("pairs were found", len(pairs), 1.0, [])]
     left = len(pairs)

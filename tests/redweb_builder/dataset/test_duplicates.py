@@ -46,9 +46,21 @@ def test_the_same_as_one_by_one(bits: int, flips: int) -> None:
         np.asarray(1000 * generator.integers(0, 4, 300), np.float64),
         [clips[number] for number in generator.integers(0, 4, 300)],
     )
-    found = find_duplicates(candidates, bits)
-    assert found == one_by_one(candidates, bits)
+    found = sorted(map(tuple, find_duplicates(candidates, bits).tolist()))
+    assert found == sorted(one_by_one(candidates, bits))
     assert len(found) > 10
+
+
+@pytest.mark.parametrize("sizes", [(640,), (640, 700), (640, 768), (0, 640)])
+def test_copies_of_pictures_without_near_ones(sizes: tuple[int, ...]) -> None:
+    """Most are told at once where no size differs much, by hand where one does."""
+    generator = np.random.default_rng(3)
+    hashes = generator.integers(0, 2**64, 30, np.uint64)[generator.integers(0, 30, 200)]
+    areas = np.asarray(generator.choice(sizes, 200), np.float64)
+    candidates = Candidates(hashes, np.linspace(1, 0.8, 200), areas, [None] * 198 + ["a", "a"])
+    found = sorted(map(tuple, find_duplicates(candidates, 4).tolist()))
+    assert found == sorted(one_by_one(candidates, 4))
+    assert len(found) == 200 - len(np.unique(hashes))
 
 
 @pytest.mark.parametrize("bits", [1, 4, 8])

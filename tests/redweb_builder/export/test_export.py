@@ -592,7 +592,8 @@ def test_rectified_pairs_are_read_by_torchvision_and_by_the_builder(
 ) -> None:
     from torchvision.datasets import Kitti2015Stereo, SceneFlowStereo
 
-    from redweb_builder.inputs import discover, read_pair
+    from redweb_builder.inputs.discover import discover
+    from redweb_builder.inputs.read import read_pair
 
     layout, out = rectified
     found = discover(out)

@@ -17,8 +17,10 @@ from PIL import Image
 
 from redweb_builder.config import InputOptions
 from redweb_builder.errors import InputError
-from redweb_builder.inputs import Discovery, discover, read_pair, read_picture
+from redweb_builder.inputs.discover import Discovery, discover
 from redweb_builder.inputs.formats.packed import named_layout
+from redweb_builder.inputs.picture import read_picture
+from redweb_builder.inputs.read import read_pair
 from redweb_builder.types import PairSource, Picture
 
 WIDTH, HEIGHT = 160, 120

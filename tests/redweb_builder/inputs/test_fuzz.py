@@ -12,7 +12,8 @@ from PIL import Image
 from benchmarks.robustness.broken_files import encoded, seeds
 from benchmarks.robustness.fuzz import fuzz, try_file
 from redweb_builder.errors import InputError
-from redweb_builder.inputs import discover, read_pair
+from redweb_builder.inputs.discover import discover
+from redweb_builder.inputs.read import read_pair
 from tests.redweb_builder.inputs.test_discover import png, reasons, save_mpo, scene
 
 NO_PAIRS = {"three.mpo", "wiggle.gif", "sphere.mp4", "spatial.mov"}  # good files that are read, and are no pair

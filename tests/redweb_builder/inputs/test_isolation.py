@@ -16,12 +16,13 @@ import numpy as np
 import pytest
 
 from redweb_builder.errors import InputError
-from redweb_builder.inputs import discover, isolation, read_pair
+from redweb_builder.inputs import isolation
+from redweb_builder.inputs.discover import discover
 from redweb_builder.inputs.formats.films import film_layout
 from redweb_builder.inputs.isolation import decoded
 from redweb_builder.inputs.layout import Layout
 from redweb_builder.inputs.messages import receive, send
-from redweb_builder.inputs.read import _read_pair
+from redweb_builder.inputs.read import _read_pair, read_pair
 from redweb_builder.types import PairSource, StereoPair
 from tests.redweb_builder.inputs.formats.test_films import moving, write
 from tests.redweb_builder.inputs.test_discover import reasons, save, scene, side_by_side
@@ -135,8 +136,8 @@ def test_workers_have_limits_and_end_with_the_process_that_asks(
     assert resource.prlimit(pid, resource.RLIMIT_AS)[0] <= isolation.MEMORY
     assert resource.prlimit(pid, resource.RLIMIT_FSIZE)[0] == 0
     script = (
-        "import os, signal, sys; from pathlib import Path; from redweb_builder.inputs import isolation, discover\n"
-        "discover(Path(sys.argv[1])); print(isolation._WORKERS._idle[0]._process.pid, flush=True)\n"
+        "import os, signal, sys; from pathlib import Path; from redweb_builder.inputs import discover, isolation\n"
+        "discover.discover(Path(sys.argv[1])); print(isolation._WORKERS._idle[0]._process.pid, flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
     done = subprocess.run([python, "-c", script, tmp_path], cwd=project, capture_output=True, text=True, check=False)

@@ -16,8 +16,9 @@ import pytest
 from PIL import Image
 
 from redweb_builder.errors import InputError, InputNotFound
-from redweb_builder.inputs import discover, read_pair, read_picture
-from redweb_builder.inputs.picture import MAX_PIXELS, STORED, open_picture, read_header, read_values
+from redweb_builder.inputs.discover import discover
+from redweb_builder.inputs.picture import MAX_PIXELS, STORED, open_picture, read_header, read_picture, read_values
+from redweb_builder.inputs.read import read_pair
 from tests.redweb_builder.inputs.test_discover import reasons, save, scene
 
 

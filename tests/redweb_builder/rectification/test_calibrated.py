@@ -18,8 +18,9 @@ from redweb_builder import BuildConfig, build
 from redweb_builder.config import PRESETS
 from redweb_builder.dataset.source_views import aligned_views
 from redweb_builder.errors import StoreError
-from redweb_builder.inputs import discover, read_pair
+from redweb_builder.inputs.discover import discover
 from redweb_builder.inputs.formats.calibration import read_rig
+from redweb_builder.inputs.read import read_pair
 from redweb_builder.rectification.calibrated import calibrate, rectify
 from samples.scenes import NEAREST, Scene
 from tests.conftest import Built

@@ -14,8 +14,9 @@ from redweb_builder.config import Thresholds
 from redweb_builder.dataset.manifest import table_of
 from redweb_builder.dataset.verdicts import compare
 from redweb_builder.errors import InputError
-from redweb_builder.inputs import discover, read_pair
 from redweb_builder.inputs.content.mount import Box, inside_margin, inside_mount
+from redweb_builder.inputs.discover import discover
+from redweb_builder.inputs.read import read_pair
 from redweb_builder.types import Picture
 from tests.redweb_builder.inputs.test_discover import only, reasons, save, save_mpo, scene, side_by_side
 

@@ -10,9 +10,10 @@ from PIL import Image
 
 from redweb_builder.config import BuildConfig
 from redweb_builder.errors import InputError
-from redweb_builder.inputs import discover, read_pair
 from redweb_builder.inputs.content.refuse import SEAM, is_flat_map, seam
 from redweb_builder.inputs.content.turned import how_turned
+from redweb_builder.inputs.discover import discover
+from redweb_builder.inputs.read import read_pair
 from redweb_builder.pipeline import Outcome, prepare
 from redweb_builder.types import PairSource, Picture
 

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from redweb_builder.inputs import discover
+from redweb_builder.inputs.discover import discover
 from redweb_builder.inputs.formats.calibration import read_rig
 from redweb_builder.inputs.formats.rig import NotUsable, Rig
 from redweb_builder.types import PairSource

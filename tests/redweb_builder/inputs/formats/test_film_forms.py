@@ -15,10 +15,11 @@ import pytest
 
 from benchmarks.robustness.mv_hevc import write_mv_hevc
 from redweb_builder.errors import InputError
-from redweb_builder.inputs import discover, read_pair
+from redweb_builder.inputs.discover import discover
 from redweb_builder.inputs.formats.film_file import displayed
 from redweb_builder.inputs.formats.films import read_shot
 from redweb_builder.inputs.formats.second_view import holds_mvc, nal_headers
+from redweb_builder.inputs.read import read_pair
 from redweb_builder.types import LeftOut, PairSource, Picture
 from tests.redweb_builder.inputs.formats.test_films import FPS, HEIGHT, WIDTH, eyes_of, moving, near
 from tests.redweb_builder.inputs.formats.test_picture_forms import columns, rows

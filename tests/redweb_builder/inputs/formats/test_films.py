@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from redweb_builder.config import BuildConfig, InputOptions
-from redweb_builder.inputs import discover, read_pair
+from redweb_builder.inputs.discover import discover
 from redweb_builder.inputs.formats.film_offset import time_offset
 from redweb_builder.inputs.formats.films import film_bars, film_frames, film_layout, film_picture
 from redweb_builder.inputs.layout import Layout
+from redweb_builder.inputs.read import read_pair
 from redweb_builder.pipeline import Prepared, prepare
 from redweb_builder.rectification.clip_alignment import with_clip_alignments
 from redweb_builder.rectification.film_order import with_film_orders

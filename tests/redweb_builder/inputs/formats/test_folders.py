@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from redweb_builder.inputs import Discovery, discover
+from redweb_builder.inputs.discover import Discovery, discover
 from redweb_builder.inputs.formats.eye_marks import eye_mark
 from redweb_builder.inputs.formats.ground_truth import is_ground_truth
 from redweb_builder.types import Picture

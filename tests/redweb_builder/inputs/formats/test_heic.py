@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from benchmarks.robustness.broken_files import with_cameras, with_entity_group
-from redweb_builder.inputs import discover, read_pair
+from redweb_builder.inputs.discover import discover
+from redweb_builder.inputs.read import read_pair
 from redweb_builder.rectification.calibrated import calibrate
 from redweb_builder.types import Picture
 from tests.redweb_builder.inputs.test_discover import only, reasons, scene, side_by_side

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from redweb_builder.inputs import discover, read_pair
+from redweb_builder.inputs.discover import discover
+from redweb_builder.inputs.read import read_pair
 from redweb_builder.types import PairSource, Picture
 from tests.redweb_builder.inputs.test_discover import over_under, save, save_mpo, scene, side_by_side
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from redweb_builder.config import BuildConfig, InputOptions
 from redweb_builder.errors import SettingsError
-from redweb_builder.inputs import Discovery, discover
+from redweb_builder.inputs.discover import Discovery, discover
 from redweb_builder.inputs.formats.stated import seconds_of
 
 

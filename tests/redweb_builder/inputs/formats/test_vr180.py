@@ -14,8 +14,9 @@ from PIL import Image
 
 from redweb_builder.config import InputOptions
 from redweb_builder.errors import InputError
-from redweb_builder.inputs import discover, read_pair
+from redweb_builder.inputs.discover import discover
 from redweb_builder.inputs.formats.vr180 import Sphere, covered, flat_view
+from redweb_builder.inputs.read import read_pair
 from redweb_builder.types import Picture
 from tests.redweb_builder.inputs.test_discover import only, reasons, save, scene, side_by_side
 
