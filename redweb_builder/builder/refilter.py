@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from redweb_builder.config import Thresholds
 from redweb_builder.dataset.decisions import FILE, read_decisions, standing, verdict_of
-from redweb_builder.dataset.manifest import DUPLICATE, count_values, one_chunk
+from redweb_builder.dataset.manifest import DUPLICATE, one_chunk
 from redweb_builder.dataset.manifest_file import NAME, manifest_blocks, write_manifest
 from redweb_builder.dataset.paths import build_text, read_build
 from redweb_builder.dataset.shards import is_shard_set
@@ -37,6 +37,7 @@ from redweb_builder.inspect.show import write_grid
 
 OFF = ("off", "none")
 VERDICT = ("status", "reason")
+Codes = dict[tuple[str, str | None], int]  # of a status, with the reason of a rejection
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,7 @@ def plan_refilter(folder: Path, limits: Mapping[str, float | None]) -> Plan:
     thresholds = replace(thresholds_of(folder), **limits)
     names = (*VERDICT, *COMPARED, *(check.measurement for check in checks(thresholds)))
     keys, before, after = [], [], []
-    codes = {DUPLICATE: 0}  # of verdicts
-    counts: Counter[str] = Counter()
+    codes: Codes = {("rejected", DUPLICATE): 0}
 
     def judged_blocks() -> Iterator[pa.Table]:
         for block in _usable_blocks(folder, names):
@@ -110,29 +110,32 @@ def plan_refilter(folder: Path, limits: Mapping[str, float | None]) -> Plan:
             keys.extend(block["key"].chunks)
             before.append(_verdict_codes(block, codes))
             after.append(_verdict_codes(rows, codes))
-            counts.update(count_values(rows["status"]))
             yield rows
 
     compared = compare(judged_blocks(), thresholds.duplicate_bits)
-    counts.update(kept=-len(compared.duplicates), rejected=len(compared.duplicates))
     verdicts = np.array([np.concatenate([np.zeros(0, np.int32), *side]) for side in (before, after)])
-    verdicts[1, compared.duplicates] = codes[DUPLICATE]
+    verdicts[1, compared.duplicates] = codes["rejected", DUPLICATE]
+    counts: Counter[str] = Counter()
+    for (status, _), number in zip(codes, np.bincount(verdicts[1], minlength=len(codes)).tolist(), strict=True):
+        counts[status] += number
     people = standing(read_decisions(folder / FILE)[0])
     decided = [key for key, by_reviewer in people.items() if verdict_of(by_reviewer)]
-    changes, decided_changes = _changes(pa.chunked_array(keys, pa.string()), verdicts, list(codes), decided)
+    texts = [str(reason if status == "rejected" else status) for status, reason in codes]
+    changes, decided_changes = _changes(pa.chunked_array(keys, pa.string()), verdicts, texts, decided)
     return Plan(thresholds, counts, changes, decided_changes, compared)
 
 
-def _verdict_codes(rows: pa.Table, codes: dict[str, int]) -> NDArray[np.int32]:
-    """A number for the verdict on each row: the reason of a rejected pair, the status of every other row.
-
-    codes: the numbers of the verdicts so far; new ones are added.
-    """
-    texts = pc.if_else(pc.equal(rows["status"], "rejected"), rows["reason"], rows["status"])
-    coded = one_chunk(texts).dictionary_encode(null_encoding="encode")
-    numbers = [codes.setdefault(str(text), len(codes)) for text in coded.dictionary.to_pylist()]
-    by_index: NDArray[np.int32] = np.array(numbers, np.int32)[np.asarray(coded.indices)]
-    return by_index
+def _verdict_codes(rows: pa.Table, codes: Codes) -> NDArray[np.int32]:
+    """A number for the verdict on each row. codes: the numbers of the verdicts so far; new ones are added."""
+    statuses, reasons = (one_chunk(rows[name]).dictionary_encode(null_encoding="encode") for name in VERDICT)
+    numbers = [
+        codes.setdefault((status, reason if status == "rejected" else None), len(codes))
+        for status in statuses.dictionary.to_pylist()
+        for reason in reasons.dictionary.to_pylist()
+    ]
+    table = np.array(numbers, np.int32).reshape(len(statuses.dictionary), len(reasons.dictionary))
+    verdicts: NDArray[np.int32] = table[np.asarray(statuses.indices), np.asarray(reasons.indices)]
+    return verdicts
 
 
 def _changes(

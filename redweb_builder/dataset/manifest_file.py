@@ -229,6 +229,7 @@ def _blocks(opened: BinaryIO, file: str, schema: pa.Schema, wanted: pa.Array | N
     there = [name for name in schema.names if name in names]
     size = 0
     for start, batch in _batches(parquet, there, wanted):
+        batch.validate(full=True)  # text that is no UTF-8 among it; now, while texts lie in dictionaries
         size += sum(_text_bytes(column) for column in batch.columns)
         if size > MAX_TEXT_BYTES:
             raise StoreError(f"{file} holds {size} bytes of text; at most {MAX_TEXT_BYTES} are read")
@@ -243,7 +244,6 @@ def _blocks(opened: BinaryIO, file: str, schema: pa.Schema, wanted: pa.Array | N
             ],
             schema=schema,
         )
-        block.validate(full=True)  # text that is no UTF-8 among it
         yield block if wanted is None else block.append_column(ROW, numbers)
 
 

@@ -169,7 +169,7 @@ def _candidates(block: pa.Table, start: int) -> pa.Table:
     """The pairs of some rows that may be duplicates, as numbers. start: the place of the first row."""
     eligible = pc.and_(pc.equal(block["status"], "kept"), pc.is_valid(block["perceptual_hash"]))
     places = np.flatnonzero(np.asarray(eligible))
-    rows = block.select(PICTURED).take(pa.array(places))
+    rows = block.select(PICTURED).filter(eligible)
     hashes = np.frombuffer(unhexlify(bytes_of(rows["perceptual_hash"])[0]), ">u8").astype(np.uint64)
     areas = np.nan_to_num(floats_of(rows["width"])) * np.nan_to_num(floats_of(rows["height"]))
     numbers = {"hash": hashes, "quality": np.nan_to_num(floats_of(rows["quality"])), "area": areas}
