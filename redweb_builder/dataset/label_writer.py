@@ -13,6 +13,8 @@ from redweb_builder.dataset.paths import FOLDERS
 from redweb_builder.files import write_atomic
 from redweb_builder.types import Label, Picture
 
+ENDINGS = (".png", ".jpg")  # that a file of a pair may have
+
 
 class LabelWriter:
     """Writes the files of pairs into an output folder that a Store, of any process, has made and holds."""
@@ -44,7 +46,7 @@ class LabelWriter:
     def _possible_files(self, key: str, kept: bool) -> list[Path]:
         """Where the files of a labelled pair may lie, there or not."""
         home = self._home(kept)
-        return [home / folder / f"{key}{ending}" for folder in FOLDERS for ending in (".png", ".jpg")]
+        return [home / folder / f"{key}{ending}" for folder in FOLDERS for ending in ENDINGS]
 
     def _home(self, kept: bool) -> Path:
         return self.out if kept else self.out / "rejected"

@@ -22,6 +22,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +41,12 @@ from redweb_builder.dataset.journal import (
     find_file,
     mend_journal,
 )
-from redweb_builder.dataset.label_writer import LabelWriter
+from redweb_builder.dataset.label_writer import ENDINGS, LabelWriter
 from redweb_builder.dataset.manifest import BLOCK_ROWS, SCHEMA, in_blocks, table_of
 from redweb_builder.dataset.manifest_file import NAME as MANIFEST
 from redweb_builder.dataset.manifest_file import write_manifest
 from redweb_builder.dataset.parts import part_of_folder
-from redweb_builder.dataset.paths import REVIEW_CACHE, build_text, is_cached, is_data_set, read_build
+from redweb_builder.dataset.paths import FOLDERS, REVIEW_CACHE, build_text, is_cached, is_data_set, read_build
 from redweb_builder.dataset.rows import is_key
 from redweb_builder.dataset.verdicts import judge_all
 from redweb_builder.errors import StoreError
@@ -148,10 +149,11 @@ class Store(LabelWriter):
         kept, rejected: keys of pairs, those without a label among them. Raises OSError.
         """
         for keys, to in ((kept, True), (rejected, False)):
-            for key in keys:
-                for stray in self._possible_files(key, not to):
-                    if stray.exists():
-                        move(stray, self._home(to) / stray.parent.name / stray.name)
+            home, other = self._home(to), self._home(not to)
+            for key, folder, ending in product(keys, FOLDERS, ENDINGS):
+                name = f"{folder}/{key}{ending}"
+                if os.path.exists(f"{other}/{name}"):  # noqa: PTH110 - of every pair; a Path takes as long as the answer
+                    move(other / name, home / name)
 
     def judge(self, thresholds: Thresholds) -> pa.Table:
         """The rows of all recorded pairs by key, judged as one set; files are moved to where the verdicts put them.

@@ -95,14 +95,15 @@ class Step:
     lost: list[tuple[str, int]]
 
 
-def write_report(dataset: Path, single: Path | None = None) -> Drawn:
+def write_report(dataset: Path, single: Path | None = None, compare_sizes: bool = True) -> Drawn:
     """Write report.html into a finished data set; a labelled pair whose files are missing is shown without them.
 
     Pairs whose files are missing or have another size than was written are named in what is returned.
 
     dataset: its folder, or that of its shards, which may lie in remote storage. single: a file of its own instead, with
-    small pictures of the most telling pairs in it, to be sent alone. Of shards every report is such a file. Raises
-    StoreError where `dataset` is none.
+    small pictures of the most telling pairs in it, to be sent alone. Of shards every report is such a file.
+    compare_sizes: False where a build has just compared what its journal says with the files. Raises StoreError where
+    `dataset` is none.
     """
     if single is None:
         require_folder(dataset, "say by --single-file where the report goes")
@@ -120,8 +121,8 @@ def write_report(dataset: Path, single: Path | None = None) -> Drawn:
     known = as_decided(some.table, decisions)
     limits = {check.measurement: check for check in checks(thresholds_of(dataset))}
     chosen = with_agreement(known.filter(pc.is_in(known["key"], shown)).to_pylist(), curation)
-    has_journal = stored.are_files and len(pairs) <= MOST_PAIRS  # of more, `check` reads it
-    faults = _faults_of_sizes(dataset) if has_journal else {}
+    compare_sizes &= stored.are_files and len(pairs) <= MOST_PAIRS  # of more, `check` reads the journal
+    faults = _faults_of_sizes(dataset) if compare_sizes else {}
     data, missing = _data(dataset, stored, chosen, limits, faults, is_single)
     disputed = {key for key, verdicts in standing(decisions).items() if is_disputed(verdicts)}
     data["columns"].append("disputed")
