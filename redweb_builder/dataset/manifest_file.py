@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from redweb_builder.dataset.manifest import BLOCK_ROWS, SCHEMA, are_growing, one_chunk
-from redweb_builder.dataset.parquet_pages import is_plain
+from redweb_builder.dataset.parquet_pages import PlainPage, plain_pages
 from redweb_builder.dataset.rows import fault_of, surely_usable
 from redweb_builder.dataset.storage import open_whole
 from redweb_builder.errors import StoreError
@@ -215,20 +215,22 @@ def table_blocks(opened: BinaryIO, file: str, schema: pa.Schema, wanted: pa.Arra
 def _blocks(opened: BinaryIO, file: str, schema: pa.Schema, wanted: pa.Array | None) -> Iterator[pa.Table]:
     metadata = pq.read_metadata(opened)
     names = metadata.schema.to_arrow_schema().names
-    # Texts stay in their dictionaries, as stored, until their size is known.
-    texts = [field.name for field in schema if field.type == pa.string() and field.name in names]
-    dictionaries = [name for name in texts if not _are_plain(opened, metadata, name)]
-    # A file that is buffered before it is read is in memory as a whole.
-    parquet = pq.ParquetFile(opened, metadata=metadata, read_dictionary=dictionaries, pre_buffer=False)  # noqa: TID251
     if missing := [name for name in REQUIRED if name not in names]:
         raise StoreError(f"{file} is not a manifest of this program: it has no column {missing[0]!r}")
-    if parquet.metadata.num_rows > MAX_ROWS:
-        raise StoreError(f"{file} claims {parquet.metadata.num_rows} rows; at most {MAX_ROWS} are read")
-    if (stated := _stated_bytes(parquet)) > MAX_TEXT_BYTES:
+    if metadata.num_rows > MAX_ROWS:
+        raise StoreError(f"{file} claims {metadata.num_rows} rows; at most {MAX_ROWS} are read")
+    if (stated := _stated_bytes(metadata)) > MAX_TEXT_BYTES:
         raise StoreError(f"{file} unpacks to {stated} bytes; at most {MAX_TEXT_BYTES} are read")
+    # Texts stay in their dictionaries, as stored, until their size is known. A file that is buffered before it is read
+    # is in memory as a whole.
+    texts = [field.name for field in schema if field.type == pa.string() and field.name in names]
+    parquet = pq.ParquetFile(opened, metadata=metadata, read_dictionary=texts, pre_buffer=False)  # noqa: TID251
+    if plain := {name for name in texts if name in DIFFERENT and _are_plain(opened, parquet, name)}:
+        others = [name for name in texts if name not in plain]
+        parquet = pq.ParquetFile(opened, metadata=metadata, read_dictionary=others, pre_buffer=False)  # noqa: TID251
     there = [name for name in schema.names if name in names]
     size = 0
-    for start, batch in _batches(parquet, there, wanted):
+    for start, batch in _batches(opened, parquet, there, wanted):
         batch.validate(full=True)  # text that is no UTF-8 among it; now, while texts lie in dictionaries
         size += sum(_text_bytes(column) for column in batch.columns)
         if size > MAX_TEXT_BYTES:
@@ -247,18 +249,29 @@ def _blocks(opened: BinaryIO, file: str, schema: pa.Schema, wanted: pa.Array | N
         yield block if wanted is None else block.append_column(ROW, numbers)
 
 
-def _are_plain(opened: BinaryIO, metadata: pq.FileMetaData, name: str) -> bool:
+def _are_plain(opened: BinaryIO, parquet: pq.ParquetFile, name: str) -> bool:  # noqa: TID251
     """Whether all texts of a column are stored one by one, as `write_manifest` does with some."""
-    groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
-    chunks = ([column for column in _columns_of(group) if column.path_in_schema == name] for group in groups)
-    return all(len(column) == 1 and is_plain(opened, column[0]) for column in chunks)
+    return all(_plain_pages(opened, parquet, group, name) is not None for group in range(parquet.num_row_groups))
 
 
-def _columns_of(group: pq.RowGroupMetaData) -> list[pq.ColumnChunkMetaData]:
-    return [group.column(index) for index in range(group.num_columns)]
+def _plain_pages(
+    opened: BinaryIO,
+    parquet: pq.ParquetFile,  # noqa: TID251
+    group: int,
+    name: str,
+) -> list[PlainPage] | None:
+    """`plain_pages` of a column in a group of rows; None also where there is no such column, or several."""
+    places = [place for place in range(len(parquet.schema)) if parquet.schema.column(place).path == name]
+    if len(places) != 1:
+        return None
+    # A value is read first: where what the file says of a column cannot be, Arrow's reader raises, but asking pyarrow
+    # for it ends the process. For the same reason nobody may ask it for the statistics.
+    next(parquet.iter_batches(1, [group], [name], use_threads=False), None)
+    return plain_pages(opened, parquet.metadata.row_group(group).column(places[0]))
 
 
 def _batches(
+    opened: BinaryIO,
     parquet: pq.ParquetFile,  # noqa: TID251
     columns: Sequence[str],
     wanted: pa.Array | None,
@@ -267,30 +280,26 @@ def _batches(
 
     Groups of rows are left out that cannot hold a wanted one.
     """
-    before, keys = 0, None if wanted is None else wanted.drop_null().sort()
+    before, keys = 0, [] if wanted is None else sorted(key.encode() for key in wanted.drop_null().to_pylist())
     for number in range(parquet.num_row_groups):
-        group, start = parquet.metadata.row_group(number), before
-        before += group.num_rows
-        if wanted is not None and not _may_hold(group, keys, wanted.null_count > 0):
-            continue
+        start = before
+        before += parquet.metadata.row_group(number).num_rows
+        if wanted is not None:
+            pages = _plain_pages(opened, parquet, number, "key")
+            if pages is not None and not any(_may_hold(page, keys, wanted.null_count > 0) for page in pages):
+                continue
         # Starting threads takes longer than reading a small file, and a large one is read block by block.
         for batch in parquet.iter_batches(BLOCK_ROWS, [number], columns, use_threads=False):
             yield start, batch
             start += len(batch)
 
 
-def _may_hold(group: pq.RowGroupMetaData, wanted: pa.Array, null: bool) -> bool:
-    """Whether a row group may hold a wanted row, told from the least and the greatest key, and the nulls, it states.
-
-    wanted: keys in their order. null: rows without a key are wanted, too.
-    """
-    stated = next((column.statistics for column in _columns_of(group) if column.path_in_schema == "key"), None)
-    if stated is None or not stated.has_min_max or not isinstance(stated.min, str):
+def _may_hold(page: PlainPage, wanted: Sequence[bytes], null: bool) -> bool:
+    """Whether a page of keys may hold a wanted one. wanted: in UTF-8, growing. null: so are rows without a key."""
+    if not isinstance(page.least, bytes) or not isinstance(page.greatest, bytes) or (null and page.nulls != 0):
         return True
-    if null and stated.null_count != 0:  # None where it is not stated
-        return True
-    first = bisect_left(range(len(wanted)), stated.min, key=lambda place: wanted[place].as_py())
-    return first < len(wanted) and wanted[first].as_py() <= stated.max
+    first = bisect_left(wanted, page.least)
+    return first < len(wanted) and wanted[first] <= page.greatest
 
 
 def _one_ahead(blocks: Iterator[pa.Table]) -> Iterator[pa.Table]:
@@ -302,10 +311,9 @@ def _one_ahead(blocks: Iterator[pa.Table]) -> Iterator[pa.Table]:
             yield block
 
 
-def _stated_bytes(parquet: pq.ParquetFile) -> int:  # noqa: TID251
+def _stated_bytes(metadata: pq.FileMetaData) -> int:
     """How large a file says that it is when it is unpacked, each stored text counted once."""
-    groups = range(parquet.metadata.num_row_groups)
-    return sum(parquet.metadata.row_group(group).total_byte_size for group in groups)
+    return sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
 
 
 def _plain(column: pa.Array, kind: pa.DataType) -> pa.Array:

@@ -8,6 +8,7 @@ Arrow follows the headers, and so does this module. https://parquet.apache.org/d
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import pyarrow.parquet as pq
@@ -18,30 +19,44 @@ MAX_DEPTH = 4  # of structs in a header
 _TRUE, _FALSE, _INTEGERS, _BYTES, _STRUCT = 1, 2, (4, 5, 6), 8, 12  # types of Thrift's compact protocol
 
 
-def is_plain(file: BinaryIO, chunk: pq.ColumnChunkMetaData) -> bool:
-    """Whether each value of a column's chunk is stored by itself, and as many of them and of bytes as the chunk states.
+@dataclass(frozen=True)
+class PlainPage:
+    """What the header of a page states; None = nothing.
 
-    file: open for reading. chunk: a column of a group of rows. False where a header is not as Arrow writes it. Raises
-    OSError.
+    least, greatest: of its values, in UTF-8. nulls: their number.
+    """
+
+    least: bytes | None
+    greatest: bytes | None
+    nulls: int | None
+
+
+def plain_pages(file: BinaryIO, chunk: pq.ColumnChunkMetaData) -> list[PlainPage] | None:
+    """The pages of a column's chunk where each value is stored by itself, else None.
+
+    The pages must have as many values and bytes as the chunk states: beyond them Arrow would read on. file: open for
+    reading. chunk: a column of a group of rows. None also where a header is not as Arrow writes it. Raises OSError.
     """
     if chunk.has_dictionary_page or chunk.data_page_offset < 0:
-        return False
+        return None
+    pages = []
     values = compressed = unpacked = 0
     while compressed < chunk.total_compressed_size:
         file.seek(chunk.data_page_offset + compressed)
         try:
             header, size = _struct(file.read(MAX_HEADER_BYTES), 0, MAX_DEPTH)
             kind, unpacked_page, compressed_page, data = header[1], header[2], header[3], header[5]
-            count, encoding = data[1], data[2]
-        except (IndexError, KeyError, TypeError, ValueError):
-            return False
+            count, encoding, stated = data[1], data[2], data.get(5, {})
+            pages.append(PlainPage(stated.get(6), stated.get(5), stated.get(3)))
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+            return None
         if (kind, encoding) != (DATA_PAGE, PLAIN) or min(unpacked_page, compressed_page, count) < 0:
-            return False
+            return None
         values += count
         compressed += size + compressed_page
         unpacked += size + unpacked_page
-    stated = chunk.num_values, chunk.total_compressed_size, chunk.total_uncompressed_size
-    return (values, compressed, unpacked) == stated
+    stated_sizes = chunk.num_values, chunk.total_compressed_size, chunk.total_uncompressed_size
+    return pages if (values, compressed, unpacked) == stated_sizes else None
 
 
 def _struct(raw: bytes, at: int, depth: int) -> tuple[dict[int, Any], int]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,10 @@ import pytest
 
 from redweb_builder.dataset import manifest_file
 from redweb_builder.dataset.manifest import SCHEMA, table_of
-from redweb_builder.dataset.manifest_file import _may_hold, read_manifest, read_rows
+from redweb_builder.dataset.manifest_file import _may_hold, read_manifest, read_rows, write_manifest
+from redweb_builder.dataset.parquet_pages import PlainPage
 from redweb_builder.dataset.rows import fault_of, surely_usable
+from redweb_builder.errors import StoreError
 
 GOOD: dict[str, Any] = {
     "key": "a", "left": "x/a_L.jpg", "status": "kept", "width": 640, "height": 480, "perceptual_hash": "00ff" * 4,
@@ -47,8 +51,8 @@ def test_paths_that_lead_out_on_another_system_get_a_closer_look(path: str) -> N
     assert surely_usable(table_of([GOOD, GOOD | {"right": path}])).tolist() == [True, False]
 
 
-def manifest_of(folder: Path, rows: list[dict[str, Any]]) -> Path:
-    pq.write_table(table_of(rows), folder / "manifest.parquet", row_group_size=3)
+def manifest_of(folder: Path, rows: list[dict[str, Any]], **options: Any) -> Path:
+    pq.write_table(table_of(rows), folder / "manifest.parquet", row_group_size=3, **options)
     return folder
 
 
@@ -90,13 +94,50 @@ def test_of_some_pairs_a_refused_row_has_its_number_in_the_file(tmp_path: Path) 
     assert sorted(sentence.split(":")[0] for sentence in some.refused) == ["row 2", "row 4", "row 5"]
 
 
-def test_row_groups_without_a_wanted_row_are_counted_and_not_read(tmp_path: Path) -> None:
-    rows = [GOOD | {"key": key} for key in "abcdefghi"] + [{"left": "x.txt", "status": "left-out"}]
+@pytest.mark.parametrize("plain", [True, False])
+def test_row_groups_without_a_wanted_row_are_counted_and_not_read(tmp_path: Path, plain: bool) -> None:
+    rows = [GOOD | {"key": key, "detail": "first" if key in "abc" else ""} for key in "abcdefghi"]
+    rows += [{"left": "x.txt", "status": "left-out"}]
     rows[7]["agreement"] = 1e300
-    manifest = read_manifest(manifest_of(tmp_path, rows), ())
-    some = read_rows(manifest, pa.array(["h", "i"]), ("agreement",), left_out=1)
+    file = manifest_of(tmp_path, rows, use_dictionary=not plain, compression="none") / "manifest.parquet"
+    manifest = read_manifest(tmp_path, ())
+    raw = file.read_bytes()
+    pages, index = raw[: (end := len(raw) - 8 - int.from_bytes(raw[-8:-4], "little"))], raw[end:]
+    file.write_bytes(pages.replace(b"first", b"\xff" * 5) + index)  # no text, where it is read
+    if not plain:
+        with pytest.raises(StoreError, match="cannot be read"):
+            read_rows(manifest, pa.array(["h", "i"]), ("agreement", "detail"), left_out=1)
+        return
+    some = read_rows(manifest, pa.array(["h", "i"]), ("agreement", "detail"), left_out=1)
     assert (some.table["key"].to_pylist(), some.refused[0].split(":")[0]) == (["i", None], "row 8")
-    metadata = pq.ParquetFile(tmp_path / "manifest.parquet").metadata
-    groups = [metadata.row_group(number) for number in range(4)]
-    assert [_may_hold(group, pa.array(["f", "h"]), False) for group in groups] == [False, True, True, True]
-    assert [_may_hold(group, pa.array(["f"]), True) for group in groups] == [False, True, False, True]
+
+
+def test_which_pages_may_hold_a_key() -> None:
+    pages = [PlainPage(b"a", b"c", 0), PlainPage(b"d", b"f", 0), PlainPage(b"g", b"i", 0), PlainPage(None, None, 1)]
+    assert [_may_hold(page, [b"f", b"h"], False) for page in pages] == [False, True, True, True]
+    assert [_may_hold(page, [b"f"], True) for page in pages] == [False, True, False, True]
+    assert _may_hold(PlainPage(b"a", b"c", None), [b"f"], True)
+
+
+def test_what_a_file_says_of_its_columns_ends_no_process(tmp_path: Path) -> None:
+    """Arrow's reader refuses a column of another type or with other sizes than it can have; pyarrow, asked for what the
+    file says of that column, ends the process. Every byte about the keys is changed.
+    """
+    write_manifest((tmp_path / "manifest.parquet").open("wb"), [table_of([GOOD | {"key": key} for key in "abc"])])
+    script = (
+        "import io, sys, pyarrow as pa\n"
+        "from redweb_builder.dataset.manifest import SCHEMA; from redweb_builder.dataset.manifest_file import *\n"
+        "raw = open(sys.argv[1], 'rb').read(); refused = 0\n"
+        "schema = pa.schema([SCHEMA.field(name) for name in ('key', 'status', 'stage', 'width')])\n"
+        "at = raw.index(b'key', raw.index(b'seconds', len(raw) - 8 - int.from_bytes(raw[-8:-4], 'little')))\n"
+        "for place in range(at - 20, at + 120):\n"
+        "    for value in {0, 1, 127, 128, 255, raw[place] ^ 1, raw[place] ^ 2}:\n"
+        "        for wanted in (None, pa.array(['b', None])):\n"
+        "            changed = io.BytesIO(raw[:place] + bytes([value]) + raw[place + 1:])\n"
+        "            try: list(table_blocks(changed, 'F', schema, wanted))\n"
+        "            except StoreError: refused += 1\n"
+        "print(refused)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, tmp_path / "manifest.parquet"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-500:]
+    assert int(done.stdout) > 100

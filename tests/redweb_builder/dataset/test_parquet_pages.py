@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from redweb_builder.dataset.parquet_pages import is_plain
+from redweb_builder.dataset.parquet_pages import PlainPage, plain_pages
 
 TEXTS = [f"pair-{number:06}" for number in range(50_000)]  # of more than two pages
 
@@ -21,6 +21,10 @@ def written(texts: Sequence[str | None], **options: Any) -> tuple[BytesIO, Any]:
     file = BytesIO()
     pq.write_table(pa.table({"key": pa.array(texts, pa.string())}), file, **options)
     return file, pq.read_metadata(file).row_group(0).column(0)
+
+
+def is_plain(file: BytesIO, chunk: Any) -> bool:
+    return plain_pages(file, chunk) is not None
 
 
 def lying(chunk: Any, **what: Any) -> Any:
@@ -50,6 +54,17 @@ def lying(chunk: Any, **what: Any) -> Any:
 )
 def test_what_arrow_writes(options: Mapping[str, Any], plain: bool) -> None:
     assert is_plain(*written([*TEXTS, None], **options)) is plain
+
+
+def test_what_pages_state() -> None:
+    file, chunk = written([*TEXTS, None], use_dictionary=False)
+    assert plain_pages(file, chunk) == [
+        PlainPage(b"pair-000000", b"pair-019999", 0),
+        PlainPage(b"pair-020000", b"pair-039999", 0),
+        PlainPage(b"pair-040000", b"pair-049999", 1),
+    ]
+    file, chunk = written(TEXTS[:9], use_dictionary=False, write_statistics=False)
+    assert plain_pages(file, chunk) == [PlainPage(None, None, None)]
 
 
 def test_an_index_that_hides_the_dictionary() -> None:
