@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -221,22 +221,16 @@ def _blocks(opened: BinaryIO, file: str, schema: pa.Schema, wanted: pa.Array | N
         raise StoreError(f"{file} claims {metadata.num_rows} rows; at most {MAX_ROWS} are read")
     if (stated := _stated_bytes(metadata)) > MAX_TEXT_BYTES:
         raise StoreError(f"{file} unpacks to {stated} bytes; at most {MAX_TEXT_BYTES} are read")
-    # Texts stay in their dictionaries, as stored, until their size is known. A file that is buffered before it is read
-    # is in memory as a whole.
-    texts = [field.name for field in schema if field.type == pa.string() and field.name in names]
-    parquet = pq.ParquetFile(opened, metadata=metadata, read_dictionary=texts, pre_buffer=False)  # noqa: TID251
-    if plain := {name for name in texts if name in DIFFERENT and _are_plain(opened, parquet, name)}:
-        others = [name for name in texts if name not in plain]
-        parquet = pq.ParquetFile(opened, metadata=metadata, read_dictionary=others, pre_buffer=False)  # noqa: TID251
     there = [name for name in schema.names if name in names]
     size = 0
-    for start, batch in _batches(opened, parquet, there, wanted):
+    texts = [name for name in there if schema.field(name).type == pa.string()]
+    for start, batch, near in _batches(opened, metadata, there, texts, wanted):
         batch.validate(full=True)  # text that is no UTF-8 among it; now, while texts lie in dictionaries
         size += sum(_text_bytes(column) for column in batch.columns)
         if size > MAX_TEXT_BYTES:
             raise StoreError(f"{file} holds {size} bytes of text; at most {MAX_TEXT_BYTES} are read")
         if wanted is not None:
-            is_wanted = pc.is_in(_plain(batch["key"], pa.string()), wanted)
+            is_wanted = pc.is_in(_plain(batch["key"], pa.string()), near)
             numbers = pa.array(np.arange(start + 1, start + len(batch) + 1)).filter(is_wanted)
             batch = batch.filter(is_wanted)
         block = pa.Table.from_arrays(
@@ -249,9 +243,43 @@ def _blocks(opened: BinaryIO, file: str, schema: pa.Schema, wanted: pa.Array | N
         yield block if wanted is None else block.append_column(ROW, numbers)
 
 
-def _are_plain(opened: BinaryIO, parquet: pq.ParquetFile, name: str) -> bool:  # noqa: TID251
-    """Whether all texts of a column are stored one by one, as `write_manifest` does with some."""
-    return all(_plain_pages(opened, parquet, group, name) is not None for group in range(parquet.num_row_groups))
+def _batches(
+    opened: BinaryIO, metadata: pq.FileMetaData, columns: Sequence[str], texts: Sequence[str], wanted: pa.Array | None
+) -> Iterator[tuple[int, pa.RecordBatch, pa.Array | None]]:
+    """Some columns of the rows, BLOCK_ROWS at a time, the number of rows before, and the wanted keys that may be there.
+
+    texts: those of the columns that hold text. wanted: as of table_blocks. Groups of rows are left out that cannot hold
+    a wanted one. Texts stay in their dictionaries, as stored, until their size is known, or come as they are where each
+    is stored by itself.
+    """
+
+    def reader(dictionaries: Sequence[str]) -> pq.ParquetFile:  # noqa: TID251
+        # A file that is buffered before it is read is in memory as a whole.
+        return pq.ParquetFile(opened, metadata=metadata, read_dictionary=dictionaries, pre_buffer=False)  # noqa: TID251
+
+    careful, quick = reader(texts), reader([name for name in texts if name not in DIFFERENT])
+    others = [name for name in texts if name in DIFFERENT and name != "key"]
+    before, near = 0, wanted
+    ordered = pa.nulls(0, pa.string()) if wanted is None else wanted.drop_null().sort()
+    keys = [key.encode() for key in ordered.to_pylist()]
+    for number in range(metadata.num_row_groups):
+        start = before
+        before += metadata.row_group(number).num_rows
+        pages = _plain_pages(opened, careful, number, "key")
+        if wanted is not None:
+            first, last = _places_between(pages, keys)
+            may_be_null = wanted.null_count > 0 and (pages is None or any(page.nulls != 0 for page in pages))
+            if first == last and not may_be_null:
+                continue
+            near = pa.concat_arrays([ordered[first:last], pa.nulls(int(may_be_null), pa.string())])
+        are_plain = pages is not None and all(
+            _plain_pages(opened, careful, number, name) is not None for name in others
+        )
+        # Starting threads takes longer than reading a small file, and a large one is read block by block.
+        blocks = (quick if are_plain else careful).iter_batches(BLOCK_ROWS, [number], columns, use_threads=False)
+        for batch in blocks:
+            yield start, batch, near
+            start += len(batch)
 
 
 def _plain_pages(
@@ -260,46 +288,26 @@ def _plain_pages(
     group: int,
     name: str,
 ) -> list[PlainPage] | None:
-    """`plain_pages` of a column in a group of rows; None also where there is no such column, or several."""
-    places = [place for place in range(len(parquet.schema)) if parquet.schema.column(place).path == name]
-    if len(places) != 1:
-        return None
-    # A value is read first: where what the file says of a column cannot be, Arrow's reader raises, but asking pyarrow
-    # for it ends the process. For the same reason nobody may ask it for the statistics.
-    next(parquet.iter_batches(1, [group], [name], use_threads=False), None)
-    return plain_pages(opened, parquet.metadata.row_group(group).column(places[0]))
+    """`plain_pages` of a column in a group of rows; None also where there are several of that name.
 
-
-def _batches(
-    opened: BinaryIO,
-    parquet: pq.ParquetFile,  # noqa: TID251
-    columns: Sequence[str],
-    wanted: pa.Array | None,
-) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Some columns of the rows, BLOCK_ROWS at a time, with the number of rows before; wanted: as of table_blocks.
-
-    Groups of rows are left out that cannot hold a wanted one.
+    A value is read first: where what the file says of a column cannot be, Arrow's reader raises, but asking pyarrow for
+    it ends the process. For the same reason nobody may ask it for the statistics.
     """
-    before, keys = 0, [] if wanted is None else sorted(key.encode() for key in wanted.drop_null().to_pylist())
-    for number in range(parquet.num_row_groups):
-        start = before
-        before += parquet.metadata.row_group(number).num_rows
-        if wanted is not None:
-            pages = _plain_pages(opened, parquet, number, "key")
-            if pages is not None and not any(_may_hold(page, keys, wanted.null_count > 0) for page in pages):
-                continue
-        # Starting threads takes longer than reading a small file, and a large one is read block by block.
-        for batch in parquet.iter_batches(BLOCK_ROWS, [number], columns, use_threads=False):
-            yield start, batch
-            start += len(batch)
+    next(parquet.iter_batches(1, [group], [name], use_threads=False), None)
+    schema = parquet.schema
+    places = [place for place in range(len(schema)) if schema.column(place).path == name]
+    return plain_pages(opened, parquet.metadata.row_group(group).column(places[0])) if len(places) == 1 else None
 
 
-def _may_hold(page: PlainPage, wanted: Sequence[bytes], null: bool) -> bool:
-    """Whether a page of keys may hold a wanted one. wanted: in UTF-8, growing. null: so are rows without a key."""
-    if not isinstance(page.least, bytes) or not isinstance(page.greatest, bytes) or (null and page.nulls != 0):
-        return True
-    first = bisect_left(wanted, page.least)
-    return first < len(wanted) and wanted[first] <= page.greatest
+def _places_between(pages: Sequence[PlainPage] | None, keys: Sequence[bytes]) -> tuple[int, int]:
+    """The first place, and that after the last, of the keys that lie between the least and the greatest one of pages.
+
+    keys: in UTF-8, growing. All of them where pages do not state theirs.
+    """
+    least, greatest = ([getattr(page, name) for page in pages or ()] for name in ("least", "greatest"))
+    if not pages or not all(isinstance(key, bytes) for key in (*least, *greatest)):
+        return 0, len(keys)
+    return bisect_left(keys, min(least)), bisect_right(keys, max(greatest))
 
 
 def _one_ahead(blocks: Iterator[pa.Table]) -> Iterator[pa.Table]:

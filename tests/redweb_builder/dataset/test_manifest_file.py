@@ -14,7 +14,7 @@ import pytest
 
 from redweb_builder.dataset import manifest_file
 from redweb_builder.dataset.manifest import SCHEMA, table_of
-from redweb_builder.dataset.manifest_file import _may_hold, read_manifest, read_rows, write_manifest
+from redweb_builder.dataset.manifest_file import _places_between, read_manifest, read_rows, write_manifest
 from redweb_builder.dataset.parquet_pages import PlainPage
 from redweb_builder.dataset.rows import fault_of, surely_usable
 from redweb_builder.errors import StoreError
@@ -112,11 +112,12 @@ def test_row_groups_without_a_wanted_row_are_counted_and_not_read(tmp_path: Path
     assert (some.table["key"].to_pylist(), some.refused[0].split(":")[0]) == (["i", None], "row 8")
 
 
-def test_which_pages_may_hold_a_key() -> None:
-    pages = [PlainPage(b"a", b"c", 0), PlainPage(b"d", b"f", 0), PlainPage(b"g", b"i", 0), PlainPage(None, None, 1)]
-    assert [_may_hold(page, [b"f", b"h"], False) for page in pages] == [False, True, True, True]
-    assert [_may_hold(page, [b"f"], True) for page in pages] == [False, True, False, True]
-    assert _may_hold(PlainPage(b"a", b"c", None), [b"f"], True)
+def test_which_keys_pages_may_hold() -> None:
+    pages = [PlainPage(b"c", b"e", 0), PlainPage(b"f", b"h", 0)]
+    assert _places_between(pages, [b"a", b"c", b"f", b"h", b"i"]) == (1, 4)
+    assert _places_between(pages, [b"a", b"b"]) == (2, 2)
+    for unknown in ([*pages, PlainPage(None, None, 1)], None):
+        assert _places_between(unknown, [b"a", b"b"]) == (0, 2)
 
 
 def test_what_a_file_says_of_its_columns_ends_no_process(tmp_path: Path) -> None:
