@@ -31,7 +31,8 @@ from redweb_builder.dataset.decisions import Decision, read_decisions
 from redweb_builder.dataset.float_files import exr_bytes, pfm_bytes
 from redweb_builder.dataset.heartbeat import NAME as STATUS
 from redweb_builder.dataset.journal import Sizes, faults_of_files, read_journal
-from redweb_builder.dataset.manifest import SCHEMA
+from redweb_builder.dataset.manifest import SCHEMA, one_chunk
+from redweb_builder.dataset.manifest_file import read_manifest, read_rows, write_manifest
 from redweb_builder.dataset.reader import open_dataset
 from redweb_builder.dataset.sample_files import FILES
 from redweb_builder.dataset.shards import INDEX, ShardFiles
@@ -240,6 +241,8 @@ def _read_data_set(file: Path) -> None:
     """Everything that reads the tables of a data set and writes nothing."""
     folder = file.parent
     plan_refilter(folder, {})
+    manifest = read_manifest(folder, ())
+    read_rows(manifest, one_chunk(manifest.table["key"]).drop_null()[:1], left_out=1)
     there = Sizes(folder)
     for record in read_journal(folder).records.values():
         list(faults_of_files(record, there))
@@ -293,7 +296,7 @@ def _data_set() -> dict[str, bytes]:
             row | ({"stage": "filter", "reason": "little-texture", "value": 0.1} if status == "rejected" else {})
         )
     buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), buffer)
+    write_manifest(buffer, [pa.Table.from_pylist(rows, schema=SCHEMA)])
     build = {"format": FORMAT, "identity": {"thresholds": asdict(BuildConfig().thresholds)}, "finished": True}
     decisions = [
         Decision(f"{number:032x}", key, "reject", "eve", "2026-01-01T00:00:00.000000+00:00", "blurred")
