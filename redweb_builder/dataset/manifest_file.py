@@ -259,25 +259,19 @@ def _batches(
 
     careful, quick = reader(texts), reader([name for name in texts if name not in DIFFERENT])
     others = [name for name in texts if name in DIFFERENT and name != "key"]
+    ordered = pa.nulls(0, pa.string()) if wanted is None else wanted.sort()
+    keys = [key.encode() for key in ordered.drop_null().to_pylist()]
     before, near = 0, wanted
-    ordered = pa.nulls(0, pa.string()) if wanted is None else wanted.drop_null().sort()
-    keys = [key.encode() for key in ordered.to_pylist()]
     for number in range(metadata.num_row_groups):
         start = before
         before += metadata.row_group(number).num_rows
         pages = _plain_pages(opened, careful, number, "key")
-        if wanted is not None:
-            first, last = _places_between(pages, keys)
-            may_be_null = wanted.null_count > 0 and (pages is None or any(page.nulls != 0 for page in pages))
-            if first == last and not may_be_null:
-                continue
-            near = pa.concat_arrays([ordered[first:last], pa.nulls(int(may_be_null), pa.string())])
-        are_plain = pages is not None and all(
-            _plain_pages(opened, careful, number, name) is not None for name in others
-        )
+        if wanted is not None and not len(near := _wanted_in(pages, ordered, keys)):
+            continue
+        of_others = (_plain_pages(opened, careful, number, name) for name in others)
+        parquet = quick if all(found is not None for found in (pages, *of_others)) else careful
         # Starting threads takes longer than reading a small file, and a large one is read block by block.
-        blocks = (quick if are_plain else careful).iter_batches(BLOCK_ROWS, [number], columns, use_threads=False)
-        for batch in blocks:
+        for batch in parquet.iter_batches(BLOCK_ROWS, [number], columns, use_threads=False):
             yield start, batch, near
             start += len(batch)
 
@@ -299,15 +293,19 @@ def _plain_pages(
     return plain_pages(opened, parquet.metadata.row_group(group).column(places[0])) if len(places) == 1 else None
 
 
-def _places_between(pages: Sequence[PlainPage] | None, keys: Sequence[bytes]) -> tuple[int, int]:
-    """The first place, and that after the last, of the keys that lie between the least and the greatest one of pages.
+def _wanted_in(pages: Sequence[PlainPage] | None, wanted: pa.Array, keys: Sequence[bytes]) -> pa.Array:
+    """Of the wanted keys those that may be in some pages, told from what these state of theirs.
 
-    keys: in UTF-8, growing. All of them where pages do not state theirs.
+    pages: of keys; None = unknown. wanted: keys, growing, then perhaps nulls. keys: the same in UTF-8, without null.
     """
+    nulls = wanted[len(keys) :]
+    if pages is not None and all(page.nulls == 0 for page in pages):
+        nulls = nulls[:0]
     least, greatest = ([getattr(page, name) for page in pages or ()] for name in ("least", "greatest"))
     if not pages or not all(isinstance(key, bytes) for key in (*least, *greatest)):
-        return 0, len(keys)
-    return bisect_left(keys, min(least)), bisect_right(keys, max(greatest))
+        return pa.concat_arrays([wanted[: len(keys)], nulls])
+    first, last = bisect_left(keys, min(least)), bisect_right(keys, max(greatest))
+    return pa.concat_arrays([wanted[first:last], nulls])
 
 
 def _one_ahead(blocks: Iterator[pa.Table]) -> Iterator[pa.Table]:

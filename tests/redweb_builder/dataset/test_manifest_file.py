@@ -14,7 +14,7 @@ import pytest
 
 from redweb_builder.dataset import manifest_file
 from redweb_builder.dataset.manifest import SCHEMA, table_of
-from redweb_builder.dataset.manifest_file import _places_between, read_manifest, read_rows, write_manifest
+from redweb_builder.dataset.manifest_file import _wanted_in, read_manifest, read_rows, write_manifest
 from redweb_builder.dataset.parquet_pages import PlainPage
 from redweb_builder.dataset.rows import fault_of, surely_usable
 from redweb_builder.errors import StoreError
@@ -114,10 +114,18 @@ def test_row_groups_without_a_wanted_row_are_counted_and_not_read(tmp_path: Path
 
 def test_which_keys_pages_may_hold() -> None:
     pages = [PlainPage(b"c", b"e", 0), PlainPage(b"f", b"h", 0)]
-    assert _places_between(pages, [b"a", b"c", b"f", b"h", b"i"]) == (1, 4)
-    assert _places_between(pages, [b"a", b"b"]) == (2, 2)
-    for unknown in ([*pages, PlainPage(None, None, 1)], None):
-        assert _places_between(unknown, [b"a", b"b"]) == (0, 2)
+
+    def found(pages: list[PlainPage] | None, *wanted: str | None) -> list[str | None]:
+        keys: list[str | None] = _wanted_in(
+            pages, pa.array(wanted, pa.string()), [key.encode() for key in wanted if key]
+        ).to_pylist()
+        return keys
+
+    assert found(pages, "a", "c", "f", "h", "i", None) == ["c", "f", "h"]
+    assert found(pages, "a", "b", None) == []
+    assert found([*pages, PlainPage(b"i", b"i", 2)], "a", "b", None) == [None]
+    for unknown in ([*pages, PlainPage(None, None, 1)], [*pages, PlainPage(None, None, None)], None):
+        assert found(unknown, "a", "b", None) == ["a", "b", None]
 
 
 def test_what_a_file_says_of_its_columns_ends_no_process(tmp_path: Path) -> None:
