@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ _SIZES = ("width", "height", "source_width", "source_height", "clip_frame")
 _VERDICT = ("value", "threshold", "quality", "margin", "film_time_s", "film_offset_s", "vr_fov", "eye_order_prior")
 _RANGE = ("min_px", "max_px", "clip_min_px", "clip_max_px", "flicker_px")
 _CALIBRATION = ("fx_px", "baseline_m", "doffs_px")
+CODED = pa.dictionary(pa.int32(), pa.string())  # texts of few kinds, each stored once
 BLOCK_ROWS = 1 << 16  # of rows: taken at a time, and a group of the file
 LEFT_OUT = "left-out"  # the status of a file that is in no pair
 DUPLICATE = "duplicate"  # the stage, and the reason, of a pair that looks like a better one
@@ -120,7 +121,7 @@ def in_blocks(table: pa.Table) -> list[pa.Table]:
 
 def floats_of(column: pa.ChunkedArray) -> NDArray[np.float64]:
     """The numbers of a column, NaN where there is none. column: of numbers."""
-    return np.asarray(pc.cast(column, pa.float64()).combine_chunks().to_numpy(zero_copy_only=False))
+    return np.asarray(one_chunk(pc.cast(column, pa.float64())).to_numpy(zero_copy_only=False))
 
 
 def pairs_of(table: pa.Table) -> pa.Table:
@@ -131,6 +132,24 @@ def pairs_of(table: pa.Table) -> pa.Table:
 def count_values(column: pa.ChunkedArray) -> Counter[Any]:
     """How often each value of a column is there, null among them. column: of any type."""
     return Counter({entry["values"]: entry["counts"] for entry in column.value_counts().to_pylist()})
+
+
+def which_of(texts: pa.ChunkedArray, values: Sequence[str | None]) -> NDArray[np.int32]:
+    """Of each text of a column its place among some values, -1 = another text.
+
+    texts: of pa.string() or CODED. values: None = null.
+    """
+    column, wanted = one_chunk(texts), pa.array(values, pa.string())
+    if not isinstance(column, pa.DictionaryArray):
+        return np.asarray(pc.index_in(column, wanted).fill_null(-1))
+    places = np.asarray(pc.index_in(column.dictionary, wanted).fill_null(-1))
+    of_codes = np.append(places, np.int32(values.index(None) if None in values else -1))
+    return of_codes.take(codes_of(column))
+
+
+def codes_of(column: pa.DictionaryArray) -> NDArray[np.int32]:
+    """Of each value its place in the dictionary, -1 = null. column: of CODED."""
+    return np.asarray(column.indices.fill_null(-1) if column.null_count else column.indices)
 
 
 def one_chunk(column: pa.ChunkedArray) -> pa.Array:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from redweb_builder.dataset.manifest import BLOCK_ROWS, SCHEMA, are_growing, one_chunk
+from redweb_builder.dataset.manifest import BLOCK_ROWS, CODED, SCHEMA, are_growing, codes_of, one_chunk
 from redweb_builder.dataset.parquet_pages import PlainPage, plain_pages
 from redweb_builder.dataset.rows import fault_of, surely_usable
 from redweb_builder.dataset.storage import open_whole
@@ -28,7 +28,8 @@ MAX_TEXT_BYTES = 1 << 32  # of all texts that are read; some 10 million pairs ha
 MAX_ROWS = 10_000_000  # a few bytes of Parquet can claim any number
 REQUIRED = ("key", "status")  # columns without which a table is no manifest
 ROW = "row"  # the number of a row in the file, which counts from 1: a column where some rows are left out
-DIFFERENT = ("key", "left", "right", "source_sha256", "perceptual_hash", "homography")  # texts of most rows
+DISTINCT = ("key", "left", "right", "source_sha256", "perceptual_hash", "homography")  # texts of most rows
+FEW = ("status", "stage", "reason", "clip")  # texts that many rows have in common
 CHECKED = (*REQUIRED, "stage", "width")  # what the check of a row needs, always read
 
 
@@ -91,15 +92,31 @@ def manifest_blocks(
     folder: of the data set. columns: as of read_manifest. wanted: the keys of the rows to look at, null among them for
     the files in no pair; the column ROW is added; None = all. Raises StoreError as read_manifest.
     """
+    return _one_ahead(_as_texts(block) for block in coded_blocks(folder, columns, refused, wanted))
+
+
+def coded_blocks(
+    folder: Path, columns: Sequence[str] | None, refused: list[str], wanted: pa.Array | None = None
+) -> Iterator[pa.Table]:
+    """manifest_blocks with the columns FEW in the type CODED, as in the file: what is asked of them takes less time.
+
+    folder, columns, refused, wanted: as of manifest_blocks. Raises StoreError as read_manifest.
+    """
     file = shown(folder / NAME)
+    schema = pa.schema([field.with_type(CODED) if field.name in FEW else field for field in _schema(columns)])
     try:
         with open_whole(folder, NAME) as opened:
-            blocks = table_blocks(opened, file, _schema(columns), wanted)
-            yield from _one_ahead(checked_blocks(_one_ahead(blocks), refused))
+            yield from _one_ahead(checked_blocks(_one_ahead(table_blocks(opened, file, schema, wanted)), refused))
     except FileNotFoundError as error:
         raise StoreError(_without_manifest(folder)) from error
     except OSError as error:
         raise StoreError(f"{file} cannot be read as a manifest ({' '.join(str(error).split())})") from error
+
+
+def _as_texts(block: pa.Table) -> pa.Table:
+    """The same rows with the columns FEW as texts."""
+    fields = [field.with_type(pa.string()) if field.type == CODED else field for field in block.schema]
+    return block.cast(pa.schema(fields))
 
 
 def has_manifest(folder: Path) -> bool:
@@ -132,8 +149,10 @@ def write_manifest(file: BinaryIO, blocks: Iterable[pa.Table]) -> None:
     file: open for writing. blocks: the rows in their order, with the columns of SCHEMA.
     """
     # With dictionaries of what is seldom the same twice a file is a fifth larger, and slower to read.
-    with_dictionary = [field.name for field in SCHEMA if field.type != pa.float64() and field.name not in DIFFERENT]
-    with pq.ParquetWriter(file, SCHEMA, use_dictionary=with_dictionary) as writer:
+    with_dictionary = [field.name for field in SCHEMA if field.type != pa.float64() and field.name not in DISTINCT]
+    # A hash hardly becomes shorter by compression, and of the time to read it two thirds would be that of unpacking.
+    compression = {field.name: "NONE" if field.name == "perceptual_hash" else "SNAPPY" for field in SCHEMA}
+    with pq.ParquetWriter(file, SCHEMA, use_dictionary=with_dictionary, compression=compression) as writer:
         for block in blocks:
             writer.write_table(block.select(SCHEMA.names).combine_chunks(), row_group_size=BLOCK_ROWS)
 
@@ -202,9 +221,9 @@ class _Keys:
 def table_blocks(opened: BinaryIO, file: str, schema: pa.Schema, wanted: pa.Array | None = None) -> Iterator[pa.Table]:
     """The rows of a Parquet file in the columns and types of a schema, BLOCK_ROWS at a time.
 
-    opened: the file. file: its name, for messages. schema: a column that the file does not have is null. wanted: the
-    keys of the rows that are given, with their numbers in the column ROW; None = all. Raises StoreError where the file
-    is damaged, of another kind, or larger than is read.
+    opened: the file. file: its name, for messages. schema: a column that the file does not have is null; texts are of
+    pa.string() or CODED. wanted: the keys of the rows that are given, with their numbers in the column ROW; None = all.
+    Raises StoreError where the file is damaged, of another kind, or larger than is read.
     """
     try:
         yield from _blocks(opened, file, schema, wanted)
@@ -223,7 +242,7 @@ def _blocks(opened: BinaryIO, file: str, schema: pa.Schema, wanted: pa.Array | N
         raise StoreError(f"{file} unpacks to {stated} bytes; at most {MAX_TEXT_BYTES} are read")
     there = [name for name in schema.names if name in names]
     size = 0
-    texts = [name for name in there if schema.field(name).type == pa.string()]
+    texts = [name for name in there if schema.field(name).type in (pa.string(), CODED)]
     for start, batch, near in _batches(opened, metadata, there, texts, wanted):
         batch.validate(full=True)  # text that is no UTF-8 among it; now, while texts lie in dictionaries
         size += sum(_text_bytes(column) for column in batch.columns)
@@ -257,8 +276,8 @@ def _batches(
         # A file that is buffered before it is read is in memory as a whole.
         return pq.ParquetFile(opened, metadata=metadata, read_dictionary=dictionaries, pre_buffer=False)  # noqa: TID251
 
-    careful, quick = reader(texts), reader([name for name in texts if name not in DIFFERENT])
-    others = [name for name in texts if name in DIFFERENT and name != "key"]
+    careful, quick = reader(texts), reader([name for name in texts if name not in DISTINCT])
+    others = [name for name in texts if name in DISTINCT and name != "key"]
     ordered = pa.nulls(0, pa.string()) if wanted is None else wanted.sort()
     keys = [key.encode() for key in ordered.drop_null().to_pylist()]
     before, near = 0, wanted
@@ -324,6 +343,9 @@ def _stated_bytes(metadata: pq.FileMetaData) -> int:
 
 def _plain(column: pa.Array, kind: pa.DataType) -> pa.Array:
     """A column as values of a type. Texts that are each stored once, as keys are, are their dictionary already."""
+    if kind == CODED:
+        is_small = column.type == CODED and len(column.dictionary) <= len(column)  # damaged files have larger ones
+        return column if is_small else column.cast(pa.string()).dictionary_encode()
     if isinstance(column, pa.DictionaryArray) and column.dictionary.type == kind and not column.null_count:
         places = np.asarray(column.indices)
         first = int(places[0]) if len(places) else 0
@@ -339,5 +361,6 @@ def _text_bytes(column: pa.Array) -> int:
     if isinstance(column, pa.StringArray):
         return pc.sum(pc.binary_length(column)).as_py() or 0
     if isinstance(column, pa.DictionaryArray) and pa.types.is_string(column.type.value_type):
-        return pc.sum(pc.binary_length(column.dictionary).take(column.indices)).as_py() or 0
+        lengths = np.append(np.asarray(pc.binary_length(column.dictionary), np.int64), 0)
+        return int(lengths.take(codes_of(column)).sum())
     return 0

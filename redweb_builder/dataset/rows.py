@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from redweb_builder.dataset.manifest import JUDGED, LEFT_OUT, SCHEMA, bytes_of, one_chunk
+from redweb_builder.dataset.manifest import CODED, JUDGED, LEFT_OUT, SCHEMA, bytes_of, floats_of, one_chunk, which_of
 from redweb_builder.files import parse_json
 
 PAIR_STATUSES = ("kept", "rejected")
@@ -63,10 +63,10 @@ def fault_of(row: Mapping[str, Any]) -> str | None:
 def surely_usable(table: pa.Table) -> NDArray[np.bool_]:
     """Where fault_of finds nothing, told from whole columns: False asks for a closer look.
 
-    table: rows of a manifest, of any of its columns, texts valid UTF-8.
+    table: rows of a manifest, of any of its columns, texts valid UTF-8, of pa.string() or CODED.
     """
-    patterned = ("key", *_USUAL)  # in these no pattern below lets a NUL pass
-    others = [(name, most) for name, _, most in _COLUMNS if name in table.column_names and name not in patterned]
+    there = set(table.column_names) - {"key", *_USUAL}  # in these three no pattern below lets a NUL pass
+    others = [(name, most) for name, _, most in _COLUMNS if name in there]
     if any(_is_odd(table[name], most) for name, most in others):
         return np.zeros(len(table), bool)
     tests = [_is_pair_or_left_out(table)]
@@ -87,31 +87,32 @@ def surely_usable(table: pa.Table) -> NDArray[np.bool_]:
 
 def _is_odd(column: pa.ChunkedArray, most: int) -> bool:
     """Whether some value of a column may be refused for its type or its size."""
+    if column.type == CODED:
+        column = pa.chunked_array([one_chunk(column).dictionary])
     if pa.types.is_string(column.type):
         return b"\0" in bytes_of(column)[0]
     if pa.types.is_boolean(column.type):
         return False
     values = np.asarray(column.drop_null() if column.null_count else one_chunk(column)).astype(np.float64, copy=False)
-    return not np.all(np.abs(values) <= most)  # NaN among them
+    return len(values) > 0 and not (values.min() >= -most and values.max() <= most)  # NaN among them
 
 
-def _is_pair_or_left_out(table: pa.Table) -> pa.ChunkedArray:
-    """Where key, status, stage and sizes are those of a pair, or of a file in none; bool."""
-    key, status = table["key"], table["status"]
+def _is_pair_or_left_out(table: pa.Table) -> NDArray[np.bool_]:
+    """Where key, status, stage and sizes are those of a pair, or of a file in none."""
+    key = table["key"]
     if _are_ascii_keys(key):
-        proper = pc.is_valid(key)
+        proper = np.asarray(pc.is_valid(key))
     else:
-        proper = pc.and_(pc.match_substring_regex(key, _USUAL_KEY), pc.less_equal(pc.binary_length(key), MAX_KEY_BYTES))
-    sized = pc.fill_null(pc.greater(table["width"], 0), False)
-    judged = pc.is_in(table["stage"], pa.array(JUDGED, pa.string()))
-    rejected = pc.and_(pc.equal(status, "rejected"), pc.or_(sized, pc.invert(judged)))
-    pair = pc.and_(pc.fill_null(proper, False), pc.or_(pc.and_(pc.equal(status, "kept"), sized), rejected))
-    left_out = pc.and_(pc.is_null(key), pc.equal(status, LEFT_OUT))
-    usable = pc.fill_null(pc.or_(pair, left_out), False)
+        usual = pc.and_(pc.match_substring_regex(key, _USUAL_KEY), pc.less_equal(pc.binary_length(key), MAX_KEY_BYTES))
+        proper = np.asarray(pc.fill_null(usual, False))
+    status = which_of(table["status"], ("kept", "rejected", LEFT_OUT))
+    sized = floats_of(table["width"]) > 0
+    pair = (status == 0) & sized | (status == 1) & (sized | (which_of(table["stage"], JUDGED) < 0))
+    usable: NDArray[np.bool_] = proper & pair | np.asarray(pc.is_null(key)) & (status == 2)
     for name, most in _SIDES:
         if name in table.column_names:
-            beyond = pc.or_(pc.less_equal(table[name], 0), pc.greater(table[name], most))
-            usable = pc.and_(usable, pc.invert(pc.fill_null(beyond, False)))
+            side = floats_of(table[name])
+            usable &= ~((side <= 0) | (side > most))
     return usable
 
 

@@ -26,6 +26,7 @@ from redweb_builder.dataset.manifest import (
     in_blocks,
     key_ranks,
     nine_digits,
+    which_of,
     with_values,
 )
 from redweb_builder.dataset.paths import read_build
@@ -33,7 +34,6 @@ from redweb_builder.errors import StoreError
 from redweb_builder.filters.checks import Check, checks, first_failed, margins
 
 FRAME = ("status", "clip", "film_time_s", "min_px", "max_px")  # what is compared of a film's frames
-PICTURED = ("perceptual_hash", "quality", "width", "height", "clip")  # of two pictures
 COMPARED = ("key", "perceptual_hash", "quality", "width", "height", *FRAME)  # the columns that `compare` needs
 
 
@@ -93,7 +93,7 @@ def judged(table: pa.Table, thresholds: Thresholds) -> pa.Table:
     table: its columns are the measurements that are judged, key, status, stage, reason, and any others. thresholds: the
     limits that decide.
     """
-    is_judged = pc.and_(pc.is_in(table["stage"], pa.array(JUDGED, pa.string())), pc.is_valid(table["key"]))
+    is_judged = pa.array(are_judged(table))
     limits = checks(thresholds)
     values = {check.measurement: floats_of(table[check.measurement]) for check in limits}
     failed = first_failed(limits, values.__getitem__, len(table))
@@ -112,6 +112,12 @@ def judged(table: pa.Table, thresholds: Thresholds) -> pa.Table:
         there = pc.if_else(is_judged, pa.array(column, field.type), table[name])
         table = table.set_column(index, field, there)
     return table
+
+
+def are_judged(table: pa.Table) -> NDArray[np.bool_]:
+    """On which rows thresholds decide. table: of a manifest, with key and stage."""
+    judged: NDArray[np.bool_] = (which_of(table["stage"], JUDGED) >= 0) & np.asarray(pc.is_valid(table["key"]))
+    return judged
 
 
 def _details(
@@ -135,8 +141,9 @@ def _details(
 def compare(blocks: Iterable[pa.Table], bits: float | None) -> Compared:
     """Find the duplicates among the kept pairs of a set, and the ranges of its clips.
 
-    blocks: the judged rows of the whole set, some at a time, with COMPARED. bits: the most in which the 64-bit
-    perceptual hashes of two duplicates differ; None = nothing is a duplicate. duplicates.py says which of two stays.
+    blocks: the judged rows of the whole set, some at a time, with COMPARED, texts of pa.string() or CODED. bits: the
+    most in which the 64-bit perceptual hashes of two duplicates differ; None = nothing is a duplicate. duplicates.py
+    says which of two stays.
     """
     keys: list[pa.Array] = []
     candidates: list[pa.Table] = [_candidates(SCHEMA.empty_table(), 0)]
@@ -148,32 +155,48 @@ def compare(blocks: Iterable[pa.Table], bits: float | None) -> Compared:
             candidates.append(_candidates(block, start))
         frames.append(_frames(block, start))
         start += len(block)
-    frame_table, all_keys = pa.concat_tables(frames), pa.chunked_array(keys, pa.string())
+    frame_table = pa.concat_tables(frames)
     pictured = pa.concat_tables(candidates)
     pictured = pictured.filter(pa.array(have_near(pictured["hash"].to_numpy(), bits or 0)))
-    ranked, pictures = _by_quality(pictured, key_ranks(all_keys), sequences_of(frame_table))
+    ranked, pictures = _by_quality(pictured, key_ranks(pa.chunked_array(keys, pa.string())), sequences_of(frame_table))
     found = find_duplicates(pictures, bits or 0)
     found = found[np.argsort(ranked[found[:, 0]])]
-    duplicates, twins = ranked[found[:, 0]], all_keys.take(pa.array(ranked[found[:, 1]])).combine_chunks()
+    duplicates, twins = ranked[found[:, 0]], _taken(keys, ranked[found[:, 1]])
     stays = pc.invert(pc.is_in(frame_table["place"], pa.array(duplicates)))
     return Compared(duplicates, twins, found[:, 2], bits, clip_ranges(frame_table.filter(stays)))
 
 
+def _taken(chunks: Sequence[pa.Array], places: NDArray[np.int64]) -> pa.Array:
+    """The values at some places of a column in chunks; taken from the column itself, all of it would be copied."""
+    starts = np.cumsum([0, *map(len, chunks)])
+    order = np.argsort(places)
+    edges = np.searchsorted(places[order], starts)
+    taken = [pa.nulls(0, pa.string())]
+    for chunk, start, first, last in zip(chunks, starts, edges[:-1], edges[1:], strict=False):
+        taken.append(chunk.take(pa.array(places[order[first:last]] - start)))
+    return pa.concat_arrays(taken).take(pa.array(np.argsort(order)))
+
+
 def _frames(block: pa.Table, start: int) -> pa.Table:
     """The frames of clips among some rows, with their places. start: the place of the first row."""
-    places = pa.array(np.arange(start, start + len(block)))
-    return block.select(FRAME).append_column("place", places).filter(pc.is_valid(block["clip"]))
+    is_frame = pc.is_valid(block["clip"])
+    frames = block.select(FRAME).filter(is_frame).cast(pa.schema([SCHEMA.field(name) for name in FRAME]))
+    return frames.append_column("place", pa.array(np.flatnonzero(np.asarray(is_frame)) + start))
 
 
 def _candidates(block: pa.Table, start: int) -> pa.Table:
     """The pairs of some rows that may be duplicates, as numbers. start: the place of the first row."""
-    eligible = pc.and_(pc.equal(block["status"], "kept"), pc.is_valid(block["perceptual_hash"]))
-    places = np.flatnonzero(np.asarray(eligible))
-    rows = block.select(PICTURED).filter(eligible)
-    hashes = np.frombuffer(unhexlify(bytes_of(rows["perceptual_hash"])[0]), ">u8").astype(np.uint64)
-    areas = np.nan_to_num(floats_of(rows["width"])) * np.nan_to_num(floats_of(rows["height"]))
-    numbers = {"hash": hashes, "quality": np.nan_to_num(floats_of(rows["quality"])), "area": areas}
-    return pa.table({"place": places + start, **numbers, "clip": rows["clip"]})
+    hashed = np.asarray(pc.is_valid(block["perceptual_hash"]))
+    eligible = (which_of(block["status"], ("kept",)) == 0) & hashed
+    hashes = np.frombuffer(unhexlify(bytes_of(block["perceptual_hash"])[0]), ">u8").astype(np.uint64)
+    columns = {
+        "place": np.flatnonzero(eligible) + start,
+        "hash": hashes[eligible[hashed]],
+        "quality": floats_of(block["quality"])[eligible],
+        "area": (floats_of(block["width"]) * floats_of(block["height"]))[eligible],
+        "clip": block["clip"].filter(pa.array(eligible)).cast(pa.string()),
+    }
+    return pa.table(columns)
 
 
 def _by_quality(
@@ -183,10 +206,10 @@ def _by_quality(
 
     ranks: of all rows of the set, by key.
     """
-    places, qualities = candidates["place"].to_numpy(), candidates["quality"].to_numpy()
+    places, qualities = candidates["place"].to_numpy(), np.nan_to_num(candidates["quality"].to_numpy())
     order = np.lexsort((ranks[places], -qualities))
     in_sequence = pc.is_in(candidates["clip"], pa.array(sorted(sequences), pa.string()))
     clips = pc.if_else(in_sequence, candidates["clip"], None)
     by_quality = clips.take(pa.array(order)).to_pylist() if clips.null_count < len(clips) else [None] * len(clips)
-    hashes, areas = candidates["hash"].to_numpy()[order], candidates["area"].to_numpy()[order]
+    hashes, areas = candidates["hash"].to_numpy()[order], np.nan_to_num(candidates["area"].to_numpy()[order])
     return places[order], Candidates(hashes, qualities[order], areas, by_quality)
