@@ -19,7 +19,7 @@ from safetensors.torch import save
 from scipy.io import savemat
 
 from benchmarks.robustness.calibration_files import calibrations, try_calibration
-from redweb_builder.builder.refilter import plan_refilter
+from redweb_builder.builder.refilter_plan import plan_refilter
 from redweb_builder.commands.config_file import read_settings
 from redweb_builder.commands.scale import prometheus_text
 from redweb_builder.config import BuildConfig

@@ -276,12 +276,12 @@ def refilter(dataset: Path, settings: Sequence[str], dry_run: bool) -> None:
 
     dataset: its folder. settings: each "name=number", as typed. dry_run: show only.
     """
-    from redweb_builder.builder import refilter as refiltering
+    from redweb_builder.builder.refilter_plan import parse_limits, plan_refilter
     from redweb_builder.dataset.shards import is_shard_set
     from redweb_builder.inputs.remote import address_of, shown
 
-    limits = refiltering.parse_limits(settings)
-    plan = refiltering.plan_refilter(dataset, limits)
+    limits = parse_limits(settings)
+    plan = plan_refilter(dataset, limits)
     table = Table("change", "pairs", "for example", box=None, pad_edge=False)
     for change in plan.changes:
         table.add_row(f"{escape(change.before)} -> {escape(change.after)}", str(change.pairs), escape(change.example))
@@ -290,6 +290,8 @@ def refilter(dataset: Path, settings: Sequence[str], dry_run: bool) -> None:
     if plan.decided:
         console.print(f"{plan.decided} of these were decided by people and stay as decided")
     if not dry_run:
+        from redweb_builder.builder import refilter as refiltering
+
         refiltering.refilter(dataset, limits)
         seen = "" if address_of(dataset) else f"; see {escape(str(dataset))}/report.html"
         console.print(f"Done. The filters keep {plan.kept} pairs{seen}")

@@ -6,6 +6,7 @@ run or listed; what it needs of networks it imports itself, when it runs.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 
 import click
@@ -88,3 +89,5 @@ def print_version(context: click.Context, _: click.Parameter, wanted: bool) -> N
 )
 def main() -> None:
     """Stereo photographs in, a relative-depth data set out; from that, networks that see depth in one photograph."""
+    # Arrow's own allocator gives memory back after each block of rows: a fifth of the time to read millions of them.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")

@@ -19,7 +19,8 @@ from click.testing import CliRunner
 
 from cli import main
 from redweb_builder import BuildConfig, build, open_dataset
-from redweb_builder.builder.refilter import Change, parse_limits, plan_refilter, refilter
+from redweb_builder.builder.refilter import refilter
+from redweb_builder.builder.refilter_plan import Change, parse_limits, plan_refilter
 from redweb_builder.config import PRESETS
 from redweb_builder.dataset.decisions import (
     FILE,
