@@ -18,7 +18,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks.speed.memory import write_pairs
+from benchmarks.speed.growth import write_pairs
 from benchmarks.speed.throughput import cpu_seconds
 from redweb_builder.dataset.reader import open_dataset
 

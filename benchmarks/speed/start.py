@@ -24,7 +24,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.speed.memory import write_pairs
+from benchmarks.speed.growth import write_pairs
 from redweb_builder.dataset.journal import NAME as JOURNAL
 from redweb_builder.inputs.discover import discover
 
