@@ -6,7 +6,7 @@ import hashlib
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -127,8 +127,7 @@ def build(
         if refiltered:
             config = replace(config, thresholds=limits)
             progress.notes.append(f"filters: the limits that `refilter` gave {out}, not those of this command")
-        _forget_changed(store, discovery.base)
-        _forget_recalibrated(store, sources)
+        _forget_outdated(store, discovery.base, sources)
         recorded = [source.key for source in sources if source.key in store.records]
         whole = discovery.sources  # groups and clips are measured whole: a label must not depend on --limit or --part
         if config.eyes == "auto" and len(recorded) < len(sources):
@@ -288,29 +287,30 @@ def _count_records(store: Store, sources: Sequence[PairSource]) -> tuple[Counter
     return everything, of_sources
 
 
-def _forget_changed(store: Store, base: Path) -> None:
-    """Drop the records of pairs that could not be read and whose files are others now. base: of the input.
+def _forget_outdated(store: Store, base: Path, sources: Sequence[PairSource]) -> None:
+    """Drop the records of pairs whose input is another now: `_is_recalibrated`, or files that could not be read.
 
     A file that is still being copied is cut or empty for a moment. Whole, it may have another key, or the same one.
+    base: of the input. sources: the pairs of this build.
     """
-    unread = [
-        (key, record["file_states"], [base / record[side] for side in ("left", "right") if record.get(side)])
-        for key, record in store.records.entries()
-        if record.get("file_states")
-    ]
+    by_key = {source.key: source for source in sources}
+    unread = []
+    for key, record in store.records.entries():
+        if key in by_key and _is_recalibrated(by_key[key], record):
+            del store.records[key]
+        elif record.get("file_states"):
+            files = [base / record[side] for side in ("left", "right") if record.get(side)]
+            unread.append((key, record["file_states"], files))
     states = side_by_side(state_of, [files for _, _, files in unread], address_of(base) is not None)
     for (key, before, files), now in zip(unread, states, strict=True):
         if files and now != before:
             del store.records[key]
 
 
-def _forget_recalibrated(store: Store, sources: Sequence[PairSource]) -> None:
-    """Drop the records of pairs that were labelled with another calibration, or another offset of films, than now."""
-    recorded = [source for source in sources if source.key in store.records]
-    for source, record in zip(recorded, store.records.read(source.key for source in recorded), strict=True):
-        calibration = calibration_digest(source.calibration)
-        if record.get("calibration_sha256") != calibration or (record.get("film_offset_s") or 0.0) != source.offset:
-            del store.records[source.key]
+def _is_recalibrated(source: PairSource, record: Mapping[str, Any]) -> bool:
+    """Whether a pair was labelled with another calibration, or another offset of films, than now."""
+    calibration = calibration_digest(source.calibration)
+    return record.get("calibration_sha256") != calibration or (record.get("film_offset_s") or 0.0) != source.offset
 
 
 def final_rows(store: Store, discovery: Discovery, config: BuildConfig, stereo_dir: Path) -> pa.Table:

@@ -9,7 +9,7 @@ import json
 import os
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from io import BufferedReader
@@ -108,11 +108,15 @@ class Journal:
     damaged: list[str]
 
 
-def read_journal(out: Path) -> Journal:
-    """The journal of a data set, empty where there is none. out: folder of the data set. Raises OSError."""
+def read_journal(out: Path, watch: Callable[[dict[str, Any]], None] = lambda record: None) -> Journal:
+    """The journal of a data set, empty where there is none. Raises OSError.
+
+    out: folder of the data set. watch: called with the record of each line; that of a key's last line counts.
+    """
     journal = Journal(Records(out / NAME), [])
     for start, line, record in journal_lines(out, journal.damaged):
         journal.records.place(record["key"], start, len(line))
+        watch(record)
     return journal
 
 
@@ -153,9 +157,9 @@ def _parsed(line: bytes) -> tuple[dict[str, Any], str | None]:
         return {}, str(error)
 
 
-def mend_journal(out: Path) -> Journal:
-    """read_journal, and lines that cannot be used are taken out of the file. Raises OSError."""
-    journal = read_journal(out)
+def mend_journal(out: Path, watch: Callable[[dict[str, Any]], None] = lambda record: None) -> Journal:
+    """read_journal, and lines that cannot be used are taken out of the file. Raises OSError. out, watch: as there."""
+    journal = read_journal(out, watch)
     if not journal.damaged:
         return journal
     with replacing(out / NAME) as file:

@@ -115,15 +115,18 @@ class Store(LabelWriter):
 
     def _open_journal(self) -> None:
         """Fill `records`, `damaged` and `lost`."""
-        journal = mend_journal(self.out)
         files = Sizes(self.out)
-        self.records, self.damaged, self.lost = journal.records, journal.damaged, set[str]()
-        for key, record in self.records.entries():
-            if record.get("reason") in RETRIED:
-                del self.records[key]
-            elif any(faults_of_files(record, files)):
-                self.lost.add(key)
-                del self.records[key]
+        retried, lost = set[str](), set[str]()
+
+        def look_at(record: dict[str, Any]) -> None:
+            key = record["key"]
+            (retried.add if record.get("reason") in RETRIED else retried.discard)(key)
+            (lost.add if any(faults_of_files(record, files)) else lost.discard)(key)
+
+        journal = mend_journal(self.out, look_at)
+        self.records, self.damaged, self.lost = journal.records, journal.damaged, lost - retried
+        for key in retried | lost:
+            del self.records[key]
 
     def record(self, record: dict[str, Any]) -> None:
         """Record a pair as done; its files, if any, are written already.

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from redweb_builder.builder.build import _forget_recalibrated
+from redweb_builder.builder.build import _forget_outdated
 from redweb_builder.dataset.journal import NAME, Records
 from redweb_builder.types import PairSource
 
@@ -17,5 +17,5 @@ def test_pairs_of_another_calibration_or_offset_are_forgotten(tmp_path: Path) ->
         records[key] = {"key": key, "calibration_sha256": calibration, "film_offset_s": offset}
     store: Any = SimpleNamespace(records=records)
     keys = ("new", "shifted", "same", "calibrated")
-    _forget_recalibrated(store, [PairSource(key, Path(), Path(), "files", "") for key in keys])
+    _forget_outdated(store, tmp_path, [PairSource(key, Path(), Path(), "files", "") for key in keys])
     assert list(records) == ["same"]
