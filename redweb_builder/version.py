@@ -1,6 +1,7 @@
 """The one place of the version: pyproject.toml reads it here, and a test compares CITATION.cff."""
 
 __version__ = "0.1.0"
+FORMAT = "redweb-builder/1"  # of the files of a data set
 METHOD = 16  # raised when the method changes what a label is: two methods are never mixed in one folder
 CHANGES = {  # what each method changed, for those who have an older data set
     9: "pairs of one folder share the order of their eyes",
@@ -13,4 +14,5 @@ CHANGES = {  # what each method changed, for those who have an older data set
     15: "clouds, mist and the grain of old cards are no posters where the segmenter is sure of the sky; "
     "the edges of sky are guided by another implementation of the same filter; the depth network is asked for the eye "
     "order that the group makes likely, which decides in no pair of a set of 114 otherwise",
+    16: "the flow of RAFT moves by rounding; with DIS no label is another",
 }

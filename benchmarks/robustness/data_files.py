@@ -23,7 +23,6 @@ from redweb_builder.builder.refilter_plan import plan_refilter
 from redweb_builder.commands.config_file import read_settings
 from redweb_builder.commands.scale import prometheus_text
 from redweb_builder.config import BuildConfig
-from redweb_builder.dataset.codec import FORMAT
 from redweb_builder.dataset.curation import FORMAT as CURATION_FORMAT
 from redweb_builder.dataset.curation import NAME as CURATION
 from redweb_builder.dataset.curation import read_curation
@@ -41,6 +40,7 @@ from redweb_builder.dataset.sources import Sources, Stamp, read_sources, sources
 from redweb_builder.dataset.status import status_of
 from redweb_builder.inputs.formats.stated import read_pair_list
 from redweb_builder.matching.network_file import read_network_file
+from redweb_builder.version import FORMAT
 from trainer.checkpoint import FORMAT as CHECKPOINT_FORMAT
 from trainer.checkpoint import STATE, load_state, read_header
 from trainer.data.depth_files import read_depth

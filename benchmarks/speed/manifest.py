@@ -28,10 +28,10 @@ import pyarrow as pa
 
 from redweb_builder.config import Thresholds
 from redweb_builder.criteria import CRITERIA
-from redweb_builder.dataset.codec import FORMAT
 from redweb_builder.dataset.manifest import MEASUREMENTS, SCHEMA
 from redweb_builder.dataset.manifest_file import write_manifest
 from redweb_builder.filters.checks import checks
+from redweb_builder.version import FORMAT
 
 BLOCK = 1 << 16  # rows made at a time, and a row group of the file
 KEPT = 0.7  # share of the rows

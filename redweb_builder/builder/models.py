@@ -10,13 +10,12 @@ from typing import Any, TypeAlias
 import torch
 
 from redweb_builder.config import BuildConfig
-from redweb_builder.dataset.codec import FORMAT
 from redweb_builder.matching.flow import load_flow
 from redweb_builder.monocular.estimator import load_depth
 from redweb_builder.monocular.memo import MemoizedDepth
 from redweb_builder.pipeline import Models
 from redweb_builder.segmentation.segmenters import load_segmenter
-from redweb_builder.version import METHOD
+from redweb_builder.version import FORMAT, METHOD
 
 LoadModels: TypeAlias = Callable[[BuildConfig, torch.device], tuple[Models, dict[str, str]]]
 

@@ -145,12 +145,13 @@ def _changes(
     """
     places = np.flatnonzero(verdicts[0] != verdicts[1])
     both = verdicts[0][places].astype(np.int64) * len(names) + verdicts[1][places]
-    kinds, pairs = np.unique(both, return_counts=True)
+    encoded = pa.array(both).dictionary_encode()
+    of_kinds, kinds = np.asarray(encoded.indices), encoded.dictionary.to_pylist()
     first = np.zeros(len(kinds), np.int64)
-    first[np.searchsorted(kinds, both)[::-1]] = places[::-1]  # the last one assigned stays
+    first[of_kinds[::-1]] = places[::-1]  # the last one assigned stays
     changes = [
         Change(names[kind // len(names)], names[kind % len(names)], count, keys[place].as_py())
-        for kind, count, place in zip(kinds.tolist(), pairs.tolist(), first.tolist(), strict=True)
+        for kind, count, place in zip(kinds, np.bincount(of_kinds).tolist(), first.tolist(), strict=True)
     ]
     changes.sort(key=lambda change: (-change.pairs, change.example))
     if not decided:

@@ -72,7 +72,7 @@ class LazyGroup(click.Group):
 def print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     """What a report of a fault should name. context: of click. wanted: whether --version is there."""
     if wanted:
-        from redweb_builder.dataset.codec import FORMAT
+        from redweb_builder.version import FORMAT
 
         click.echo(f"redweb-builder {__version__} (data set format {FORMAT}, method {METHOD})")
         context.exit()

@@ -56,9 +56,12 @@ def clip_ranges(table: pa.Table) -> pa.Table:
     table: the frames of the whole set, with status, clip, min_px and max_px.
     """
     kept = table.filter(pc.and_(pc.equal(table["status"], "kept"), pc.is_valid(table["clip"])))
-    ranges = kept.select(["clip", "min_px", "max_px"]).drop_null().group_by("clip", use_threads=False)
+    known = kept.select(["clip", "min_px", "max_px"]).drop_null()
+    if not len(known):  # no films: what would be imported to group rows takes longer than all else here
+        return known.rename_columns(["clip", *RANGE])
     return (
-        ranges.aggregate([("min_px", "min"), ("max_px", "max")])
+        known.group_by("clip", use_threads=False)
+        .aggregate([("min_px", "min"), ("max_px", "max")])
         .select(["clip", "min_px_min", "max_px_max"])
         .rename_columns(["clip", *RANGE])
     )

@@ -13,8 +13,8 @@ from PIL.PngImagePlugin import PngInfo
 
 from redweb_builder.inputs.picture import open_picture, values_of
 from redweb_builder.types import FloatMap, Label, Mask, Picture
+from redweb_builder.version import FORMAT
 
-FORMAT = "redweb-builder/1"
 POLARITY = "0 = nearest, 65535 = sky"
 SKY_VALUE = 65535
 FARTHEST = 65534  # the farthest value that is not sky

@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from redweb_builder.dataset.clips import neighbours_of
+from redweb_builder.dataset.label_reader import read_label, read_stored
 from redweb_builder.dataset.manifest import SCHEMA, nine_digits, with_values
-from redweb_builder.dataset.paths import image_of, read_label, read_stored
+from redweb_builder.dataset.paths import image_of
 from redweb_builder.errors import StoreError
 from redweb_builder.matching.consistency import PREVIEW_PX, forward_backward_error
 from redweb_builder.matching.dis import quick_flow, reduced

@@ -28,10 +28,11 @@ from redweb_builder.dataset.journal import (
     find_file,
     read_journal,
 )
+from redweb_builder.dataset.label_reader import read_label
 from redweb_builder.dataset.manifest import BLOCK_ROWS, SCHEMA, pairs_of
 from redweb_builder.dataset.manifest_file import NAME as MANIFEST
 from redweb_builder.dataset.manifest_file import manifest_blocks
-from redweb_builder.dataset.paths import read_build, read_label
+from redweb_builder.dataset.paths import read_build
 from redweb_builder.dataset.shards import is_shard_set
 from redweb_builder.dataset.sources import NAME as SOURCES
 from redweb_builder.dataset.unknown import FOLDER as MARKED

@@ -9,11 +9,9 @@ from PIL import Image
 
 from redweb_builder.dataset.codec import image_bytes, picture_bytes, picture_name, pngs_of_label
 from redweb_builder.dataset.journal import PREVIEWS
-from redweb_builder.dataset.paths import FOLDERS
+from redweb_builder.dataset.paths import ENDINGS, FOLDERS
 from redweb_builder.files import write_atomic
 from redweb_builder.types import Label, Picture
-
-ENDINGS = (".png", ".jpg")  # that a file of a pair may have
 
 
 class LabelWriter:

@@ -21,9 +21,9 @@ from PIL import Image
 from redweb_builder.colour import colour_scale, disparity_picture, mask_picture
 from redweb_builder.dataset.codec import image_bytes
 from redweb_builder.dataset.decisions import FILE, as_decided, read_decisions
+from redweb_builder.dataset.label_reader import label_from, read_stored
 from redweb_builder.dataset.manifest import BLOCK_ROWS, SCHEMA
 from redweb_builder.dataset.manifest_file import has_manifest, read_manifest
-from redweb_builder.dataset.paths import label_from, read_stored
 from redweb_builder.dataset.sample_files import MAPS, content_of, ending_of
 from redweb_builder.dataset.shards import ShardFiles, files_of
 from redweb_builder.dataset.unknown import FOLDER as UNKNOWN

@@ -17,7 +17,7 @@ from PIL import Image
 
 from redweb_builder.dataset.codec import image_bytes
 from redweb_builder.dataset.decisions import LOCK
-from redweb_builder.dataset.paths import read_map
+from redweb_builder.dataset.label_reader import read_map
 from redweb_builder.dataset.rows import is_key
 from redweb_builder.dataset.storage import require_inside
 from redweb_builder.errors import StoreError

@@ -31,7 +31,6 @@ import pyarrow.compute as pc
 from filelock import Timeout
 
 from redweb_builder.config import Thresholds
-from redweb_builder.dataset.codec import FORMAT
 from redweb_builder.dataset.curation import NAME as CURATION
 from redweb_builder.dataset.journal import (
     HOMES,
@@ -41,12 +40,12 @@ from redweb_builder.dataset.journal import (
     find_file,
     mend_journal,
 )
-from redweb_builder.dataset.label_writer import ENDINGS, LabelWriter
+from redweb_builder.dataset.label_writer import LabelWriter
 from redweb_builder.dataset.manifest import BLOCK_ROWS, SCHEMA, in_blocks, table_of
 from redweb_builder.dataset.manifest_file import NAME as MANIFEST
 from redweb_builder.dataset.manifest_file import write_manifest
 from redweb_builder.dataset.parts import part_of_folder
-from redweb_builder.dataset.paths import FOLDERS, REVIEW_CACHE, build_text, is_cached, is_data_set, read_build
+from redweb_builder.dataset.paths import ENDINGS, FOLDERS, REVIEW_CACHE, build_text, is_cached, is_data_set, read_build
 from redweb_builder.dataset.rows import is_key
 from redweb_builder.dataset.verdicts import judge_all
 from redweb_builder.errors import StoreError
@@ -61,6 +60,7 @@ from redweb_builder.files import (
     unnamed_file,
     write_atomic,
 )
+from redweb_builder.version import FORMAT
 
 LOCK = ".lock"
 RETRIED = ("unreadable",)  # a disk that was away is no verdict: the next build tries these again
@@ -275,7 +275,7 @@ def _remove_own_files(root: Path, name: str, is_ours: Callable[[str], bool]) -> 
 
 
 def _is_file_of_a_pair(name: str) -> bool:
-    return name.endswith((".png", ".jpg")) and is_key(name[:-4])
+    return name.endswith(ENDINGS) and is_key(name[:-4])
 
 
 def _check_is_ours(out: Path) -> None:

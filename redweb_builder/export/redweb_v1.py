@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from redweb_builder.dataset.codec import FARTHEST, SKY_VALUE
-from redweb_builder.dataset.paths import read_stored
+from redweb_builder.dataset.label_reader import read_stored
 from redweb_builder.dataset.reader import Dataset
 from redweb_builder.dataset.sample_files import MAPS
 from redweb_builder.export.names import file_names

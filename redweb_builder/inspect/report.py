@@ -32,17 +32,10 @@ from redweb_builder.dataset.curation import Curation, read_curation, with_agreem
 from redweb_builder.dataset.decisions import FILE, STAGE, as_decided, is_disputed, read_decisions, standing
 from redweb_builder.dataset.facts import facts_of
 from redweb_builder.dataset.journal import Sizes, faults_of_files, read_journal
+from redweb_builder.dataset.label_reader import read_map, read_stored
 from redweb_builder.dataset.manifest import count_values, pairs_of
 from redweb_builder.dataset.manifest_file import read_manifest, read_rows, refusal_of
-from redweb_builder.dataset.paths import (
-    image_of,
-    input_folder,
-    name_of,
-    read_build,
-    read_map,
-    read_stored,
-    sample_root,
-)
+from redweb_builder.dataset.paths import image_of, input_folder, name_of, read_build, sample_root
 from redweb_builder.dataset.sample_files import PREVIEW, SampleFiles, content_of
 from redweb_builder.dataset.shards import files_of
 from redweb_builder.dataset.storage import require_inside

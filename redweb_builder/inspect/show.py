@@ -12,9 +12,10 @@ import pyarrow.compute as pc
 
 from redweb_builder.criteria import CRITERIA
 from redweb_builder.dataset.decisions import FILE, STAGE, as_decided, read_decisions
+from redweb_builder.dataset.label_reader import label_from, read_stored
 from redweb_builder.dataset.manifest import pairs_of
 from redweb_builder.dataset.manifest_file import read_manifest, read_rows, refusal_of
-from redweb_builder.dataset.paths import label_from, name_of, read_stored
+from redweb_builder.dataset.paths import name_of
 from redweb_builder.dataset.sample_files import MAPS, PREVIEW, SampleFiles
 from redweb_builder.dataset.shards import files_of
 from redweb_builder.errors import StoreError

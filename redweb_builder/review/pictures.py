@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from redweb_builder.colour import colour_scale, confidence_picture, disparity_picture, mask_picture
-from redweb_builder.dataset.paths import label_from
+from redweb_builder.dataset.label_reader import label_from
 from redweb_builder.dataset.sample_files import MAPS, SampleFiles
 from redweb_builder.dataset.source_views import aligned_views
 from redweb_builder.types import FloatMap, Label, Mask, Picture

@@ -23,10 +23,11 @@ from redweb_builder.dataset.decisions import (
     standing,
     verdict_of,
 )
+from redweb_builder.dataset.label_reader import read_stored
 from redweb_builder.dataset.manifest import pairs_of
 from redweb_builder.dataset.manifest_file import NAME as MANIFEST
 from redweb_builder.dataset.manifest_file import read_manifest, read_rows, refusal_of
-from redweb_builder.dataset.paths import REVIEW_CACHE, input_folder, name_of, read_stored
+from redweb_builder.dataset.paths import REVIEW_CACHE, input_folder, name_of
 from redweb_builder.dataset.sample_files import content_of
 from redweb_builder.dataset.shards import files_of
 from redweb_builder.dataset.unknown import from_runs, read_unknown, runs_of, write_unknown

@@ -24,13 +24,13 @@ from redweb_builder.builder.merge import merge
 from redweb_builder.commands.scale import prometheus_text
 from redweb_builder.dataset import heartbeat
 from redweb_builder.dataset import writer as store_module
-from redweb_builder.dataset.codec import FORMAT
 from redweb_builder.dataset.heartbeat import Heartbeat
 from redweb_builder.dataset.manifest_file import read_manifest
 from redweb_builder.dataset.status import BuildStatus, status_of
 from redweb_builder.errors import StoreError
 from redweb_builder.files import write_atomic
 from redweb_builder.progress import Progress, Recorded
+from redweb_builder.version import FORMAT
 from samples.scenes import Scene
 
 Render = Callable[..., Scene]

@@ -26,11 +26,10 @@ from cli import main
 from redweb_builder.builder import build as builder_module
 from redweb_builder.config import Thresholds
 from redweb_builder.criteria import CRITERIA, MEASUREMENTS
-from redweb_builder.dataset.codec import FORMAT
 from redweb_builder.dataset.label_writer import LabelWriter
 from redweb_builder.dataset.writer import Store
 from redweb_builder.errors import StoreError
-from redweb_builder.version import __version__
+from redweb_builder.version import CHANGES, FORMAT, METHOD, __version__
 from samples.scenes import Scene
 
 Render = Callable[..., Scene]
@@ -454,6 +453,7 @@ def test_a_bug_is_shown_as_a_bug(one_pair: Path, tmp_path: Path, monkeypatch: py
 
 def test_one_version(project: Path) -> None:
     assert f"version: {__version__}\n" in (project / "CITATION.cff").read_text()
+    assert max(CHANGES) == METHOD, "what the newest method changed is not said"
 
 
 def test_every_limit_has_its_criterion() -> None:

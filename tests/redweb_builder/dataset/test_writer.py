@@ -24,13 +24,14 @@ from PIL.PngImagePlugin import PngInfo
 
 from redweb_builder.config import Thresholds
 from redweb_builder.dataset import manifest, verdicts, writer
-from redweb_builder.dataset.codec import FARTHEST, FORMAT, SKY_VALUE, decode, encode, png_of_label
+from redweb_builder.dataset.codec import FARTHEST, SKY_VALUE, decode, encode, png_of_label
+from redweb_builder.dataset.label_reader import read_label
 from redweb_builder.dataset.manifest import SCHEMA, columns_of, source_of, table_of
-from redweb_builder.dataset.paths import read_label
 from redweb_builder.dataset.reader import open_dataset
 from redweb_builder.dataset.writer import Store
 from redweb_builder.errors import StoreError
 from redweb_builder.types import Label, Mask, PairSource, Picture
+from redweb_builder.version import FORMAT
 
 IDENTITY = {"method": 1, "flow": "dis", "max_side": 768, "thresholds": {"max_vertical": 0.1}}
 
