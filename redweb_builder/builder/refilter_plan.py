@@ -163,7 +163,8 @@ def _changes(
 def usable_blocks(folder: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
     """The rows of a manifest, some at a time. Raises StoreError where a row cannot be used.
 
-    columns: those to read, texts of few kinds as coded_blocks gives them; None = all, texts as such.
+    folder: of the data set. columns: those to read, texts of few kinds as coded_blocks gives them; None = all, texts as
+    such.
     """
     refused: list[str] = []
     blocks = manifest_blocks(folder, None, refused) if columns is None else coded_blocks(folder, columns, refused)
