@@ -119,6 +119,22 @@ def _as_texts(block: pa.Table) -> pa.Table:
     return block.cast(pa.schema(fields))
 
 
+def stated_rows(folder: Path) -> int:
+    """How many rows the manifest of a finished data set says that it has. Raises StoreError as read_manifest.
+
+    folder: of the data set.
+    """
+    try:
+        with open_whole(folder, NAME) as opened:
+            rows: int = pq.read_metadata(opened).num_rows
+    except FileNotFoundError as error:
+        raise StoreError(_without_manifest(folder)) from error
+    except (OSError, pa.ArrowException) as error:
+        why = " ".join(str(error).split())
+        raise StoreError(f"{shown(folder / NAME)} cannot be read as a manifest ({why})") from error
+    return rows
+
+
 def has_manifest(folder: Path) -> bool:
     """Whether a data set has the rows of all its pairs: neither an unfinished build nor shards of an earlier version.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,7 +23,7 @@ from redweb_builder.dataset.codec import image_bytes
 from redweb_builder.dataset.decisions import FILE, as_decided, read_decisions
 from redweb_builder.dataset.label_reader import label_from, read_stored
 from redweb_builder.dataset.manifest import BLOCK_ROWS, SCHEMA
-from redweb_builder.dataset.manifest_file import has_manifest, read_manifest
+from redweb_builder.dataset.manifest_file import has_manifest, read_manifest, read_rows, stated_rows
 from redweb_builder.dataset.sample_files import MAPS, content_of, ending_of
 from redweb_builder.dataset.shards import ShardFiles, files_of
 from redweb_builder.dataset.unknown import FOLDER as UNKNOWN
@@ -35,6 +35,9 @@ from redweb_builder.types import BoolMap, FloatMap, Label, Mask, Picture
 if TYPE_CHECKING:
     import pandas as pd
 
+MOST_HELD = 1 << 18  # rows of which all columns are kept in memory, 400 MB; of more, OPENED
+OPENED = ("key", "status", "reason", "width", "left", "film_time_s")  # what splits and people's verdicts need
+NEARBY = 1 << 12  # samples whose rows are read together
 SHOWN = 5  # samples of a data set that a notebook shows
 SHOWN_PX = 120  # their height there
 
@@ -54,7 +57,7 @@ class Sample:
     disparity: FloatMap
     mask: NDArray[np.uint8]
     confidence: NDArray[np.uint8]
-    record: dict[str, Any]
+    record: Mapping[str, Any]
 
     def __repr__(self) -> str:
         """Key, size, and how much of the picture has a label."""
@@ -78,9 +81,9 @@ class Sample:
 class Dataset:
     """The kept (or the rejected) samples of a data set, in order of key: len(), [index], [key], [slice], iteration.
 
-    What people decided (decisions.jsonl) goes before the filters' verdict. manifest: the table as built, without the
-    rows that cannot be used. refusal: a sentence about these rows; None where there are none. table: the rows of the
-    samples, as decided. keys: of the samples. files: where their files are.
+    What people decided (decisions.jsonl) goes before the filters' verdict. rows: of the samples, as decided, all
+    columns, or OPENED where there are more than MOST_HELD rows. refusal: a sentence about rows that cannot be used;
+    None where there are none. keys: of the samples. files: where their files are.
     """
 
     def __init__(self, folder: Path, status: str = "kept", min_confidence: int = 0) -> None:
@@ -94,12 +97,13 @@ class Dataset:
         self.folder, self.min_confidence, self._status = folder, min_confidence, status
         self.files = files_of(folder)
         if isinstance(self.files, ShardFiles) and not has_manifest(folder):
-            manifest = self.files.manifest()  # of an earlier version
+            self._manifest, self._is_held = self.files.manifest(), True  # of an earlier version
         else:
-            manifest = read_manifest(folder)
-        self.manifest: pa.Table = manifest.table
-        self.refusal = "; ".join(filter(None, (manifest.refusal(), self.files.refusal()))) or None
-        rows = as_decided(manifest.table, read_decisions(folder / FILE)[0])
+            self._is_held = stated_rows(folder) <= MOST_HELD
+            self._manifest = read_manifest(folder, None if self._is_held else OPENED)
+        self.refusal = "; ".join(filter(None, (self._manifest.refusal(), self.files.refusal()))) or None
+        self._decisions = read_decisions(folder / FILE)[0]
+        rows = as_decided(self._manifest.table, self._decisions)
         wanted = pa.array(("kept", "rejected") if status == "labelled" else (status,))
         is_sample = pc.and_(pc.is_in(rows["status"], wanted), pc.is_valid(rows["width"]))
         self._take(rows if pc.all(is_sample).as_py() else rows.filter(is_sample))  # a filter copies
@@ -143,8 +147,8 @@ class Dataset:
         """
         if isinstance(which, slice):
             return self._part(range(len(self))[which])
-        key = self.keys[which] if isinstance(which, int) else which
-        record = self.record(key)
+        key = self.keys[which if isinstance(which, int) else self._places[which]]
+        record = self.record(key) if self._is_held else _LaterRow(self, key)
         picture, label = self._read(key)
         if picture.shape[:2] != label.mask.shape:
             raise StoreError(f"{shown(self.folder)}, {key}: the size of the picture is not that of its label")
@@ -195,25 +199,49 @@ class Dataset:
         return self.files.part(self.keys[index])
 
     def filter(self, keep: Callable[[dict[str, Any]], bool]) -> Dataset:
-        """The samples that a condition keeps; nothing is read.
+        """The samples that a condition keeps; no picture is read.
 
         keep: of a row of the manifest, such as `lambda row: row["agreement"] > 0.9`.
         """
-        batches = self.table.to_batches(max_chunksize=BLOCK_ROWS)
-        kept = (keep(row) for batch in batches for row in batch.to_pylist())
-        return self._part([index for index, is_kept in enumerate(kept) if is_kept])
+        kept = {row["key"] for block in self._blocks() for row in block.to_pylist() if keep(row)}
+        return self._part([index for index, key in enumerate(self.keys) if key in kept])
 
     def _part(self, indices: Sequence[int]) -> Dataset:
         part = copy(self)
-        for name in ("rejected", "_places"):
+        for name in ("rejected", "table", "_places"):
             vars(part).pop(name, None)
-        part._take(self.table.take(pa.array(indices, pa.int64())))
+        part._take(self.rows.take(pa.array(indices, pa.int64())))
         return part
 
-    def _take(self, table: pa.Table) -> None:
-        """Make the samples those of a table. Its rows stay as columns: as dicts they would need six times as much."""
-        self.table: pa.Table = table
-        self.keys: list[str] = table["key"].to_pylist()
+    def _take(self, rows: pa.Table) -> None:
+        """Make the samples those of some rows, which stay columns: as dicts they would need six times as much."""
+        self.rows: pa.Table = rows
+        self.keys: list[str] = rows["key"].to_pylist()
+        self._nearby: dict[str, dict[str, Any]] = {}
+
+    @property
+    def manifest(self) -> pa.Table:
+        """The rows of the whole data set as built, all columns, without those that cannot be used."""
+        return self._manifest.table if self._is_held else read_manifest(self.folder).table
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """The rows of the samples, as decided, all columns: some 1.6 KB a row."""
+        if self._is_held:
+            return self.rows
+        rows = self._whole(self.keys)  # in the order of the file
+        order = pc.index_in(self.rows["key"], rows["key"]).drop_null()
+        return rows if order == pa.chunked_array([np.arange(len(rows), dtype=np.int32)]) else rows.take(order)
+
+    def _whole(self, keys: Sequence[str]) -> pa.Table:
+        """All columns of some rows, as decided, without rows that cannot be used after all. keys: of them."""
+        return as_decided(read_rows(self._manifest, pa.array(keys, pa.string())).table, self._decisions)
+
+    def _blocks(self) -> Iterator[pa.Table]:
+        """All columns of the rows of the samples, BLOCK_ROWS at a time."""
+        for start in range(0, len(self), BLOCK_ROWS):
+            is_held = self._is_held
+            yield self.rows.slice(start, BLOCK_ROWS) if is_held else self._whole(self.keys[start : start + BLOCK_ROWS])
 
     @cached_property
     def _places(self) -> dict[str, int]:
@@ -229,9 +257,21 @@ class Dataset:
         return pd.DataFrame(self.table.to_pylist(), columns=SCHEMA.names).set_index("key")
 
     def record(self, key: str) -> dict[str, Any]:
-        """A sample's row of the manifest, with the verdict of people. Raises KeyError. key: of the sample."""
-        row: dict[str, Any] = self.table.slice(self._places[key], 1).to_pylist()[0]
-        return row
+        """A sample's row of the manifest, with the verdict of people.
+
+        Of a data set of more than MOST_HELD rows it is read now, with those of the samples beside it. key: of the
+        sample. Raises KeyError; StoreError where the row cannot be used.
+        """
+        place = self._places[key]
+        if self._is_held:
+            row: dict[str, Any] = self.rows.slice(place, 1).to_pylist()[0]
+            return row
+        if key not in self._nearby:
+            first = place - place % NEARBY
+            self._nearby = {row["key"]: row for row in self._whole(self.keys[first : first + NEARBY]).to_pylist()}
+        if key not in self._nearby:
+            raise StoreError(f"{shown(self.folder)}: the row of {key} cannot be used; `check` says why")
+        return dict(self._nearby[key])
 
     def image_path(self, key: str) -> Path:
         """The picture file of a key. Raises StoreError where there is none, or a link leads out of the data set."""
@@ -239,6 +279,29 @@ class Dataset:
         if not isinstance(picture, Path):
             raise StoreError(f"{key} lies in a shard of {shown(self.folder)}: it has no file of its own")
         return picture
+
+
+class _LaterRow(Mapping[str, Any]):
+    """A row that is read when it is looked into: most who go through millions of samples never do."""
+
+    def __init__(self, dataset: Dataset, key: str) -> None:
+        self._dataset, self._key = dataset, key
+
+    @cached_property
+    def _row(self) -> dict[str, Any]:
+        return self._dataset.record(self._key)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._row[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._row)
+
+    def __len__(self) -> int:
+        return len(self._row)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (self._row,)  # not the whole data set
 
 
 def _small_jpeg(picture: Picture) -> str:

@@ -49,7 +49,7 @@ def write_huggingface(dataset: Dataset, keys: Sequence[str], folder: Path) -> It
     """
     (folder / "data").mkdir()
     maps = list(maps_of(dataset, keys[0]))
-    parts = split_keys(dataset.table, keys)
+    parts = split_keys(dataset.rows, keys)
     for part, chosen in parts.items():
         starts = range(0, len(chosen), FILE_SAMPLES)
         for number, start in enumerate(starts):

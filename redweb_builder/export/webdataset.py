@@ -56,7 +56,7 @@ def write_shards(dataset: Dataset, keys: Sequence[str], storage: Storage) -> Ite
     names = file_names(keys, dots=False)  # a sample's name ends at its first dot
     there = {*shard_names(storage.sizes()), *shard_names(storage.sizes(REJECTED), f"{REJECTED}/")}
     written: set[str] = set()
-    for part, chosen in parts_of(dataset.table, keys).items():
+    for part, chosen in parts_of(dataset.rows, keys).items():
         done = number = 0
         while done < len(chosen):
             shard = f"{part}-{number:06}"

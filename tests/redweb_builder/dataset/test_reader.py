@@ -15,11 +15,14 @@ from PIL import Image
 
 import redweb_builder
 from redweb_builder.colour import mask_picture
+from redweb_builder.dataset import reader
 from redweb_builder.dataset.arrays import SampleArrays
+from redweb_builder.dataset.decisions import decide, record_decision
 from redweb_builder.dataset.manifest import table_of
+from redweb_builder.dataset.manifest_file import write_manifest
 from redweb_builder.dataset.reader import Dataset, open_dataset
 from redweb_builder.dataset.writer import Store
-from redweb_builder.errors import SettingsError
+from redweb_builder.errors import SettingsError, StoreError
 from redweb_builder.types import Mask
 from tests.redweb_builder.dataset.test_writer import IDENTITY, label_like, picture_like, row
 
@@ -46,6 +49,49 @@ def test_parts_of_a_data_set(dataset: Dataset) -> None:
         good["a"]
     assert repr(good) == f"<Dataset {dataset.folder}: 2 kept samples (c, d)>"
     assert repr(dataset).endswith(": 4 kept samples (a, b, c, ...)>")
+
+
+def test_a_large_set_is_as_a_small_one(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of more than MOST_HELD rows few columns are in memory, and the others are read when they are asked for."""
+    record_decision(dataset.folder, decide("b", "reject", "ana", "wrong"))
+    held, rejected = open_dataset(dataset.folder), open_dataset(dataset.folder).rejected
+    monkeypatch.setattr(reader, "MOST_HELD", 3)
+    monkeypatch.setattr(reader, "NEARBY", 2)
+    large = open_dataset(dataset.folder)
+    assert "agreement" in held.rows.column_names
+    assert "agreement" not in large.rows.column_names
+    assert large.keys == held.keys == ["a", "c", "d"]
+    assert large.table == held.table
+    assert large.manifest == held.manifest
+    assert [dict(sample.record) for sample in large] == [sample.record for sample in held]
+    assert large.record("d") == held.record("d")
+    assert large.rejected.record("b") == rejected.record("b")
+    assert large.rejected.record("b")["reason"] == "wrong"
+    assert large.filter(lambda record: record["agreement"] >= 0.5)[::-1].table["key"].to_pylist() == ["d", "c"]
+    sent = pickle.loads(pickle.dumps(large["c"]))
+    assert sent.record == held["c"].record
+    for data in (large, held):
+        with pytest.raises(KeyError):
+            data.record("b")
+        with pytest.raises(KeyError):
+            data["b"]
+
+
+def test_a_row_of_a_large_set_that_cannot_be_used_is_refused_when_it_is_read(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = dataset.table.to_pylist()
+    rows[1]["homography"] = "[1, 2]"
+    with (dataset.folder / "manifest.parquet").open("wb") as file:
+        write_manifest(file, [table_of(rows)])
+    assert open_dataset(dataset.folder).keys == ["a", "c", "d"]
+    monkeypatch.setattr(reader, "MOST_HELD", 3)
+    large = open_dataset(dataset.folder)
+    assert large.keys == ["a", "b", "c", "d"]
+    assert large.label("b").mask.shape == (60, 90)
+    with pytest.raises(StoreError, match="the row of b cannot be used"):
+        large.record("b")
+    assert large.filter(lambda record: True).keys == ["a", "c", "d"]
 
 
 def test_what_a_notebook_shows(dataset: Dataset) -> None:

@@ -50,7 +50,7 @@ class RedwebSet(DepthSetBase):
         self._use = use or LabelUse()
         self._set = open_dataset(folder, self._use.min_confidence)
         self.notes = (self._set.refusal,) if self._set.refusal else ()
-        self._groups = groups_of(self._set.table)
+        self._groups = groups_of(self._set.rows)
         if not len(self._set):
             raise DataError(f"{folder}: the build kept no pair, so there is nothing in it; its grid.png shows why")
 
