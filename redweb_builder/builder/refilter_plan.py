@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from redweb_builder.config import Thresholds
 from redweb_builder.dataset.decisions import FILE, read_decisions, standing, verdict_of
-from redweb_builder.dataset.manifest import DUPLICATE, LEFT_OUT, codes_of, floats_of, one_chunk, which_of
-from redweb_builder.dataset.manifest_file import NAME, coded_blocks, manifest_blocks
+from redweb_builder.dataset.manifest import DUPLICATE, codes_of, floats_of, index_in, one_chunk
+from redweb_builder.dataset.manifest_file import NAME, encoded_blocks, manifest_blocks
+from redweb_builder.dataset.rows import STATUSES
 from redweb_builder.dataset.verdicts import COMPARED, Compared, are_judged, compare, thresholds_of
 from redweb_builder.errors import SettingsError, StoreError
 from redweb_builder.filters.checks import checks, first_failed
@@ -23,7 +24,6 @@ from redweb_builder.inputs.remote import shown
 
 OFF = ("off", "none")
 VERDICT = ("status", "reason")
-STATUSES = ("kept", "rejected", LEFT_OUT)
 Codes = dict[tuple[str, str | None], int]  # of a status, with the reason of a rejection
 
 
@@ -91,14 +91,15 @@ def plan_refilter(folder: Path, limits: Mapping[str, float | None]) -> Plan:
     names = (*VERDICT, *COMPARED, *(check.measurement for check in enabled))
     keys, before, after = [], [], []
     codes: Codes = {}
-    of_failed = [*(_code_of(codes, "rejected", check.reason) for check in enabled), _code_of(codes, "kept")]
+    possible = [*(("rejected", check.reason) for check in enabled), ("kept", None)]  # the last one where none fails
+    of_failed = np.array([_code_of(codes, *verdict) for verdict in possible], np.int32)
 
     def judged_blocks() -> Iterator[pa.Table]:
         for block in usable_blocks(folder, names):
             keys.extend(block["key"].chunks)
             before.append(_verdict_codes(block, codes))
             failed = first_failed(enabled, lambda name: floats_of(block[name]), len(block))  # noqa: B023
-            after.append(np.where(are_judged(block), np.array(of_failed, np.int32).take(failed), before[-1]))
+            after.append(np.where(are_judged(block), of_failed.take(failed), before[-1]))
             yield block.set_column(block.schema.get_field_index("status"), "status", _statuses(after[-1], codes))
 
     compared = compare(judged_blocks(), thresholds.duplicate_bits)
@@ -120,8 +121,8 @@ def _code_of(codes: Codes, status: str, reason: str | None = None) -> int:
 
 
 def _verdict_codes(rows: pa.Table, codes: Codes) -> NDArray[np.int32]:
-    """_code_of each row. rows: with VERDICT in the type CODED. codes: as of _code_of."""
-    status = which_of(rows["status"], STATUSES)
+    """_code_of each row. rows: with VERDICT in the type DICTIONARY. codes: as of _code_of."""
+    status = index_in(rows["status"], STATUSES)
     reasons = one_chunk(rows["reason"])
     texts = [*reasons.dictionary.to_pylist(), None]  # the last one for -1
     table = np.array([[_code_of(codes, status, reason) for reason in texts] for status in STATUSES], np.int32)
@@ -163,11 +164,10 @@ def _changes(
 def usable_blocks(folder: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
     """The rows of a manifest, some at a time. Raises StoreError where a row cannot be used.
 
-    folder: of the data set. columns: those to read, texts of few kinds as coded_blocks gives them; None = all, texts as
-    such.
+    folder: of the data set. columns: those to read, as encoded_blocks gives them; None = all, as manifest_blocks does.
     """
     refused: list[str] = []
-    blocks = manifest_blocks(folder, None, refused) if columns is None else coded_blocks(folder, columns, refused)
+    blocks = manifest_blocks(folder, None, refused) if columns is None else encoded_blocks(folder, columns, refused)
     for block in blocks:
         if refused:
             break

@@ -32,7 +32,7 @@ _SIZES = ("width", "height", "source_width", "source_height", "clip_frame")
 _VERDICT = ("value", "threshold", "quality", "margin", "film_time_s", "film_offset_s", "vr_fov", "eye_order_prior")
 _RANGE = ("min_px", "max_px", "clip_min_px", "clip_max_px", "flicker_px")
 _CALIBRATION = ("fx_px", "baseline_m", "doffs_px")
-CODED = pa.dictionary(pa.int32(), pa.string())  # texts of few kinds, each stored once
+DICTIONARY = pa.dictionary(pa.int32(), pa.string())  # texts of few kinds, each stored once
 BLOCK_ROWS = 1 << 16  # of rows: taken at a time, and a group of the file
 LEFT_OUT = "left-out"  # the status of a file that is in no pair
 DUPLICATE = "duplicate"  # the stage, and the reason, of a pair that looks like a better one
@@ -134,10 +134,10 @@ def count_values(column: pa.ChunkedArray) -> Counter[Any]:
     return Counter({entry["values"]: entry["counts"] for entry in column.value_counts().to_pylist()})
 
 
-def which_of(texts: pa.ChunkedArray, values: Sequence[str | None]) -> NDArray[np.int32]:
+def index_in(texts: pa.ChunkedArray, values: Sequence[str | None]) -> NDArray[np.int32]:
     """Of each text of a column its place among some values, -1 = another text.
 
-    texts: of pa.string() or CODED. values: None = null.
+    texts: of pa.string() or DICTIONARY. values: None = null.
     """
     column, wanted = one_chunk(texts), pa.array(values, pa.string())
     if not isinstance(column, pa.DictionaryArray):
@@ -148,7 +148,7 @@ def which_of(texts: pa.ChunkedArray, values: Sequence[str | None]) -> NDArray[np
 
 
 def codes_of(column: pa.DictionaryArray) -> NDArray[np.int32]:
-    """Of each value its place in the dictionary, -1 = null. column: of CODED."""
+    """Of each value its place in the dictionary, -1 = null. column: of DICTIONARY."""
     return np.asarray(column.indices.fill_null(-1) if column.null_count else column.indices)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from redweb_builder.dataset.manifest import BLOCK_ROWS, CODED, SCHEMA, are_growing, codes_of, one_chunk
+from redweb_builder.dataset.manifest import BLOCK_ROWS, DICTIONARY, SCHEMA, are_growing, codes_of, one_chunk
 from redweb_builder.dataset.parquet_pages import PlainPage, plain_pages
 from redweb_builder.dataset.rows import fault_of, surely_usable
 from redweb_builder.dataset.storage import open_whole
@@ -29,7 +30,7 @@ MAX_ROWS = 10_000_000  # a few bytes of Parquet can claim any number
 REQUIRED = ("key", "status")  # columns without which a table is no manifest
 ROW = "row"  # the number of a row in the file, which counts from 1: a column where some rows are left out
 DISTINCT = ("key", "left", "right", "source_sha256", "perceptual_hash", "homography")  # texts of most rows
-FEW = ("status", "stage", "reason", "clip")  # texts that many rows have in common
+CATEGORICAL = ("status", "stage", "reason", "clip")  # texts that many rows have in common
 CHECKED = (*REQUIRED, "stage", "width")  # what the check of a row needs, always read
 
 
@@ -92,30 +93,43 @@ def manifest_blocks(
     folder: of the data set. columns: as of read_manifest. wanted: the keys of the rows to look at, null among them for
     the files in no pair; the column ROW is added; None = all. Raises StoreError as read_manifest.
     """
-    return _one_ahead(_as_texts(block) for block in coded_blocks(folder, columns, refused, wanted))
+    return _one_ahead(_as_texts(block) for block in encoded_blocks(folder, columns, refused, wanted))
 
 
-def coded_blocks(
+def encoded_blocks(
     folder: Path, columns: Sequence[str] | None, refused: list[str], wanted: pa.Array | None = None
 ) -> Iterator[pa.Table]:
-    """manifest_blocks with the columns FEW in the type CODED, as in the file: what is asked of them takes less time.
+    """manifest_blocks with the columns CATEGORICAL dictionary-encoded, as in the file: to work on them takes less time.
 
     folder, columns, refused, wanted: as of manifest_blocks. Raises StoreError as read_manifest.
     """
-    file = shown(folder / NAME)
-    schema = pa.schema([field.with_type(CODED) if field.name in FEW else field for field in _schema(columns)])
+    schema = pa.schema(
+        [field.with_type(DICTIONARY) if field.name in CATEGORICAL else field for field in _schema(columns)]
+    )
+    with _opened(folder) as opened:
+        blocks = table_blocks(opened, shown(folder / NAME), schema, wanted)
+        yield from _one_ahead(checked_blocks(_one_ahead(blocks), refused))
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[BinaryIO]:
+    """The manifest of a data set, open for reading. Raises StoreError as read_manifest, also where reading fails."""
     try:
         with open_whole(folder, NAME) as opened:
-            yield from _one_ahead(checked_blocks(_one_ahead(table_blocks(opened, file, schema, wanted)), refused))
+            yield opened
     except FileNotFoundError as error:
         raise StoreError(_without_manifest(folder)) from error
     except OSError as error:
-        raise StoreError(f"{file} cannot be read as a manifest ({' '.join(str(error).split())})") from error
+        raise StoreError(_unreadable(shown(folder / NAME), error)) from error
+
+
+def _unreadable(file: str, error: Exception) -> str:
+    return f"{file} cannot be read as a manifest ({' '.join(str(error).split())})"
 
 
 def _as_texts(block: pa.Table) -> pa.Table:
-    """The same rows with the columns FEW as texts."""
-    fields = [field.with_type(pa.string()) if field.type == CODED else field for field in block.schema]
+    """The same rows with the columns CATEGORICAL as texts."""
+    fields = [field.with_type(pa.string()) if field.type == DICTIONARY else field for field in block.schema]
     return block.cast(pa.schema(fields))
 
 
@@ -124,14 +138,11 @@ def stated_rows(folder: Path) -> int:
 
     folder: of the data set.
     """
-    try:
-        with open_whole(folder, NAME) as opened:
+    with _opened(folder) as opened:
+        try:
             rows: int = pq.read_metadata(opened).num_rows
-    except FileNotFoundError as error:
-        raise StoreError(_without_manifest(folder)) from error
-    except (OSError, pa.ArrowException) as error:
-        why = " ".join(str(error).split())
-        raise StoreError(f"{shown(folder / NAME)} cannot be read as a manifest ({why})") from error
+        except pa.ArrowException as error:
+            raise StoreError(_unreadable(shown(folder / NAME), error)) from error
     return rows
 
 
@@ -238,13 +249,13 @@ def table_blocks(opened: BinaryIO, file: str, schema: pa.Schema, wanted: pa.Arra
     """The rows of a Parquet file in the columns and types of a schema, BLOCK_ROWS at a time.
 
     opened: the file. file: its name, for messages. schema: a column that the file does not have is null; texts are of
-    pa.string() or CODED. wanted: the keys of the rows that are given, with their numbers in the column ROW; None = all.
-    Raises StoreError where the file is damaged, of another kind, or larger than is read.
+    pa.string() or DICTIONARY. wanted: the keys of the rows that are given, with their numbers in the column ROW; None =
+    all. Raises StoreError where the file is damaged, of another kind, or larger than is read.
     """
     try:
         yield from _blocks(opened, file, schema, wanted)
     except (OSError, pa.ArrowException, KeyError, UnicodeDecodeError) as error:  # the last by a column's name
-        raise StoreError(f"{file} cannot be read as a manifest ({' '.join(str(error).split())})") from error
+        raise StoreError(_unreadable(file, error)) from error
 
 
 def _blocks(opened: BinaryIO, file: str, schema: pa.Schema, wanted: pa.Array | None) -> Iterator[pa.Table]:
@@ -258,7 +269,7 @@ def _blocks(opened: BinaryIO, file: str, schema: pa.Schema, wanted: pa.Array | N
         raise StoreError(f"{file} unpacks to {stated} bytes; at most {MAX_TEXT_BYTES} are read")
     there = [name for name in schema.names if name in names]
     size = 0
-    texts = [name for name in there if schema.field(name).type in (pa.string(), CODED)]
+    texts = [name for name in there if schema.field(name).type in (pa.string(), DICTIONARY)]
     for start, batch, near in _batches(opened, metadata, there, texts, wanted):
         batch.validate(full=True)  # text that is no UTF-8 among it; now, while texts lie in dictionaries
         size += sum(_text_bytes(column) for column in batch.columns)
@@ -359,8 +370,8 @@ def _stated_bytes(metadata: pq.FileMetaData) -> int:
 
 def _plain(column: pa.Array, kind: pa.DataType) -> pa.Array:
     """A column as values of a type. Texts that are each stored once, as keys are, are their dictionary already."""
-    if kind == CODED:
-        is_small = column.type == CODED and len(column.dictionary) <= len(column)  # damaged files have larger ones
+    if kind == DICTIONARY:
+        is_small = column.type == DICTIONARY and len(column.dictionary) <= len(column)  # damaged files have larger ones
         return column if is_small else column.cast(pa.string()).dictionary_encode()
     if isinstance(column, pa.DictionaryArray) and column.dictionary.type == kind and not column.null_count:
         places = np.asarray(column.indices)

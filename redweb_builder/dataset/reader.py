@@ -35,7 +35,7 @@ from redweb_builder.types import BoolMap, FloatMap, Label, Mask, Picture
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_HELD = 1 << 18  # rows of which all columns are kept in memory, 400 MB; of more, OPENED
+MOST_IN_MEMORY = 1 << 18  # rows of which all columns are kept in memory, 400 MB; of more, OPENED
 OPENED = ("key", "status", "reason", "width", "left", "film_time_s")  # what splits and people's verdicts need
 NEARBY = 1 << 12  # samples whose rows are read together
 SHOWN = 5  # samples of a data set that a notebook shows
@@ -82,8 +82,8 @@ class Dataset:
     """The kept (or the rejected) samples of a data set, in order of key: len(), [index], [key], [slice], iteration.
 
     What people decided (decisions.jsonl) goes before the filters' verdict. rows: of the samples, as decided, all
-    columns, or OPENED where there are more than MOST_HELD rows. refusal: a sentence about rows that cannot be used;
-    None where there are none. keys: of the samples. files: where their files are.
+    columns, or OPENED where there are more than MOST_IN_MEMORY rows. refusal: a sentence about rows that cannot be
+    used; None where there are none. keys: of the samples. files: where their files are.
     """
 
     def __init__(self, folder: Path, status: str = "kept", min_confidence: int = 0) -> None:
@@ -97,10 +97,10 @@ class Dataset:
         self.folder, self.min_confidence, self._status = folder, min_confidence, status
         self.files = files_of(folder)
         if isinstance(self.files, ShardFiles) and not has_manifest(folder):
-            self._manifest, self._is_held = self.files.manifest(), True  # of an earlier version
+            self._manifest, self._in_memory = self.files.manifest(), True  # of an earlier version
         else:
-            self._is_held = stated_rows(folder) <= MOST_HELD
-            self._manifest = read_manifest(folder, None if self._is_held else OPENED)
+            self._in_memory = stated_rows(folder) <= MOST_IN_MEMORY
+            self._manifest = read_manifest(folder, None if self._in_memory else OPENED)
         self.refusal = "; ".join(filter(None, (self._manifest.refusal(), self.files.refusal()))) or None
         self._decisions = read_decisions(folder / FILE)[0]
         rows = as_decided(self._manifest.table, self._decisions)
@@ -148,7 +148,7 @@ class Dataset:
         if isinstance(which, slice):
             return self._part(range(len(self))[which])
         key = self.keys[which if isinstance(which, int) else self._places[which]]
-        record = self.record(key) if self._is_held else _LaterRow(self, key)
+        record = self.record(key) if self._in_memory else _LazyRow(self, key)
         picture, label = self._read(key)
         if picture.shape[:2] != label.mask.shape:
             raise StoreError(f"{shown(self.folder)}, {key}: the size of the picture is not that of its label")
@@ -222,16 +222,17 @@ class Dataset:
     @property
     def manifest(self) -> pa.Table:
         """The rows of the whole data set as built, all columns, without those that cannot be used."""
-        return self._manifest.table if self._is_held else read_manifest(self.folder).table
+        return self._manifest.table if self._in_memory else read_manifest(self.folder).table
 
     @cached_property
     def table(self) -> pa.Table:
         """The rows of the samples, as decided, all columns: some 1.6 KB a row."""
-        if self._is_held:
+        if self._in_memory:
             return self.rows
         rows = self._whole(self.keys)  # in the order of the file
-        order = pc.index_in(self.rows["key"], rows["key"]).drop_null()
-        return rows if order == pa.chunked_array([np.arange(len(rows), dtype=np.int32)]) else rows.take(order)
+        if rows["key"].to_pylist() == self.keys:
+            return rows
+        return rows.take(pc.index_in(self.rows["key"], rows["key"]).drop_null())
 
     def _whole(self, keys: Sequence[str]) -> pa.Table:
         """All columns of some rows, as decided, without rows that cannot be used after all. keys: of them."""
@@ -240,8 +241,8 @@ class Dataset:
     def _blocks(self) -> Iterator[pa.Table]:
         """All columns of the rows of the samples, BLOCK_ROWS at a time."""
         for start in range(0, len(self), BLOCK_ROWS):
-            is_held = self._is_held
-            yield self.rows.slice(start, BLOCK_ROWS) if is_held else self._whole(self.keys[start : start + BLOCK_ROWS])
+            stop = start + BLOCK_ROWS
+            yield self.rows.slice(start, BLOCK_ROWS) if self._in_memory else self._whole(self.keys[start:stop])
 
     @cached_property
     def _places(self) -> dict[str, int]:
@@ -259,11 +260,11 @@ class Dataset:
     def record(self, key: str) -> dict[str, Any]:
         """A sample's row of the manifest, with the verdict of people.
 
-        Of a data set of more than MOST_HELD rows it is read now, with those of the samples beside it. key: of the
+        Of a data set of more than MOST_IN_MEMORY rows it is read now, with those of the samples beside it. key: of the
         sample. Raises KeyError; StoreError where the row cannot be used.
         """
         place = self._places[key]
-        if self._is_held:
+        if self._in_memory:
             row: dict[str, Any] = self.rows.slice(place, 1).to_pylist()[0]
             return row
         if key not in self._nearby:
@@ -281,7 +282,7 @@ class Dataset:
         return picture
 
 
-class _LaterRow(Mapping[str, Any]):
+class _LazyRow(Mapping[str, Any]):
     """A row that is read when it is looked into: most who go through millions of samples never do."""
 
     def __init__(self, dataset: Dataset, key: str) -> None:

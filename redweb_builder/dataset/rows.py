@@ -17,10 +17,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from redweb_builder.dataset.manifest import CODED, JUDGED, LEFT_OUT, SCHEMA, bytes_of, floats_of, one_chunk, which_of
+from redweb_builder.dataset.manifest import (
+    DICTIONARY,
+    JUDGED,
+    LEFT_OUT,
+    SCHEMA,
+    bytes_of,
+    floats_of,
+    index_in,
+    one_chunk,
+)
 from redweb_builder.files import parse_json
 
 PAIR_STATUSES = ("kept", "rejected")
+STATUSES = (*PAIR_STATUSES, LEFT_OUT)
 MAX_KEY_BYTES = 250  # with ".png" a file name of at most 255 bytes
 MAX_SIDE = 65_535  # px of a stored picture, as JPEG's
 MAX_NUMBER = 2**53  # beyond it float64 does not hold every whole number; no measurement comes near
@@ -63,7 +73,7 @@ def fault_of(row: Mapping[str, Any]) -> str | None:
 def surely_usable(table: pa.Table) -> NDArray[np.bool_]:
     """Where fault_of finds nothing, told from whole columns: False asks for a closer look.
 
-    table: rows of a manifest, of any of its columns, texts valid UTF-8, of pa.string() or CODED.
+    table: rows of a manifest, of any of its columns, texts valid UTF-8, of pa.string() or DICTIONARY.
     """
     there = set(table.column_names) - {"key", *_USUAL}  # in these three no pattern below lets a NUL pass
     others = [(name, most) for name, _, most in _COLUMNS if name in there]
@@ -87,7 +97,7 @@ def surely_usable(table: pa.Table) -> NDArray[np.bool_]:
 
 def _is_odd(column: pa.ChunkedArray, most: int) -> bool:
     """Whether some value of a column may be refused for its type or its size."""
-    if column.type == CODED:
+    if column.type == DICTIONARY:
         column = pa.chunked_array([one_chunk(column).dictionary])
     if pa.types.is_string(column.type):
         return b"\0" in bytes_of(column)[0]
@@ -105,9 +115,9 @@ def _is_pair_or_left_out(table: pa.Table) -> NDArray[np.bool_]:
     else:
         usual = pc.and_(pc.match_substring_regex(key, _USUAL_KEY), pc.less_equal(pc.binary_length(key), MAX_KEY_BYTES))
         proper = np.asarray(pc.fill_null(usual, False))
-    status = which_of(table["status"], ("kept", "rejected", LEFT_OUT))
+    status = index_in(table["status"], STATUSES)
     sized = floats_of(table["width"]) > 0
-    pair = (status == 0) & sized | (status == 1) & (sized | (which_of(table["stage"], JUDGED) < 0))
+    pair = (status == 0) & sized | (status == 1) & (sized | (index_in(table["stage"], JUDGED) < 0))
     usable: NDArray[np.bool_] = proper & pair | np.asarray(pc.is_null(key)) & (status == 2)
     for name, most in _SIDES:
         if name in table.column_names:

@@ -24,9 +24,9 @@ from redweb_builder.dataset.manifest import (
     bytes_of,
     floats_of,
     in_blocks,
+    index_in,
     key_ranks,
     nine_digits,
-    which_of,
     with_values,
 )
 from redweb_builder.dataset.paths import read_build
@@ -116,7 +116,7 @@ def judged(table: pa.Table, thresholds: Thresholds) -> pa.Table:
 
 def are_judged(table: pa.Table) -> NDArray[np.bool_]:
     """On which rows thresholds decide. table: of a manifest, with key and stage."""
-    judged: NDArray[np.bool_] = (which_of(table["stage"], JUDGED) >= 0) & np.asarray(pc.is_valid(table["key"]))
+    judged: NDArray[np.bool_] = (index_in(table["stage"], JUDGED) >= 0) & np.asarray(pc.is_valid(table["key"]))
     return judged
 
 
@@ -141,9 +141,9 @@ def _details(
 def compare(blocks: Iterable[pa.Table], bits: float | None) -> Compared:
     """Find the duplicates among the kept pairs of a set, and the ranges of its clips.
 
-    blocks: the judged rows of the whole set, some at a time, with COMPARED, texts of pa.string() or CODED. bits: the
-    most in which the 64-bit perceptual hashes of two duplicates differ; None = nothing is a duplicate. duplicates.py
-    says which of two stays.
+    blocks: the judged rows of the whole set, some at a time, with COMPARED, texts of pa.string() or DICTIONARY. bits:
+    the most in which the 64-bit perceptual hashes of two duplicates differ; None = nothing is a duplicate.
+    duplicates.py says which of two stays.
     """
     keys: list[pa.Array] = []
     candidates: list[pa.Table] = [_candidates(SCHEMA.empty_table(), 0)]
@@ -187,7 +187,7 @@ def _frames(block: pa.Table, start: int) -> pa.Table:
 def _candidates(block: pa.Table, start: int) -> pa.Table:
     """The pairs of some rows that may be duplicates, as numbers. start: the place of the first row."""
     hashed = np.asarray(pc.is_valid(block["perceptual_hash"]))
-    eligible = (which_of(block["status"], ("kept",)) == 0) & hashed
+    eligible = (index_in(block["status"], ("kept",)) == 0) & hashed
     hashes = np.frombuffer(unhexlify(bytes_of(block["perceptual_hash"])[0]), ">u8").astype(np.uint64)
     columns = {
         "place": np.flatnonzero(eligible) + start,

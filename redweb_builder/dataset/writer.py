@@ -119,12 +119,16 @@ class Store(LabelWriter):
         retried, lost = set[str](), set[str]()
 
         def look_at(record: dict[str, Any]) -> None:
-            key = record["key"]
-            (retried.add if record.get("reason") in RETRIED else retried.discard)(key)
-            (lost.add if any(faults_of_files(record, files)) else lost.discard)(key)
+            key = record["key"]  # its last line counts
+            retried.discard(key)
+            lost.discard(key)
+            if record.get("reason") in RETRIED:
+                retried.add(key)
+            elif any(faults_of_files(record, files)):
+                lost.add(key)
 
         journal = mend_journal(self.out, look_at)
-        self.records, self.damaged, self.lost = journal.records, journal.damaged, lost - retried
+        self.records, self.damaged, self.lost = journal.records, journal.damaged, lost
         for key in retried | lost:
             del self.records[key]
 

@@ -13,8 +13,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from redweb_builder.dataset import manifest_file
-from redweb_builder.dataset.manifest import CODED, SCHEMA, table_of, which_of
-from redweb_builder.dataset.manifest_file import FEW, _wanted_in, coded_blocks, read_manifest, read_rows, write_manifest
+from redweb_builder.dataset.manifest import DICTIONARY, SCHEMA, index_in, table_of
+from redweb_builder.dataset.manifest_file import (
+    CATEGORICAL,
+    _wanted_in,
+    encoded_blocks,
+    read_manifest,
+    read_rows,
+    write_manifest,
+)
 from redweb_builder.dataset.parquet_pages import PlainPage
 from redweb_builder.dataset.rows import fault_of, surely_usable
 from redweb_builder.errors import StoreError
@@ -43,7 +50,7 @@ def test_nothing_passes_that_a_row_is_refused_for(change: dict[str, Any]) -> Non
     usable = surely_usable(table_of(rows))
     assert not usable[1] or fault_of(rows[1]) is None
     assert surely_usable(table_of([GOOD])).all()
-    coded = [field.with_type(CODED) if field.name in FEW else field for field in SCHEMA]
+    coded = [field.with_type(DICTIONARY) if field.name in CATEGORICAL else field for field in SCHEMA]
     assert surely_usable(table_of(rows).cast(pa.schema(coded))).tolist() == usable.tolist()
 
 
@@ -75,9 +82,9 @@ def test_which_of_some_values_a_text_is(values: tuple[str | None, ...]) -> None:
     texts = ["kept", None, "rejected", "kept", "left-out"]
     places = [values.index(text) if text in values else -1 for text in texts]
     whole = pa.chunked_array([texts], pa.string())
-    assert which_of(whole, values).tolist() == which_of(whole.dictionary_encode(), values).tolist() == places
-    nothing = pa.chunked_array([[None, None]], CODED)
-    assert which_of(nothing, values).tolist() == [values.index(None) if None in values else -1] * 2
+    assert index_in(whole, values).tolist() == index_in(whole.dictionary_encode(), values).tolist() == places
+    nothing = pa.chunked_array([[None, None]], DICTIONARY)
+    assert index_in(nothing, values).tolist() == [values.index(None) if None in values else -1] * 2
 
 
 def test_rows_with_texts_as_in_the_file_are_the_same_rows(tmp_path: Path) -> None:
@@ -85,8 +92,8 @@ def test_rows_with_texts_as_in_the_file_are_the_same_rows(tmp_path: Path) -> Non
     rows = [GOOD, GOOD | {"key": "b"} | rejected, GOOD | {"key": "c", "clip": "k"}, {"status": "left-out"}]
     folder = manifest_of(tmp_path, [*rows, GOOD | {"key": "d", "status": "maybe"}])
     refused: list[str] = []
-    blocks = list(coded_blocks(folder, ("reason", "clip"), refused))
-    assert all(block[name].type == CODED for block in blocks for name in FEW)
+    blocks = list(encoded_blocks(folder, ("reason", "clip"), refused))
+    assert all(block[name].type == DICTIONARY for block in blocks for name in CATEGORICAL)
     plain = read_manifest(folder, ("reason", "clip"))
     assert [row for block in blocks for row in block.to_pylist()] == plain.rows
     assert refused == plain.refused != []
@@ -97,7 +104,7 @@ def test_a_dictionary_of_more_texts_than_rows_is_not_kept(tmp_path: Path) -> Non
     reasons = pa.DictionaryArray.from_arrays(pa.array([7, None], pa.int32()), [f"reason {n}" for n in range(1000)])
     columns = {"key": ["a", "b"], "status": ["kept", "kept"], "width": pa.array([9, 9], pa.int32()), "reason": reasons}
     pq.write_table(pa.table(columns), tmp_path / "manifest.parquet")
-    block = next(coded_blocks(tmp_path, ("reason",), []))
+    block = next(encoded_blocks(tmp_path, ("reason",), []))
     assert block["reason"].to_pylist() == ["reason 7", None]
     assert len(block["reason"].chunk(0).dictionary) == 1
 

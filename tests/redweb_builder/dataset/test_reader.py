@@ -52,10 +52,10 @@ def test_parts_of_a_data_set(dataset: Dataset) -> None:
 
 
 def test_a_large_set_is_as_a_small_one(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of more than MOST_HELD rows few columns are in memory, and the others are read when they are asked for."""
+    """Of more than MOST_IN_MEMORY rows few columns are in memory, and the others are read when they are asked for."""
     record_decision(dataset.folder, decide("b", "reject", "ana", "wrong"))
     held, rejected = open_dataset(dataset.folder), open_dataset(dataset.folder).rejected
-    monkeypatch.setattr(reader, "MOST_HELD", 3)
+    monkeypatch.setattr(reader, "MOST_IN_MEMORY", 3)
     monkeypatch.setattr(reader, "NEARBY", 2)
     large = open_dataset(dataset.folder)
     assert "agreement" in held.rows.column_names
@@ -85,7 +85,7 @@ def test_a_row_of_a_large_set_that_cannot_be_used_is_refused_when_it_is_read(
     with (dataset.folder / "manifest.parquet").open("wb") as file:
         write_manifest(file, [table_of(rows)])
     assert open_dataset(dataset.folder).keys == ["a", "c", "d"]
-    monkeypatch.setattr(reader, "MOST_HELD", 3)
+    monkeypatch.setattr(reader, "MOST_IN_MEMORY", 3)
     large = open_dataset(dataset.folder)
     assert large.keys == ["a", "b", "c", "d"]
     assert large.label("b").mask.shape == (60, 90)
