@@ -35,7 +35,7 @@ from redweb_builder.version import FORMAT
 
 BLOCK = 1 << 16  # rows made at a time, and a row group of the file
 KEPT = 0.7  # share of the rows
-WORST = "import sys; from redweb_builder import open_dataset as o; d = o(sys.argv[1])\n"
+OPEN = "import sys; from redweb_builder import open_dataset as o; d = o(sys.argv[1])\n"
 READ = (
     "import sys, pyarrow.parquet as pq; from redweb_builder.dataset.manifest_file import CHECKED\n"
     "from redweb_builder.inspect.choose import COLUMNS; from redweb_builder.dataset.verdicts import COMPARED\n"
@@ -77,8 +77,10 @@ COMMANDS = {  # name -> arguments of the interpreter, the data set behind them
     "duplicates": ["-c", DUPLICATES],
     "end": ["-c", END],
     "merge": ["-c", MERGE],
-    "open_dataset": ["-c", WORST + "print(len(d), d[0:1])"],
-    "filter": ["-c", WORST + "print(len(d.filter(lambda row: row['agreement'] > 0.9)))"],
+    "open_dataset": ["-c", OPEN + "print(len(d), d[0:1])"],
+    "filter": ["-c", OPEN + "print(len(d.filter([('agreement', '>', 0.9)])))"],
+    "filter by function": ["-c", OPEN + "print(len(d.filter(lambda row: row['agreement'] > 0.9)))"],
+    "worst 20": ["-c", OPEN + "print(d.take(d.columns('agreement')['agreement'].to_numpy().argsort()[:20]).keys[0])"],
     "trainer": ["-c", "import sys; from pathlib import Path; from trainer.data.open import open_data as o\n"
                 "from trainer.data.splits import split; d = o(Path(sys.argv[1])); print(*map(len, split(d, 0.1)))"],
 }  # fmt: skip

@@ -23,6 +23,7 @@ from redweb_builder.colour import colour_scale
 from redweb_builder.config import FILM_FORMS, FRAME_FORMS, PRESETS, BuildConfig, Thresholds
 from redweb_builder.criteria import CRITERIA
 from redweb_builder.dataset.manifest import MEASUREMENTS
+from redweb_builder.dataset.manifest_file import read_manifest
 from redweb_builder.dataset.reader import Dataset
 from redweb_builder.errors import InputError, SettingsError, StoreError
 from redweb_builder.export.depth_forms import Ends, frame_picture, steady, write_frame
@@ -108,7 +109,7 @@ def _own_rate(source: Path) -> float | None:
 
 
 def _no_depth_message(source: Path, dataset: Dataset) -> str:
-    rows = [row for row in dataset.manifest.to_pylist() if row["status"] != "kept"]
+    rows = [row for row in read_manifest(dataset.folder, ("reason", "detail")).rows if row["status"] != "kept"]
     why = "; ".join(dict.fromkeys(f"{row['reason']}: {row['detail']}" for row in rows)) or "no pair in it"
     return f"{source} gave no depth ({why})"
 

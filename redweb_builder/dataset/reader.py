@@ -14,17 +14,16 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from PIL import Image
 
 from redweb_builder.colour import colour_scale, disparity_picture, mask_picture
 from redweb_builder.dataset.codec import image_bytes
-from redweb_builder.dataset.decisions import FILE, as_decided, read_decisions
 from redweb_builder.dataset.label_reader import label_from, read_stored
-from redweb_builder.dataset.manifest import BLOCK_ROWS, SCHEMA
-from redweb_builder.dataset.manifest_file import has_manifest, read_manifest, read_rows, stated_rows
+from redweb_builder.dataset.manifest import SCHEMA
+from redweb_builder.dataset.manifest_file import has_manifest
 from redweb_builder.dataset.sample_files import MAPS, content_of, ending_of
+from redweb_builder.dataset.sample_rows import Conditions, LazyRow, SampleRows
 from redweb_builder.dataset.shards import ShardFiles, files_of
 from redweb_builder.dataset.unknown import FOLDER as UNKNOWN
 from redweb_builder.dataset.unknown import read_unknown
@@ -35,9 +34,6 @@ from redweb_builder.types import BoolMap, FloatMap, Label, Mask, Picture
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_IN_MEMORY = 1 << 18  # rows of which all columns are kept in memory, 400 MB; of more, OPENED
-OPENED = ("key", "status", "reason", "width", "left", "film_time_s")  # what splits and people's verdicts need
-NEARBY = 1 << 12  # samples whose rows are read together
 SHOWN = 5  # samples of a data set that a notebook shows
 SHOWN_PX = 120  # their height there
 
@@ -81,9 +77,8 @@ class Sample:
 class Dataset:
     """The kept (or the rejected) samples of a data set, in order of key: len(), [index], [key], [slice], iteration.
 
-    What people decided (decisions.jsonl) goes before the filters' verdict. rows: of the samples, as decided, all
-    columns, or OPENED where there are more than MOST_IN_MEMORY rows. refusal: a sentence about rows that cannot be
-    used; None where there are none. keys: of the samples. files: where their files are.
+    What people decided (decisions.jsonl) goes before the filters' verdict. refusal: a sentence about rows that cannot
+    be used; None where there are none. files: where the files of the samples are.
     """
 
     def __init__(self, folder: Path, status: str = "kept", min_confidence: int = 0) -> None:
@@ -96,17 +91,17 @@ class Dataset:
         require_confidence(min_confidence)
         self.folder, self.min_confidence, self._status = folder, min_confidence, status
         self.files = files_of(folder)
+        statuses = ("kept", "rejected") if status == "labelled" else (status,)
+        manifest = None
         if isinstance(self.files, ShardFiles) and not has_manifest(folder):
-            self._manifest, self._in_memory = self.files.manifest(), True  # of an earlier version
-        else:
-            self._in_memory = stated_rows(folder) <= MOST_IN_MEMORY
-            self._manifest = read_manifest(folder, None if self._in_memory else OPENED)
-        self.refusal = "; ".join(filter(None, (self._manifest.refusal(), self.files.refusal()))) or None
-        self._decisions = read_decisions(folder / FILE)[0]
-        rows = as_decided(self._manifest.table, self._decisions)
-        wanted = pa.array(("kept", "rejected") if status == "labelled" else (status,))
-        is_sample = pc.and_(pc.is_in(rows["status"], wanted), pc.is_valid(rows["width"]))
-        self._take(rows if pc.all(is_sample).as_py() else rows.filter(is_sample))  # a filter copies
+            manifest = self.files.manifest()  # of an earlier version
+        self._rows = SampleRows(folder, statuses, manifest)
+        self.refusal = "; ".join(filter(None, (self._rows.refusal, self.files.refusal()))) or None
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys of the samples, in their order."""
+        return self._rows.keys
 
     def __iter__(self) -> Iterator[Sample]:
         """Every sample, in order of key."""
@@ -146,13 +141,12 @@ class Dataset:
         StoreError where a file is damaged.
         """
         if isinstance(which, slice):
-            return self._part(range(len(self))[which])
-        key = self.keys[which if isinstance(which, int) else self._places[which]]
-        record = self.record(key) if self._in_memory else _LazyRow(self, key)
+            return self.take(range(len(self))[which])
+        key = self.keys[which if isinstance(which, int) else self._rows.places[which]]
         picture, label = self._read(key)
         if picture.shape[:2] != label.mask.shape:
             raise StoreError(f"{shown(self.folder)}, {key}: the size of the picture is not that of its label")
-        return Sample(key, picture, label.disparity, label.mask, label.confidence, record)
+        return Sample(key, picture, label.disparity, label.mask, label.confidence, LazyRow(self._rows, key))
 
     def _read(self, key: str) -> tuple[Picture, Label]:
         (name, picture), *maps = self.files.stored(key, "image", *MAPS)
@@ -198,56 +192,40 @@ class Dataset:
         """The split that a sample was exported to: "train" or "validation"; None of a folder. index: from 0."""
         return self.files.part(self.keys[index])
 
-    def filter(self, keep: Callable[[dict[str, Any]], bool]) -> Dataset:
-        """The samples that a condition keeps; no picture is read.
+    def filter(self, keep: Callable[[dict[str, Any]], bool] | Conditions) -> Dataset:
+        """The samples that meet a condition; no picture is read.
 
-        keep: of a row of the manifest, such as `lambda row: row["agreement"] > 0.9`.
+        keep: conditions as pyarrow.parquet and pandas take them, such as [("agreement", ">", 0.9)]: all of a list must
+        hold, or those of one list of several; only their columns are read. Or a function of a row of the manifest, such
+        as `lambda row: row["agreement"] > 0.9`, which takes some 20 microseconds a sample. Raises SettingsError.
         """
-        kept = {row["key"] for block in self._blocks() for row in block.to_pylist() if keep(row)}
-        return self._part([index for index, key in enumerate(self.keys) if key in kept])
+        if not callable(keep):
+            return self.take(self._rows.matching(keep))
+        kept = {row["key"] for block in self._rows.blocks() for row in block.to_pylist() if keep(row)}
+        return self.take([index for index, key in enumerate(self.keys) if key in kept])
 
-    def _part(self, indices: Sequence[int]) -> Dataset:
+    def take(self, indices: Sequence[int] | NDArray[np.integer[Any]]) -> Dataset:
+        """Some samples, in the order that is given; no picture is read. indices: from 0. Raises IndexError."""
         part = copy(self)
-        for name in ("rejected", "table", "_places"):
-            vars(part).pop(name, None)
-        part._take(self.rows.take(pa.array(indices, pa.int64())))
+        vars(part).pop("rejected", None)
+        part._rows = self._rows.take(indices)
         return part
 
-    def _take(self, rows: pa.Table) -> None:
-        """Make the samples those of some rows, which stay columns: as dicts they would need six times as much."""
-        self.rows: pa.Table = rows
-        self.keys: list[str] = rows["key"].to_pylist()
-        self._nearby: dict[str, dict[str, Any]] = {}
+    def columns(self, *names: str) -> pa.Table:
+        """Some columns of the manifest, a row a sample, as people decided. Raises SettingsError where there is none so.
+
+        names: such as "agreement". A row that cannot be used for what it holds in them is null but for the key.
+        """
+        return self._rows.columns(names)
 
     @property
-    def manifest(self) -> pa.Table:
-        """The rows of the whole data set as built, all columns, without those that cannot be used."""
-        return self._manifest.table if self._in_memory else read_manifest(self.folder).table
-
-    @cached_property
     def table(self) -> pa.Table:
-        """The rows of the samples, as decided, all columns: some 1.6 KB a row."""
-        if self._in_memory:
-            return self.rows
-        rows = self._whole(self.keys)  # in the order of the file
-        if rows["key"].to_pylist() == self.keys:
-            return rows
-        return rows.take(pc.index_in(self.rows["key"], rows["key"]).drop_null())
+        """All columns, as of `columns`: some 1.6 KB a row."""
+        return self._rows.table
 
-    def _whole(self, keys: Sequence[str]) -> pa.Table:
-        """All columns of some rows, as decided, without rows that cannot be used after all. keys: of them."""
-        return as_decided(read_rows(self._manifest, pa.array(keys, pa.string())).table, self._decisions)
-
-    def _blocks(self) -> Iterator[pa.Table]:
-        """All columns of the rows of the samples, BLOCK_ROWS at a time."""
-        for start in range(0, len(self), BLOCK_ROWS):
-            stop = start + BLOCK_ROWS
-            yield self.rows.slice(start, BLOCK_ROWS) if self._in_memory else self._whole(self.keys[start:stop])
-
-    @cached_property
-    def _places(self) -> dict[str, int]:
-        """The place of each key in the table."""
-        return {key: index for index, key in enumerate(self.keys)}
+    def manifest_blocks(self) -> Iterator[pa.Table]:
+        """The rows of the whole data set as built, all columns, without those that cannot be used, some at a time."""
+        return self._rows.manifest_blocks()
 
     def to_pandas(self) -> pd.DataFrame:
         """The rows of the samples, by key, with the verdicts of people. Raises UserError where pandas is missing."""
@@ -260,19 +238,17 @@ class Dataset:
     def record(self, key: str) -> dict[str, Any]:
         """A sample's row of the manifest, with the verdict of people.
 
-        Of a data set of more than MOST_IN_MEMORY rows it is read now, with those of the samples beside it. key: of the
-        sample. Raises KeyError; StoreError where the row cannot be used.
+        The first one reads the rows of all samples, or of those beside it where there are more than
+        sample_rows.MOST_CHECKED. key: of the sample. Raises KeyError; StoreError where the row cannot be used.
         """
-        place = self._places[key]
-        if self._in_memory:
-            row: dict[str, Any] = self.rows.slice(place, 1).to_pylist()[0]
-            return row
-        if key not in self._nearby:
-            first = place - place % NEARBY
-            self._nearby = {row["key"]: row for row in self._whole(self.keys[first : first + NEARBY]).to_pylist()}
-        if key not in self._nearby:
-            raise StoreError(f"{shown(self.folder)}: the row of {key} cannot be used; `check` says why")
-        return dict(self._nearby[key])
+        return self._rows.row(key)
+
+    def records(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """The rows of some samples by key, in the order of `keys`, read now and not kept.
+
+        keys: of the samples. Raises StoreError where one cannot be used.
+        """
+        return self._rows.records(keys)
 
     def image_path(self, key: str) -> Path:
         """The picture file of a key. Raises StoreError where there is none, or a link leads out of the data set."""
@@ -280,29 +256,6 @@ class Dataset:
         if not isinstance(picture, Path):
             raise StoreError(f"{key} lies in a shard of {shown(self.folder)}: it has no file of its own")
         return picture
-
-
-class _LazyRow(Mapping[str, Any]):
-    """A row that is read when it is looked into: most who go through millions of samples never do."""
-
-    def __init__(self, dataset: Dataset, key: str) -> None:
-        self._dataset, self._key = dataset, key
-
-    @cached_property
-    def _row(self) -> dict[str, Any]:
-        return self._dataset.record(self._key)
-
-    def __getitem__(self, name: str) -> Any:
-        return self._row[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._row)
-
-    def __len__(self) -> int:
-        return len(self._row)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return dict, (self._row,)  # not the whole data set
 
 
 def _small_jpeg(picture: Picture) -> str:

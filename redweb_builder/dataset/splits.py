@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from redweb_builder.config import VALIDATION_SHARE
 
 T = TypeVar("T", bound=Hashable)
+GROUPING = ("key", "left", "film_time_s")  # the columns that say which samples belong together
 
 
 def held_out(groups: Mapping[str, Sequence[T]], validation: float, test: float = 0.0) -> tuple[set[T], set[T]]:
@@ -60,7 +61,7 @@ def _hash(name: str) -> str:
 def groups_of(rows: pa.Table) -> pa.ChunkedArray:
     """The film that a frame is of, so that its frames stay together; the key of every other sample.
 
-    rows: of a manifest, with keys.
+    rows: of a manifest, with GROUPING.
     """
     is_frame = pc.and_(pc.is_valid(rows["film_time_s"]), pc.fill_null(pc.not_equal(rows["left"], ""), False))
     return pc.if_else(is_frame, rows["left"], rows["key"])
@@ -69,9 +70,10 @@ def groups_of(rows: pa.Table) -> pa.ChunkedArray:
 def split_keys(rows: pa.Table, keys: Sequence[str]) -> dict[str, list[str]]:
     """The keys of "train" and "validation", in their order; a part without samples is not there.
 
-    rows: of the data set's samples. keys: of those that are split; with all of them the parts are those of `train`.
+    rows: of the data set's samples, with GROUPING. keys: of those that are split; with all of them the parts are those
+    of `train`.
     """
-    wanted = rows.select(["key", "left", "film_time_s"]).filter(pc.is_in(rows["key"], pa.array(keys, pa.string())))
+    wanted = rows.select(GROUPING).filter(pc.is_in(rows["key"], pa.array(keys, pa.string())))
     groups: dict[str, list[str]] = {}
     for key, group in zip(wanted["key"].to_pylist(), groups_of(wanted).to_pylist(), strict=True):
         groups.setdefault(group, []).append(key)

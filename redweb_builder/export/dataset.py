@@ -82,7 +82,8 @@ def export_dataset(
     if missing := [key for key in keys if key not in kept]:
         raise StoreError(f"{shown(folder)} keeps no {', '.join(missing)}; a rejected sample is rescued by `review`")
     chosen = list(dict.fromkeys(keys)) or dataset.keys
-    rejected = set(dataset.rows["key"].filter(pc.not_equal(dataset.rows["status"], "kept")).to_pylist())
+    rows = dataset.columns("key", "status")
+    rejected = set(rows["key"].filter(pc.not_equal(rows["status"], "kept")).to_pylist())
     if not chosen or (form == "webdataset" and rejected.issuperset(chosen)):
         raise StoreError(f"{shown(folder)} keeps no sample: there is nothing to export")
     if address_of(out):

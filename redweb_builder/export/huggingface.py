@@ -23,10 +23,10 @@ from redweb_builder.colour import colour_scale, disparity_picture
 from redweb_builder.dataset.codec import image_bytes, label_text
 from redweb_builder.dataset.decisions import STAGE
 from redweb_builder.dataset.facts import facts_of
-from redweb_builder.dataset.manifest import MEASUREMENTS, SCHEMA
+from redweb_builder.dataset.manifest import MEASUREMENTS, SCHEMA, count_values
 from redweb_builder.dataset.paths import name_of, read_build
 from redweb_builder.dataset.reader import Dataset, Sample
-from redweb_builder.dataset.splits import split_keys
+from redweb_builder.dataset.splits import GROUPING, split_keys
 from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.export.stored import maps_of
 from redweb_builder.files import create, write_atomic
@@ -49,7 +49,7 @@ def write_huggingface(dataset: Dataset, keys: Sequence[str], folder: Path) -> It
     """
     (folder / "data").mkdir()
     maps = list(maps_of(dataset, keys[0]))
-    parts = split_keys(dataset.rows, keys)
+    parts = split_keys(dataset.columns(*GROUPING), keys)
     for part, chosen in parts.items():
         starts = range(0, len(chosen), FILE_SAMPLES)
         for number, start in enumerate(starts):
@@ -96,9 +96,12 @@ def _preview(sample: Sample) -> bytes:
 def _card(dataset: Dataset, keys: Sequence[str], maps: Sequence[str], parts: Sequence[str]) -> str:
     """README.md: what the set is, how it was made, how it is read; filled from build.json and the measurements."""
     limits = checks(thresholds_of(dataset.folder))
-    samples = dataset.table.filter(pc.is_in(dataset.table["key"], pa.array(keys, pa.string())))
-    every = dataset.manifest
-    rejected = every.filter(pc.equal(every["status"], "rejected"))
+    columns = dataset.columns("key", "stage", *MEASUREMENTS)
+    samples = columns.filter(pc.is_in(columns["key"], pa.array(keys, pa.string())))
+    pairs, reasons = 0, Counter[str]()
+    for block in dataset.manifest_blocks():
+        pairs += len(block) - block["key"].null_count
+        reasons.update(count_values(block["reason"].filter(pc.equal(block["status"], "rejected"))))
     words = Environment(loader=PackageLoader("redweb_builder", "export"), undefined=StrictUndefined, trim_blocks=True)
     words.filters["inline"] = _inline
     return words.get_template("card.md").render(
@@ -109,9 +112,9 @@ def _card(dataset: Dataset, keys: Sequence[str], maps: Sequence[str], parts: Seq
         parts=parts,
         samples=len(samples),
         size_category=_size_category(len(samples)),
-        pairs=len(every) - every["key"].null_count,
+        pairs=pairs,
         by_people=pc.sum(pc.equal(samples["stage"], STAGE)).as_py() or 0,
-        reasons=Counter(rejected["reason"].to_pylist()).most_common(),
+        reasons=reasons.most_common(),
         limits=[(wording(check.measurement).title, limit_text(check)) for check in limits],
         measurements=[line for name in MEASUREMENTS if (line := _spread(name, samples))],
     )

@@ -21,14 +21,13 @@ import pyarrow.parquet as pq
 
 from redweb_builder.dataset.curation import NAME as CURATION
 from redweb_builder.dataset.decisions import FILE as DECISIONS
-from redweb_builder.dataset.manifest import in_blocks
 from redweb_builder.dataset.manifest_file import NAME as MANIFEST
 from redweb_builder.dataset.manifest_file import table_blocks, write_manifest
 from redweb_builder.dataset.paths import build_text, read_build
 from redweb_builder.dataset.reader import Dataset
 from redweb_builder.dataset.sample_files import FILES, PREVIEW, content_of
 from redweb_builder.dataset.shards import FORM, INDEX, REJECTED, shard_names
-from redweb_builder.dataset.splits import groups_of, split_keys
+from redweb_builder.dataset.splits import GROUPING, groups_of, split_keys
 from redweb_builder.dataset.storage import Storage, read_whole
 from redweb_builder.errors import StoreError
 from redweb_builder.export.names import file_names
@@ -56,7 +55,7 @@ def write_shards(dataset: Dataset, keys: Sequence[str], storage: Storage) -> Ite
     names = file_names(keys, dots=False)  # a sample's name ends at its first dot
     there = {*shard_names(storage.sizes()), *shard_names(storage.sizes(REJECTED), f"{REJECTED}/")}
     written: set[str] = set()
-    for part, chosen in parts_of(dataset.rows, keys).items():
+    for part, chosen in parts_of(dataset.columns("status", *GROUPING), keys).items():
         done = number = 0
         while done < len(chosen):
             shard = f"{part}-{number:06}"
@@ -113,8 +112,7 @@ def _write_shard(
         storage.writing(f"{shard}.tar") as file,
         tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar,
     ):
-        for key in keys[:SHARD]:
-            row = dataset.record(key)
+        for key, row in dataset.records(keys[:SHARD]).items():
             rows.append(row | _add(tar, dataset, row, names[key]))
             yield key
             if tar.offset >= SHARD_BYTES:
@@ -161,7 +159,12 @@ def _write_set(dataset: Dataset, keys: Sequence[str], storage: Storage) -> None:
             continue
     build = {name: value for name, value in read_build(dataset.folder).items() if name != "input"}
     storage.write("build.json", build_text(build | {"form": FORM}))
-    exported = pc.is_in(dataset.manifest["key"], pa.array(keys, pa.string()))
-    rows = dataset.manifest.filter(pc.or_(exported, pc.is_null(dataset.manifest["width"])))
+    exported = set(keys)
     with storage.writing(MANIFEST) as file:
-        write_manifest(file, in_blocks(rows))
+        write_manifest(file, (_without_others(block, exported) for block in dataset.manifest_blocks()))
+
+
+def _without_others(rows: pa.Table, exported: set[str]) -> pa.Table:
+    """Rows without those of labels that were not exported."""
+    are_exported = pa.array([key in exported for key in rows["key"].to_pylist()], pa.bool_())
+    return rows.filter(pc.or_(are_exported, pc.is_null(rows["width"])))

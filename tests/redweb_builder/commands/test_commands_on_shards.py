@@ -80,7 +80,10 @@ def test_shards_hold_kept_pairs_and_apart_from_them_the_others(folder: Path, sha
     for key in every.keys:
         assert opened.files.stored(key, "preview")[0][1] == (folder / "previews" / f"{key}.jpg").read_bytes()
     kept = {key for file in shards.glob("*.parquet") for key in pq.read_table(file, columns=["key"])["key"].to_pylist()}
-    assert kept == {*opened.keys, *opened.manifest["key"].to_pylist()}  # the manifest among these files
+    assert kept == {
+        *opened.keys,
+        *(key for block in opened.manifest_blocks() for key in block["key"].to_pylist()),
+    }  # the manifest among these files
     in_tars = {key for file in shards.glob("*-*.parquet") for key in pq.read_table(file)["key"].to_pylist()}
     assert in_tars == set(opened.keys)
     assert pq.read_table(shards / "manifest.parquet").equals(pq.read_table(folder / "manifest.parquet"))

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from PIL import Image
 
 import redweb_builder
 from redweb_builder.colour import mask_picture
-from redweb_builder.dataset import reader
+from redweb_builder.dataset import sample_rows
 from redweb_builder.dataset.arrays import SampleArrays
 from redweb_builder.dataset.decisions import decide, record_decision
 from redweb_builder.dataset.manifest import table_of
@@ -52,22 +53,27 @@ def test_parts_of_a_data_set(dataset: Dataset) -> None:
 
 
 def test_a_large_set_is_as_a_small_one(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of more than MOST_IN_MEMORY rows few columns are in memory, and the others are read when they are asked for."""
+    """Of more than MOST_CHECKED rows few columns are in memory, and the others are read when they are asked for."""
     record_decision(dataset.folder, decide("b", "reject", "ana", "wrong"))
     held, rejected = open_dataset(dataset.folder), open_dataset(dataset.folder).rejected
-    monkeypatch.setattr(reader, "MOST_IN_MEMORY", 3)
-    monkeypatch.setattr(reader, "NEARBY", 2)
+    monkeypatch.setattr(sample_rows, "MOST_CHECKED", 3)
+    monkeypatch.setattr(sample_rows, "NEARBY", 2)
     large = open_dataset(dataset.folder)
-    assert "agreement" in held.rows.column_names
-    assert "agreement" not in large.rows.column_names
+    monkeypatch.setattr(sample_rows, "BLOCK_ROWS", 2)
     assert large.keys == held.keys == ["a", "c", "d"]
     assert large.table == held.table
-    assert large.manifest == held.manifest
+    assert pa.concat_tables(large.manifest_blocks()) == pa.concat_tables(held.manifest_blocks())
     assert [dict(sample.record) for sample in large] == [sample.record for sample in held]
     assert large.record("d") == held.record("d")
+    assert list(large.records(["d", "a"]).items()) == [(key, held.record(key)) for key in ("d", "a")]
     assert large.rejected.record("b") == rejected.record("b")
     assert large.rejected.record("b")["reason"] == "wrong"
     assert large.filter(lambda record: record["agreement"] >= 0.5)[::-1].table["key"].to_pylist() == ["d", "c"]
+    for data in (large, held, large[1:], held[::-1]):
+        agreement = dict(zip(data.keys, data.columns("agreement")["agreement"].to_pylist(), strict=True))
+        assert agreement == {key: "abcd".index(key) / 4 for key in data.keys}
+    assert large.rejected.columns("reason", "key").to_pylist() == [{"reason": "wrong", "key": "b"}]
+    assert large.filter([("agreement", ">=", 0.5)]).keys == ["c", "d"]
     sent = pickle.loads(pickle.dumps(large["c"]))
     assert sent.record == held["c"].record
     for data in (large, held):
@@ -85,13 +91,47 @@ def test_a_row_of_a_large_set_that_cannot_be_used_is_refused_when_it_is_read(
     with (dataset.folder / "manifest.parquet").open("wb") as file:
         write_manifest(file, [table_of(rows)])
     assert open_dataset(dataset.folder).keys == ["a", "c", "d"]
-    monkeypatch.setattr(reader, "MOST_IN_MEMORY", 3)
+    monkeypatch.setattr(sample_rows, "MOST_CHECKED", 3)
     large = open_dataset(dataset.folder)
     assert large.keys == ["a", "b", "c", "d"]
     assert large.label("b").mask.shape == (60, 90)
     with pytest.raises(StoreError, match="the row of b cannot be used"):
         large.record("b")
+    with pytest.raises(StoreError, match="the row of b cannot be used"):
+        large.records(["a", "b"])
     assert large.filter(lambda record: True).keys == ["a", "c", "d"]
+    assert large.columns("key", "homography", "width").to_pylist()[1] == {
+        "key": "b",
+        "homography": None,
+        "width": None,
+    }
+    assert large.columns("key", "width")["width"].to_pylist() == [90] * 4
+    assert large.filter([("homography", "!=", "")]).keys == large.filter([("homography", "==", "")]).keys == []
+
+
+def test_filters_by_conditions(dataset: Dataset) -> None:
+    assert dataset.filter([("agreement", ">", 0.25)]).keys == ["c", "d"]
+    assert dataset.filter([("agreement", ">", 0.25), ("key", "!=", "d")]).keys == ["c"]
+    either: list[list[Any]] = [[("agreement", "<", 0.25)], [("key", "in", ["d"])]]
+    assert dataset.filter(either).keys == ["a", "d"]
+    assert dataset.filter([("clip", "==", "x")]).keys == []  # null fulfils nothing
+    with pytest.raises(SettingsError, match="'agrement': the columns of a manifest are key, left"):
+        dataset.filter([("agrement", ">", 0.25)])
+    conditions: list[Any] = [[], [[]], ["agreement > 0.25"], [("agreement", "above", 1)], [("agreement", ">", "much")]]
+    for condition in [*conditions, [("agreement", ">")], [(1, ">", 2)], [("key", "in", 3)]]:
+        with pytest.raises(SettingsError, match=r"agreement|conditions are such as"):
+            dataset.filter(condition)
+
+
+def test_the_worst_by_a_measurement(dataset: Dataset) -> None:
+    """Samples in any order are a part, too."""
+    order = np.argsort(-dataset.columns("agreement")["agreement"].to_numpy())
+    assert dataset.take(order[:2]).keys == ["d", "c"]
+    assert dataset.take([2, 0]).table["key"].to_pylist() == ["c", "a"]
+    assert dataset.take([]).keys == []
+    for outside in (4, -1):
+        with pytest.raises(IndexError):
+            dataset.take([outside])
 
 
 def test_what_a_notebook_shows(dataset: Dataset) -> None:
