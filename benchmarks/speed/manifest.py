@@ -78,8 +78,8 @@ COMMANDS = {  # name -> arguments of the interpreter, the data set behind them
     "end": ["-c", END],
     "merge": ["-c", MERGE],
     "open_dataset": ["-c", OPEN + "print(len(d), d[0:1])"],
-    "filter": ["-c", OPEN + "print(len(d.filter([('agreement', '>', 0.9)])))"],
-    "filter by function": ["-c", OPEN + "print(len(d.filter(lambda row: row['agreement'] > 0.9)))"],
+    "filter": ["-c", OPEN + "print(len(d.filter([('agreement', '>', 0.6)])))"],
+    "filter by function": ["-c", OPEN + "print(len(d.filter(lambda row: row['agreement'] > 0.6)))"],
     "worst 20": ["-c", OPEN + "print(d.take(d.columns('agreement')['agreement'].to_numpy().argsort()[:20]).keys[0])"],
     "trainer": ["-c", "import sys; from pathlib import Path; from trainer.data.open import open_data as o\n"
                 "from trainer.data.splits import split; d = o(Path(sys.argv[1])); print(*map(len, split(d, 0.1)))"],

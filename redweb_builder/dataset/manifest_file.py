@@ -28,6 +28,8 @@ NAME = "manifest.parquet"
 MAX_TEXT_BYTES = 1 << 32  # of all texts that are read; some 10 million pairs have as much
 MAX_ROWS = 10_000_000  # a few bytes of Parquet can claim any number
 REQUIRED = ("key", "status")  # columns without which a table is no manifest
+FEW_COLUMNS = 32  # of more, WIDE_ROWS of all rows are read at a time: several blocks are in memory
+WIDE_ROWS = 1 << 14
 ROW = "row"  # the number of a row in the file, which counts from 1: a column where some rows are left out
 DISTINCT = ("key", "left", "right", "source_sha256", "perceptual_hash", "homography")  # texts of most rows
 CATEGORICAL = ("status", "stage", "reason", "clip")  # texts that many rows have in common
@@ -180,8 +182,20 @@ def write_manifest(file: BinaryIO, blocks: Iterable[pa.Table]) -> None:
     # A hash hardly becomes shorter by compression, and of the time to read it two thirds would be that of unpacking.
     compression = {field.name: "NONE" if field.name == "perceptual_hash" else "SNAPPY" for field in SCHEMA}
     with pq.ParquetWriter(file, SCHEMA, use_dictionary=with_dictionary, compression=compression) as writer:
-        for block in blocks:
-            writer.write_table(block.select(SCHEMA.names).combine_chunks(), row_group_size=BLOCK_ROWS)
+        for group in _row_groups(blocks):
+            writer.write_table(group.select(SCHEMA.names).combine_chunks(), row_group_size=BLOCK_ROWS)
+
+
+def _row_groups(blocks: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows, at least BLOCK_ROWS at a time but for the last ones: each block would be a group of the file."""
+    waiting: list[pa.Table] = []
+    for block in blocks:
+        waiting.append(block)
+        if sum(map(len, waiting)) >= BLOCK_ROWS:
+            yield pa.concat_tables(waiting)
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting)
 
 
 def read_rows(manifest: Manifest, keys: pa.Array, columns: Sequence[str] | None = None, left_out: int = 0) -> Manifest:
@@ -308,6 +322,7 @@ def _batches(
     ordered = pa.nulls(0, pa.string()) if wanted is None else wanted.sort()
     keys = [key.encode() for key in ordered.drop_null().to_pylist()]
     before, near = 0, wanted
+    rows = WIDE_ROWS if wanted is None and len(columns) > FEW_COLUMNS else BLOCK_ROWS
     for number in range(metadata.num_row_groups):
         start = before
         before += metadata.row_group(number).num_rows
@@ -317,7 +332,7 @@ def _batches(
         of_others = (_plain_pages(opened, careful, number, name) for name in others)
         parquet = quick if all(found is not None for found in (pages, *of_others)) else careful
         # Starting threads takes longer than reading a small file, and a large one is read block by block.
-        for batch in parquet.iter_batches(BLOCK_ROWS, [number], columns, use_threads=False):
+        for batch in parquet.iter_batches(rows, [number], columns, use_threads=False):
             yield start, batch, near
             start += len(batch)
 

@@ -65,16 +65,30 @@ def manifest_of(folder: Path, rows: list[dict[str, Any]], **options: Any) -> Pat
     return folder
 
 
-def test_odd_rows_are_passed_over_and_named_by_their_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("columns", [None, ("height",)], ids=["all columns", "few columns"])
+def test_odd_rows_are_passed_over_and_named_by_their_number(
+    columns: tuple[str, ...] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The keys stop growing in the third block; row 4 is broken, so that its key is free for row 6."""
-    monkeypatch.setattr(manifest_file, "BLOCK_ROWS", 2)
+    for name in ("BLOCK_ROWS", "WIDE_ROWS"):
+        monkeypatch.setattr(manifest_file, name, 2)
     keys = ["a", "b", "c", "d", "b", "d", "e", "a"]
     rows = [GOOD | {"key": key, "height": number + 1} for number, key in enumerate(keys)]
     rows[3]["status"] = "maybe"
-    manifest = read_manifest(manifest_of(tmp_path, rows))
+    manifest = read_manifest(manifest_of(tmp_path, rows), columns)
     assert manifest.table["height"].to_pylist() == [1, 2, 3, 6, 7]
     assert [fault.split(":")[0] for fault in manifest.refused] == ["row 4", "row 5", "row 8"]
     assert "another row of b" in manifest.refused[1]
+
+
+def test_small_blocks_become_large_groups_of_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manifest_file, "BLOCK_ROWS", 4)
+    table = table_of([GOOD | {"key": f"key-{number}"} for number in range(10)])
+    with (tmp_path / "manifest.parquet").open("wb") as file:
+        write_manifest(file, (table.slice(number, 1) for number in range(10)))
+    metadata = pq.read_metadata(tmp_path / "manifest.parquet")
+    assert [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)] == [4, 4, 2]
+    assert read_manifest(tmp_path).table == table
 
 
 @pytest.mark.parametrize("values", [("kept", "rejected"), ("rejected", None), (None,), ("maybe",), ()], ids=str)

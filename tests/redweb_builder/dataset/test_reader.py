@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -203,3 +204,10 @@ def test_arrays_for_a_data_loader(dataset: Dataset) -> None:
     assert set(batch["mask"].unique().tolist()) == {0, 1, 2, 3}
     assert torch.equal(batch["disparity"].isnan(), batch["mask"] == Mask.UNKNOWN)
     assert SampleArrays(dataset, 32, lambda sample: sample["key"])[2] == "c"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems know no such names")
+def test_a_folder_whose_name_is_no_utf8(dataset: Dataset) -> None:
+    """Arrow cannot open a file there by itself."""
+    rows = dataset.table
+    assert open_dataset(dataset.folder.rename(dataset.folder.with_name("\udcff"))).table == rows
