@@ -29,7 +29,7 @@ MAX_TEXT_BYTES = 1 << 32  # of all texts that are read; some 10 million pairs ha
 MAX_ROWS = 10_000_000  # a few bytes of Parquet can claim any number
 REQUIRED = ("key", "status")  # columns without which a table is no manifest
 FEW_COLUMNS = 32  # of more, WIDE_ROWS of all rows are read at a time: several blocks are in memory
-WIDE_ROWS = 1 << 14
+WIDE_ROWS = 1 << 13
 ROW = "row"  # the number of a row in the file, which counts from 1: a column where some rows are left out
 DISTINCT = ("key", "left", "right", "source_sha256", "perceptual_hash", "homography")  # texts of most rows
 CATEGORICAL = ("status", "stage", "reason", "clip")  # texts that many rows have in common
@@ -183,19 +183,25 @@ def write_manifest(file: BinaryIO, blocks: Iterable[pa.Table]) -> None:
     compression = {field.name: "NONE" if field.name == "perceptual_hash" else "SNAPPY" for field in SCHEMA}
     with pq.ParquetWriter(file, SCHEMA, use_dictionary=with_dictionary, compression=compression) as writer:
         for group in _row_groups(blocks):
-            writer.write_table(group.select(SCHEMA.names).combine_chunks(), row_group_size=BLOCK_ROWS)
+            writer.write_table(group, row_group_size=BLOCK_ROWS)
 
 
 def _row_groups(blocks: Iterable[pa.Table]) -> Iterator[pa.Table]:
     """The same rows, at least BLOCK_ROWS at a time but for the last ones: each block would be a group of the file."""
     waiting: list[pa.Table] = []
     for block in blocks:
-        waiting.append(block)
+        waiting.append(block.select(SCHEMA.names))
         if sum(map(len, waiting)) >= BLOCK_ROWS:
-            yield pa.concat_tables(waiting)
-            waiting = []
+            yield _joined(waiting)
     if waiting:
-        yield pa.concat_tables(waiting)
+        yield _joined(waiting)
+
+
+def _joined(blocks: list[pa.Table]) -> pa.Table:
+    """Blocks as one with columns of one chunk each; column by column, and blocks becomes empty: it is all in memory."""
+    columns = {name: [chunk for block in blocks for chunk in block[name].chunks] for name in SCHEMA.names}
+    blocks.clear()
+    return pa.table([pa.concat_arrays(columns.pop(name)) for name in SCHEMA.names], schema=SCHEMA)
 
 
 def read_rows(manifest: Manifest, keys: pa.Array, columns: Sequence[str] | None = None, left_out: int = 0) -> Manifest:

@@ -54,8 +54,8 @@ def _first_groups(groups: Mapping[str, Sequence[T]], names: Sequence[str], wante
     return held
 
 
-def _hash(name: str) -> str:
-    return hashlib.sha256(name.encode()).hexdigest()
+def _hash(name: str) -> bytes:
+    return hashlib.sha256(name.encode()).digest()
 
 
 def groups_of(rows: pa.Table) -> pa.ChunkedArray:

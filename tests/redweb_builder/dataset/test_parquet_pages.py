@@ -16,10 +16,11 @@ from redweb_builder.dataset.parquet_pages import PlainPage, plain_pages
 TEXTS = [f"pair-{number:06}" for number in range(50_000)]  # of more than two pages
 
 
-def written(texts: Sequence[str | None], **options: Any) -> tuple[BytesIO, Any]:
+def written(texts: Sequence[str | None] | pa.Array, **options: Any) -> tuple[BytesIO, Any]:
     """A file with one column of texts, and what its index says of it."""
     file = BytesIO()
-    pq.write_table(pa.table({"key": pa.array(texts, pa.string())}), file, **options)
+    column = texts if isinstance(texts, pa.Array) else pa.array(texts, pa.string())
+    pq.write_table(pa.table({"key": column}), file, **options)
     return file, pq.read_metadata(file).row_group(0).column(0)
 
 
@@ -68,7 +69,8 @@ def test_what_pages_state() -> None:
 
 
 def test_an_index_that_hides_the_dictionary() -> None:
-    file, chunk = written(["x" * 100_000] * 60_000)
+    text = pa.array(["x" * 100_000])
+    file, chunk = written(pa.DictionaryArray.from_arrays(pa.array([0] * 60_000, pa.int32()), text))
     first = chunk.dictionary_page_offset
     for start in (first, chunk.data_page_offset):
         size = chunk.total_compressed_size - (start - first)
