@@ -20,7 +20,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from benchmarks.speed.growth import cost_of
+from benchmarks.process import cli_spent
 from redweb_builder.inspect.film import film_writer
 from samples.scenes import render
 
@@ -41,11 +41,11 @@ def main(short: int, long: int, rate: float, width: int) -> None:
         for seconds in (short, long):
             film = folder / f"film{seconds}_sbs.mp4"
             write_film(film, seconds, rate, width)
-            peaks.append(cost_of("depth", film, "--out", folder / f"depth{seconds}", *OPTIONS).peak)
+            peaks.append(cli_spent("depth", film, "--out", folder / f"depth{seconds}", *OPTIONS).peak)
             print(f"{seconds:4d} s, {round(seconds * rate)} frames: peak {peaks[-1]:.0f} MiB", flush=True)
         print(f"ratio {peaks[1] / peaks[0]:.3f}")
         frames = _killed_in_the_middle(folder / f"film{short}_sbs.mp4", folder / "killed", round(short * rate) // 2)
-        cost_of("depth", folder / f"film{short}_sbs.mp4", "--out", folder / "killed", *OPTIONS)
+        cli_spent("depth", folder / f"film{short}_sbs.mp4", "--out", folder / "killed", *OPTIONS)
         same = _films(folder / "killed") == _films(folder / f"depth{short}")
         print(f"killed after {frames} frames, continued: {'the same films' if same else 'OTHER FILMS'}")
 

@@ -12,11 +12,8 @@ figure. A thread of its own reads, so that the latter is the less where two core
 from __future__ import annotations
 
 import json
-import resource
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -26,6 +23,7 @@ import click
 import numpy as np
 import pyarrow as pa
 
+from benchmarks.process import spent
 from redweb_builder.config import Thresholds
 from redweb_builder.criteria import CRITERIA
 from redweb_builder.dataset.manifest import MEASUREMENTS, SCHEMA
@@ -108,10 +106,9 @@ def main(rows: int, commands: str, journal: bool, keep: Path | None, limit: floa
                 for part in (1, 2):
                     if not (folder / f"part-{part}-of-2").is_dir():
                         write_set(folder / f"part-{part}-of-2", rows // 2, journal=True, part=part)
-            began = time.perf_counter()
-            seconds, peak, ended = measured([sys.executable, *arguments, str(folder)], limit)
-            clock = time.perf_counter() - began
-            print(f"{name:20} {seconds:8.1f} s {clock:8.1f} s {peak:8.0f} MiB  {ended}", flush=True)
+            found = spent([sys.executable, *arguments, folder], limit)
+            figures = f"{found.core_seconds:8.1f} s {found.clock:8.1f} s {found.peak:8.0f} MiB"
+            print(f"{name:20} {figures}  {found.end()}", flush=True)
 
 
 def write_set(folder: Path, rows: int, journal: bool, part: int = 0) -> None:
@@ -180,27 +177,6 @@ def _files(record: dict[str, Any]) -> dict[str, list[int | str]]:
     key = record["key"]
     names = [f"{folder}/{key}.png" for folder in ("RDs", "masks", "confidence")]
     return {name: [10_000, "0" * 64] for name in (f"Imgs/{key}.jpg", *names, f"previews/{key}.jpg")}
-
-
-def measured(command: list[str], limit: float) -> tuple[float, float, str]:
-    """CPU seconds, peak MiB, and the end of what a process said.
-
-    command: its arguments. limit: seconds after which it is stopped.
-    """
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    watch = (
-        "import resource, subprocess, sys\n"
-        "done = subprocess.run(sys.argv[2:], capture_output=True, text=True, timeout=float(sys.argv[1]))\n"
-        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n"
-        "print((done.stdout + done.stderr).strip()[-60:].replace(chr(10), ' | '))\n"
-    )
-    ended = subprocess.run([sys.executable, "-c", watch, str(limit), *command], capture_output=True, text=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    if ended.returncode:
-        return seconds, float("nan"), f"stopped after {limit:g} s" if "Timeout" in ended.stderr else ended.stderr[-80:]
-    peak, said = ended.stdout.split("\n", 1)
-    return seconds, int(peak) / (2**20 if sys.platform == "darwin" else 2**10), said.strip()
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import click
 import numpy as np
 import pyarrow.parquet as pq
 
-from benchmarks.speed.manifest import measured
+from benchmarks.process import spent
 from redweb_builder.dataset.codec import picture_name
 from redweb_builder.dataset.manifest import BLOCK_ROWS, table_of
 from redweb_builder.dataset.writer import Store
@@ -40,12 +40,9 @@ def main(counts: tuple[int, ...], side: int) -> None:
             write_pairs(folder, count, side)
             export = ["cli.py", "export", str(folder), "--format", "webdataset", "--out", str(shards)]
             for name, command in (("export", export), ("read all", ["-c", READ, str(shards)])):
-                seconds, peak, said = measured([sys.executable, *command], 3600)
-                rate = 1000 * seconds / count
-                print(
-                    f"{count:8} pairs  {name:9} {seconds:7.1f} s {rate:7.2f} ms a pair {peak:6.0f} MiB  {said}",
-                    flush=True,
-                )
+                found = spent([sys.executable, *command])
+                figures = f"{found.core_seconds:7.1f} s {1000 * found.core_seconds / count:7.2f} ms a pair"
+                print(f"{count:8} pairs  {name:9} {figures} {found.peak:6.0f} MiB  {found.end()}", flush=True)
 
 
 def write_pairs(folder: Path, count: int, side: int) -> None:

@@ -11,11 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import tempfile
-import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +20,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.process import Spent, cli_spent
 from benchmarks.speed.growth import write_pairs
 from redweb_builder.dataset.journal import NAME as JOURNAL
 from redweb_builder.inputs.discover import discover
@@ -33,14 +30,6 @@ SIDE = 96  # px, width of them
 OPTIONS = ("--flow", "dis", "--segmenter", "builtin")
 
 
-@dataclass(frozen=True)
-class Wait:
-    """Seconds. cpu: of user and system. wall: what passed."""
-
-    cpu: float
-    wall: float
-
-
 @click.command()
 @click.argument("stereo_dir", type=click.Path(path_type=Path, exists=True))
 @click.option("--pairs", default=10_000, show_default=True, help="Of the finished build.")
@@ -48,50 +37,26 @@ def main(stereo_dir: Path, pairs: int) -> None:
     """Print the table."""
     table = Table("", "CPU s", "wall s", box=None)
 
-    def add(name: str, wait: Wait) -> None:
-        table.add_row(name, f"{wait.cpu:.2f}", f"{wait.wall:.2f}")
+    def add(name: str, found: Spent) -> None:
+        table.add_row(name, f"{found.core_seconds:.2f}", f"{found.clock:.2f}")
 
     with tempfile.TemporaryDirectory() as scratch:
         first, inputs, finished = (Path(scratch) / name for name in ("first", "inputs", "finished"))
-        waits_for("--help")  # compiles the files that are imported
-        add("--help", waits_for("--help"))
-        add("first pair", waits_for("build-redweb", stereo_dir, "--out", first, *OPTIONS, until=first / JOURNAL))
+        cli_spent("--help")  # compiles the files that are imported
+        add("--help", cli_spent("--help"))
+        add("first pair", cli_spent("build-redweb", stereo_dir, "--out", first, *OPTIONS, until=first / JOURNAL))
         write_finished(inputs, finished, pairs)
         resume = ("build-redweb", inputs, "--out", finished, *OPTIONS)
-        waits_for(*resume)  # the manifest of all pairs
-        add(f"resume, {pairs:,} pairs", waits_for(*resume))
-        add(f"report, {pairs:,} pairs", waits_for("report", finished))
+        cli_spent(*resume)  # the manifest of all pairs
+        add(f"resume, {pairs:,} pairs", cli_spent(*resume))
+        add(f"report, {pairs:,} pairs", cli_spent("report", finished))
     Console(width=80).print(table)
-
-
-def waits_for(*arguments: str | Path, until: Path | None = None) -> Wait:
-    """How long a command takes.
-
-    arguments: of cli.py. until: a file; the command is ended where something is in it. Raises SystemExit where the
-    command fails.
-    """
-    started = time.perf_counter()
-    command = [sys.executable, "cli.py", *map(str, arguments)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
-    while until is not None and not (until.is_file() and until.stat().st_size):
-        if process.poll() is not None:
-            raise SystemExit(f"{' '.join(command)} ended without {until}")
-        time.sleep(0.01)
-    wall = time.perf_counter() - started
-    if until is not None:
-        process.kill()
-    _, status, usage = os.wait4(process.pid, 0)
-    if until is None:
-        wall = time.perf_counter() - started
-        if os.waitstatus_to_exitcode(status) not in (0, 3):
-            raise SystemExit(f"{' '.join(command)} failed")
-    return Wait(usage.ru_utime + usage.ru_stime, wall)
 
 
 def write_finished(inputs: Path, out: Path, pairs: int) -> None:
     """A folder of pairs, and a data set in which all of them are recorded. pairs: their number, BUILT or more."""
     write_pairs(inputs, BUILT, SIDE)
-    waits_for("build-redweb", inputs, "--out", out, *OPTIONS)
+    cli_spent("build-redweb", inputs, "--out", out, *OPTIONS)
     for number in range(BUILT, pairs):
         for eye in "LR":
             os.link(inputs / f"pair{number % BUILT:05d}_{eye}.jpg", inputs / f"pair{number:05d}_{eye}.jpg")
