@@ -231,9 +231,10 @@ def as_decided(table: pa.Table, decisions: Iterable[Decision]) -> pa.Table:
 
     table: rows of the manifest, of any of its columns; they stay in their order. decisions: in any order.
     """
-    verdicts = {key: verdict_of(by_reviewer) for key, by_reviewer in standing(decisions).items()}
-    about = pc.is_in(table["key"], pa.array([key for key, verdict in verdicts.items() if verdict], pa.string()))
-    places = np.flatnonzero(np.asarray(about))
+    verdicts = {key: verdict for key, people in standing(decisions).items() if (verdict := verdict_of(people))}
+    if not verdicts:
+        return table
+    places = np.flatnonzero(np.asarray(pc.is_in(table["key"], pa.array(verdicts, pa.string()))))
     if not len(places):
         return table
     rows = [_decided(row, verdicts[row["key"]]) for row in table.take(pa.array(places)).to_pylist()]

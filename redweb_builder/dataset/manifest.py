@@ -149,7 +149,10 @@ def index_in(texts: pa.ChunkedArray, values: Sequence[str | None]) -> NDArray[np
 
 def codes_of(column: pa.DictionaryArray) -> NDArray[np.int32]:
     """Of each value its place in the dictionary, -1 = null. column: of DICTIONARY."""
-    return np.asarray(column.indices.fill_null(-1) if column.null_count else column.indices)
+    if not column.null_count:
+        return np.asarray(column.indices)
+    indices = np.frombuffer(column.buffers()[1], np.int32)[column.offset : column.offset + len(column)]
+    return np.where(np.asarray(column.is_valid()), indices, np.int32(-1))
 
 
 def one_chunk(column: pa.ChunkedArray) -> pa.Array:

@@ -407,7 +407,7 @@ def _text_bytes(column: pa.Array) -> int:
     rows.
     """
     if isinstance(column, pa.StringArray):
-        return pc.sum(pc.binary_length(column)).as_py() or 0
+        return int(column.view(pa.binary()).total_values_length)
     if isinstance(column, pa.DictionaryArray) and pa.types.is_string(column.type.value_type):
         lengths = np.append(np.asarray(pc.binary_length(column.dictionary), np.int64), 0)
         return int(lengths.take(codes_of(column)).sum())
