@@ -45,7 +45,7 @@ class SampleRows:
         self._manifest = stored or self._checked()
         self.refusal = self._manifest.refusal()
         self._decisions = read_decisions(folder / FILE)[0]
-        self._take(self._samples_of(self._manifest.table.select(OPENED)))
+        self._take(self._samples_of(as_decided(self._manifest.table.select(OPENED), self._decisions)))
 
     def _checked(self) -> Manifest:
         """The columns OPENED of the manifest; the others of few rows are only checked."""
@@ -55,9 +55,8 @@ class SampleRows:
         table = pa.concat_tables([empty, *(block.select(OPENED) for block in blocks)])
         return Manifest(self._folder / NAME, table, refused)
 
-    def _samples_of(self, table: pa.Table) -> pa.Table:
-        """Rows of the manifest as people decided, without those that are no samples."""
-        rows = as_decided(table, self._decisions)
+    def _samples_of(self, rows: pa.Table) -> pa.Table:
+        """Rows of the manifest, as people decided, without those that are no samples."""
         are_samples = pc.and_(pc.is_in(rows["status"], self._statuses), pc.is_valid(rows["width"]))
         return rows if pc.all(are_samples).as_py() else rows.filter(are_samples)  # a filter copies
 
@@ -104,9 +103,10 @@ class SampleRows:
                 return table.select(names)
         keys = self._rows["key"]
         manifest = self._stored or read_manifest(self._folder, (*OPENED, *names))
-        rows = self._samples_of(manifest.table)
-        if not rows["key"].equals(keys):
-            rows = rows.take(pc.index_in(keys, rows["key"]))
+        every = as_decided(manifest.table, self._decisions)
+        rows = self._samples_of(every)
+        if not rows["key"].equals(keys):  # a part of the samples, or the manifest is another now
+            rows = every.take(pc.index_in(keys, every["key"]))
         return rows.set_column(rows.column_names.index("key"), SCHEMA.field("key"), keys).select(names)
 
     def matching(self, conditions: Conditions) -> NDArray[np.int64]:

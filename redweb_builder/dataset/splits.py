@@ -67,16 +67,24 @@ def groups_of(rows: pa.Table) -> pa.ChunkedArray:
     return pc.if_else(is_frame, rows["left"], rows["key"])
 
 
-def split_keys(rows: pa.Table, keys: Sequence[str]) -> dict[str, list[str]]:
+def group_of_each(rows: pa.Table) -> dict[str, str]:
+    """`groups_of` by key, in the order of the rows; a key that is its own group is there once.
+
+    rows: of a manifest, with GROUPING.
+    """
+    pairs = zip(rows["key"].to_pylist(), groups_of(rows), strict=True)
+    return {key: key if (group := value.as_py()) == key else group for key, value in pairs}
+
+
+def split_keys(group_of: Mapping[str, str], keys: Sequence[str]) -> dict[str, list[str]]:
     """The keys of "train" and "validation", in their order; a part without samples is not there.
 
-    rows: of the data set's samples, with GROUPING. keys: of those that are split; with all of them the parts are those
-    of `train`.
+    group_of: each sample of the data set. keys: of those that are split; with all of them the parts are those of
+    `train`.
     """
-    wanted = rows.select(GROUPING).filter(pc.is_in(rows["key"], pa.array(keys, pa.string())))
     groups: dict[str, list[str]] = {}
-    for key, group in zip(wanted["key"].to_pylist(), groups_of(wanted).to_pylist(), strict=True):
-        groups.setdefault(group, []).append(key)
+    for key in keys:
+        groups.setdefault(group_of[key], []).append(key)
     held = held_out(groups, VALIDATION_SHARE)[0]
     parts = {
         "train": [key for key in keys if key not in held],

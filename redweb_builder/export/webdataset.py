@@ -12,6 +12,7 @@ import json
 import tarfile
 from collections.abc import Generator, Iterator, Sequence
 from hashlib import sha256
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from redweb_builder.dataset.paths import build_text, read_build
 from redweb_builder.dataset.reader import Dataset
 from redweb_builder.dataset.sample_files import FILES, PREVIEW, content_of
 from redweb_builder.dataset.shards import FORM, INDEX, REJECTED, shard_names
-from redweb_builder.dataset.splits import GROUPING, groups_of, split_keys
+from redweb_builder.dataset.splits import GROUPING, group_of_each, split_keys
 from redweb_builder.dataset.storage import Storage, read_whole
 from redweb_builder.errors import StoreError
 from redweb_builder.export.names import file_names
@@ -81,9 +82,9 @@ def parts_of(rows: pa.Table, keys: Sequence[str]) -> dict[str, list[str]]:
     Kept ones by the rule of split_keys; of the rejected ones frames of a film that is for validation are, too. rows: of
     the data set's labelled samples. keys: of those that are exported.
     """
-    kept = set(rows["key"].filter(pc.equal(rows["status"], "kept")).to_pylist())
-    parts = split_keys(rows, [key for key in keys if key in kept])
-    groups = dict(zip(rows["key"].to_pylist(), groups_of(rows).to_pylist(), strict=True))
+    groups = group_of_each(rows)
+    kept = set(compress(groups, pc.equal(rows["status"], "kept").to_pylist()))
+    parts = split_keys(groups, [key for key in keys if key in kept])
     held = {groups[key] for key in parts.get("validation", [])}
     for key in keys:
         if key not in kept:

@@ -110,6 +110,19 @@ def test_a_row_of_a_large_set_that_cannot_be_used_is_refused_when_it_is_read(
     assert large.filter([("homography", "!=", "")]).keys == large.filter([("homography", "==", "")]).keys == []
 
 
+def test_rows_of_a_manifest_that_is_another_now(dataset: Dataset) -> None:
+    """`refilter` in another terminal: the samples stay those that were opened, their rows are the new ones."""
+    rows = dataset.table.to_pylist()
+    opened = open_dataset(dataset.folder)
+    rows[1] |= {"status": "rejected", "stage": "filter", "reason": "exposure", "agreement": 0.9}
+    with (dataset.folder / "manifest.parquet").open("wb") as file:
+        write_manifest(file, [table_of(rows)])
+    assert opened.columns("agreement")["agreement"].to_pylist() == [0.0, 0.9, 0.5, 0.75]
+    assert opened.record("b")["reason"] == "exposure"
+    assert opened["b"].record["status"] == "rejected"
+    assert open_dataset(dataset.folder).keys == ["a", "c", "d"]
+
+
 def test_filters_by_conditions(dataset: Dataset) -> None:
     assert dataset.filter([("agreement", ">", 0.25)]).keys == ["c", "d"]
     assert dataset.filter([("agreement", ">", 0.25), ("key", "!=", "d")]).keys == ["c"]

@@ -29,7 +29,7 @@ from cli import main
 from redweb_builder import open_dataset
 from redweb_builder.dataset.decisions import append_decisions, decide
 from redweb_builder.dataset.reader import Dataset
-from redweb_builder.dataset.splits import split_keys
+from redweb_builder.dataset.splits import group_of_each, split_keys
 from redweb_builder.errors import StoreError
 from redweb_builder.export import huggingface, rerun, webdataset
 from redweb_builder.export.dataset import WITH_REJECTED, WRITERS, export_dataset
@@ -148,7 +148,7 @@ def test_the_readme_of_webdataset_keeps_16_bits(
 ) -> None:
     pytest.importorskip("webdataset", reason="webdataset is not installed")
     samples = list(code_of_readme("webdataset", decided, tmp_path / "out", monkeypatch)["samples"])
-    trained = split_keys(dataset.table, dataset.keys)["train"]
+    trained = split_keys(group_of_each(dataset.table), dataset.keys)["train"]
     assert len(trained) == len(dataset) - 1
     for read, sample in zip(samples, (dataset[key] for key in trained), strict=True):
         np.testing.assert_array_equal(read["disparity"].astype(np.float32), sample.disparity)
@@ -221,7 +221,7 @@ def hub_folder(decided: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_hugging_face_is_read_by_datasets(hub_folder: Path, dataset: Dataset, tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets", reason="datasets is not installed")
     loaded = datasets.load_dataset(str(hub_folder), cache_dir=str(tmp_path / "cache"))
-    parts = split_keys(dataset.table, dataset.keys)
+    parts = split_keys(group_of_each(dataset.table), dataset.keys)
     assert {part: rows["key"] for part, rows in loaded.items()} == parts
     for row in (row for rows in loaded.values() for row in rows):
         sample = dataset[row["key"]]
