@@ -30,6 +30,8 @@ MAX_ROWS = 10_000_000  # a few bytes of Parquet can claim any number
 REQUIRED = ("key", "status")  # columns without which a table is no manifest
 FEW_COLUMNS = 32  # of more, WIDE_ROWS of all rows are read at a time: several blocks are in memory
 WIDE_ROWS = 1 << 13
+SMALL_GROUP = 1 << 14  # rows of the first groups of a file: a small set takes little memory, a large one little time
+IN_SMALL_GROUPS = 1 << 18  # rows; those behind them are in groups of BLOCK_ROWS
 ROW = "row"  # the number of a row in the file, which counts from 1: a column where some rows are left out
 DISTINCT = ("key", "left", "right", "source_sha256", "perceptual_hash", "homography")  # texts of most rows
 CATEGORICAL = ("status", "stage", "reason", "clip")  # texts that many rows have in common
@@ -173,7 +175,7 @@ def _may_have_shards(folder: Path) -> bool:
 
 
 def write_manifest(file: BinaryIO, blocks: Iterable[pa.Table]) -> None:
-    """Write the rows of a set as Parquet, BLOCK_ROWS a group. Raises OSError.
+    """Write the rows of a set as Parquet. Raises OSError.
 
     file: open for writing. blocks: the rows in their order, with the columns of SCHEMA.
     """
@@ -187,12 +189,19 @@ def write_manifest(file: BinaryIO, blocks: Iterable[pa.Table]) -> None:
 
 
 def _row_groups(blocks: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """The same rows, at least BLOCK_ROWS at a time but for the last ones: each block would be a group of the file."""
+    """The same rows as the file groups them, however they come. A group is in memory as a whole where it is read."""
     waiting: list[pa.Table] = []
+    done, size = 0, SMALL_GROUP
     for block in blocks:
         waiting.append(block.select(SCHEMA.names))
-        if sum(map(len, waiting)) >= BLOCK_ROWS:
-            yield _joined(waiting)
+        if sum(map(len, waiting)) < size:
+            continue
+        rows = _joined(waiting)
+        while len(rows) >= size:
+            yield rows.slice(0, size)
+            done, rows = done + size, rows.slice(size)
+            size = SMALL_GROUP if done < IN_SMALL_GROUPS else BLOCK_ROWS
+        waiting = [rows] if len(rows) else []
     if waiting:
         yield _joined(waiting)
 

@@ -81,14 +81,22 @@ def test_odd_rows_are_passed_over_and_named_by_their_number(
     assert "another row of b" in manifest.refused[1]
 
 
-def test_small_blocks_become_large_groups_of_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manifest_file, "BLOCK_ROWS", 4)
-    table = table_of([GOOD | {"key": f"key-{number}"} for number in range(10)])
+@pytest.mark.parametrize("block", [1, 3, 5, 20])
+def test_groups_of_rows_do_not_depend_on_how_rows_come(
+    block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, rows in (("BLOCK_ROWS", 4), ("SMALL_GROUP", 2), ("IN_SMALL_GROUPS", 4)):
+        monkeypatch.setattr(manifest_file, name, rows)
+    table = table_of([GOOD | {"key": f"key-{number:02}"} for number in range(19)])
     with (tmp_path / "manifest.parquet").open("wb") as file:
-        write_manifest(file, (table.slice(number, 1) for number in range(10)))
+        write_manifest(file, (table.slice(start, block) for start in range(0, 19, block)))
     metadata = pq.read_metadata(tmp_path / "manifest.parquet")
-    assert [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)] == [4, 4, 2]
+    groups = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
+    assert groups == [2, 2, 4, 4, 4, 3]
     assert read_manifest(tmp_path).table == table
+    with (tmp_path / "at once.parquet").open("wb") as file:
+        write_manifest(file, [table])
+    assert (tmp_path / "at once.parquet").read_bytes() == (tmp_path / "manifest.parquet").read_bytes()
 
 
 @pytest.mark.parametrize("values", [("kept", "rejected"), ("rejected", None), (None,), ("maybe",), ()], ids=str)

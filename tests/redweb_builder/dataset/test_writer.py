@@ -23,7 +23,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from redweb_builder.config import Thresholds
-from redweb_builder.dataset import manifest, verdicts, writer
+from redweb_builder.dataset import manifest, manifest_file, verdicts, writer
 from redweb_builder.dataset.codec import FARTHEST, SKY_VALUE, decode, encode, png_of_label
 from redweb_builder.dataset.label_reader import read_label
 from redweb_builder.dataset.manifest import SCHEMA, columns_of, source_of, table_of
@@ -430,6 +430,7 @@ def test_rows_of_several_blocks_are_judged_as_in_one(tmp_path: Path, monkeypatch
         at_once = store.judge(Thresholds())
         for module in (writer, manifest, verdicts):
             monkeypatch.setattr(module, "BLOCK_ROWS", 2)
+        monkeypatch.setattr(manifest_file, "SMALL_GROUP", 2)
         rows = store.judge(Thresholds())
         assert rows.equals(at_once)
         assert rows["reason"].to_pylist() == ["duplicate", None, None, "duplicate", None, None, None]
