@@ -210,7 +210,8 @@ def _joined(blocks: list[pa.Table]) -> pa.Table:
     """Blocks as one with columns of one chunk each; column by column, and blocks becomes empty: it is all in memory."""
     columns = {name: [chunk for block in blocks for chunk in block[name].chunks] for name in SCHEMA.names}
     blocks.clear()
-    return pa.table([pa.concat_arrays(columns.pop(name)) for name in SCHEMA.names], schema=SCHEMA)
+    joined = [one_chunk(pa.chunked_array(columns.pop(field.name), field.type)) for field in SCHEMA]
+    return pa.table(joined, schema=SCHEMA)
 
 
 def read_rows(manifest: Manifest, keys: pa.Array, columns: Sequence[str] | None = None, left_out: int = 0) -> Manifest:

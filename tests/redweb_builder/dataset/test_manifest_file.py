@@ -99,6 +99,15 @@ def test_groups_of_rows_do_not_depend_on_how_rows_come(
     assert (tmp_path / "at once.parquet").read_bytes() == (tmp_path / "manifest.parquet").read_bytes()
 
 
+def test_blocks_without_rows_are_written(tmp_path: Path) -> None:
+    table = table_of([GOOD])
+    nothing = pa.table([pa.chunked_array([], field.type) for field in table.schema], schema=table.schema)
+    for blocks, rows in (([nothing], 0), ([table.slice(1)], 0), ([nothing, table, table.slice(1)], 1), ([], 0)):
+        with (tmp_path / "manifest.parquet").open("wb") as file:
+            write_manifest(file, blocks)
+        assert len(read_manifest(tmp_path).table) == rows
+
+
 @pytest.mark.parametrize("values", [("kept", "rejected"), ("rejected", None), (None,), ("maybe",), ()], ids=str)
 def test_which_of_some_values_a_text_is(values: tuple[str | None, ...]) -> None:
     texts = ["kept", None, "rejected", "kept", "left-out"]
