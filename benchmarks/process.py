@@ -3,37 +3,15 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-
-# A parent process of its own: the peak of a process begins with that of its parent, and this one has much in memory.
-_WATCH = """
-import json, os, resource, subprocess, sys, threading, time
-limit, until, command = float(sys.argv[1]), sys.argv[2], sys.argv[3:]
-stopped = []
-began = time.perf_counter()
-process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-timer = threading.Timer(limit, lambda: (stopped.append(True), process.kill()))
-timer.daemon = True
-timer.start()
-reached = None
-if until:
-    threading.Thread(target=process.stdout.read, daemon=True).start()
-    while reached is None and process.poll() is None:
-        time.sleep(0.005)
-        if os.path.isfile(until) and os.path.getsize(until):
-            reached = time.perf_counter() - began
-            process.kill()
-said = b"" if until else process.stdout.read()
-code = process.wait()
-clock = time.perf_counter() - began if reached is None else reached
-used = resource.getrusage(resource.RUSAGE_CHILDREN)
-code = None if stopped else 0 if reached is not None else code or (1 if until else 0)
-print(json.dumps([code, clock, used.ru_utime + used.ru_stime, used.ru_maxrss, said.decode(errors="replace")]))
-"""
+from tempfile import TemporaryFile
 
 
 @dataclass(frozen=True)
@@ -62,9 +40,9 @@ def spent(command: Sequence[str | Path], limit: float = 86_400, until: Path | No
     command: with its arguments. limit: seconds after which it is stopped. until: a file; where something is in it, the
     command is ended, and the clock is read.
     """
-    watch = [sys.executable, "-c", _WATCH, str(limit), str(until or ""), *map(str, command)]
-    code, clock, core_seconds, peak, said = json.loads(subprocess.run(watch, capture_output=True, check=True).stdout)
-    return Spent(code, clock, core_seconds, peak / (2**20 if sys.platform == "darwin" else 2**10), said)
+    # A parent of its own: the peak of a process begins with that of its parent, and this one has much in memory.
+    watch = [sys.executable, "-m", "benchmarks.process", str(limit), str(until or ""), *map(str, command)]
+    return Spent(**json.loads(subprocess.run(watch, capture_output=True, check=True).stdout))
 
 
 def cli_spent(*arguments: str | Path, until: Path | None = None) -> Spent:
@@ -76,3 +54,45 @@ def cli_spent(*arguments: str | Path, until: Path | None = None) -> Spent:
     if found.code not in (0, 3):  # 3: no pair was kept
         raise SystemExit(f"cli.py {' '.join(map(str, arguments))} ended with status {found.code}: {found.said[-2000:]}")
     return found
+
+
+def _measure(command: Sequence[str], limit: float, until: Path | None) -> Spent:
+    """Run a command as the only child of this process. command, limit, until: as of `spent`."""
+    began = time.perf_counter()
+    with TemporaryFile() as output:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+        stop = threading.Timer(limit, process.kill)
+        stop.start()
+        reached = until is not None and _waits_for(until, process)
+        clock = time.perf_counter() - began
+        if reached:
+            process.kill()
+        code: int | None = process.wait()
+        if not reached:
+            clock = time.perf_counter() - began
+        stop.cancel()
+        output.seek(0)
+        said = output.read().decode(errors="replace")
+    if reached:
+        code = 0
+    elif clock >= limit:
+        code = None
+    elif until is not None:
+        code = code or 1
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    peak = used.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    return Spent(code, clock, used.ru_utime + used.ru_stime, peak, said)
+
+
+def _waits_for(file: Path, process: subprocess.Popen[bytes]) -> bool:
+    """Whether something came to be in a file before a process ended."""
+    while process.poll() is None:
+        if file.is_file() and file.stat().st_size:
+            return True
+        time.sleep(0.005)
+    return False
+
+
+if __name__ == "__main__":
+    limit, until, *command = sys.argv[1:]
+    print(json.dumps(asdict(_measure(command, float(limit), Path(until) if until else None))))

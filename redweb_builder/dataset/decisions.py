@@ -234,7 +234,7 @@ def as_decided(table: pa.Table, decisions: Iterable[Decision]) -> pa.Table:
     verdicts = {key: verdict for key, people in standing(decisions).items() if (verdict := verdict_of(people))}
     if not verdicts:
         return table
-    places = np.flatnonzero(np.asarray(pc.is_in(table["key"], pa.array(verdicts, pa.string()))))
+    places = np.flatnonzero(np.asarray(pc.is_in(table["key"], pa.array(list(verdicts), pa.string()))))
     if not len(places):
         return table
     rows = [_decided(row, verdicts[row["key"]]) for row in table.take(pa.array(places)).to_pylist()]
@@ -242,9 +242,9 @@ def as_decided(table: pa.Table, decisions: Iterable[Decision]) -> pa.Table:
     return with_values(table, places, columns)
 
 
-def _decided(row: dict[str, Any], verdict: Decision | None) -> dict[str, Any]:
-    status = {"accept": "kept", "reject": "rejected"}[verdict.decision] if verdict else row["status"]
-    if verdict is None or status == row["status"] or not row.get("width"):
+def _decided(row: dict[str, Any], verdict: Decision) -> dict[str, Any]:
+    status = {"accept": "kept", "reject": "rejected"}[verdict.decision]
+    if status == row["status"] or not row.get("width"):
         return row
     reason = (verdict.reason or UNSTATED) if status == "rejected" else None
     detail = f"{verdict.decision} by {verdict.reviewer}, {verdict.time}"

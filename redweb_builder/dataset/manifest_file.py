@@ -28,7 +28,7 @@ NAME = "manifest.parquet"
 MAX_TEXT_BYTES = 1 << 32  # of all texts that are read; some 10 million pairs have as much
 MAX_ROWS = 10_000_000  # a few bytes of Parquet can claim any number
 REQUIRED = ("key", "status")  # columns without which a table is no manifest
-FEW_COLUMNS = 32  # of more, WIDE_ROWS of all rows are read at a time: several blocks are in memory
+FEW_COLUMNS = 32  # where all rows are read with more columns, it is WIDE_ROWS at a time: several blocks are in memory
 WIDE_ROWS = 1 << 13
 SMALL_GROUP = 1 << 14  # rows of the first groups of a file: a small set takes little memory, a large one little time
 IN_SMALL_GROUPS = 1 << 18  # rows; those behind them are in groups of BLOCK_ROWS
@@ -92,7 +92,7 @@ def _schema(columns: Sequence[str] | None) -> pa.Schema:
 def manifest_blocks(
     folder: Path, columns: Sequence[str] | None, refused: list[str], wanted: pa.Array | None = None
 ) -> Iterator[pa.Table]:
-    """The rows that can be used, BLOCK_ROWS at a time; a sentence about each other one is added to `refused`.
+    """The rows that can be used, BLOCK_ROWS at a time at most; a sentence about each other one is added to `refused`.
 
     folder: of the data set. columns: as of read_manifest. wanted: the keys of the rows to look at, null among them for
     the files in no pair; the column ROW is added; None = all. Raises StoreError as read_manifest.
@@ -185,7 +185,7 @@ def write_manifest(file: BinaryIO, blocks: Iterable[pa.Table]) -> None:
     compression = {field.name: "NONE" if field.name == "perceptual_hash" else "SNAPPY" for field in SCHEMA}
     with pq.ParquetWriter(file, SCHEMA, use_dictionary=with_dictionary, compression=compression) as writer:
         for group in _row_groups(blocks):
-            writer.write_table(group, row_group_size=BLOCK_ROWS)
+            writer.write_table(group)
 
 
 def _row_groups(blocks: Iterable[pa.Table]) -> Iterator[pa.Table]:
@@ -207,7 +207,7 @@ def _row_groups(blocks: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 
 def _joined(blocks: list[pa.Table]) -> pa.Table:
-    """Blocks as one with columns of one chunk each; column by column, and blocks becomes empty: it is all in memory."""
+    """Blocks as one, each column in one chunk. `blocks` becomes empty, so that one column alone is in memory twice."""
     columns = {name: [chunk for block in blocks for chunk in block[name].chunks] for name in SCHEMA.names}
     blocks.clear()
     joined = [one_chunk(pa.chunked_array(columns.pop(field.name), field.type)) for field in SCHEMA]
@@ -276,7 +276,7 @@ class _Keys:
 
 
 def table_blocks(opened: BinaryIO, file: str, schema: pa.Schema, wanted: pa.Array | None = None) -> Iterator[pa.Table]:
-    """The rows of a Parquet file in the columns and types of a schema, BLOCK_ROWS at a time.
+    """The rows of a Parquet file in the columns and types of a schema, BLOCK_ROWS at a time at most.
 
     opened: the file. file: its name, for messages. schema: a column that the file does not have is null; texts are of
     pa.string() or DICTIONARY. wanted: the keys of the rows that are given, with their numbers in the column ROW; None =
@@ -322,7 +322,7 @@ def _blocks(opened: BinaryIO, file: str, schema: pa.Schema, wanted: pa.Array | N
 def _batches(
     opened: BinaryIO, metadata: pq.FileMetaData, columns: Sequence[str], texts: Sequence[str], wanted: pa.Array | None
 ) -> Iterator[tuple[int, pa.RecordBatch, pa.Array | None]]:
-    """Some columns of the rows, BLOCK_ROWS at a time, the number of rows before, and the wanted keys that may be there.
+    """Some columns of the rows, some at a time, the number of rows before, and the wanted keys that may be there.
 
     texts: those of the columns that hold text. wanted: as of table_blocks. Groups of rows are left out that cannot hold
     a wanted one. Texts stay in their dictionaries, as stored, until their size is known, or come as they are where each

@@ -21,8 +21,8 @@ from redweb_builder.errors import SettingsError, StoreError
 from redweb_builder.inputs.remote import shown
 
 OPENED = ("key", "status", "reason", "width")  # what makes a row a sample, and what people's verdicts need
-MOST_CHECKED = 1 << 18  # rows of which all columns are checked at once, and kept, 400 MB, once a row is looked into
-NEARBY = 1 << 12  # samples whose rows are read together, of more
+MOST_CHECKED = 1 << 18  # rows: of so many all columns are checked at once, and kept once a row is looked into (400 MB)
+NEARBY = 1 << 12  # of more rows so many are read together
 
 Condition = tuple[str, str, Any]  # such as ("agreement", ">", 0.9)
 Conditions = Sequence[Condition] | Sequence[Sequence[Condition]]
