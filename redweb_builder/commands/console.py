@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import json
-import webbrowser
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -199,6 +198,8 @@ def review(
             echo("Whoever has this link may decide as you; it is not encrypted. Photograph it with the other device:")
             _print_qr_code(address)
         elif browser:
+            import webbrowser  # here: no other command opens a page
+
             webbrowser.open(address)
 
     serve(session, port, announce, host or LOOPBACK)

@@ -20,6 +20,7 @@ ALIKE = 0.1  # of quality, in [0, 1]: labels that differ by less count as equall
 HASH_BITS = 64
 MOST_BANDED = 8  # bits; beyond, bands are too narrow to sort by, and every two hashes are compared
 BLOCK = 1 << 16  # hashes worked on at a time, so that they stay in the processor's cache
+SIDE_BY_SIDE = 4  # places; to look at all hashes up to here takes less time than to gather those that matter
 THREADS = 4  # at most; each holds some 100 bytes a hash
 
 Hashes = NDArray[np.uint64]
@@ -155,7 +156,8 @@ def _near_in_bands(hashes: Hashes, bands: Sequence[Band], bits: float) -> Iterat
     """The near ones among every two hashes that are equal in some bands.
 
     With the bits of these bands first, hashes are sorted as numbers, a tenth of the time of sorting places, and what is
-    compared lies side by side: neighbours first, then those two apart, and on.
+    compared lies side by side: neighbours first, then those two apart, and on; beyond SIDE_BY_SIDE, where few are left
+    that are equal in the bands, these alone.
     """
     edges = [0, *chain(*sorted(bands)), HASH_BITS]
     between = [(low, high) for low, high in zip(edges[::2], edges[1::2], strict=True) if low < high]
@@ -164,17 +166,23 @@ def _near_in_bands(hashes: Hashes, bands: Sequence[Band], bits: float) -> Iterat
     back = _places_of(order)
     alike = np.uint64((1 << HASH_BITS - sum(high - low for low, high in bands)) - 1)  # at most, where bands are equal
     for start in range(0, len(ordered) - 1, BLOCK):
-        these, next_ones = ordered[start : start + BLOCK], ordered[start + 1 : start + 1 + BLOCK]
-        at = start + np.flatnonzero((these[: len(next_ones)] ^ next_ones) <= alike)
-        apart = 1
-        while len(at):
-            first, second = ordered[at], ordered[at + apart]
-            near = np.flatnonzero(np.bitwise_count(first ^ second) <= bits)
+        block = ordered[start : start + BLOCK]
+        for apart in range(1, SIDE_BY_SIDE + 1):
+            others = ordered[start + apart : start + apart + BLOCK]
+            difference = block[: len(others)] ^ others
+            near = np.flatnonzero(np.bitwise_count(difference) <= bits)
+            near = near[difference[near] <= alike]
             if len(near):
-                yield _with_bands_in_order(first[near], back), _with_bands_in_order(second[near], back)
+                yield _with_bands_in_order(block[near], back), _with_bands_in_order(others[near], back)
+        at = start + np.flatnonzero(difference <= alike)
+        while len(at):
             apart += 1
             at = at[: np.searchsorted(at, len(ordered) - apart)]
-            at = at[(ordered[at] ^ ordered[at + apart]) <= alike]
+            difference = ordered[at] ^ ordered[at + apart]
+            at, difference = at[difference <= alike], difference[difference <= alike]
+            near = at[np.bitwise_count(difference) <= bits]
+            if len(near):
+                yield _with_bands_in_order(ordered[near], back), _with_bands_in_order(ordered[near + apart], back)
 
 
 def _with_bands_in_order(hashes: Hashes, order: Sequence[Band]) -> Hashes:
