@@ -126,10 +126,10 @@ def _write_all(
         else:
             shots.setdefault(row["left"], []).append(row)
     alone = source.is_file()
-    for key, name in file_names(photos).items():
+    for key, name in file_names(photos):
         progress.at(key)
         yield from _write_photo(dataset, key, out / (source.stem if alone else name), forms or PHOTO_FORMS)
-    for left, name in file_names(shots).items():
+    for left, name in file_names(shots):
         rows = sorted(shots[left], key=lambda row: float(row["film_time_s"]))
         stem = out / (source.stem if alone else name.removesuffix(Path(left).suffix))
         yield from _write_film(dataset, rows, stem, forms or SHOT_FORMS, rate, progress)

@@ -142,7 +142,7 @@ class Dataset:
         """
         if isinstance(which, slice):
             return self.take(range(len(self))[which])
-        key = self.keys[which if isinstance(which, int) else self._rows.places[which]]
+        key = self.keys[which if isinstance(which, int) else self._rows.place(which)]
         picture, label = self._read(key)
         if picture.shape[:2] != label.mask.shape:
             raise StoreError(f"{shown(self.folder)}, {key}: the size of the picture is not that of its label")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -68,15 +70,26 @@ class SampleRows:
     def take(self, indices: Sequence[int] | NDArray[np.integer[Any]]) -> SampleRows:
         """The rows of some samples. indices: from 0. Raises IndexError."""
         part, places = copy(self), pa.array(indices, pa.int64())
-        vars(part).pop("places", None)
+        vars(part).pop("_places", None)
         if "table" in vars(self):
             part.table = self.table.take(places)
         part._take(self._rows.take(places))
         return part
 
+    def place(self, key: str) -> int:
+        """The index of a sample. key: of it. Raises KeyError."""
+        if self._places is not None:
+            return self._places[key]
+        place = bisect_left(self.keys, key)
+        if self.keys[place : place + 1] != [key]:
+            raise KeyError(key)
+        return place
+
     @cached_property
-    def places(self) -> dict[str, int]:
-        """The index of each key."""
+    def _places(self) -> dict[str, int] | None:
+        """The index of each key; None where keys grow, as in a manifest, so that each is found without."""
+        if all(key < later for key, later in pairwise(self.keys)):
+            return None
         return {key: index for index, key in enumerate(self.keys)}
 
     def manifest_blocks(self) -> Iterator[pa.Table]:
@@ -145,7 +158,7 @@ class SampleRows:
 
         key: of the sample. Raises KeyError; StoreError where the row cannot be used.
         """
-        place = self.places[key]
+        place = self.place(key)
         if self._are_few:
             row: dict[str, Any] | None = self.table.slice(place, 1).to_pylist()[0]
         else:

@@ -14,10 +14,11 @@ have neither manifest nor rejected pairs: their rows are those of the indices. A
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
 from io import BytesIO
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,8 @@ def files_of(folder: Path) -> SampleFiles:
 class ShardFiles:
     """The files of pairs in tars, each found by the indices.
 
-    storage: where the shards lie. refused: a sentence about each row of an index that cannot be used.
+    storage: where the shards lie. table: the rows of all indices. refused: a sentence about each row of an index
+    that cannot be used.
     """
 
     are_files = False
@@ -87,7 +89,8 @@ class ShardFiles:
         self.shards += shard_names(self.storage.sizes(REJECTED), f"{REJECTED}/")
         self.refused: list[str] = []
         checked = pa.schema([field for field in SCHEMA if field.name in CHECKED])
-        self.table = self._rows(self.shards, pa.schema([*checked, *POSITIONS]), self.refused)
+        self.table = self._rows(range(len(self.shards)), pa.schema([*checked, *POSITIONS]), self.refused)
+        self._order = np.asarray(pc.sort_indices(self.table["key"]))  # a dict would take 20 times as much
 
     def refusal(self) -> str | None:
         """A sentence about the rows of the indices that were refused; None where there are none."""
@@ -96,23 +99,34 @@ class ShardFiles:
     def manifest(self) -> Manifest:
         """The rows of kept samples, as the indices have them: the manifest of a set of an earlier version."""
         refused: list[str] = []
-        kept = [name for name in self.shards if not name.startswith(f"{REJECTED}/")]
+        kept = [number for number, name in enumerate(self.shards) if not name.startswith(f"{REJECTED}/")]
         table = self._rows(kept, INDEX, refused)
         return Manifest(Path(self.storage.address) / "*.parquet", table.select(SCHEMA.names), refused)
 
-    def _rows(self, shards: list[str], schema: pa.Schema, refused: list[str]) -> pa.Table:
-        """Some columns of the rows of some indices, with the number of their shard."""
-        blocks = checked_blocks(self._blocks(shards, schema), refused)
-        empty = pa.schema([*schema, ("shard", pa.int32())]).empty_table()
-        return pa.concat_tables([empty, *(self._with_positions(block, refused) for block in blocks)])
+    def _rows(self, shards: Sequence[int], schema: pa.Schema, refused: list[str]) -> pa.Table:
+        """Some columns of the rows of some indices, with the number of their shard.
 
-    def _blocks(self, shards: list[str], schema: pa.Schema) -> Iterator[pa.Table]:
+        Keys grow within a split alone. So splits are checked one by one, and then all together.
+        """
+        splits = groupby(shards, lambda number: _split_of(self.shards[number]))
+        blocks = (checked_blocks(self._blocks(list(some), schema), refused) for _, some in splits)
+        empty = pa.schema([*schema, ("shard", pa.int32())]).empty_table()
+        table = pa.concat_tables([empty, *(self._with_positions(block, refused) for block in chain(*blocks))])
+        order = pc.sort_indices(table["key"])  # of equal ones the first stays first
+        ordered = table["key"].take(order)
+        later = order[1:].filter(pc.equal(ordered[1:], ordered[:-1]))
+        refused += [f"there is another row of {key}" for key in table["key"].take(later).to_pylist()]
+        return table.filter(np.isin(np.arange(len(table)), later, invert=True)) if len(later) else table
+
+    def _blocks(self, shards: Sequence[int], schema: pa.Schema) -> Iterator[pa.Table]:
+        names = [f"{self.shards[number]}.parquet" for number in shards]
         with ThreadPoolExecutor(REQUESTS) as threads:
-            contents = threads.map(lambda name: self.storage.read(f"{name}.parquet"), shards)
-            for number, content in enumerate(contents):
-                name = f"{self.storage.address}/{shards[number]}.parquet"
-                for block in table_blocks(BytesIO(content), name, schema):
-                    yield block.append_column("shard", pa.array(np.full(len(block), number, np.int32)))
+            for start in range(0, len(shards), REQUESTS):  # what was read and waits takes memory
+                some = slice(start, start + REQUESTS)
+                contents = threads.map(self.storage.read, names[some])
+                for number, name, content in zip(shards[some], names[some], contents, strict=True):
+                    for block in table_blocks(BytesIO(content), f"{self.storage.address}/{name}", schema):
+                        yield block.append_column("shard", pa.array(np.full(len(block), number, np.int32)))
 
     def _with_positions(self, block: pa.Table, refused: list[str]) -> pa.Table:
         """The rows that say where their files lie."""
@@ -122,17 +136,13 @@ class ShardFiles:
             refused.append(f"{name} does not say where the files of {row['key']} lie")
         return block.filter(usable)
 
-    @cached_property
-    def _places(self) -> dict[str, int]:
-        """The place of each key in the table."""
-        return {key: index for index, key in enumerate(self.table["key"].to_pylist())}
-
     def entry(self, key: str) -> dict[str, Any]:
         """The row of a pair in its index: where its files lie. Raises StoreError. key: of the pair, from anywhere."""
-        place = self._places.get(key)
-        if place is None:
+        keys = self.table["key"]
+        place = bisect_left(self._order, key, key=lambda index: keys[int(index)].as_py())
+        if place == len(self._order) or keys[int(self._order[place])].as_py() != key:
             raise StoreError(f"{self.storage.address}: no shard has files of {key!r}; export the set again")
-        row: dict[str, Any] = self.table.slice(place, 1).to_pylist()[0]
+        row: dict[str, Any] = self.table.slice(int(self._order[place]), 1).to_pylist()[0]
         return row
 
     def stored(self, key: str, *names: str) -> tuple[Stored, ...]:
@@ -157,7 +167,11 @@ class ShardFiles:
     def part(self, key: str) -> str:
         """As of SampleFiles, in the name of the shard. Raises StoreError. key: of the pair."""
         shard: str = self.shards[self.entry(key)["shard"]]
-        return shard.removeprefix(f"{REJECTED}/").rsplit("-", 1)[0]
+        return _split_of(shard).removeprefix(f"{REJECTED}/")
+
+
+def _split_of(shard: str) -> str:
+    return shard.rsplit("-", 1)[0]
 
 
 def _have_positions(block: pa.Table) -> pa.ChunkedArray:

@@ -7,55 +7,60 @@ The trainer holds out by this rule, and exports say by it which samples are for 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
+from itertools import compress
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from redweb_builder.config import VALIDATION_SHARE
+from redweb_builder.dataset.shards import REJECTED
 
-T = TypeVar("T", bound=Hashable)
 GROUPING = ("key", "left", "film_time_s")  # the columns that say which samples belong together
 
 
-def held_out(groups: Mapping[str, Sequence[T]], validation: float, test: float = 0.0) -> tuple[set[T], set[T]]:
-    """The samples for validation and for test: whole groups, until they have the share that is asked for.
+def held_out(groups: pa.Array, validation: float, test: float = 0.0) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which samples are for validation, and which for test: whole groups, until they have the share that is asked for.
 
-    groups: the samples of each group, by its name. validation, test: shares of the samples, 0 to 1; validation is taken
+    groups: the name of each sample's group, text. validation, test: shares of the samples, 0 to 1; validation is taken
     from the beginning of the order, test from its end. Training and validation get something where there are two
     groups, and all three where there are more.
     """
-    names = sorted(groups, key=_hash)
-    total = sum(map(len, groups.values()))
-    first = _first_groups(groups, names[: max(len(names) - 1, 0)], validation * total)
-    rest = [name for name in reversed(names) if first.isdisjoint(groups[name])]
-    return first, _first_groups(groups, rest[: max(len(rest) - 1, 0)], test * total)
+    numbers, sizes, order = _in_order(groups)
+    first = _first_groups(order[:-1], sizes, validation * len(groups))
+    rest = order[len(first) :][::-1]
+    last = _first_groups(rest[:-1], sizes, test * len(groups))
+    return np.isin(numbers, first), np.isin(numbers, last)
 
 
-def k_folds(groups: Mapping[str, Sequence[T]], count: int) -> list[list[T]]:
-    """The samples in `count` parts: whole groups, dealt out in the same order, each to the part that has least.
+def k_folds(groups: pa.Array, count: int) -> NDArray[np.intp]:
+    """The part of each sample, from 0: whole groups, dealt out in the same order, each to the part that has least.
 
-    groups: the samples of each group, by its name; at least `count` of them, or parts stay empty.
+    groups: as of held_out; at least `count` of them, or parts stay empty. count: of parts.
     """
-    parts: list[list[T]] = [[] for _ in range(count)]
-    for name in sorted(groups, key=_hash):
-        min(parts, key=len).extend(groups[name])
-    return parts
+    numbers, sizes, order = _in_order(groups)
+    part_of, filled = np.zeros(len(sizes), np.intp), np.zeros(count, np.int64)
+    for number in order.tolist():
+        part_of[number] = np.argmin(filled)
+        filled[part_of[number]] += sizes[number]
+    return part_of[numbers]
 
 
-def _first_groups(groups: Mapping[str, Sequence[T]], names: Sequence[str], wanted: float) -> set[T]:
-    """The samples of the first of some groups, as many groups as it takes to have `wanted` samples."""
-    held: set[T] = set()
-    for name in names:
-        if len(held) >= wanted:
-            break
-        held.update(groups[name])
-    return held
+def _in_order(groups: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
+    """The number of each sample's group, the sizes of groups by their number, and the numbers in order of the hash."""
+    encoded = groups.dictionary_encode()
+    hashes = (hashlib.sha256(name.as_py().encode()).digest() for name in encoded.dictionary)
+    order = np.argsort(np.fromiter(hashes, "S32", len(encoded.dictionary)), kind="stable")
+    numbers = np.asarray(encoded.indices)
+    return numbers, np.bincount(numbers, minlength=len(order)), order
 
 
-def _hash(name: str) -> bytes:
-    return hashlib.sha256(name.encode()).digest()
+def _first_groups(groups: NDArray[np.int64], sizes: NDArray[np.int64], wanted: float) -> NDArray[np.int64]:
+    """The first of some groups, as many as it takes to have `wanted` samples. sizes: by the number of a group."""
+    before = np.cumsum(sizes[groups]) - sizes[groups]
+    return groups[before < wanted]
 
 
 def groups_of(rows: pa.Table) -> pa.ChunkedArray:
@@ -67,27 +72,23 @@ def groups_of(rows: pa.Table) -> pa.ChunkedArray:
     return pc.if_else(is_frame, rows["left"], rows["key"])
 
 
-def group_of_each(rows: pa.Table) -> dict[str, str]:
-    """`groups_of` by key, in the order of the rows; a key that is its own group is there once.
-
-    rows: of a manifest, with GROUPING.
-    """
-    pairs = zip(rows["key"].to_pylist(), groups_of(rows), strict=True)
-    return {key: key if (group := value.as_py()) == key else group for key, value in pairs}
-
-
-def split_keys(group_of: Mapping[str, str], keys: Sequence[str]) -> dict[str, list[str]]:
+def split_keys(rows: pa.Table, keys: Sequence[str]) -> dict[str, list[str]]:
     """The keys of "train" and "validation", in their order; a part without samples is not there.
 
-    group_of: each sample of the data set. keys: of those that are split; with all of them the parts are those of
-    `train`.
+    Rejected ones are in "rejected/train", and in "rejected/validation" where they are frames of a film of which kept
+    frames are for validation. rows: of the data set's samples, with status and GROUPING. keys: of those that are split;
+    with all kept ones of the data set the parts of these are those of `train`.
     """
-    groups: dict[str, list[str]] = {}
-    for key in keys:
-        groups.setdefault(group_of[key], []).append(key)
-    held = held_out(groups, VALIDATION_SHARE)[0]
+    places = pc.index_in(pa.array(keys, pa.string()), rows["key"])
+    groups = groups_of(rows).cast(pa.large_string()).take(places).combine_chunks()  # one array of 2 GiB and more
+    is_rejected = pc.fill_null(pc.equal(rows["status"].take(places), "rejected"), False).combine_chunks()
+    kept = groups.filter(pc.invert(is_rejected))
+    held = kept.filter(pa.array(held_out(kept, VALIDATION_SHARE)[0]))
+    of_validation, of_rejected = np.asarray(pc.is_in(groups, held)), np.asarray(is_rejected)
     parts = {
-        "train": [key for key in keys if key not in held],
-        "validation": [key for key in keys if key in held],
+        "train": ~of_rejected & ~of_validation,
+        "validation": ~of_rejected & of_validation,
+        f"{REJECTED}/train": of_rejected & ~of_validation,
+        f"{REJECTED}/validation": of_rejected & of_validation,
     }
-    return {part: some for part, some in parts.items() if some}
+    return {part: list(compress(keys, some)) for part, some in parts.items() if some.any()}

@@ -39,7 +39,7 @@ def write_fiftyone(dataset: Dataset, keys: Sequence[str], folder: Path) -> Itera
     samples = []
     for place in ("data", "fields/nearness", "fields/confidence", "fields/mask", "fields/rd"):
         (folder / place).mkdir(parents=True)
-    for key, name in file_names(keys).items():
+    for key, name in file_names(keys):
         (ending, image), maps = dataset.stored_picture(key), maps_of(dataset, key)
         files = {f"data/{name}.{ending}": image, f"fields/nearness/{name}.png": nearness_png(maps)}
         files |= {f"fields/{field}/{name}.png": maps[field] for field in ("rd", "mask", "confidence")}

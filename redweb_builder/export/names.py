@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from unicodedata import normalize
 
@@ -13,22 +13,20 @@ FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\
 MAX_BYTES = 200  # of UTF-8; a file name has at most 255, its ending included
 
 
-def file_names(keys: Iterable[str], dots: bool = True) -> dict[str, str]:
-    """key -> a file name without its ending, no two alike on a disk that ignores case.
+def file_names(keys: Iterable[str], dots: bool = True) -> Iterator[tuple[str, str]]:
+    """Each key with a file name without its ending, no two alike on a disk that ignores case.
 
     keys: in the order in which they take names. A key stays as it is where Windows, macOS and Linux can hold it and no
     earlier key has taken it; else it is made safe, and a hash of it is appended. dots: whether a name may hold dots;
     else each becomes an underscore.
     """
-    names: dict[str, str] = {}
     taken: set[str] = set()
     for key in keys:
         name = key if dots else key.replace(".", "_")
         if not _is_portable(name) or _folded(name) in taken:
             name = _made_safe(name, key)
         taken.add(_folded(name))
-        names[key] = name
-    return names
+        yield key, name
 
 
 def _is_portable(name: str) -> bool:

@@ -78,7 +78,7 @@ def write_points(dataset: Dataset, keys: Sequence[str], folder: Path) -> Iterato
 
     dataset, keys: what is exported. folder: an empty folder. Raises StoreError, OSError.
     """
-    for key, name in file_names(keys).items():
+    for key, name in file_names(keys):
         sample = dataset[key]
         with create(folder / f"{name}.ply") as file:
             file.write(ply(points_of(sample.image, sample.disparity, sample.mask, sample.confidence)))

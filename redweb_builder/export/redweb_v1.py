@@ -34,7 +34,7 @@ def write_redweb_v1(dataset: Dataset, keys: Sequence[str], folder: Path) -> Iter
     """
     for kind in ("Imgs", "RDs"):
         (folder / kind).mkdir()
-    for key, name in file_names(keys).items():
+    for key, name in file_names(keys):
         ending, image = dataset.stored_picture(key)
         with create(folder / "Imgs" / f"{name}.jpg") as file:
             if ending == "jpg":

@@ -12,12 +12,10 @@ import json
 import tarfile
 from collections.abc import Generator, Iterator, Sequence
 from hashlib import sha256
-from itertools import compress
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from redweb_builder.dataset.curation import NAME as CURATION
@@ -28,7 +26,7 @@ from redweb_builder.dataset.paths import build_text, read_build
 from redweb_builder.dataset.reader import Dataset
 from redweb_builder.dataset.sample_files import FILES, PREVIEW, content_of
 from redweb_builder.dataset.shards import FORM, INDEX, REJECTED, shard_names
-from redweb_builder.dataset.splits import GROUPING, group_of_each, split_keys
+from redweb_builder.dataset.splits import GROUPING, split_keys
 from redweb_builder.dataset.storage import Storage, read_whole
 from redweb_builder.errors import StoreError
 from redweb_builder.export.names import file_names
@@ -53,10 +51,11 @@ def write_shards(dataset: Dataset, keys: Sequence[str], storage: Storage) -> Ite
     dataset, keys: as of write_webdataset. storage: a shard that an earlier call has written there is not written again.
     Raises StoreError, also where shards of another export stay there; OSError.
     """
-    names = file_names(keys, dots=False)  # a sample's name ends at its first dot
+    # A sample's name ends at its first dot. Most are the key: millions of pairs need no second list of them.
+    names = {key: name for key, name in file_names(keys, dots=False) if name != key}
     there = {*shard_names(storage.sizes()), *shard_names(storage.sizes(REJECTED), f"{REJECTED}/")}
     written: set[str] = set()
-    for part, chosen in parts_of(dataset.columns("status", *GROUPING), keys).items():
+    for part, chosen in split_keys(dataset.columns("status", *GROUPING), keys).items():
         done = number = 0
         while done < len(chosen):
             shard = f"{part}-{number:06}"
@@ -74,23 +73,6 @@ def write_shards(dataset: Dataset, keys: Sequence[str], storage: Storage) -> Ite
             "there, then give the same command again"
         )
     _write_set(dataset, keys, storage)
-
-
-def parts_of(rows: pa.Table, keys: Sequence[str]) -> dict[str, list[str]]:
-    """The keys of each kind of shard, in their order.
-
-    Kept ones by the rule of split_keys; of the rejected ones frames of a film that is for validation are, too. rows: of
-    the data set's labelled samples. keys: of those that are exported.
-    """
-    groups = group_of_each(rows)
-    kept = set(compress(groups, pc.equal(rows["status"], "kept").to_pylist()))
-    parts = split_keys(groups, [key for key in keys if key in kept])
-    held = {groups[key] for key in parts.get("validation", [])}
-    for key in keys:
-        if key not in kept:
-            part = "validation" if groups[key] in held else "train"
-            parts.setdefault(f"{REJECTED}/{part}", []).append(key)
-    return parts
 
 
 def _keys_of(storage: Storage, shard: str) -> list[str]:
@@ -114,7 +96,7 @@ def _write_shard(
         tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar,
     ):
         for key, row in dataset.records(keys[:SHARD]).items():
-            rows.append(row | _add(tar, dataset, row, names[key]))
+            rows.append(row | _add(tar, dataset, row, names.get(key, key)))
             yield key
             if tar.offset >= SHARD_BYTES:
                 break
@@ -160,12 +142,11 @@ def _write_set(dataset: Dataset, keys: Sequence[str], storage: Storage) -> None:
             continue
     build = {name: value for name, value in read_build(dataset.folder).items() if name != "input"}
     storage.write("build.json", build_text(build | {"form": FORM}))
-    exported = set(keys)
+    others = set(dataset.keys).difference(keys) if len(keys) < len(dataset) else set()
     with storage.writing(MANIFEST) as file:
-        write_manifest(file, (_without_others(block, exported) for block in dataset.manifest_blocks()))
+        write_manifest(file, (_without(block, others) for block in dataset.manifest_blocks()))
 
 
-def _without_others(rows: pa.Table, exported: set[str]) -> pa.Table:
-    """Rows without those of labels that were not exported."""
-    are_exported = pa.array([key in exported for key in rows["key"].to_pylist()], pa.bool_())
-    return rows.filter(pc.or_(are_exported, pc.is_null(rows["width"])))
+def _without(rows: pa.Table, others: set[str]) -> pa.Table:
+    """Rows without those of some keys."""
+    return rows.filter([key not in others for key in rows["key"].to_pylist()]) if others else rows

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+import pyarrow as pa
 
 from redweb_builder.dataset.splits import held_out, k_folds
 from trainer.config import PARTS, TrainConfig
@@ -34,12 +35,10 @@ def three_parts(data: DepthSet, fraction: float, test_fraction: float) -> dict[s
     """
     own = [data.part(index) for index in range(len(data))]
     free = [index for index, part in enumerate(own) if part is None]
-    groups: dict[str, list[int]] = {}
-    for index in free:
-        groups.setdefault(data.group(index), []).append(index)
-    held, tested = held_out(groups, fraction, test_fraction)
-    ours = {"val": held, "test": tested, "train": set(free) - held - tested}
-    return {name: sorted(some | {i for i, part in enumerate(own) if part == name}) for name, some in ours.items()}
+    held, tested = held_out(pa.array([data.group(index) for index in free], pa.string()), fraction, test_fraction)
+    parts = np.array(own, object)
+    parts[free] = np.where(held, "val", np.where(tested, "test", "train"))
+    return {name: np.flatnonzero(parts == name).tolist() for name in ("train", "val", "test")}
 
 
 def folds(data: DepthSet, count: int) -> list[list[int]]:
@@ -47,12 +46,11 @@ def folds(data: DepthSet, count: int) -> list[list[int]]:
 
     data: nothing is read but its names. count: of parts, 2 or more. Raises DataError where there are fewer groups.
     """
-    groups: dict[str, list[int]] = {}
-    for index in range(len(data)):
-        groups.setdefault(data.group(index), []).append(index)
-    if len(groups) < count:
-        raise DataError(f"{data.name}: has {len(groups)} scenes, too few for {count} parts")
-    return [sorted(part) for part in k_folds(groups, count)]
+    groups = pa.array([data.group(index) for index in range(len(data))], pa.string())
+    if (scenes := len(groups.unique())) < count:
+        raise DataError(f"{data.name}: has {scenes} scenes, too few for {count} parts")
+    parts = k_folds(groups, count)
+    return [np.flatnonzero(parts == part).tolist() for part in range(count)]
 
 
 def samples_of(data: DepthSet, part: str, validation_fraction: float, test_fraction: float = 0.0) -> list[int]:

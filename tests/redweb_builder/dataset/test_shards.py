@@ -6,6 +6,7 @@ import pickle
 import tarfile
 from collections import Counter
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 import numpy as np
@@ -134,6 +135,16 @@ def test_a_row_of_an_index_that_lies_is_refused(shards: Path, column: str, value
         opened[liar]
     assert opened[others[0]].key == others[0]
     assert [fault.file for fault in check_shards(shards).faults] == ["indices", "manifest.parquet"]
+
+
+def test_a_sample_that_two_shards_have_is_that_of_the_first(shards: Path) -> None:
+    for ending in (".tar", ".parquet"):
+        copyfile(shards / f"train-000001{ending}", shards / f"validation-000000{ending}")
+    twice = pq.read_table(shards / "train-000001.parquet")["key"].to_pylist()
+    opened = open_dataset(shards)
+    assert f"there is another row of {min(twice)}" in str(opened.refusal)
+    assert [opened.files.part(key) for key in twice] == ["train"] * len(twice)
+    assert [opened[key].key for key in twice] == twice
 
 
 def test_a_file_in_no_place_of_a_shard_is_not_looked_for(shards: Path) -> None:

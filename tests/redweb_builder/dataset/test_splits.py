@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from redweb_builder.dataset.manifest import table_of
-from redweb_builder.dataset.splits import group_of_each, groups_of, split_keys
+from redweb_builder.dataset.splits import groups_of, split_keys
 
 
 def parts_of(rows: list[dict[str, Any]], turn: int = 1) -> dict[str, list[str]]:
-    return split_keys(group_of_each(table_of(rows)), [row["key"] for row in rows][::turn])
+    return split_keys(table_of(rows), [row["key"] for row in rows][::turn])
 
 
 FRAMES = [{"key": f"{film}-{at}", "left": film, "film_time_s": at / 2} for film in "abcdefgh" for at in range(20)]

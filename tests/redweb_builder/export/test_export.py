@@ -29,7 +29,7 @@ from cli import main
 from redweb_builder import open_dataset
 from redweb_builder.dataset.decisions import append_decisions, decide
 from redweb_builder.dataset.reader import Dataset
-from redweb_builder.dataset.splits import group_of_each, split_keys
+from redweb_builder.dataset.splits import split_keys
 from redweb_builder.errors import StoreError
 from redweb_builder.export import huggingface, rerun, webdataset
 from redweb_builder.export.dataset import WITH_REJECTED, WRITERS, export_dataset
@@ -148,7 +148,7 @@ def test_the_readme_of_webdataset_keeps_16_bits(
 ) -> None:
     pytest.importorskip("webdataset", reason="webdataset is not installed")
     samples = list(code_of_readme("webdataset", decided, tmp_path / "out", monkeypatch)["samples"])
-    trained = split_keys(group_of_each(dataset.table), dataset.keys)["train"]
+    trained = split_keys(dataset.table, dataset.keys)["train"]
     assert len(trained) == len(dataset) - 1
     for read, sample in zip(samples, (dataset[key] for key in trained), strict=True):
         np.testing.assert_array_equal(read["disparity"].astype(np.float32), sample.disparity)
@@ -221,7 +221,7 @@ def hub_folder(decided: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_hugging_face_is_read_by_datasets(hub_folder: Path, dataset: Dataset, tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets", reason="datasets is not installed")
     loaded = datasets.load_dataset(str(hub_folder), cache_dir=str(tmp_path / "cache"))
-    parts = split_keys(group_of_each(dataset.table), dataset.keys)
+    parts = split_keys(dataset.table, dataset.keys)
     assert {part: rows["key"] for part, rows in loaded.items()} == parts
     for row in (row for rows in loaded.values() for row in rows):
         sample = dataset[row["key"]]
@@ -662,17 +662,17 @@ def test_pairs_without_photographs_are_left_out_and_named(built: Any, tmp_path: 
 
 def test_names_are_keys_where_every_system_can_hold_them() -> None:
     keys = ["meadow-0a1b2c3d", "ключ-0a1b2c3d", "v1.2_x-00000000", "console", "a" * 160]
-    assert file_names(keys) == {key: key for key in keys}
+    assert dict(file_names(keys)) == {key: key for key in keys}
 
 
 def test_no_two_names_are_one_on_any_disk() -> None:
     keys = ["a_b", "a.b", "A_B", "e\u0301", "\u00e9", "STRASSE", "straße"]
     for dots in (True, False):
-        names = file_names(keys, dots)
+        names = dict(file_names(keys, dots))
         assert list(names) == keys
         folded = {unicodedata.normalize("NFC", name.casefold()) for name in names.values()}
         assert len(folded) == len(keys)
-        assert names == file_names(keys, dots)
+        assert names == dict(file_names(keys, dots))
 
 
 @pytest.mark.parametrize(
@@ -695,7 +695,7 @@ def test_no_two_names_are_one_on_any_disk() -> None:
     ],
 )
 def test_a_key_that_some_system_cannot_hold_gets_another_name(key: str) -> None:
-    name = file_names([key])[key]
+    name = dict(file_names([key]))[key]
     assert name != key
     assert re.fullmatch(r"[^<>:\"/\\|?*\x00-\x1f\u202e\udcff]+[^. ]", name)
     assert name.split(".")[0].lower() not in ("con", "nul", "aux", "com1", "lpt¹")
