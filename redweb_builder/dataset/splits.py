@@ -6,9 +6,10 @@ The trainer holds out by this rule, and exports say by it which samples are for 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
+from hashlib import sha256
 from itertools import compress
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -18,49 +19,51 @@ from numpy.typing import NDArray
 from redweb_builder.config import VALIDATION_SHARE
 from redweb_builder.dataset.shards import REJECTED
 
+Groups: TypeAlias = "pa.Array | pa.ChunkedArray"  # the name of each sample's group, text
 GROUPING = ("key", "left", "film_time_s")  # the columns that say which samples belong together
 
 
-def held_out(groups: pa.Array, validation: float, test: float = 0.0) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def held_out(groups: Groups, validation: float, test: float = 0.0) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which samples are for validation, and which for test: whole groups, until they have the share that is asked for.
 
     groups: the name of each sample's group, text. validation, test: shares of the samples, 0 to 1; validation is taken
     from the beginning of the order, test from its end. Training and validation get something where there are two
     groups, and all three where there are more.
     """
-    numbers, sizes, order = _in_order(groups)
-    first = _first_groups(order[:-1], sizes, validation * len(groups))
-    rest = order[len(first) :][::-1]
-    last = _first_groups(rest[:-1], sizes, test * len(groups))
-    return np.isin(numbers, first), np.isin(numbers, last)
+    ranks = _ranks(groups)
+    sizes = np.bincount(ranks)
+    first = _first_groups(sizes[:-1], validation * len(groups))
+    last = _first_groups(sizes[first:][::-1][:-1], test * len(groups))
+    return ranks < first, ranks >= len(sizes) - last
 
 
-def k_folds(groups: pa.Array, count: int) -> NDArray[np.intp]:
+def k_folds(groups: Groups, count: int) -> NDArray[np.intp]:
     """The part of each sample, from 0: whole groups, dealt out in the same order, each to the part that has least.
 
     groups: as of held_out; at least `count` of them, or parts stay empty. count: of parts.
     """
-    numbers, sizes, order = _in_order(groups)
+    ranks = _ranks(groups)
+    sizes = np.bincount(ranks)
     part_of, filled = np.zeros(len(sizes), np.intp), np.zeros(count, np.int64)
-    for number in order.tolist():
-        part_of[number] = np.argmin(filled)
-        filled[part_of[number]] += sizes[number]
-    return part_of[numbers]
+    for rank, size in enumerate(sizes.tolist()):
+        part_of[rank] = np.argmin(filled)
+        filled[part_of[rank]] += size
+    return part_of[ranks]
 
 
-def _in_order(groups: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
-    """The number of each sample's group, the sizes of groups by their number, and the numbers in order of the hash."""
-    encoded = groups.dictionary_encode()
-    hashes = (hashlib.sha256(name.as_py().encode()).digest() for name in encoded.dictionary)
-    order = np.argsort(np.fromiter(hashes, "S32", len(encoded.dictionary)), kind="stable")
-    numbers = np.asarray(encoded.indices)
-    return numbers, np.bincount(numbers, minlength=len(order)), order
+def _ranks(groups: Groups) -> NDArray[np.int64]:
+    """The place of each sample's group in the order of the groups: by the SHA-256 of their names."""
+    digests = np.fromiter((sha256(name.as_py().encode()).digest() for name in groups), "S32", len(groups))
+    order = np.argsort(digests, kind="stable")
+    digests = digests[order]
+    ranks = np.zeros(len(groups), np.int64)
+    ranks[order[1:]] = np.cumsum(digests[1:] != digests[:-1])
+    return ranks
 
 
-def _first_groups(groups: NDArray[np.int64], sizes: NDArray[np.int64], wanted: float) -> NDArray[np.int64]:
-    """The first of some groups, as many as it takes to have `wanted` samples. sizes: by the number of a group."""
-    before = np.cumsum(sizes[groups]) - sizes[groups]
-    return groups[before < wanted]
+def _first_groups(sizes: NDArray[np.int64], wanted: float) -> int:
+    """How many of some groups, the first ones, it takes to have `wanted` samples. sizes: of the groups."""
+    return int(np.count_nonzero(np.cumsum(sizes) - sizes < wanted))
 
 
 def groups_of(rows: pa.Table) -> pa.ChunkedArray:
@@ -68,6 +71,8 @@ def groups_of(rows: pa.Table) -> pa.ChunkedArray:
 
     rows: of a manifest, with GROUPING.
     """
+    if rows["film_time_s"].null_count == len(rows):  # nothing is copied
+        return rows["key"]
     is_frame = pc.and_(pc.is_valid(rows["film_time_s"]), pc.fill_null(pc.not_equal(rows["left"], ""), False))
     return pc.if_else(is_frame, rows["left"], rows["key"])
 
@@ -79,11 +84,14 @@ def split_keys(rows: pa.Table, keys: Sequence[str]) -> dict[str, list[str]]:
     frames are for validation. rows: of the data set's samples, with status and GROUPING. keys: of those that are split;
     with all kept ones of the data set the parts of these are those of `train`.
     """
-    places = pc.index_in(pa.array(keys, pa.string()), rows["key"])
-    groups = groups_of(rows).cast(pa.large_string()).take(places).combine_chunks()  # one array of 2 GiB and more
-    is_rejected = pc.fill_null(pc.equal(rows["status"].take(places), "rejected"), False).combine_chunks()
+    groups, statuses = groups_of(rows), rows["status"]
+    wanted = pa.chunked_array([keys], pa.string())
+    if not wanted.equals(rows["key"]):
+        places = pc.index_in(wanted, rows["key"])
+        groups, statuses = groups.cast(pa.large_string()).take(places), statuses.take(places)  # one array each
+    is_rejected = pc.fill_null(pc.equal(statuses, "rejected"), False)
     kept = groups.filter(pc.invert(is_rejected))
-    held = kept.filter(pa.array(held_out(kept, VALIDATION_SHARE)[0]))
+    held = kept.filter(pa.array(held_out(kept, VALIDATION_SHARE)[0])).combine_chunks()
     of_validation, of_rejected = np.asarray(pc.is_in(groups, held)), np.asarray(is_rejected)
     parts = {
         "train": ~of_rejected & ~of_validation,
