@@ -2,7 +2,7 @@
 
 __version__ = "0.1.0"
 FORMAT = "redweb-builder/1"  # of the files of a data set
-METHOD = 16  # raised when the method changes what a label is: two methods are never mixed in one folder
+METHOD = 17  # raised when the method changes what a label is: two methods are never mixed in one folder
 CHANGES = {  # what each method changed, for those who have an older data set
     9: "pairs of one folder share the order of their eyes",
     10: "frames of a clip have one alignment; blank areas are doubted; blobs of wrong flow are dropped",
@@ -15,4 +15,6 @@ CHANGES = {  # what each method changed, for those who have an older data set
     "the edges of sky are guided by another implementation of the same filter; the depth network is asked for the eye "
     "order that the group makes likely, which decides in no pair of a set of 114 otherwise",
     16: "the flow of RAFT moves by rounding; with DIS no label is another",
+    17: "towers and masts before the sky that the segmenter and the depth network both see are no sky; what the "
+    "network puts beyond all that is measured is not nearer than the farthest of it",
 }

@@ -7,7 +7,8 @@ plane where it would occlude a surface that the right view is known to show.
 
 Where a monocular depth network is used, the paths avoid the steps of its depth, and the planes that arrived are
 averaged over neighbours that no such step parts, until wide areas are smooth: a wood in a strip that only one eye sees
-has no cells. By colour alone that average blurs occlusions.
+has no cells. By colour alone that average blurs occlusions. What the network puts beyond all that is measured, such as
+a blank sky that nobody took for one, is not nearer than the farthest of it.
 
 A plane is (a, b, c) of d = a + b x + c y, px.
 """
@@ -44,6 +45,8 @@ OCCLUDED_PX = 1.5  # a surface nearer by more than this than what the right view
 MAX_OCCLUDING = 0.3  # share of a superpixel that may occlude what the right view shows
 AVERAGING_ROUNDS, AVERAGED_STEP = 100, 4.0  # of propagated planes; path cost at which a neighbour's weight falls to 1/e
 OWN_WEIGHT = 0.5  # of a plane beside those of its neighbours, each at most 1
+BEYOND = 0.02  # share of the range of the network's depth by which a superpixel is farther than what is measured
+FARTHEST = 2, 5  # percentiles of the depth of measured superpixels: the farthest, and those that say how far they are
 OVERSHOOT = 0.15  # share of the measured disparity range by which planes may leave it
 
 Index = NDArray[np.intp]
@@ -88,7 +91,20 @@ def propagate_planes(
     if superpixels.depth.any():
         propagated = _average_over_neighbours(superpixels, propagated, origin >= 0, measured)
     propagated[origin < 0] = np.nan
-    return clip_to_range(_evaluate(propagated, superpixels.labels).astype(np.float32), raw_disparity[support])
+    surface = _evaluate(propagated, superpixels.labels)
+    if superpixels.depth.any():
+        surface = np.minimum(surface, _most_disparity(superpixels, planes, measured).take(superpixels.labels))
+    return clip_to_range(surface.astype(np.float32), raw_disparity[support])
+
+
+def _most_disparity(superpixels: Superpixels, planes: Array, measured: BoolMap) -> Array:
+    """count px: that of the farthest measured superpixels, for those that the network puts beyond them; else inf."""
+    depth = superpixels.depth[measured]
+    farthest, far = np.percentile(depth, FARTHEST)
+    x, y = superpixels.centre[measured].T
+    a, b, c = planes[measured].T
+    is_beyond = ~measured & (superpixels.depth < farthest - BEYOND)
+    return np.where(is_beyond, np.median((a + b * x + c * y)[depth <= far]), np.inf)
 
 
 def clip_to_range(disparity: FloatMap, measured: FloatMap) -> FloatMap:

@@ -67,3 +67,18 @@ def test_a_wide_strip_is_smooth_whatever_its_texture() -> None:
     superpixels = segment_superpixels(wood, one_surface)
     disparity = propagate_planes(superpixels, raw, EVERYWHERE & seen, EVERYWHERE, nothing)
     assert max(np.abs(np.diff(disparity[:, 150:], axis=axis)).max() for axis in (0, 1)) < (NEAR - FAR) / 3
+
+
+@pytest.mark.parametrize("nearness", [0.0, 0.8])
+def test_what_the_network_puts_beyond_all_is_not_near(nearness: float) -> None:
+    """A blank sky of the colour of the chimney before it; or a wall that may well belong to the chimney."""
+    seen, upper = COLUMN < 120, (np.arange(HEIGHT) < HEIGHT / 2)[:, None]
+    chimney, roof = upper & seen, ~upper & seen
+    raw = np.where(roof, 2.0, NEAR).astype(np.float32)
+    depth = np.select([chimney, roof], [0.9, 0.5], nearness).astype(np.float32)
+    depth[0, 0] = 1
+    picture = np.where(roof[..., None], 10, GREY).astype(np.uint8)
+    nothing = RightView(np.zeros_like(raw), ~EVERYWHERE)
+    disparity = propagate_planes(segment_superpixels(picture, depth), raw, chimney | roof, EVERYWHERE, nothing)
+    assert disparity[10, 60] == pytest.approx(NEAR, abs=0.5)
+    assert (disparity[10, 200] < 2.5) == (nearness == 0)

@@ -134,3 +134,27 @@ def test_a_lit_sign_at_night_is_no_sky_however_sure_the_network() -> None:
     sky = sky_area(left, disparity, valid, regions)
     assert not sky[20:30, 60:70].any()
     assert sky[:50].sum() == 50 * 160 - 10 * 10
+
+
+@pytest.mark.parametrize(
+    ("probability", "nearness", "grey", "kept"),
+    [
+        (0.7, 0.3, 150, False),  # a tower of pale stone
+        (0.95, 0.3, 150, True),  # the segmenter is sure
+        (0.7, 0.0, 150, True),  # the network sees nothing there
+        (0.7, 0.3, 200, True),  # it has the colour of the sky
+    ],
+)
+def test_a_tower_that_the_segmenter_and_the_network_see_is_no_sky(
+    probability: float, nearness: float, grey: int, kept: bool
+) -> None:
+    left, disparity, valid, regions = scene(2.0, 0.0)
+    depth = np.repeat(np.linspace(0, 1, 120, dtype=np.float32)[:, None], 160, 1)
+    depth[:50] = -0.2
+    tower = np.s_[10:50, 76:84]
+    left[tower], regions.sky[tower] = grey, probability
+    depth[tower] += nearness
+    sky = sky_area(left, disparity, valid, regions, depth)
+    assert sky[10:40, 76:84].all() == sky[10:40, 76:84].any() == kept  # at its foot there is no sky around it
+    assert sky[:50, :70].all()
+    assert sky[:50, 90:].all()
