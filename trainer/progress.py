@@ -16,11 +16,12 @@ from redweb_builder.types import Picture
 class Validation:
     """figures: of the network on what was held out; the first one decides which is best, lower being better.
 
-    sheet: a picture to look at, HxWx3 uint8 RGB.
+    sheet: a picture to look at, HxWx3 uint8 RGB. unread: why samples were left out, a sentence each.
     """
 
     figures: dict[str, float]
     sheet: Picture | None = None
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ class Summary:
 
     out: folder of the run. steps, skipped: done, and skipped among them. best: the deciding figure of best.safetensors.
     figures: of the last validation. seconds: of this start.
-    is_main: whether this process speaks for all. unread: samples that could not be read and were left out.
+    is_main: whether this process speaks for all. unread: samples, trained or validated on, that could not
+    be read and were left out.
     """
 
     out: Path

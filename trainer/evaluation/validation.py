@@ -26,10 +26,12 @@ def make_validator(validation: Sequence[tuple[DepthSet, Sequence[int]]], size: i
     """A validation for the loop: mean WKDR over the sets, then each set's, then that of the prior, "lower is nearer".
 
     validation: sets with the samples that are held out. size: side of the training crops, px. most: samples of a set at
-    most, evenly chosen. They are read once and kept, since they are asked for again and again.
+    most, evenly chosen. They are read once and kept, since they are asked for again and again. Those that cannot be
+    read are left out, and named in each Validation. Raises DataError where too many cannot.
     """
+    unread: list[str] = []
     kept = [
-        (data, [sample for _, sample in readable_samples(data, evenly_spaced(indices, most), [])])
+        (data, [sample for _, sample in readable_samples(data, evenly_spaced(indices, most), unread)])
         for data, indices in validation
         if indices
     ]
@@ -61,7 +63,7 @@ def make_validator(validation: Sequence[tuple[DepthSet, Sequence[int]]], size: i
             priors.extend(100 * float(column_means(rates)[0]) for rates in rates_of)
         means = {"WKDR": float(np.nanmean(list(figures.values()))), PRIOR: float(np.nanmean(priors))}
         shown = sheet(strips, ["photograph", "label", "prediction"])
-        return Validation(means | (figures if len(figures) > 1 else {}), shown)
+        return Validation(means | (figures if len(figures) > 1 else {}), shown, tuple(unread))
 
     return validate
 

@@ -100,9 +100,9 @@ def _train(
     validate_every = max(1, steps // config.validations)
 
     numbers = own_numbers(range(run.step * config.batch, steps * config.batch), config.batch, ranks)
-    unread: list[str] = []
+    unread: dict[str, None] = {}  # a sentence each, in order; where nothing is held out, validation meets the same
     batches = batch_iterator(
-        stream, numbers, micro_batch, config.workers, pin=device.type == "cuda", on_fault=unread.append
+        stream, numbers, micro_batch, config.workers, pin=device.type == "cuda", on_fault=unread.setdefault
     )
     curve = Curve(run.out, run.step) if ranks.is_main else None
     state = run_notes(config, recipe.crop, ranks, device, precision, run.step, steps)
@@ -131,9 +131,10 @@ def _train(
             validation = validator(run.average.module, device) if validates and ranks.is_main else None
             if validation:
                 run.keep_best(validation.figures)
+                unread.update(dict.fromkeys(validation.unread))
             rate = (run.step - resumed) / (time.perf_counter() - started)
             values = {"loss": loss, "norm": norm, "learning_rate": optimiser.param_groups[-1]["lr"], **scalars}
-            new = tuple(f"WARNING: left out: {fault}" for fault in unread[reported:])
+            new = tuple(f"WARNING: left out: {fault}" for fault in list(unread)[reported:])
             reported = len(unread)
             progress = Progress(run.step, steps, phase.name, values, rate, run.skipped, validation, new, run.saved_step)
             if curve:

@@ -24,6 +24,8 @@ from redweb_builder.errors import SettingsError
 from redweb_builder.monocular.network import RedNet, RedNetConfig
 from trainer.checkpoint import CheckpointError, load_network, load_state
 from trainer.config import TrainConfig, weighted_path
+from trainer.data.open import open_data
+from trainer.data.splits import split
 from trainer.progress import Progress
 from trainer.train import train_relative_depth
 from trainer.training import precision
@@ -211,6 +213,24 @@ def test_one_broken_picture_costs_one_sample_and_nothing_else(data: Path, tmp_pa
         (folder / "Imgs" / f"{name}.png").write_bytes(b"nothing")
     with pytest.raises(DataError, match="4 samples of 11 cannot be read, too many"):
         run(folder, tmp_path / "other", config)
+
+
+@pytest.mark.parametrize("validation", [0.1, 0.0])
+def test_a_sample_that_is_validated_on_and_cannot_be_read_is_named_and_counted_once(
+    data: Path, tmp_path: Path, validation: float
+) -> None:
+    """Its header is whole, so that it is seen when it is read. Held out, or where nothing is, trained on too."""
+    folder = shutil.copytree(data, tmp_path / "set")
+    opened = open_data(folder)
+    training, held_out = split(opened, validation)
+    _, label = opened.files((held_out or training)[0])
+    label.write_bytes(label.read_bytes()[:200])
+    seen: list[Progress] = []
+    config = replace(SETTINGS, validation=validation, epochs=1)
+    summary = run(folder, tmp_path / "out", config, watch=seen.append)
+    notes = [note for progress in seen[1:] for note in progress.notes]
+    assert summary.unread == 1
+    assert [note.startswith(f"WARNING: left out: {label}") for note in notes] == [True]
 
 
 @pytest.mark.parametrize("loss", ["ranking", "structure-guided"])

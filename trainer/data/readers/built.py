@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from redweb_builder.dataset.reader import open_dataset
+from redweb_builder.dataset.sample_files import MAPS
 from redweb_builder.dataset.splits import GROUPING, groups_of
 from redweb_builder.errors import StoreError
 from redweb_builder.types import Mask
@@ -71,13 +72,14 @@ class RedwebSet(DepthSetBase):
         return PARTS.get(self._set.part(index) or "")
 
     def files(self, index: int) -> tuple[Path, ...]:
-        """The picture; none of a sample in a shard. Raises DataError."""
+        """The picture and the maps of the label; none of a sample in a shard. Raises DataError."""
         if not self._set.files.are_files:
             return ()
         try:
-            return (self._set.image_path(self.key(index)),)
+            stored = self._set.files.stored(self.key(index), "image", *MAPS)
         except (StoreError, OSError) as error:
             raise DataError(str(error)) from error
+        return tuple(file for _, file in stored if isinstance(file, Path))
 
     def __getitem__(self, index: int) -> DepthSample:
         """Read one sample. Raises DataError."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from PIL import Image
 from redweb_builder.dataset.codec import png_of_label
 from redweb_builder.dataset.depth_png import depth_png
 from redweb_builder.types import Label, Mask
+from trainer.data.check import check_samples
 from trainer.data.open import open_data
 from trainer.data.readers.built import LabelUse
 from trainer.data.readers.diw import on_picture, read_diw
@@ -146,6 +148,21 @@ def test_a_built_set_knows_sky_and_unknown(tmp_path: Path, save: Save) -> None:
     assert used(measured_only=True)[0] == {"SKY", "MEASURED"}
     assert used(min_confidence=2)[0] == {"SKY", "FILLED"}  # the stored confidence is the mask's number here
     np.testing.assert_allclose(used(weighted=True)[1], mask / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize("folder", ["Imgs", "RDs", "masks", "confidence"])
+def test_a_quick_check_looks_at_every_file_of_a_built_set(built: Any, tmp_path: Path, folder: str) -> None:
+    shutil.copytree(built.out, tmp_path / "set")
+    data = open_data(tmp_path / "set")
+    everyone = range(len(data))
+    assert check_samples(data, everyone, "quick") == []
+    file = next(file for file in data.files(1) if file.parent.name == folder)
+    file.write_bytes(file.read_bytes()[:10])
+    (fault,) = check_samples(data, everyone, "quick")
+    assert fault.startswith(str(file))
+    file.unlink()
+    (fault,) = check_samples(data, everyone, "quick")
+    assert f"{folder}/{data.key(1)}" in fault
 
 
 def test_diw_is_y_first_from_1_and_greater_is_farther(tmp_path: Path, save: Save) -> None:
