@@ -126,6 +126,11 @@ def print_training(summary: Summary) -> None:
     name = next(iter(summary.figures), "")
     best = f", best {name} {_number(summary.best, name)}" if math.isfinite(summary.best) else ""
     console.print(f"\n[bold]{summary.steps} steps[/] in {summary.seconds / 60:.1f} min{best}")
+    unjudged = bool(summary.figures) and not best
+    if unjudged:
+        console.print(
+            f"[yellow]no validation gave a {name}[/]: no label that was validated on has known pixels to judge by"
+        )
     if summary.skipped:
         console.print(f"[yellow]{summary.skipped} steps were skipped: their loss or gradient was not a number[/]")
     if summary.unread:
@@ -133,7 +138,8 @@ def print_training(summary: Summary) -> None:
     console.print(
         f"  weights: {escape(str(weights_file(summary.out)))}   curve: {out}/log.jsonl, tensorboard --logdir {out}"
     )
-    console.print(f"  next:    python cli.py predict {out} PHOTOGRAPH    python cli.py evaluate {out} --on DATA")
+    if not unjudged:  # nobody knows what the network is worth
+        console.print(f"  next:    python cli.py predict {out} PHOTOGRAPH    python cli.py evaluate {out} --on DATA")
 
 
 def print_rows(rows: Sequence[ResultRow]) -> None:

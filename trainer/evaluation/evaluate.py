@@ -27,6 +27,7 @@ from trainer.evaluation.metrics import (
     balanced_threshold,
     boundary_f1,
     column_means,
+    mean_of,
     ordinal,
     wkdr_at,
     wkdr_unequal,
@@ -164,7 +165,7 @@ def summed(samples: Sequence[SampleFigures]) -> dict[str, float]:
     pairs = [sample.pairs for sample in samples]
     threshold = balanced_threshold(pairs)
     balanced = 100 * column_means([wkdr_at(picture, threshold) for picture in pairs])
-    figures = {"WKDR": 100 * float(column_means([(wkdr_unequal(picture),) for picture in pairs])[0])}
+    figures = {"WKDR": 100 * mean_of([wkdr_unequal(picture) for picture in pairs])}
     figures |= dict(zip(("balanced", "equal", "unequal"), balanced.tolist(), strict=True))
     names = samples[0].figures
     means = column_means([tuple(sample.figures.values()) for sample in samples])

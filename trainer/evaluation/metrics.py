@@ -255,5 +255,10 @@ def column_means(rows: Sequence[tuple[float, ...]]) -> NDArray[np.float64]:
     return means
 
 
+def mean_of(values: Sequence[float]) -> float:
+    """The mean of the numbers that are not NaN; NaN where there is none. values: any number of them."""
+    return float(column_means([(value,) for value in values])[0]) if values else np.nan
+
+
 def _mean(values: NDArray[np.bool_] | Values) -> float:
     return float(np.mean(values)) if values.size else np.nan

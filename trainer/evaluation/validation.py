@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -13,7 +12,7 @@ from trainer.data.check import readable_samples
 from trainer.data.depth_set import DepthSet, judged_pixels
 from trainer.data.splits import evenly_spaced
 from trainer.evaluation.evaluate_metric import sums_of
-from trainer.evaluation.metrics import PRIOR, column_means, depth_figures, lower_is_nearer, ordinal, wkdr_unequal
+from trainer.evaluation.metrics import PRIOR, depth_figures, lower_is_nearer, mean_of, ordinal, wkdr_unequal
 from trainer.evaluation.results import unique_names
 from trainer.evaluation.sheets import SHEET_ROWS, metric_strip, sheet, strip
 from trainer.models.eigen import MetricNetwork
@@ -37,10 +36,10 @@ def make_validator(validation: Sequence[tuple[DepthSet, Sequence[int]]], size: i
     ]
     priors: list[float] = []  # of each set; they do not change
 
-    def rate(data: DepthSet, sample: DepthSample, depth: FloatMap) -> tuple[float]:
+    def rate(data: DepthSet, sample: DepthSample, depth: FloatMap) -> float:
         valid = judged_pixels(data, sample)
         pairs = ordinal(depth, sample.disparity, valid, ratio=sample.true_zero, noise=sample.noise, sky=sample.sky)
-        return (wkdr_unequal(pairs),)
+        return wkdr_unequal(pairs)
 
     def validate(network: nn.Module, device: torch.device) -> Validation:
         network.eval()
@@ -52,7 +51,7 @@ def make_validator(validation: Sequence[tuple[DepthSet, Sequence[int]]], size: i
                 rates.append(rate(data, sample, depth))
                 if at < max(1, SHEET_ROWS // len(kept)):
                     strips.append(strip(sample, [depth]))
-            figures[f"WKDR {name}"] = 100 * float(column_means(rates)[0])
+            figures[f"WKDR {name}"] = 100 * mean_of(rates)
         if not figures:
             return Validation({})
         if not priors:
@@ -60,8 +59,8 @@ def make_validator(validation: Sequence[tuple[DepthSet, Sequence[int]]], size: i
                 [rate(data, sample, lower_is_nearer(*sample.image.shape[:2])) for sample in samples]
                 for data, samples in kept
             )
-            priors.extend(100 * float(column_means(rates)[0]) for rates in rates_of)
-        means = {"WKDR": float(np.nanmean(list(figures.values()))), PRIOR: float(np.nanmean(priors))}
+            priors.extend(100 * mean_of(rates) for rates in rates_of)
+        means = {name: mean_of(values) for name, values in (("WKDR", [*figures.values()]), (PRIOR, priors))}
         shown = sheet(strips, ["photograph", "label", "prediction"])
         return Validation(means | (figures if len(figures) > 1 else {}), shown, tuple(unread))
 

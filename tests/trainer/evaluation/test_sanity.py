@@ -16,6 +16,16 @@ def test_empty_and_flat_labels_are_named() -> None:
     assert ["no known pixel" in notes[0], "all one value" in notes[1]] == [True, True]
 
 
+def test_a_set_of_which_no_label_says_anything_is_refused() -> None:
+    unknown, flat = np.full_like(RAMP, np.nan), np.ones_like(RAMP)
+    for labels in ([unknown] * 3, [flat] * 3, [unknown, flat, unknown]):
+        with pytest.raises(DataError, match=r"not one of its 3 labels.*--min-confidence.*--check none"):
+            check_labels(Given(labels), range(3))
+        assert "nothing to learn from" in check_labels(Given(labels), range(3), refuse=False)[-1]
+    data = Given([unknown, RAMP, unknown, unknown])  # the second is not among the three that are read at first
+    assert len(check_labels(data, range(4), most=3)) == 1
+
+
 def test_labels_that_are_upside_down_are_refused() -> None:
     data = Given([RAMP[::-1]] * 6)
     with pytest.raises(DataError, match=r"FARTHER in 100 % of pairs.*--check none"):

@@ -233,6 +233,20 @@ def test_a_sample_that_is_validated_on_and_cannot_be_read_is_named_and_counted_o
     assert [note.startswith(f"WARNING: left out: {label}") for note in notes] == [True]
 
 
+@pytest.mark.filterwarnings("error:Mean of empty slice")
+def test_a_run_whose_held_out_labels_say_nothing_says_so(data: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(data, tmp_path / "set")
+    opened = open_data(folder)
+    for index in split(opened, SETTINGS.validation)[1]:
+        Image.new("L", (100, 80), 9).save(opened.files(index)[1])
+    options = f"--encoder {SETTINGS.encoder} --encoder-weights none --size 64 --batch 4 --epochs 1 --workers 0"
+    command = ["train", "--data", str(folder), "--out", str(tmp_path / "out"), "--device", "cpu", *options.split()]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+    assert "no validation gave a WKDR: no label that was validated on has known pixels to judge by" in result.output
+    assert "next:" not in result.output
+
+
 @pytest.mark.parametrize("loss", ["ranking", "structure-guided"])
 def test_two_processes_and_two_parts_equal_one(loss: str, data: Path, tmp_path: Path) -> None:
     config = replace(SETTINGS, loss=loss, epochs=1)
