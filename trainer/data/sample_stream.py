@@ -6,8 +6,10 @@ same augmentation as one that was never interrupted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from fractions import Fraction
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -20,6 +22,7 @@ from trainer.data.check import refuse_many
 from trainer.data.transforms import transformed
 from trainer.types import Batch, DataError, Pictures
 
+FINEST = 10**6  # epochs, of which so many hold a whole number of draws of a set
 MOST_TRIED = 50  # samples in a row that may be broken
 
 
@@ -71,7 +74,11 @@ def balanced(sources: Sequence[Source[S]]) -> list[Source[S]]:
 
 
 class SampleStream:
-    """The samples of a run: stream[n] is the n-th draw as a batch of one, for n = 0, 1, 2, ... without end."""
+    """The samples of a run: stream[n] is the n-th draw as a batch of one, for n = 0, 1, 2, ... without end.
+
+    epoch_length: draws of an epoch, rounded. Where a set's weight makes no whole number of draws, its epochs differ by
+    one draw, so that over many of them the weight is kept.
+    """
 
     def __init__(self, sources: Sequence[Source[Any]], transform: v2.Transform, seed: int) -> None:
         """sources: the sets and their weights. transform: augments picture and label together. seed: of order and
@@ -80,8 +87,9 @@ class SampleStream:
         Raises DataError where there is nothing to draw.
         """
         self.sources, self.transform, self.seed = sources, transform, seed
-        self._counts = [round(source.weight * len(source.indices)) for source in sources]
-        self.epoch_length = sum(self._counts)
+        # of an epoch on average; in floats 0.29 * 100 is a little less than 29
+        self._drawn = [Fraction(s.weight * len(s.indices)).limit_denominator(FINEST) for s in sources]
+        self.epoch_length = round(sum(self._drawn))
         if not self.epoch_length:
             raise DataError("there is nothing to train on: every set is empty or has a weight near 0")
         self._orders: dict[int, NDArray[np.int64]] = {}
@@ -98,10 +106,11 @@ class SampleStream:
 
         So a file that is broken, or mended, changes no other draw.
         """
-        epoch, at = divmod(n, self.epoch_length)
+        epoch = self._epoch_of(n)
         order, faults = self._order(epoch), []
-        for further in range(min(MOST_TRIED, self.epoch_length)):
-            which, index = order[(at + further) % self.epoch_length]
+        at = n - sum(self._drawn_before(epoch))
+        for further in range(min(MOST_TRIED, len(order))):
+            which, index = order[(at + further) % len(order)]
             try:
                 sample = self.sources[which].data[int(index)]
             except DataError as error:
@@ -126,6 +135,16 @@ class SampleStream:
         noise, true_zero = torch.tensor([sample.noise]), torch.tensor([sample.true_zero])
         return Batch(image, disparity, valid, sky, noise, true_zero, *others)
 
+    def _drawn_before(self, epoch: int) -> list[int]:
+        """How many draws of each set come before an epoch; a fraction of one is carried over until it is a whole."""
+        return [int(epoch * drawn + Fraction(1, 2)) for drawn in self._drawn]
+
+    def _epoch_of(self, n: int) -> int:
+        """The epoch of the n-th draw: the last that begins at or before it."""
+        length, off = sum(self._drawn), len(self._drawn)  # rounding moves a beginning by less than a draw a set
+        possible = range(max(0, int((n - off) / length) - 1), int((n + off) / length) + 2)
+        return possible[bisect_right(possible, n, key=lambda epoch: sum(self._drawn_before(epoch))) - 1]
+
     def _order(self, epoch: int) -> NDArray[np.int64]:
         """Of this epoch; the last two are kept. A plain dict, so that the stream can be sent to worker processes."""
         if epoch not in self._orders:
@@ -137,7 +156,8 @@ class SampleStream:
         """One epoch: (set, index) rows, shuffled, every sample `weight` times (a fraction: some of them once more)."""
         generator = np.random.default_rng((self.seed, epoch))
         rows = []
-        for which, (source, count) in enumerate(zip(self.sources, self._counts, strict=True)):
+        counts = np.subtract(self._drawn_before(epoch + 1), self._drawn_before(epoch)).tolist()
+        for which, (source, count) in enumerate(zip(self.sources, counts, strict=True)):
             rounds = -(-count // max(len(source.indices), 1))
             orders = [generator.permutation(np.asarray(source.indices)) for _ in range(rounds)]
             chosen = np.concatenate(orders)[:count] if orders else np.zeros(0, np.int64)
@@ -171,7 +191,7 @@ def collate(items: Sequence[Draw]) -> Draw:
 
 def batch_iterator(
     stream: SampleStream,
-    numbers: Sequence[int],
+    numbers: Iterable[int],
     batch: int,
     workers: int,
     pin: bool,

@@ -26,6 +26,37 @@ def test_an_epoch_holds_every_sample_as_often_as_its_weight_says() -> None:
     assert not (stream._order(0) == stream._order(1)).all()
 
 
+def test_a_fraction_of_a_draw_is_carried_over_to_later_epochs() -> None:
+    """0.44 draws an epoch are 44 in a hundred; which is which follows from the number of the draw alone."""
+    sets = [Source(Given([RAMP] * 5), range(5)), Source(Given([RAMP] * 11), range(11), 0.04)]
+    stream = SampleStream(sets, augmentation("none", 64), seed=3)
+    orders = [stream._order(epoch) for epoch in range(100)]
+    assert [len(order) for order in orders[:6]] == [5, 6, 5, 6, 5, 6]
+    rows = np.concatenate(orders)
+    assert np.bincount(rows[:, 0]).tolist() == [500, 44]
+    assert stream.epoch_length == 5
+    begins = np.cumsum([0, *map(len, orders)])
+    epochs = [stream._epoch_of(n) for n in range(len(rows))]
+    assert epochs == (np.searchsorted(begins, np.arange(len(rows)), side="right") - 1).tolist()
+
+
+def test_a_whole_number_of_draws_is_the_same_in_every_epoch() -> None:
+    """0.29 * 100 is 28.999999999999996 in floats; a set may also wait for many epochs."""
+    sets = [Source(Given([RAMP] * 100), range(100), 0.29), Source(Given([RAMP]), range(1), 0.01)]
+    stream = SampleStream(sets, augmentation("none", 64), seed=3)
+    lengths = [len(stream._order(epoch)) for epoch in range(60)]
+    assert [lengths.count(29), lengths.index(30)] == [59, 49]
+    assert [stream._epoch_of(n) for n in (28, 29, 50 * 29, 50 * 29 + 1)] == [0, 1, 49, 50]
+
+
+def test_epochs_without_a_draw_are_passed_over() -> None:
+    sets = [Source(Given([RAMP] * 2), range(2), 0.15), Source(Given([RAMP] * 2), range(2), 0.15)]
+    stream = SampleStream(sets, augmentation("none", 64), seed=3)
+    assert stream.epoch_length == 1
+    assert [stream._epoch_of(n) for n in range(6)] == [1, 1, 4, 4, 8, 8]
+    assert [len(stream._order(epoch)) for epoch in (1, 4, 8)] == [2, 2, 2]
+
+
 def test_a_draw_depends_on_its_number_alone() -> None:
     data = Given([RAMP + shift for shift in range(6)])
     stream = SampleStream([Source(data, range(6))], augmentation("full", 64), seed=1)
