@@ -31,8 +31,11 @@ def mean_where(values: Tensor, used: Tensor) -> Tensor:
 
 
 def share_where(condition: Tensor, used: Tensor) -> Tensor:
-    """Share of all used entries of the batch that meet a condition, as a detached scalar; NaN where none is used."""
-    return (condition & used).sum() / used.sum()
+    """Share of each picture's used entries that meet a condition, averaged over the pictures that have such entries.
+
+    condition, used: Bx... bool. Returns a detached scalar; NaN where no entry is used.
+    """
+    return ((condition & used).flatten(1).sum(dim=1) / used.flatten(1).sum(dim=1)).nanmean()
 
 
 def normalised(values: Tensor, valid: Tensor, floor: float = TINY) -> tuple[Tensor, Tensor]:

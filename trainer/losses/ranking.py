@@ -42,8 +42,8 @@ def ranking_loss(
     prediction, target: BxHxW, larger = nearer, target finite. valid, sky: BxHxW bool. noise: B, the error a label may
     have. true_zero: B bool, whether ratios of the labels mean something. uniform: BxNx2 in [0, 1), the randomness. tau:
     see ordinal.py. weight: BxHxW in [0, 1]; a pair counts by the smaller weight of its ends.
-    Returns the scalar loss, 0 for pictures without a valid pair, and for people `wrong`: the share of the unequal pairs
-    that the prediction does not order as the labels do.
+    Returns the scalar loss, 0 for pictures without a valid pair, and for people `wrong`: the share of a picture's
+    unequal pairs that the prediction does not order as the labels do, a mean over the pictures that have such pairs.
     """
     pairs = random_pairs(valid, uniform)
     relation = ordinal_relation(pairs, target, sky, noise, true_zero, tau)

@@ -26,13 +26,14 @@ def scale_invariant_log_loss(
     """The loss, a mean over the pictures of the batch; one without valid pixels counts 0.
 
     prediction, target: Bxhxw log depth, target finite where valid. valid: Bxhxw bool. balance: lambda.
-    weigh_by_pixels: a picture counts n^2, as in the authors' code, instead of 1.
+    weigh_by_pixels: a picture counts n^2, as in the authors' code, instead of 1. Returns the scalar loss, and for
+    people `RMSElog`, the mean of that of each picture.
     """
     d = torch.where(valid, to_safe_float(prediction) - torch.where(valid, target, 0), 0).flatten(1)
     known = valid.flatten(1).sum(dim=1)
     n = known.clamp(min=1)
     squares, total = d.square().sum(dim=1) / n, d.sum(dim=1) / n
-    rmse = squares.detach().mean().sqrt()
+    rmse = squares.detach().sqrt().mean()
     losses = squares - balance * total.square()
     if not weigh_by_pixels:
         return losses.mean(), {"RMSElog": rmse}

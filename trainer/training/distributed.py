@@ -41,12 +41,12 @@ class Ranks:
         torch.cuda.set_device(self.local)
         return torch.device("cuda", self.local)
 
-    def mean(self, value: Tensor) -> float:
-        """The mean of a scalar over all processes. value: of this process, without dimensions."""
+    def sum(self, values: Tensor) -> list[float]:
+        """The sums of some numbers over all processes. values: those of this process, N of them."""
         if self.world > 1:
-            value = value.detach().clone()
-            dist.all_reduce(value)
-        return float(value) / self.world
+            values = values.detach().clone()
+            dist.all_reduce(values)
+        return [float(value) for value in values.tolist()]
 
     def broadcast(self, value: T) -> T:
         """The main process's value, on every process. value: anything picklable."""

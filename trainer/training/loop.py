@@ -10,6 +10,7 @@ trains on the same global batches.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
@@ -24,6 +25,7 @@ from redweb_builder.networks.device import choose_device, limit_threads
 from trainer.config import TrainConfig
 from trainer.data.sample_stream import SampleStream, batch_iterator
 from trainer.losses import RANDOM_COLUMNS, Loss
+from trainer.losses.masked import Scalars
 from trainer.progress import Progress, Summary, Validator, Watch, silent
 from trainer.training.curve import Curve
 from trainer.training.distributed import Ranks, joined_ranks
@@ -166,13 +168,14 @@ def forward_backward(
     """Compute the gradients of one global batch, in `accumulate` parts of `micro_batch` pictures a process.
 
     run: the network and its scaler. loss_of: the phase's loss. batches: the parts, in order. device, precision: of the
-    forward pass. Returns the loss, a mean over all processes, and the scalars of the last part.
+    forward pass. Returns the loss and the scalars, means over all parts of all processes; a part without ground for a
+    scalar, which is NaN there, does not count for it.
     """
     config, ranks = run.config, run.ranks
     run.model.train()
     uniform = pair_numbers(config, run.step, ranks)
     total = torch.zeros((), device=device)
-    scalars: dict[str, Tensor] = {}
+    parts: list[Scalars] = []
     for part in range(config.accumulate):
         batch = next(batches).to(device)
         image = batch.pixels()
@@ -181,9 +184,27 @@ def forward_backward(
                 prediction = run.model(image)
             part_uniform = uniform[part * micro_batch : (part + 1) * micro_batch].to(device)
             loss, scalars = loss_of(prediction.float(), batch, part_uniform)
+            parts.append(scalars)
             run.scaler.scale(loss / config.accumulate).backward()  # type: ignore[no-untyped-call]
         total += loss.detach() / config.accumulate
-    return ranks.mean(total), to_floats(scalars)
+    return mean_of_parts(total, parts, ranks)
+
+
+def mean_of_parts(loss: Tensor, parts: Sequence[Scalars], ranks: Ranks) -> tuple[float, dict[str, float]]:
+    """The loss and the scalars of a step, over all parts of all processes, in one exchange.
+
+    loss: of this process, without dimensions. parts: the scalars of each of its parts, of the same names; NaN = no
+    ground, and does not count. ranks: this process among all.
+    """
+    values = {name: torch.stack([part[name] for part in parts]) for name in parts[0]}
+    sums = [of_parts.nansum() for of_parts in values.values()]
+    counts = [of_parts.isnan().logical_not().sum(dtype=loss.dtype) for of_parts in values.values()]
+    losses, *others = ranks.sum(torch.stack([loss, *sums, *counts]))
+    means = [
+        total / count if count else math.nan
+        for total, count in zip(others[: len(sums)], others[len(sums) :], strict=True)
+    ]
+    return losses / ranks.world, dict(zip(values, means, strict=True))
 
 
 def micro_batch_size(config: TrainConfig, ranks: Ranks) -> int:
@@ -254,8 +275,3 @@ def gone_bad(step: int, config: TrainConfig) -> str:
         f"skipped, the weights are as before. Try a lower --learning-rate (now {config.learning_rate:g}), or "
         f"--precision float32 (now {config.precision})."
     )
-
-
-def to_floats(tensors: Mapping[str, Tensor]) -> dict[str, float]:
-    """Scalar tensors of a loss as Python numbers."""
-    return {name: float(value) for name, value in tensors.items()}

@@ -53,6 +53,16 @@ def test_the_loss_is_the_papers_and_the_articles() -> None:
         assert float(by_pixels) == pytest.approx(articles(z, known, valid), abs=1e-10)
 
 
+def test_the_error_that_is_shown_is_the_mean_of_that_of_each_picture() -> None:
+    """So parts of a batch show what the whole does."""
+    z, target, valid = masked(3)
+    shown, *each = (
+        float(scale_invariant_log_loss(z[part], target[part], valid[part])[1]["RMSElog"])
+        for part in ([0, 1, 2, 3], [0, 1], [2, 3])
+    )
+    assert shown == pytest.approx(np.mean(each))
+
+
 def test_at_lambda_1_a_factor_on_all_depths_costs_nothing() -> None:
     z, target, valid = masked(7)
     factors = torch.tensor([2.0, 0.1, 30.0, 1.0, 5.0]).log()[:, None, None]

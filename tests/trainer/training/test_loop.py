@@ -29,8 +29,8 @@ from trainer.data.splits import split
 from trainer.progress import Progress
 from trainer.train import train_relative_depth
 from trainer.training import precision
-from trainer.training.distributed import synchronised
-from trainer.training.loop import TrainingError
+from trainer.training.distributed import Ranks, synchronised
+from trainer.training.loop import TrainingError, mean_of_parts
 from trainer.training.recipe import rate_of, relative_depth
 from trainer.types import DataError
 
@@ -252,7 +252,8 @@ def test_two_processes_and_two_parts_equal_one(loss: str, data: Path, tmp_path: 
     config = replace(SETTINGS, loss=loss, epochs=1)
     run(data, tmp_path / "one", config)
     run(data, tmp_path / "parts", replace(config, accumulate=2))
-    assert curve(tmp_path / "parts") == pytest.approx(curve(tmp_path / "one"), rel=1e-4)
+    for name in ("loss", "wrong", *(("ranking", "gradient") if loss == "structure-guided" else ())):
+        assert curve(tmp_path / "parts", name=name) == pytest.approx(curve(tmp_path / "one", name=name), rel=1e-4)
     if loss != "ranking":
         return  # one loss over two processes is enough: they start slowly
     script = tmp_path / "two.py"
@@ -267,7 +268,16 @@ def test_two_processes_and_two_parts_equal_one(loss: str, data: Path, tmp_path: 
         [*command, str(data), str(tmp_path / "two")], env=environment, capture_output=True, timeout=110, check=False
     )
     assert done.returncode == 0, done.stderr.decode()[-3000:]
-    assert curve(tmp_path / "two") == pytest.approx(curve(tmp_path / "one"), rel=1e-4)
+    for name in ("loss", "wrong"):
+        assert curve(tmp_path / "two", name=name) == pytest.approx(curve(tmp_path / "one", name=name), rel=1e-4)
+
+
+def test_a_part_without_ground_for_a_scalar_does_not_count_for_it() -> None:
+    parts = [{"wrong": torch.tensor(value), "none": torch.tensor(torch.nan)} for value in (0.2, torch.nan, 0.4)]
+    loss, scalars = mean_of_parts(torch.tensor(torch.nan), parts, Ranks())
+    assert np.isnan([loss, scalars["none"]]).all()
+    assert scalars["wrong"] == pytest.approx(0.3)
+    assert mean_of_parts(torch.tensor(2.0), [{}, {}], Ranks()) == (2.0, {})
 
 
 def test_a_step_that_is_not_a_number_is_skipped_and_several_stop_the_run(
