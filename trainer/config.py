@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ PARTS = ("auto", "all", "train", "val", "test")  # of a data set, see data/split
 NETWORK_FORMATS = ("onnx", "torchscript", "safetensors")  # that a checkpoint is exported to
 REGION_KINDS = ("camvid", "masks", "stereo", "photographs", "no-sky")  # pictures for the segmenter
 FOLDS = 3  # parts of the segmenter's pictures, each of which may be kept back to validate on
+LARGEST_SEED = 2**32 - 1  # a million times the number of a step is added to it, and int64 must hold the sum
 MOST_WEIGHT = 1e6  # of a set: how often an epoch draws it
 FREE_TO_CHANGE = ("device", "workers", "threads", "precision")  # where a run goes on, not what it is
 
@@ -53,9 +55,9 @@ class TrainConfig:
     freeze_batchnorm: leave the encoder's batch norms as pretrained: for small batches, and for runs that are to give
     the same on any number of processes. pairs: a picture and step. validation, test: shares of a set without parts of
     its own that are validated on, and kept for a later evaluation.
-    validations: in a run, evenly spaced. seed: of everything random. precision: one of PRECISIONS. device: "auto",
-    "cpu", "cuda" or "cuda:N". workers: processes that read. threads: of the CPU's computations; None = as many cores as
-    the process may use.
+    validations: in a run, evenly spaced. seed: of everything random, 0 to 2^32 - 1. precision: one of PRECISIONS.
+    device: "auto", "cpu", "cuda" or "cuda:N". workers: processes that read. threads: of the CPU's computations; None =
+    as many cores as the process may use.
     min_confidence, measured_only, weigh_by_confidence: which labels of built sets are learned from, and how much they
     count, see data/readers/built.py. balance: every set is drawn equally often, times its weight.
     depth_scale: what the numbers of depth files mean where their set does not say, see data/depth_scale.py.
@@ -130,6 +132,11 @@ class TrainConfig:
         for name in ("l2_epochs", "freeze_epochs", "fine_epochs", "weight_decay", "clip", "workers", "seed"):
             if getattr(self, name) < 0:
                 raise SettingsError(f"{name} {getattr(self, name)}: must not be negative")
+        for name in ("learning_rate", "weight_decay", "clip"):
+            if not math.isfinite(getattr(self, name)):
+                raise SettingsError(f"{name} {getattr(self, name)}: must be a finite number")
+        if self.seed > LARGEST_SEED:
+            raise SettingsError(f"seed {self.seed}: must be at most {LARGEST_SEED}")
         if not 0 <= self.min_confidence <= 255:
             raise SettingsError(f"min_confidence {self.min_confidence}: must be from 0 to 255")
         if not self.learning_rate > 0:

@@ -383,6 +383,13 @@ def test_settings_are_checked() -> None:
     for wrong in ({"size": 100}, {"loss": "none"}, {"batch": 0}, {"learning_rate": 0.0}, {"accumulate": 3}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             replace(SETTINGS, **wrong)
+    for name in ("learning_rate", "weight_decay", "clip"):
+        for value in (np.nan, np.inf):
+            with pytest.raises(SettingsError, match=f"{name} {value}: must be a"):
+                replace(SETTINGS, **dict[str, Any]({name: value}))
+    assert replace(SETTINGS, seed=2**32 - 1).seed == 4294967295
+    with pytest.raises(SettingsError, match="seed 4294967296: must be at most 4294967295"):
+        replace(SETTINGS, seed=2**32)
     assert weighted_path("a/b=2.5") == (Path("a/b"), 2.5)
     for weight in ("0", "nan", "1e308"):
         with pytest.raises(ValueError, match="above 0"):
