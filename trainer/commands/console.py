@@ -128,9 +128,10 @@ def print_training(summary: Summary) -> None:
     console.print(f"\n[bold]{summary.steps} steps[/] in {summary.seconds / 60:.1f} min{best}")
     unjudged = bool(summary.figures) and not best
     if unjudged:
-        console.print(
-            f"[yellow]no validation gave a {name}[/]: no label that was validated on has known pixels to judge by"
-        )
+        why = "no label that was validated on has known pixels to judge by"
+        if math.isinf(summary.figures[name]):
+            why = "the network gives values that are not finite"
+        console.print(f"[yellow]no validation gave a {name}[/]: {why}")
     if summary.skipped:
         console.print(f"[yellow]{summary.skipped} steps were skipped: their loss or gradient was not a number[/]")
     if summary.unread:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import nn
 
+from redweb_builder.monocular.estimator import has_finite_range
 from redweb_builder.types import FloatMap
 from trainer.data.check import readable_samples
 from trainer.data.depth_set import DepthSet, judged_pixels
@@ -37,6 +40,8 @@ def make_validator(validation: Sequence[tuple[DepthSet, Sequence[int]]], size: i
     priors: list[float] = []  # of each set; they do not change
 
     def rate(data: DepthSet, sample: DepthSample, depth: FloatMap) -> float:
+        if not has_finite_range(depth):
+            return math.inf  # which is never the best, and which no mean hides
         valid = judged_pixels(data, sample)
         pairs = ordinal(depth, sample.disparity, valid, ratio=sample.true_zero, noise=sample.noise, sky=sample.sky)
         return wkdr_unequal(pairs)
@@ -77,17 +82,20 @@ def make_metric_validator(validation: Sequence[tuple[DepthSet, Sequence[int]]]) 
     def validate(network: nn.Module, device: torch.device) -> Validation:
         assert isinstance(network, MetricNetwork)
         network.eval()
-        sums, strips, captions, shown = [], [], [""], evenly_spaced(range(len(everyone)), SHEET_ROWS)
+        finite, sums, strips, captions, shown = True, [], [], [""], evenly_spaced(range(len(everyone)), SHEET_ROWS)
         for at, (data, index) in enumerate(everyone):
             sample = data[index]
             stages = predict_metres(network, sample.image, device)
             maps = list(stages.values())
             sums.append(sums_of(maps[-1], sample, data))
+            finite &= bool(np.isfinite(maps[-1]).all())
             if at in shown:
                 strips.append(metric_strip(sample, maps))
                 captions = ["photograph", *stages, "label"]
         figures = depth_figures(sums)
         kept = {name: figures[name] for name in ("AbsRel", "d1", "RMSE", "RMSElog", "SI")}
+        if not finite:
+            kept["AbsRel"] = math.inf
         return Validation(kept, sheet(strips, captions))
 
     return validate

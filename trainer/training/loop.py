@@ -130,6 +130,10 @@ def _train(
             norm = run.take_step(optimiser, loss)
 
             validates = run.step % validate_every == 0 or run.step in (1, steps)
+            saves = validates or time.perf_counter() - saved > SAVE_EVERY_S
+            # Before they are judged or saved, and where the loss may be no number because of them
+            if (saves or run.bad) and not run.has_finite_weights():
+                raise TrainingError(overflowed(run, config))
             validation = validator(run.average.module, device) if validates and ranks.is_main else None
             if validation:
                 run.keep_best(validation.figures)
@@ -144,7 +148,7 @@ def _train(
             watch(progress)
             if run.bad >= PATIENCE:
                 raise TrainingError(gone_bad(run.step, config))
-            if validates or time.perf_counter() - saved > SAVE_EVERY_S:
+            if saves:
                 run.save(optimiser)
                 saved = time.perf_counter()
 
@@ -266,6 +270,14 @@ def run_notes(
     if ranks.world > 1 and device.type == "cpu" and not config.freeze_batchnorm:
         notes.append("batch norms see each CPU process's share by itself; --freeze-batchnorm avoids that")
     return notes
+
+
+def overflowed(run: Run, config: TrainConfig) -> str:
+    """Why the run stops, and what to try. run: as it stands. config: its rate is named."""
+    return (
+        f"after step {run.step} the weights are no finite numbers any more, and they were not saved; step "
+        f"{run.saved_step} was the last that was. Try a lower --learning-rate (now {config.learning_rate:g})."
+    )
 
 
 def gone_bad(step: int, config: TrainConfig) -> str:

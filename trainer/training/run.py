@@ -141,6 +141,11 @@ class Run:
         self.step += 1
         return norm
 
+    def has_finite_weights(self) -> bool:
+        """Whether the weights and their running mean are numbers: a step of a huge rate may overflow them."""
+        networks = (self.network, self.average)
+        return all(bool(tensor.isfinite().all()) for network in networks for tensor in network.state_dict().values())
+
     def keep_best(self, figures: dict[str, float]) -> None:
         """Note what a validation said; the first figure decides, lower being better.
 

@@ -32,6 +32,7 @@ from trainer.training import precision
 from trainer.training.distributed import Ranks, synchronised
 from trainer.training.loop import TrainingError, mean_of_parts
 from trainer.training.recipe import rate_of, relative_depth
+from trainer.training.run import Run
 from trainer.types import DataError
 
 SETTINGS = TrainConfig(
@@ -302,6 +303,27 @@ def test_a_step_that_is_not_a_number_is_skipped_and_several_stop_the_run(
     calls[0], bad_steps = 0, set(range(2, 99))
     with pytest.raises(TrainingError, match=r"5 steps in a row.*--learning-rate"):
         run(data, tmp_path / "all")
+
+
+@pytest.mark.parametrize(("spoiled_at", "noticed_at"), [(2, 2), (3, 4)])
+def test_weights_that_overflow_end_the_run_and_are_never_kept(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoiled_at: int, noticed_at: int
+) -> None:
+    """Loss and gradient of the step that does it are finite. Step 2 is validated; step 4 is the first after 3."""
+    take_step = Run.take_step
+
+    def overflowing(run: Run, *arguments: Any) -> float:
+        norm = take_step(run, *arguments)
+        if run.step == spoiled_at:
+            next(run.network.parameters()).data.fill_(torch.inf)
+        return norm
+
+    monkeypatch.setattr(Run, "take_step", overflowing)
+    message = rf"after step {noticed_at} the weights.*step {spoiled_at - 1} was the last.*--learning-rate \(now 0.01\)"
+    with pytest.raises(TrainingError, match=message):
+        run(data, tmp_path, replace(SETTINGS, validations=3))
+    for name in ("best", "last"):
+        assert all(value.isfinite().all() for value in load_file(tmp_path / f"{name}.safetensors").values())
 
 
 def test_two_sets_of_one_name_are_judged_apart(data: Path, tmp_path: Path) -> None:
