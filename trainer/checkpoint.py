@@ -215,7 +215,8 @@ def open_run(out: Path, identity: Mapping[str, Any], overwrite: bool, grows: str
     out: the folder, locked by the caller. identity: what makes the run this run, plain data; it becomes run.json.
     overwrite: delete the files of another run, or of a finished one; an unfinished run of this identity goes on, so
     that the same command can be given again. grows: the entry of the identity that may have grown since, the number of
-    epochs of the last phase. Raises CheckpointError where `out` holds another run.
+    epochs of the last phase. Raises CheckpointError where `out` holds another run, or nobody knows
+    which.
     """
     remove_temporaries(out)
     ours = json.loads(json.dumps(dict(identity)))
@@ -227,6 +228,11 @@ def open_run(out: Path, identity: Mapping[str, Any], overwrite: bool, grows: str
             events.unlink()
         theirs = None
     finished = False
+    if theirs is None and (out / "state.pt").exists():
+        raise CheckpointError(
+            f"{out} has a state.pt and no run.json that says of which run it is. Choose another --out, or replace it "
+            "with --overwrite."
+        )
     if theirs is not None:
         other = [key for key in _differences(theirs, ours) if not (key == grows and _has_grown(theirs, ours, key))]
         if other:

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from redweb_builder.commands.main import main
 from redweb_builder.monocular.network import RedNet
-from trainer.checkpoint import FORMAT, CheckpointError, load_network, load_state, read_header, save_network
+from trainer.checkpoint import FORMAT, CheckpointError, load_network, load_state, open_run, read_header, save_network
 
 
 def test_a_checkpoint_brings_back_the_same_network(network: RedNet, checkpoint: Path) -> None:
@@ -49,6 +49,17 @@ def test_a_damaged_state_is_reported_without_the_words_of_a_library(tmp_path: Pa
     with pytest.raises(CheckpointError) as caught:
         load_state(tmp_path)
     assert str(caught.value) == f"{tmp_path / 'state.pt'}: is damaged or cut off; start anew with --overwrite"
+
+
+def test_a_state_of_which_nobody_knows_the_run_is_refused(tmp_path: Path) -> None:
+    open_run(tmp_path, {"epochs": 1}, overwrite=False)
+    (tmp_path / "state.pt").write_bytes(b"some")
+    open_run(tmp_path, {"epochs": 1}, overwrite=False)
+    (tmp_path / "run.json").unlink()
+    with pytest.raises(CheckpointError, match=r"has a state.pt and no run.json.*--overwrite"):
+        open_run(tmp_path, {"epochs": 1}, overwrite=False)
+    open_run(tmp_path, {"epochs": 1}, overwrite=True)
+    assert [file.name for file in tmp_path.iterdir()] == ["run.json"]
 
 
 def hostile(folder: Path, **entries: Any) -> Path:
