@@ -29,7 +29,7 @@ def map_of(predict: Predict, key: str, image: Picture) -> FloatMap:
     """The prediction of a picture, HxW float32, larger = nearer.
 
     predict: a network, the prior, or stored predictions. key: of its sample. image: HxWx3 uint8 RGB. Raises DataError
-    where stored predictions have none that fits.
+    where stored predictions have none that fits, or a network gives values that are not finite.
     """
     return predict.predict(key, image) if isinstance(predict, StoredPredictions) else predict(image)
 

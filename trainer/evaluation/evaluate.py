@@ -101,7 +101,7 @@ def evaluate(
     predictors: by name, functions of a photograph (HxWx3 uint8 RGB) that give HxW float32, larger = nearer, or stored
     predictions.
     selection: the samples to evaluate. watch: (samples done, of all). A sample that cannot be read is left out and
-    named. Raises DataError where too many cannot.
+    named. Raises DataError where too many cannot, and where a prediction is not finite.
     """
     everyone = {**predictors, PRIOR: prior}
     indices = selection.indices(data)

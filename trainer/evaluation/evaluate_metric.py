@@ -16,7 +16,7 @@ from trainer.evaluation.metrics import depth_figures, depth_sums
 from trainer.evaluation.results import ResultRow, Table
 from trainer.evaluation.sheets import SHEET_ROWS, metric_strip, sheet
 from trainer.models.eigen import MetricNetwork
-from trainer.prediction.predict import filled, predict_metres
+from trainer.prediction.predict import filled, predict_metres, require_finite
 from trainer.types import DepthSample
 
 MEAN = "mean of the training depths"
@@ -39,7 +39,7 @@ def evaluate_metric(
     part "auto" is the test part or else what training held out. watch: (samples done, of all). trained_on: the marks of
     each network's training samples; rows of networks that were trained on these frames say so. Figures are of the
     pixels of the set's evaluation mask, at the set's own size. The paper's own rows come last. A frame that cannot be
-    read is left out and named. Raises DataError where too many cannot.
+    read is left out and named. Raises DataError where too many cannot, and where a prediction is not finite.
     """
     part = selection.part
     if part == "auto":
@@ -52,7 +52,7 @@ def evaluate_metric(
         maps = {MEAN: mean_metres(next(iter(networks.values())), sample)}
         for name, network in networks.items():
             stages = predict_metres(network, sample.image, network.mean_map.device)
-            maps |= {f"{name}: {stage}": depth for stage, depth in stages.items()}
+            maps |= {f"{name}: {stage}": require_finite(depth, name) for stage, depth in stages.items()}
         for name, depth in maps.items():
             sums.setdefault(name, []).append(sums_of(depth, sample, data))
         if index in shown:

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from redweb_builder.monocular.estimator import has_finite_range
 from redweb_builder.monocular.network import RedNet
 from redweb_builder.types import FloatMap, Picture
 from trainer.checkpoint import load_network, read_header, weights_file
@@ -21,6 +22,7 @@ from trainer.data.marks import unpack_marks
 from trainer.data.transforms import as_input
 from trainer.eigen_geometry import CROP, FRAME
 from trainer.models.eigen import MetricNetwork
+from trainer.types import DataError
 
 NEAREST, FARTHEST = 0.01, 65.0  # m that a metric network may say: what 16-bit millimetres hold
 
@@ -43,8 +45,11 @@ class Predictor:
     test_fraction: float = 0.0
 
     def __call__(self, image: Picture) -> FloatMap:
-        """The prediction of a photograph, as `predict_depth` has it. image: HxWx3 uint8 RGB."""
-        return predict_depth(self.network, image, self.size, self.device)
+        """The prediction of a photograph, as `predict_depth` has it. Raises DataError where it is not finite.
+
+        image: HxWx3 uint8 RGB.
+        """
+        return require_finite(predict_depth(self.network, image, self.size, self.device), self.name)
 
 
 def load_predictors(paths: Sequence[Path], device: torch.device) -> list[Predictor]:
@@ -76,6 +81,16 @@ def metric_networks(predictors: Sequence[Predictor]) -> dict[str, MetricNetwork]
     """The networks of metric depth among some predictors, by name."""
     every = {predictor.name: predictor.network for predictor in predictors}
     return {name: network for name, network in every.items() if isinstance(network, MetricNetwork)}
+
+
+def require_finite(depth: FloatMap, name: str) -> FloatMap:
+    """A prediction as it is given. Raises DataError where it is not finite, as it would be judged like any other.
+
+    depth: HxW float32. name: of the network, or of the picture.
+    """
+    if not has_finite_range(depth):
+        raise DataError(f"{name}: the network gives values that are not finite; its weights are of no use")
+    return depth
 
 
 @torch.inference_mode()

@@ -27,12 +27,11 @@ from redweb_builder.inputs.formats import films
 from redweb_builder.inputs.isolation import decoded
 from redweb_builder.inputs.picture import EXTENSIONS, MIN_SIDE
 from redweb_builder.inspect.film import film_writer
-from redweb_builder.monocular.estimator import has_finite_range
 from redweb_builder.types import FloatMap, Picture
 from trainer.data.pictures import read_rgb
 from trainer.models.eigen import MetricNetwork
 from trainer.prediction import stereo_view
-from trainer.prediction.predict import predict_depth
+from trainer.prediction.predict import predict_depth, require_finite
 from trainer.prediction.smoothing import Smoothed
 from trainer.types import DataError
 
@@ -167,9 +166,7 @@ def depths_of(
         if isinstance(image, DataError):
             yield image
             continue
-        depth = predict_depth(network, image, size, device)
-        if not has_finite_range(depth):
-            raise DataError(f"{name}: the network gives values that are not finite; its weights are of no use")
+        depth = require_finite(predict_depth(network, image, size, device), name)
         yield name, image, smoothed(depth, image) if smooth else depth
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from redweb_builder.commands.main import main
 from redweb_builder.monocular.network import RedNet, RedNetConfig
-from trainer.checkpoint import save_network
+from trainer.checkpoint import load_network, read_header, save_network
 from trainer.data.marks import mark_of, pack_marks
 from trainer.data.open import open_data
 from trainer.evaluation import evaluate as evaluation
@@ -273,3 +273,18 @@ def test_a_protocol_has_means_over_pictures_over_pixels_and_over_sets(
         result = CliRunner().invoke(main, command)
         assert result.exit_code == 1
         assert message in result.output
+
+
+@pytest.mark.parametrize(("network", "on", "more"), [(0, 0, "--protocol marigold"), (0, 1, ""), (0, 2, ""), (1, 0, "")])
+def test_weights_that_are_no_numbers_are_refused_as_by_predict(
+    checkpoints: tuple[Path, Path], sets: tuple[Path, Path, Path], tmp_path: Path, network: int, on: int, more: str
+) -> None:
+    file = checkpoints[network]
+    weights, header = load_network(file), read_header(file)
+    for parameter in weights.parameters():
+        parameter.data.fill_(torch.nan)
+    save_network(file, weights, header.pop("model"), header)
+    command = ["evaluate", str(file), "--on", str(sets[on]), "--out", str(tmp_path / "out"), "--device", "cpu"]
+    result = CliRunner().invoke(main, [*command, *more.split()])
+    assert result.exit_code == 1, result.output
+    assert f"Error: {file}: the network gives values that are not finite; its weights are of no use" in result.output
