@@ -225,14 +225,14 @@ def micro_batch_size(config: TrainConfig, ranks: Ranks) -> int:
     return size
 
 
-def own_numbers(numbers: Iterable[int], batch: int, ranks: Ranks) -> list[int]:
-    """The numbers of the draws of this process: of every global batch its own part in a row.
+def own_numbers(numbers: Iterable[int], batch: int, ranks: Ranks) -> Iterator[int]:
+    """The numbers of the draws of this process, one by one: of every global batch its own part in a row.
 
     numbers: of draws. batch: draws of a global batch. ranks: this process among all.
     """
     per_process = batch // ranks.world
     first = ranks.rank * per_process
-    return [n for n in numbers if first <= n % batch < first + per_process]
+    return (n for n in numbers if first <= n % batch < first + per_process)
 
 
 def pair_numbers(config: TrainConfig, step: int, ranks: Ranks) -> Tensor:

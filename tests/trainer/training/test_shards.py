@@ -60,6 +60,11 @@ def test_an_epoch_has_each_sample_once_on_any_number_of_processes(shards: Path) 
     assert len(images) == 10
 
 
+def test_the_numbers_of_a_long_run_are_not_held() -> None:
+    numbers = own_numbers(range(10**15), 8, Ranks(1, 2))
+    assert [next(numbers) for _ in range(6)] == [4, 5, 6, 7, 12, 13]
+
+
 def ranks_killed(shards: Path, out: Path) -> list[tuple[int, str]]:
     """How two processes ended of which the second one is killed in its third step: status and output."""
     script = (
