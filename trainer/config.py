@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ NETWORK_FORMATS = ("onnx", "torchscript", "safetensors")  # that a checkpoint is
 REGION_KINDS = ("camvid", "masks", "stereo", "photographs", "no-sky")  # pictures for the segmenter
 FOLDS = 3  # parts of the segmenter's pictures, each of which may be kept back to validate on
 LARGEST_SEED = 2**32 - 1  # a million times the number of a step is added to it, and int64 must hold the sum
+LARGEST_FACTOR = 1e15  # on gradients and weights; the product of two still is a float32
 MOST_WEIGHT = 1e6  # of a set: how often an epoch draws it
 FREE_TO_CHANGE = ("device", "workers", "threads", "precision")  # where a run goes on, not what it is
 
@@ -133,8 +133,8 @@ class TrainConfig:
             if getattr(self, name) < 0:
                 raise SettingsError(f"{name} {getattr(self, name)}: must not be negative")
         for name in ("learning_rate", "weight_decay", "clip"):
-            if not math.isfinite(getattr(self, name)):
-                raise SettingsError(f"{name} {getattr(self, name)}: must be a finite number")
+            if not getattr(self, name) <= LARGEST_FACTOR:  # nor is NaN
+                raise SettingsError(f"{name} {getattr(self, name)}: must be a number up to {LARGEST_FACTOR:g}")
         if self.seed > LARGEST_SEED:
             raise SettingsError(f"seed {self.seed}: must be at most {LARGEST_SEED}")
         if not 0 <= self.min_confidence <= 255:
