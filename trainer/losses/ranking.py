@@ -44,6 +44,7 @@ def ranking_loss(
     see ordinal.py. weight: BxHxW in [0, 1]; a pair counts by the smaller weight of its ends.
     Returns the scalar loss, 0 for pictures without a valid pair, and for people `wrong`: the share of a picture's
     unequal pairs that the prediction does not order as the labels do, a mean over the pictures that have such pairs.
+    A tie is an error, and so is NaN.
     """
     pairs = random_pairs(valid, uniform)
     relation = ordinal_relation(pairs, target, sky, noise, true_zero, tau)
@@ -57,5 +58,5 @@ def pair_terms(prediction: Tensor, pairs: Pairs, relation: Tensor) -> tuple[Tens
     prediction: BxHxW. pairs: N of each picture. relation: BxN, what the labels say.
     """
     difference = gather_pixels(prediction, pairs.first) - gather_pixels(prediction, pairs.second)
-    wrong = share_where(relation * difference <= 0, pairs.used & (relation != 0))
+    wrong = share_where(~(relation * difference > 0), pairs.used & (relation != 0))
     return ranking_terms(difference, relation), {"wrong": wrong}

@@ -57,6 +57,7 @@ def test_a_flat_prediction_costs_log_2_for_unequal_and_nothing_for_equal_pairs(g
     loss, scalars = ranking_loss(flat, step, valid, uniform(1, 4000, generator), tau=0.001)
     assert loss.item() == pytest.approx(math.log(2), rel=1e-5)
     assert scalars["wrong"] == 1  # a tie is an error
+    assert ranking_loss(flat * torch.nan, step, valid, uniform(1, 100, generator), tau=0.001)[1]["wrong"] == 1
     assert ranking_loss(flat, torch.ones_like(flat), valid, uniform(1, 100, generator))[0] == 0
 
 
