@@ -202,5 +202,8 @@ OTHER_REASONS = (
     OtherReason(
         "refine", "nothing-measured", "no pixel is confirmed by both views", "check that the files belong together"
     ),
+    OtherReason(
+        "read", "replaced", "its photographs were replaced by others: their pair has a row of its own", "nothing"
+    ),
     OtherReason("duplicate", "duplicate", "looks like a better pair that was kept", "nothing"),
 )

@@ -24,7 +24,15 @@ from redweb_builder.dataset.clips import sequences_of
 from redweb_builder.dataset.flicker import with_flicker
 from redweb_builder.dataset.heartbeat import Heartbeat
 from redweb_builder.dataset.label_writer import LabelWriter
-from redweb_builder.dataset.manifest import DUPLICATE, LEFT_OUT, left_out_row, table_of
+from redweb_builder.dataset.manifest import (
+    DUPLICATE,
+    LEFT_OUT,
+    columns_of,
+    left_out_row,
+    nine_digits,
+    table_of,
+    verdict_columns,
+)
 from redweb_builder.dataset.parts import folder_of_part, sources_of_part
 from redweb_builder.dataset.paths import is_data_set, read_build, refuse_data_set
 from redweb_builder.dataset.verdicts import thresholds_of
@@ -43,7 +51,10 @@ from redweb_builder.progress import Progress, Recorded
 from redweb_builder.rectification.clip_alignment import with_clip_alignments
 from redweb_builder.rectification.film_order import with_film_orders
 from redweb_builder.rectification.group_order import with_group_orders
-from redweb_builder.types import PairSource
+from redweb_builder.types import PairSource, Rejection
+
+REPLACED = "replaced"  # the reason of a pair whose photographs have other contents now
+SOURCE_COLUMNS = ("left", "right", "calibration", "calibration_sha256", "flow", "segmenter")  # beside columns_of
 
 
 @dataclass(frozen=True)
@@ -128,6 +139,8 @@ def build(
             config = replace(config, thresholds=limits)
             progress.notes.append(f"filters: the limits that `refilter` gave {out}, not those of this command")
         _forget_outdated(store, discovery.base, sources)
+        if replaced := _reject_replaced(store, stereo_dir, discovery.sources):
+            progress.notes.append(f"{replaced} pairs were built from photographs that are others now: {REPLACED}")
         recorded = [source.key for source in sources if source.key in store.records]
         whole = discovery.sources  # groups and clips are measured whole: a label must not depend on --limit or --part
         if config.eyes == "auto" and len(recorded) < len(sources):
@@ -290,13 +303,14 @@ def _count_records(store: Store, sources: Sequence[PairSource]) -> tuple[Counter
 def _forget_outdated(store: Store, base: Path, sources: Sequence[PairSource]) -> None:
     """Drop the records of pairs whose input is another now: `_is_recalibrated`, or files that could not be read.
 
-    A file that is still being copied is cut or empty for a moment. Whole, it may have another key, or the same one.
+    Also of those whose photographs had been replaced, and are back. A file that is still being copied is cut or empty
+    for a moment. Whole, it may have another key, or the same one.
     base: of the input. sources: the pairs of this build.
     """
     by_key = {source.key: source for source in sources}
     unread = []
     for key, record in store.records.entries():
-        if key in by_key and _is_recalibrated(by_key[key], record):
+        if key in by_key and (record.get("reason") == REPLACED or _is_recalibrated(by_key[key], record)):
             del store.records[key]
         elif record.get("file_states"):
             files = [base / record[side] for side in ("left", "right") if record.get(side)]
@@ -305,6 +319,35 @@ def _forget_outdated(store: Store, base: Path, sources: Sequence[PairSource]) ->
     for (key, before, files), now in zip(unread, states, strict=True):
         if files and now != before:
             del store.records[key]
+
+
+def _reject_replaced(store: Store, stereo_dir: Path, sources: Sequence[PairSource]) -> int:
+    """Reject recorded pairs whose photographs have other contents now, and remove their labels; how many there are.
+
+    Both would be in the set, one of them with the label of a picture that is gone. Pairs whose photographs are only
+    missing stay: folders are built one after the other into one set. sources: all pairs of the input.
+    """
+    keys = {source.key for source in sources}
+    others = [key for key in store.records if key not in keys]
+    if not others:
+        return 0
+    by_place = {_place(path_below(s.left, stereo_dir), path_below(s.right, stereo_dir), s.time): s for s in sources}
+    replaced = 0
+    for record in list(store.records.read(others)):
+        source = by_place.get(_place(record.get("left"), record.get("right"), record.get("film_time_s")))
+        if source is None or record.get("reason") == REPLACED:
+            continue
+        columns = {name: record.get(name) for name in (*columns_of(source), *SOURCE_COLUMNS)}
+        rejection = Rejection("read", REPLACED, detail=f"its files have other contents now: {source.key}")
+        store.record({**columns, **verdict_columns(rejection), "seconds": 0.0})
+        store.remove_label(record["key"])
+        replaced += 1
+    return replaced
+
+
+def _place(left: str | None, right: str | None, time: float | None) -> tuple[str | None, str | None, float | None]:
+    """What says which photographs, or which moment of which film, a pair is of."""
+    return left, right, nine_digits(time)
 
 
 def _is_recalibrated(source: PairSource, record: Mapping[str, Any]) -> bool:

@@ -54,39 +54,37 @@ def check(dataset: Path, read_data: float) -> None:
 
 
 def _print_check(dataset: Path, share: float) -> int:
-    """Print a table of faults and what mends them; return the exit status."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from redweb_builder.commands.terminal import escape
+    """Print the faults and what mends them; return the exit status."""
+    from redweb_builder.commands.terminal import echo
     from redweb_builder.dataset.integrity import check_dataset, mending_command
     from redweb_builder.dataset.shard_integrity import check_shards
     from redweb_builder.dataset.shards import is_shard_set
     from redweb_builder.inputs.remote import shown
 
     checked = (check_shards if is_shard_set(dataset) else check_dataset)(dataset, share)
-    console = Console(highlight=False, soft_wrap=True)
     read = f", the contents of {checked.read} were read" if checked.read else ""
-    console.print(f"{checked.pairs} pairs with a label in {escape(shown(dataset))}: their files were checked{read}")
+    echo(f"{checked.pairs} pairs with a label in {shown(dataset)}: their files were checked{read}")
+    if not checked.recorded:
+        echo("No journal.jsonl says what was written: only that the files are there could be checked, not their sizes.")
     if not checked.faults:
-        console.print("Nothing is wrong.")
+        echo("Nothing is wrong.")
         return 0
-    table = Table("file", "fault", box=None, pad_edge=False)
     for fault in checked.faults[:MOST_LINES]:
-        table.add_row(escape(fault.file), escape(fault.what))
-    console.print(table)
+        echo(f"{fault.file}  {fault.what}")
     if len(checked.faults) > MOST_LINES:
-        console.print(f"... and {len(checked.faults) - MOST_LINES} more")
+        echo(f"... and {len(checked.faults) - MOST_LINES} more")
     mend = Counter(fault.mend for fault in checked.faults)
-    console.print(f"{len(checked.faults)} faults")
+    echo(f"{len(checked.faults)} faults")
     if mend["remove"]:
-        console.print("Remove the files whose content is wrong, then:")
+        echo("Remove the files whose content is wrong, then:")
     elif mend["build"]:
-        console.print("This makes these files again:")
+        echo("This makes these files again:")
     if mend["remove"] or mend["build"]:
-        console.print(f"  {escape(mending_command(dataset))}")
+        echo(f"  {mending_command(dataset)}")
+    if mend["copy"]:
+        echo("No command makes build.json again: take it from a copy of the data set.")
     if mend[""]:
-        console.print(
+        echo(
             "Links, marks that cannot be read, and files that belong to no pair or lie in the place of a folder "
             "are left alone: move them away."
         )

@@ -246,10 +246,15 @@ def print_decisions(dataset: Path, files: Sequence[Path]) -> None:
     print_refusal(manifest.refusal())
     pairs = pairs_of(manifest.table)
     if files:
-        echo(f"{decisions.merge_decisions(dataset, files)} new lines merged")
+        merged, damaged = decisions.merge_decisions(dataset, files)
+        echo(f"{merged} new lines merged")
+        if damaged:
+            echo(f"{damaged} lines of these files are no decisions and are passed over")
     made, damaged = decisions.read_decisions(dataset / decisions.FILE)
     stands = decisions.standing(made)
     known = set(pairs["key"].filter(pc.is_in(pairs["key"], pa.array(list(stands), pa.string()))).to_pylist())
+    if others := len(stands) - len(known):
+        echo(f"{others} decisions are about pairs that this data set does not have")
     stands = {key: by_reviewer for key, by_reviewer in stands.items() if key in known}
     table = Table("reviewer", *decisions.DECISIONS[:3], box=None, pad_edge=False)
     counts = Counter((who, last.decision) for by_reviewer in stands.values() for who, last in by_reviewer.items())
@@ -283,7 +288,8 @@ def refilter(dataset: Path, settings: Sequence[str], dry_run: bool) -> None:
 
     limits = parse_limits(settings)
     plan = plan_refilter(dataset, limits)
-    table = Table("change", "pairs", "for example", box=None, pad_edge=False)
+    table = Table("change", "pairs", box=None, pad_edge=False)
+    table.add_column("for example", overflow="fold")  # a key is given to other commands: none of it may be cut
     for change in plan.changes:
         table.add_row(f"{escape(change.before)} -> {escape(change.after)}", str(change.pairs), escape(change.example))
     console = Console(highlight=False, soft_wrap=True)

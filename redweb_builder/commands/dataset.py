@@ -19,6 +19,8 @@ def grid(dataset: Path, keys: tuple[str, ...], rows: int, to: Path | None) -> No
     from redweb_builder.commands import console
     from redweb_builder.commands.errors import errors_for_people
 
+    if to is not None and to.suffix.lower() != ".png":
+        raise click.BadParameter(f"{to}: the grid is a PNG; give it that ending", param_hint="--to")
     with errors_for_people():
         console.grid(dataset, rows, keys, to)
 

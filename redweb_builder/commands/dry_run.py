@@ -33,7 +33,7 @@ from redweb_builder.rectification.eye_order import are_eyes_swapped, find_order
 from redweb_builder.rectification.film_order import with_film_orders
 from redweb_builder.rectification.group_order import with_group_orders
 from redweb_builder.rectification.upright import turned_eye
-from redweb_builder.types import LeftOut, PairSource
+from redweb_builder.types import LeftOut, PairSource, StereoPair
 
 if TYPE_CHECKING:
     from redweb_builder.monocular.estimator import DepthEstimator
@@ -148,7 +148,8 @@ def print_dry_run(
     with one_opencv_thread():
         sizes = side_by_side(_size, grouped, address_of(stereo_dir) is not None)
         sized = zip(sources, sizes, strict=True)
-        pairs = list(_pairs(sized, stereo_dir, ask_eyes, network, every=-(-len(ordered) // MOST_OPENED)))
+        every = -(-len(ordered) // MOST_OPENED)
+        pairs = list(_pairs(sized, stereo_dir, ask_eyes, network, every, max_side))
     cost = estimate(len(discovery.sources), max_side)
     if as_json:
         left_out = [
@@ -188,17 +189,18 @@ def _pairs(
     ask_eyes: bool,
     network: DepthEstimator | None,
     every: int,
+    max_side: int,
 ) -> Iterator[Listed]:
     """Photographs as they come, then films: one entry a film, however many frames it gives.
 
     sized: the sources, each with what _size says. ask_eyes: as of print_dry_run. network: of monocular depth, None =
-    none. every: of so many pairs one is opened whatever is known of it.
+    none. every: of so many pairs one is opened whatever is known of it. max_side: px, of the build.
     """
     films: dict[tuple[Path, Path], list[PairSource]] = {}
     for number, (source, size) in enumerate(sized):
         if source.time is None:
             doubtful = source.guessed or (source.order_prior is not None and source.order_prior < 0)
-            opened = _open(source, network) if ask_eyes and (doubtful or number % every == 0) else _Opened()
+            opened = _open(source, network, max_side) if ask_eyes and (doubtful or number % every == 0) else _Opened()
             score = opened.order if doubtful else None
             yield _listed(source, folder, score, source.rule, size=size, rejection=opened.rejection)
         else:
@@ -287,10 +289,10 @@ def _file_lines(pair: Listed, width: int) -> list[str]:
     return [line] if len(line) <= width else [f"{left} +", f"{right}"]
 
 
-def _open(source: PairSource, network: DepthEstimator | None) -> _Opened:
-    """The eye order as the picture shows it, and why a build would reject the pair."""
+def _open(source: PairSource, network: DepthEstimator | None, max_side: int) -> _Opened:
+    """The eye order as the picture shows it, and why a build would reject the pair. max_side: px, of that build."""
     try:
-        pair = read_pair(source, SIDE)
+        pair = _read(source, max_side)
         preview = preview_flow(pair.left, pair.right)
         turned = turned_eye(source, preview)
         ordered = find_order(source, preview, network)
@@ -302,6 +304,16 @@ def _open(source: PairSource, network: DepthEstimator | None) -> _Opened:
         return _Opened(rejection=f"{error.reason}: {error}")
     except Exception:  # the build records why; one file must not stop the list
         return _Opened()
+
+
+def _read(source: PairSource, max_side: int) -> StereoPair:
+    """The pair at preview size; a strip too narrow for that at the size of the build. Raises as read_pair."""
+    try:
+        return read_pair(source, SIDE)
+    except InputError as error:
+        if error.reason != "too-small":
+            raise
+    return read_pair(source, max_side)
 
 
 def _why_unusable(source: PairSource, size: tuple[int, int]) -> str:

@@ -7,7 +7,9 @@ run or listed; what it needs of networks it imports itself, when it runs.
 from __future__ import annotations
 
 import os
+import sys
 from importlib import import_module
+from io import TextIOWrapper
 
 import click
 
@@ -89,5 +91,8 @@ def print_version(context: click.Context, _: click.Parameter, wanted: bool) -> N
 )
 def main() -> None:
     """Stereo photographs in, a relative-depth data set out; from that, networks that see depth in one photograph."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # names of files may hold letters that its encoding does not
+            stream.reconfigure(errors="backslashreplace")
     # Arrow's own allocator gives memory back after each block of rows: a fifth of the time to read millions of them.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")

@@ -178,17 +178,17 @@ def _check(decision: Decision) -> None:
     _lines([decision])  # text that is no UTF-8
 
 
-def merge_decisions(folder: Path, files: Sequence[Path]) -> int:
-    """Append what others decided and the data set does not have yet, by id; return how many lines are new.
+def merge_decisions(folder: Path, files: Sequence[Path]) -> tuple[int, int]:
+    """Append what others decided and the data set does not have yet, by id; how many lines are new, and are damaged.
 
     folder: of the data set. files: decisions.jsonl of others. Raises OSError.
     """
     known = {decision.id for decision in read_decisions(folder / FILE)[0]}
-    theirs = (decision for file in files for decision in read_decisions(file)[0])
-    new = {decision.id: decision for decision in theirs if decision.id not in known}
+    read = [read_decisions(file) for file in files]
+    new = {decision.id: decision for theirs, _ in read for decision in theirs if decision.id not in known}
     if new:
         append_decisions(folder, list(new.values()))
-    return len(new)
+    return len(new), sum(damaged for _, damaged in read)
 
 
 def not_undone(decisions: Iterable[Decision]) -> list[Decision]:

@@ -32,7 +32,7 @@ from redweb_builder.dataset.label_reader import read_label
 from redweb_builder.dataset.manifest import BLOCK_ROWS, SCHEMA, pairs_of
 from redweb_builder.dataset.manifest_file import NAME as MANIFEST
 from redweb_builder.dataset.manifest_file import manifest_blocks
-from redweb_builder.dataset.paths import read_build
+from redweb_builder.dataset.paths import is_data_set, read_build
 from redweb_builder.dataset.shards import is_shard_set
 from redweb_builder.dataset.sources import NAME as SOURCES
 from redweb_builder.dataset.unknown import FOLDER as MARKED
@@ -50,7 +50,7 @@ class Fault:
     """One thing that is wrong with a data set.
 
     file: below the data set. what: in words. mend: "build" where the same build mends it, "remove" where it does once
-    the file was removed, "" where it is left to people.
+    the file was removed, "copy" where only a copy of the data set has it, "" where it is left to people.
     """
 
     file: str
@@ -63,11 +63,13 @@ class Checked:
     """The result of a check.
 
     pairs: number of those with a label. read: of them, those whose contents were read. faults: in the order of checks.
+    recorded: whether the size and content of each file are known, by which they are checked.
     """
 
     pairs: int
     read: int
     faults: list[Fault]
+    recorded: bool = True
 
 
 def check_dataset(out: Path, share: float = 0.0) -> Checked:
@@ -81,7 +83,8 @@ def check_dataset(out: Path, share: float = 0.0) -> Checked:
     rows = pairs_of(pa.concat_tables([SCHEMA.empty_table().select(LOOKED_AT), *blocks]))
     labelled = rows.filter(pc.greater(rows["width"], 0))
     journal, there = read_journal(out), Sizes(out)
-    faults = [Fault(MANIFEST, sentence, BUILD) for sentence in refused]
+    faults = [] if is_data_set(out) else [Fault("build.json", "is missing, or cannot be read", "copy")]
+    faults += [Fault(MANIFEST, sentence, BUILD) for sentence in refused]
     faults += [Fault(NAME, damaged, BUILD) for damaged in journal.damaged]
     faults += _faults_of_keys(set(rows["key"].to_pylist()), journal.records)
     chosen, marked, own = sample(len(labelled), share), set(_names(out / MARKED)), set[str]()
@@ -96,7 +99,8 @@ def check_dataset(out: Path, share: float = 0.0) -> Checked:
             marks += _faults_of_mark(out, record)
         own |= {place[0] for name in expected_files(record, there) if (place := find_file(name, there))}
     faults += [*contents, *marks, *_faults_of_strangers(out, own)]
-    return Checked(len(labelled), len(chosen), [*faults, *faults_of_people(out)])
+    recorded = len(journal.records) > 0 or not len(labelled)
+    return Checked(len(labelled), len(chosen), [*faults, *faults_of_people(out)], recorded)
 
 
 def _records(labelled: pa.Table, records: Records) -> Iterator[Mapping[str, Any]]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
@@ -33,6 +35,7 @@ _VERDICT = ("value", "threshold", "quality", "margin", "film_time_s", "film_offs
 _RANGE = ("min_px", "max_px", "clip_min_px", "clip_max_px", "flicker_px")
 _CALIBRATION = ("fx_px", "baseline_m", "doffs_px")
 DICTIONARY = pa.dictionary(pa.int32(), pa.string())  # texts of few kinds, each stored once
+_ESCAPED = re.compile(rb"\\x([89a-f][0-9a-f])")  # none of it could be "/" or "."
 BLOCK_ROWS = 1 << 16  # of rows: taken at a time, and a group of a large file
 LEFT_OUT = "left-out"  # the status of a file that is in no pair
 DUPLICATE = "duplicate"  # the stage, and the reason, of a pair that looks like a better one
@@ -225,8 +228,8 @@ def source_of(row: Mapping[str, Any], folder: Path) -> PairSource:
     """
     if row["left"] is None or row["right"] is None:
         raise ValueError(f"the manifest names no source of {row['key']}")
-    left, right = folder / row["left"], folder / row["right"]
-    calibration = tuple(folder / name for name in calibration_names(row))
+    left, right = _file_of(folder, row["left"]), _file_of(folder, row["right"])
+    calibration = tuple(_file_of(folder, name) for name in calibration_names(row))
     if not all(real_path(file).is_relative_to(real_path(folder)) for file in (left, right, *calibration)):
         raise ValueError(f"the source of {row['key']} lies outside of {folder}")
     crops = json.loads(row.get("film_crops") or "null")
@@ -246,6 +249,14 @@ def source_of(row: Mapping[str, Any], folder: Path) -> PairSource:
         clip_frame=row.get("clip_frame"),
         calibration=calibration,
     )
+
+
+def _file_of(folder: Path, name: str) -> Path:
+    """A file of the input. name: as rows have it, where bytes that are no UTF-8 stand escaped, such as "\\xff"."""
+    file = folder / name
+    if not _ESCAPED.search(name.encode()) or os.path.lexists(file):
+        return file
+    return folder / os.fsdecode(_ESCAPED.sub(lambda escaped: bytes.fromhex(escaped[1].decode()), name.encode()))
 
 
 def calibration_names(row: Mapping[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 import numpy as np
 import pyarrow as pa
@@ -103,6 +103,10 @@ class Dataset:
         """The keys of the samples, in their order."""
         return self._rows.keys
 
+    def __contains__(self, key: object) -> bool:
+        """Whether there is a sample of a key; nothing is read. key: of it."""
+        return isinstance(key, str) and self._rows.has(key)
+
     def __iter__(self) -> Iterator[Sample]:
         """Every sample, in order of key."""
         return (self[key] for key in self.keys)
@@ -131,10 +135,10 @@ class Dataset:
         return f"{escape(repr(self))}<table><tr><th></th><th>key</th><th>quality</th></tr>{''.join(rows)}</table>"
 
     @overload
-    def __getitem__(self, which: int | str) -> Sample: ...
+    def __getitem__(self, which: SupportsIndex | str) -> Sample: ...
     @overload
     def __getitem__(self, which: slice) -> Dataset: ...
-    def __getitem__(self, which: int | str | slice) -> Sample | Dataset:
+    def __getitem__(self, which: SupportsIndex | str | slice) -> Sample | Dataset:
         """The sample of an index or a key, or the part of a slice, of which nothing is read.
 
         which: an index from 0 in the order of keys, a key, or a slice of indices. Raises IndexError, KeyError;
@@ -142,7 +146,7 @@ class Dataset:
         """
         if isinstance(which, slice):
             return self.take(range(len(self))[which])
-        key = self.keys[which if isinstance(which, int) else self._rows.place(which)]
+        key = self.keys[self._rows.place(which) if isinstance(which, str) else which]
         picture, label = self._read(key)
         if picture.shape[:2] != label.mask.shape:
             raise StoreError(f"{shown(self.folder)}, {key}: the size of the picture is not that of its label")
@@ -205,7 +209,10 @@ class Dataset:
         return self.take([index for index, key in enumerate(self.keys) if key in kept])
 
     def take(self, indices: Sequence[int] | NDArray[np.integer[Any]]) -> Dataset:
-        """Some samples, in the order that is given; no picture is read. indices: from 0. Raises IndexError."""
+        """Some samples, in the order that is given; no picture is read. Raises IndexError.
+
+        indices: from 0, or a NumPy mask of all samples.
+        """
         part = copy(self)
         vars(part).pop("rejected", None)
         part._rows = self._rows.take(indices)

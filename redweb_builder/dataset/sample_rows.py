@@ -68,8 +68,12 @@ class SampleRows:
         self._nearby: dict[str, dict[str, Any]] = {}
 
     def take(self, indices: Sequence[int] | NDArray[np.integer[Any]]) -> SampleRows:
-        """The rows of some samples. indices: from 0. Raises IndexError."""
-        part, places = copy(self), pa.array(indices, pa.int64())
+        """The rows of some samples. indices: from 0, or a NumPy mask of all of them. Raises IndexError."""
+        chosen = np.asarray(indices)
+        if chosen.dtype == bool and chosen.shape != (len(self.keys),):
+            raise IndexError(f"a mask of {chosen.shape} for {len(self.keys)} samples")
+        part = copy(self)
+        places = pa.array(np.flatnonzero(chosen) if chosen.dtype == bool else chosen, pa.int64())
         vars(part).pop("_places", None)
         if "table" in vars(self):
             part.table = self.table.take(places)
@@ -84,6 +88,14 @@ class SampleRows:
         if self.keys[place : place + 1] != [key]:
             raise KeyError(key)
         return place
+
+    def has(self, key: str) -> bool:
+        """Whether there is a sample of a key. key: of it."""
+        try:
+            self.place(key)
+        except KeyError:
+            return False
+        return True
 
     @cached_property
     def _places(self) -> dict[str, int] | None:

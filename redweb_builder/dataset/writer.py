@@ -34,6 +34,7 @@ from redweb_builder.config import Thresholds
 from redweb_builder.dataset.curation import NAME as CURATION
 from redweb_builder.dataset.journal import (
     HOMES,
+    PREVIEWS,
     Sizes,
     expected_files,
     faults_of_files,
@@ -138,6 +139,12 @@ class Store(LabelWriter):
         record: its row of the manifest, and what write_label returned under "files". Raises OSError.
         """
         self.records[record["key"]] = record
+
+    def remove_label(self, key: str) -> None:
+        """Remove the files of a pair, whatever its verdict; harmless to repeat. Raises OSError. key: of the pair."""
+        for file in (*self._possible_files(key, True), *self._possible_files(key, False)):
+            file.unlink(missing_ok=True)
+        (self.out / PREVIEWS / f"{key}.jpg").unlink(missing_ok=True)
 
     def write_errors(self, failures: Sequence[Mapping[str, Any]]) -> None:
         """Write errors.log, the tracebacks of pairs that met an unforeseen error, or remove it where there are none.

@@ -103,7 +103,8 @@ def open_film(file: Path, number: int = 0, alternate: bool = False) -> Iterator[
             slack = (1.0 if alternate else 0.5) / float(stream.average_rate or SAMPLE_RATE)
             yield Film(file, number, container, stream, start, slack, view, alternate)
     except (av.FFmpegError, UnicodeError, ValueError) as error:
-        raise InputError("corrupt", f"{file}: cannot be read as a film ({error}); copy it again") from error
+        why = "it is cut, or damaged" if isinstance(error, OSError) else error  # it could be opened: see above
+        raise InputError("corrupt", f"{file}: cannot be read as a film ({why}); copy it again") from error
 
 
 def _is_hevc(stream: Any) -> bool:

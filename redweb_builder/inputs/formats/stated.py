@@ -139,30 +139,38 @@ def seconds_of(stamp: str) -> float:
 
 
 def read_pair_list(file: Path, base: Path) -> list[ListedPair]:
-    """The lines of a CSV file left,right[,key]; a header is allowed. Paths are relative to the input folder `base`.
+    """The lines of a CSV file left,right[,key]; with the header right,left those of right,left[,key].
 
-    Raises SettingsError, with the line, where the file or a line of it cannot be used.
+    file: the list. base: the input folder, which paths are below or relative to. Of lines with the same two files the
+    first counts. Raises SettingsError, with the line, where the file or a line of it cannot be used.
     """
     try:
         rows = list(csv.reader(open_text(file)))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         advice = "write lines left,right or left,right,key"
         raise SettingsError(f"--pairs {file}: cannot be read as CSV ({error}); {advice}") from error
-    listed: list[ListedPair] = []
+    listed: dict[tuple[PurePath, PurePath], ListedPair] = {}
+    left_first = True
     for line, row in enumerate(rows, 1):
         cells = [cell.strip() for cell in row]
-        if not any(cells) or (line == 1 and cells[:2] == ["left", "right"]):
+        if line == 1 and sorted(map(str.lower, cells[:2])) == ["left", "right"]:
+            left_first = cells[0].lower() == "left"
+            continue
+        if not any(cells):
             continue
         if len(cells) not in (2, 3) or not all(cells[:2]) or cells[0] == cells[1]:
             raise SettingsError(f"--pairs {file}, line {line}: needs two files, left,right or left,right,key")
-        left, right = (_below(cell, base, f"--pairs {file}, line {line}") for cell in cells[:2])
-        listed.append(ListedPair(left, right, cells[2] if len(cells) == 3 else "", line))
-    return listed
+        files = [_below(cell, base, f"--pairs {file}, line {line}") for cell in cells[:2]]
+        left, right = files if left_first else files[::-1]
+        listed.setdefault((left, right), ListedPair(left, right, cells[2] if len(cells) == 3 else "", line))
+    return list(listed.values())
 
 
 def _below(cell: str, base: Path, place: str) -> PurePath:
-    path = Path(cell)
-    inside = PurePath(path.relative_to(base)) if path.is_absolute() and path.is_relative_to(base) else PurePath(cell)
+    inside = PurePath(cell)
+    for folder in (base.absolute(), base.resolve()):
+        if inside.is_relative_to(folder):
+            inside = inside.relative_to(folder)
     if inside.is_absolute() or ".." in inside.parts or "\0" in cell:
         raise SettingsError(f"{place}: {cell!r} does not lie in the input folder {base}")
     return inside

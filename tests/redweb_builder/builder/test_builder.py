@@ -28,8 +28,10 @@ from redweb_builder.builder.build import Summary
 from redweb_builder.commands.console import NOTHING_KEPT, exit_code
 from redweb_builder.commands.dry_run import print_dry_run
 from redweb_builder.config import PRESETS, InputOptions
+from redweb_builder.dataset.integrity import check_dataset
 from redweb_builder.dataset.manifest import SCHEMA, table_of
 from redweb_builder.dataset.reader import Dataset
+from redweb_builder.dataset.source_views import source_views
 from redweb_builder.dataset.verdicts import compare
 from redweb_builder.errors import InputError, StoreError
 from redweb_builder.filters.checks import Check, checks, judge, margin
@@ -837,6 +839,27 @@ def test_an_unreadable_file_is_tried_again(few: Path, tmp_path: Path, monkeypatc
     assert build(few, tmp_path / "out", quick()).kept == 3
 
 
+def test_a_photograph_that_was_replaced_leaves_no_label_of_the_old_one(own: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    build(own, out, quick())
+    views = [own / f"b_{eye}.png" for eye in "LR"]
+    before = [view.read_bytes() for view in views]
+    for view in views:
+        picture = Image.open(view)
+        picture.putpixel((0, 0), (1, 2, 3))
+        picture.save(view)
+    for _ in range(2):
+        assert build(own, out, quick()).kept == 3
+        rows = [row for row in rows_of(out) if row["left"] == "b_L.png"]
+        assert sorted((row["status"], row["reason"]) for row in rows) == [("kept", None), ("rejected", "replaced")]
+        assert rows[0]["detail"] is None or rows[1]["key"] in rows[0]["detail"]
+        assert check_dataset(out).faults == []
+    for view, content in zip(views, before, strict=True):
+        view.write_bytes(content)
+    assert build(own, out, quick()).kept == 3
+    assert check_dataset(out).faults == []
+
+
 def test_names_that_are_no_text_or_hold_odd_line_ends(tmp_path: Path, rendered: Render, remembered: None) -> None:
     """Latin-1 bytes, U+0085 and U+2028 in names: built, in the manifest, and resumed."""
     photos = tmp_path / "photos"
@@ -852,6 +875,8 @@ def test_names_that_are_no_text_or_hold_odd_line_ends(tmp_path: Path, rendered: 
         summary = build(photos, tmp_path / "out", quick())
         assert summary.failed == []
         assert sum(row["status"] in ("kept", "rejected") for row in rows_of(tmp_path / "out")) == 3
+    for row in rows_of(tmp_path / "out"):
+        assert source_views(tmp_path / "out", row, photos).left.shape == scene.left.shape
 
 
 def test_overwrite_given_again_after_an_interrupt_goes_on(few: Path, tmp_path: Path, remembered: None) -> None:

@@ -94,6 +94,33 @@ def test_dry_run_lists_and_writes_nothing(stereo: Path, tmp_path: Path, monkeypa
     assert not list(tmp_path.iterdir())
 
 
+def test_dry_run_and_build_agree_on_strips(tmp_path: Path, rendered: Render, save_pair: SavePair) -> None:
+    """At the size of the quick look a side of it is too small, at that of the build it is not."""
+    views = [np.tile(view[:70], (1, 3, 1)) for view in (rendered(0).left, rendered(0).right)]
+    save_pair(tmp_path / "in", "strip", *views)
+    assert views[0].shape[1] / views[0].shape[0] > 7
+    assert "too-small" not in run("build-redweb", tmp_path / "in", "--dry-run").output
+    assert "too-small" in run("build-redweb", tmp_path / "in", "--dry-run", "--max-side", "300").output
+
+
+def test_a_grid_is_a_png(tmp_path: Path) -> None:
+    result = run("grid", tmp_path, "--to", tmp_path / "grid.jpg")
+    assert result.exit_code == 2
+    assert "the grid is a PNG" in result.output
+
+
+def test_names_that_the_output_cannot_show_are_escaped(
+    tmp_path: Path, rendered: Render, save_pair: SavePair, python: str, project: Path
+) -> None:
+    """A pipe of a Windows console, or of a Latin-1 locale."""
+    save_pair(tmp_path / "in", "garden \N{SUNFLOWER}", rendered(0).left, rendered(0).right)
+    command = [python, "cli.py", "build-redweb", str(tmp_path / "in"), "--dry-run"]
+    environment = os.environ | {"PYTHONIOENCODING": "cp1252"}
+    listed = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    assert listed.returncode == 0, listed.stderr
+    assert "garden \\U0001f33b_L.png" in listed.stdout
+
+
 def test_dry_run_for_machines(stereo: Path) -> None:
     listed = json.loads(run("build-redweb", stereo, "--dry-run", "--json").output)
     assert len(listed["pairs"]) == 14

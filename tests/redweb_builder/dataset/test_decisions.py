@@ -226,8 +226,8 @@ def test_files_of_several_reviewers_are_merged_once(tmp_path: Path) -> None:
     for name, made in (("a", decide("k", "accept", "ana")), ("b", decide("k", "reject", "eve"))):
         (tmp_path / name).mkdir()
         append_decisions(tmp_path / name, [made])
-    assert merge_decisions(tmp_path / "a", [tmp_path / "b" / FILE]) == 1
-    assert merge_decisions(tmp_path / "a", [tmp_path / "b" / FILE, tmp_path / "a" / FILE]) == 0
+    assert merge_decisions(tmp_path / "a", [tmp_path / "b" / FILE]) == (1, 0)
+    assert merge_decisions(tmp_path / "a", [tmp_path / "b" / FILE, tmp_path / "a" / FILE]) == (0, 0)
     assert is_disputed(standing(read_decisions(tmp_path / "a" / FILE)[0])["k"])
 
 

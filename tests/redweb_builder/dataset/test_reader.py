@@ -146,6 +146,21 @@ def test_the_worst_by_a_measurement(dataset: Dataset) -> None:
     for outside in (4, -1):
         with pytest.raises(IndexError):
             dataset.take([outside])
+    assert dataset[order[0]].key == "d"  # a number of NumPy's
+    agreement = dataset.columns("agreement")["agreement"].to_numpy()
+    assert dataset.take(agreement > 0.3).keys == ["c", "d"]
+    with pytest.raises(IndexError, match="mask"):
+        dataset[1:].take(agreement > 0.3)
+
+
+def test_whether_a_sample_is_there_is_told_without_reading_it(dataset: Dataset) -> None:
+    for file in (dataset.folder / "RDs").iterdir():
+        file.unlink()
+    assert "b" in dataset
+    assert "b" in dataset[::-1]
+    assert "b" not in dataset[2:]
+    assert "aa" not in dataset
+    assert 1 not in dataset
 
 
 def test_what_a_notebook_shows(dataset: Dataset) -> None:

@@ -54,7 +54,7 @@ def test_a_set_in_a_bucket_is_filtered_and_drawn(troubled: Troubled, tmp_path: P
     assert check_shards(place, 1.0).faults == []
     troubled.troubles = ["503"]
     assert status_of(place)[0].reasons == {"textureless": 1}
-    assert merge_decisions(place, [_decided(tmp_path / "a"), _decided(tmp_path / "b")]) == 2
+    assert merge_decisions(place, [_decided(tmp_path / "a"), _decided(tmp_path / "b")]) == (2, 0)
     assert open_dataset(place).keys == ["c"]
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 from cli import main
 from redweb_builder.config import PRESETS
+from redweb_builder.dataset.decisions import decide
 from redweb_builder.dataset.facts import UNKNOWN, facts_of
 from redweb_builder.dataset.paths import input_folder
 
@@ -90,6 +91,37 @@ def test_marks_that_cannot_be_read_are_named_by_check(folder: Path) -> None:
     assert result.exit_code == 1
     assert all(f"unknown/{key}.png" in result.output for key in keys[:2])
     assert "2 faults" in result.output
+
+
+@pytest.mark.parametrize("content", [None, b"", b"[]"])
+def test_check_names_what_says_how_the_set_was_built(folder: Path, content: bytes | None) -> None:
+    (folder / "build.json").unlink()
+    if content is not None:
+        (folder / "build.json").write_bytes(content)
+    result = run("check", folder)
+    assert result.exit_code == 1
+    assert "build.json  is missing, or cannot be read" in result.output
+    assert "a copy of the data set" in result.output
+
+
+def test_check_says_when_it_has_nothing_to_compare_with(folder: Path) -> None:
+    assert "journal.jsonl" not in run("check", folder).output
+    (folder / "journal.jsonl").unlink()
+    assert "No journal.jsonl says what was written" in run("check", folder).output
+
+
+def test_check_cuts_no_name(folder: Path) -> None:
+    (folder / "RDs" / f"{'x' * 200}.png").write_bytes(b"")
+    assert f"RDs/{'x' * 200}.png" in run("check", folder).output
+
+
+def test_decisions_of_others_that_are_none_are_counted(folder: Path) -> None:
+    theirs = folder.parent / "theirs.jsonl"
+    lines = [json.dumps(asdict(decide(key, "accept", "ana"))) for key in ("no-such-pair", "nor-this")]
+    theirs.write_text("\n".join([*lines, "torn", "{}"]))
+    output = run("decisions", folder, theirs).output
+    assert "2 new lines merged\n2 lines of these files are no decisions" in output
+    assert "2 decisions are about pairs that this data set does not have" in output
 
 
 def test_a_sound_set_is_drawn_with_status_0(folder: Path) -> None:

@@ -123,6 +123,25 @@ def test_a_list_of_pairs(tmp_path: Path) -> None:
     assert "line 4" in discovery.left_out[0].detail
 
 
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("Left,Right\nx.png,y.png", "x.png"),
+        ("right,left\n\nx.png,y.png", "y.png"),
+        ("x.png,y.png\nx.png,y.png,again", "x.png"),
+        ("FOLDER/x.png,y.png", "x.png"),
+    ],
+)
+def test_a_list_as_people_write_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, left: str) -> None:
+    """Any case and order of the header, a line twice, and whole paths though the folder was typed as a relative one."""
+    pictures(tmp_path / "in", "x.png", "y.png")
+    (tmp_path / "pairs.csv").write_text(text.replace("FOLDER", str(tmp_path / "in")))
+    monkeypatch.chdir(tmp_path)
+    discovery = discover(Path("in"), InputOptions(pairs=Path("pairs.csv")))
+    assert [source.left.name for source in discovery.sources] == [left]
+    assert discovery.left_out == []
+
+
 @pytest.mark.parametrize("text", ["a.png", "a.png,a.png", "../a.png,b.png", "/etc/a.png,b.png", "a,b,c,d", "a\0,b"])
 def test_a_list_that_cannot_be_used(tmp_path: Path, text: str) -> None:
     (tmp_path / "pairs.csv").write_text(text)
