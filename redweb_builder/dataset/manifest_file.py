@@ -300,13 +300,13 @@ def _blocks(opened: BinaryIO, file: str, schema: pa.Schema, wanted: pa.Array | N
     there = [name for name in schema.names if name in names]
     size = 0
     texts = [name for name in there if schema.field(name).type in (pa.string(), DICTIONARY)]
-    for start, batch, near in _batches(opened, metadata, there, texts, wanted):
+    for start, batch, possible in _batches(opened, metadata, there, texts, wanted):
         batch.validate(full=True)  # text that is no UTF-8 among it; now, while texts lie in dictionaries
         size += sum(_text_bytes(column) for column in batch.columns)
         if size > MAX_TEXT_BYTES:
             raise StoreError(f"{file} holds {size} bytes of text; at most {MAX_TEXT_BYTES} are read")
         if wanted is not None:
-            is_wanted = pc.is_in(_plain(batch["key"], pa.string()), near)
+            is_wanted = pc.is_in(_plain(batch["key"], pa.string()), possible)
             numbers = pa.array(np.arange(start + 1, start + len(batch) + 1)).filter(is_wanted)
             batch = batch.filter(is_wanted)
         block = pa.Table.from_arrays(
@@ -337,19 +337,19 @@ def _batches(
     others = [name for name in texts if name in DISTINCT and name != "key"]
     ordered = pa.nulls(0, pa.string()) if wanted is None else wanted.sort()
     keys = [key.encode() for key in ordered.drop_null().to_pylist()]
-    before, near = 0, wanted
+    before, possible = 0, wanted
     rows = WIDE_ROWS if wanted is None and len(columns) > FEW_COLUMNS else BLOCK_ROWS
     for number in range(metadata.num_row_groups):
         start = before
         before += metadata.row_group(number).num_rows
         pages = _plain_pages(opened, careful, number, "key")
-        if wanted is not None and not len(near := _wanted_in(pages, ordered, keys)):
+        if wanted is not None and not len(possible := _wanted_in(pages, ordered, keys)):
             continue
         of_others = (_plain_pages(opened, careful, number, name) for name in others)
         parquet = quick if all(found is not None for found in (pages, *of_others)) else careful
         # Starting threads takes longer than reading a small file, and a large one is read block by block.
         for batch in parquet.iter_batches(rows, [number], columns, use_threads=False):
-            yield start, batch, near
+            yield start, batch, possible
             start += len(batch)
 
 
