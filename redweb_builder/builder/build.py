@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from redweb_builder.builder.engines import FAILED, run_local
-from redweb_builder.builder.finish import finish, path_below, portable_text
+from redweb_builder.builder.finish import finish, input_id, path_below, portable_text
 from redweb_builder.builder.models import identity, load_models, versions
 from redweb_builder.config import AUTO_PRECISION, PRECISIONS, BuildConfig
 from redweb_builder.dataset.clips import sequences_of
@@ -324,22 +324,23 @@ def _forget_outdated(store: Store, base: Path, sources: Sequence[PairSource]) ->
 def _reject_replaced(store: Store, stereo_dir: Path, sources: Sequence[PairSource]) -> int:
     """Reject recorded pairs whose photographs have other contents now, and remove their labels; how many there are.
 
-    Both would be in the set, one of them with the label of a picture that is gone. Pairs whose photographs are only
-    missing stay: folders are built one after the other into one set. sources: all pairs of the input.
+    Both would be in the set, one of them with the label of a picture that is gone. Pairs whose photographs are missing
+    stay, and so do those of another input with the same names: folders are built one after the other into one set.
+    sources: all pairs of the input.
     """
     keys = {source.key for source in sources}
     others = [key for key in store.records if key not in keys]
     if not others:
         return 0
     by_place = {_place(path_below(s.left, stereo_dir), path_below(s.right, stereo_dir), s.time): s for s in sources}
-    replaced = 0
+    here, replaced = input_id(stereo_dir), 0
     for record in list(store.records.read(others)):
         source = by_place.get(_place(record.get("left"), record.get("right"), record.get("film_time_s")))
-        if source is None or record.get("reason") == REPLACED:
+        if source is None or record.get("input") != here or record.get("reason") == REPLACED:
             continue
         columns = {name: record.get(name) for name in (*columns_of(source), *SOURCE_COLUMNS)}
         rejection = Rejection("read", REPLACED, detail=f"its files have other contents now: {source.key}")
-        store.record({**columns, **verdict_columns(rejection), "seconds": 0.0})
+        store.record({**columns, **verdict_columns(rejection), "input": here, "seconds": 0.0})
         store.remove_label(record["key"])
         replaced += 1
     return replaced

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from redweb_builder.dataset.label_writer import LabelWriter
 from redweb_builder.dataset.manifest import columns_of, nine_digits, verdict_columns
 from redweb_builder.filters.checks import margin, quality
 from redweb_builder.inputs.formats.calibration import calibration_digest
+from redweb_builder.inputs.remote import address_of
 from redweb_builder.inputs.walk import state_of
 from redweb_builder.inspect.strip import strip
 from redweb_builder.pipeline import Outcome
@@ -51,6 +53,7 @@ def finish(
         else None,
         **verdict_columns(rejection),
         **networks,
+        "input": input_id(stereo_dir),
     }
     if rejection is not None:
         record["detail"] = portable_text(rejection.detail, stereo_dir)
@@ -99,6 +102,15 @@ def _range_columns(label: Label) -> dict[str, float | None]:
     known = label.disparity[(label.mask == Mask.MEASURED) | (label.mask == Mask.FILLED)]
     low, high = (float(known.min()), float(known.max())) if known.size else (None, None)
     return {"min_px": nine_digits(low), "max_px": nine_digits(high)}
+
+
+def input_id(stereo_dir: Path) -> str:
+    """A number for the place of an input, which does not tell it: pairs of one set may come from several.
+
+    stereo_dir: the input folder or file, or a path made of an address.
+    """
+    place = address_of(stereo_dir) or os.path.realpath(stereo_dir)
+    return blake2b(os.fsencode(place), digest_size=8).hexdigest()
 
 
 def path_below(path: Path, stereo_dir: Path) -> str:

@@ -10,7 +10,7 @@ import weakref
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from hashlib import sha256
 from pathlib import Path
 from shutil import copytree
@@ -192,7 +192,7 @@ def test_manifest_is_complete(built: Any) -> None:
     assert built.rows["good-meadow"]["source_sha256"] == digest.hexdigest()
     recorded = [json.loads(line) for line in (built.out / "journal.jsonl").read_text().splitlines()]
     of_clips = {"clip_min_px", "clip_max_px", "flicker_px"}  # measured over the frames of a film
-    assert set().union(*recorded) - {"file_states", "files"} == set(SCHEMA.names) - of_clips
+    assert set().union(*recorded) - {"file_states", "files", "input"} == set(SCHEMA.names) - of_clips
 
 
 def test_nothing_lies_about(built: Any) -> None:
@@ -858,6 +858,20 @@ def test_a_photograph_that_was_replaced_leaves_no_label_of_the_old_one(own: Path
         view.write_bytes(content)
     assert build(own, out, quick()).kept == 3
     assert check_dataset(out).faults == []
+
+
+def test_another_folder_with_the_same_names_replaces_nothing(own: Path, tmp_path: Path) -> None:
+    """Cameras begin again at 0001: folders of one camera, built one after the other into one set."""
+    other = copytree(own, tmp_path / "other")
+    for view in (other / "b_L.png", other / "b_R.png"):
+        picture = Image.open(view)
+        picture.putpixel((0, 0), (1, 2, 3))
+        picture.save(view)
+    out = tmp_path / "out"
+    for folder in (own, other, other):
+        build(folder, out, replace(quick(), thresholds=Thresholds(duplicate_bits=None)))
+    rows = [row for row in rows_of(out) if row["left"] == "b_L.png"]
+    assert [row["status"] for row in rows] == ["kept", "kept"]
 
 
 def test_names_that_are_no_text_or_hold_odd_line_ends(tmp_path: Path, rendered: Render, remembered: None) -> None:
