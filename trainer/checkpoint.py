@@ -215,8 +215,7 @@ def open_run(out: Path, identity: Mapping[str, Any], overwrite: bool, grows: str
     out: the folder, locked by the caller. identity: what makes the run this run, plain data; it becomes run.json.
     overwrite: delete the files of another run, or of a finished one; an unfinished run of this identity goes on, so
     that the same command can be given again. grows: the entry of the identity that may have grown since, the number of
-    epochs of the last phase. Raises CheckpointError where `out` holds another run, or nobody knows
-    which.
+    epochs of the last phase. Raises CheckpointError where `out` holds another run, or nobody knows which.
     """
     remove_temporaries(out)
     ours = json.loads(json.dumps(dict(identity)))

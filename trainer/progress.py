@@ -50,8 +50,8 @@ class Summary:
 
     out: folder of the run. steps, skipped: done, and skipped among them. best: the deciding figure of best.safetensors.
     figures: of the last validation. seconds: of this start.
-    is_main: whether this process speaks for all. unread: samples, trained or validated on, that could not
-    be read and were left out.
+    is_main: whether this process speaks for all. unread: samples, trained or validated on, that could not be read and
+    were left out.
     """
 
     out: Path

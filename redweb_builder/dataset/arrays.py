@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from redweb_builder.dataset.reader import Sample
+from redweb_builder.errors import SettingsError
 
 
 class Samples(Protocol):
@@ -30,7 +31,12 @@ class SampleArrays:
     """
 
     def __init__(self, samples: Samples, size: int, transform: Callable[[dict[str, Any]], Any] | None = None) -> None:
-        """samples: to take them from. size: px. transform: applied to each dict; None = none."""
+        """samples: to take them from. size: px, 1 or more. transform: applied to each dict; None = none.
+
+        Raises SettingsError.
+        """
+        if size < 1:
+            raise SettingsError(f"size {size}: must be 1 px or more")
         self._samples, self._size, self._transform = samples, size, transform
 
     def __len__(self) -> int:

@@ -235,6 +235,12 @@ def test_arrays_for_a_data_loader(dataset: Dataset) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems know no such names")
+@pytest.mark.parametrize("size", [0, -4])
+def test_arrays_have_a_size(dataset: Dataset, size: int) -> None:
+    with pytest.raises(SettingsError, match="1 px or more"):
+        SampleArrays(dataset, size)
+
+
 def test_a_folder_whose_name_is_no_utf8(dataset: Dataset) -> None:
     """Arrow cannot open a file there by itself."""
     rows = dataset.table
