@@ -60,7 +60,7 @@ def comparable(files: dict[str, bytes]) -> dict[str, Any]:
     """The files of a data set, less what tells where and when it was built; of its journal the last line of a pair."""
     records = map(json.loads, files["journal.jsonl"].splitlines())
     others = {"build.json", "report.html"}  # the report links to the photographs of a folder
-    last = {record["key"]: {**record, "file_states": None} for record in records}
+    last = {record["key"]: {**record, "file_states": None, "input": None} for record in records}
     return {name: last if name == "journal.jsonl" else files[name] for name in files.keys() - others}
 
 
