@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -104,8 +105,9 @@ def _range_columns(label: Label) -> dict[str, float | None]:
     return {"min_px": nine_digits(low), "max_px": nine_digits(high)}
 
 
+@lru_cache(maxsize=8)  # resolving links asks the disk, and every pair has the same input
 def input_id(stereo_dir: Path) -> str:
-    """A number for the place of an input, which does not tell it: pairs of one set may come from several.
+    """A hash of the place of an input, which does not tell it: pairs of one set may come from several.
 
     stereo_dir: the input folder or file, or a path made of an address.
     """

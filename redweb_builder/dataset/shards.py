@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from redweb_builder.dataset.manifest import SCHEMA
 from redweb_builder.dataset.manifest_file import CHECKED, Manifest, checked_blocks, refusal_of, table_blocks
@@ -89,8 +90,8 @@ class ShardFiles:
         self.shards += shard_names(self.storage.sizes(REJECTED), f"{REJECTED}/")
         self.refused: list[str] = []
         checked = pa.schema([field for field in SCHEMA if field.name in CHECKED])
-        self.table = self._rows(range(len(self.shards)), pa.schema([*checked, *POSITIONS]), self.refused)
-        self._order = np.asarray(pc.sort_indices(self.table["key"]))  # a dict would take 20 times as much
+        rows = self._rows(range(len(self.shards)), pa.schema([*checked, *POSITIONS]), self.refused)
+        self.table, self._order = _without_repeated(rows, self.refused)  # a dict would take 20 times as much
 
     def refusal(self) -> str | None:
         """A sentence about the rows of the indices that were refused; None where there are none."""
@@ -100,23 +101,18 @@ class ShardFiles:
         """The rows of kept samples, as the indices have them: the manifest of a set of an earlier version."""
         refused: list[str] = []
         kept = [number for number, name in enumerate(self.shards) if not name.startswith(f"{REJECTED}/")]
-        table = self._rows(kept, INDEX, refused)
+        table, _ = _without_repeated(self._rows(kept, INDEX, refused), refused)
         return Manifest(Path(self.storage.address) / "*.parquet", table.select(SCHEMA.names), refused)
 
     def _rows(self, shards: Sequence[int], schema: pa.Schema, refused: list[str]) -> pa.Table:
         """Some columns of the rows of some indices, with the number of their shard.
 
-        Keys grow within a split alone. So splits are checked one by one, and then all together.
+        Keys grow within a split alone: each is checked by itself, so that two of them may have a key in common.
         """
         splits = groupby(shards, lambda number: _split_of(self.shards[number]))
         blocks = (checked_blocks(self._blocks(list(some), schema), refused) for _, some in splits)
         empty = pa.schema([*schema, ("shard", pa.int32())]).empty_table()
-        table = pa.concat_tables([empty, *(self._with_positions(block, refused) for block in chain(*blocks))])
-        order = pc.sort_indices(table["key"])  # of equal ones the first stays first
-        ordered = table["key"].take(order)
-        later = order[1:].filter(pc.equal(ordered[1:], ordered[:-1]))
-        refused += [f"there is another row of {key}" for key in table["key"].take(later).to_pylist()]
-        return table.filter(np.isin(np.arange(len(table)), later, invert=True)) if len(later) else table
+        return pa.concat_tables([empty, *(self._with_positions(block, refused) for block in chain(*blocks))])
 
     def _blocks(self, shards: Sequence[int], schema: pa.Schema) -> Iterator[pa.Table]:
         names = [f"{self.shards[number]}.parquet" for number in shards]
@@ -168,6 +164,20 @@ class ShardFiles:
         """As of SampleFiles, in the name of the shard. Raises StoreError. key: of the pair."""
         shard: str = self.shards[self.entry(key)["shard"]]
         return _split_of(shard).removeprefix(f"{REJECTED}/")
+
+
+def _without_repeated(table: pa.Table, refused: list[str]) -> tuple[pa.Table, NDArray[np.uint64]]:
+    """The rows without those whose key an earlier row has, and their places in order of key.
+
+    refused: gets a sentence about each row that is left out.
+    """
+    order = pc.sort_indices(table["key"])  # of equal ones the first stays first
+    ordered = table["key"].take(order)
+    repeated = order[1:].filter(pc.equal(ordered[1:], ordered[:-1]))
+    if not len(repeated):
+        return table, np.asarray(order)
+    refused += [f"there is another row of {key}" for key in table["key"].take(repeated).to_pylist()]
+    return _without_repeated(table.filter(np.isin(np.arange(len(table)), repeated, invert=True)), refused)
 
 
 def _split_of(shard: str) -> str:

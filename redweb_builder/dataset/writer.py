@@ -198,9 +198,7 @@ class Store(LabelWriter):
         records: their lines of the journal. folder: of the other data set. there: its files. Raises OSError.
         """
         for record in records:
-            for kept in (True, False):
-                for stray in self._possible_files(record["key"], kept):
-                    stray.unlink(missing_ok=True)
+            self.remove_label(record["key"])
             for name in expected_files(record, there) if record.get("width") else ():
                 place = find_file(name, there)
                 if place is not None:

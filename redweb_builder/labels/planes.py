@@ -93,11 +93,11 @@ def propagate_planes(
     propagated[origin < 0] = np.nan
     surface = _evaluate(propagated, superpixels.labels)
     if superpixels.depth.any():
-        surface = np.minimum(surface, _most_disparity(superpixels, planes, measured).take(superpixels.labels))
+        surface = np.minimum(surface, _greatest_disparity(superpixels, planes, measured).take(superpixels.labels))
     return clip_to_range(surface.astype(np.float32), raw_disparity[support])
 
 
-def _most_disparity(superpixels: Superpixels, planes: Array, measured: BoolMap) -> Array:
+def _greatest_disparity(superpixels: Superpixels, planes: Array, measured: BoolMap) -> Array:
     """count px: that of the farthest measured superpixels, for those that the network puts beyond them; else inf."""
     depth = superpixels.depth[measured]
     farthest, far = np.percentile(depth, FARTHEST)

@@ -30,8 +30,8 @@ ENCLOSED_PERCENTILE = 12  # likewise, of an unsure component that does not reach
 JUDGED_SHARE = 5e-3  # share of the picture; smaller components, between branches, are too small for the network
 BORDER_PX = 9  # side of the square of dilation that finds what surrounds such a component
 
-# A thing before the sky that the segmenter and the network both see, neither clearly: a tower, a mast, a treetop.
-THING = 0.1  # share of the longer side, side of the square that is wider than it
+# Foreground before the sky that the segmenter and the network both see, neither clearly: a tower, a mast, a treetop.
+FOREGROUND_WIDTH = 0.1  # share of the longer side, side of the square that is wider than it
 SKY_DIP = 0.15  # by which its probability of sky is lower than around it
 DEPTH_BUMP = 0.06  # share of the range of the depth, 1st to 99th percentile, by which it is nearer than around it
 
@@ -66,8 +66,8 @@ def sky_area(
     4. What is much darker than the sky around is a branch, a wire or a pole, and is dropped, matched or not. Its
        matches contradict its surroundings (3.), not the component (2.). At night it is what is much brighter: a lamp,
        a lit sign or tree.
-    5. What is less likely sky than all around it, and nearer by the network, is a thing before the sky, unless it has
-       the colour of the sky.
+    5. What is less likely sky than all around it, and nearer by the network, is foreground, unless it has the colour of
+       the sky.
 
     Without valid ground there is no sky: a picture that is sky from border to border is for the filters to judge.
     """
@@ -85,8 +85,8 @@ def sky_area(
     matched = interior & valid & textured(left)
     contradicted = _dilated(matched & (raw_disparity > near), rim)
     by_network = cv2.resize(np.zeros((1, 1), np.float32) if depth is None else depth, sky.shape[::-1])
-    things = _things(regions.sky, by_network)
-    sky_coloured, dark, bright = compare_with_sky(left, sky & ~contradicted & ~things)
+    foreground = _narrow_foreground(regions.sky, by_network)
+    sky_coloured, dark, bright = compare_with_sky(left, sky & ~contradicted & ~foreground)
     matched_sky = matched & ~_dilated(dark | bright, TEXTURED_PX + 2)  # the edge of such an object blends both
     sky_contradicted = _dilated(matched_sky & (raw_disparity > near), rim)
     *far_limits, enclosed_limit = np.percentile(by_network[~sky], (*FAR_PERCENTILES, ENCLOSED_PERCENTILE))
@@ -107,12 +107,15 @@ def sky_area(
             too_near |= surroundings.size > 0 and np.median(surroundings) <= near
         part = component & contradicted[window] & ~sky_coloured[window]
         kept[window] &= ~(component if small or near_object or painted or too_near else part)
-    return kept & ~(bright | (dark & (regions.sky < CERTAIN_SKY)) | (things & ~sky_coloured))
+    return kept & ~(bright | (dark & (regions.sky < CERTAIN_SKY)) | (foreground & ~sky_coloured))
 
 
-def _things(sky: FloatMap, depth: FloatMap) -> BoolMap:
-    """HxW bool: less likely sky than around it, and nearer. sky: HxW probability. depth: HxW, larger = nearer."""
-    side = max(3, round(THING * max(sky.shape)))
+def _narrow_foreground(sky: FloatMap, depth: FloatMap) -> BoolMap:
+    """HxW bool: less likely sky than around it, and nearer: the black hat of one map and the top hat of the other.
+
+    sky: HxW probability. depth: HxW, larger = nearer.
+    """
+    side = max(3, round(FOREGROUND_WIDTH * max(sky.shape)))
     low, high = np.percentile(depth, (1, 99))
     maps = 255 * sky, 255 * (depth - low) / max(high - low, 1e-9)  # 8 bits: a quarter of the time
     kinds = cv2.MORPH_BLACKHAT, cv2.MORPH_TOPHAT
