@@ -335,8 +335,11 @@ def _reject_replaced(store: Store, stereo_dir: Path, sources: Sequence[PairSourc
     by_place = {_place(path_below(s.left, stereo_dir), path_below(s.right, stereo_dir), s.time): s for s in sources}
     here, replaced = input_id(stereo_dir), 0
     for record in list(store.records.read(others)):
+        if record.get("reason") == REPLACED:
+            store.remove_label(record["key"])  # the build that recorded it may have been killed before it came to this
+            continue
         source = by_place.get(_place(record.get("left"), record.get("right"), record.get("film_time_s")))
-        if source is None or record.get("input") != here or record.get("reason") == REPLACED:
+        if source is None or record.get("input") != here:
             continue
         columns = {name: record.get(name) for name in (*columns_of(source), *SOURCE_COLUMNS)}
         rejection = Rejection("read", REPLACED, detail=f"its files have other contents now: {source.key}")

@@ -854,6 +854,8 @@ def test_a_photograph_that_was_replaced_leaves_no_label_of_the_old_one(own: Path
         assert sorted((row["status"], row["reason"]) for row in rows) == [("kept", None), ("rejected", "replaced")]
         assert rows[0]["detail"] is None or rows[1]["key"] in rows[0]["detail"]
         assert check_dataset(out).faults == []
+        old = next(row["key"] for row in rows if row["reason"] == "replaced")
+        (out / "RDs" / f"{old}.png").write_bytes(b"what a killed build has left")
     for view, content in zip(views, before, strict=True):
         view.write_bytes(content)
     assert build(own, out, quick()).kept == 3
