@@ -22,8 +22,9 @@ from redweb_builder.dataset.manifest import table_of
 from redweb_builder.dataset.writer import Store
 from redweb_builder.types import Label, Mask
 
-READ = (
-    "import sys, numpy as np; from redweb_builder import open_dataset; d = open_dataset(sys.argv[1])\n"
+READ = (  # Arrow's memory is the system's, as in every command
+    "import os, sys, numpy as np; os.environ['ARROW_DEFAULT_MEMORY_POOL'] = 'system'\n"
+    "from redweb_builder import open_dataset; d = open_dataset(sys.argv[1])\n"
     "print(sum(d[int(i)].mask.shape[0] > 0 for i in np.random.default_rng(0).permutation(len(d))))"
 )
 

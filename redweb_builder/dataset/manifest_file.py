@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -28,9 +29,10 @@ NAME = "manifest.parquet"
 MAX_TEXT_BYTES = 1 << 32  # of all texts that are read; some 10 million pairs have as much
 MAX_ROWS = 10_000_000  # a few bytes of Parquet can claim any number
 REQUIRED = ("key", "status")  # columns without which a table is no manifest
-FEW_COLUMNS = 32  # where all rows are read with more columns, it is WIDE_ROWS at a time: several blocks are in memory
+FEW_COLUMNS = 32  # with more of them WIDE_ROWS are read at a time, but where few rows of large groups are wanted
 WIDE_ROWS = 1 << 13
 SMALL_GROUP = 1 << 14  # rows of the first groups of a file: a small set takes little memory, a large one little time
+UNTHREADED = 16  # blocks: threads make reading of a small file no faster, and what they allocate stays with them
 IN_SMALL_GROUPS = 1 << 18  # rows; those behind them are in groups of BLOCK_ROWS
 ROW = "row"  # the number of a row in the file, which counts from 1: a column where some rows are left out
 DISTINCT = ("key", "left", "right", "source_sha256", "perceptual_hash", "homography")  # texts of most rows
@@ -338,8 +340,8 @@ def _batches(
     ordered = pa.nulls(0, pa.string()) if wanted is None else wanted.sort()
     keys = [key.encode() for key in ordered.drop_null().to_pylist()]
     before, possible = 0, wanted
-    rows = WIDE_ROWS if wanted is None and len(columns) > FEW_COLUMNS else BLOCK_ROWS
     for number in range(metadata.num_row_groups):
+        is_wide = len(columns) > FEW_COLUMNS and (wanted is None or metadata.row_group(number).num_rows <= SMALL_GROUP)
         start = before
         before += metadata.row_group(number).num_rows
         pages = _plain_pages(opened, careful, number, "key")
@@ -348,6 +350,7 @@ def _batches(
         of_others = (_plain_pages(opened, careful, number, name) for name in others)
         parquet = quick if all(found is not None for found in (pages, *of_others)) else careful
         # Starting threads takes longer than reading a small file, and a large one is read block by block.
+        rows = WIDE_ROWS if is_wide else BLOCK_ROWS
         for batch in parquet.iter_batches(rows, [number], columns, use_threads=False):
             yield start, batch, possible
             start += len(batch)
@@ -386,7 +389,8 @@ def _wanted_in(pages: Sequence[PlainPage] | None, wanted: pa.Array, keys: Sequen
 
 
 def _one_ahead(blocks: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """The same blocks; each is made by another thread while the one before it is worked on."""
+    """The same blocks; of a large file each is made by another thread while the one before it is worked on."""
+    yield from islice(blocks, UNTHREADED)
     with ThreadPoolExecutor(1) as thread:
         coming = thread.submit(next, blocks, None)
         while (block := coming.result()) is not None:

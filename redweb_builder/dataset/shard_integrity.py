@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from hashlib import sha256
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -30,8 +33,10 @@ def check_shards(folder: Path, share: float = 0.0) -> Checked:
     faults += [*_faults_of_keys(labelled, files.table["key"]), *_faults_of_tars(files)]
     known = labelled.filter(pc.is_in(labelled, files.table["key"].combine_chunks()))
     chosen = sorted(sample(len(known), share))
-    for key in known.take(pa.array(chosen, pa.int64())).to_pylist():
-        faults += _faults_of_contents(files, key)
+    for shard, rows in groupby(_places(files, known.take(pa.array(chosen, pa.int64()))), itemgetter("shard")):
+        hashes = files.hashes(shard)
+        for row in rows:
+            faults += _faults_of_contents(files, row["key"], hashes.get(row["key"]))
     return Checked(len(labelled), len(chosen), [*faults, *faults_of_people(folder)])
 
 
@@ -60,8 +65,15 @@ def _faults_of_tars(files: ShardFiles) -> Iterator[Fault]:
             yield Fault(name, "has no index", "")
 
 
-def _faults_of_contents(files: ShardFiles, key: str) -> Iterator[Fault]:
-    """Whether the files of a pair are those that were written (SHA-256)."""
+def _places(files: ShardFiles, keys: pa.ChunkedArray) -> list[dict[str, Any]]:
+    """Some pairs with the numbers of their shards, shard by shard."""
+    rows = files.table.select(["key", "shard"])
+    places: list[dict[str, Any]] = rows.filter(pc.is_in(rows["key"], keys.combine_chunks())).to_pylist()
+    return places
+
+
+def _faults_of_contents(files: ShardFiles, key: str, digest: str | None) -> Iterator[Fault]:
+    """Whether the files of a pair are those that were written. digest: their SHA-256 by the index."""
     row = files.entry(key)
     names = [name for name in FILES if name != PREVIEW or row[f"{PREVIEW}_at"] is not None]
     tar = f"{files.shards[row['shard']]}.tar"
@@ -70,5 +82,5 @@ def _faults_of_contents(files: ShardFiles, key: str) -> Iterator[Fault]:
     except StoreError as error:
         yield Fault(tar, str(error), BUILD)
         return
-    if sha256(content).hexdigest() != row["sha256"]:
+    if sha256(content).hexdigest() != digest:
         yield Fault(tar, f"the content of {key} is not what was written (SHA-256)", BUILD)

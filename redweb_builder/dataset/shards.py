@@ -18,7 +18,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
-from itertools import chain, groupby
+from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +39,12 @@ FORM = "shards"
 REJECTED = "rejected"
 MOST_BYTES = 1 << 30  # of a sample
 REQUESTS = 16  # at a time, to open a set
-POSITIONS = pa.schema(
-    [("image_ending", pa.string()), ("sha256", pa.string())]
-    + [(f"{name}_{what}", pa.int64()) for name in FILES for what in ("at", "bytes")]
+POSITIONS = pa.schema([(f"{name}_{what}", pa.int64()) for name in FILES for what in ("at", "bytes")])
+SHARD = pa.field("shard", pa.int32())  # the number of a row's shard
+PLACES = pa.schema(  # what is in memory of each pair, 90 bytes; sizes are below MOST_BYTES
+    [SCHEMA.field("key"), SHARD, *(f.with_type(pa.int32()) if f.name.endswith("bytes") else f for f in POSITIONS)]
 )
-INDEX = pa.schema([*SCHEMA, *POSITIONS])  # the columns of NAME.parquet
+INDEX = pa.schema([*SCHEMA, ("image_ending", pa.string()), ("sha256", pa.string()), *POSITIONS])  # of NAME.parquet
 
 
 def shard_names(names: Iterable[str], below: str = "") -> list[str]:
@@ -90,8 +91,8 @@ class ShardFiles:
         self.shards += shard_names(self.storage.sizes(REJECTED), f"{REJECTED}/")
         self.refused: list[str] = []
         checked = pa.schema([field for field in SCHEMA if field.name in CHECKED])
-        rows = self._rows(range(len(self.shards)), pa.schema([*checked, *POSITIONS]), self.refused)
-        self.table, self._order = _without_repeated(rows, self.refused)  # a dict would take 20 times as much
+        rows = self._rows(range(len(self.shards)), pa.schema([*checked, *POSITIONS]), self.refused, PLACES)
+        self.table, self._order = _without_repeated(rows, self.refused)  # a dict would take 40 times as much
 
     def refusal(self) -> str | None:
         """A sentence about the rows of the indices that were refused; None where there are none."""
@@ -104,15 +105,20 @@ class ShardFiles:
         table, _ = _without_repeated(self._rows(kept, INDEX, refused), refused)
         return Manifest(Path(self.storage.address) / "*.parquet", table.select(SCHEMA.names), refused)
 
-    def _rows(self, shards: Sequence[int], schema: pa.Schema, refused: list[str]) -> pa.Table:
+    def _rows(
+        self, shards: Sequence[int], schema: pa.Schema, refused: list[str], kept: pa.Schema | None = None
+    ) -> pa.Table:
         """Some columns of the rows of some indices, with the number of their shard.
 
         Keys grow within a split alone: each is checked by itself, so that two of them may have a key in common.
+        schema: what is read. refused: gets a sentence about each row that is left out. kept: what stays; None = all.
         """
+        kept = kept or pa.schema([*schema, SHARD])
         splits = groupby(shards, lambda number: _split_of(self.shards[number]))
         blocks = (checked_blocks(self._blocks(list(some), schema), refused) for _, some in splits)
-        empty = pa.schema([*schema, ("shard", pa.int32())]).empty_table()
-        return pa.concat_tables([empty, *(self._with_positions(block, refused) for block in chain(*blocks))])
+        rows = (self._with_positions(block, refused).select(kept.names).cast(kept) for block in chain(*blocks))
+        parts = (pa.concat_tables(some).combine_chunks() for some in iter(lambda: list(islice(rows, REQUESTS)), []))
+        return pa.concat_tables([kept.empty_table(), *parts])  # a chunk takes as much as hundreds of rows
 
     def _blocks(self, shards: Sequence[int], schema: pa.Schema) -> Iterator[pa.Table]:
         names = [f"{self.shards[number]}.parquet" for number in shards]
@@ -122,7 +128,7 @@ class ShardFiles:
                 contents = threads.map(self.storage.read, names[some])
                 for number, name, content in zip(shards[some], names[some], contents, strict=True):
                     for block in table_blocks(BytesIO(content), f"{self.storage.address}/{name}", schema):
-                        yield block.append_column("shard", pa.array(np.full(len(block), number, np.int32)))
+                        yield block.append_column(SHARD, pa.array(np.full(len(block), number, np.int32)))
 
     def _with_positions(self, block: pa.Table, refused: list[str]) -> pa.Table:
         """The rows that say where their files lie."""
@@ -140,6 +146,11 @@ class ShardFiles:
             raise StoreError(f"{self.storage.address}: no shard has files of {key!r}; export the set again")
         row: dict[str, Any] = self.table.slice(int(self._order[place]), 1).to_pylist()[0]
         return row
+
+    def hashes(self, shard: int) -> dict[str, str | None]:
+        """The SHA-256 of each pair's files in a shard, by key. Raises StoreError. shard: its number."""
+        rows = self._blocks([shard], pa.schema([INDEX.field("key"), INDEX.field("sha256")]))
+        return {row["key"]: row["sha256"] for block in rows for row in block.to_pylist()}
 
     def stored(self, key: str, *names: str) -> tuple[Stored, ...]:
         """As of SampleFiles, in one read. key, names: as there."""
