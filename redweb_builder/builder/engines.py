@@ -6,11 +6,11 @@ import time
 import traceback
 from collections import defaultdict, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import chain
-from typing import Generic, TypeAlias, TypeVar
+from itertools import chain, islice
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from redweb_builder.config import BuildConfig
 from redweb_builder.errors import StoreError
@@ -68,15 +68,18 @@ def _cut_into_turns(
     """Batches of the whole list, those that are wholly done left out, in turns of at most `most_pairs` pairs.
 
     A turn also stays below TURN_BYTES of pairs that are max_side px wide and high. It has at least one batch. The first
-    turn is shorter, so that the first pair is recorded soon.
+    turns are shorter, so that the first pair is recorded soon: its label waits for the reading of the second turn.
     """
     batches = [sources[start : start + batch_size] for start in range(0, len(sources), batch_size)]
     batches = [batch for batch in batches if not all(is_done(source.key) for source in batch)]
     fitting = int(TURN_BYTES / (BYTES_PER_PIXEL * max_side**2))
     length = max(1, min(most_pairs, fitting) // batch_size)
-    first = max(1, length // 4)
-    following = (batches[start : start + length] for start in range(first, len(batches), length))
-    return [batches[:first], *following] if batches else []
+    turns: list[Turn] = []
+    start, size = 0, max(1, length // 4)
+    while start < len(batches):
+        turns.append(batches[start : start + size])
+        start, size = start + size, min(length, size * len(turns))
+    return turns
 
 
 def _overlap(turns: Sequence[Turn], stages: _Stages[Done]) -> Iterator[Done]:
@@ -88,6 +91,7 @@ def _overlap(turns: Sequence[Turn], stages: _Stages[Done]) -> Iterator[Done]:
     labelling = deque[Future[Done]]()
     preparing = stages.start_preparing(turns[0] if turns else [])
     for following in (*turns[1:], []):
+        yield from _labelled(labelling, list(chain.from_iterable(preparing)))
         ready = [[future.result() for future in batch] for batch in preparing]
         preparing = stages.start_preparing(following)
         for batch in ready:
@@ -96,6 +100,15 @@ def _overlap(turns: Sequence[Turn], stages: _Stages[Done]) -> Iterator[Done]:
                 yield labelling.popleft().result()
     while labelling:
         yield labelling.popleft().result()
+
+
+def _labelled(labelling: deque[Future[Done]], preparing: Sequence[Future[Prepared | Outcome]]) -> Iterator[Done]:
+    """The labels that are there before a turn is prepared, each at once: a pair that is not recorded can be lost."""
+    while pending := [future for future in preparing if not future.done()]:
+        either: list[Future[Any]] = [*pending, *islice(labelling, 1)]
+        wait(either, return_when=FIRST_COMPLETED)
+        while labelling and labelling[0].done():
+            yield labelling.popleft().result()
 
 
 def _alternate(turns: Sequence[Turn], stages: _Stages[Done]) -> Iterator[Done]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -87,8 +89,24 @@ def test_a_batch_with_a_pair_missing_is_run_whole(monkeypatch: pytest.MonkeyPatc
     assert pipeline.run("abcdef", fills_cpu, done="abcdef") == []
 
 
-def test_the_first_turn_is_short() -> None:
-    """All of it is prepared before the first pair is matched."""
-    sources = [PairSource(key, Path(), Path(), "files", "") for key in "abcdefghijkl"]
+def test_the_first_turns_are_short() -> None:
+    """All of the first is prepared before the first pair is matched, and all of the second before its label is made."""
+    sources = [PairSource(key, Path(), Path(), "files", "") for key in "abcdefghijklmnopqr"]
     turns = engines._cut_into_turns(sources, 1, 8, 128, lambda key: False)
-    assert ["".join(source.key for batch in turn for source in batch) for turn in turns] == ["ab", "cdefghij", "kl"]
+    assert ["".join(source.key for batch in turn for source in batch) for turn in turns] == [
+        "ab",
+        "cd",
+        "efgh",
+        "ijklmnop",
+        "qr",
+    ]
+
+
+def test_a_label_is_given_out_while_the_next_turn_is_read() -> None:
+    reading, labels = Future[Any](), deque([Future[str](), Future[str]()])
+    labels[0].set_result("a")
+    given = engines._labelled(labels, [reading])
+    assert next(given) == "a"
+    reading.set_result(None)
+    assert list(given) == []  # the second has no label yet, and nobody waits for it
+    assert len(labels) == 1
