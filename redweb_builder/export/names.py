@@ -25,7 +25,8 @@ def file_names(keys: Iterable[str], dots: bool = True) -> Iterator[tuple[str, st
         name = key if dots else key.replace(".", "_")
         if not _is_portable(name) or _folded(name) in taken:
             name = _made_safe(name, key)
-        taken.add(_folded(name))
+        folded = _folded(name)
+        taken.add(name if folded == name else folded)  # of millions of keys no second copy
         yield key, name
 
 
