@@ -292,7 +292,7 @@ def table_blocks(opened: BinaryIO, file: str, schema: pa.Schema, wanted: pa.Arra
 
 def _blocks(opened: BinaryIO, file: str, schema: pa.Schema, wanted: pa.Array | None) -> Iterator[pa.Table]:
     metadata = pq.read_metadata(opened)
-    names = metadata.schema.to_arrow_schema().names
+    names = _parquet(opened, metadata, ()).schema_arrow.names
     if missing := [name for name in REQUIRED if name not in names]:
         raise StoreError(f"{file} is not a manifest of this program: it has no column {missing[0]!r}")
     if metadata.num_rows > MAX_ROWS:
@@ -331,11 +331,8 @@ def _batches(
     is stored by itself.
     """
 
-    def reader(dictionaries: Sequence[str]) -> pq.ParquetFile:  # noqa: TID251
-        # A file that is buffered before it is read is in memory as a whole.
-        return pq.ParquetFile(opened, metadata=metadata, read_dictionary=dictionaries, pre_buffer=False)  # noqa: TID251
-
-    careful, quick = reader(texts), reader([name for name in texts if name not in DISTINCT])
+    careful = _parquet(opened, metadata, texts)
+    quick = _parquet(opened, metadata, [name for name in texts if name not in DISTINCT])
     others = [name for name in texts if name in DISTINCT and name != "key"]
     ordered = pa.nulls(0, pa.string()) if wanted is None else wanted.sort()
     keys = [key.encode() for key in ordered.drop_null().to_pylist()]
@@ -356,6 +353,15 @@ def _batches(
             start += len(batch)
 
 
+def _parquet(opened: BinaryIO, metadata: pq.FileMetaData, dictionaries: Sequence[str]) -> pq.ParquetFile:  # noqa: TID251
+    """A reader of a file of which nothing is buffered: else it would be in memory as a whole.
+
+    Nobody asks it or the metadata for `schema`: the two would hold each other, megabytes of a large file, until Python
+    searches for garbage.
+    """
+    return pq.ParquetFile(opened, metadata=metadata, read_dictionary=dictionaries, pre_buffer=False)  # noqa: TID251
+
+
 def _plain_pages(
     opened: BinaryIO,
     parquet: pq.ParquetFile,  # noqa: TID251
@@ -368,9 +374,11 @@ def _plain_pages(
     it ends the process. For the same reason nobody may ask it for the statistics.
     """
     next(parquet.iter_batches(1, [group], [name], use_threads=False), None)
-    schema = parquet.schema
-    places = [place for place in range(len(schema)) if schema.column(place).path == name]
-    return plain_pages(opened, parquet.metadata.row_group(group).column(places[0])) if len(places) == 1 else None
+    schema = parquet.schema_arrow
+    place = schema.get_field_index(name)  # -1 also of several
+    if place < 0 or any(pa.types.is_nested(kind) for kind in schema.types):  # which are stored as several columns
+        return None
+    return plain_pages(opened, parquet.metadata.row_group(group).column(place))
 
 
 def _wanted_in(pages: Sequence[PlainPage] | None, wanted: pa.Array, keys: Sequence[bytes]) -> pa.Array:
