@@ -270,11 +270,13 @@ def _decode(image: ImageFile.ImageFile, shrink: int = 1) -> None:
 
 
 def orientation_of(image: Image.Image) -> int:
-    """The EXIF orientation of an opened picture, 1 to 8; 1 when there is none or the EXIF block is broken.
+    """The EXIF orientation that is left to apply to an opened picture, 1 to 8; 1 when there is none or it is broken.
 
-    image: from open_picture. Nothing is decoded: an EXIF block behind the pixels of a PNG file, where it seldom lies,
-    is not seen.
+    image: from open_picture. A TIFF file has none: its decoders, Pillow's and OpenCV's, turn it themselves. Nothing is
+    decoded: an EXIF block behind the pixels of a PNG file, where it seldom lies, is not seen.
     """
+    if image.format == "TIFF":
+        return 1
     if image.format == "PNG" and not {"exif", "Raw profile type exif"} & set(image.info):
         return 1
     try:

@@ -19,7 +19,7 @@ from redweb_builder.config import InputOptions
 from redweb_builder.errors import InputError
 from redweb_builder.inputs.discover import Discovery, discover
 from redweb_builder.inputs.formats.packed import named_layout
-from redweb_builder.inputs.picture import read_picture
+from redweb_builder.inputs.picture import read_header, read_picture
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.types import PairSource, Picture
 
@@ -594,6 +594,9 @@ def test_exif_rotation(tmp_path: Path, orientation: int, turn: int) -> None:
     exif[0x0112] = orientation
     file = save(picture, tmp_path / "a.png", exif=exif.tobytes())
     np.testing.assert_array_equal(read_picture(file), np.rot90(picture, turn))
+    file = save(picture, tmp_path / "c.tif", exif=exif)
+    np.testing.assert_array_equal(read_picture(file), np.rot90(picture, turn))
+    assert read_header(file).size == ((160, 130) if orientation == 3 else (130, 160))
     file = save(picture, tmp_path / "b.jpg", exif=exif.tobytes())
     assert read_pair(PairSource("b", file, file, "over-under", "test"), 1000).source_size == (
         (160, 65) if orientation == 3 else (130, 80)
