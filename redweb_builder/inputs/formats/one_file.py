@@ -49,11 +49,13 @@ def file_layout(file: Path) -> Layout | NotPair:
             or jps_layout(image, file.suffix)
             or two_frames_layout(image)
         )
+    round_by_name = round_view(file.stem, header.size, named)
+    if isinstance(stated, NotPair) and stated.reason == "panorama" and isinstance(round_by_name, Layout):
+        return round_by_name  # GPano speaks of one sphere also where a program has put two beside each other
     if stated is not None and not (named is not None and isinstance(stated, Layout) and stated.guessed):
         return stated
-    whole_sphere = round_view(file.stem, header.size, named)
-    if whole_sphere is not None:
-        return whole_sphere
+    if round_by_name is not None:
+        return round_by_name
     if named is not None:
         return named
     shrink = next((by for by in (8, 4, 2) if max(header.size) >= by * _JUDGE_SIDE), 1)

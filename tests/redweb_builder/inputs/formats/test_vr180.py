@@ -131,6 +131,13 @@ def test_named_vr180_side_by_side(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_pair(source, 1000).right, flat_view(right, Sphere(), 90))
 
 
+def test_a_named_pair_of_spheres_may_describe_itself_as_one(tmp_path: Path) -> None:
+    """Programs write GPano without a right eye into side-by-side exports, too."""
+    described = segment(b'http://ns.adobe.com/xap/1.0/\0<x GPano:ProjectionType="equirectangular"/>')
+    write(tmp_path / "beach_180_lr.jpg", side_by_side(*spheres()), [described])
+    assert only(discover(tmp_path)).layout == "vr180-side-by-side"
+
+
 def test_the_flat_view_is_that_of_a_camera() -> None:
     """A wall with dots at known tangents, painted on the sphere, comes out with the dots at equal distances."""
     sphere = np.zeros((720, 720, 3), np.uint8)
