@@ -14,7 +14,7 @@ from redweb_builder.files import sha256_of
 from redweb_builder.inputs.content.mount import Box, inside_margin, inside_mount
 from redweb_builder.inputs.content.refuse import is_flat_map, is_sphere
 from redweb_builder.inputs.copies import copied
-from redweb_builder.inputs.formats.films import Shot, read_shot
+from redweb_builder.inputs.formats.films import Shot, read_shot, shot_at
 from redweb_builder.inputs.formats.heic import read_spatial
 from redweb_builder.inputs.formats.mpo import read_mpo
 from redweb_builder.inputs.formats.packed import split
@@ -180,7 +180,12 @@ def _read_film(source: PairSource, max_side: int) -> _Eyes:
     size = shot.picture.shape[1], shot.picture.shape[0]
     if source.layout in ("files", "two-streams", "frame-sequential"):
         partner = shot.time + shot.duration / 2 if in_turn else time + source.offset
-        other = read_shot(source.right, partner, int(source.layout != "files"), alternate=in_turn)
+        other = shot_at(source.right, partner, int(source.layout != "files"), alternate=in_turn)
+        if other is None:
+            raise InputError(
+                "not-a-pair",
+                f"{source.right}: has no frame of the second eye at {partner:.3f} s; it ends before the first",
+            )
         _check_moment(source, shot, other)
         frames = shot.picture, other.picture
         boxes = tuple(Box(*crop) for crop in source.crops) if source.crops else tuple(map(Box.whole, frames))

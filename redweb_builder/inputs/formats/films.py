@@ -388,10 +388,21 @@ def read_shot(file: Path, time: float, stream: int = 0, alternate: bool = False)
 
     file: the film. stream, alternate: which of the film's video streams, views or alternating frames, as of open_film.
     """
+    shot = shot_at(file, time, stream, alternate)
+    if shot is None:
+        raise InputError("corrupt", f"{file}: has no frame at {time:.3f} s")
+    return shot
+
+
+def shot_at(file: Path, time: float, stream: int = 0, alternate: bool = False) -> Shot | None:
+    """The frame that is shown at a time, in s from the start of the film; None where the film ends before it.
+
+    file, stream, alternate: as of read_shot.
+    """
     with open_film(file, stream, alternate) as film:
         frame = next(frames_from(film, time), None)
         if frame is None:
-            raise InputError("corrupt", f"{file}: has no frame at {time:.3f} s")
+            return None
         return Shot(upright(frame), moment(film, frame), 2 * film.slack, stated(frame).sphere or Sphere())
 
 

@@ -390,6 +390,18 @@ def test_eyes_of_different_moments_are_refused(tmp_path: Path) -> None:
             assert caught.value.reason == "not-a-pair"
 
 
+def test_the_film_of_one_eye_may_end_first(tmp_path: Path) -> None:
+    eyes = moving(1, 3)
+    film(tmp_path / "a_L.mkv", [left for left, _ in eyes])
+    film(tmp_path / "a_R.mkv", [right for _, right in eyes[:15]])
+    sources = discover(tmp_path).sources
+    assert [source.time for source in sources] == [0.0, 1.0, 2.0]
+    assert near(read_pair(sources[1], 1000).right, eyes[10][1])
+    with pytest.raises(InputError, match=r"a_R\.mkv: has no frame of the second eye at 2\.000 s") as caught:
+        read_pair(sources[2], 1000)
+    assert caught.value.reason == "not-a-pair"
+
+
 def test_few_frames_that_claim_many_hours_are_few_pairs(tmp_path: Path) -> None:
     left, right = eyes_of(1)
     with av.open(str(tmp_path / "a-lr.mkv"), "w") as container:
