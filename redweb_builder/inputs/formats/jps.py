@@ -8,8 +8,11 @@ separation, flags (1 half height, 2 half width, 4 left eye first), layout (1 int
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
 from PIL import Image
 
+from redweb_builder.inputs.formats.packed import named_order
 from redweb_builder.inputs.layout import Layout, NotPair
 
 EXTENSIONS = (".jps", ".pns")
@@ -18,20 +21,20 @@ _HALF_HEIGHT, _HALF_WIDTH, _LEFT_FIRST = 1, 2, 4
 _INTERLACED, _SIDE_BY_SIDE, _OVER_UNDER, _ANAGLYPH = 1, 2, 3, 4
 
 
-def jps_layout(image: Image.Image, extension: str) -> Layout | NotPair | None:
+def jps_layout(image: Image.Image, file: PurePath) -> Layout | NotPair | None:
     """The layout that a JPS descriptor states, in a file of any extension; None without descriptor and extension.
 
-    image: from open_picture. extension: with the dot. A .jps or .pns file without descriptor is taken for side by side
-    with the right eye first (cross-eyed), the convention of these files (guessed).
+    image: from open_picture. file: its path. A .jps or .pns file without descriptor is taken for side by side with the
+    right eye first (cross-eyed), the convention of these files (guessed), unless its name says "parallel".
     """
     for name, content in getattr(image, "applist", []):
         if name == "APP3" and content.startswith(_MARKER) and len(content) >= len(_MARKER) + 6:
             return _stated(content[len(_MARKER) + 2 :])
-    if extension.lower() in EXTENSIONS:
-        kind = extension.lower().lstrip(".").upper()
-        return Layout(
-            "side-by-side", f"{kind} without descriptor: cross-eyed", right_first=True, guessed=True, order_stated=True
-        )
+    if file.suffix.lower() in EXTENSIONS:
+        kind = file.suffix.lower().lstrip(".").upper()
+        parallel = named_order(file.stem) is False
+        rule = f"{kind} without descriptor: {'parallel by its name' if parallel else 'cross-eyed'}"
+        return Layout("side-by-side", rule, right_first=not parallel, guessed=True, order_stated=True)
     return None
 
 

@@ -46,7 +46,7 @@ def file_layout(file: Path) -> Layout | NotPair:
             vr180_layout(image)
             or spatial_layout(image)
             or mpo_layout(image)
-            or jps_layout(image, file.suffix)
+            or jps_layout(image, file)
             or two_frames_layout(image)
         )
     round_by_name = round_view(file.stem, header.size, named)

@@ -135,7 +135,7 @@ def named_layout(stem: str) -> Layout | NotPair | None:
         place = _place(_without_sphere(words) if tag in _TAGS_OF_SPHERES else words, tag_words, last)
         if place is None:
             continue
-        order = right_first if right_first is not None else _named_order(words)
+        order = right_first if right_first is not None else named_order(stem)
         if order is None and layout != _OU and ("lr" in words) != ("rl" in words):
             order = "rl" in words
         half = (tag, layout, right_first) in _HALF_TAGS
@@ -144,12 +144,23 @@ def named_layout(stem: str) -> Layout | NotPair | None:
     return None
 
 
+def named_order(stem: str) -> bool | None:
+    """Whether a file name says that the right eye comes first, by "cross" and "parallel"; None where it does not say.
+
+    stem: the name without extension.
+    """
+    words = name_words(stem)
+    crossed = any(word in _CROSSED for word in words)
+    parallel = "parallel" in words
+    return None if crossed == parallel else crossed
+
+
 def forced_layout(layout: str, stem: str) -> Layout:
     """A layout that the person states; the order of the eyes by the words "cross" and "parallel" of the name.
 
     stem: the file's name without its extension.
     """
-    order = _named_order(name_words(stem))
+    order = named_order(stem)
     return Layout(layout, "--layout", bool(order), guessed=order is None)
 
 
@@ -192,7 +203,7 @@ def seen_layout(
         return NotPair("ambiguous", f"its halves agree both ways ({both}); give --layout or name the file -sbs or -ab")
     if is_sphere(eyes[layout]):
         return NotPair("panorama", "a 360-degree picture an eye: no flat pair can be cut from it")
-    order = _named_order(name_words(stem))
+    order = named_order(stem)
     squeezed = {"squeezed", "anamorphic"} & set(name_words(stem))
     half = bool(squeezed) or is_squeezed(layout, size, eyes[layout], pixel_aspect, film)
     words = "content, halves agree" if order is None else "content, halves agree, order from the name"
@@ -299,13 +310,6 @@ def _without_sphere(words: list[str]) -> list[str]:
 
 def _beside(words: list[str], place: int, length: int, wanted: tuple[str, ...]) -> bool:
     return any(word in wanted for word in (*words[max(0, place - 1) : place], *words[place + length :][:1]))
-
-
-def _named_order(words: list[str]) -> bool | None:
-    """True: right eye first, False: left eye first, None: the name does not say."""
-    crossed = any(word in _CROSSED for word in words)
-    parallel = "parallel" in words
-    return None if crossed == parallel else crossed
 
 
 def _steepness(picture: Picture) -> float:

@@ -395,6 +395,13 @@ def test_without_descriptor_the_right_eye_comes_first(tmp_path: Path, name: str)
     assert_eyes(source)
 
 
+def test_without_descriptor_the_name_may_say_parallel(tmp_path: Path) -> None:
+    save(side_by_side(*scene()), tmp_path / "a parallel.jps")
+    source = only(discover(tmp_path))
+    assert (source.right_first, source.order_stated) == (False, True)
+    assert_eyes(source)
+
+
 def save_mpo(path: Path, frames: Sequence[Picture], kind: int | None = None) -> Path:
     """An MPO file; kind: the MP type code of every frame, patched into the MP entries that Pillow wrote."""
     pictures = [Image.fromarray(frame) for frame in frames]
