@@ -305,11 +305,13 @@ def _two_pictures(base: Path, pair: TwoFiles, rule: str) -> PairSource:
 def _guessed_two(base: Path, pair: TwoFiles, options: InputOptions) -> Sources:
     """Two files whose names are a weak reason, so that their content is asked: a pair if they show one scene.
 
-    Not where each of them holds both eyes already: two packed pictures of one scene show one scene, too.
+    Not where each of them holds both eyes already, or one of them states that it does: a packed picture shows the scene
+    of another picture, too.
     """
     files = base / pair.left, base / pair.right
     layouts = [file_layout(file) for file in files]
-    if not any(isinstance(layout, NotPair) for layout in layouts):
+    pairs = [layout for layout in layouts if isinstance(layout, Layout)]
+    if len(pairs) == 2 or any(not layout.guessed for layout in pairs):
         for file, layout in zip((pair.left, pair.right), layouts, strict=True):
             yield _one_picture(base, file, layout, options)
         return

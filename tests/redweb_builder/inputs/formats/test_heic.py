@@ -61,6 +61,15 @@ def test_other_heic_files(tmp_path: Path) -> None:
     assert reasons(discovery) == [("broken.heic", "corrupt"), ("burst.heic", "single"), ("single.heic", "single")]
 
 
+def test_a_spatial_photograph_is_no_eye_of_the_next_one(tmp_path: Path) -> None:
+    left, right = scene(3, 192, 128)
+    add_group(heic(tmp_path / "IMG_1.HEIC", left, right), b"ster", (1, 2))
+    heic(tmp_path / "IMG_2.HEIC", right)
+    discovery = discover(tmp_path)
+    assert [source.layout for source in discovery.sources] == ["spatial"]
+    assert reasons(discovery) == [("IMG_2.HEIC", "single")]
+
+
 def test_an_eye_a_file(tmp_path: Path) -> None:
     left, right = scene(2)
     heic(tmp_path / "a_L.heic", left)
