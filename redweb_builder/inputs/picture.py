@@ -51,6 +51,7 @@ _BROKEN = (
     *(OSError, EOFError, SyntaxError, ValueError, TypeError, IndexError, KeyError, OverflowError, AssertionError),
     *(struct.error, zlib.error),
 )
+_UNKNOWN_VALUES = "unknown pixel mode"  # what Pillow says of TIFF files of, for example, colours in floating point
 _ORIENTATION = 0x0112
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -309,6 +310,11 @@ def _recognise(file: BinaryIO, min_side: int, formats: Sequence[str]) -> ImageFi
         except Image.DecompressionBombError as error:
             raise InputError("too-large", f"{name}: {error}") from error
         except _BROKEN as error:
+            if _UNKNOWN_VALUES in str(error):
+                raise InputError(
+                    "unsupported",
+                    f"{name}: states values that cannot be read, or its head is damaged; give 8 or 16 bits",
+                ) from error
             raise InputError(
                 "corrupt", f"{name}: begins like a {format_name} file but is broken ({error}); copy it again"
             ) from error

@@ -688,8 +688,10 @@ def test_a_limit_of_our_own_above_that_of_pillow(tmp_path: Path) -> None:
 
 def test_floats_and_one_pixel(tmp_path: Path) -> None:
     float_tiff(tmp_path / "float.tif")
+    (tmp_path / "floats.tif").write_bytes(cv2.imencode(".tif", np.ones((80, 80, 3), np.float32))[1].tobytes())
     Image.new("RGB", (1, 1)).save(tmp_path / "one.png")
-    assert reasons(discover(tmp_path)) == [("float.tif", "unsupported"), ("one.png", "too-small")]
+    left_out = [("float.tif", "unsupported"), ("floats.tif", "unsupported"), ("one.png", "too-small")]
+    assert reasons(discover(tmp_path)) == left_out
 
 
 def test_missing_file_and_folder_in_place_of_a_file(tmp_path: Path) -> None:
