@@ -7,6 +7,7 @@ write by hand.
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -184,12 +185,13 @@ def _explain(
     numbered: also of folders whose eyes are numbers (image_2), which say less than words.
     """
     scenes = {(pair.left.parent, _number(pair.left.stem)[0]) for pair in pairs if pair.rule.startswith("scene")}
-    in_use = {pair.rule: pair for pair in pairs if pair.rule.startswith("folders")}
+    eyes = {(pair.rule, pair.left.parent, pair.right.parent) for pair in pairs if pair.rule.startswith("folders")}
+    in_use = {(rule, PurePath(os.path.commonpath(folders)).as_posix()) for rule, *folders in eyes}
     rest: list[_File] = []
     for file in files:
         by_name, by_folder = _name_claim(file), folder_rule(file)
         if by_folder and by_folder.strong and (numbered or by_folder.group[2] != _TABLE):
-            common = by_folder.rule in in_use or "?" in by_folder.rule
+            common = (by_folder.rule, by_folder.group[0]) in in_use or "?" in by_folder.rule
             unpaired.append(Unpaired(file.path, "one-eye", _no_partner(by_folder) if common else _no_common(by_folder)))
         elif by_name and by_name.strong:
             unpaired.append(Unpaired(file.path, "one-eye", _no_partner(by_name)))

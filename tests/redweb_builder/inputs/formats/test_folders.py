@@ -266,9 +266,14 @@ def test_no_eyes(tmp_path: Path, names: list[str], reasons: dict[str, int]) -> N
 
 
 def test_folders_without_common_names_say_what_to_rename(tmp_path: Path) -> None:
-    for name in ("left/DSC0101.png", "right/DSC0733.png"):
+    """Also beside folders of these names that have some in common, where a file more in one of them has no partner."""
+    names = ("a/left/DSC0101.png", "a/right/DSC0733.png", "b/left/0.png", "b/right/0.png", "b/left/1.png")
+    for name in names:
         save(views()[0], tmp_path / name)
-    assert "have no file names in common; give the two files" in discover(tmp_path).left_out[0].detail
+    first, second, alone = (left_out.detail for left_out in discover(tmp_path).left_out)
+    assert "have no file names in common; give the two files" in first
+    assert first == second
+    assert "there is no right picture for it" in alone
 
 
 def test_names_that_differ_in_case_only_are_kept_apart(tmp_path: Path) -> None:
