@@ -59,7 +59,7 @@ def numbered_siblings(names: Iterable[Name]) -> dict[Name, Numbered]:
     """
     listed = list(dict.fromkeys(names))
     siblings: dict[Name, Numbered] = {}
-    for pattern in (_CAMERA, _CAMERA_LETTER, _LAST, _FIRST, _LAST_LETTER):
+    for pattern in (_CAMERA, _CAMERA_LETTER, _LAST_LETTER, _LAST, _FIRST):  # of 17A 17B 18A 18B the letter is the eye
         families: dict[tuple[PurePath, str], list[tuple[int, str, Name]]] = defaultdict(list)
         for folder, name in listed:
             match = None if (folder, name) in siblings else pattern.search(name)

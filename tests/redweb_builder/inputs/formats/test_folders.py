@@ -276,6 +276,16 @@ def test_folders_without_common_names_say_what_to_rename(tmp_path: Path) -> None
     assert "there is no right picture for it" in alone
 
 
+def test_two_scenes_a_number_apart_have_their_eyes_a_letter_apart(tmp_path: Path) -> None:
+    for seed, scene in enumerate(("17", "18")):
+        for eye, picture in zip("AB", views(seed), strict=True):
+            save(picture, tmp_path / f"{scene}{eye}.png")
+    discovery = discover(tmp_path)
+    pairs = [(source.left.name, source.right.name) for source in discovery.sources]
+    assert pairs == [("17A.png", "17B.png"), ("18A.png", "18B.png")]
+    assert discovery.left_out == []
+
+
 def test_names_that_differ_in_case_only_are_kept_apart(tmp_path: Path) -> None:
     for name in ("left/a.png", "left/A.png", "right/a.png", "right/A.png"):
         save(views()[0], tmp_path / name)
