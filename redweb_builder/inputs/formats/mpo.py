@@ -10,7 +10,7 @@ from redweb_builder.errors import InputError
 from redweb_builder.inputs.content.agreement import AGREEMENT, agreement
 from redweb_builder.inputs.content.refuse import is_drawing
 from redweb_builder.inputs.layout import Layout, NotPair
-from redweb_builder.inputs.picture import Embedded, header_of, open_picture, orientation_of, read_picture
+from redweb_builder.inputs.picture import Embedded, open_picture, orientation_of, read_picture
 from redweb_builder.types import Picture
 
 _ENTRIES = 0xB002
@@ -34,19 +34,23 @@ def mpo_layout(image: ImageFile.ImageFile) -> Layout | NotPair | None:
     if places is None:
         return None
     first, second = (_open_frame(image, place) for place in places)
+    turns = _turns(image, second)
     with open_picture(first, min_side=1) as first_picture, open_picture(second, min_side=1) as second_picture:
-        sizes = header_of(first_picture).size, header_of(second_picture).size
+        sizes = [
+            picture.size[::-1] if turn >= 5 else picture.size
+            for picture, turn in zip((first_picture, second_picture), turns, strict=True)
+        ]
     if sizes[0] != sizes[1]:
         return None
     shrink = 8 if min(sizes[0]) >= 1024 else 1
     first.seek(0)
-    left = read_picture(first, shrink=shrink, min_side=1)
+    left = read_picture(first, shrink=shrink, min_side=1, orientation=turns[0])
     if is_drawing(left):
         return NotPair("not-a-photograph", "MPO of a few flat colours: a drawing")
     if "Disparity" in _frame_types(image)[places[0]]:
         return Layout("mpo", "MPO, disparity frames")
     second.seek(0)
-    score = agreement(left, read_picture(second, shrink=shrink, min_side=1))
+    score = agreement(left, read_picture(second, shrink=shrink, min_side=1, orientation=turns[1]))
     if score < AGREEMENT:
         return None
     return Layout("mpo", f"MPO, two frames of no stated type that agree ({score:.2f})", guessed=True)
@@ -62,15 +66,24 @@ def read_mpo(path: Path, shrink: int = 1) -> tuple[Picture, Picture]:
         places = _eye_frames(image)
         if places is None:
             raise InputError("not-a-pair", f"{path}: holds no two frames for two eyes")
-        turned = orientation_of(image)
         first, second = (_open_frame(image, place) for place in places)
-    with open_picture(second) as frame:
+        turns = _turns(image, second)
+    return (
+        read_picture(first, shrink=shrink, orientation=turns[0]),
+        read_picture(second, shrink=shrink, orientation=turns[1]),
+    )
+
+
+def _turns(image: ImageFile.ImageFile, second: Embedded) -> tuple[int, int]:
+    """The EXIF orientations that the two frames are read with: the first one's for both where the second states none.
+
+    image: the file, from open_picture. second: its second frame, at its beginning, where it is left.
+    """
+    first = orientation_of(image)
+    with open_picture(second, min_side=1) as frame:
         own = orientation_of(frame)
     second.seek(0)
-    return (
-        read_picture(first, shrink=shrink, orientation=turned),
-        read_picture(second, shrink=shrink, orientation=own if own != 1 else turned),
-    )
+    return first, own if own != 1 else first
 
 
 def _frame_types(image: Image.Image) -> list[str]:

@@ -427,6 +427,18 @@ def test_mpo_disparity_pair(tmp_path: Path, name: str) -> None:
     assert_eyes(source)
 
 
+@pytest.mark.parametrize(("orientation", "turns"), [(3, 2), (6, 1)])
+def test_the_rotation_of_the_first_frame_of_an_mpo_holds_for_both(tmp_path: Path, orientation: int, turns: int) -> None:
+    first, second = (Image.fromarray(np.rot90(eye, turns)) for eye in scene())
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = tmp_path / "a.mpo"
+    first.save(file, format="MPO", save_all=True, append_images=[second], quality=95, exif=exif)
+    before, _, after = file.read_bytes().rpartition(b"Exif\0\0")
+    file.write_bytes(before + b"none\0\0" + after)
+    assert_eyes(only(discover(tmp_path)))
+
+
 def test_mpo_of_no_stated_type_is_a_guess(tmp_path: Path) -> None:
     save_mpo(tmp_path / "a.mpo", scene())
     source = only(discover(tmp_path))
