@@ -9,17 +9,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import radians, tan
+from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from redweb_builder.errors import InputError
+from redweb_builder.inputs.copies import copied
 from redweb_builder.inputs.formats.calibration import read_rig
 from redweb_builder.inputs.formats.heic import spatial_rig
 from redweb_builder.inputs.formats.rig import Camera, Matrix, NotUsable, Rig, check_rig
 from redweb_builder.inputs.isolation import decoded
 from redweb_builder.inputs.picture import MIN_SIDE
+from redweb_builder.inputs.remote import address_of
 from redweb_builder.matching.quick_flow import preview_flow
 from redweb_builder.rectification.alignment import MIN_POINTS, Alignment, consistent_points
 from redweb_builder.types import PairSource, Picture, StereoPair, Window
@@ -97,10 +100,19 @@ def _stated_rig(source: PairSource, pair: StereoPair) -> Rig | None:
     """The rig that files beside the pictures state, or a spatial photograph itself."""
     if source.calibration:
         return read_rig(source, pair.source_size)
-    rig = decoded(spatial_rig, (source.left,), source.left) if source.layout == "spatial" else None
+    rig = _spatial_rig(source.left) if source.layout == "spatial" else None
     if rig is not None:
         check_rig(rig, pair.source_size)
     return rig
+
+
+def _spatial_rig(file: Path) -> Rig | None:
+    """The rig that a spatial photograph states. file: its path; of one in remote storage a copy is read."""
+    if address_of(file) is None:
+        return decoded(spatial_rig, (file,), file)
+    with copied((file,)) as copies:
+        copy = copies.here(file)
+        return decoded(spatial_rig, (copy,), copy)
 
 
 def _at_stored_size(rig: Rig, pair: StereoPair) -> Rig:

@@ -88,9 +88,13 @@ def position(metres: float) -> bytes:
     return struct.pack(">I4sIi", 16, b"cmex", 1, round(metres * 1e6))
 
 
-@pytest.mark.parametrize("positions", [(0.0, 0.019), None])
-def test_spatial_photographs_state_their_cameras(tmp_path: Path, positions: tuple[float, float] | None) -> None:
-    """Focal length, baseline and principal points, in px of the picture as it is stored."""
+@pytest.mark.parametrize(("positions", "place"), [((0.0, 0.019), ""), (None, ""), ((0.0, 0.019), "file://")])
+def test_spatial_photographs_state_their_cameras(
+    tmp_path: Path, positions: tuple[float, float] | None, place: str
+) -> None:
+    """Focal length, baseline and principal points, in px of the picture as it is stored; in remote storage, too."""
+    if place:
+        pytest.importorskip("fsspec", reason="needs the extra: pip install 'redweb-builder[remote]'")
     size = (192, 128)
     file = heic(tmp_path / "IMG_1.HEIC", *scene(0, *size))
     eyes = [[lens(150, x, 64, size)] for x in (96, 99)]
@@ -98,7 +102,7 @@ def test_spatial_photographs_state_their_cameras(tmp_path: Path, positions: tupl
         eye.append(position(x))
     file.write_bytes(with_cameras(file.read_bytes(), eyes))
     add_group(file, b"ster", (1, 2))
-    source = only(discover(tmp_path))
+    source = only(discover(Path(f"{place}{tmp_path}")))
     geometry = calibrate(source, read_pair(source, 96))[1].geometry
     assert geometry is not None
     assert (geometry.fx_px, geometry.doffs_px) == pytest.approx((75, 1.5), abs=0.01)
