@@ -228,7 +228,9 @@ def round_view(stem: str, size: tuple[int, int], named: Layout | None) -> Layout
     layout = named.layout if named else ""
     eye = size[0] // 2 if layout == _SBS else size[0], size[1] // 2 if layout == _OU else size[1]
     if eye[0] == 2 * eye[1] or (eye[0] == eye[1] and not named):
-        return NotPair("panorama", "a 360- or 180-degree picture (equirectangular): no flat pair can be cut from it")
+        advice = "" if named else "; if it shows two half-spheres, name the file -180-lr or -180-tb"
+        detail = f"a 360- or 180-degree picture (equirectangular): no flat pair can be cut from it{advice}"
+        return NotPair("panorama", detail)
     if eye[0] == eye[1] and named and layout in (_SBS, _OU):
         return replace(named, layout=f"vr180-{layout}", rule=f"{named.rule}, VR180 by name and shape")
     return None
