@@ -81,9 +81,12 @@ def discover(
         entries = _stated(place, options.pairs, options, watch)
     else:
         pictures, moving, containers = _by_kind(place, root, options, left_out)
+        paired, alone = (
+            ([], moving) if place.files == [root] else (moving, [])
+        )  # one file has no partner to be named for
         entries = chain(
             _sources_of(place, pictures, containers, options, _picture, watch),
-            _sources_of(place, moving, [], options, _film, watch),
+            _sources_of(place, paired, alone, options, _film, watch),
         )
     sources: list[PairSource] = []
     for entry in entries:

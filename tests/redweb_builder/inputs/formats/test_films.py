@@ -159,6 +159,12 @@ def test_black_bars_are_found_in_the_whole_film(tmp_path: Path) -> None:
     assert pairs[0].crop == f"left {WIDTH}x{bottom - top}+0+{top}, right {WIDTH}x{bottom - top}+{WIDTH}+{top}"
 
 
+def test_one_film_that_is_named_is_asked_whatever_eye_its_name_speaks_of(tmp_path: Path) -> None:
+    file = write(tmp_path / "beach right.mp4", [side_by_side(*pair) for pair in moving(1, 2)])
+    assert {source.layout for source in discover(file).sources} == {"side-by-side"}
+    assert reasons(discover(tmp_path)) == [(file.name, "one-eye")]
+
+
 def test_the_container_states_the_layout(tmp_path: Path) -> None:
     frames = [side_by_side(right, left) for left, right in moving(6, 1)]
     file = write(tmp_path / "cross.mkv", frames, stereo_mode="right_left")
