@@ -24,6 +24,7 @@ from redweb_builder.errors import InputError, StoreError
 from redweb_builder.files import create, link_or_copy, remove_temporaries, scratch_folder
 from redweb_builder.inputs.formats import films
 from redweb_builder.inputs.remote import Remote, remote_file
+from redweb_builder.inputs.walk import is_hidden
 from redweb_builder.types import LeftOut
 
 AT_ONCE = 16  # files that are asked side by side
@@ -112,7 +113,7 @@ def remote_files_below(root: Path, left_out: list[LeftOut]) -> dict[Path, int]:
             continue
         if not _is_path(below):
             left_out.append(LeftOut(root / quote(below, safe="")[:LONGEST_NAME], "unreadable", _NO_PATH))
-        elif not any(part.startswith(".") or part == "__MACOSX" for part in below.split("/")):
+        elif not any(map(is_hidden, below.split("/"))):
             found[root / below] = size
     if not found and not left_out:
         try:

@@ -11,6 +11,14 @@ from redweb_builder.inputs.picture import EXTENSIONS
 from redweb_builder.inputs.remote import remote_file
 from redweb_builder.types import LeftOut
 
+# Copies of macOS's archives, previews that a Synology disk makes of each photograph, and what people threw away.
+_NOT_THEIRS = frozenset(("__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN"))
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is passed over with all that it holds. name: without the folders above."""
+    return name.startswith(".") or name in _NOT_THEIRS
+
 
 def state_of(files: Sequence[Path]) -> list[list[int]]:
     """Size in bytes and time of the last change in ns of each file; [] for one that cannot be asked.
@@ -53,7 +61,7 @@ def files_below(root: Path, left_out: list[LeftOut], skip: Callable[[Path], bool
             left_out.append(LeftOut(folder, "unreadable", f"the folder cannot be read ({error.strerror})"))
             continue
         for entry in listing:
-            if entry.name.startswith(".") or entry.name == "__MACOSX":
+            if is_hidden(entry.name):
                 continue
             path = Path(entry.path)
             try:

@@ -136,6 +136,14 @@ def test_scene_folder_passes_over_everything_but_the_pair(tmp_path: Path) -> Non
     assert len(discovery.left_out) == 7
 
 
+def test_previews_and_recycle_bins_of_network_disks_are_passed_over(tmp_path: Path) -> None:
+    left, right = scene()
+    for eye, picture in (("L", left), ("R", right)):
+        for name in (f"a_{eye}.jpg", f"@eaDir/a_{eye}.jpg/SYNOPHOTO_THUMB_M.jpg", f"#recycle/b_{eye}.jpg"):
+            save(picture, tmp_path / name)
+    assert only(discover(tmp_path)).left.name == "a_L.jpg"
+
+
 def test_a_last_0_and_1_is_a_guess_that_the_content_must_support(tmp_path: Path) -> None:
     left, right = scene(1, 320, 240)
     save(left, tmp_path / "garden_0.png")
