@@ -13,12 +13,16 @@ from redweb_builder.inputs.formats.names import comparable
 # A number behind a noun of cameras says more than the last number of a name: cam1_0007 cam2_0007.
 _CAMERA = re.compile(r"(?i)(?:cam(?:era)?|infra(?:red)?|ir|image|img|view|eye|lens|sensor)[-_. ]?(\d{1,9})(?!\d)")
 _LAST = re.compile(r"(\d{1,9})\D*$")
-_FIRST = re.compile(r"^\D*(\d{1,9})(?!\d)")  # Basler_1_0007 Basler_2_0007
+_FIRST = re.compile(r"^\D*(\d{1,9})(?!\d)")  # Basler_1_7 Basler_2_7
+_BEFORE_A_COUNTER = re.compile(r"^\D*(\d)\D+\d{3,9}\D*$")  # Basler_1_0007 Basler_2_0007
 # A letter apart from others, last or behind a noun of cameras: tree_a tree_b, 0017A 0017B, camA_0007 camB_0007.
 _LAST_LETTER = re.compile(r"(?i)(?<![^\W\d_])([a-d])$")
 _CAMERA_LETTER = re.compile(
     r"(?:[Cc]am(?:era)?|[Ll]ens|[Ee]ye|[Vv]iew|[Ss]ensor)(?:[-_. ]([a-dA-D])|([A-D]))(?![^\W\d_])"
 )
+# The first that gives a name one sibling counts: of 17A 17B 18A 18B the letter is the eye, of Basler_1_0007 to
+# Basler_2_0008 the camera, since two moments of one camera agree as its two eyes do.
+_PATTERNS = (_CAMERA, _CAMERA_LETTER, _LAST_LETTER, _BEFORE_A_COUNTER, _LAST, _FIRST)
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ def numbered_siblings(names: Iterable[Name]) -> dict[Name, Numbered]:
     """
     listed = list(dict.fromkeys(names))
     siblings: dict[Name, Numbered] = {}
-    for pattern in (_CAMERA, _CAMERA_LETTER, _LAST_LETTER, _LAST, _FIRST):  # of 17A 17B 18A 18B the letter is the eye
+    for pattern in _PATTERNS:
         families: dict[tuple[PurePath, str], list[tuple[int, str, Name]]] = defaultdict(list)
         for folder, name in listed:
             match = None if (folder, name) in siblings else pattern.search(name)
