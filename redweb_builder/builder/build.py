@@ -130,7 +130,9 @@ def build(
     progress.notes += [f"{name}: {message}" for name, message in messages.items()]
     progress.enter("finding pairs")
     discovery = replace(discovery, sources=with_film_orders(discovery.sources, models.depth, progress.at))
-    sources = sources_of_part(discovery.sources, config.part)[: config.limit]
+    sources = sources_of_part(discovery.sources, config.part)
+    is_limited = config.limit is not None and len(sources) > config.limit
+    sources = sources[: config.limit]
     with Store(out, identity(config, models), overwrite) as store:
         heartbeat.start()
         limits = thresholds_of(out)
@@ -184,6 +186,7 @@ def build(
                 "input": shown(stereo_dir),
                 "input_fingerprint": _fingerprint(discovery.sources),
                 **({"part": list(config.part)} if config.part else {}),
+                **({"limit": config.limit} if is_limited else {}),
                 "counts": dict(sorted(counts.items())),
                 "pairs_done_before_this_run": progress.resumed,
                 "seconds_of_this_run": round(time.monotonic() - started, 1),

@@ -29,14 +29,15 @@ MOST_PARTS = 99_999  # as `build-redweb --part` takes
 SHOWN = 10
 ADOPTED_AT_ONCE = 1000  # pairs whose lines are flushed to the disk together
 LEFT_OUT_COLUMNS = tuple(left_out_row("", "", ""))
-_OF_A_RUN = ("part", "counts", "pairs_done_before_this_run", "seconds_of_this_run", "format", "identity")
+_OF_A_RUN = ("part", "counts", "limit", "pairs_done_before_this_run", "seconds_of_this_run", "format", "identity")
 
 
 @dataclass(frozen=True)
 class Merged:
     """What a merge made. parts: how many. kept, rejected, duplicates: pairs; duplicates are among the rejected.
 
-    inputs_differ: the parts found different files in their input folder.
+    inputs_differ: the parts found different files in their input folder. limited: names of the parts that --limit cut
+    off, so that pairs of theirs are missing.
     """
 
     parts: int
@@ -44,6 +45,7 @@ class Merged:
     rejected: int
     duplicates: int
     inputs_differ: bool
+    limited: list[str]
 
 
 def merge(out: Path, parts: Sequence[Path] = (), watch: Callable[[str], None] = lambda folder: None) -> Merged:
@@ -69,7 +71,8 @@ def merge(out: Path, parts: Sequence[Path] = (), watch: Callable[[str], None] = 
     duplicates = pc.sum(pc.equal(rows["reason"], DUPLICATE)).as_py() or 0
     inputs = [build.get("input_fingerprint") for build in builds]
     inputs_differ = any(other != inputs[0] for other in inputs)
-    return Merged(len(folders), counts["kept"], counts["rejected"], duplicates, inputs_differ)
+    limited = [folder.name for folder, build in zip(folders, builds, strict=True) if "limit" in build]
+    return Merged(len(folders), counts["kept"], counts["rejected"], duplicates, inputs_differ, limited)
 
 
 def _checked(out: Path, folders: Sequence[Path]) -> list[dict[str, Any]]:

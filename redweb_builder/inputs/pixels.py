@@ -114,6 +114,8 @@ def to_rgb(image: Image.Image, name: str) -> Picture:
     try:
         if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
             layered = image.convert("RGBA")
+            if not layered.getchannel("A").getbbox():
+                return np.array(layered.convert("RGB"))  # all transparent: screenshots of games are, and show something
             flat = Image.new("RGB", image.size, TRANSPARENT)
             flat.paste(layered, mask=layered.getchannel("A"))
             return np.array(flat)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path, PurePath
 
 from redweb_builder.inputs.formats.heic import spatial_layout
@@ -57,6 +58,9 @@ def file_layout(file: Path) -> Layout | NotPair:
     if round_by_name is not None:
         return round_by_name
     if named is not None:
+        if isinstance(stated, Layout) and stated.order_stated and named.guessed and named.layout == stated.layout:
+            rule = f"{named.rule}, {stated.rule}"  # of the order the name says nothing, and files of this kind have one
+            return replace(named, rule=rule, right_first=stated.right_first, order_stated=True)
         return named
     shrink = next((by for by in (8, 4, 2) if max(header.size) >= by * _JUDGE_SIDE), 1)
     by_content = seen_layout(read_picture(file, shrink=shrink), header.size, file.stem)

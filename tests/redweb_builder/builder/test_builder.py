@@ -30,6 +30,7 @@ from redweb_builder.commands.dry_run import print_dry_run
 from redweb_builder.config import PRESETS, InputOptions
 from redweb_builder.dataset.integrity import check_dataset
 from redweb_builder.dataset.manifest import SCHEMA, table_of
+from redweb_builder.dataset.paths import read_build
 from redweb_builder.dataset.reader import Dataset
 from redweb_builder.dataset.source_views import source_views
 from redweb_builder.dataset.verdicts import compare
@@ -314,6 +315,7 @@ def test_limit_and_then_all(few: Path, tmp_path: Path, undisturbed: dict[str, by
     out = tmp_path / "out"
     assert build(few, out, quick(limit=1)).kept == 1
     assert names(open_dataset(out)) == {"a"}
+    assert read_build(out)["limit"] == 1
     assert build(few, out, quick(limit=2)).kept == 2
     assert build(few, out, quick()).kept == 3
     assert_same(snapshot(out), undisturbed)

@@ -60,3 +60,12 @@ def test_an_input_that_is_no_text_is_only_compared(part: Path, tmp_path: Path) -
         state(folder, part=[number, 2], input_fingerprint={"a": number})
     result = CliRunner().invoke(main, ["merge", str(tmp_path / "whole"), str(part), str(other)])
     assert result.exit_code == 0, result.output
+
+
+def test_a_part_that_limit_cut_off_is_named(part: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(part, tmp_path / "other")
+    state(part, part=[1, 2], limit=1)
+    state(other, part=[2, 2])
+    result = CliRunner().invoke(main, ["merge", str(tmp_path / "whole"), str(part), str(other)])
+    assert "--limit cut off part. Build without it" in result.output
+    assert "limit" not in json.loads((tmp_path / "whole" / "build.json").read_text())

@@ -394,7 +394,7 @@ def test_jps_that_is_no_pair(tmp_path: Path, flags: int, reason: str) -> None:
     assert reasons(discover(tmp_path)) == [("a.jps", reason)]
 
 
-@pytest.mark.parametrize("name", ["a.jps", "a.pns"])
+@pytest.mark.parametrize("name", ["a.jps", "a.pns", "a_sbs.jps"])
 def test_without_descriptor_the_right_eye_comes_first(tmp_path: Path, name: str) -> None:
     left, right = scene()
     save(side_by_side(right, left), tmp_path / name)
@@ -576,6 +576,13 @@ def test_grey_palette_alpha_and_bits(tmp_path: Path) -> None:
     assert is_red(read_picture(tmp_path / "p.png"))
     image.convert("CMYK").save(tmp_path / "cmyk.jpg", quality=95)
     assert is_red(read_picture(tmp_path / "cmyk.jpg"))
+
+
+def test_transparency_of_all_is_no_transparency(tmp_path: Path) -> None:
+    """Games write screenshots so: their colours are there."""
+    picture = scene()[0]
+    Image.fromarray(np.dstack([picture, np.zeros((HEIGHT, WIDTH), np.uint8)])).save(tmp_path / "rgba.png")
+    np.testing.assert_array_equal(read_picture(tmp_path / "rgba.png"), picture)
 
 
 def test_transparency_is_laid_over_grey(tmp_path: Path) -> None:
