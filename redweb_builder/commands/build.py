@@ -77,7 +77,7 @@ if TYPE_CHECKING:
 @click.option("--safe", is_flag=True, help="Decode pictures, too, in a process with limits: for files from strangers.")
 @click.option("--dry-run", is_flag=True, help="List what would be read and how, then stop.")
 @click.option("--json", "as_json", is_flag=True, help="The summary, or the list of --dry-run, for machines.")
-@click.option("--log", type=options.PATH, metavar="FILE", help="Append a line of JSON for each stage and each pair.")
+@click.option("--log", type=options.WRITTEN, metavar="FILE", help="Append a line of JSON for each stage and each pair.")
 @click.option("--verbose", is_flag=True, help="A line for each pair as it is recorded.")
 @click.option("--quiet", is_flag=True, help="Nothing but errors.")
 @config_file.option()

@@ -13,7 +13,7 @@ from redweb_builder.commands import options
 @click.argument("dataset", type=options.PATH)
 @click.option("--keys", multiple=True, help="Only these pairs (repeatable).")
 @click.option("--rows", type=click.IntRange(1, 300), default=40, show_default=True, help="At most this many pairs.")
-@click.option("--to", type=options.PATH, help="Picture to write; default DATASET/grid.png.")
+@click.option("--to", type=options.WRITTEN, help="Picture to write; default DATASET/grid.png.")
 def grid(dataset: Path, keys: tuple[str, ...], rows: int, to: Path | None) -> None:
     """Draw DATASET's inspection grid anew: flow against refined depth, kept and rejected."""
     from redweb_builder.commands import console
@@ -30,7 +30,7 @@ def grid(dataset: Path, keys: tuple[str, ...], rows: int, to: Path | None) -> No
 @click.option(
     "--single-file",
     "single",
-    type=options.PATH,
+    type=options.WRITTEN,
     metavar="FILE",
     help="Write FILE instead, with small pictures of the most telling pairs in it, to be sent alone.",
 )

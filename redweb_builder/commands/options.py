@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,13 +11,15 @@ from typing import Any
 import click
 
 from redweb_builder.config import EXPORTED_FLOWS, FLOW_CHOICES, PRECISIONS, BuildConfig, check_device
-from redweb_builder.errors import SettingsError
+from redweb_builder.errors import SettingsError, UserError
+from redweb_builder.inputs.remote import require_folder
 
 Function = Callable[..., Any]
 Decorator = Callable[[Function], Function]  # adds an option to the function of a command
 
 PATH = click.Path(path_type=Path)
 EXISTING = click.Path(path_type=Path, exists=True)
+NOT_THERE = "write to a disk and copy it, or a data set with `export --format webdataset`"
 # The writers of export/dataset.py.
 DATA_SET_FORMATS = (
     "redweb-v1",
@@ -31,6 +34,23 @@ DATA_SET_FORMATS = (
 STEREO_LAYOUTS = ("middlebury", "kitti", "sceneflow")  # of export/stereo_layouts.py
 # option of export -> the formats that have it
 WITH_OPTION = {"layout": ("rectified",), "source": ("rectified", "labels-only", "rerun"), "push": ("huggingface",)}
+
+
+class Written(click.Path):
+    """A path on this machine, to be written. Of an address it would make folders of that name."""
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        """Raise click.BadParameter on an address of remote storage. value, param, ctx: as click passes them."""
+        try:
+            require_folder(value, NOT_THERE)
+        except UserError as error:
+            self.fail(str(error), param, ctx)
+        return super().convert(value, param, ctx)
+
+
+WRITTEN = Written(path_type=Path)
 
 
 class Part(click.ParamType[tuple[int, int]]):
@@ -106,7 +126,7 @@ def overwrite(what: str) -> Decorator:
 
 def out(default: str, help: str) -> Decorator:
     """--out, a path. default: where it is not given. help: what it is for."""
-    return click.option("--out", type=PATH, default=Path(default), show_default=True, help=help)
+    return click.option("--out", type=WRITTEN, default=Path(default), show_default=True, help=help)
 
 
 def seed(default: int) -> Decorator:

@@ -46,7 +46,7 @@ def merge(out: Path, parts: tuple[Path, ...]) -> None:
 @click.command("status")
 @click.argument("out", type=options.PATH)
 @click.option("--json", "as_json", is_flag=True, help="The same for machines.")
-@click.option("--prometheus", type=options.PATH, metavar="FILE", help="Also write it as a Prometheus text file.")
+@click.option("--prometheus", type=options.WRITTEN, metavar="FILE", help="Also write it as a Prometheus text file.")
 def status(out: Path, as_json: bool, prometheus: Path | None) -> None:
     """Say how far the build of OUT is, and each of its parts: from any machine, while it runs, without a lock."""
     from redweb_builder.commands.errors import errors_for_people

@@ -46,6 +46,28 @@ def test_options_come_from_the_environment_below_what_is_typed(name: str, tmp_pa
     assert "7" not in result.output
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "--out", "s3://sets/run"],
+        ["predict", "photograph.jpg", "--out", "s3://sets/run"],
+        ["evaluate", "builtin", "--on", "redweb", "--out", "s3://sets/run"],
+        ["export", "builtin", "--format", "onnx", "--out", "s3://sets/run"],
+        ["convert-nyu", "nyu", "s3://sets/run"],
+        ["grid", "redweb", "--to", "s3://sets/run.png"],
+        ["report", "redweb", "--single-file", "s3://sets/run"],
+    ],
+)
+def test_what_is_written_on_this_machine_takes_no_address(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code in (1, 2)
+    assert "no folder of this machine: write to a disk" in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_rare_options_of_train_stand_below_the_others() -> None:
     output = CliRunner().invoke(main, ["train", "--help"]).output
     ordinary, advanced = output.split("Advanced options:")

@@ -37,7 +37,9 @@ from trainer.config import PARTS, PROTOCOLS, RANGES, RAW_FORMATS, SENSES, STEREO
 @click.option("--test", type=float, help="Share that training kept apart, for --part test.  [default: CHECKPOINT's]")
 @click.option("--limit", type=click.IntRange(1), help="At most so many pictures of each set.")
 @depth_scale
-@click.option("--out", type=options.PATH, help="For JSON and picture sheets.  [default: beside the first CHECKPOINT]")
+@click.option(
+    "--out", type=options.WRITTEN, help="For JSON and picture sheets.  [default: beside the first CHECKPOINT]"
+)
 @options.device()
 def evaluate(
     checkpoints: tuple[Path, ...],
@@ -157,7 +159,7 @@ def predict(
 
 @click.command("convert-nyu")
 @click.argument("source", type=options.PATH)
-@click.argument("out", type=options.PATH)
+@click.argument("out", type=options.WRITTEN)
 @depth_scale
 def convert_nyu(source: Path, out: Path, depth_scale: str | None) -> None:
     """Write NYU Depth v2 in any form as OUT/rgb/*.png, OUT/depth/*.png (16 bit, millimetres) and OUT/split.csv."""

@@ -71,8 +71,11 @@ def export(
         from trainer.commands.console import trainer_errors_for_people
 
         with trainer_errors_for_people():
+            from redweb_builder.inputs.remote import require_folder
             from trainer.export import export_checkpoint
 
+            if out is not None:
+                require_folder(out, options.NOT_THERE)
             echo(export_checkpoint(path, form, out, size=fixed_size(size) if size else None))
         return
     if size:
