@@ -101,10 +101,13 @@ class Remote:
 
     def write(self, name: str, content: bytes | Path) -> None:
         """Write a file, all of it or nothing. Raises StoreError. name: of the file. content: its bytes, or a file."""
-        if isinstance(content, bytes):
-            self.attempt(lambda files, path: files.pipe_file(f"{path}/{name}", content), f"write {name}")
-        else:
-            self.attempt(lambda files, path: files.put_file(str(content), f"{path}/{name}"), f"write {name}")
+        try:
+            if isinstance(content, bytes):
+                self.attempt(lambda files, path: files.pipe_file(f"{path}/{name}", content), f"write {name}")
+            else:
+                self.attempt(lambda files, path: files.put_file(str(content), f"{path}/{name}"), f"write {name}")
+        except FileNotFoundError as error:  # of S3: there is no such bucket
+            raise StoreError(f"{self.address}: cannot write {name} ({_words(error)})") from error
 
     def copy(self, name: str, to: Path) -> None:
         """Copy a whole file to this machine, through little memory. Raises FileNotFoundError; StoreError.

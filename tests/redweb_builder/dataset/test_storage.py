@@ -82,6 +82,15 @@ def test_what_is_not_there_is_not_asked_for_again(troubled: Troubled) -> None:
     assert Storage("s3://sets/none").sizes() == {}
 
 
+@pytest.mark.parametrize("as_file", [False, True])
+def test_a_bucket_that_is_not_there_is_named_where_something_is_written(
+    troubled: Troubled, tmp_path: Path, as_file: bool
+) -> None:
+    (tmp_path / "a").write_bytes(b"a")
+    with pytest.raises(StoreError, match=r"s3://nothere/set: cannot write a \(.*bucket does not exist\)"):
+        Storage("s3://nothere/set").write("a", tmp_path / "a" if as_file else b"a")
+
+
 def test_where_a_folder_is_needed_an_address_is_refused_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"s3://bucket/set is no folder of this machine: build on a disk"):
         build(tmp_path, "s3://bucket/set")
