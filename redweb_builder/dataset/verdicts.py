@@ -32,6 +32,7 @@ from redweb_builder.dataset.manifest import (
 from redweb_builder.dataset.paths import read_build
 from redweb_builder.errors import StoreError
 from redweb_builder.filters.checks import Check, checks, first_failed, margins
+from redweb_builder.inputs.remote import shown
 
 FRAME = ("status", "clip", "film_time_s", "min_px", "max_px")  # what is compared of a film's frames
 COMPARED = ("key", "perceptual_hash", "quality", "width", "height", *FRAME)  # the columns that `compare` needs
@@ -43,10 +44,12 @@ def thresholds_of(folder: Path) -> Thresholds:
     folder: of the data set. Raises StoreError where build.json names none.
     """
     build = read_build(folder)
+    if not build:
+        raise StoreError(f"{shown(folder)} is no data set of this program: it has no build.json that can be read")
     try:
         return Thresholds(**(build.get("thresholds") or build["identity"]["thresholds"]))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise StoreError(f"{folder / 'build.json'} names no thresholds that this version knows ({error})") from error
+        raise StoreError(f"{shown(folder)}/build.json names no thresholds that this version knows ({error})") from error
 
 
 @dataclass(frozen=True)

@@ -530,6 +530,12 @@ def test_grid_rows_and_place(built: Any, tmp_path: Path) -> None:
     assert run("grid", copy, "--rows", 0).exit_code == 2
 
 
+def test_refilter_of_what_is_no_data_set(tmp_path: Path) -> None:
+    result = run("refilter", tmp_path, "--set", "min_texture=0.1")
+    assert result.exit_code == 1
+    assert f"Error: {tmp_path} is no data set of this program" in result.output
+
+
 def test_grid_of_what_is_no_data_set(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "nowhere"):
         result = run("grid", folder)
