@@ -40,6 +40,7 @@ T = TypeVar("T")
 
 SHOWN = (1.0, 99.0)  # percentiles at the ends of the colours
 GIF_MS = 80  # a picture of a parallax animation
+BESIDE = ("colour", "sbs", "anaglyph")  # what a PNG beside NAME.png has after NAME
 LOOPS = 5  # of a parallax animation as a film
 PARALLAX_GIF, PARALLAX_FILM = "parallax", "parallax-mp4"  # of config.STEREO_FORMS
 ANIMATED_SIDE = 640  # px, longer side of one
@@ -202,16 +203,31 @@ def _pictures(source: Path, out: Path) -> Iterator[tuple[str, Picture | DataErro
         files = [file for file in files if own not in real_path(file).parents or own == source.resolve()]
         if not files:
             raise DataError(f"{source}: there are no pictures ({', '.join(sorted(EXTENSIONS))}) below it")
-        stems = Counter(file.with_suffix("") for file in files)
-        for file in files:
-            alone = stems[file.with_suffix("")] == 1  # a.jpg and a.png would write the same file
-            yield (file.with_suffix("") if alone else file).relative_to(source).as_posix(), _or_error(file)
+        for name, file in zip(_names([file.relative_to(source) for file in files]), files, strict=True):
+            yield name, _or_error(file)
     elif source.suffix.lower() in films.EXTENSIONS:
         yield from _frames(source)
     elif source.is_file():
         yield source.stem, read_rgb(source, MIN_SIDE)
     else:
         raise DataError(f"there is no picture, folder or film at {source}")
+
+
+def _names(files: Sequence[Path]) -> list[str]:
+    """What the results of pictures are named after: the picture without its ending, or with it where another picture
+    would write the same file: a.jpg and a.png, a.jpg and a_colour.jpg, also on a disk that ignores case.
+
+    files: relative to the folder.
+    """
+    whole = {file.as_posix().lower() for file in files}
+    stems = Counter(file.with_suffix("").as_posix().lower() for file in files)
+
+    def is_taken(stem: str) -> bool:
+        bases = {stem, *(stem.removesuffix(f"_{kind}") for kind in BESIDE)}
+        return stems[stem] > 1 or not whole.isdisjoint(bases) or any(base in stems for base in bases - {stem})
+
+    without = [file.with_suffix("").as_posix() for file in files]
+    return [file.as_posix() if is_taken(name.lower()) else name for file, name in zip(files, without, strict=True)]
 
 
 def _or_error(file: Path) -> Picture | DataError:

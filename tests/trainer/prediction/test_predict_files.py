@@ -66,6 +66,17 @@ def test_pictures_folders_and_films_are_predicted_at_their_own_size(network: Red
         list(predict_files(network, tmp_path / "empty", tmp_path, 64, CPU))
 
 
+def test_no_picture_of_a_folder_takes_the_files_of_another(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    names = ("a.jpg", "a_colour.jpg", "b.jpg", "b.png", "b.jpg.png", "C.jpg", "c.png", "d_colour.jpg")
+    for name in names:
+        Image.new("RGB", (64, 64)).save(tmp_path / "in" / name)
+    done = list(predict_files(Brightness(), tmp_path / "in", tmp_path / "out", 64, CPU))
+    written = [file.name.lower() for result in done if isinstance(result, Written) for file in result.files]
+    assert len(written) == len(set(written)) == 2 * len(names)
+    assert {"a.png", "a_colour.png", "a_colour.jpg.png", "d_colour.png"} <= set(written)
+
+
 @pytest.mark.parametrize("white", [np.nan, 3e38])
 def test_depth_that_is_not_finite_is_one_sentence(tmp_path: Path, white: float) -> None:
     """Of weights from anywhere: each number of the second is finite, and their range is not."""
