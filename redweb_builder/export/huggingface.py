@@ -94,7 +94,11 @@ def _preview(sample: Sample) -> bytes:
 
 
 def _card(dataset: Dataset, keys: Sequence[str], maps: Sequence[str], parts: Sequence[str]) -> str:
-    """README.md: what the set is, how it was made, how it is read; filled from build.json and the measurements."""
+    """README.md: what the set is, how it was made, how it is read; filled from build.json and the measurements.
+
+    It names no files: `datasets` finds those of each split by their names. With `configs` of the card it would take two
+    exports in folders of one name for the same, and give the first one's samples from its cache.
+    """
     limits = checks(thresholds_of(dataset.folder))
     columns = dataset.columns("key", "stage", *MEASUREMENTS)
     samples = columns.filter(pc.is_in(columns["key"], pa.array(keys, pa.string())))

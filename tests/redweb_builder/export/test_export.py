@@ -233,6 +233,17 @@ def test_hugging_face_is_read_by_datasets(hub_folder: Path, dataset: Dataset, tm
         assert row["agreement"] == sample.record["agreement"]
 
 
+def test_another_export_in_a_folder_of_the_same_name_does_not_come_from_the_cache(
+    hub_folder: Path, decided: Path, dataset: Dataset, tmp_path: Path
+) -> None:
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed")
+    some = [keys[0] for keys in split_keys(dataset.table, dataset.keys).values()]
+    other = export_dataset(decided, "huggingface", tmp_path / "b" / hub_folder.name, some).out
+    cache = str(tmp_path / "cache")
+    for folder, samples in ((hub_folder, len(dataset)), (other, len(some))):
+        assert sum(datasets.load_dataset(str(folder), cache_dir=cache).num_rows.values()) == samples
+
+
 def test_hugging_face_files_are_plain_parquet(hub_folder: Path, decided: Path, dataset: Dataset) -> None:
     files = sorted((hub_folder / "data").iterdir())
     assert files[0].name == f"train-00000-of-{len(files) - 1:05}.parquet"
@@ -246,7 +257,7 @@ def test_the_card_tells_what_the_set_is(hub_folder: Path, dataset: Dataset, buil
     card = (hub_folder / "README.md").read_text()
     head = card.split("---")[1]
     assert "task_categories:\n- depth-estimation" in head
-    assert "- split: train\n    path: data/train-*.parquet\n  - split: validation\n" in head
+    assert "configs" not in head
     assert f"{len(dataset)} photographs" in card
     assert "DIS optical flow" in card
     assert "| textureless | 1 |" in card
