@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from redweb_builder.dataset.curation import NAME as CURATION
 from redweb_builder.dataset.decisions import FILE as DECISIONS
+from redweb_builder.dataset.manifest import SCHEMA
 from redweb_builder.dataset.manifest_file import NAME as MANIFEST
 from redweb_builder.dataset.manifest_file import table_blocks, write_manifest
 from redweb_builder.dataset.paths import build_text, read_build
@@ -59,9 +60,9 @@ def write_shards(dataset: Dataset, keys: Sequence[str], storage: Storage) -> Ite
         done = number = 0
         while done < len(chosen):
             shard = f"{part}-{number:06}"
-            before = _keys_of(storage, shard) if shard in there else []
-            if before and before == chosen[done : done + len(before)]:
-                yield from before
+            before = _rows_of(storage, shard) if shard in there else []
+            if _are_those_of(dataset, before, chosen[done:]):
+                yield from (row["key"] for row in before)
                 done += len(before)
             else:
                 done += yield from _write_shard(dataset, chosen[done:], names, storage, shard)
@@ -75,15 +76,29 @@ def write_shards(dataset: Dataset, keys: Sequence[str], storage: Storage) -> Ite
     _write_set(dataset, keys, storage)
 
 
-def _keys_of(storage: Storage, shard: str) -> list[str]:
-    """The keys of a shard that is there; none where its index cannot be read, or is of an earlier version."""
+def _rows_of(storage: Storage, shard: str) -> list[dict[str, Any]]:
+    """The rows of a shard that is there; none where its index cannot be read, or is of an earlier version."""
     content = storage.read(f"{shard}.parquet")
     try:
-        blocks = list(table_blocks(io.BytesIO(content), shard, pa.schema([INDEX.field("key"), INDEX.field("sha256")])))
+        rows = [row for block in table_blocks(io.BytesIO(content), shard, INDEX) for row in block.to_pylist()]
     except StoreError:
         return []
-    rows = [row for block in blocks for row in block.to_pylist()]
-    return [row["key"] for row in rows] if all(row["sha256"] for row in rows) else []
+    return rows if all(row["sha256"] for row in rows) else []
+
+
+def _are_those_of(dataset: Dataset, rows: Sequence[dict[str, Any]], keys: Sequence[str]) -> bool:
+    """Whether rows of a shard are those of the next samples, with the same files.
+
+    Keys alone do not say: a build with other settings, or another least confidence, has other labels by the same keys.
+    """
+    if not rows or [row["key"] for row in rows] != list(keys[: len(rows)]):
+        return False
+    of_samples = dataset.records(keys[: len(rows)])
+    return all(
+        {name: row[name] for name in SCHEMA.names} == of_samples[row["key"]]
+        and row["sha256"] == _digest(_files(dataset, row["key"])[1])
+        for row in rows
+    )
 
 
 def _write_shard(
@@ -110,12 +125,11 @@ def _add(tar: tarfile.TarFile, dataset: Dataset, row: dict[str, Any], name: str)
 
     row: of the sample. The preview comes last: training reads what lies before it.
     """
-    ending, image = dataset.stored_picture(row["key"])
-    files = {"image": image, **maps_of(dataset, row["key"]), "json": json.dumps(row, ensure_ascii=False).encode()}
-    files = dict(sorted(files.items())) | _preview(dataset, row["key"])
+    ending, files = _files(dataset, row["key"])
+    files |= {"json": json.dumps(row, ensure_ascii=False).encode()}
+    files = dict(sorted(files.items(), key=lambda file: (file[0] == PREVIEW, file[0])))
     endings = {"image": f"image.{ending}", "json": "json", PREVIEW: f"{PREVIEW}.jpg"}
-    content_hash = sha256(b"".join(files[what] for what in FILES if what in files))
-    positions: dict[str, Any] = {"image_ending": ending, "sha256": content_hash.hexdigest()}
+    positions: dict[str, Any] = {"image_ending": ending, "sha256": _digest(files)}
     for what, content in files.items():
         entry = tarfile.TarInfo(f"{name}.{endings.get(what, f'{what}.png')}")
         entry.size = len(content)
@@ -123,6 +137,17 @@ def _add(tar: tarfile.TarFile, dataset: Dataset, row: dict[str, Any], name: str)
         padded = -(-len(content) // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
         positions |= {f"{what}_at": tar.offset - padded, f"{what}_bytes": len(content)}
     return positions
+
+
+def _files(dataset: Dataset, key: str) -> tuple[str, dict[str, bytes]]:
+    """The ending of a sample's picture, and the content of its files by their names in FILES."""
+    ending, image = dataset.stored_picture(key)
+    return ending, {"image": image, **maps_of(dataset, key), **_preview(dataset, key)}
+
+
+def _digest(files: dict[str, bytes]) -> str:
+    """SHA-256 of the files that are in FILES, in that order."""
+    return sha256(b"".join(files[what] for what in FILES if what in files)).hexdigest()
 
 
 def _preview(dataset: Dataset, key: str) -> dict[str, bytes]:

@@ -197,6 +197,12 @@ def test_to_memory_and_back(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -
     assert export_dataset(dataset.folder, "webdataset", address).samples == 12
     assert "train-000000.tar" not in written[4:]
     assert_same(open_dataset("memory://sets/redweb"), dataset)
+    del written[:]
+    export_dataset(dataset.folder, "webdataset", address)
+    assert written == ["build.json", "manifest.parquet", "README.md"]
+    export_dataset(dataset.folder, "webdataset", address, min_confidence=255)  # other labels by the same keys
+    sure, there = open_dataset(dataset.folder, min_confidence=255), open_dataset("memory://sets/redweb")
+    assert [np.array_equal(mine.mask, theirs.mask) for mine, theirs in zip(sure, there, strict=True)] == [True] * 12
     with pytest.raises(SettingsError, match="webdataset"):
         export_dataset(dataset.folder, "ply", address)
     with pytest.raises(StoreError, match="holds no shards"):
