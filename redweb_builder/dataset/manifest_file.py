@@ -166,10 +166,12 @@ def has_manifest(folder: Path) -> bool:
 
 def _without_manifest(folder: Path) -> str:
     """Why a folder is no finished data set, and what to do."""
+    if _may_have_shards(folder):
+        shards = "shards without it are of an earlier version, or their export was not finished: export the set again"
+        return f"{shown(folder)} is not a data set: it has no {NAME}; {shards}"
     if (folder / "build.json").is_file():
         return f"{folder}: the build is not finished; run the same build-redweb command again to go on"
-    shards = "; shards without it are of an earlier version, or their export was not finished: export the set again"
-    return f"{shown(folder)} is not a data set: it has no {NAME}{shards if _may_have_shards(folder) else ''}"
+    return f"{folder} is not a data set: it has no {NAME}"
 
 
 def _may_have_shards(folder: Path) -> bool:

@@ -92,6 +92,8 @@ class ShardFiles:
         self.refused: list[str] = []
         checked = pa.schema([field for field in SCHEMA if field.name in CHECKED])
         rows = self._rows(range(len(self.shards)), pa.schema([*checked, *POSITIONS]), self.refused, PLACES)
+        if self.refused and not len(rows):
+            raise StoreError(f"{self.storage.address}: {self.refused[0]}; export the set again")
         self.table, self._order = _without_repeated(rows, self.refused)  # a dict would take 40 times as much
 
     def refusal(self) -> str | None:
@@ -115,20 +117,24 @@ class ShardFiles:
         """
         kept = kept or pa.schema([*schema, SHARD])
         splits = groupby(shards, lambda number: _split_of(self.shards[number]))
-        blocks = (checked_blocks(self._blocks(list(some), schema), refused) for _, some in splits)
+        blocks = (checked_blocks(self._blocks(list(some), schema, refused), refused) for _, some in splits)
         rows = (self._with_positions(block, refused).select(kept.names).cast(kept) for block in chain(*blocks))
         parts = (pa.concat_tables(some).combine_chunks() for some in iter(lambda: list(islice(rows, REQUESTS)), []))
         return pa.concat_tables([kept.empty_table(), *parts])  # a chunk takes as much as hundreds of rows
 
-    def _blocks(self, shards: Sequence[int], schema: pa.Schema) -> Iterator[pa.Table]:
+    def _blocks(self, shards: Sequence[int], schema: pa.Schema, refused: list[str]) -> Iterator[pa.Table]:
+        """The rows of some indices; a damaged one costs its own samples, not the set."""
         names = [f"{self.shards[number]}.parquet" for number in shards]
         with ThreadPoolExecutor(REQUESTS) as threads:
             for start in range(0, len(shards), REQUESTS):  # what was read and waits takes memory
                 some = slice(start, start + REQUESTS)
                 contents = threads.map(self.storage.read, names[some])
                 for number, name, content in zip(shards[some], names[some], contents, strict=True):
-                    for block in table_blocks(BytesIO(content), f"{self.storage.address}/{name}", schema):
-                        yield block.append_column(SHARD, pa.array(np.full(len(block), number, np.int32)))
+                    try:
+                        for block in table_blocks(BytesIO(content), name, schema):
+                            yield block.append_column(SHARD, pa.array(np.full(len(block), number, np.int32)))
+                    except StoreError as error:
+                        refused.append(str(error))
 
     def _with_positions(self, block: pa.Table, refused: list[str]) -> pa.Table:
         """The rows that say where their files lie."""
@@ -149,7 +155,7 @@ class ShardFiles:
 
     def hashes(self, shard: int) -> dict[str, str | None]:
         """The SHA-256 of each pair's files in a shard, by key. Raises StoreError. shard: its number."""
-        rows = self._blocks([shard], pa.schema([INDEX.field("key"), INDEX.field("sha256")]))
+        rows = self._blocks([shard], pa.schema([INDEX.field("key"), INDEX.field("sha256")]), [])
         return {row["key"]: row["sha256"] for block in rows for row in block.to_pylist()}
 
     def stored(self, key: str, *names: str) -> tuple[Stored, ...]:

@@ -161,6 +161,23 @@ def test_a_tar_that_was_cut_names_the_shard(shards: Path) -> None:
         opened[0]
 
 
+def test_a_damaged_index_costs_its_own_samples(shards: Path) -> None:
+    of_validation = pq.read_table(shards / "validation-000000.parquet")["key"].to_pylist()
+    (shards / "validation-000000.parquet").write_bytes(b"PAR1")
+    opened = open_dataset(shards)
+    assert "validation-000000.parquet cannot be read" in str(opened.refusal)
+    assert opened[next(key for key in opened.keys if key not in of_validation)].mask.any()
+    with pytest.raises(StoreError, match="no shard has files"):
+        opened[of_validation[0]]
+    faults = [f"{fault.file}: {fault.what}" for fault in check_shards(shards).faults]
+    assert any("validation-000000.parquet cannot be read" in fault for fault in faults)
+    assert any(f"{of_validation[0]} is in no shard" in fault for fault in faults)
+    for index in shards.glob("train-*.parquet"):
+        index.write_bytes(b"PAR1")
+    with pytest.raises(StoreError, match="export the set again"):
+        open_dataset(shards)
+
+
 def test_addresses() -> None:
     assert address_of("s3://bucket/a/b/") == address_of(Path("s3://bucket/a/b")) == "s3://bucket/a/b"
     assert address_of(Path("https://host/x")) == "https://host/x"
