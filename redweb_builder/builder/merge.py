@@ -22,6 +22,7 @@ from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.dataset.writer import Store
 from redweb_builder.errors import StoreError
 from redweb_builder.files import real_path
+from redweb_builder.inputs.remote import require_folder
 from redweb_builder.inspect.report import write_report
 from redweb_builder.inspect.show import write_grid
 
@@ -55,6 +56,8 @@ def merge(out: Path, parts: Sequence[Path] = (), watch: Callable[[str], None] = 
     called with the name of each part before it is taken over. Raises StoreError where a part is missing, unfinished,
     damaged or built otherwise; UnsafePath.
     """
+    for folder in (out, *parts):
+        require_folder(folder, "parts are put together on a disk")
     folders = list(parts) or part_folders(out)
     builds = _checked(out, folders)
     with Store(out, builds[0]["identity"]) as store:

@@ -28,6 +28,7 @@ from redweb_builder.files import (
     scratch_folder,
     write_atomic,
 )
+from redweb_builder.inputs.remote import require_folder
 from redweb_builder.inputs.walk import files_below
 from redweb_builder.process import one_opencv_thread
 
@@ -52,6 +53,8 @@ def restore(labels: Path, copies: Path, watch: Watch = lambda done, total: None)
     labels: the set. copies: a folder that has the photographs, at any depth and under any name. watch: called with
     (done, total). Raises StoreError where `labels` is no such set; UnsafePath, OSError where it cannot be written.
     """
+    for folder in (labels, copies):
+        require_folder(folder, "copy it to a disk first")
     if not copies.is_dir():
         raise InputNotFound(f"{copies} is no folder of photographs")
     manifest = read_manifest(labels)

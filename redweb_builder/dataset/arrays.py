@@ -35,8 +35,8 @@ class SampleArrays:
 
         Raises SettingsError.
         """
-        if size < 1:
-            raise SettingsError(f"size {size}: must be 1 px or more")
+        if not isinstance(size, int) or size < 1:
+            raise SettingsError(f"size {size!r}: must be a whole number of px, 1 or more")
         self._samples, self._size, self._transform = samples, size, transform
 
     def __len__(self) -> int:

@@ -21,6 +21,7 @@ from redweb_builder.errors import StoreError, UserError
 from redweb_builder.export.points import plausible_distances, plausible_focal
 from redweb_builder.files import write_atomic
 from redweb_builder.filters.wording import value_text, wording
+from redweb_builder.inputs.remote import address_of
 from redweb_builder.process import one_opencv_thread
 from redweb_builder.types import Mask, Picture
 
@@ -38,6 +39,8 @@ def write_rerun(dataset: Dataset, keys: Sequence[str], folder: Path, source: Pat
     default: the one that build.json names. A sample whose photographs are gone has no right view. Raises UserError
     where rerun-sdk is not installed, StoreError, OSError.
     """
+    if source is not None and not (source.is_dir() or address_of(source)):
+        raise StoreError(f"{source}: there is no such folder of stereo photographs")
     source = source or input_folder(dataset.folder)
     for start in range(0, len(keys), FILE_SAMPLES):
         stream = _recording(keys[start])

@@ -145,7 +145,7 @@ def predict(
         from trainer.types import DataError
 
         predictor = load_predictor(checkpoint, choose_device(device))
-        unread = 0
+        unread = done = 0
         forms = Forms(side_by_side, range == "film", film, stereo, raw, smooth)
         for written in predict_files(predictor.network, source, out, predictor.size, predictor.device, forms):
             if isinstance(written, DataError):
@@ -153,8 +153,11 @@ def predict(
                 unread += 1
             else:
                 echo("  ".join(str(file) for file in written.files))
+                done += 1
         if unread:
-            raise DataError(f"{unread} files could not be read; the others are done")
+            raise DataError(
+                f"{unread} files could not be read; {f'{done} others are done' if done else 'nothing is done'}"
+            )
 
 
 @click.command("convert-nyu")

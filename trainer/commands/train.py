@@ -283,8 +283,9 @@ def train_segmenter(
             raise click.ClickException("--teacher and --teacher-weights belong together: give both or none")
         config = segmenter.segmenter_config(**settings)
         files = (teacher, teacher_weights) if teacher and teacher_weights else None
+        stated = [segmenter.parse_set(text) for text in data]
         with counting("pictures prepared") as tick:
-            sets = segmenter.prepared([segmenter.parse_set(text) for text in data], files, fold, out, tick)
+            sets = segmenter.prepared(stated, files, fold, out, tick)
         with TrainDisplay() as display:
             segmenter.train_segmenter(sets, config, out, overwrite=overwrite, watch=display.show)
     echo(f"{out / segmenter.SHIPPED} and its checksum: copy both into redweb_builder/segmentation/ to ship them")

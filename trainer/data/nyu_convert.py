@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import cv2
@@ -41,6 +41,7 @@ def convert_nyu(
     data = open_data(source, scale)
     if not in_metres(data):
         raise DataError(f"{source}: its labels are not in metres")
+    _require_names_of_their_own(source, {data.key(index) for index in range(len(data))})
     for folder in ("rgb", "depth"):
         (out / folder).mkdir(parents=True, exist_ok=True)
         remove_temporaries(out / folder)
@@ -72,6 +73,15 @@ def convert_nyu(
 
 def _flat(key: str) -> str:
     return key.replace("/", "_")
+
+
+def _require_names_of_their_own(source: Path, keys: Iterable[str]) -> None:
+    """Raise DataError where two frames would be written to one file. source: for the message. keys: each once."""
+    names: dict[str, str] = {}
+    for key in sorted(keys):
+        other = names.setdefault(_flat(key).lower(), key)
+        if other != key:
+            raise DataError(f"{source}: {other} and {key} would be one file, {_flat(key)}.png: rename one of them")
 
 
 def _write(file: Path, picture: np.ndarray[tuple[int, ...], np.dtype[np.integer]]) -> None:

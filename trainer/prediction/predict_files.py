@@ -26,6 +26,7 @@ from redweb_builder.files import real_path, remove_temporaries, require_other_fo
 from redweb_builder.inputs.formats import films
 from redweb_builder.inputs.isolation import decoded
 from redweb_builder.inputs.picture import EXTENSIONS, MIN_SIDE
+from redweb_builder.inputs.remote import address_of, shown
 from redweb_builder.inspect.film import film_writer
 from redweb_builder.types import FloatMap, Picture
 from trainer.data.pictures import read_rgb
@@ -210,7 +211,8 @@ def _pictures(source: Path, out: Path) -> Iterator[tuple[str, Picture | DataErro
     elif source.is_file():
         yield source.stem, read_rgb(source, MIN_SIDE)
     else:
-        raise DataError(f"there is no picture, folder or film at {source}")
+        advice = "; copy it to this machine first" if address_of(source) else ""
+        raise DataError(f"there is no picture, folder or film at {shown(source)}{advice}")
 
 
 def _names(files: Sequence[Path]) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from trainer.data.depth_set import judged_pixels
+from trainer.data.nyu_convert import convert_nyu
 from trainer.data.open import open_data
 from trainer.data.readers.file_lists import part_of, scene_of
 from trainer.types import DataError
@@ -34,6 +35,13 @@ def test_a_csv_is_split_at_its_commas_and_its_rooms_are_scenes(save: Save, tmp_p
     data = open_data(tmp_path / "train.csv")
     assert [data.group(index) for index in range(4)] == ["my room", "my room", "room B", "room B"]
     assert 1 / data[3].disparity[0, 0] == pytest.approx(2)
+
+
+def test_two_frames_that_would_be_one_file_are_refused(save: Save, tmp_path: Path) -> None:
+    rows = [frame(save, tmp_path / "rgb" / name, tmp_path / "depth" / name) for name in ("a/b_0.png", "a_b/0.png")]
+    (tmp_path / "train.csv").write_text("".join(rows).replace(f"{tmp_path}/", ""))
+    with pytest.raises(DataError, match=r"would be one file"):
+        convert_nyu(tmp_path / "train.csv", tmp_path / "out")
 
 
 def test_absolute_paths_are_where_they_say(save: Save, tmp_path: Path) -> None:
