@@ -36,8 +36,8 @@ COMMANDS = {  # name -> module:function, in the order of --help
     "convert-nyu": "trainer.commands.evaluate:convert_nyu",
     "train-segmenter": "trainer.commands.train:train_segmenter",
 }
-# REDWEB_TRAIN_BATCH_SIZE stands for `train --batch-size`, below what is typed.
-SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110, "auto_envvar_prefix": "REDWEB"}
+PREFIX = "REDWEB"  # REDWEB_TRAIN_BATCH stands for `train --batch`, below what is typed
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110, "auto_envvar_prefix": PREFIX}
 ALIASES = {"build": "build-redweb"}
 
 
@@ -58,6 +58,7 @@ class LazyGroup(click.Group):
             return None
         module, _, function = place.partition(":")
         command: click.Command = getattr(import_module(module), function)
+        _name_variables(command)
         return command
 
     def resolve_command(
@@ -69,6 +70,14 @@ class LazyGroup(click.Group):
         """
         name, command, rest = super().resolve_command(ctx, args)
         return command.name if command else name, command, rest
+
+
+def _name_variables(command: click.Command) -> None:
+    """Name the environment variables of a command's options after the options: click takes the function's arguments."""
+    for option in command.params:
+        if isinstance(option, click.Option):
+            names = [f"{PREFIX}_{command.name}_{name.lstrip('-')}" for name in option.opts]
+            option.envvar = [name.replace("-", "_").upper() for name in names]
 
 
 def print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:

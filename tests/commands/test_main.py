@@ -46,6 +46,12 @@ def test_options_come_from_the_environment_below_what_is_typed(name: str, tmp_pa
     assert "7" not in result.output
 
 
+def test_variables_are_named_after_the_options(tmp_path: Path) -> None:
+    environment = {"REDWEB_REFILTER_SET": "min_texture=x", "REDWEB_RESTORE_FROM": str(tmp_path)}
+    assert "min_texture=x" in CliRunner().invoke(main, ["refilter", str(tmp_path)], env=environment).output
+    assert "--from" not in CliRunner().invoke(main, ["restore", str(tmp_path)], env=environment).output
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
