@@ -41,7 +41,7 @@ def errors_for_people() -> Iterator[None]:
             yield
     except KeyboardInterrupt as interrupt:  # whoever raises it on may say what is done already
         click.echo(err=True)
-        echo(f"Interrupted. {interrupt or GOES_ON}", err=True)
+        echo(f"Interrupted. {str(interrupt) or GOES_ON}", err=True)
         raise SystemExit(128 + received[-1]) from None
     except (click.ClickException, click.exceptions.Exit, click.Abort):
         raise

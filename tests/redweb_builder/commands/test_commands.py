@@ -24,6 +24,7 @@ from PIL import Image
 
 from cli import main
 from redweb_builder.builder import build as builder_module
+from redweb_builder.commands import console
 from redweb_builder.config import Thresholds
 from redweb_builder.criteria import CRITERIA, MEASUREMENTS
 from redweb_builder.dataset.label_writer import LabelWriter
@@ -460,6 +461,12 @@ def test_an_interrupt(
     assert signal.getsignal(kind) == before
     monkeypatch.undo()
     assert run("build-redweb", one_pair, "--out", tmp_path / "out", *QUICK).exit_code == 0
+
+
+def test_an_interrupt_of_a_command_that_says_nothing_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "report", lambda *_: signal.raise_signal(signal.SIGTERM))
+    result = run("report", tmp_path)
+    assert (result.exit_code, result.output) == (143, "\nInterrupted. The same command goes on from here.\n")
 
 
 def test_a_bug_is_shown_as_a_bug(one_pair: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
