@@ -50,6 +50,8 @@ def errors_for_people() -> Iterator[None]:
     except UserError as error:
         raise click.ClickException(printable(str(error))) from error
     except OSError as error:
+        if isinstance(error, BrokenPipeError) and _is_output_closed():  # `| head`: click ends without a word
+            raise
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             message = "no space left on the disk; free some and give the same command again: it goes on from here"
         else:
@@ -89,6 +91,15 @@ def _gentle_end(received: list[signal.Signals]) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _is_output_closed() -> bool:
+    """Whether what is printed reaches nobody any more: an empty line is tried."""
+    try:
+        click.echo()
+    except BrokenPipeError:
+        return True
+    return False
 
 
 def _bug_log() -> Path:

@@ -603,3 +603,14 @@ def test_dry_run_loads_no_network_code(one_pair: Path, python: str, project: Pat
     done = subprocess.run([python, "-c", code, str(one_pair)], capture_output=True, text=True, cwd=project, check=False)
     assert done.returncode == 0, done.stderr
     assert "1 pairs" in done.stdout
+
+
+def test_output_that_nobody_reads_any_more_ends_without_a_word(tmp_path: Path, python: str, project: Path) -> None:
+    """As of `build-redweb photos --dry-run | head`."""
+    command = [python, "cli.py", "build-redweb", str(tmp_path), "--dry-run"]
+    with subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
