@@ -65,7 +65,7 @@ def _use_file(context: click.Context, _: click.Parameter, file: Path | None) -> 
     with errors_for_people():
         settings = read_settings(file)
         limits = settings.pop(THRESHOLDS, {})
-        known = {parameter.name for parameter in context.command.params if isinstance(parameter, click.Option)}
+        known = _arguments(context.command)
         for name, value in settings.items():
             if name not in known or name in _OWN:
                 raise SettingsError(f"{file}: {name} is no option of {context.info_name}; see its --help")
@@ -74,11 +74,23 @@ def _use_file(context: click.Context, _: click.Parameter, file: Path | None) -> 
         context.meta[THRESHOLDS] = _checked(limits, file)
         if _is_build(file):
             context.meta[_FROM_BUILD] = file
-        context.default_map = {**(context.default_map or {}), **settings}
+        given = {known[name]: _as_typed(value) for name, value in settings.items()}
+        context.default_map = {**(context.default_map or {}), **given}
+
+
+def _arguments(command: click.Command) -> dict[str, str]:
+    """The names of a command's options, with underscores -> the arguments of its function."""
+    options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+    return {name.lstrip("-").replace("-", "_"): str(option.name) for option in options for name in option.opts}
+
+
+def _as_typed(value: object) -> object:
+    """A number as its text: click cuts 256.5 off to 256, and takes a number for a flag as a mistake of the program."""
+    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
 
 def read_settings(file: Path) -> dict[str, Any]:
-    """Options by the names of the command's arguments, and the table "thresholds" where there is one.
+    """Options by their names, with underscores, and the table "thresholds" where there is one.
 
     file: TOML with the names of the options, dashes or underscores in them; or the build.json of a data set, which
     gives the options that it was built with. Raises SettingsError, OSError.
@@ -127,6 +139,6 @@ def _checked(limits: Any, file: Path) -> dict[str, float | None]:
     if not isinstance(limits, dict) or not limits.keys() <= names.keys():
         raise SettingsError(f"{file}: the thresholds are {', '.join(names)}")
     for name, value in limits.items():
-        if not isinstance(value, (int, float)) and value not in (None, "off"):
+        if (not isinstance(value, (int, float)) or isinstance(value, bool)) and value not in (None, "off"):
             raise SettingsError(f'{file}: {name} needs a number, or "off"')
     return {name: None if value == "off" else value for name, value in limits.items()}

@@ -339,11 +339,13 @@ def test_options_from_a_file(one_pair: Path, tmp_path: Path) -> None:
     """What is typed goes before the file, the file before the defaults; a set's build.json is such a file."""
     file = tmp_path / "mine.toml"
     file.write_text(
-        'flow = "dis"\nsegmenter = "builtin"\nmax-side = 200\neyes = "as-is"\n[thresholds]\nmin_texture = "off"\n'
+        'json = true\nquiet = 1\nflow = "dis"\nsegmenter = "builtin"\nmax-side = 200\neyes = "as-is"\n'
+        '[thresholds]\nmin_texture = "off"\n'
     )
     first, second = tmp_path / "first", tmp_path / "second"
     result = run("build-redweb", one_pair, "--out", first, "--config", file, "--max-side", 240)
     assert result.exit_code == 0, result.output
+    assert json.loads(result.output)["kept"] == 1
     identity = json.loads((first / "build.json").read_text())["identity"]
     assert (identity["max_side"], identity["eyes"], identity["flow"]) == (240, "as-is", "dis")
     assert identity["thresholds"]["min_texture"] is None
@@ -357,10 +359,13 @@ def test_options_from_a_file(one_pair: Path, tmp_path: Path) -> None:
         ("max_sid = 3", "max_sid is no option of build-redweb"),
         ("max_side = 64", "max_side 64: must be from 128"),
         ("max_side = 'big'", "big"),
+        ("max_side = 256.5", "256.5"),
+        ("quiet = 3", "3"),
         ("max_side = {a = 1}", "max_side takes texts and numbers"),
         ("max_side = 1979-05-27", "max_side takes texts and numbers"),
         ("[thresholds]\nmin_beauty = 1", "the thresholds are min_texture"),
         ("[thresholds]\nmin_texture = 'low'", "min_texture needs a number"),
+        ("[thresholds]\nmin_texture = false", "min_texture needs a number"),
         ("= 3", "cannot be read as TOML"),
     ],
 )
