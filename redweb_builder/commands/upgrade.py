@@ -75,7 +75,8 @@ def changes_of(build: Mapping[str, Any]) -> list[str]:
     for name in Thresholds.__dataclass_fields__:
         default = getattr(Thresholds, name)
         if name in there and there[name] != default:
-            changes.append(f"{name}: {there[name]} there, kept; the default is {default} now (`refilter` changes it)")
+            limit = "off" if there[name] is None else there[name]
+            changes.append(f"{name}: {limit} there, kept; the default is {default} now (`refilter` changes it)")
         elif there and name not in there:
             changes.append(f"{name}: not judged there, {default} now")
     return changes

@@ -52,10 +52,11 @@ def test_an_older_set_is_told_what_is_new_and_how(aged: Age) -> None:
 
 
 def test_other_weights_and_limits_are_named(aged: Age) -> None:
-    limits = {"min_texture": 0.5, "min_agreement": 0.5}
+    limits = {"min_texture": 0.5, "min_agreement": 0.5, "min_range_px": None}
     text = output(aged(segmenter_weights_sha256="0" * 64, thresholds=limits))
     assert "segmenter: the built-in network has other weights now" in text
     assert "min_texture: 0.5 there, kept; the default is 0.04 now" in text
+    assert "min_range_px: off there, kept; the default is 2.5 now" in text
     assert "min_agreement" not in text
     assert "max_outliers: not judged there, 0.9 now" in text
 
