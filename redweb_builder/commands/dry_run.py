@@ -166,7 +166,9 @@ def print_dry_run(
         _print_entry([_below(file.path, stereo_dir)], detail, console.width)
     layouts = Counter(FORMS.get(source.layout, source.layout) for source in discovery.sources)
     text = "; ".join(f"{count} {layout}" for layout, count in layouts.most_common())
-    click.echo(f"\n{len(discovery.sources)} pairs ({text}), {len(discovery.left_out)} files in no pair")
+    click.echo(
+        f"\n{len(discovery.sources)} pairs{f' ({text})' if text else ''}, {len(discovery.left_out)} files in no pair"
+    )
     click.echo(
         f"A build takes about {cost.minutes:g} min with RAFT-small on two cores, and {cost.megabytes:g} MB on the disk."
     )
