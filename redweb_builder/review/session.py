@@ -32,7 +32,7 @@ from redweb_builder.dataset.sample_files import content_of
 from redweb_builder.dataset.shards import files_of
 from redweb_builder.dataset.unknown import from_runs, read_unknown, runs_of, write_unknown
 from redweb_builder.dataset.verdicts import thresholds_of
-from redweb_builder.errors import StoreError
+from redweb_builder.errors import SettingsError, StoreError
 from redweb_builder.export.points import ply, points_of
 from redweb_builder.files import MOST_TEXT_BYTES, make_folder
 from redweb_builder.filters.checks import checks
@@ -61,9 +61,12 @@ class Session:
 
         folder: the data set, or its shards, which may lie in remote storage. reviewer: the name for decisions that come
         without one. source: the folder of the stereo photographs, where it is not the one that build.json names, or is
-        in remote storage. Raises StoreError.
+        in remote storage. Raises StoreError; SettingsError for a name that decisions cannot have.
         """
-        self.folder, self.reviewer = folder, reviewer
+        try:
+            self.folder, self.reviewer = folder, _checked_name(reviewer)
+        except ValueError as error:
+            raise SettingsError(f"--reviewer: {error}") from error
         self.source = source or input_folder(folder)
         if source is not None and not (source.is_dir() or address_of(source)):
             raise StoreError(f"{source}: there is no such folder of stereo photographs")
@@ -109,9 +112,7 @@ class Session:
         """
         if given is None:
             return self.reviewer
-        if not isinstance(given, str) or not 0 < len(given.strip()) <= LONGEST_NAME:
-            raise ValueError(f"a reviewer's name has 1 to {LONGEST_NAME} letters")
-        return given.strip()
+        return _checked_name(given)
 
     def decide(self, key: str, decision: str, reason: str | None, reviewer: str) -> dict[str, Any]:
         """Record a decision about a pair; returns {"key": key, "now": what stands about it}.
@@ -249,6 +250,13 @@ class Session:
                 self._decisions = [*self._decisions, *parse_decisions(whole)[0]]
                 self._read_to += len(whole)
             return self._decisions
+
+
+def _checked_name(given: object) -> str:
+    """A reviewer's name. given: from anywhere. Raises ValueError where it is none."""
+    if not isinstance(given, str) or not 0 < len(given.strip()) <= LONGEST_NAME:
+        raise ValueError(f"a reviewer's name has 1 to {LONGEST_NAME} letters")
+    return given.strip()
 
 
 def _home_of(folder: Path) -> Path:

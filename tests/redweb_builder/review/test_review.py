@@ -441,6 +441,13 @@ def test_a_machine_without_a_user_name_asks_for_one(desk: Desk, monkeypatch: pyt
     assert "--reviewer" in result.output
 
 
+@pytest.mark.parametrize("name", ["x" * 61, "  "])
+def test_a_name_that_no_decision_can_have_is_refused_at_the_start(desk: Desk, name: str) -> None:
+    result = CliRunner().invoke(main, ["review", str(desk.folder), "--no-browser", "--reviewer", name])
+    assert result.exit_code == 2
+    assert "--reviewer: a reviewer's name has 1 to 60 letters" in result.output
+
+
 def test_reviewers_see_each_other_and_undo_their_own(desk: Desk) -> None:
     eve = enter(desk.folder, "eve")
     desk.decide("good-hut", "accept")
