@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import pyarrow as pa
@@ -384,4 +385,4 @@ def _fingerprint(sources: Sequence[PairSource]) -> str:
 def _no_pairs_message(folder: str, discovery: Discovery) -> str:
     reasons = Counter(left_out.reason for left_out in discovery.left_out)
     text = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()) or "no picture files at all"
-    return f"no stereo pair found in {folder} ({text}). `build-redweb {folder} --dry-run` shows file by file."
+    return f"no stereo pair found in {folder} ({text}). `build-redweb {quote(folder)} --dry-run` shows file by file."

@@ -104,9 +104,9 @@ def print_summary(summary: builder.Summary) -> None:
         if reasons:
             text = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
             console.print(f"  {title}: {escape(text)}")
-    out = escape(str(summary.out))
+    out, quoted = escape(str(summary.out)), escape(quote(str(summary.out)))
     console.print(f"  data set: {out}   every pair with its measurements: {out}/manifest.parquet")
-    console.print(f"  look at:  {out}/report.html (or {out}/grid.png)   decide: cli.py review {out}")
+    console.print(f"  look at:  {out}/report.html (or {out}/grid.png)   decide: cli.py review {quoted}")
     if summary.redone:
         console.print(f"  {summary.redone} pairs were done again: their files were gone, or of another size")
     if summary.lost:
@@ -205,10 +205,11 @@ def review(
     serve(session, port, announce, host or LOOPBACK)
     click.echo()
     made = session.home / "decisions.jsonl"
+    command = f"cli.py decisions {quote(shown(dataset))}"
     if session.home == dataset:
-        echo(f"Decisions are in {made}; `cli.py decisions {dataset}` counts them.")
+        echo(f"Decisions are in {made}; `{command}` counts them.")
     else:
-        echo(f"Decisions are in {made}; `cli.py decisions {shown(dataset)} {made}` puts them into the data set.")
+        echo(f"Decisions are in {made}; `{command} {quote(str(made))}` puts them into the data set.")
 
 
 def _print_qr_code(address: str) -> None:

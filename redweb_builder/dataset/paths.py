@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from redweb_builder.dataset.rows import is_key
@@ -63,7 +64,7 @@ def refuse_data_set(stereo_dir: Path) -> None:
         photographs = source if isinstance(source, str) and 0 < len(source) < LONGEST_PATH else "PHOTOGRAPHS"
         raise StoreError(
             f"{stereo_dir} is a data set that this program built, not a folder of photographs; "
-            f"to go on with it: build-redweb {photographs} --out {home}"
+            f"to go on with it: build-redweb {quote(photographs)} --out {quote(str(home))}"
         )
 
 

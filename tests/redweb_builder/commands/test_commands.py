@@ -275,7 +275,7 @@ def test_an_empty_folder(tmp_path: Path) -> None:
     assert "no picture files at all" in result.output
     assert not (tmp_path / "out").exists()
     dry = run("build-redweb", tmp_path / "in", "--dry-run")
-    assert "0 pairs" in dry.output
+    assert "0 pairs, 0 files in no pair" in dry.output
 
 
 @pytest.mark.parametrize("part", ["", "Imgs"])
@@ -283,12 +283,12 @@ def test_an_empty_folder(tmp_path: Path) -> None:
 def test_a_data_set_as_input_is_refused_with_the_command_that_goes_on(
     tmp_path: Path, part: str, dry: tuple[str, ...]
 ) -> None:
-    dataset = tmp_path / "my-set"
+    dataset = tmp_path / "my set"
     (dataset / "Imgs").mkdir(parents=True)
-    (dataset / "build.json").write_text(json.dumps({"format": FORMAT, "input": "holiday"}))
+    (dataset / "build.json").write_text(json.dumps({"format": FORMAT, "input": "holiday; ls"}))
     result = run("build-redweb", dataset / part, "--out", dataset, *QUICK, *dry)
     assert result.exit_code == 1
-    assert f"to go on with it: build-redweb holiday --out {dataset}" in " ".join(result.output.split())
+    assert f"to go on with it: build-redweb 'holiday; ls' --out '{dataset}'" in " ".join(result.output.split())
 
 
 @pytest.fixture
