@@ -100,7 +100,9 @@ CROSS_AGREEMENT = "cross_agreement"  # of dataset/curation.py, no column of the 
 # Sorted by in the report, and derived from the others or measured later.
 DERIVED = (
     Measurement("quality", "quality", "", "measured share times agreement: one figure to sort by"),
-    Measurement("margin", "margin", "", "distance to the nearest limit, relative to it: small is borderline"),
+    Measurement(
+        "margin", "margin", "", "distance to the nearest limit, relative to the larger of both: small is borderline"
+    ),
     Measurement(
         CROSS_AGREEMENT,
         "unseen network agrees",

@@ -11,7 +11,7 @@ from redweb_builder.filters.checks import Check
 from redweb_builder.filters.wording import REASONS, limit_text, wording
 from redweb_builder.inspect.strip import CELL_HEIGHT, CELL_WIDTH, COLUMNS, GAP
 
-BORDERLINE = 0.1  # relative to the limit; a pair this near to it, on either side, is worth a review
+BORDERLINE = 0.1  # a margin; a pair this near to it, on either side, is worth a review
 NUMBERS = ("quality", "margin", *MEASUREMENTS)
 TEXTS = ("key", "status", "stage", "reason", "detail", "left", "right", "width", "height", "layout", "rule")
 
