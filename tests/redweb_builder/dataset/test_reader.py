@@ -20,7 +20,7 @@ from redweb_builder.colour import mask_picture
 from redweb_builder.dataset import sample_rows
 from redweb_builder.dataset.arrays import SampleArrays
 from redweb_builder.dataset.decisions import decide, record_decision
-from redweb_builder.dataset.manifest import table_of
+from redweb_builder.dataset.manifest import SCHEMA, table_of
 from redweb_builder.dataset.manifest_file import write_manifest
 from redweb_builder.dataset.reader import Dataset, open_dataset
 from redweb_builder.dataset.writer import Store
@@ -191,6 +191,13 @@ def test_the_blocks_of_the_readme_read_a_set(dataset: Dataset, monkeypatch: pyte
     assert variables["sample"].key == "d"
     exec(loader, variables)
     assert variables["batch"]["image"].shape == (4, 3, 384, 384)
+
+
+def test_the_page_of_the_data_set_has_every_column() -> None:
+    page = (DOCS / "data-set.md").read_text(encoding="utf-8")
+    table = page[page.index("## Manifest") : page.index("## Films in sequence")]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert set(re.findall("`([a-z0-9_]+)`", "".join(rows))) == set(SCHEMA.names)
 
 
 def test_the_notebook_runs(dataset: Dataset) -> None:
