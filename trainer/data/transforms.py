@@ -1,12 +1,13 @@
 """Photograph, label and sky changed together, with torchvision's transforms.
 
-The label is a tv_tensors.Mask: it is resampled by nearest neighbour, so that no value is made up between near and far,
-and what a rotation brings in from outside the picture is NaN, unknown.
+A label takes the value of the nearest pixel, so that no value is made up between near and far, and what a rotation
+brings in from outside the picture is NaN, unknown.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,28 @@ from torchvision.transforms.v2 import functional as F
 from redweb_builder.networks.encoder_input import MAX_ASPECT, fitting_size
 from redweb_builder.types import Picture
 from trainer.types import DepthSample
+
+
+class Label(tv_tensors.Mask):  # type: ignore[misc]
+    """Maps of a picture, CxHxW. What is resized lies where it lies in the picture.
+
+    torchvision's own Mask is resized by the rule of floor(x * factor): by up to half a pixel of the result it lies too
+    far right and below.
+    """
+
+
+def _resized(label: Label, size: list[int], **_: Any) -> Label:
+    maps = F.resize_image(label.as_subclass(Tensor), size, v2.InterpolationMode.NEAREST_EXACT, antialias=False)
+    resized: Label = maps.as_subclass(Label)
+    return resized
+
+
+def _resized_crop(label: Label, top: int, left: int, height: int, width: int, size: list[int], **_: Any) -> Label:
+    return _resized(F.crop_mask(label.as_subclass(Tensor), top, left, height, width).as_subclass(Label), size)
+
+
+F.register_kernel(F.resize, Label)(_resized)
+F.register_kernel(F.resized_crop, Label)(_resized_crop)
 
 
 def squeeze_long(picture: Tensor) -> Tensor:
@@ -39,7 +62,7 @@ def augmentation(kind: str, size: int) -> v2.Transform:
     kind: "flip-crop" = Xian et al. 2018: flip and scale-crop; "full" = also rotation, colour, grey, blur and JPEG, as
     is common use; "none" = the whole picture, resized. size: px.
     """
-    unknown = {tv_tensors.Image: 0, tv_tensors.Mask: math.nan}
+    unknown = {tv_tensors.Image: 0, Label: math.nan}
     flip_crop = (
         v2.Lambda(squeeze_long),
         v2.RandomResizedCrop(size, scale=(0.5, 1.0), ratio=(1 / MAX_ASPECT, MAX_ASPECT), antialias=True),
@@ -69,7 +92,7 @@ def transformed(sample: DepthSample, transform: v2.Transform) -> tuple[Tensor, T
     confidence = np.ones_like(sample.disparity) if sample.confidence is None else sample.confidence
     instances = np.zeros_like(sample.disparity) if sample.instances is None else sample.instances.astype(np.float32)
     maps = np.stack([sample.disparity, sample.sky.astype(np.float32), confidence, instances])
-    image, label = transform(image, tv_tensors.Mask(torch.from_numpy(maps)))
+    image, label = transform(image, Label(torch.from_numpy(maps)))
     disparity, sky, weight, things = label.as_subclass(Tensor)
     valid = disparity.isfinite()
     disparity, weight = (torch.where(valid, values, 0) for values in (disparity, weight))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 from torchvision.transforms import v2
 
@@ -30,6 +31,16 @@ def test_photograph_and_label_move_together_and_no_value_is_made_up() -> None:
         assert agree > 0.97
         seen += int((~valid).any())
     assert seen > 5
+
+
+@pytest.mark.parametrize("kind", ["none", "flip-crop", "full"])
+def test_a_label_that_is_made_smaller_lies_where_its_picture_does(kind: str) -> None:
+    geometry = v2.Compose(augmentation(kind, 64).transforms[:4])
+    torch.manual_seed(0)
+    for ramp in (np.tile(np.arange(1.0, 193), (192, 1)), np.tile(np.arange(1.0, 193)[:, None], 192)):
+        parts = [transformed(Given([ramp])[0], geometry) for _ in range(10)]
+        apart = [(label - image[0])[valid] for image, label, valid, *_ in parts]  # px of the ramp, 2 to 3 of the crop's
+        assert abs(float(torch.cat(apart).mean())) < 0.3
 
 
 def test_crops_reach_every_part_of_a_long_picture() -> None:
