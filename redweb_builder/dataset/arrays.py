@@ -53,5 +53,5 @@ class SampleArrays:
             "image": np.ascontiguousarray(image.transpose(2, 0, 1)).astype(np.float32) / 255,
         }
         for name in ("disparity", "mask", "confidence"):
-            arrays[name] = cv2.resize(getattr(sample, name), size, interpolation=cv2.INTER_NEAREST)
+            arrays[name] = cv2.resize(getattr(sample, name), size, interpolation=cv2.INTER_NEAREST_EXACT)
         return arrays if self._transform is None else self._transform(arrays)

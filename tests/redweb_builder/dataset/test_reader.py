@@ -22,7 +22,7 @@ from redweb_builder.dataset.arrays import SampleArrays
 from redweb_builder.dataset.decisions import decide, record_decision
 from redweb_builder.dataset.manifest import SCHEMA, table_of
 from redweb_builder.dataset.manifest_file import write_manifest
-from redweb_builder.dataset.reader import Dataset, open_dataset
+from redweb_builder.dataset.reader import Dataset, Sample, open_dataset
 from redweb_builder.dataset.writer import Store
 from redweb_builder.errors import SettingsError, StoreError
 from redweb_builder.types import Mask
@@ -246,6 +246,14 @@ def test_arrays_for_a_data_loader(dataset: Dataset) -> None:
 def test_arrays_have_a_size(dataset: Dataset, size: int) -> None:
     with pytest.raises(SettingsError, match="1 px or more"):
         SampleArrays(dataset, size)
+
+
+def test_arrays_of_a_label_lie_where_the_picture_does() -> None:
+    ramp = np.tile(np.arange(96, dtype=np.float32), (96, 1))
+    one = np.ones(ramp.shape, np.uint8)
+    sample = Sample("a", np.repeat(ramp[..., None], 3, 2).astype(np.uint8), ramp, one, one, {})
+    arrays = SampleArrays([sample], 32)[0]
+    np.testing.assert_allclose(arrays["disparity"], 255 * arrays["image"][0], atol=1e-3)
 
 
 def test_a_folder_whose_name_is_no_utf8(dataset: Dataset) -> None:
