@@ -4,7 +4,7 @@
 
 Random pairs seldom straddle a thin thing or a border, and so borders come out soft. Half the pairs here are drawn on
 lines across edges (pairs.edge_pairs): half of those at edges of the photograph, half at the borders of instances (the
-paper's instance-guided pairs), or at edges of the label in pictures whose instances nobody has marked.
+paper's instance-guided pairs), or at edges of the label in pictures without a marked border.
 """
 
 from __future__ import annotations
@@ -70,11 +70,13 @@ def structure_guided_pairs(
     """N random pairs and N across edges (to the nearest multiple of six below).
 
     image: Bx3xHxW RGB. target: BxHxW. valid: BxHxW bool. uniform: BxNx7 in [0, 1), the randomness. instances: BxHxW
-    float of whole numbers, 0 = of none; a picture without any, and None, has edges of its label in their place.
+    float of whole numbers, 0 = of none; where a picture shows no border of any, or they are None, edges of its label
+    take their place.
     """
     borders = label_gradient(target, valid)
     if instances is not None:
-        borders = torch.where(instances.any(dim=(1, 2))[:, None, None, None], instance_gradient(instances), borders)
+        of_things = instance_gradient(instances)
+        borders = torch.where(of_things.any(dim=(1, 2, 3))[:, None, None, None], of_things, borders)
     lines = uniform.shape[1] // 6  # a line gives three pairs, and there are two kinds of edges
     across = uniform[..., 2:]
     drawn = (

@@ -240,19 +240,20 @@ def test_edge_pairs_lie_on_a_line_across_the_edge(generator: torch.Generator) ->
 
 
 def test_pairs_lie_across_the_borders_of_instances_where_these_are_marked(generator: torch.Generator) -> None:
-    """Borders at x = 30 and 60, whatever the numbers of the things; a picture without things has its label's edge."""
-    instances = torch.zeros(2, 40, 90)
-    instances[0, :, 30:60], instances[0, :, 60:] = 1, 200
-    target = torch.zeros(2, 40, 90)
-    target[1, :, 45:] = 1.0
-    valid, image = torch.ones(2, 40, 90, dtype=torch.bool), torch.zeros(2, 3, 40, 90)
-    pairs = structure_guided_pairs(image, target, valid, uniform(2, 600, generator), instances)
-    first, second = (end[:, -300:].view(2, 100, 3)[:, :, 1] % 90 for end in (pairs.first, pairs.second))  # (b, c)
-    used = pairs.used[:, -300:].view(2, 100, 3)[:, :, 1]
+    """Borders at x = 30 and 60, whatever the numbers; a picture without, or of one thing, has its label's edge."""
+    instances = torch.zeros(3, 40, 90)
+    instances[0, :, 30:60], instances[0, :, 60:], instances[2] = 1, 200, 7
+    target = torch.zeros(3, 40, 90)
+    target[1:, :, 45:] = 1.0
+    valid, image = torch.ones(3, 40, 90, dtype=torch.bool), torch.zeros(3, 3, 40, 90)
+    pairs = structure_guided_pairs(image, target, valid, uniform(3, 600, generator), instances)
+    first, second = (end[:, -300:].view(3, 100, 3)[:, :, 1] % 90 for end in (pairs.first, pairs.second))  # (b, c)
+    used = pairs.used[:, -300:].view(3, 100, 3)[:, :, 1]
     low, high = torch.minimum(first, second), torch.maximum(first, second)
     over = {x: (used & (low < x) & (high >= x)).sum(dim=1).tolist() for x in (30, 45, 60)}
     assert min(over[30][0], over[60][0]) > 30
     assert over[45][1] == used[1].sum() > 90
+    assert over[45][2] == used[2].sum() > 90
 
 
 def test_noise_under_the_stated_bound_never_turns_a_pair_round(generator: torch.Generator) -> None:
