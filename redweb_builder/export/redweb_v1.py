@@ -1,8 +1,8 @@
 """The layout of ReDWeb_V1 (Xian et al. 2018): Imgs/*.jpg and RDs/*.png of 8 bits, matched by name.
 
 0 is nearest, 254 the farthest that is not sky, 255 sky. The layout has no place for what is unknown: those pixels are
-255 too, as ReDWeb's background is. masks/ and confidence/, which its readers pass over, tell the two apart. Values are
-rounded evenly in disparity; a step is 1/254 of a picture's range.
+255 too, as ReDWeb's background is. masks/ and confidence/, which others' readers pass over and the trainer's does not,
+tell the two apart. Values are rounded evenly in disparity; a step is 1/254 of a picture's range.
 """
 
 from __future__ import annotations

@@ -51,6 +51,15 @@ def test_redweb_v1_is_near_at_0_and_sky_at_the_top(tmp_path: Path, save: Save, d
     assert sample.sky[0].all()
 
 
+def test_what_an_export_says_is_unknown_is_no_sky(tmp_path: Path, save: Save) -> None:
+    redweb_v1(tmp_path, save)
+    save(grey([[Mask.SKY, Mask.UNKNOWN], [Mask.MEASURED, Mask.FILLED]]), tmp_path / "masks" / "a.png")
+    data = open_data(tmp_path)
+    np.testing.assert_array_equal(data[0].sky, grey([[1, 0], [0, 0]]))
+    np.testing.assert_array_equal(np.isnan(data[0].disparity), grey([[0, 1], [0, 0]]))
+    assert [len(data.files(index)) for index in range(2)] == [3, 2]
+
+
 def test_hrwsi_is_near_at_the_top_keeps_its_parts_and_its_masks(tmp_path: Path, save: Save) -> None:
     for part in ("train", "val"):
         save(PICTURE, tmp_path / part / "imgs" / "x.jpg")
