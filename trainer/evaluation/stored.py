@@ -32,16 +32,23 @@ class StoredPredictions:
     sense: str
 
     def predict(self, key: str, image: Picture) -> FloatMap:
-        """The map of a picture at the picture's size: HxW float32, larger = nearer. key, image: as of `read`."""
+        """The map of a picture at the picture's size: HxW float32, larger = nearer. key, image: as of `read`.
+
+        Depth is inverted; where it is known up to a shift, and so has values of 0 and below, its sign is changed, which
+        keeps its order.
+        """
         values, sense = self.read(key, image)
-        return values if sense == "near" else _inverse(values)
+        if sense == "near":
+            return values
+        return -values if _is_shifted(values, sense) else _inverse(values)
 
     def read(self, key: str, image: Picture) -> tuple[FloatMap, str]:
         """The map of a picture at the picture's size as it is stored, HxW float32; and its sense, of config.SENSES.
 
         key: of the sample; its file has that name below the folder, or the key's last part as its name. image: HxWx3,
-        for the size. A map of the same proportions is resized, depth in its inverse. Raises DataError where there is
-        none, where it has another shape or values that are not finite, and where nobody states its sense.
+        for the size. A map of the same proportions is resized, depth in its inverse if it has one. Raises DataError
+        where there is none, where it has another shape or values that are not finite, and where nobody states its
+        sense.
         """
         file = self._file(key, "")
         if file is None:
@@ -52,7 +59,7 @@ class StoredPredictions:
             values = values / np.float32(1000)
         if values.shape == image.shape[:2]:
             return values, sense
-        if sense == "near":
+        if sense == "near" or _is_shifted(values, sense):
             return _resized(values, image), sense
         return _inverse(_resized(_inverse(values), image)), sense
 
@@ -107,6 +114,10 @@ def _map_of(file: Path, image: Picture) -> FloatMap:
     if not np.isfinite(values).all():
         raise DataError(f"{file}: has values that are not finite; a prediction is known everywhere")
     return values
+
+
+def _is_shifted(values: FloatMap, sense: str) -> bool:
+    return sense == "far" and bool(values.min() <= 0)
 
 
 def _inverse(values: FloatMap) -> FloatMap:

@@ -21,6 +21,7 @@ from trainer.checkpoint import load_network, read_header, save_network
 from trainer.data.marks import mark_of, pack_marks
 from trainer.data.open import open_data
 from trainer.evaluation import evaluate as evaluation
+from trainer.evaluation.stored import open_stored
 from trainer.models.eigen import EigenConfig, build
 from trainer.prediction import predict
 
@@ -239,6 +240,16 @@ def test_predictions_of_another_program_are_judged_beside_the_networks(
         result = CliRunner().invoke(main, ["evaluate", str(near), "--on", str(sets[1]), *arguments])
         assert result.exit_code == 1
         assert message in result.output
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+def test_depth_that_is_known_up_to_a_shift_keeps_its_order(tmp_path: Path, scale: int) -> None:
+    depth = np.arange(-6.0, 18.0, dtype=np.float32).reshape(4, 6)
+    np.save(tmp_path / "a.npy", depth)
+    image = np.zeros((4 * scale, 6 * scale, 3), np.uint8)
+    for sense, sign in (("near", 1), ("far", -1)):
+        predicted = sign * open_stored(tmp_path, sense).predict("a", image)[::scale, ::scale]
+        assert (np.diff(predicted) > 0).all()
 
 
 def test_a_protocol_has_means_over_pictures_over_pixels_and_over_sets(
