@@ -194,8 +194,20 @@ def read_values(file: BinaryIO | Path | bytes, formats: Sequence[str] = ("PNG",)
 
 def values_of(image: ImageFile.ImageFile) -> NDArray[Any]:
     """The values of an opened map as they are stored; see read_values. image: from open_picture, not decoded yet."""
+    share = _share_of_whole(image)
     _decode(image)
-    return np.array(image)
+    values = np.array(image)
+    return values if share == 1 else np.rint(values * share).astype(values.dtype)
+
+
+def _share_of_whole(image: ImageFile.ImageFile) -> float:
+    """The largest value by the head of a PGM over what Pillow stretches it to, 255 or 65535; 1 of all other files.
+
+    image: from open_picture, not decoded yet.
+    """
+    whole = {"L": 255, "I": 65535}.get(image.mode)
+    args = image.tile[0].args if image.tile and image.tile[0].codec_name in ("ppm", "ppm_plain") else None
+    return int(args[1]) / whole if whole and isinstance(args, tuple) else 1.0
 
 
 def as_rgb(

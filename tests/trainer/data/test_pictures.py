@@ -11,7 +11,17 @@ from PIL import Image
 
 from redweb_builder.inputs import isolation
 from redweb_builder.inputs.picture import read_picture
-from trainer.data.pictures import read_rgb
+from trainer.data.pictures import read_grey, read_rgb
+
+
+@pytest.mark.parametrize("most", [100, 255, 2047, 10_000, 65535])
+def test_a_pgm_has_the_numbers_that_it_stores(tmp_path: Path, most: int) -> None:
+    """Pillow stretches them from the largest that the head states."""
+    file, rows = tmp_path / "a.pgm", np.linspace(0, most, 6).astype(np.uint16).reshape(2, 3)
+    stored = rows.astype(np.uint8 if most < 256 else ">u2").tobytes()
+    for head, numbers in (("P5", stored), ("P2", " ".join(map(str, rows.ravel().tolist())).encode())):
+        file.write_bytes(f"{head}\n3 2\n{most}\n".encode() + numbers)
+        np.testing.assert_array_equal(read_grey(file), rows)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no limits for processes")
