@@ -7,16 +7,19 @@ SHA-256 below a folder that the user names, and a picture is written only where 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from PIL import __version__ as pillow
 
-from redweb_builder.dataset.codec import picture_bytes
+from redweb_builder.dataset.codec import image_bytes, picture_bytes
+from redweb_builder.dataset.journal import PREVIEWS
+from redweb_builder.dataset.label_reader import read_label, read_stored
 from redweb_builder.dataset.manifest_file import read_manifest
-from redweb_builder.dataset.paths import read_build
+from redweb_builder.dataset.paths import image_of, read_build
 from redweb_builder.dataset.source_views import source_views
 from redweb_builder.dataset.sources import Sources, Stamp, read_sources, stamp_of, stamp_of_file
 from redweb_builder.errors import InputNotFound, StoreError
@@ -30,6 +33,7 @@ from redweb_builder.files import (
 )
 from redweb_builder.inputs.remote import require_folder
 from redweb_builder.inputs.walk import files_below
+from redweb_builder.inspect.strip import strip_of_label
 from redweb_builder.process import one_opencv_thread
 
 Watch = Callable[[int, int], None]
@@ -67,19 +71,38 @@ def restore(labels: Path, copies: Path, watch: Watch = lambda done, total: None)
     make_folder(labels / "Imgs", labels)
     for folder in (labels, labels / "Imgs"):
         remove_temporaries(folder)
-    made = 0
+    there = [key for key in rows if key in sources and key not in wanted]
+    made: list[str] = []
     with one_opencv_thread(), scratch_folder(labels) as scratch:  # pictures are rectified as the build did it
         for done, (key, pair) in enumerate(wanted.items(), 1):
             try:
                 folder = _folder_with(pair.files, copies, found, scratch)
                 write_atomic(labels / pair.picture, _picture(labels, rows[key], pair, folder))
-                made += 1
+                made.append(key)
             except StoreError as error:
                 missing.append(f"{key}: {error}")
             except IsADirectoryError:
                 missing.append(f"{key}: a folder lies in the place of {pair.picture}: move it away")
             watch(done, len(wanted))
-    return Restored(made, len(rows.keys() & sources.keys()) - len(wanted), missing)
+    missing += _draw_previews(labels, [*there, *made])
+    return Restored(len(made), len(there), missing)
+
+
+def _draw_previews(labels: Path, keys: Sequence[str]) -> list[str]:
+    """Draw what report and grid show of pairs with a picture, where it is not there; why one could not be drawn."""
+    faults = []
+    if keys:
+        make_folder(labels / PREVIEWS, labels)
+    for key in keys:
+        file = labels / PREVIEWS / f"{key}.jpg"
+        try:
+            if not file.exists():
+                picture = read_stored(image_of(labels, key))
+                strip = Image.fromarray(strip_of_label(picture, read_label(labels, key)))
+                write_atomic(file, image_bytes(strip, "JPEG", quality=90, subsampling=0))
+        except StoreError as error:
+            faults.append(f"{key}: {error}")
+    return faults
 
 
 def find_files(folder: Path, stamps: Iterable[Stamp]) -> dict[Stamp, list[Path]]:

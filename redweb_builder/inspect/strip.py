@@ -18,7 +18,7 @@ from redweb_builder.colour import (
     mask_picture,
     regions_picture,
 )
-from redweb_builder.types import BoolMap, Evidence, FloatMap, Picture
+from redweb_builder.types import BoolMap, Evidence, FloatMap, Label, Picture
 
 CELL_WIDTH, CELL_HEIGHT, GAP = 240, 160, 4
 COLUMNS = ("left view", "optical flow", "raw disparity", "regions", "refined depth", "mask")
@@ -54,6 +54,19 @@ def strip(evidence: Evidence) -> Picture:
             mask_picture(mask),
         ]
     )
+
+
+def strip_of_label(picture: Picture, label: Label) -> Picture:
+    """The strip of a pair of which only picture and label are there: the tiles of what led to the label are empty.
+
+    picture: HxWx3 uint8 RGB, the left view. label: of it. Returns the shape of `strip`.
+    """
+    size = tile_size(*picture.shape[:2])
+    refined = _resize_known(_thin(label.disparity, size), size)
+    mask = cv2.resize(label.mask, size, interpolation=cv2.INTER_NEAREST)
+    empty = np.full((size[1], size[0], 3), BACKGROUND, np.uint8)
+    depth = disparity_picture(refined, *colour_scale(refined, mask))
+    return _join([_resize(picture, size), empty, empty, empty, depth, mask_picture(mask)])
 
 
 def tile_size(height: int, width: int) -> tuple[int, int]:

@@ -20,6 +20,8 @@ from redweb_builder.dataset.integrity import check_dataset
 from redweb_builder.dataset.sources import read_sources
 from redweb_builder.errors import StoreError, UnsafePath
 from redweb_builder.export.dataset import export_dataset
+from redweb_builder.inspect.report import write_report
+from redweb_builder.inspect.show import write_grid
 
 Snapshot = Callable[[Path], dict[str, bytes]]
 
@@ -52,6 +54,9 @@ def test_the_set_is_whole_again_byte_by_byte_whatever_the_copies_are_called(
     assert [sample.record for sample in ours] == [sample.record for sample in original]
     np.testing.assert_array_equal(ours[0].image, original[0].image)
     assert not check_dataset(labels, 1.0).faults
+    assert not write_report(labels).damaged
+    assert not write_grid(labels).damaged
+    there = snapshot(labels)
     (next((labels / "Imgs").iterdir())).unlink()
     for place in (labels, labels / "Imgs"):
         (place / ".redweb-0123456789abcdef.part").touch()  # a killed restore left it

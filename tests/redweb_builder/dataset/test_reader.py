@@ -241,10 +241,9 @@ def test_arrays_for_a_data_loader(dataset: Dataset) -> None:
     assert SampleArrays(dataset, 32, lambda sample: sample["key"])[2] == "c"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems know no such names")
-@pytest.mark.parametrize("size", [0, -4])
-def test_arrays_have_a_size(dataset: Dataset, size: int) -> None:
-    with pytest.raises(SettingsError, match="1 px or more"):
+@pytest.mark.parametrize("size", [0, -4, 384.0, "384", (384, 384)])
+def test_arrays_have_a_size(dataset: Dataset, size: Any) -> None:
+    with pytest.raises(SettingsError, match="a whole number of px, 1 or more"):
         SampleArrays(dataset, size)
 
 
@@ -256,6 +255,7 @@ def test_arrays_of_a_label_lie_where_the_picture_does() -> None:
     np.testing.assert_allclose(arrays["disparity"], 255 * arrays["image"][0], atol=1e-3)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems know no such names")
 def test_a_folder_whose_name_is_no_utf8(dataset: Dataset) -> None:
     """Arrow cannot open a file there by itself."""
     rows = dataset.table
