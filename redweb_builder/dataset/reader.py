@@ -165,14 +165,11 @@ class Dataset:
 
     def _usable(self, key: str, label: Label) -> Label:
         """A label without what is below the least confidence, and what people marked as wrong."""
-        wrong = read_unknown(self.folder, key)
+        height, width = label.mask.shape
+        wrong = read_unknown(self.folder, key, (height, width))
         if self.min_confidence:
             label = without(label, label.confidence < self.min_confidence)
-        if wrong is None:
-            return label
-        if wrong.shape != label.mask.shape:
-            raise StoreError(f"{self.folder / UNKNOWN / key}.png: its size is not that of the label; remove it")
-        return without(label, wrong)
+        return label if wrong is None else without(label, wrong)
 
     def is_as_stored(self, key: str) -> bool:
         """Whether the label of a sample is what its files hold. key: of the sample."""

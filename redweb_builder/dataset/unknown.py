@@ -1,7 +1,7 @@
 """unknown/<key>.png: what people marked as wrong in a label. It is unknown for readers; the label stays as it is.
 
-8-bit grey of the label's size, 255 = wrong, 0 = as the label says: what the last of several people left. marks.jsonl
-has what each of them left, a line a stroke; it only grows. No build touches either.
+8-bit grey, 255 = wrong, 0 = as the label says: what the last of several people left. marks.jsonl has what each of them
+left, a line a stroke; it only grows. No build touches either: what was marked in a label of another size is resized.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from itertools import accumulate
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -29,11 +30,12 @@ MARKS = "marks.jsonl"
 MOST_RUNS = 20_000  # of one picture
 
 
-def read_unknown(out: Path, key: str) -> BoolMap | None:
+def read_unknown(out: Path, key: str, shape: tuple[int, int]) -> BoolMap | None:
     """Where people marked a label as wrong, HxW bool; None where they did not.
 
-    out: folder of the data set. key: of the pair. Raises StoreError where the file is damaged, or a link that leads out
-    of the data set.
+    out: folder of the data set. key: of the pair. shape: height and width of the label; marks in one of another size,
+    as of a build before, are resized. Raises StoreError where the file is damaged, of other proportions, or a link that
+    leads out of the data set.
     """
     file = out / FOLDER / f"{key}.png"
     if not is_key(key) or not file.exists():
@@ -41,6 +43,11 @@ def read_unknown(out: Path, key: str) -> BoolMap | None:
     values, _ = read_map(require_inside(out, file))
     if values.dtype != np.uint8:
         raise StoreError(f"{file}: it is no grey PNG of 8 bits; remove it")
+    height, width = shape
+    if abs(values.shape[1] / values.shape[0] * height - width) > 1 + height / values.shape[0]:  # each side is rounded
+        raise StoreError(f"{file}: it has not the proportions of the label; remove it")
+    if values.shape != shape:
+        values = cv2.resize(values, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
     wrong: BoolMap = values > 0
     return wrong
 

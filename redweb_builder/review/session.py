@@ -176,8 +176,8 @@ class Session:
     def unknown(self, key: str) -> list[int]:
         """What people marked as unknown in a label, as runs_of has it. Raises StoreError. key: of the sample."""
         height, width = self._size(key)
-        wrong = read_unknown(self.folder, key)
-        return [height * width] if wrong is None or wrong.shape != (height, width) else runs_of(wrong)
+        wrong = read_unknown(self.folder, key, (height, width))
+        return [height * width] if wrong is None else runs_of(wrong)
 
     def mark_unknown(self, key: str, runs: object, reviewer: str) -> float:
         """Keep what a person marked in a label, in place of what was marked before; returns its share of the picture.

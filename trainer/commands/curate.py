@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -55,8 +56,9 @@ def curate(dataset: Path, folds: int, steps: int) -> None:
             before = Curation()
         print_curation(before, after)
         drawn = write_report(dataset)
-        echo(f"Look at the first in {drawn.file}, or decide: python cli.py review {dataset}")
-        echo(f"Then the same command trains again on what remains: python cli.py curate {dataset}")
+        folder = quote(str(dataset))
+        echo(f"Look at the first in {drawn.file}, or decide: python cli.py review {folder}")
+        echo(f"Then the same command trains again on what remains: python cli.py curate {folder}")
         exit_if_damaged(dataset, [*faults, *drawn.damaged], "labels cannot be used, or are not as they were written")
 
 

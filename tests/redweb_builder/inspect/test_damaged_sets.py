@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
@@ -18,6 +19,7 @@ from redweb_builder.config import PRESETS
 from redweb_builder.dataset.decisions import decide
 from redweb_builder.dataset.facts import UNKNOWN, facts_of
 from redweb_builder.dataset.paths import input_folder
+from redweb_builder.dataset.reader import open_dataset
 
 
 def run(*arguments: object) -> Result:
@@ -91,6 +93,20 @@ def test_marks_that_cannot_be_read_are_named_by_check(folder: Path) -> None:
     assert result.exit_code == 1
     assert all(f"unknown/{key}.png" in result.output for key in keys[:2])
     assert "2 faults" in result.output
+
+
+def test_marks_in_a_label_of_another_size_are_resized(folder: Path) -> None:
+    """The build was given again with --max-side and --overwrite; what people marked stays."""
+    before = open_dataset(folder)[0]
+    height, width = before.mask.shape
+    (folder / "unknown").mkdir()
+    marks = np.zeros((2 * height, 2 * width), np.uint8)
+    marks[:height] = 255
+    Image.fromarray(marks).save(folder / "unknown" / f"{before.key}.png")
+    assert run("check", folder).exit_code == 0
+    after = open_dataset(folder)[0].mask
+    assert not after[: height // 2].any()
+    np.testing.assert_array_equal(after[height // 2 :], before.mask[height // 2 :])
 
 
 @pytest.mark.parametrize("content", [None, b"", b"[]"])
