@@ -339,14 +339,17 @@ def _batches(
     ordered = pa.nulls(0, pa.string()) if wanted is None else wanted.sort()
     keys = [key.encode() for key in ordered.drop_null().to_pylist()]
     before, possible = 0, wanted
+    schema = careful.schema_arrow
+    is_flat = not any(pa.types.is_nested(kind) for kind in schema.types)  # else a column is stored as several
+    places = {name: schema.get_field_index(name) if is_flat else -1 for name in ("key", *others)}  # -1 also of several
     for number in range(metadata.num_row_groups):
         is_wide = len(columns) > FEW_COLUMNS and (wanted is None or metadata.row_group(number).num_rows <= SMALL_GROUP)
         start = before
         before += metadata.row_group(number).num_rows
-        pages = _plain_pages(opened, careful, number, "key")
+        pages = _plain_pages(opened, careful, number, "key", places["key"])
         if wanted is not None and not len(possible := _wanted_in(pages, ordered, keys)):
             continue
-        of_others = (_plain_pages(opened, careful, number, name) for name in others)
+        of_others = (_plain_pages(opened, careful, number, name, places[name]) for name in others)
         parquet = quick if all(found is not None for found in (pages, *of_others)) else careful
         # Starting threads takes longer than reading a small file, and a large one is read block by block.
         rows = WIDE_ROWS if is_wide else BLOCK_ROWS
@@ -369,18 +372,15 @@ def _plain_pages(
     parquet: pq.ParquetFile,  # noqa: TID251
     group: int,
     name: str,
+    place: int,
 ) -> list[PlainPage] | None:
-    """`plain_pages` of a column in a group of rows; None also where there are several of that name.
+    """`plain_pages` of a column in a group of rows; None also where its place in the file is unknown, -1.
 
     A value is read first: where what the file says of a column cannot be, Arrow's reader raises, but asking pyarrow for
     it ends the process. For the same reason nobody may ask it for the statistics.
     """
     next(parquet.iter_batches(1, [group], [name], use_threads=False), None)
-    schema = parquet.schema_arrow
-    place = schema.get_field_index(name)  # -1 also of several
-    if place < 0 or any(pa.types.is_nested(kind) for kind in schema.types):  # which are stored as several columns
-        return None
-    return plain_pages(opened, parquet.metadata.row_group(group).column(place))
+    return plain_pages(opened, parquet.metadata.row_group(group).column(place)) if place >= 0 else None
 
 
 def _wanted_in(pages: Sequence[PlainPage] | None, wanted: pa.Array, keys: Sequence[bytes]) -> pa.Array:
