@@ -118,6 +118,8 @@ def build_redweb(
             from redweb_builder.inputs.isolation import isolate_all
 
             isolate_all()
+        thresholds = replace(PRESETS[preset], **config_file.limits_of_file())
+        config = BuildConfig(thresholds=thresholds, inputs=inputs, **settings)
         if dry_run:
             from redweb_builder.commands.dry_run import print_dry_run
 
@@ -128,8 +130,6 @@ def build_redweb(
             return
         if quiet and verbose:
             raise SettingsError("--quiet and --verbose contradict each other; give one of them")
-        thresholds = replace(PRESETS[preset], **config_file.limits_of_file())
-        config = BuildConfig(thresholds=thresholds, inputs=inputs, **settings)
         with ExitStack() as stack:
             watchers = [stack.enter_context(BuildLog(log)).watch] if log else []
             if not quiet:  # before the import of the networks' libraries, which takes seconds

@@ -35,7 +35,7 @@ class SampleArrays:
 
         Raises SettingsError.
         """
-        if not isinstance(size, int) or size < 1:
+        if not isinstance(size, (int, np.integer)) or size < 1:
             raise SettingsError(f"size {size!r}: must be a whole number of px, 1 or more")
         self._samples, self._size, self._transform = samples, size, transform
 

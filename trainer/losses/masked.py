@@ -1,7 +1,8 @@
 """What the losses share: safe numbers, means under a mask, the normalisation that removes scale and shift.
 
 Everything is done a picture first and averaged over the batch last. So a batch split over processes or accumulated in
-parts gives the same gradient as the whole, and a picture with few labels counts as much as one with many.
+parts gives the same gradient as the whole, and a picture with few labels counts as much as one with many. Only
+--weigh-by-pixels (scale_invariant_log.py) weighs the pictures of a part against each other.
 """
 
 from __future__ import annotations

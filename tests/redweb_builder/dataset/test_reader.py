@@ -238,6 +238,8 @@ def test_arrays_for_a_data_loader(dataset: Dataset) -> None:
     assert 0 <= batch["image"].min() < 0.2 < 0.8 < batch["image"].max() <= 1
     assert set(batch["mask"].unique().tolist()) == {0, 1, 2, 3}
     assert torch.equal(batch["disparity"].isnan(), batch["mask"] == Mask.UNKNOWN)
+    int_of_numpy: Any = np.int64(32)
+    assert SampleArrays(dataset, int_of_numpy)[0]["mask"].shape == (32, 32)
     assert SampleArrays(dataset, 32, lambda sample: sample["key"])[2] == "c"
 
 
