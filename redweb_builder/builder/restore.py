@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from PIL import __version__ as pillow
 
-from redweb_builder.dataset.codec import image_bytes, picture_bytes
+from redweb_builder.dataset.codec import picture_bytes, preview_bytes
 from redweb_builder.dataset.journal import PREVIEWS
 from redweb_builder.dataset.label_reader import read_label, read_stored
 from redweb_builder.dataset.manifest_file import read_manifest
@@ -98,8 +97,7 @@ def _draw_previews(labels: Path, keys: Sequence[str]) -> list[str]:
         try:
             if not file.exists():
                 picture = read_stored(image_of(labels, key))
-                strip = Image.fromarray(strip_of_label(picture, read_label(labels, key)))
-                write_atomic(file, image_bytes(strip, "JPEG", quality=90, subsampling=0))
+                write_atomic(file, preview_bytes(strip_of_label(picture, read_label(labels, key))))
         except StoreError as error:
             faults.append(f"{key}: {error}")
     return faults

@@ -19,7 +19,7 @@ Decorator = Callable[[Function], Function]  # adds an option to the function of 
 
 PATH = click.Path(path_type=Path)
 EXISTING = click.Path(path_type=Path, exists=True)
-NOT_THERE = "write to a disk and copy it, or a data set with `export --format webdataset`"
+COPY_INSTEAD = "write to a disk and copy it, or a data set with `export --format webdataset`"
 # The writers of export/dataset.py.
 DATA_SET_FORMATS = (
     "redweb-v1",
@@ -44,7 +44,7 @@ class Written(click.Path):
     ) -> str | bytes | os.PathLike[str]:
         """Raise click.BadParameter on an address of remote storage. value, param, ctx: as click passes them."""
         try:
-            require_folder(value, NOT_THERE)
+            require_folder(value, COPY_INSTEAD)
         except UserError as error:
             self.fail(str(error), param, ctx)
         return super().convert(value, param, ctx)

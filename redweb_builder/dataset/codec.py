@@ -48,6 +48,11 @@ def decode(values: NDArray[np.uint16], mask: NDArray[np.uint8], scale: float, of
     return disparity
 
 
+def preview_bytes(strip: Picture) -> bytes:
+    """previews/<key>.jpg: a JPEG with colours at full resolution. strip: HxWx3 uint8 RGB."""
+    return image_bytes(Image.fromarray(strip), "JPEG", quality=90, subsampling=0)
+
+
 def png_of_label(label: Label) -> bytes:
     """RDs/<key>.png: 16-bit grey PNG with format, polarity, scale and offset as text. label: as of encode."""
     values, scale, offset = encode(label)

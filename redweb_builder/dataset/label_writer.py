@@ -5,9 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 from pathlib import Path
 
-from PIL import Image
-
-from redweb_builder.dataset.codec import image_bytes, picture_bytes, picture_name, pngs_of_label
+from redweb_builder.dataset.codec import picture_bytes, picture_name, pngs_of_label, preview_bytes
 from redweb_builder.dataset.journal import PREVIEWS
 from redweb_builder.dataset.paths import ENDINGS, FOLDERS
 from redweb_builder.files import write_atomic
@@ -36,7 +34,7 @@ class LabelWriter:
         contents = _contents(key, picture, lossless, label)
         for name, content in contents.items():
             write_atomic(home / name, content)
-        preview = image_bytes(Image.fromarray(strip), "JPEG", quality=90, subsampling=0)
+        preview = preview_bytes(strip)
         write_atomic(self.out / PREVIEWS / f"{key}.jpg", preview)
         contents[f"{PREVIEWS}/{key}.jpg"] = preview
         return {name: [len(content), sha256(content).hexdigest()] for name, content in contents.items()}

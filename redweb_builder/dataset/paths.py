@@ -94,6 +94,17 @@ def input_folder(out: Path) -> Path | None:
     return Path(stated) if Path(stated).is_dir() else Path(stated).parent
 
 
+def photographs_of(out: Path, stated: Path | None) -> Path | None:
+    """The folder of the stereo photographs: the stated one, else `input_folder`.
+
+    out: folder of the data set. stated: by a person, also an address; None = by nobody. Raises StoreError where there
+    is no such folder.
+    """
+    if stated is not None and not (stated.is_dir() or address_of(stated)):
+        raise StoreError(f"{stated}: there is no such folder of stereo photographs")
+    return stated or input_folder(out)
+
+
 def remote_input(out: Path) -> str | None:
     """The address of the photographs, as build.json names it; None where they are of this machine, or it names none.
 

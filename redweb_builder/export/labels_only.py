@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from redweb_builder.dataset.codec import picture_bytes, picture_name
 from redweb_builder.dataset.manifest import SCHEMA, calibration_names
 from redweb_builder.dataset.manifest_file import NAME as MANIFEST
-from redweb_builder.dataset.paths import build_text, input_folder, read_build
+from redweb_builder.dataset.paths import build_text, photographs_of, read_build
 from redweb_builder.dataset.reader import Dataset
 from redweb_builder.dataset.sample_files import MAPS
 from redweb_builder.dataset.source_views import source_views
@@ -37,9 +37,10 @@ def write_labels_only(
     """Write the labels and what their pictures are made from; yields each key when it is done, or why it is left out.
 
     Each picture is made again once, so that it is known that this can be done. dataset, keys: what is exported. folder:
-    an empty folder. source: of the stereo photographs; default: the one that build.json names. Raises OSError.
+    an empty folder. source: of the stereo photographs; default: the one that build.json names. Raises OSError;
+    StoreError where a folder that is given is not there.
     """
-    source = source or input_folder(dataset.folder)
+    source = photographs_of(dataset.folder, source)
     stamp = lru_cache(maxsize=64)(stamp_of_file)  # of a film there are many frames
     sources: list[tuple[str, Sources]] = []
     for key in keys:

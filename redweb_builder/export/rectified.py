@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from redweb_builder.dataset.paths import input_folder
+from redweb_builder.dataset.paths import photographs_of
 from redweb_builder.dataset.reader import Dataset
 from redweb_builder.dataset.source_views import aligned_views
 from redweb_builder.errors import StoreError
@@ -36,9 +36,10 @@ def write_rectified(
     """Write the pairs in a layout, and pairs.csv; yields each key when it is done, or why its pair is left out.
 
     dataset, keys: what is exported. folder: an empty folder. source: of the stereo photographs; default: the one that
-    build.json names. layout: one of LAYOUTS. Raises OSError.
+    build.json names. layout: one of LAYOUTS. Raises OSError; StoreError where a folder that is given is not
+    there.
     """
-    source = source or input_folder(dataset.folder)
+    source = photographs_of(dataset.folder, source)
     rows: list[list[Any]] = []
     for key in keys:
         try:

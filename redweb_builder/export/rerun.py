@@ -14,14 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redweb_builder.dataset.manifest import MEASUREMENTS
-from redweb_builder.dataset.paths import input_folder
+from redweb_builder.dataset.paths import photographs_of
 from redweb_builder.dataset.reader import Dataset, Sample
 from redweb_builder.dataset.source_views import aligned_views
 from redweb_builder.errors import StoreError, UserError
 from redweb_builder.export.points import plausible_distances, plausible_focal
 from redweb_builder.files import write_atomic
 from redweb_builder.filters.wording import value_text, wording
-from redweb_builder.inputs.remote import address_of
 from redweb_builder.process import one_opencv_thread
 from redweb_builder.types import Mask, Picture
 
@@ -39,9 +38,7 @@ def write_rerun(dataset: Dataset, keys: Sequence[str], folder: Path, source: Pat
     default: the one that build.json names. A sample whose photographs are gone has no right view. Raises UserError
     where rerun-sdk is not installed, StoreError, OSError.
     """
-    if source is not None and not (source.is_dir() or address_of(source)):
-        raise StoreError(f"{source}: there is no such folder of stereo photographs")
-    source = source or input_folder(dataset.folder)
+    source = photographs_of(dataset.folder, source)
     for start in range(0, len(keys), FILE_SAMPLES):
         stream = _recording(keys[start])
         recorded = stream.binary_stream()  # to a file rerun itself would write, and wait for ever on a full disk

@@ -61,11 +61,11 @@ def write_shards(dataset: Dataset, keys: Sequence[str], storage: Storage) -> Ite
         while done < len(chosen):
             shard = f"{part}-{number:06}"
             before = _rows_of(storage, shard) if shard in there else []
-            if _are_those_of(dataset, before, chosen[done:]):
+            if before and _are_those_of(dataset, before, chosen[done : done + len(before)]):
                 yield from (row["key"] for row in before)
                 done += len(before)
             else:
-                done += yield from _write_shard(dataset, chosen[done:], names, storage, shard)
+                done += yield from _write_shard(dataset, chosen[done : done + SHARD], names, storage, shard)
             written.add(shard)
             number += 1
     if others := sorted(there - written):
@@ -87,13 +87,13 @@ def _rows_of(storage: Storage, shard: str) -> list[dict[str, Any]]:
 
 
 def _are_those_of(dataset: Dataset, rows: Sequence[dict[str, Any]], keys: Sequence[str]) -> bool:
-    """Whether rows of a shard are those of the next samples, with the same files.
+    """Whether rows of a shard are those of some samples, in their order, with the same files.
 
     Keys alone do not say: a build with other settings, or another least confidence, has other labels by the same keys.
     """
-    if not rows or [row["key"] for row in rows] != list(keys[: len(rows)]):
+    if [row["key"] for row in rows] != list(keys):
         return False
-    of_samples = dataset.records(keys[: len(rows)])
+    of_samples = dataset.records(keys)
     return all(
         {name: row[name] for name in SCHEMA.names} == of_samples[row["key"]]
         and row["sha256"] == _digest(_files(dataset, row["key"])[1])
@@ -104,13 +104,13 @@ def _are_those_of(dataset: Dataset, rows: Sequence[dict[str, Any]], keys: Sequen
 def _write_shard(
     dataset: Dataset, keys: Sequence[str], names: dict[str, str], storage: Storage, shard: str
 ) -> Generator[str, None, int]:
-    """Write the first of some samples into a shard, then its index; yields their keys, returns how many they are."""
+    """Write the first of at most SHARD samples and their index; yields their keys, returns how many they are."""
     rows: list[dict[str, Any]] = []
     with (
         storage.writing(f"{shard}.tar") as file,
         tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar,
     ):
-        for key, row in dataset.records(keys[:SHARD]).items():
+        for key, row in dataset.records(keys).items():
             rows.append(row | _add(tar, dataset, row, names.get(key, key)))
             yield key
             if tar.offset >= SHARD_BYTES:

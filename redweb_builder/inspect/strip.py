@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from redweb_builder.colour import (
     colour_scale,
@@ -41,8 +42,7 @@ def strip(evidence: Evidence) -> Picture:
     maps = (evidence.flow.forward, evidence.raw_disparity, evidence.regions.sky, evidence.regions.far)
     flow, raw, sky, far = (_resize(_thin(image, size), size) for image in maps)
     valid = _resize(_thin(evidence.valid, size).astype(np.float32), size)
-    refined = _resize_known(_thin(evidence.label.disparity, size), size)
-    mask = cv2.resize(evidence.label.mask, size, interpolation=cv2.INTER_NEAREST)
+    refined, mask = _reduced(evidence.label, size)
     low, high = colour_scale(refined, mask)
     return _join(
         [
@@ -62,8 +62,7 @@ def strip_of_label(picture: Picture, label: Label) -> Picture:
     picture: HxWx3 uint8 RGB, the left view. label: of it. Returns the shape of `strip`.
     """
     size = tile_size(*picture.shape[:2])
-    refined = _resize_known(_thin(label.disparity, size), size)
-    mask = cv2.resize(label.mask, size, interpolation=cv2.INTER_NEAREST)
+    refined, mask = _reduced(label, size)
     empty = np.full((size[1], size[0], 3), BACKGROUND, np.uint8)
     depth = disparity_picture(refined, *colour_scale(refined, mask))
     return _join([_resize(picture, size), empty, empty, empty, depth, mask_picture(mask)])
@@ -73,6 +72,12 @@ def tile_size(height: int, width: int) -> tuple[int, int]:
     """The largest (width, height) in px of the picture's aspect that fits a cell."""
     scale = min(CELL_WIDTH / width, CELL_HEIGHT / height)
     return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _reduced(label: Label, size: tuple[int, int]) -> tuple[FloatMap, NDArray[np.uint8]]:
+    """Disparity and mask of a label at the (width, height) of a tile."""
+    mask = cv2.resize(label.mask, size, interpolation=cv2.INTER_NEAREST)
+    return _resize_known(_thin(label.disparity, size), size), np.asarray(mask, np.uint8)
 
 
 def _resize(image: Map, size: tuple[int, int]) -> Map:

@@ -27,7 +27,7 @@ from redweb_builder.dataset.label_reader import read_stored
 from redweb_builder.dataset.manifest import pairs_of
 from redweb_builder.dataset.manifest_file import NAME as MANIFEST
 from redweb_builder.dataset.manifest_file import read_manifest, read_rows, refusal_of
-from redweb_builder.dataset.paths import REVIEW_CACHE, input_folder, name_of
+from redweb_builder.dataset.paths import REVIEW_CACHE, name_of, photographs_of
 from redweb_builder.dataset.sample_files import content_of
 from redweb_builder.dataset.shards import files_of
 from redweb_builder.dataset.unknown import from_runs, read_unknown, runs_of, write_unknown
@@ -67,9 +67,7 @@ class Session:
             self.folder, self.reviewer = folder, _checked_name(reviewer)
         except ValueError as error:
             raise SettingsError(f"--reviewer: {error}") from error
-        self.source = source or input_folder(folder)
-        if source is not None and not (source.is_dir() or address_of(source)):
-            raise StoreError(f"{source}: there is no such folder of stereo photographs")
+        self.source = photographs_of(folder, source)
         self.home = _home_of(folder)
         self.files = files_of(folder)
         self._built: int | None = None

@@ -75,7 +75,7 @@ def export(
             from trainer.export import export_checkpoint
 
             if out is not None:
-                require_folder(out, options.NOT_THERE)
+                require_folder(out, options.COPY_INSTEAD)
             echo(export_checkpoint(path, form, out, size=fixed_size(size) if size else None))
         return
     if size:

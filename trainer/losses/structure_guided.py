@@ -75,8 +75,8 @@ def structure_guided_pairs(
     """
     borders = label_gradient(target, valid)
     if instances is not None:
-        of_things = instance_gradient(instances)
-        borders = torch.where(of_things.any(dim=(1, 2, 3))[:, None, None, None], of_things, borders)
+        of_instances = instance_gradient(instances)
+        borders = torch.where(of_instances.any(dim=(1, 2, 3))[:, None, None, None], of_instances, borders)
     lines = uniform.shape[1] // 6  # a line gives three pairs, and there are two kinds of edges
     across = uniform[..., 2:]
     drawn = (
