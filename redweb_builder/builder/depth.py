@@ -27,7 +27,7 @@ from redweb_builder.dataset.manifest_file import read_manifest
 from redweb_builder.dataset.reader import Dataset
 from redweb_builder.errors import InputError, SettingsError, StoreError
 from redweb_builder.export.depth_forms import Ends, frame_picture, steady, write_frame
-from redweb_builder.export.names import file_names
+from redweb_builder.export.names import file_namer
 from redweb_builder.files import remove_temporaries, require_other_folder
 from redweb_builder.filters.checks import judge
 from redweb_builder.inputs.formats import films
@@ -126,10 +126,14 @@ def _write_all(
         else:
             shots.setdefault(row["left"], []).append(row)
     alone = source.is_file()
-    for key, name in file_names(photos):
+    name_of = file_namer(photos)
+    for key in photos:
+        name = name_of(key)
         progress.at(key)
         yield from _write_photo(dataset, key, out / (source.stem if alone else name), forms or PHOTO_FORMS)
-    for left, name in file_names(shots):
+    name_of = file_namer(shots)
+    for left in shots:
+        name = name_of(left)
         rows = sorted(shots[left], key=lambda row: float(row["film_time_s"]))
         stem = out / (source.stem if alone else name.removesuffix(Path(left).suffix))
         yield from _write_film(dataset, rows, stem, forms or SHOT_FORMS, rate, progress)

@@ -19,6 +19,7 @@ from PIL import Image
 
 from redweb_builder.colour import colour_scale, disparity_picture, mask_picture
 from redweb_builder.dataset.codec import image_bytes
+from redweb_builder.dataset.keys import Keys
 from redweb_builder.dataset.label_reader import label_from, read_stored
 from redweb_builder.dataset.manifest import SCHEMA
 from redweb_builder.dataset.manifest_file import has_manifest
@@ -99,13 +100,13 @@ class Dataset:
         self.refusal = "; ".join(filter(None, (self._rows.refusal, self.files.refusal()))) or None
 
     @property
-    def keys(self) -> list[str]:
-        """The keys of the samples, in their order."""
+    def keys(self) -> Keys:
+        """The keys of the samples, in their order, as a list would give them."""
         return self._rows.keys
 
     def __contains__(self, key: object) -> bool:
         """Whether there is a sample of a key; nothing is read. key: of it."""
-        return isinstance(key, str) and self._rows.has(key)
+        return key in self.keys
 
     def __iter__(self) -> Iterator[Sample]:
         """Every sample, in order of key."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +15,14 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from redweb_builder.dataset.decisions import FILE, as_decided, read_decisions
-from redweb_builder.dataset.manifest import BLOCK_ROWS, SCHEMA, in_blocks
-from redweb_builder.dataset.manifest_file import NAME, Manifest, manifest_blocks, read_manifest, read_rows, stated_rows
+from redweb_builder.dataset.keys import Keys
+from redweb_builder.dataset.manifest import BLOCK_ROWS, SCHEMA, in_blocks, one_chunk
+from redweb_builder.dataset.manifest_file import NAME, Manifest, manifest_blocks, read_manifest, stated_rows
 from redweb_builder.errors import SettingsError, StoreError
 from redweb_builder.inputs.remote import shown
 
 OPENED = ("key", "status", "reason", "width")  # what makes a row a sample, and what people's verdicts need
+KEPT = ("key", "status")  # of them, what stays in memory
 MOST_CHECKED = 1 << 18  # rows: of so many all columns are checked at once, and kept once a row is looked into (400 MB)
 NEARBY = 1 << 12  # of more rows so many are read together
 
@@ -44,12 +44,12 @@ class SampleRows:
         """
         self._folder, self._statuses, self._stored = folder, pa.array(statuses, pa.string()), stored
         self._are_few = stored is not None or stated_rows(folder) <= MOST_CHECKED
-        self._manifest = stored or self._checked()
-        self.refusal = self._manifest.refusal()
+        manifest = stored or self._opened()
+        self.refusal = manifest.refusal()
         self._decisions = read_decisions(folder / FILE)[0]
-        self._take(self._samples_of(as_decided(self._manifest.table.select(OPENED), self._decisions)))
+        self._take(self._samples_of(as_decided(manifest.table.select(OPENED), self._decisions)).select(KEPT))
 
-    def _checked(self) -> Manifest:
+    def _opened(self) -> Manifest:
         """The columns OPENED of the manifest; the others of few rows are only checked."""
         refused: list[str] = []
         empty = pa.schema([SCHEMA.field(name) for name in OPENED]).empty_table()
@@ -64,7 +64,7 @@ class SampleRows:
 
     def _take(self, rows: pa.Table) -> None:
         self._rows = rows
-        self.keys: list[str] = rows["key"].to_pylist()
+        self.keys = Keys(rows["key"])
         self._nearby: dict[str, dict[str, Any]] = {}
 
     def take(self, indices: Sequence[int] | NDArray[np.integer[Any]]) -> SampleRows:
@@ -74,7 +74,6 @@ class SampleRows:
             raise IndexError(f"a mask of {chosen.shape} for {len(self.keys)} samples")
         part = copy(self)
         places = pa.array(np.flatnonzero(chosen) if chosen.dtype == bool else chosen, pa.int64())
-        vars(part).pop("_places", None)
         if "table" in vars(self):
             part.table = self.table.take(places)
         part._take(self._rows.take(places))
@@ -82,27 +81,10 @@ class SampleRows:
 
     def place(self, key: str) -> int:
         """The index of a sample. key: of it. Raises KeyError."""
-        if self._places is not None:
-            return self._places[key]
-        place = bisect_left(self.keys, key)
-        if self.keys[place : place + 1] != [key]:
-            raise KeyError(key)
-        return place
-
-    def has(self, key: str) -> bool:
-        """Whether there is a sample of a key. key: of it."""
         try:
-            self.place(key)
-        except KeyError:
-            return False
-        return True
-
-    @cached_property
-    def _places(self) -> dict[str, int] | None:
-        """The index of each key; None where keys grow, as in a manifest, so that each is found without."""
-        if all(key < later for key, later in pairwise(self.keys)):
-            return None
-        return {key: index for index, key in enumerate(self.keys)}
+            return self.keys.index(key)
+        except ValueError:
+            raise KeyError(key) from None
 
     def manifest_blocks(self) -> Iterator[pa.Table]:
         """The rows of the whole data set as built, all columns, without those that cannot be used, some at a time.
@@ -158,11 +140,12 @@ class SampleRows:
 
         keys: of the samples, of any number: nothing of it is kept. Raises StoreError.
         """
-        wanted = pa.array(keys, pa.string())
+        wanted = Keys.of(keys).column
         if self._stored:
             rows = self._stored.table.filter(pc.is_in(self._stored.table["key"], wanted))
         else:
-            rows = read_rows(self._manifest, wanted).table
+            blocks = manifest_blocks(self._folder, None, [], one_chunk(wanted))
+            rows = pa.concat_tables([SCHEMA.empty_table(), *(block.select(SCHEMA.names) for block in blocks)])
         return as_decided(rows, self._decisions)
 
     def row(self, key: str) -> dict[str, Any]:

@@ -94,7 +94,8 @@ class ShardFiles:
         rows = self._rows(range(len(self.shards)), pa.schema([*checked, *POSITIONS]), self.refused, PLACES)
         if self.refused and not len(rows):
             raise StoreError(f"{self.storage.address}: {self.refused[0]}; export the set again")
-        self.table, self._order = _without_repeated(rows, self.refused)  # a dict would take 40 times as much
+        self.table, order = _without_repeated(rows, self.refused)
+        self._order = order.astype(np.uint32)  # a dict would take 80 times as much
 
     def refusal(self) -> str | None:
         """A sentence about the rows of the indices that were refused; None where there are none."""

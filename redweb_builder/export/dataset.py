@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.compute as pc
 
 from redweb_builder.dataset.reader import Dataset, open_dataset
@@ -78,55 +79,46 @@ def export_dataset(
     """
     with_rejected = form in WITH_REJECTED
     dataset = Dataset(folder, "labelled", min_confidence) if with_rejected else open_dataset(folder, min_confidence)
-    kept = set(dataset.keys) if keys else set()
-    if missing := [key for key in keys if key not in kept]:
+    if missing := [key for key in keys if key not in dataset]:
         raise StoreError(f"{shown(folder)} keeps no {', '.join(missing)}; a rejected sample is rescued by `review`")
-    chosen = list(dict.fromkeys(keys)) or dataset.keys
-    rows = dataset.columns("key", "status")
-    rejected = set(rows["key"].filter(pc.not_equal(rows["status"], "kept")).to_pylist())
-    if not chosen or (form == "webdataset" and rejected.issuperset(chosen)):
+    chosen = dataset.take([dataset.keys.index(key) for key in dict.fromkeys(keys)]) if keys else dataset
+    if not len(chosen) or (form == "webdataset" and _rejected(chosen) == len(chosen)):
         raise StoreError(f"{shown(folder)} keeps no sample: there is nothing to export")
     if address_of(out):
-        return _upload(dataset, form, chosen, rejected, out, watch)
+        return _upload(dataset, form, chosen, out, watch)
     target = out.absolute()  # "." has no name
     target.parent.mkdir(parents=True, exist_ok=True)
     remove_temporaries(target.parent)
     if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
         raise StoreError(f"{out} exists and is not an empty folder: choose another --out")
     watch(0, len(chosen))
-    sound, damaged = _check_files(dataset, chosen)
+    sound, damaged = _check_files(chosen)
     with replacing_folder(target) as part:
-        for done, written in enumerate(WRITERS[form](dataset, sound, part, **(options or {})) if sound else (), 1):
+        writer = WRITERS[form](dataset, sound.keys, part, **(options or {})) if len(sound) else ()
+        for done, written in enumerate(writer, 1):
             damaged += [str(written)] if isinstance(written, UserError) else []
             watch(done, len(sound))
         if len(damaged) == len(chosen):
             raise StoreError(f"{damaged[0]}; no sample of {shown(folder)} can be exported")
         if readme := readme_of(form):
             write_atomic(part / "README.md", readme)
-    return Exported(out, len(chosen) - len(damaged), len(rejected.intersection(sound)), damaged, dataset.refusal)
+    return Exported(out, len(chosen) - len(damaged), _rejected(sound), damaged, dataset.refusal)
 
 
-def _upload(
-    dataset: Dataset,
-    form: str,
-    keys: Sequence[str],
-    rejected: set[str],
-    out: Path,
-    watch: Callable[[int, int], None],
-) -> Exported:
+def _upload(dataset: Dataset, form: str, chosen: Dataset, out: Path, watch: Callable[[int, int], None]) -> Exported:
     """Write shards to remote storage. Raises StoreError, SettingsError."""
     storage = Storage(out)
     if form != "webdataset":
         raise SettingsError(f"--out {storage.address}: --format webdataset is what goes to remote storage")
-    watch(0, len(keys))
-    sound, damaged = _check_files(dataset, keys)
-    for done, _ in enumerate(write_shards(dataset, sound, storage) if sound else (), 1):
+    watch(0, len(chosen))
+    sound, damaged = _check_files(chosen)
+    for done, _ in enumerate(write_shards(dataset, sound.keys, storage) if len(sound) else (), 1):
         watch(done, len(sound))
-    if not sound:
+    if not len(sound):
         raise StoreError(f"{damaged[0]}; no sample of {shown(dataset.folder)} can be exported")
     if readme := readme_of(form):
         storage.write("README.md", readme)
-    return Exported(out, len(sound), len(rejected.intersection(sound)), damaged, dataset.refusal)
+    return Exported(out, len(sound), _rejected(sound), damaged, dataset.refusal)
 
 
 def readme_of(form: str) -> bytes | None:
@@ -138,24 +130,28 @@ def readme_of(form: str) -> bytes | None:
     return file.read_bytes() if file.is_file() else None
 
 
-def _check_files(dataset: Dataset, keys: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The keys whose files can be read, and a sentence about each other one."""
+def _rejected(samples: Dataset) -> int:
+    """How many are not kept."""
+    return int(pc.sum(pc.not_equal(samples.columns("status")["status"], "kept")).as_py() or 0)
+
+
+def _check_files(samples: Dataset) -> tuple[Dataset, list[str]]:
+    """The samples whose files can be read, and a sentence about each other one."""
 
     def fault(key: str) -> str | None:
         try:
-            dataset[key]
+            samples[key]
         except (UserError, OSError) as error:
             return f"{key}: {error}"
         return None
 
-    sound: list[str] = []
     damaged: list[str] = []
+    sound = np.ones(len(samples), bool)
     with ThreadPoolExecutor() as threads:
-        for start in range(0, len(keys), CHECKED_AT_ONCE):  # every task that waits takes memory
-            part = keys[start : start + CHECKED_AT_ONCE]
-            for key, found in zip(part, threads.map(fault, part), strict=True):
-                if found is None:
-                    sound.append(key)
-                else:
+        for start in range(0, len(samples), CHECKED_AT_ONCE):  # every task that waits takes memory
+            faults = threads.map(fault, samples.keys[start : start + CHECKED_AT_ONCE])
+            for index, found in enumerate(faults, start):
+                if found is not None:
+                    sound[index] = False
                     damaged.append(found)
-    return sound, damaged
+    return (samples.take(sound) if damaged else samples), damaged

@@ -20,7 +20,7 @@ from PIL import Image
 from redweb_builder.dataset.codec import FARTHEST, SKY_VALUE, image_bytes
 from redweb_builder.dataset.manifest import SCHEMA
 from redweb_builder.dataset.reader import Dataset
-from redweb_builder.export.names import file_names
+from redweb_builder.export.names import file_namer
 from redweb_builder.export.stored import maps_of
 from redweb_builder.files import create
 from redweb_builder.inputs.picture import open_picture, values_of
@@ -39,7 +39,9 @@ def write_fiftyone(dataset: Dataset, keys: Sequence[str], folder: Path) -> Itera
     samples = []
     for place in ("data", "fields/nearness", "fields/confidence", "fields/mask", "fields/rd"):
         (folder / place).mkdir(parents=True)
-    for key, name in file_names(keys):
+    name_of = file_namer(keys)
+    for key in keys:
+        name = name_of(key)
         (ending, image), maps = dataset.stored_picture(key), maps_of(dataset, key)
         files = {f"data/{name}.{ending}": image, f"fields/nearness/{name}.png": nearness_png(maps)}
         files |= {f"fields/{field}/{name}.png": maps[field] for field in ("rd", "mask", "confidence")}

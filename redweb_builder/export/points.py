@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redweb_builder.dataset.reader import Dataset
-from redweb_builder.export.names import file_names
+from redweb_builder.export.names import file_namer
 from redweb_builder.files import create
 from redweb_builder.types import FloatMap, Mask, Picture
 
@@ -78,7 +78,9 @@ def write_points(dataset: Dataset, keys: Sequence[str], folder: Path) -> Iterato
 
     dataset, keys: what is exported. folder: an empty folder. Raises StoreError, OSError.
     """
-    for key, name in file_names(keys):
+    name_of = file_namer(keys)
+    for key in keys:
+        name = name_of(key)
         sample = dataset[key]
         with create(folder / f"{name}.ply") as file:
             file.write(ply(points_of(sample.image, sample.disparity, sample.mask, sample.confidence)))

@@ -18,7 +18,7 @@ from redweb_builder.dataset.codec import FARTHEST, SKY_VALUE
 from redweb_builder.dataset.label_reader import read_stored
 from redweb_builder.dataset.reader import Dataset
 from redweb_builder.dataset.sample_files import MAPS
-from redweb_builder.export.names import file_names
+from redweb_builder.export.names import file_namer
 from redweb_builder.export.stored import maps_of
 from redweb_builder.files import create
 from redweb_builder.inputs.picture import open_picture, values_of
@@ -34,7 +34,9 @@ def write_redweb_v1(dataset: Dataset, keys: Sequence[str], folder: Path) -> Iter
     """
     for kind in ("Imgs", "RDs"):
         (folder / kind).mkdir()
-    for key, name in file_names(keys):
+    name_of = file_namer(keys)
+    for key in keys:
+        name = name_of(key)
         ending, image = dataset.stored_picture(key)
         with create(folder / "Imgs" / f"{name}.jpg") as file:
             if ending == "jpg":

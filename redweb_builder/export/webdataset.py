@@ -10,16 +10,18 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from redweb_builder.dataset.curation import NAME as CURATION
 from redweb_builder.dataset.decisions import FILE as DECISIONS
+from redweb_builder.dataset.keys import Keys
 from redweb_builder.dataset.manifest import SCHEMA
 from redweb_builder.dataset.manifest_file import NAME as MANIFEST
 from redweb_builder.dataset.manifest_file import table_blocks, write_manifest
@@ -30,7 +32,7 @@ from redweb_builder.dataset.shards import FORM, INDEX, REJECTED, shard_names
 from redweb_builder.dataset.splits import GROUPING, split_keys
 from redweb_builder.dataset.storage import Storage, read_whole
 from redweb_builder.errors import StoreError
-from redweb_builder.export.names import file_names
+from redweb_builder.export.names import file_namer
 from redweb_builder.export.stored import maps_of
 from redweb_builder.files import MOST_TEXT_BYTES
 
@@ -52,8 +54,7 @@ def write_shards(dataset: Dataset, keys: Sequence[str], storage: Storage) -> Ite
     dataset, keys: as of write_webdataset. storage: a shard that an earlier call has written there is not written again.
     Raises StoreError, also where shards of another export stay there; OSError.
     """
-    # A sample's name ends at its first dot. Most are the key: millions of pairs need no second list of them.
-    names = {key: name for key, name in file_names(keys, dots=False) if name != key}
+    name_of = file_namer(keys, dots=False)  # a sample's name ends at its first dot
     there = {*shard_names(storage.sizes()), *shard_names(storage.sizes(REJECTED), f"{REJECTED}/")}
     written: set[str] = set()
     for part, chosen in split_keys(dataset.columns("status", *GROUPING), keys).items():
@@ -65,7 +66,7 @@ def write_shards(dataset: Dataset, keys: Sequence[str], storage: Storage) -> Ite
                 yield from (row["key"] for row in before)
                 done += len(before)
             else:
-                done += yield from _write_shard(dataset, chosen[done : done + SHARD], names, storage, shard)
+                done += yield from _write_shard(dataset, chosen[done : done + SHARD], name_of, storage, shard)
             written.add(shard)
             number += 1
     if others := sorted(there - written):
@@ -102,7 +103,7 @@ def _are_those_of(dataset: Dataset, rows: Sequence[dict[str, Any]], keys: Sequen
 
 
 def _write_shard(
-    dataset: Dataset, keys: Sequence[str], names: dict[str, str], storage: Storage, shard: str
+    dataset: Dataset, keys: Sequence[str], name_of: Callable[[str], str], storage: Storage, shard: str
 ) -> Generator[str, None, int]:
     """Write the first of at most SHARD samples and their index; yields their keys, returns how many they are."""
     rows: list[dict[str, Any]] = []
@@ -111,7 +112,7 @@ def _write_shard(
         tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar,
     ):
         for key, row in dataset.records(keys).items():
-            rows.append(row | _add(tar, dataset, row, names.get(key, key)))
+            rows.append(row | _add(tar, dataset, row, name_of(key)))
             yield key
             if tar.offset >= SHARD_BYTES:
                 break
@@ -167,11 +168,11 @@ def _write_set(dataset: Dataset, keys: Sequence[str], storage: Storage) -> None:
             continue
     build = {name: value for name, value in read_build(dataset.folder).items() if name != "input"}
     storage.write("build.json", build_text(build | {"form": FORM}))
-    others = set(dataset.keys).difference(keys) if len(keys) < len(dataset) else set()
+    every = dataset.keys.column
+    others = every.filter(pc.invert(pc.is_in(every, Keys.of(keys).column)))
     with storage.writing(MANIFEST) as file:
-        write_manifest(file, (_without(block, others) for block in dataset.manifest_blocks()))
-
-
-def _without(rows: pa.Table, others: set[str]) -> pa.Table:
-    """Rows without those of some keys."""
-    return rows.filter([key not in others for key in rows["key"].to_pylist()]) if others else rows
+        blocks = dataset.manifest_blocks()
+        write_manifest(
+            file,
+            (block.filter(pc.invert(pc.is_in(block["key"], others))) for block in blocks) if len(others) else blocks,
+        )

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from redweb_builder.dataset.keys import Keys
 from redweb_builder.dataset.manifest import table_of
 from redweb_builder.dataset.splits import groups_of, split_keys
 
 
-def parts_of(rows: list[dict[str, Any]], turn: int = 1) -> dict[str, list[str]]:
+def parts_of(rows: list[dict[str, Any]], turn: int = 1) -> dict[str, Keys]:
     return split_keys(table_of(rows), [row["key"] for row in rows][::turn])
 
 

@@ -33,7 +33,7 @@ from redweb_builder.dataset.splits import split_keys
 from redweb_builder.errors import StoreError
 from redweb_builder.export import huggingface, rerun, webdataset
 from redweb_builder.export.dataset import WITH_REJECTED, WRITERS, export_dataset
-from redweb_builder.export.names import file_names
+from redweb_builder.export.names import file_namer
 from redweb_builder.export.points import FARTHEST, VIEW_DEGREES, points_of
 from redweb_builder.export.redweb_v1 import to_8_bit
 from redweb_builder.export.stereo_layouts import kitti_values
@@ -671,19 +671,30 @@ def test_pairs_without_photographs_are_left_out_and_named(built: Any, tmp_path: 
 # --- names -------------------------------------------------------------------------------------------------------
 
 
+def names_of(keys: list[str], dots: bool = True) -> dict[str, str]:
+    name_of = file_namer(keys, dots)
+    return {key: name_of(key) for key in keys}
+
+
 def test_names_are_keys_where_every_system_can_hold_them() -> None:
     keys = ["meadow-0a1b2c3d", "ключ-0a1b2c3d", "v1.2_x-00000000", "console", "a" * 160]
-    assert dict(file_names(keys)) == {key: key for key in keys}
+    assert names_of(keys) == {key: key for key in keys}
 
 
 def test_no_two_names_are_one_on_any_disk() -> None:
     keys = ["a_b", "a.b", "A_B", "e\u0301", "\u00e9", "STRASSE", "straße"]
     for dots in (True, False):
-        names = dict(file_names(keys, dots))
+        names = names_of(keys, dots)
         assert list(names) == keys
         folded = {unicodedata.normalize("NFC", name.casefold()) for name in names.values()}
         assert len(folded) == len(keys)
-        assert names == dict(file_names(keys, dots))
+        assert names == names_of(keys, dots)
+
+
+def test_no_key_takes_a_name_that_was_made() -> None:
+    made = names_of(["a?"])["a?"]
+    assert len(set(names_of(["a?", made, made.upper()]).values())) == 3
+    assert len({name.lower() for name in names_of([made.upper(), made, "a?"]).values()}) == 3
 
 
 @pytest.mark.parametrize(
@@ -706,7 +717,7 @@ def test_no_two_names_are_one_on_any_disk() -> None:
     ],
 )
 def test_a_key_that_some_system_cannot_hold_gets_another_name(key: str) -> None:
-    name = dict(file_names([key]))[key]
+    name = names_of([key])[key]
     assert name != key
     assert re.fullmatch(r"[^<>:\"/\\|?*\x00-\x1f\u202e\udcff]+[^. ]", name)
     assert name.split(".")[0].lower() not in ("con", "nul", "aux", "com1", "lpt¹")
