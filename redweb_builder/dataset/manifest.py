@@ -147,15 +147,13 @@ def index_in(texts: pa.ChunkedArray, values: Sequence[str | None]) -> NDArray[np
         return np.asarray(pc.index_in(column, wanted).fill_null(-1))
     places = np.asarray(pc.index_in(column.dictionary, wanted).fill_null(-1))
     of_codes = np.append(places, np.int32(values.index(None) if None in values else -1))
-    return of_codes.take(codes_of(column))
+    found: NDArray[np.int32] = of_codes[codes_of(column)]
+    return found
 
 
 def codes_of(column: pa.DictionaryArray) -> NDArray[np.int32]:
     """Of each value its place in the dictionary, -1 = null. column: of DICTIONARY."""
-    if not column.null_count:
-        return np.asarray(column.indices)
-    indices = np.frombuffer(column.buffers()[1], np.int32)[column.offset : column.offset + len(column)]
-    return np.where(np.asarray(column.is_valid()), indices, np.int32(-1))
+    return np.asarray(column.indices.fill_null(-1))
 
 
 def one_chunk(column: pa.ChunkedArray) -> pa.Array:

@@ -26,6 +26,7 @@ from redweb_builder.dataset.manifest_file import has_manifest
 from redweb_builder.dataset.sample_files import MAPS, content_of, ending_of
 from redweb_builder.dataset.sample_rows import Conditions, LazyRow, SampleRows
 from redweb_builder.dataset.shards import ShardFiles, files_of
+from redweb_builder.dataset.splits import GROUPING
 from redweb_builder.dataset.unknown import FOLDER as UNKNOWN
 from redweb_builder.dataset.unknown import read_unknown
 from redweb_builder.errors import SettingsError, StoreError, UserError
@@ -222,6 +223,12 @@ class Dataset:
         names: such as "agreement". A row that cannot be used for what it holds in them is null but for the key.
         """
         return self._rows.columns(names)
+
+    def grouping(self) -> pa.Table:
+        """The columns by which splits.py tells which samples belong together; no file names where none is of a film."""
+        rows = self.columns("key", "status", "film_time_s")
+        has_films = rows["film_time_s"].null_count < len(rows)
+        return self.columns("status", *GROUPING) if has_films else rows
 
     @property
     def table(self) -> pa.Table:

@@ -116,14 +116,26 @@ def _is_pair_or_left_out(table: pa.Table) -> NDArray[np.bool_]:
         usual = pc.and_(pc.match_substring_regex(key, _USUAL_KEY), pc.less_equal(pc.binary_length(key), MAX_KEY_BYTES))
         proper = np.asarray(pc.fill_null(usual, False))
     status = index_in(table["status"], STATUSES)
-    sized = floats_of(table["width"]) > 0
-    pair = (status == 0) & sized | (status == 1) & (sized | (index_in(table["stage"], JUDGED) < 0))
+    sides = [(table[name], most) for name, most in _SIDES if name in table.column_names]
+    if all(_are_sides(column, most) for column, most in sides):
+        pair = (status == 0) | (status == 1)
+    else:
+        sized = floats_of(table["width"]) > 0
+        pair = (status == 0) & sized | (status == 1) & (sized | (index_in(table["stage"], JUDGED) < 0))
     usable: NDArray[np.bool_] = proper & pair | np.asarray(pc.is_null(key)) & (status == 2)
-    for name, most in _SIDES:
-        if name in table.column_names:
-            side = floats_of(table[name])
+    for column, most in sides:
+        if not _are_sides(column, most):
+            side = floats_of(column)
             usable &= ~((side <= 0) | (side > most))
     return usable
+
+
+def _are_sides(column: pa.ChunkedArray, most: int) -> bool:
+    """Whether every value of a column is a side of a picture."""
+    if column.null_count or not len(column):
+        return False
+    values = np.asarray(one_chunk(column))
+    return bool(values.min() > 0 and values.max() <= most)
 
 
 def _are_ascii_keys(column: pa.ChunkedArray) -> bool:

@@ -54,7 +54,7 @@ class SampleRows:
         refused: list[str] = []
         empty = pa.schema([SCHEMA.field(name) for name in OPENED]).empty_table()
         blocks = manifest_blocks(self._folder, None if self._are_few else OPENED, refused)
-        table = pa.concat_tables([empty, *(block.select(OPENED) for block in blocks)])
+        table = pa.concat_tables([empty, *map(_opened_columns, blocks)])
         return Manifest(self._folder / NAME, table, refused)
 
     def _samples_of(self, rows: pa.Table) -> pa.Table:
@@ -221,3 +221,7 @@ def _expression(conditions: Conditions) -> tuple[pc.Expression, list[str]]:
         return pq.filters_to_expression(conditions), sorted({name for group in groups for name, _, _ in group})
     except (IndexError, TypeError, ValueError, pa.ArrowException) as error:
         raise SettingsError(f"{conditions!r}: conditions are such as [('agreement', '>', 0.9)] ({error})") from error
+
+
+def _opened_columns(rows: pa.Table) -> pa.Table:
+    return rows.select(OPENED)

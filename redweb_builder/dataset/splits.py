@@ -78,7 +78,7 @@ def _first_groups(sizes: NDArray[np.int64], wanted: float) -> int:
 def groups_of(rows: pa.Table) -> pa.ChunkedArray:
     """The film that a frame is of, so that its frames stay together; the key of every other sample.
 
-    rows: of a manifest, with GROUPING.
+    rows: of a manifest, with GROUPING; `left` is needed where one is of a film.
     """
     if rows["film_time_s"].null_count == len(rows):  # nothing is copied
         return rows["key"]

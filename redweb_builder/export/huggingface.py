@@ -26,7 +26,7 @@ from redweb_builder.dataset.facts import facts_of
 from redweb_builder.dataset.manifest import MEASUREMENTS, SCHEMA, count_values
 from redweb_builder.dataset.paths import name_of, read_build
 from redweb_builder.dataset.reader import Dataset, Sample
-from redweb_builder.dataset.splits import GROUPING, split_keys
+from redweb_builder.dataset.splits import split_keys
 from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.export.stored import maps_of
 from redweb_builder.files import create, write_atomic
@@ -49,7 +49,7 @@ def write_huggingface(dataset: Dataset, keys: Sequence[str], folder: Path) -> It
     """
     (folder / "data").mkdir()
     maps = list(maps_of(dataset, keys[0]))
-    parts = split_keys(dataset.columns("status", *GROUPING), keys)
+    parts = split_keys(dataset.grouping(), keys)
     for part, chosen in parts.items():
         starts = range(0, len(chosen), FILE_SAMPLES)
         for number, start in enumerate(starts):

@@ -29,7 +29,7 @@ from redweb_builder.dataset.paths import build_text, read_build
 from redweb_builder.dataset.reader import Dataset
 from redweb_builder.dataset.sample_files import FILES, PREVIEW, content_of
 from redweb_builder.dataset.shards import FORM, INDEX, REJECTED, shard_names
-from redweb_builder.dataset.splits import GROUPING, split_keys
+from redweb_builder.dataset.splits import split_keys
 from redweb_builder.dataset.storage import Storage, read_whole
 from redweb_builder.errors import StoreError
 from redweb_builder.export.names import file_namer
@@ -57,7 +57,7 @@ def write_shards(dataset: Dataset, keys: Sequence[str], storage: Storage) -> Ite
     name_of = file_namer(keys, dots=False)  # a sample's name ends at its first dot
     there = {*shard_names(storage.sizes()), *shard_names(storage.sizes(REJECTED), f"{REJECTED}/")}
     written: set[str] = set()
-    for part, chosen in split_keys(dataset.columns("status", *GROUPING), keys).items():
+    for part, chosen in split_keys(dataset.grouping(), keys).items():
         done = number = 0
         while done < len(chosen):
             shard = f"{part}-{number:06}"

@@ -9,7 +9,7 @@ import numpy as np
 
 from redweb_builder.dataset.reader import open_dataset
 from redweb_builder.dataset.sample_files import MAPS
-from redweb_builder.dataset.splits import GROUPING, groups_of
+from redweb_builder.dataset.splits import groups_of
 from redweb_builder.errors import StoreError
 from redweb_builder.types import Mask
 from trainer.data.depth_set import DepthSetBase
@@ -51,7 +51,7 @@ class RedwebSet(DepthSetBase):
         self._use = use or LabelUse()
         self._set = open_dataset(folder, self._use.min_confidence)
         self.notes = (self._set.refusal,) if self._set.refusal else ()
-        self._groups = groups_of(self._set.columns(*GROUPING))
+        self._groups = groups_of(self._set.grouping())
         if not len(self._set):
             raise DataError(f"{folder}: the build kept no pair, so there is nothing in it; its grid.png shows why")
 
