@@ -11,6 +11,7 @@ from typing import Any, SupportsIndex, overload
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from redweb_builder.dataset.manifest import BLOCK_ROWS
 
@@ -69,16 +70,16 @@ class Keys(Sequence[str]):
         return place + slice(start, stop).indices(len(self))[0]
 
     def _place(self, key: str) -> int | None:
-        if not self._grow:
-            place = pc.index(self.column, pa.scalar(key, pa.string())).as_py()
-            return place if place >= 0 else None
-        place = bisect_left(self, key)
-        return place if place < len(self) and self[place] == key else None
+        rank = bisect_left(self._order, key, key=self.__getitem__)
+        place = int(self._order[rank]) if rank < len(self) else -1
+        return place if place >= 0 and self[place] == key else None
 
     @cached_property
-    def _grow(self) -> bool:
-        """Whether each key comes after the one before it, as in a manifest; then one is found in a few steps."""
-        return bool(pc.all(pc.less(self.column[:-1], self.column[1:])).as_py()) if len(self) > 1 else True
+    def _order(self) -> Sequence[int] | NDArray[np.uint32]:
+        """The places in order of key, of equal ones the first before the others."""
+        if len(self) < 2 or pc.all(pc.less(self.column[:-1], self.column[1:])).as_py():  # as in a manifest
+            return range(len(self))
+        return np.asarray(pc.sort_indices(self.column)).astype(np.uint32)
 
     def __eq__(self, other: object) -> bool:
         """Whether a sequence holds the same keys in the same order. other: of any kind."""

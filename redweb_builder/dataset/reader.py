@@ -111,7 +111,7 @@ class Dataset:
 
     def __iter__(self) -> Iterator[Sample]:
         """Every sample, in order of key."""
-        return (self[key] for key in self.keys)
+        return (self[index] for index in range(len(self)))
 
     @cached_property
     def rejected(self) -> Dataset:
