@@ -8,7 +8,9 @@ from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
+from redweb_builder.dataset.manifest import BLOCK_ROWS
 from redweb_builder.dataset.splits import held_out, k_folds
 from trainer.config import PARTS, TrainConfig
 from trainer.data.depth_set import DepthSet
@@ -33,10 +35,9 @@ def three_parts(data: DepthSet, fraction: float, test_fraction: float) -> dict[s
 
     data, fraction, test_fraction: see `split`.
     """
-    own = [data.part(index) for index in range(len(data))]
-    free = [index for index, part in enumerate(own) if part is None]
-    held, tested = held_out(pa.array([data.group(index) for index in free], pa.string()), fraction, test_fraction)
-    parts = np.array(own, object)
+    parts = np.array([data.part(index) for index in range(len(data))], object)
+    free = np.flatnonzero([part is None for part in parts])
+    held, tested = held_out(_groups(data, free), fraction, test_fraction)
     parts[free] = np.where(held, "val", np.where(tested, "test", "train"))
     return {name: np.flatnonzero(parts == name).tolist() for name in ("train", "val", "test")}
 
@@ -46,11 +47,17 @@ def folds(data: DepthSet, count: int) -> list[list[int]]:
 
     data: nothing is read but its names. count: of parts, 2 or more. Raises DataError where there are fewer groups.
     """
-    groups = pa.array([data.group(index) for index in range(len(data))], pa.string())
+    groups = _groups(data, np.arange(len(data)))
     if (scenes := len(groups.unique())) < count:
         raise DataError(f"{data.name}: has {scenes} scenes, too few for {count} parts")
     parts = k_folds(groups, count)
     return [np.flatnonzero(parts == part).tolist() for part in range(count)]
+
+
+def _groups(data: DepthSet, indices: NDArray[np.int64]) -> pa.ChunkedArray:
+    """The groups of some samples, some at a time: in a list each name takes 60 bytes."""
+    parts = (indices[start : start + BLOCK_ROWS].tolist() for start in range(0, len(indices), BLOCK_ROWS))
+    return pa.chunked_array([pa.array(map(data.group, part), pa.string()) for part in parts], pa.string())
 
 
 def samples_of(data: DepthSet, part: str, validation_fraction: float, test_fraction: float = 0.0) -> list[int]:
