@@ -14,7 +14,7 @@ from hmac import compare_digest
 from importlib.resources import files
 from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import cv2
 from flask import Flask, Response, abort, jsonify, redirect, render_template, request
@@ -175,7 +175,8 @@ def _pages(app: Flask, session: Session) -> None:
     @app.get("/points/<key>")
     def points(key: str) -> Response:
         answer = _answer(session.points(key), "application/octet-stream")
-        answer.headers.set("Content-Disposition", "attachment", filename=f"{key}.ply")
+        name = quote(f"{key}.ply", safe="")  # headers hold Latin-1 only
+        answer.headers.set("Content-Disposition", f"attachment; filename*=UTF-8''{name}")
         return answer
 
 

@@ -18,7 +18,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import numpy as np
 import pyarrow as pa
@@ -244,6 +244,18 @@ def test_pictures_are_those_of_the_label(desk: Desk) -> None:
     np.testing.assert_array_equal(desk.picture(f"/picture/confidence-values/{key}"), sample.confidence)
     assert desk.picture(f"/picture/confidence/{key}").shape == sample.image.shape
     assert desk.client.get(f"/points/{key}").data.startswith(b"ply\n")
+
+
+@pytest.mark.parametrize("key", ["東-1c0f6702", "Übersee-é", 'a"b; c'])
+def test_a_download_is_named_after_its_key(key: str) -> None:
+    from werkzeug.http import parse_options_header
+
+    from redweb_builder.review.server import create_app
+
+    client = create_app(Mock(points=Mock(return_value=b"ply\n")), TOKEN).test_client()
+    client.get(f"/?token={TOKEN}")
+    header = client.get(f"/points/{quote(key)}").headers["Content-Disposition"]
+    assert parse_options_header(header.encode("latin-1").decode()) == ("attachment", {"filename": f"{key}.ply"})
 
 
 def test_the_right_view_is_what_the_label_was_made_from(built: Any, desk: Desk) -> None:
