@@ -174,8 +174,10 @@ def open_to_append(path: Path) -> FileIO:
 def lock(path: Path) -> FileLock:
     """The lock of a lock file, not yet acquired; it is let go when its process ends.
 
-    Raises UnsafePath where `path` is a link, has a second name, or is no regular file.
+    Raises UnsafePath where `path` is a link, has a second name, or is no regular file; OSError where its folder is not
+    there.
     """
+    path.parent.stat()  # FileLock would make the folder of a data set that is gone
     require_plain(path)
     return FileLock(path)
 

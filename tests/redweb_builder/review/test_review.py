@@ -497,6 +497,15 @@ def test_a_decision_that_cannot_be_written_is_reported(desk: Desk) -> None:
     assert answer.json["error"].startswith("not saved")
 
 
+def test_no_folder_is_made_for_decisions_about_a_set_that_was_moved(desk: Desk) -> None:
+    assert desk.decide("good-hut", "reject").status_code == 200
+    moved = desk.folder.rename(desk.folder.with_name("moved"))
+    answer = desk.decide("good-hut", "reject")
+    assert (answer.status_code, answer.json) == (507, {"error": "not saved: No such file or directory"})
+    assert not desk.folder.exists()
+    assert len(read_decisions(moved / FILE)[0]) == 1
+
+
 @pytest.mark.parametrize("kind", ["link", "hard link", "dangling link", "loop", "fifo"])
 def test_decisions_are_not_written_through_what_is_no_plain_file(desk: Desk, tmp_path: Path, kind: str) -> None:
     startup, file = tmp_path / ".bashrc", desk.folder / FILE
