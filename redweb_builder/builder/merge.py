@@ -1,4 +1,7 @@
-"""Parts of a build -> one data set, equal to that of one undisturbed build: files linked, duplicates decided anew."""
+"""Parts of a build -> one data set, equal to that of one undisturbed build: files linked, duplicates decided anew.
+
+What people decided about the pairs of a part, and marked in its labels, goes with them.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from redweb_builder.dataset.decisions import FILE as DECISIONS
+from redweb_builder.dataset.decisions import merge_decisions
 from redweb_builder.dataset.flicker import with_flicker
 from redweb_builder.dataset.journal import Sizes, faults_of_files, read_journal
 from redweb_builder.dataset.manifest import DUPLICATE, LEFT_OUT, left_out_row, table_of
 from redweb_builder.dataset.manifest_file import read_manifest
 from redweb_builder.dataset.parts import Part, part_folders
 from redweb_builder.dataset.paths import is_data_set, read_build
+from redweb_builder.dataset.unknown import merge_marks
 from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.dataset.writer import Store
 from redweb_builder.errors import StoreError
@@ -64,6 +70,8 @@ def merge(out: Path, parts: Sequence[Path] = (), watch: Callable[[str], None] = 
         for folder in folders:
             watch(folder.name)
             _take_over(store, folder)
+            merge_marks(out, folder)
+        merge_decisions(out, [folder / DECISIONS for folder in folders])
         rows = pa.concat_tables([store.judge(thresholds_of(folders[0])), table_of(_left_out(folders))])
         rows = with_flicker(rows, out)
         counts = Counter(rows["status"].to_pylist())

@@ -7,7 +7,8 @@ left, a line a stroke; it only grows. No build touches either: what was marked i
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime, timezone
 from itertools import accumulate
 from pathlib import Path
@@ -20,9 +21,9 @@ from redweb_builder.dataset.codec import image_bytes
 from redweb_builder.dataset.decisions import LOCK
 from redweb_builder.dataset.label_reader import read_map
 from redweb_builder.dataset.rows import is_key
-from redweb_builder.dataset.storage import require_inside
+from redweb_builder.dataset.storage import read_whole, require_inside
 from redweb_builder.errors import StoreError
-from redweb_builder.files import append, lock, make_folder, write_atomic
+from redweb_builder.files import MOST_TEXT_BYTES, append, lock, make_folder, parse_json, read_regular, write_atomic
 from redweb_builder.types import BoolMap
 
 FOLDER = "unknown"
@@ -70,6 +71,37 @@ def write_unknown(out: Path, key: str, wrong: BoolMap, reviewer: str) -> None:
             write_atomic(file, image_bytes(Image.fromarray(np.where(wrong, np.uint8(255), np.uint8(0))), "PNG"))
         else:
             file.unlink(missing_ok=True)
+
+
+def merge_marks(out: Path, part: Path) -> None:
+    """Take over what people marked in labels of a part, but for labels in which they marked something in the whole.
+
+    out: folder of the whole. part: folder of another data set, which stays as it is. Raises OSError, UnsafePath;
+    StoreError where a picture of marks is a link that leads out of its data set.
+    """
+    known = {key for key, _ in _lines_by_key(out)}
+    files = {file.stem: file for file in sorted((part / FOLDER).glob("*.png")) if file.stem not in known}
+    new = {key: file for key, file in files.items() if is_key(key) and not (out / FOLDER / file.name).exists()}
+    if not new:
+        return
+    make_folder(out / FOLDER, out)
+    lines = [line + b"\n" for key, line in _lines_by_key(part) if key in new]
+    with lock(out / LOCK):
+        for file in new.values():
+            write_atomic(out / FOLDER / file.name, read_regular(require_inside(part, file)))
+        append(out / MARKS, b"".join(lines))
+
+
+def _lines_by_key(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """The lines of MARKS with the key that each is about; without those that are damaged."""
+    try:
+        content = read_whole(folder, MARKS, MOST_TEXT_BYTES)
+    except FileNotFoundError:
+        return
+    for line in content.split(b"\n"):
+        with suppress(ValueError, TypeError, KeyError):
+            if is_key(key := parse_json(line)["key"]):
+                yield key, line
 
 
 def runs_of(wrong: BoolMap) -> list[int]:

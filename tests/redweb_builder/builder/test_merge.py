@@ -8,10 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from cli import main
+from redweb_builder import open_dataset
+from redweb_builder.dataset.decisions import FILE, decide, read_decisions, record_decision
+from redweb_builder.dataset.unknown import MARKS, write_unknown
 
 Snapshot = Callable[[Path], dict[str, bytes]]
 
@@ -69,3 +73,38 @@ def test_a_part_that_limit_cut_off_is_named(part: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["merge", str(tmp_path / "whole"), str(part), str(other)])
     assert "--limit cut off part. Build without it" in result.output
     assert "limit" not in json.loads((tmp_path / "whole" / "build.json").read_text())
+
+
+def test_what_people_decided_and_marked_in_a_part_goes_with_it(part: Path, tmp_path: Path) -> None:
+    whole, (first, second, third) = tmp_path / "whole", open_dataset(part).keys[:3]
+    wrong = np.zeros(open_dataset(part)[first].mask.shape, bool)
+    wrong[:9] = True
+    write_unknown(part, first, wrong, "eve")
+    record_decision(part, decide(second, "reject", "eve", "dark"))
+    merge = ["merge", str(whole), str(part)]
+    assert CliRunner().invoke(main, merge).exit_code == 0
+    assert second not in open_dataset(whole)
+    assert (open_dataset(whole)[first].mask[:9] == 0).all()
+    write_unknown(whole, first, ~wrong, "ana")  # the whole goes on by itself
+    write_unknown(part, third, np.ones(open_dataset(part)[third].mask.shape, bool), "eve")
+    for _ in range(2):
+        assert CliRunner().invoke(main, merge).exit_code == 0
+    assert (open_dataset(whole)[first].mask[9:] == 0).all()
+    assert (open_dataset(whole)[third].mask == 0).all()
+    assert [json.loads(line)["key"] for line in (whole / MARKS).read_text().splitlines()] == [first, first, third]
+    assert len(read_decisions(whole / FILE)[0]) == 1
+
+
+@pytest.mark.parametrize("name", [MARKS, "unknown/{}.png", FILE])
+def test_nothing_that_a_link_leads_to_gets_into_the_whole(
+    part: Path, tmp_path: Path, snapshot: Snapshot, name: str
+) -> None:
+    key, whole, secret = open_dataset(part).keys[0], tmp_path / "whole", tmp_path / "secret"
+    write_unknown(part, key, np.ones(open_dataset(part)[key].mask.shape, bool), "eve")
+    secret.write_bytes(b"the only copy")
+    file = part / name.format(key)
+    file.unlink(missing_ok=True)
+    file.symlink_to(secret)
+    result = CliRunner().invoke(main, ["merge", str(whole), str(part)])
+    assert result.exit_code == (1 if file.suffix == ".png" else 0), result.output
+    assert not any(b"the only copy" in content for content in snapshot(whole).values())
