@@ -23,7 +23,7 @@ def test_keys_are_what_a_list_of_them_is(texts: list[str]) -> None:
         assert list(keys[part]) == texts[part]
     for place in range(-len(texts), len(texts)):
         assert keys[place] == keys[np.int32(place)] == texts[place]
-    for key in (*texts, "c", "zz"):
+    for key in (*texts, "c", "zz", "\udcff"):
         assert (key in keys) == (key in texts)
         if key in texts:
             assert keys.index(key) == texts.index(key)
