@@ -117,6 +117,7 @@ def _read_split(file: Path) -> dict[str, tuple[str, str]]:
         return {}
     try:
         table = csv.DictReader(open_text(file))
-        return {row["key"]: (row["part"], row["scene"]) for row in table}
+        # A frame whose scene is left empty is one of its own: all of them in one scene could not be held out.
+        return {row["key"]: (row["part"] or "", row["scene"] or row["key"]) for row in table}
     except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
         raise DataError(f"{file}: needs columns key, part, scene ({error})") from error

@@ -22,6 +22,7 @@ from trainer.data.depth_files import read_depth
 from trainer.data.depth_scale import DepthScale, parse_scale
 from trainer.data.depth_set import judged_pixels
 from trainer.data.open import open_data
+from trainer.data.splits import three_parts
 from trainer.evaluation.stored import open_stored
 from trainer.types import DataError
 
@@ -50,6 +51,16 @@ def test_a_scale_that_nobody_states_must_look_like_a_room(
         open_data(folder)
     for data in (open_data(folder, DepthScale(per_metre)), _with_json(folder, {"scale": per_metre})):
         np.testing.assert_allclose(1 / data[0].disparity, METRES, atol=0.002)
+
+
+@pytest.mark.parametrize("row", ["{key},{part},", "{key},{part}"])
+def test_frames_without_a_scene_stand_by_themselves(save: Save, tmp_path: Path, row: str) -> None:
+    """In one scene of no name nothing of them could be held out; a row that ends early was no sentence."""
+    folder = room(save, tmp_path, count=10)
+    rows = [row.format(key=number, part="test" if number < 2 else "train") for number in range(10)]
+    (folder / "split.csv").write_text("\n".join(["key,part,scene", *rows]) + "\n")
+    parts = {part: len(own) for part, own in three_parts(open_data(folder), 0.2, 0.0).items()}
+    assert parts == {"train": 6, "val": 2, "test": 2}
 
 
 def _with_json(folder: Path, content: Any) -> Any:
