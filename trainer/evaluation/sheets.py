@@ -57,18 +57,23 @@ def _captioned(width: int, captions: Sequence[str]) -> Picture:
 def metric_strip(sample: DepthSample, maps: Sequence[FloatMap]) -> Picture:
     """Input, predictions, truth side by side as in the paper's figure 4; one colour scale, log depth, bright = near.
 
+    The scale is that of the truth; of the predictions where nothing of the truth is known.
     sample: photograph and inverse depth in 1/m. maps: the predictions, HxW float32 metres each.
     """
-    logs = [np.log(sample.disparity), *(-np.log(metres) for metres in maps)]
-    low, high = np.nanpercentile(logs[0], (1, 99))
-    top = max(float(high), float(low) + 1e-3)
-    coloured = [disparity_picture(values, float(low), top) for values in (*logs[1:], logs[0])]
+    truth, *predicted = (np.log(sample.disparity), *(-np.log(metres) for metres in maps))
+    low, high = _ends(truth if np.isfinite(truth).any() else np.stack(predicted), 1e-3)
+    coloured = [disparity_picture(values, low, high) for values in (*predicted, truth)]
     width = round(SHEET_HEIGHT * sample.image.shape[1] / sample.image.shape[0])
     parts = (sample.image, *coloured)
     return np.hstack([cv2.resize(part, (width, SHEET_HEIGHT), interpolation=cv2.INTER_AREA) for part in parts])
 
 
 def _coloured(values: FloatMap) -> Picture:
+    return disparity_picture(values, *_ends(values, 1e-6))
+
+
+def _ends(values: FloatMap, least: float) -> tuple[float, float]:
+    """The values of the darkest and the brightest colour of maps, at least `least` apart; NaN = unknown."""
     known = values[np.isfinite(values)]
     low, high = np.percentile(known, (1, 99)) if known.size else (0.0, 1.0)
-    return disparity_picture(values, float(low), max(float(high), float(low) + 1e-6))
+    return float(low), max(float(high), float(low) + least)
