@@ -69,19 +69,21 @@ def train(
         device = ranks.local_device(device)
         watch = watch if ranks.is_main else silent
         micro_batch = micro_batch_size(config, ranks)
-        run = Run(recipe, config, out, identity or {}, ranks, device, overwrite, about)
+        run: Run | None = None
         try:
+            run = Run(recipe, config, out, identity or {}, ranks, device, overwrite, about)
             return _train(run, stream, validator, micro_batch, run.precision, notes, watch)
         except RuntimeError as error:
             if not ranks.lost_another(error):
                 raise
-            saved = f" after step {run.saved_step}, the last that was saved" if ranks.is_main else ""
+            saved = f" after step {run.saved_step}, the last that was saved" if run and ranks.is_main else ""
             raise TrainingError(
                 f"process {ranks.rank} of {ranks.world}: another process of this run is gone, and none goes on without "
                 f"it. Its own output says why. The same command goes on{saved}"
             ) from error
         finally:
-            run.close()
+            if run:
+                run.close()
 
 
 def _train(
@@ -266,7 +268,8 @@ def run_notes(
     if 0 < step < steps:
         notes.append(f"going on after step {step}")
     elif step >= steps:
-        notes.append("this run is finished already; more --epochs continue it, --overwrite starts it anew")
+        more = last_epochs(config).replace("_", "-")
+        notes.append(f"this run is finished already; more --{more} continue it, --overwrite starts it anew")
     if ranks.world > 1 and device.type == "cpu" and not config.freeze_batchnorm:
         notes.append("batch norms see each CPU process's share by itself; --freeze-batchnorm avoids that")
     return notes

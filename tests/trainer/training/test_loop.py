@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from trainer.data.open import open_data
 from trainer.data.splits import split
 from trainer.progress import Progress
 from trainer.train import train_relative_depth
-from trainer.training import precision
+from trainer.training import loop, precision
 from trainer.training.distributed import Ranks, synchronised
 from trainer.training.loop import TrainingError, mean_of_parts
 from trainer.training.recipe import rate_of, relative_depth
@@ -271,6 +272,20 @@ def test_two_processes_and_two_parts_equal_one(loss: str, data: Path, tmp_path: 
     assert done.returncode == 0, done.stderr.decode()[-3000:]
     for name in ("loss", "wrong"):
         assert curve(tmp_path / "two", name=name) == pytest.approx(curve(tmp_path / "one", name=name), rel=1e-4)
+
+
+def test_a_process_whose_main_one_refused_the_run_ends_with_a_sentence(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the main process finds another run in the folder: the others wait for it, and lose it."""
+
+    class Left(Ranks):
+        def barrier(self) -> None:
+            raise RuntimeError("Read error [127.0.0.1]:42200: Connection reset by peer")
+
+    monkeypatch.setattr(loop, "joined_ranks", lambda device: nullcontext(Left(1, 2)))
+    with pytest.raises(TrainingError, match="process 1 of 2: another process of this run is gone"):
+        run(data, tmp_path)
 
 
 def test_a_part_without_ground_for_a_scalar_does_not_count_for_it() -> None:
