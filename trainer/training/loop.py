@@ -31,7 +31,7 @@ from trainer.training.curve import Curve
 from trainer.training.distributed import Ranks, joined_ranks
 from trainer.training.precision import autocast
 from trainer.training.recipe import Recipe
-from trainer.training.run import Run
+from trainer.training.run import Run, last_epochs
 from trainer.types import Pictures
 
 PATIENCE = 5  # bad steps in a row before a run stops

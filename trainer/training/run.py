@@ -203,9 +203,9 @@ def locked(out: Path) -> FileLock:
 def last_epochs(config: TrainConfig) -> str:
     """The setting that holds the epochs of the last phase: a run goes on when it is raised.
 
-    config: its fine_epochs decide.
+    config: its joint and fine_epochs decide.
     """
-    return "fine_epochs" if config.fine_epochs else "epochs"
+    return "fine_epochs" if config.fine_epochs and not config.joint else "epochs"
 
 
 def running_mean(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:

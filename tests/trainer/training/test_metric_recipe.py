@@ -120,6 +120,20 @@ def test_joint_training_has_one_phase_and_moves_both(nyu: Path, tmp_path: Path, 
         assert not torch.equal(start[name], end[name]), name
 
 
+@pytest.mark.parametrize(("joint", "option"), [(False, "--fine-epochs"), (True, "--epochs")])
+def test_a_finished_run_goes_on_with_more_epochs_of_its_last_phase(
+    joint: bool, option: str, nyu: Path, tmp_path: Path, narrow: None
+) -> None:
+    config = replace(SETTINGS, joint=joint)
+    longer = replace(config, epochs=2) if joint else replace(config, fine_epochs=2)
+    steps = train_metric_depth([(nyu, 1.0)], config, tmp_path).steps
+    finished: list[Progress] = []
+    train_metric_depth([(nyu, 1.0)], config, tmp_path, watch=finished.append)
+    assert f"more {option} continue it" in finished[0].notes[-1]
+    assert train_metric_depth([(nyu, 1.0)], longer, tmp_path).steps == steps + 2
+    assert len(curve(tmp_path)) == steps + 2
+
+
 @pytest.mark.parametrize("joint", [False, True])
 def test_a_bad_first_step_of_a_phase_costs_one_step(
     joint: bool, nyu: Path, tmp_path: Path, narrow: None, monkeypatch: pytest.MonkeyPatch
