@@ -12,7 +12,7 @@ from torch import Tensor
 
 from redweb_builder.types import FloatMap, Picture
 from trainer.config import CHECKS, TrainConfig
-from trainer.data.check import check_samples
+from trainer.data.check import check_samples, readable_samples
 from trainer.data.depth_scale import parse_scale
 from trainer.data.depth_set import DepthSet
 from trainer.data.eigen_transforms import Augmentation, Warp, apply_warp
@@ -119,14 +119,14 @@ def train_metric_depth(
 def mean_log_depth(sources: Sequence[Source[MetricFrames]], most: int = 2000) -> Tensor:
     """Mean log depth of the training frames at every cell of the centre crop: 55x74 float32, log metres.
 
-    sources: the training frames. most: frames of a set at most, evenly chosen.
+    sources: the training frames. most: frames of a set at most, evenly chosen. Raises DataError where too many of them
+    cannot be read.
     """
     total, count = np.zeros(MAP), np.zeros(MAP)
     for source in sources:
-        for index in evenly_spaced(source.indices, most):
-            if index in source.data.broken:
-                continue
-            _, crop = apply_warp(*_labelled(source.data[index]), Warp())
+        chosen = [index for index in evenly_spaced(source.indices, most) if index not in source.data.broken]
+        for _, sample in readable_samples(source.data, chosen, []):  # those not read ahead may be broken, too
+            _, crop = apply_warp(*_labelled(sample), Warp())
             logs = -np.log(crop[..., 0][TARGET])
             total += np.nan_to_num(logs)
             count += np.isfinite(logs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,10 @@ from PIL import Image
 from cli import main
 from trainer.checkpoint import load_network
 from trainer.config import preset
+from trainer.data import metric_frames
+from trainer.data.open import open_data
 from trainer.data.pictures import read_rgb
+from trainer.data.splits import split
 from trainer.eigen_geometry import MAP
 from trainer.export import export_checkpoint
 from trainer.models.eigen import Eigen
@@ -182,6 +186,21 @@ def test_frames_are_decoded_once(nyu: Path, tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(frames, "read_rgb", counted)
     train_metric_depth([(nyu, 1.0)], replace(SETTINGS, backbone=BACKBONE, epochs=2, fine_epochs=0), tmp_path)
     assert sorted(read) == [f"{number:02d}.png" for number in range(6)]  # and never a test frame
+
+
+def test_a_broken_frame_that_is_not_read_ahead_costs_one_sample(
+    nyu: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is memory for four frames; of those that come after them one is cut off."""
+    folder = tmp_path / "nyu"
+    shutil.copytree(nyu, folder)
+    data = open_data(folder)
+    training, held_out = split(data, SETTINGS.validation)
+    monkeypatch.setattr(metric_frames, "MEMORY", 4 * metric_frames.FRAME_BYTES)
+    broken = data.files([*held_out, *training][5])[0]
+    broken.write_bytes(broken.read_bytes()[:500])
+    summary = train_metric_depth([(folder, 1.0)], replace(SETTINGS, backbone=BACKBONE, fine_epochs=0), tmp_path / "run")
+    assert summary.unread == 1
 
 
 def test_the_commands_train_evaluate_predict_export(nyu: Path, tmp_path: Path) -> None:
