@@ -159,6 +159,8 @@ def _not_ours(file: Path, error: Exception) -> str:
             "is a PyTorch file of another project; only this program's .safetensors can be loaded "
             "(--init takes the encoder of such a file as a start)"
         )
+    if file.suffix.lower() == ".onnx":
+        return "is an ONNX file, which holds no checkpoint; give the .safetensors that it was exported from"
     return f"cannot be read as a checkpoint ({error})"
 
 

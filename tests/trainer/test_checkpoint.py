@@ -128,6 +128,9 @@ def test_files_of_other_projects_are_named_as_such(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(CheckpointError, match="of another project"):
         load_network(tmp_path / "other.safetensors")
+    (tmp_path / "net.onnx").write_bytes(b"\x08\x07\x12\x07pytorch" * 9)
+    with pytest.raises(CheckpointError, match=r"ONNX file.*give the \.safetensors"):
+        load_network(tmp_path / "net.onnx")
 
 
 @pytest.mark.parametrize("image", [torch.zeros(1, 3, 64, 64, dtype=torch.uint8), torch.zeros(64, 64, 3)])
