@@ -327,7 +327,7 @@ def export(
     """
     from redweb_builder.export.dataset import export_dataset
     from redweb_builder.export.hub import check_login, push
-    from redweb_builder.inputs.remote import shown
+    from redweb_builder.inputs.remote import address_of, shown
 
     if repository:
         check_login(repository)
@@ -339,7 +339,12 @@ def export(
             else:
                 status.stage("checking every sample")
 
-        done = export_dataset(dataset, form, out, keys, watch, options, min_confidence)
+        try:
+            done = export_dataset(dataset, form, out, keys, watch, options, min_confidence)
+        except KeyboardInterrupt:
+            if address_of(out):  # where what is there stays there
+                raise
+            raise KeyboardInterrupt(f"Nothing was written to {out}: the same command begins anew.") from None
     print_refusal(done.refusal)
     rejected = f", {done.rejected} of them rejected" if done.rejected else ""
     echo(f"{done.samples} samples in {shown(done.out)}{rejected}")

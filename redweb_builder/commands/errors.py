@@ -53,7 +53,7 @@ def errors_for_people() -> Iterator[None]:
         if isinstance(error, BrokenPipeError) and _is_output_closed():  # `| head`: click ends without a word
             raise
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            message = "no space left on the disk; free some and give the same command again: it goes on from here"
+            message = "no space left on the disk; free some and give the same command again"
         else:
             name = error.filename2 or error.filename  # of a rename its target: the other is a temporary file
             message = ": ".join(str(part) for part in (error.strerror or error, name) if part)

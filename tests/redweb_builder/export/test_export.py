@@ -27,6 +27,7 @@ from PIL import Image
 
 from cli import main
 from redweb_builder import open_dataset
+from redweb_builder.commands.status_line import StatusLine
 from redweb_builder.dataset.decisions import append_decisions, decide
 from redweb_builder.dataset.reader import Dataset
 from redweb_builder.dataset.splits import split_keys
@@ -493,6 +494,17 @@ def test_an_interrupted_export_leaves_nothing(decided: Path, tmp_path: Path) -> 
 
     with pytest.raises(KeyboardInterrupt):
         export_dataset(decided, "redweb-v1", tmp_path / "out", watch=interrupt)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupted_export_says_that_it_begins_anew(
+    decided: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StatusLine, "show", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+    arguments = ["export", str(decided), "--format", "ply", "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 130
+    assert f"Interrupted. Nothing was written to {tmp_path / 'out'}: the same command begins anew." in result.output
     assert not list(tmp_path.iterdir())
 
 
