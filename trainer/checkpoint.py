@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from redweb_builder.config import BUILTIN
 from redweb_builder.errors import SettingsError, UserError
 from redweb_builder.files import MOST_TEXT_BYTES, parse_json, read_regular, remove_temporaries, write_atomic
-from redweb_builder.monocular.estimator import SHIPPED
+from redweb_builder.monocular import SHIPPED
 from redweb_builder.monocular.network import RedNet, RedNetConfig
 from trainer.models.eigen import EigenConfig, MetricNetwork
 from trainer.models.eigen import build as build_metric

@@ -23,7 +23,8 @@ import click
 from benchmarks.quality.eye_order import TRUTH
 from redweb_builder.builder.build import build
 from redweb_builder.config import NONE, BuildConfig, Thresholds
-from redweb_builder.monocular.estimator import MODEL, SHIPPED, SIDE
+from redweb_builder.monocular import SHIPPED
+from redweb_builder.monocular.estimator import MODEL, SIDE
 from redweb_builder.networks.weights import write_shipped
 from redweb_builder.process import keep_freed_memory
 from samples.depths import WORLDS, render_depths, render_worlds

@@ -51,9 +51,9 @@ def changes_of(build: Mapping[str, Any]) -> list[str]:
     named where their default is another today.
     """
     from redweb_builder.config import BUILTIN, BuildConfig, Thresholds
-    from redweb_builder.monocular.estimator import SHIPPED as DEPTH
+    from redweb_builder.monocular import SHIPPED as DEPTH
     from redweb_builder.networks.weights import shipped_weights
-    from redweb_builder.segmentation.segmenters import SHIPPED as SEGMENTER
+    from redweb_builder.segmentation import SHIPPED as SEGMENTER
     from redweb_builder.version import CHANGES, FORMAT, METHOD
 
     identity = _table(build.get("identity"))

@@ -16,6 +16,7 @@ from torch import Tensor
 from redweb_builder.config import BUILTIN, NONE
 from redweb_builder.errors import SettingsError, WeightsUnavailable
 from redweb_builder.files import sha256_of
+from redweb_builder.monocular import SHIPPED
 from redweb_builder.monocular.network import RedNet, RedNetConfig
 from redweb_builder.networks import lite0
 from redweb_builder.networks.device import autocast, one_torch_thread
@@ -25,7 +26,6 @@ from redweb_builder.networks.folding import fold_batch_norms
 from redweb_builder.networks.weights import Weights, shipped_weights
 from redweb_builder.types import FloatMap, Picture
 
-SHIPPED = Path(__file__).with_name("depth.safetensors")  # and .sha256 beside it; docs/depth-network.md
 MODEL = RedNetConfig(lite0.NAME, 64)  # of the built-in network
 SIDE = 256  # px; a picture is seen at about SIDE x SIDE pixels
 OWN_INPUT = "redweb_input"  # entry of an exported file: it takes RGB in [0, 1], and normalises by itself

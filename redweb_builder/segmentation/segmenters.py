@@ -19,6 +19,7 @@ from redweb_builder.networks.encoder_input import IMAGENET_MEAN, IMAGENET_STD, f
 from redweb_builder.networks.exported import last_line
 from redweb_builder.networks.folding import fold_batch_norms
 from redweb_builder.networks.weights import HUB_TIMEOUT_S, Weights, shipped_weights
+from redweb_builder.segmentation import SHIPPED
 from redweb_builder.segmentation.guided_filter import guided_filter
 from redweb_builder.segmentation.sky_network import SKY_BIAS, SkyNetwork, input_size, region_probabilities
 from redweb_builder.types import FloatMap, Picture, Regions
@@ -28,7 +29,6 @@ DEFAULT_HUB_MODEL = "smp-hub/upernet-convnext-tiny"
 ADE20K_CLASSES = 150
 ADE20K_SKY = [2]
 ADE20K_FAR = [16, 21, 26, 48, 60, 68, 128]  # mountain, water, sea, skyscraper, river, hill, lake
-SHIPPED = Path(__file__).with_name("segmenter.safetensors")  # and .sha256 beside it; `train-segmenter` makes both
 MOST_CONFIG_BYTES = 65_536  # of config.json
 GUIDE_VARIANCE = 1e-4  # of colours in [0, 1]; less is noise, of which the guided filter makes no edge
 SMP_SIDE = 512  # px, longer side of the input of SmpSegmenter's network

@@ -22,7 +22,8 @@ from redweb_builder.dataset.unknown import FOLDER as UNKNOWN
 from redweb_builder.errors import StoreError
 from redweb_builder.files import make_folder, sha256_of
 from redweb_builder.filters.measurements import mono_agreement
-from redweb_builder.monocular.estimator import SHIPPED, SIDE
+from redweb_builder.monocular import SHIPPED
+from redweb_builder.monocular.estimator import SIDE
 from redweb_builder.networks.device import choose_device
 from redweb_builder.types import Label
 from trainer.checkpoint import CheckpointError, load_network

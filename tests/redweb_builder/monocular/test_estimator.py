@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from redweb_builder.config import BUILTIN, NONE
 from redweb_builder.errors import SettingsError, WeightsUnavailable
+from redweb_builder.monocular import SHIPPED
 from redweb_builder.monocular.agreement import concordance
-from redweb_builder.monocular.estimator import SHIPPED, BuiltinDepth, load_depth
+from redweb_builder.monocular.estimator import BuiltinDepth, load_depth
 from redweb_builder.types import Picture
 from samples.scenes import Scene
 from trainer.export import export_checkpoint

@@ -17,11 +17,11 @@ import torch
 from safetensors.torch import load_file, save, save_file
 
 from redweb_builder.errors import WeightsUnavailable
+from redweb_builder.segmentation import SHIPPED
 from redweb_builder.segmentation.segmenters import (
     ADE20K_CLASSES,
     ADE20K_FAR,
     ADE20K_SKY,
-    SHIPPED,
     BuiltinSegmenter,
     NoRegions,
     SmpSegmenter,
