@@ -22,6 +22,7 @@ class Keys(Sequence[str]):
     """Keys in the order of their samples, as a list would give them.
 
     A Python text takes 60 bytes, and processes that read a list of them copy its memory, since they count references.
+    JSON and sums of lists need `list(keys)`.
 
     column: the keys, Arrow's text.
     """

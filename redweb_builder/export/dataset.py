@@ -94,8 +94,8 @@ def export_dataset(
     watch(0, len(chosen))
     sound, damaged = _check_files(chosen)
     with replacing_folder(target) as part:
-        writer = WRITERS[form](dataset, sound.keys, part, **(options or {})) if len(sound) else ()
-        for done, written in enumerate(writer, 1):
+        results = WRITERS[form](dataset, sound.keys, part, **(options or {})) if len(sound) else ()
+        for done, written in enumerate(results, 1):
             damaged += [str(written)] if isinstance(written, UserError) else []
             watch(done, len(sound))
         if len(damaged) == len(chosen):

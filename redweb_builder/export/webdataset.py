@@ -170,9 +170,8 @@ def _write_set(dataset: Dataset, keys: Sequence[str], storage: Storage) -> None:
     storage.write("build.json", build_text(build | {"form": FORM}))
     every = dataset.keys.column
     others = every.filter(pc.invert(pc.is_in(every, Keys.of(keys).column)))
+    blocks = dataset.manifest_blocks()
+    if len(others):
+        blocks = (block.filter(pc.invert(pc.is_in(block["key"], others))) for block in blocks)
     with storage.writing(MANIFEST) as file:
-        blocks = dataset.manifest_blocks()
-        write_manifest(
-            file,
-            (block.filter(pc.invert(pc.is_in(block["key"], others))) for block in blocks) if len(others) else blocks,
-        )
+        write_manifest(file, blocks)
