@@ -168,10 +168,10 @@ def _write_set(dataset: Dataset, keys: Sequence[str], storage: Storage) -> None:
             continue
     build = {name: value for name, value in read_build(dataset.folder).items() if name != "input"}
     storage.write("build.json", build_text(build | {"form": FORM}))
-    every = dataset.keys.column
-    others = every.filter(pc.invert(pc.is_in(every, Keys.of(keys).column)))
     blocks = dataset.manifest_blocks()
-    if len(others):
+    if len(keys) < len(dataset):
+        every = dataset.keys.column
+        others = every.filter(pc.invert(pc.is_in(every, Keys.of(keys).column)))
         blocks = (block.filter(pc.invert(pc.is_in(block["key"], others))) for block in blocks)
     with storage.writing(MANIFEST) as file:
         write_manifest(file, blocks)
