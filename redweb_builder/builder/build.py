@@ -8,26 +8,25 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from redweb_builder.builder.engines import FAILED, run_local
 from redweb_builder.builder.finish import finish, input_id, path_below, portable_text
 from redweb_builder.builder.models import identity, load_models, versions
+from redweb_builder.builder.summary import Summary, counts_of
+from redweb_builder.builder.unchanged import digests_of_input, forget, remember, unchanged_build
 from redweb_builder.config import AUTO_PRECISION, PRECISIONS, BuildConfig
 from redweb_builder.dataset.clips import sequences_of
 from redweb_builder.dataset.flicker import with_flicker
 from redweb_builder.dataset.heartbeat import Heartbeat
 from redweb_builder.dataset.label_writer import LabelWriter
 from redweb_builder.dataset.manifest import (
-    DUPLICATE,
-    LEFT_OUT,
     columns_of,
     left_out_row,
     nine_digits,
@@ -58,34 +57,6 @@ REPLACED = "replaced"  # the reason of a pair whose photographs have other conte
 SOURCE_COLUMNS = ("left", "right", "calibration", "calibration_sha256", "flow", "segmenter")  # beside columns_of
 
 
-@dataclass(frozen=True)
-class Summary:
-    """How a build ended.
-
-    out: folder of the data set. kept, rejected: pairs. duplicates: of the rejected, those that pass every filter and
-    look like a better kept pair.
-    reasons: rejections by reason. left_out: files of the input that are in no pair, by reason. failed: keys of pairs
-    that met an unforeseen error. flow, segmenter: names of the networks. seconds: of this run.
-    redone: pairs that were finished before and were done again, since a file of theirs was missing or of another size.
-    lost: pairs that would have been, had this run's input them. damaged_lines: of the journal; their pairs were done
-    again as well.
-    """
-
-    out: Path
-    kept: int
-    rejected: int
-    duplicates: int
-    reasons: dict[str, int]
-    left_out: dict[str, int]
-    failed: list[str]
-    flow: str
-    segmenter: str
-    seconds: float
-    redone: int = 0
-    lost: int = 0
-    damaged_lines: int = 0
-
-
 def build(
     stereo_dir: str | os.PathLike[str],
     out: str | os.PathLike[str] = "redweb",
@@ -100,6 +71,7 @@ def build(
     storage. out: folder of the data set; an earlier build of the same kind in it goes on, and finished pairs whose
     files are gone are done again; a part has a folder of its own in it, for merge.py. config: the settings. overwrite:
     replace a data set of other settings. watch: called whenever there is something new to show.
+    Where the set was finished and no file is another than then (unchanged.py), nothing is done.
     Raises FileNotFoundError or NotADirectoryError (the input), StoreError and UnsafePath (the output),
     WeightsUnavailable (weights asked for by name), ValueError (settings). A pair that cannot be used is recorded, never
     raised.
@@ -110,7 +82,10 @@ def build(
     stereo_dir, out = Path(stereo_dir), Path(out)
     for folder in (stereo_dir, out):
         _require_unicode(folder)
+    if not overwrite and (finished := unchanged_build(stereo_dir, out, config, watch)):
+        return finished
     out = folder_of_part(out, config.part) if config.part else out
+    of_input = digests_of_input(stereo_dir, config)
     heartbeat = Heartbeat(out)
 
     def watch_all(progress: Progress) -> None:
@@ -135,6 +110,7 @@ def build(
     is_limited = config.limit is not None and len(sources) > config.limit
     sources = sources[: config.limit]
     with Store(out, identity(config, models), overwrite) as store:
+        forget(out)
         heartbeat.start()
         limits = thresholds_of(out)
         refiltered = {"thresholds": asdict(limits)} if limits != config.thresholds else {}
@@ -170,8 +146,8 @@ def build(
         if sequences_of(rows):
             progress.enter("measuring the flicker of films")
         rows = with_flicker(rows, out, progress.at)
-        counts = Counter(rows["status"].to_pylist())
-        duplicates = pc.sum(pc.equal(rows["reason"], DUPLICATE)).as_py() or 0
+        counts = counts_of(rows)
+        duplicates = counts["duplicates"]
         progress.counts = Counter(
             kept=counts["kept"], rejected=counts["rejected"] - duplicates, duplicate=duplicates, failed=len(failures)
         )
@@ -188,7 +164,7 @@ def build(
                 "input_fingerprint": _fingerprint(discovery.sources),
                 **({"part": list(config.part)} if config.part else {}),
                 **({"limit": config.limit} if is_limited else {}),
-                "counts": dict(sorted(counts.items())),
+                "counts": dict(sorted(Counter(rows["status"].to_pylist()).items())),
                 "pairs_done_before_this_run": progress.resumed,
                 "seconds_of_this_run": round(time.monotonic() - started, 1),
             },
@@ -196,14 +172,12 @@ def build(
         progress.enter("drawing the grid and the report")
         write_grid(out)
         write_report(out, compare_sizes=False)
+        if not failures:
+            remember(out, of_input, rows)
         heartbeat.stop()
     return Summary(
         out=out,
-        kept=counts["kept"],
-        rejected=counts["rejected"],
-        duplicates=duplicates,
-        reasons=_reasons(rows, "rejected"),
-        left_out=_reasons(rows, LEFT_OUT),
+        **counts,
         failed=[record["key"] for record in failures],
         flow=models.flow.name,
         segmenter=models.segmenter.name,
@@ -222,11 +196,6 @@ def _with_precision_of(out: Path, config: BuildConfig, overwrite: bool) -> Build
         return config
     precision = identity.get("flow_precision")
     return replace(config, precision=precision) if precision in PRECISIONS else config
-
-
-def _reasons(rows: pa.Table, status: str) -> dict[str, int]:
-    """How many rows of a status have each reason, the most frequent first."""
-    return dict(Counter(rows["reason"].filter(pc.equal(rows["status"], status)).to_pylist()).most_common())
 
 
 def _require_unicode(folder: Path) -> None:

@@ -130,16 +130,21 @@ def build_redweb(
             return
         if quiet and verbose:
             raise SettingsError("--quiet and --verbose contradict each other; give one of them")
+        from redweb_builder.builder.unchanged import unchanged_build
+        from redweb_builder.process import keep_freed_memory, uncollected_imports
+
         with ExitStack() as stack:
             watchers = [stack.enter_context(BuildLog(log)).watch] if log else []
             if not quiet:  # before the import of the networks' libraries, which takes seconds
                 watchers.append(stack.enter_context(console.BuildDisplay(verbose)).show)
-            from redweb_builder.process import keep_freed_memory, uncollected_imports
-
-            with uncollected_imports():
-                from redweb_builder.builder.build import build
-            keep_freed_memory()
-            summary = build(stereo_dir, out, config, overwrite=overwrite, watch=_all_of(watchers))
+            watch = _all_of(watchers)
+            # Asked here, too: the import of the networks' libraries would take longer than all the rest.
+            summary = None if overwrite else unchanged_build(stereo_dir, out, config, watch)
+            if summary is None:
+                with uncollected_imports():
+                    from redweb_builder.builder.build import build
+                keep_freed_memory()
+                summary = build(stereo_dir, out, config, overwrite=overwrite, watch=watch)
         if as_json:
             console.print_summary_as_json(summary)
         elif not quiet:

@@ -23,7 +23,7 @@ from redweb_builder.errors import UserError
 from redweb_builder.progress import PAIRS, Progress, Recorded
 
 if TYPE_CHECKING:
-    from redweb_builder.builder import build as builder
+    from redweb_builder.builder.summary import Summary
 
 NOTHING_KEPT = 3
 SHOWN_DAMAGED = 20  # files named; the others are counted
@@ -90,7 +90,7 @@ def _counts(progress: Progress) -> str:
     return ", ".join(f"{counts[status]} {status}" for status in ("kept", "rejected", "failed") if counts[status])
 
 
-def print_summary(summary: builder.Summary) -> None:
+def print_summary(summary: Summary) -> None:
     """What came out, what did not and why, where it lies, what to do next. summary: what build returned."""
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"\n[bold]{summary.kept} kept[/], {summary.rejected} rejected in {summary.seconds:.0f} s", end="")
@@ -125,12 +125,12 @@ def print_summary(summary: builder.Summary) -> None:
         console.print("[yellow]Nothing was kept.[/] The grid shows why; `--preset none` keeps every labelled pair.")
 
 
-def print_summary_as_json(summary: builder.Summary) -> None:
+def print_summary_as_json(summary: Summary) -> None:
     """One object with the fields of the summary, for machines. summary: what build returned."""
     click.echo(json.dumps({**asdict(summary), "out": str(summary.out)}, indent=1))
 
 
-def exit_code(summary: builder.Summary) -> int:
+def exit_code(summary: Summary) -> int:
     """0: something was kept and nothing failed; 1: pairs failed; 3: nothing was kept. summary: what build returned."""
     if summary.failed:
         return 1

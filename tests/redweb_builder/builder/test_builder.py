@@ -24,7 +24,7 @@ from PIL import Image
 from redweb_builder import BuildConfig, Thresholds, build, open_dataset
 from redweb_builder import pipeline as pipeline_module
 from redweb_builder.builder import engines as engines_module
-from redweb_builder.builder.build import Summary
+from redweb_builder.builder.summary import Summary
 from redweb_builder.commands.console import NOTHING_KEPT, exit_code
 from redweb_builder.commands.dry_run import print_dry_run
 from redweb_builder.config import PRESETS, InputOptions
@@ -199,7 +199,9 @@ def test_manifest_is_complete(built: Any) -> None:
 def test_nothing_lies_about(built: Any) -> None:
     files = {file.relative_to(built.out).as_posix() for file in built.out.rglob("*") if file.is_file()}
     labelled = [row for row in built.rows.values() if row["width"]]
-    assert len(files - {".lock"}) == 5 * len(labelled) + 5  # journal, manifest, build.json, grid, report
+    assert (
+        len(files - {".lock", ".unchanged.json"}) == 5 * len(labelled) + 5
+    )  # journal, manifest, build.json, grid, report
     assert not [file for file in files if file.endswith(".part")]
     assert "errors.log" not in files
 
