@@ -241,7 +241,7 @@ def snapshot() -> Callable[[Path], dict[str, bytes]]:
         return {
             file.relative_to(folder).as_posix(): without_times(file.name, file.read_bytes())
             for file in sorted(folder.rglob("*"))
-            if file.is_file() and file.name not in (".lock", ".unchanged.json")
+            if file.is_file() and file.name not in (".lock", ".unchanged.json", ".eye_orders.jsonl")
         }
 
     return read

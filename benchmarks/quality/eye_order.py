@@ -15,6 +15,7 @@ import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 
 import click
@@ -32,7 +33,7 @@ from redweb_builder.inputs.read import read_pair
 from redweb_builder.matching.quick_flow import preview_flow
 from redweb_builder.monocular.estimator import DepthEstimator, load_depth
 from redweb_builder.process import one_opencv_thread
-from redweb_builder.rectification.eye_order import are_eyes_swapped, depth_of, eye_order
+from redweb_builder.rectification.eye_order import are_eyes_swapped, asked_order, depth_of, eye_order
 from redweb_builder.rectification.group_order import with_group_orders
 from redweb_builder.types import PairSource
 
@@ -105,7 +106,7 @@ def count(root: Path, items: list[Judged], naming: str, network: DepthEstimator 
         for item, sign in zip(items, signs, strict=True)
     ]
     counts = np.zeros((2, 5), np.int64)
-    for column, listed in ((1, sources), (3, with_group_orders(sources, root, network))):
+    for column, listed in ((1, sources), (3, with_group_orders(sources, root, partial(asked_order, network=network)))):
         for source, item, sign in zip(listed, items, signs, strict=True):
             likely = -sign if are_eyes_swapped(source, 0.0) else sign  # the order that find_order looks at first
             score = item.scores[0] if likely > 0 else item.scores[1]

@@ -27,7 +27,7 @@ TABLES = (
     *("manifest.parquet", "build.json", "journal.jsonl", "decisions.jsonl", "report.html", "grid.png"),
     *("marks.jsonl", "curation.json"),
 )
-LOCKS = (".lock", ".decisions.lock", ".unchanged.json")
+LOCKS = (".lock", ".decisions.lock", ".unchanged.json", ".eye_orders.jsonl")
 KEYS = (
     *("", ".", "..", "../canary/letter", "../../etc/passwd", "/etc/passwd", "rejected/../../canary/letter", "a/b"),
     *(

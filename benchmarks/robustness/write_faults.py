@@ -50,7 +50,7 @@ HANG_S = 60.0
 KILLING = ("kill-before", "kill-after", "torn")
 APPENDED = ("journal.jsonl", "log.jsonl", "decisions.jsonl")
 CACHE = "/.review/"  # nothing is missed where a picture of it could not be kept
-LOCKS = (".lock", ".decisions.lock", ".unchanged.json")
+LOCKS = (".lock", ".decisions.lock", ".unchanged.json", ".eye_orders.jsonl")
 # What a run says of itself, not of its data: times, and what it found done.
 VARYING = re.compile(rb'"(seconds_of_this_run|pairs_done_before_this_run)": [0-9.]+')
 Tree = dict[str, bytes]

@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from redweb_builder.builder.engines import FAILED, run_local
+from redweb_builder.builder.eye_orders import EyeOrders
 from redweb_builder.builder.finish import finish, input_id, path_below, portable_text
 from redweb_builder.builder.models import identity, load_models, versions
 from redweb_builder.builder.summary import Summary, counts_of
@@ -104,8 +105,6 @@ def build(
     limit_threads(config.jobs)
     models, messages = load_models(config, device)
     progress.notes += [f"{name}: {message}" for name, message in messages.items()]
-    progress.enter("finding pairs")
-    discovery = replace(discovery, sources=with_film_orders(discovery.sources, models.depth, progress.at))
     sources = sources_of_part(discovery.sources, config.part)
     is_limited = config.limit is not None and len(sources) > config.limit
     sources = sources[: config.limit]
@@ -122,9 +121,12 @@ def build(
             progress.notes.append(f"{replaced} pairs were built from photographs that are others now: {REPLACED}")
         recorded = [source.key for source in sources if source.key in store.records]
         whole = discovery.sources  # groups and clips are measured whole: a label must not depend on --limit or --part
-        if config.eyes == "auto" and len(recorded) < len(sources):
+        if len(recorded) < len(sources):
             progress.enter("comparing the eye orders")
-            whole = with_group_orders(whole, stereo_dir, models.depth, progress.at, config.max_side)
+            ask = EyeOrders(out, models.depth)
+            whole = with_film_orders(whole, ask, progress.at)
+            if config.eyes == "auto":
+                whole = with_group_orders(whole, stereo_dir, ask, progress.at, config.max_side)
         missing = {source.clip for source in sources if source.clip and source.key not in store.records}
         if missing:
             progress.enter("aligning the clips of films")

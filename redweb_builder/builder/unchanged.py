@@ -61,6 +61,7 @@ def unchanged_build(
         if there == digests_of_input(stereo_dir, config) | {"set": _digest_of_set(out)}:
             return _summary(out, progress, started)
     forget(out)
+    progress.enter("loading the program")
     return None
 
 

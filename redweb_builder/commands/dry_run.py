@@ -8,6 +8,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ from redweb_builder.inputs.read import read_pair
 from redweb_builder.inputs.remote import address_of
 from redweb_builder.matching.quick_flow import SIDE, preview_flow
 from redweb_builder.process import one_opencv_thread
-from redweb_builder.rectification.eye_order import are_eyes_swapped, find_order
+from redweb_builder.rectification.eye_order import are_eyes_swapped, asked_order, find_order
 from redweb_builder.rectification.film_order import with_film_orders
 from redweb_builder.rectification.group_order import with_group_orders
 from redweb_builder.rectification.upright import turned_eye
@@ -136,8 +137,9 @@ def print_dry_run(
     refuse_data_set(stereo_dir)
     discovery = discover(stereo_dir, options, skip=is_data_set)
     network = _network(mono) if ask_eyes else None
-    ordered = with_film_orders(discovery.sources, network)
-    grouped = with_group_orders(ordered, stereo_dir, network) if ask_eyes else ordered
+    ask = partial(asked_order, network=network)
+    ordered = with_film_orders(discovery.sources, ask)
+    grouped = with_group_orders(ordered, stereo_dir, ask) if ask_eyes else ordered
     sources = track(
         grouped,
         "looking at eyes",

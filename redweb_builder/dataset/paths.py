@@ -22,6 +22,7 @@ LONGEST_PATH = 4096  # letters; what build.json claims to be longer is no path
 FOLDERS = ("Imgs", "RDs", "masks", "confidence")
 ENDINGS = (".png", ".jpg")  # that a file of a pair may have
 REVIEW_CACHE = ".review"  # folder of the pictures that the review page has made
+EYE_ORDERS = ".eye_orders.jsonl"  # the orders that a build has asked pairs for
 _CACHED = re.compile(r"[0-9a-f]{32}")
 MAX_BUILD_BYTES = 16 << 20  # of build.json; those of other programs are looked into, too
 

@@ -46,7 +46,16 @@ from redweb_builder.dataset.manifest import BLOCK_ROWS, SCHEMA, in_blocks, table
 from redweb_builder.dataset.manifest_file import NAME as MANIFEST
 from redweb_builder.dataset.manifest_file import write_manifest
 from redweb_builder.dataset.parts import part_of_folder
-from redweb_builder.dataset.paths import ENDINGS, FOLDERS, REVIEW_CACHE, build_text, is_cached, is_data_set, read_build
+from redweb_builder.dataset.paths import (
+    ENDINGS,
+    EYE_ORDERS,
+    FOLDERS,
+    REVIEW_CACHE,
+    build_text,
+    is_cached,
+    is_data_set,
+    read_build,
+)
 from redweb_builder.dataset.rows import is_key
 from redweb_builder.dataset.verdicts import judge_all
 from redweb_builder.errors import StoreError
@@ -249,7 +258,9 @@ class Store(LabelWriter):
 
         build.json stays until it is replaced: at every moment the folder is known for a data set of ours.
         """
-        self._remove("journal.jsonl", MANIFEST, CURATION, "grid.png", "report.html", "errors.log", "status.json")
+        self._remove(
+            "journal.jsonl", MANIFEST, CURATION, "grid.png", "report.html", "errors.log", "status.json", EYE_ORDERS
+        )
         for folder in (*HOMES, "rejected"):
             _remove_own_files(self.out, folder, _is_file_of_a_pair)
         _remove_own_files(self.out, REVIEW_CACHE, is_cached)

@@ -13,21 +13,28 @@ turned inside out has the same flow. Three cues do, and a fourth where there is 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from redweb_builder.errors import StoreError
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.matching.consistency import PREVIEW_PX, disparity_of
 from redweb_builder.matching.quick_flow import SIDE, Preview, preview_flow
 from redweb_builder.monocular.agreement import concordance
+from redweb_builder.process import available_cores, one_opencv_thread
 from redweb_builder.types import FloatMap, Flow, PairSource, Picture
 
 if TYPE_CHECKING:
     from redweb_builder.monocular.estimator import DepthEstimator  # torch takes seconds
+
+Ask: TypeAlias = Callable[[PairSource, int], float]  # a source and the side in px at which it is read -> its score
 
 # Log odds that the eyes are as the source has them: of a picture, for each 1.0 of its score (logistic regression on one
 # half of 276 pairs: 8.0; on the other half: 10.5), and the most that one picture counts for.
@@ -111,15 +118,37 @@ def find_order(
     return Ordered(views, exchanged, score, depth)
 
 
-def asked_order(source: PairSource, network: DepthEstimator | None = None, max_side: int = SIDE) -> float:
+def asked_order(source: PairSource, max_side: int = SIDE, network: DepthEstimator | None = None) -> float:
     """The score of a source as it is, read at a size. Raises what reading raises.
 
-    source: of the pair. network: of monocular depth, None = none. max_side: px; of a size other than that of the
-    pair's own preview the network sees another picture.
+    source: of the pair. max_side: px; of a size other than that of the pair's own preview the network sees another
+    picture. network: of monocular depth, None = none.
     """
     pair = read_pair(source, max_side)
     preview = preview_flow(pair.left, pair.right)
     return eye_order(preview, depth_of(preview.left, network))
+
+
+def ask_each(
+    sources: Sequence[PairSource], ask: Ask, max_side: int, watch: Callable[[Path], None]
+) -> list[float | None]:
+    """The score of each source, in order, several at a time; None where it cannot be read.
+
+    ask: asked_order or one that remembers. max_side: px, to which pictures are read. watch: called with the first file
+    of each. Raises StoreError where remote storage does not answer: all other pairs would have no vote either.
+    """
+
+    def ask_one(source: PairSource) -> float | None:
+        watch(source.left)
+        try:
+            return ask(source, max_side)
+        except StoreError:
+            raise
+        except Exception:  # a pair that cannot be read has no vote; the build records why
+            return None
+
+    with one_opencv_thread(), ThreadPoolExecutor(available_cores()) as pool:
+        return list(pool.map(ask_one, sources))
 
 
 def depth_of(picture: Picture, network: DepthEstimator | None) -> FloatMap | None:

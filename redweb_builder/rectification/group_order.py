@@ -14,22 +14,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from redweb_builder.errors import StoreError
 from redweb_builder.matching.quick_flow import SIDE
-from redweb_builder.process import available_cores, one_opencv_thread
-from redweb_builder.rectification.eye_order import asked_order, log_odds, stated_log_odds
+from redweb_builder.rectification.eye_order import Ask, ask_each, asked_order, log_odds, stated_log_odds
 from redweb_builder.types import PairSource
-
-if TYPE_CHECKING:
-    from redweb_builder.monocular.estimator import DepthEstimator  # torch takes seconds
 
 ASKED = 8  # pairs of a group; a smaller group below the input follows the group around it
 MOST_PRIOR = 4.0  # log odds; 55 to 1: no group is so sure that one picture cannot stand against it
@@ -42,13 +35,13 @@ Evidence = NDArray[np.float64]
 def with_group_orders(
     sources: Sequence[PairSource],
     folder: Path,
-    network: DepthEstimator | None = None,
+    ask: Ask = asked_order,
     watch: Callable[[Path], None] = lambda file: None,
     max_side: int = SIDE,
 ) -> list[PairSource]:
     """The sources in their order, each with the log odds that the rest of its group gives its stated order.
 
-    sources: pairs below `folder`; films have their film_order already. network: of monocular depth, None = none.
+    sources: pairs below `folder`; films have their film_order already. ask: for the order of a pair.
     watch: called with each picture before it is asked. max_side: px, to which pictures are read. A group of one pair
     has nothing to share and is not asked.
     """
@@ -56,7 +49,7 @@ def with_group_orders(
     items = list(reversed(films_once.values()))
     groups = [_groups_of(item, folder) for item in items]
     chosen = _spread(groups)
-    scores = _ask([items[index] for index in chosen], network, watch, max_side)
+    scores = _scores([items[index] for index in chosen], ask, watch, max_side)
     evidence = np.full(len(items), np.nan)
     evidence[chosen] = [np.nan if score is None else log_odds(score) for score in scores]
     priors = group_priors(groups, evidence, np.array([stated_log_odds(item) for item in items]))
@@ -121,24 +114,13 @@ def _spread(groups: Sequence[Sequence[str]]) -> list[int]:
     return sorted(chosen)
 
 
-def _ask(
-    sources: Sequence[PairSource], network: DepthEstimator | None, watch: Callable[[Path], None], max_side: int
+def _scores(
+    sources: Sequence[PairSource], ask: Ask, watch: Callable[[Path], None], max_side: int
 ) -> list[float | None]:
     """The eye order of each source, in order; None where it cannot be read."""
-
-    def ask(source: PairSource) -> float | None:
-        if source.film_order is not None:
-            return source.film_order
-        watch(source.left)
-        try:
-            return asked_order(source, network, max_side)
-        except StoreError:  # the storage is gone: all other pairs would have no vote either
-            raise
-        except Exception:  # a pair that cannot be read has no vote; the build records why
-            return None
-
-    with one_opencv_thread(), ThreadPoolExecutor(available_cores()) as pool:
-        return list(pool.map(ask, sources))
+    unasked = [source for source in sources if source.film_order is None]
+    scores = iter(ask_each(unasked, ask, max_side, watch))
+    return [next(scores) if source.film_order is None else source.film_order for source in sources]
 
 
 def _numbered(groups: Sequence[Sequence[str]], level: int) -> NDArray[np.int64]:

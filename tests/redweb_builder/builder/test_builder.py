@@ -200,7 +200,7 @@ def test_nothing_lies_about(built: Any) -> None:
     files = {file.relative_to(built.out).as_posix() for file in built.out.rglob("*") if file.is_file()}
     labelled = [row for row in built.rows.values() if row["width"]]
     assert (
-        len(files - {".lock", ".unchanged.json"}) == 5 * len(labelled) + 5
+        len(files - {".lock", ".unchanged.json", ".eye_orders.jsonl"}) == 5 * len(labelled) + 5
     )  # journal, manifest, build.json, grid, report
     assert not [file for file in files if file.endswith(".part")]
     assert "errors.log" not in files

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from redweb_builder.monocular import memo
 from redweb_builder.monocular.memo import MemoizedDepth
 from redweb_builder.networks.weights import Weights
 from redweb_builder.pipeline import Prepared, prepare
+from redweb_builder.rectification.eye_order import asked_order
 from redweb_builder.rectification.group_order import with_group_orders
 from redweb_builder.types import FloatMap, PairSource, Picture
 from samples.scenes import Scene
@@ -45,7 +47,7 @@ def test_a_build_shows_each_picture_once(tmp_path: Path, rendered: Callable[...,
     network = Counting()
     memory = MemoizedDepth(network)
     config = BuildConfig(max_side=SIDE)
-    for source in with_group_orders(sources, tmp_path, memory, max_side=SIDE):
+    for source in with_group_orders(sources, tmp_path, partial(asked_order, network=memory), max_side=SIDE):
         prepared, plain = prepare(source, config, memory), prepare(source, config, Counting())
         assert isinstance(prepared, Prepared)
         assert isinstance(plain, Prepared)
