@@ -205,9 +205,9 @@ def load_state(out: Path) -> dict[str, Any] | None:
     try:
         state: dict[str, Any] = torch.load(out / "state.pt", map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many types for a damaged file, with words for its own developers
-        raise CheckpointError(f"{out / 'state.pt'}: is damaged or cut off; start anew with --overwrite") from error
+        raise CheckpointError(f"{out / 'state.pt'}: is damaged or cut off; remove it to start anew") from error
     if not isinstance(state, dict) or not set(STATE) <= state.keys():
-        raise CheckpointError(f"{out / 'state.pt'}: is not the state of a run; start anew with --overwrite")
+        raise CheckpointError(f"{out / 'state.pt'}: is not the state of a run; remove it to start anew")
     return state
 
 

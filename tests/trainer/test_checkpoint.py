@@ -48,7 +48,7 @@ def test_a_damaged_state_is_reported_without_the_words_of_a_library(tmp_path: Pa
     (tmp_path / "state.pt").write_bytes(b"\x80\x02.")
     with pytest.raises(CheckpointError) as caught:
         load_state(tmp_path)
-    assert str(caught.value) == f"{tmp_path / 'state.pt'}: is damaged or cut off; start anew with --overwrite"
+    assert str(caught.value) == f"{tmp_path / 'state.pt'}: is damaged or cut off; remove it to start anew"
 
 
 def test_a_state_of_which_nobody_knows_the_run_is_refused(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ class Run:
             self.figures = dict(state["figures"])
         except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(
-                f"{self.out / 'state.pt'}: is not of this network ({error}); start anew with --overwrite"
+                f"{self.out / 'state.pt'}: is not of this network ({error}); remove it to start anew"
             ) from error
 
     def close(self, finished: bool = False) -> None:

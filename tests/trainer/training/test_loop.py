@@ -194,6 +194,22 @@ def test_a_finished_run_goes_on_with_more_epochs(data: Path, tmp_path: Path) -> 
         run(data, tmp_path, config)
 
 
+def test_a_run_whose_state_is_damaged_starts_anew_where_that_is_removed(
+    whole: Path, data: Path, tmp_path: Path
+) -> None:
+    """`--overwrite` goes on with an unfinished run, and so meets the damaged state again."""
+    out = shutil.copytree(whole, tmp_path / "run")
+    record = json.loads((out / "run.json").read_text())
+    (out / "run.json").write_text(json.dumps(record | {"finished": False}))
+    (out / "state.pt").write_bytes((whole / "state.pt").read_bytes()[:-1000])
+    for overwrite in (False, True):
+        with pytest.raises(CheckpointError, match=r"state\.pt: is damaged or cut off; remove it to start anew"):
+            run(data, out, overwrite=overwrite)
+    (out / "state.pt").unlink()
+    run(data, out)
+    assert curve(out) == pytest.approx(curve(whole), rel=1e-6)
+
+
 def test_one_broken_picture_costs_one_sample_and_nothing_else(data: Path, tmp_path: Path) -> None:
     """Cut in half it is seen when it is read; without a header before the first step; mended, the run goes on."""
     folder = tmp_path / "set"
