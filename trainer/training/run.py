@@ -29,6 +29,7 @@ class Run:
     step: steps done. saved_step: the step that an interrupted run goes on after.
     skipped, bad: steps skipped in all, and in a row. best: the lowest deciding figure so far.
     figures: of the latest validation. average: the running mean of the weights, which is what is validated and kept.
+    phase: the name of the present one; empty before the first, and in states that do not say it.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Run:
         self.average = AveragedModel(self.network, multi_avg_fn=running_mean(config.ema))
         self.step, self.skipped, self.bad, self.best = 0, 0, 0, math.inf
         self.figures: dict[str, float] = {}
+        self.phase = ""
         # Other machines may not see the folder.
         self._state = ranks.broadcast(load_state(out) if ranks.is_main else None)
         self.precision = ranks.broadcast(self._chosen_precision(device))
@@ -88,6 +90,7 @@ class Run:
                 self.scaler.load_state_dict(state["scaler"])
             self.step, self.skipped, self.bad, self.best = state["counters"]
             self.figures = dict(state["figures"])
+            self.phase = state.get("phase", "")
         except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(
                 f"{self.out / 'state.pt'}: is not of this network ({error}); remove it to start anew"
@@ -103,19 +106,21 @@ class Run:
     def start_phase(self, phase: Phase, fresh: bool) -> Optimizer:
         """Make network and optimiser ready for a phase: at its start, or (not fresh) where it was interrupted in it.
 
-        The best weights are those of the latest phase, as each goes on from the one before.
+        The best weights are those of the latest phase, as each goes on from the one before. A set of another size than
+        at the interruption has other steps an epoch: where another phase is due for that, it starts afresh.
         """
         for network in (self.network, self.average.module):
             phase.on_start(network)
         self.network.zero_grad(set_to_none=True)  # what this phase leaves alone must not be clipped with the rest
         self.model = self.ranks.wrap_ddp(self.network, self.device)
         optimiser = phase.optimiser(self.network)
-        if fresh:
-            self.best = math.inf
+        if fresh or phase.name != (self.phase or phase.name):
+            self.best, self._state = math.inf, None
+        self.phase = phase.name
         return optimiser
 
     def resume(self, optimiser: Optimizer) -> None:
-        """Give an optimiser the state that it was interrupted in; once, as later phases start afresh."""
+        """Give an optimiser the state that its phase was interrupted in, if it was; later phases start afresh."""
         if self._state is not None:
             optimiser.load_state_dict(self._state["optimiser"])
             self._state = None
@@ -169,6 +174,7 @@ class Run:
             "scaler": self.scaler.state_dict(),
             "counters": (self.step, self.skipped, self.bad, self.best),
             "figures": self.figures,
+            "phase": self.phase,
             "precision": str(self.precision).removeprefix("torch."),
         }
         save_state(self.out, state)

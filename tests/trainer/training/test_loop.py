@@ -210,6 +210,29 @@ def test_a_run_whose_state_is_damaged_starts_anew_where_that_is_removed(
     assert curve(out) == pytest.approx(curve(whole), rel=1e-6)
 
 
+def test_a_set_that_grew_since_the_interruption_may_bring_an_earlier_phase_back(data: Path, tmp_path: Path) -> None:
+    """That phase trains other parameters: the optimiser of the later one does not fit it."""
+
+    class Stop(Exception):
+        pass
+
+    def stop(progress: Progress) -> None:
+        if progress.step == 4:
+            raise Stop
+
+    small = shutil.copytree(data, tmp_path / "small")
+    for file in [file for folder in small.iterdir() for file in sorted(folder.iterdir())[6:]]:
+        file.unlink()
+    config = replace(SETTINGS, freeze_epochs=2, validations=8)
+    with pytest.raises(Stop):
+        run(small, tmp_path / "run", config, watch=stop)  # a step an epoch; the third is of the second phase, and saved
+    shutil.copytree(data, small, dirs_exist_ok=True)
+    seen: list[Progress] = []
+    run(small, tmp_path / "run", config, watch=seen.append)
+    assert [(progress.step, progress.phase) for progress in seen[1:3]] == [(4, "frozen encoder"), (5, "ranking")]
+    assert len(curve(tmp_path / "run")) == 10
+
+
 def test_one_broken_picture_costs_one_sample_and_nothing_else(data: Path, tmp_path: Path) -> None:
     """Cut in half it is seen when it is read; without a header before the first step; mended, the run goes on."""
     folder = tmp_path / "set"
