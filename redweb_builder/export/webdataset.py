@@ -66,6 +66,8 @@ def write_shards(dataset: Dataset, keys: Sequence[str], storage: Storage) -> Ite
                 yield from (row["key"] for row in before)
                 done += len(before)
             else:
+                if shard in there:  # its index speaks of another tar: an export that was cut off would leave both
+                    storage.write(f"{shard}.parquet", b"")
                 done += yield from _write_shard(dataset, chosen[done : done + SHARD], name_of, storage, shard)
             written.add(shard)
             number += 1

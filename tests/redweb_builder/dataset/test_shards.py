@@ -192,6 +192,25 @@ def test_a_password_in_an_address_is_refused_and_not_shown(address: str) -> None
     assert "secret" not in str(refused.value)
 
 
+def test_a_shard_that_was_half_replaced_is_written_again(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tar of another export, beside an index of this one, was taken for this one's."""
+    address = Path("memory://sets/half-replaced")
+    write = Remote.write
+
+    def cut_off(self: Remote, name: str, content: bytes | Path) -> None:
+        write(self, name, content)
+        if name == "train-000000.tar":
+            raise KeyboardInterrupt
+
+    export_dataset(dataset.folder, "webdataset", address)
+    with monkeypatch.context() as patched:
+        patched.setattr(Remote, "write", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            export_dataset(dataset.folder, "webdataset", address, min_confidence=255)
+    export_dataset(dataset.folder, "webdataset", address)
+    assert_same(open_dataset(address), dataset)
+
+
 def test_to_memory_and_back(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """An export that was cut off goes on: what is recorded there is not written again."""
     monkeypatch.setattr(webdataset, "SHARD", 5)
