@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from redweb_builder.dataset.curation import NAME as CURATION
 from redweb_builder.dataset.decisions import FILE as DECISIONS
+from redweb_builder.dataset.decisions import merge_decisions
 from redweb_builder.dataset.keys import Keys
 from redweb_builder.dataset.manifest import SCHEMA
 from redweb_builder.dataset.manifest_file import NAME as MANIFEST
@@ -35,6 +36,7 @@ from redweb_builder.errors import StoreError
 from redweb_builder.export.names import file_namer
 from redweb_builder.export.stored import maps_of
 from redweb_builder.files import MOST_TEXT_BYTES
+from redweb_builder.inputs.remote import address_of
 
 SHARD = 500  # samples at most, some 500 MB at 768 px
 SHARD_BYTES = 1 << 30  # after which no further sample is begun
@@ -163,7 +165,11 @@ def _preview(dataset: Dataset, key: str) -> dict[str, bytes]:
 
 def _write_set(dataset: Dataset, keys: Sequence[str], storage: Storage) -> None:
     """Write what makes the shards a data set; rows of pairs whose label was not exported are left out."""
-    for name in (DECISIONS, CURATION):
+    copied = [DECISIONS, CURATION]
+    if address_of(storage.address):
+        copied.remove(DECISIONS)  # people may have put others there since
+        merge_decisions(Path(storage.address), [dataset.folder / DECISIONS])
+    for name in copied:
         try:
             storage.write(name, read_whole(dataset.folder, name, MOST_TEXT_BYTES))
         except FileNotFoundError:

@@ -6,7 +6,7 @@ import pickle
 import tarfile
 from collections import Counter
 from pathlib import Path
-from shutil import copyfile
+from shutil import copyfile, copytree
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from redweb_builder.builder.refilter import refilter
+from redweb_builder.dataset.decisions import FILE as DECISIONS
+from redweb_builder.dataset.decisions import append_decisions, decide, read_decisions
 from redweb_builder.dataset.manifest import table_of
 from redweb_builder.dataset.reader import Dataset, open_dataset
 from redweb_builder.dataset.shard_integrity import check_shards
@@ -209,6 +211,20 @@ def test_a_shard_that_was_half_replaced_is_written_again(dataset: Dataset, monke
             export_dataset(dataset.folder, "webdataset", address, min_confidence=255)
     export_dataset(dataset.folder, "webdataset", address)
     assert_same(open_dataset(address), dataset)
+
+
+def test_decisions_that_were_put_beside_shards_stay_when_the_set_is_exported_again(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    """The file of the set took their place."""
+    folder, address = copytree(dataset.folder, tmp_path / "set"), Path("memory://sets/decided")
+    ours, theirs = (decide(key, "reject", name) for key, name in (("c", "Ada"), ("a.b", "Bo")))
+    append_decisions(folder, [ours])
+    export_dataset(folder, "webdataset", address)
+    append_decisions(address, [theirs])
+    export_dataset(folder, "webdataset", address)
+    assert read_decisions(address / DECISIONS) == ([ours, theirs], 0)
+    assert {"a.b", "c"}.isdisjoint(open_dataset(address).keys)
 
 
 def test_to_memory_and_back(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
