@@ -7,9 +7,11 @@ run or listed; what it needs of networks it imports itself, when it runs.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from importlib import import_module
 from io import TextIOWrapper
+from typing import Any
 
 import click
 
@@ -43,6 +45,14 @@ ALIASES = {"build": "build-redweb"}
 
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are asked for."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run as a program does. args, kwargs: as of click."""
+        try:
+            return super().__call__(*args, **kwargs)
+        except SystemExit:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # what still waits for its workers would show a traceback
+            raise
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of the commands; aliases are not listed. ctx: click's context, not used."""

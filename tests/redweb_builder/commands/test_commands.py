@@ -10,6 +10,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import fields
@@ -466,6 +467,16 @@ def test_an_interrupt(
     assert signal.getsignal(kind) == before
     monkeypatch.undo()
     assert run("build-redweb", one_pair, "--out", tmp_path / "out", *QUICK).exit_code == 0
+
+
+def test_another_interrupt_while_a_command_ends_shows_no_traceback() -> None:
+    script = (
+        "import atexit, signal; from redweb_builder.commands.main import main\n"
+        "atexit.register(signal.raise_signal, signal.SIGINT)\n"
+        "main(['--version'])"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=100)
+    assert (ended.returncode, ended.stderr) == (-signal.SIGINT, b"")
 
 
 def test_an_interrupt_of_a_command_that_says_nothing_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
