@@ -47,7 +47,7 @@ def evaluate_all(
     scale: DepthScale | None = None,
     protocol: str | None = None,
 ) -> list[Table]:
-    """The tables of several sets, each set opened once.
+    """The tables of several sets, each set opened once, and all before the first is judged, which may take hours.
 
     A set in metres gets a table of metric depth where a predictor has it, and one of order where another has not. Every
     other set gets one of order. predictors: loaded checkpoints and stored predictions. paths: data sets, or CSV files
@@ -57,9 +57,10 @@ def evaluate_all(
     DataError.
     """
     tables: list[Table] = []
-    for path in paths:
+    opened = [None if is_point_pairs(path) else open_data(path, scale) for path in paths]
+    for path, data in zip(paths, opened, strict=True):
         with counting(str(path)) as watch:
-            tables += _evaluate_path(predictors, path, selection, watch, scale, protocol)
+            tables += _evaluate_path(predictors, path, data, selection, watch, protocol)
     if protocol and protocol != "da2k" and len(tables) > 1:
         tables.append(mean_over_sets(tables, protocol))
     return tables
@@ -68,19 +69,19 @@ def evaluate_all(
 def _evaluate_path(
     predictors: Sequence[Predictor | StoredPredictions],
     path: Path,
+    data: DepthSet | None,
     selection: Selection,
     watch: Watch,
-    scale: DepthScale | None,
     protocol: str | None,
 ) -> Iterator[Table]:
+    """The tables of one set. data: None where `path` holds point pairs. The rest: as of evaluate_all."""
     every = {predictor.name: predictor for predictor in predictors}
     networks = [predictor for predictor in predictors if isinstance(predictor, Predictor)]
-    if is_point_pairs(path):
+    if data is None:
         if protocol not in (None, "da2k"):
             raise DataError(f"{path}: has pairs of points, which --protocol {protocol} does not judge")
         yield evaluate_pairs(every, path, selection.limit, watch)
         return
-    data = open_data(path, scale)
     if protocol:
         yield evaluate_published(every, data, protocol, selection, watch)
         return

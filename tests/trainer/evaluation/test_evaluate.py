@@ -95,6 +95,16 @@ def test_every_checkpoint_and_every_set_is_opened_once(
     assert sheets == {"sheet_metres-test.png", "sheet_metres.png", "sheet_relative.png", "sheet_diw.png"}
 
 
+def test_a_set_that_is_missing_is_told_before_the_first_is_judged(
+    checkpoints: tuple[Path, Path], sets: tuple[Path, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "evaluate", lambda *_: pytest.fail("the first set was judged"))
+    command = ["evaluate", str(checkpoints[0]), "--on", str(sets[0]), "--on", str(tmp_path / "none")]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 1
+    assert "there is no data set at" in result.output
+
+
 def test_a_set_in_metres_has_one_table_where_every_network_is_metric(
     checkpoints: tuple[Path, Path], sets: tuple[Path, Path, Path], tmp_path: Path
 ) -> None:
