@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import warnings
 from importlib import import_module
 from io import TextIOWrapper
 from typing import Any
@@ -113,5 +114,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # names of files may hold letters that its encoding does not
             stream.reconfigure(errors="backslashreplace")
+    # Of odd metadata in a file, with a line of Pillow's source: the pixels are read, or an error says why not.
+    warnings.filterwarnings("ignore", module="PIL")
     # Arrow's own allocator gives memory back after each block of rows: a fifth of the time to read millions of them.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -467,6 +468,22 @@ def test_an_interrupt(
     assert signal.getsignal(kind) == before
     monkeypatch.undo()
     assert run("build-redweb", one_pair, "--out", tmp_path / "out", *QUICK).exit_code == 0
+
+
+def test_odd_metadata_of_a_picture_shows_no_line_of_a_librarys_source(
+    tmp_path: Path, project: Path, python: str, rendered: Callable[..., Any]
+) -> None:
+    """A tag of a TIFF file that lies beyond its end."""
+    for eye, view in (("L", rendered(0).left), ("R", rendered(0).right)):
+        Image.fromarray(view).save(tmp_path / f"a_{eye}.tif", software="x" * 50)
+        content = bytearray((tmp_path / f"a_{eye}.tif").read_bytes())
+        entry = content.index(struct.pack("<HHI", 305, 2, 51))
+        content[entry + 8 : entry + 12] = struct.pack("<I", 2**31 - 256)
+        (tmp_path / f"a_{eye}.tif").write_bytes(content)
+    command = [python, str(project / "cli.py"), "build-redweb", str(tmp_path), "--dry-run"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert "a_L.tif + a_R.tif" in ended.stdout
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_another_interrupt_while_a_command_ends_shows_no_traceback() -> None:
