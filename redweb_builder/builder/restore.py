@@ -18,7 +18,7 @@ from redweb_builder.dataset.codec import picture_bytes, preview_bytes
 from redweb_builder.dataset.journal import PREVIEWS
 from redweb_builder.dataset.label_reader import read_label, read_stored
 from redweb_builder.dataset.manifest_file import read_manifest
-from redweb_builder.dataset.paths import image_of, read_build
+from redweb_builder.dataset.paths import image_of, read_build, sample_root, stored_file
 from redweb_builder.dataset.source_views import source_views
 from redweb_builder.dataset.sources import Sources, Stamp, read_sources, stamp_of, stamp_of_file
 from redweb_builder.errors import InputNotFound, StoreError
@@ -65,18 +65,19 @@ def restore(labels: Path, copies: Path, watch: Watch = lambda done, total: None)
     missing += manifest.refused
     rows = {row["key"]: row for row in manifest.rows if row["width"]}
     missing += [f"{key}: sources.jsonl does not say what it is made from" for key in rows.keys() - sources.keys()]
-    wanted = {key: sources[key] for key in rows if key in sources and not _is_there(labels, sources[key])}
+    wanted = {key: sources[key] for key in rows if key in sources and not _is_there(labels, key, sources[key])}
     found = find_files(copies, (stamp for pair in wanted.values() for stamp in pair.files.values()))
-    make_folder(labels / "Imgs", labels)
-    for folder in (labels, labels / "Imgs"):
-        remove_temporaries(folder)
+    for home in filter(Path.is_dir, (labels, labels / "rejected")):
+        make_folder(home / "Imgs", labels)
+        remove_temporaries(home)
+        remove_temporaries(home / "Imgs")
     there = [key for key in rows if key in sources and key not in wanted]
     made: list[str] = []
     with one_opencv_thread(), scratch_folder(labels) as scratch:  # pictures are rectified as the build did it
         for done, (key, pair) in enumerate(wanted.items(), 1):
             try:
                 folder = _folder_with(pair.files, copies, found, scratch)
-                write_atomic(labels / pair.picture, _picture(labels, rows[key], pair, folder))
+                write_atomic(_place(labels, key, pair), _picture(labels, rows[key], pair, folder))
                 made.append(key)
             except StoreError as error:
                 missing.append(f"{key}: {error}")
@@ -120,10 +121,21 @@ def find_files(folder: Path, stamps: Iterable[Stamp]) -> dict[Stamp, list[Path]]
     return found
 
 
-def _is_there(labels: Path, pair: Sources) -> bool:
+def _place(labels: Path, key: str, pair: Sources) -> Path:
+    """Where the picture of a pair is, or is to be: beside its label, which `refilter` may have moved to rejected/.
+
+    Raises StoreError where the pair has no label.
+    """
     try:
-        return stamp_of(read_regular(labels / pair.picture, pair.stamp.size)) == pair.stamp
-    except OSError:  # UnsafePath among them: of another size
+        return stored_file(labels, "Imgs", key, (Path(pair.picture).suffix,))
+    except StoreError:
+        return sample_root(labels, key) / pair.picture
+
+
+def _is_there(labels: Path, key: str, pair: Sources) -> bool:
+    try:
+        return stamp_of(read_regular(_place(labels, key, pair), pair.stamp.size)) == pair.stamp
+    except (StoreError, OSError):  # UnsafePath among them: of another size
         return False
 
 

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from cli import main
 from redweb_builder import open_dataset
+from redweb_builder.builder.refilter import refilter
 from redweb_builder.builder.restore import Restored, restore
 from redweb_builder.dataset.integrity import check_dataset
 from redweb_builder.dataset.sources import read_sources
@@ -61,6 +62,18 @@ def test_the_set_is_whole_again_byte_by_byte_whatever_the_copies_are_called(
     for place in (labels, labels / "Imgs"):
         (place / ".redweb-0123456789abcdef.part").touch()  # a killed restore left it
     assert restore(labels, built.source) == Restored(1, kept - 1, [])  # names of its own: nothing is linked
+    assert snapshot(labels) == there
+
+
+def test_pictures_go_where_refilter_moved_their_labels(labels: Path, built: Any, snapshot: Snapshot) -> None:
+    kept = built.summary.kept
+    assert restore(labels, built.source) == Restored(kept, 0, [])
+    assert not refilter(labels, {"min_agreement": 1}).kept
+    there = snapshot(labels)
+    assert restore(labels, built.source) == Restored(0, kept, [])
+    assert snapshot(labels) == there
+    shutil.rmtree(labels / "rejected" / "Imgs")
+    assert restore(labels, built.source) == Restored(kept, 0, [])
     assert snapshot(labels) == there
 
 
