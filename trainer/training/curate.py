@@ -18,6 +18,7 @@ from torch import nn
 
 from redweb_builder.dataset.curation import Curation, read_curation, write_curation
 from redweb_builder.dataset.reader import Dataset, Sample, open_dataset
+from redweb_builder.dataset.sample_files import MAPS
 from redweb_builder.dataset.unknown import FOLDER as UNKNOWN
 from redweb_builder.errors import StoreError
 from redweb_builder.files import make_folder, sha256_of
@@ -155,13 +156,19 @@ def agreement_of(network: nn.Module, sample: Sample, device: torch.device) -> fl
 
 
 def digest_of(labels: Dataset) -> str:
-    """SHA-256 of the kept labels as people left them: their keys, their files, and what was marked as unknown.
+    """SHA-256 of the kept labels as people left them: their keys, their maps, and what was marked as unknown.
 
-    labels: the set. Raises OSError.
+    Where the maps lie does not count: in shards, or in rejected/ where people rescued a pair. labels: the set. Raises
+    OSError.
     """
     digest = sha256()
     for key in labels.keys:
-        for folder in ("RDs", "masks", "confidence", UNKNOWN):
-            file = labels.folder / folder / f"{key}.png"
-            digest.update(f"{folder}/{key} {sha256_of(file) if file.is_file() else None}\n".encode())
+        try:
+            maps = labels.stored_maps(key)
+        except (StoreError, OSError):  # judging names it
+            maps = {}
+        stamps: dict[str, str | None] = {MAPS[name]: sha256(content).hexdigest() for name, content in maps.items()}
+        marks = labels.folder / UNKNOWN / f"{key}.png"
+        stamps[UNKNOWN] = sha256_of(marks) if marks.is_file() else None
+        digest.update("".join(f"{folder}/{key} {stamp}\n" for folder, stamp in stamps.items()).encode())
     return digest.hexdigest()

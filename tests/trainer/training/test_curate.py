@@ -15,11 +15,12 @@ from redweb_builder.dataset.codec import pngs_of_label
 from redweb_builder.dataset.curation import NAME, read_curation
 from redweb_builder.dataset.decisions import append_decisions, decide
 from redweb_builder.dataset.reader import open_dataset
+from redweb_builder.export.dataset import export_dataset
 from redweb_builder.inspect.report import write_report
 from redweb_builder.types import Mask
 from trainer.config import CURATE
 from trainer.progress import Progress, Watch
-from trainer.training.curate import curate
+from trainer.training.curate import curate, digest_of
 from trainer.types import DataError
 
 SMALL = replace(CURATE, size=96, batch=2, pairs=300, workers=0, threads=1, device="cpu")
@@ -83,6 +84,22 @@ def test_the_report_shows_the_worst_and_what_people_reject_is_not_learned_from_a
     assert read_curation(folder) == second
     write_report(folder)
     assert "unseen network agrees" in (folder / "report.html").read_text()
+
+
+def test_labels_are_told_apart_by_what_they_hold_wherever_they_lie(wrong: tuple[Path, str], tmp_path: Path) -> None:
+    folder = shutil.copytree(wrong[0], tmp_path / "set")
+    key = open_dataset(folder).keys[0]
+    before = digest_of(open_dataset(folder))
+    append_decisions(folder, [decide(key, "accept", "somebody")])
+    for name in ("Imgs", "RDs", "masks", "confidence"):
+        (file,) = (folder / name).glob(f"{key}.*")
+        file.rename(folder / "rejected" / name / file.name)
+    assert digest_of(open_dataset(folder)) == before
+    assert digest_of(open_dataset(export_dataset(folder, "webdataset", tmp_path / "shards").out)) == before
+    assert (
+        digest_of(open_dataset(export_dataset(folder, "webdataset", tmp_path / "sure", min_confidence=200).out))
+        != before
+    )
 
 
 def test_too_few_scenes_are_a_sentence(wrong: tuple[Path, str]) -> None:
