@@ -86,6 +86,15 @@ def test_the_report_shows_the_worst_and_what_people_reject_is_not_learned_from_a
     assert "unseen network agrees" in (folder / "report.html").read_text()
 
 
+def test_a_label_that_cannot_be_read_is_named_each_time(wrong: tuple[Path, str], tmp_path: Path) -> None:
+    folder = shutil.copytree(wrong[0], tmp_path / "set")
+    file = folder / "RDs" / f"{open_dataset(folder).keys[0]}.png"
+    file.write_bytes(file.read_bytes()[:-100])
+    first, faults = curate(folder, 2, STEPS, SMALL)
+    assert [file.name in fault for fault in faults] == [True]
+    assert curate(folder, 2, STEPS, SMALL) == (first, faults)
+
+
 def test_labels_are_told_apart_by_what_they_hold_wherever_they_lie(wrong: tuple[Path, str], tmp_path: Path) -> None:
     folder = shutil.copytree(wrong[0], tmp_path / "set")
     key = open_dataset(folder).keys[0]
