@@ -56,9 +56,8 @@ def curate(dataset: Path, folds: int, steps: int) -> None:
             before = Curation()
         print_curation(before, after)
         drawn = write_report(dataset)
-        folder = quote(str(dataset))
-        echo(f"Look at the first in {drawn.file}, or decide: python cli.py review {folder}")
-        echo(f"Then the same command trains again on what remains: python cli.py curate {folder}")
+        echo(f"Look at the first in {drawn.file}, or decide: python cli.py review {quote(str(dataset))}")
+        echo("Then the same command trains again on what remains.")
         exit_if_damaged(dataset, [*faults, *drawn.damaged], "labels cannot be used, or are not as they were written")
 
 

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from cli import main
 from redweb_builder.dataset.codec import pngs_of_label
-from redweb_builder.dataset.curation import NAME, read_curation
+from redweb_builder.dataset.curation import NAME, Curation, read_curation
 from redweb_builder.dataset.decisions import append_decisions, decide
 from redweb_builder.dataset.reader import open_dataset
 from redweb_builder.export.dataset import export_dataset
@@ -84,6 +86,16 @@ def test_the_report_shows_the_worst_and_what_people_reject_is_not_learned_from_a
     assert read_curation(folder) == second
     write_report(folder)
     assert "unseen network agrees" in (folder / "report.html").read_text()
+
+
+def test_the_screen_shows_no_command_that_trains_otherwise(
+    wrong: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(wrong[0], tmp_path / "set")
+    monkeypatch.setattr("trainer.training.curate.curate", lambda *_, **__: (Curation({}, {wrong[1]: 0.5}), []))
+    result = CliRunner().invoke(main, ["curate", str(folder), "--folds", "2", "--steps", "9"])
+    assert "the same command trains again" in result.output
+    assert "cli.py curate" not in result.output
 
 
 def test_a_label_that_cannot_be_read_is_named_each_time(wrong: tuple[Path, str], tmp_path: Path) -> None:
