@@ -34,7 +34,7 @@ def convert_nyu(
     depth files mean. Frames that are there already are left as they are, so an interrupted conversion goes on.
     depth.json, which says that the numbers are millimetres, and split.csv, with part and scene, are written last.
     Returns how many frames are there, and sentences about what is not. Raises DataError, also where more frames are
-    broken than can be left out; SettingsError where `out` is `source`.
+    broken than can be left out, or `out` has frames of another set; SettingsError where `out` is `source`.
     """
     if source.is_dir():
         require_other_folder(out, source)
@@ -47,6 +47,7 @@ def convert_nyu(
         remove_temporaries(out / folder)
     remove_temporaries(out)
     depths = [out / "depth" / f"{_flat(data.key(index))}.png" for index in range(len(data))]
+    _require_no_others(out, source, {depth.name for depth in depths})
     missing = [index for index, depth in enumerate(depths) if not depth.is_file()]
     faults: list[str] = []
     for begun, index in enumerate(missing, 1):
@@ -73,6 +74,17 @@ def convert_nyu(
 
 def _flat(key: str) -> str:
     return key.replace("/", "_")
+
+
+def _require_no_others(out: Path, source: Path, names: set[str]) -> None:
+    """Raise DataError where a folder has frames of another set: depth.json would say of theirs what is not so.
+
+    out: the folder. source: for the message. names: of the files that frames get.
+    """
+    for folder in (out / "rgb", out / "depth"):
+        for file in sorted(folder.iterdir()):
+            if file.name not in names and not file.name.startswith("."):
+                raise DataError(f"{file} is no frame of {source}: name a new folder, or move it away")
 
 
 def _require_names_of_their_own(source: Path, keys: Iterable[str]) -> None:

@@ -226,6 +226,11 @@ def test_the_converter_keeps_depth_masks_parts_and_scenes(mat: Path, tmp_path: P
     convert_nyu(mat, out)
     assert (out / "depth" / "00001.png").is_file()
     assert (out / "depth" / "00000.png").stat().st_mtime_ns == kept
+    said = (out / "depth.json").read_bytes()
+    save(np.zeros((8, 8), np.uint8), out / "rgb" / "of-another-set.png")
+    with pytest.raises(DataError, match=r"of-another-set\.png is no frame of .*: name a new folder"):
+        convert_nyu(mat, out)
+    assert (out / "depth.json").read_bytes() == said
     for folder in ("Imgs", "RDs"):
         save(np.zeros((8, 8), np.uint8), tmp_path / folder / "a.png")
     with pytest.raises(DataError, match="not in metres"):
