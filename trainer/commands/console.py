@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from shlex import quote
 
 import click
 import torch
@@ -122,7 +123,7 @@ class TrainDisplay:
 def print_training(summary: Summary) -> None:
     """What came out, where it lies, what to do next. summary: what the training returned."""
     console = Console(highlight=False, soft_wrap=True)
-    out = escape(str(summary.out))
+    out = escape(quote(str(summary.out)))
     name = next(iter(summary.figures), "")
     best = f", best {name} {_number(summary.best, name)}" if math.isfinite(summary.best) else ""
     console.print(f"\n[bold]{summary.steps} steps[/] in {summary.seconds / 60:.1f} min{best}")
@@ -137,7 +138,8 @@ def print_training(summary: Summary) -> None:
     if summary.unread:
         console.print(f"[yellow]{summary.unread} samples could not be read and were left out[/]; see the lines above")
     console.print(
-        f"  weights: {escape(str(weights_file(summary.out)))}   curve: {out}/log.jsonl, tensorboard --logdir {out}"
+        f"  weights: {escape(str(weights_file(summary.out)))}   "
+        f"curve: {escape(str(summary.out / 'log.jsonl'))}, tensorboard --logdir {out}"
     )
     if not unjudged:  # nobody knows what the network is worth
         console.print(f"  next:    python cli.py predict {out} PHOTOGRAPH    python cli.py evaluate {out} --on DATA")

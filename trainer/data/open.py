@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 from redweb_builder.dataset.paths import is_data_set
 from redweb_builder.dataset.shards import is_shard_set
@@ -70,7 +71,8 @@ def open_data(path: Path, scale: DepthScale | None = None, use: LabelUse | None 
         return lists_of([path] if path.is_file() else list_files(path), scale)
     if not path.is_dir():
         raise DataError(
-            f"there is no data set at {path}. Build one first: python cli.py build-redweb STEREO_DIR --out {path}"
+            f"there is no data set at {path}. Build one first: "
+            f"python cli.py build-redweb STEREO_DIR --out {quote(str(path))}"
         )
     if (path / "manifest.parquet").is_file() or is_data_set(path) or is_shard_set(path):
         return _built(path, use)

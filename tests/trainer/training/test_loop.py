@@ -24,10 +24,11 @@ from cli import main
 from redweb_builder.errors import SettingsError
 from redweb_builder.monocular.network import RedNet, RedNetConfig
 from trainer.checkpoint import CheckpointError, load_network, load_state
+from trainer.commands.console import print_training
 from trainer.config import TrainConfig, weighted_path
 from trainer.data.open import open_data
 from trainer.data.splits import split
-from trainer.progress import Progress
+from trainer.progress import Progress, Summary
 from trainer.train import train_relative_depth
 from trainer.training import loop, precision
 from trainer.training.distributed import Ranks, synchronised
@@ -272,6 +273,19 @@ def test_a_sample_that_is_validated_on_and_cannot_be_read_is_named_and_counted_o
     notes = [note for progress in seen[1:] for note in progress.notes]
     assert summary.unread == 1
     assert [note.startswith(f"WARNING: left out: {label}") for note in notes] == [True]
+
+
+def test_commands_that_are_shown_can_be_pasted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "run [1]"
+    out.mkdir()
+    (out / "best.safetensors").touch()
+    print_training(Summary(out, 1, 0.5, {"WKDR": 0.5}, 0, 1.0, True))
+    shown = capsys.readouterr().out
+    for command in (f"predict '{out}' PHOTOGRAPH", f"evaluate '{out}' --on DATA", f"--logdir '{out}'"):
+        assert command in shown
+    assert f"curve: {out / 'log.jsonl'}," in shown
+    with pytest.raises(DataError, match=r"--out '.*/no \[1\]'"):
+        open_data(tmp_path / "no [1]")
 
 
 @pytest.mark.filterwarnings("error:Mean of empty slice")
