@@ -6,6 +6,7 @@ locked through a link here; tests/redweb_builder/test_files.py keeps the rest of
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -33,6 +34,7 @@ MOST_BYTES = 1 << 31  # of a file that is read whole; 200 megapixels of three 16
 MOST_TEXT_BYTES = 1 << 28  # of a list, whose lines become objects
 _TEMPORARY = re.compile(r"\.redweb-[0-9a-f]{16}\.part")
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, what an account may have of it, what a file may have
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # to open a FIFO would wait for its other end
 
 
@@ -73,9 +75,10 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
-    except (Exception, KeyboardInterrupt):
+    except (Exception, KeyboardInterrupt) as error:
         with suppress(OSError):
             part.unlink(missing_ok=True)
+        _name_file(error, path)
         raise
 
 
@@ -151,9 +154,16 @@ def append(path: Path, lines: bytes) -> None:
             while view:
                 view = view[file.write(view) :]
             os.fsync(file.fileno())
-        except OSError:
+        except OSError as error:
             file.truncate(end)
+            _name_file(error, path)
             raise
+
+
+def _name_file(error: BaseException, path: Path) -> None:
+    """Say of what file it was that the disk took no more: errors of an open file do not."""
+    if isinstance(error, OSError) and error.errno in FULL and error.filename is None:
+        error.filename = str(path)
 
 
 def open_to_append(path: Path) -> FileIO:

@@ -52,10 +52,13 @@ def errors_for_people() -> Iterator[None]:
     except OSError as error:
         if isinstance(error, BrokenPipeError) and _is_output_closed():  # `| head`: click ends without a word
             raise
+        name = error.filename2 or error.filename  # of a rename its target: the other is a temporary file
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            message = "no space left on the disk; free some and give the same command again"
+            what = f" (it was for {name})" if name else ""
+            message = f"no space left on the disk; free some and give the same command again{what}"
+        elif error.errno == errno.EFBIG:
+            message = f"{name or 'a file'} would be larger than a file may be here (`ulimit -f`, or the file system)"
         else:
-            name = error.filename2 or error.filename  # of a rename its target: the other is a temporary file
             message = ": ".join(str(part) for part in (error.strerror or error, name) if part)
         raise click.ClickException(printable(message)) from error
     except MemoryError as error:

@@ -7,6 +7,8 @@ import os
 import re
 import socket
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -295,3 +297,27 @@ def test_a_second_name_that_is_there_already_leaves_no_third(tmp_path: Path) -> 
     for _ in range(2):
         link_or_copy(tmp_path / "a", tmp_path / "b")
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a", "b"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+@pytest.mark.parametrize("write", ["write_atomic(path, b'0' * 9000)", "append(path, b'0' * 9000)"])
+def test_a_file_that_may_not_grow_is_named(tmp_path: Path, write: str) -> None:
+    """And what was there stays: the limit of `ulimit -f` is of one file, which Python does not say."""
+    path = tmp_path / "file"
+    path.write_bytes(b"before\n")
+    code = f"""
+import resource
+from pathlib import Path
+from redweb_builder.commands.errors import errors_for_people
+from redweb_builder.files import append, write_atomic
+path = Path({str(path)!r})
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    with errors_for_people():
+        {write}
+except Exception as error:
+    print(error)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=False)
+    assert ended.stdout.strip() == f"{path} would be larger than a file may be here (`ulimit -f`, or the file system)"
+    assert path.read_bytes() == b"before\n"
