@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -202,10 +203,16 @@ def _side_data(frame: av.VideoFrame) -> dict[str, bytes] | None:
 
     Frames of MV-HEVC have the number of their view attached, which PyAV 18 does not know.
     """
+    found: dict[str, bytes] = {}
     try:
-        return {data.type.name: bytes(data) for data in frame.side_data}
+        for number in count():  # to iterate gives types from PyAV 19 on, and gave the data before
+            data = frame.side_data[number]
+            found[data.type.name] = bytes(data)
+    except IndexError:  # behind the last one
+        return found
     except ValueError:
         return None
+    return found
 
 
 def _sphere(data: bytes) -> tuple[int, Sphere | None]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -16,7 +17,7 @@ import pytest
 from benchmarks.robustness.mv_hevc import write_mv_hevc
 from redweb_builder.errors import InputError
 from redweb_builder.inputs.discover import discover
-from redweb_builder.inputs.formats.film_file import displayed
+from redweb_builder.inputs.formats.film_file import displayed, upright
 from redweb_builder.inputs.formats.films import read_shot
 from redweb_builder.inputs.formats.second_view import holds_mvc, nal_headers
 from redweb_builder.inputs.read import read_pair
@@ -416,3 +417,21 @@ def test_few_frames_that_claim_many_hours_are_few_pairs(tmp_path: Path) -> None:
         container.mux(track.encode())
     sources = discover(tmp_path).sources
     assert [source.time for source in sources] == [0.0, 1.0, 2.0, pytest.approx(40 * 3600.0)]
+
+
+class SideData(list[Any]):
+    """As of PyAV 19, a mapping by type: to iterate gives the types; earlier ones gave the entries."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return (data.type for data in super().__iter__())
+
+
+def test_side_data_is_read_whatever_it_gives_when_iterated() -> None:
+    class Matrix(bytes):
+        type = SimpleNamespace(name="DISPLAYMATRIX")
+
+    quarter = struct.pack("=9i", 0, 1, 0, -1, 0, 0, 0, 0, 1)
+    picture = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    frame: Any = SimpleNamespace(side_data=SideData([Matrix(quarter)]), to_ndarray=lambda **_: picture)
+    assert np.array_equal(upright(frame), displayed(picture, quarter))
+    assert upright(frame).shape == (4, 2, 3)
