@@ -1,26 +1,33 @@
 "use strict";
 // The brush: what is wrong in a label becomes unknown. It is kept beside the label at the end of every stroke.
+// A stroke is of one pointer, its `pointer`: a second finger, or the palm beside a pen, paints nothing.
 const MARK = [0, 200, 255, 180]; // red, green, blue, opacity of what is marked
-const brush = { on: false, erases: false, radius: 14, down: false, last: null, key: null, wrong: null };
+let saved = Promise.resolve(); // when what was marked before is on the disk: a later stroke must not be overtaken
+const brush = { on: false, erases: false, radius: 14, pointer: null, last: null, key: null, wrong: null };
 
 async function loadMarks() {
   const pair = sample();
   if (!pair || !labelled(pair)) return;
   if (brush.key !== pair.key) {
-    const { runs } = await ask(`/api/unknown/${enc(pair.key)}`).catch((error) => {
-      $("message").textContent = error.message;
-      return { runs: [pair.width * pair.height] };
-    });
+    await saved;
+    const { runs } = await ask(`/api/unknown/${enc(pair.key)}`).catch((error) => ({ runs: error }));
     if (sample() !== pair) return;
-    brush.wrong = new Uint8Array(pair.width * pair.height);
-    let start = 0;
-    runs.forEach((run, at) => {
-      if (at % 2) brush.wrong.fill(1, start, start + run);
-      start += run;
-    });
-    brush.key = pair.key;
+    if (runs instanceof Error) {
+      say(`Nothing can be marked: ${runs.message}`, true); // a stroke would take the place of what was marked before
+      return;
+    }
+    if (brush.key !== pair.key) take(pair, runs); // an answer that comes late ends no stroke
   }
   drawMarks();
+}
+function take(pair, runs) {
+  brush.wrong = new Uint8Array(pair.width * pair.height);
+  let start = 0;
+  runs.forEach((run, at) => {
+    if (at % 2) brush.wrong.fill(1, start, start + run);
+    start += run;
+  });
+  brush.key = pair.key;
 }
 function drawMarks() {
   const pair = sample();
@@ -74,16 +81,20 @@ function runsOf(wrong) {
   }
   return [...runs, length];
 }
-async function keepMarks() {
-  const { key, wrong } = brush;
+async function keepMarks(key, runs) {
   try {
-    const { share } = await ask(`/api/unknown/${enc(key)}`, { runs: runsOf(wrong) });
-    $("message").textContent = share ? `${(100 * share).toFixed(1)} % of the picture are marked as unknown.` : "Nothing is marked.";
-    $("message").className = "soft";
+    const { share } = await ask(`/api/unknown/${enc(key)}`, { runs });
+    if (sample()?.key === key)
+      say(share ? `${(100 * share).toFixed(1)} % of the picture are marked as unknown.` : "Nothing is marked.");
   } catch (error) {
-    $("message").textContent = `Not saved: ${error.message.replace(/^not saved: /, "")}`;
-    $("message").className = "failed";
+    say(`Not saved, the marks in ${key}: ${error.message.replace(/^not saved: /, "")}`, true);
   }
+}
+function endStroke() {
+  if (brush.pointer === null) return;
+  brush.pointer = null;
+  const [key, runs] = [brush.key, runsOf(brush.wrong)];
+  saved = saved.then(() => keepMarks(key, runs));
 }
 function toggleBrush() {
   brush.on = !brush.on;
@@ -99,26 +110,26 @@ $("stage").addEventListener(
     if (!brush.on || event.button || event.target.closest("label")) return;
     event.stopImmediatePropagation();
     event.preventDefault();
+    if (brush.pointer !== null) return;
     brush.last = null;
-    brush.down = paint(event);
-    if (brush.down) $("stage").setPointerCapture(event.pointerId);
+    if (!paint(event)) return;
+    brush.pointer = event.pointerId;
+    $("stage").setPointerCapture(event.pointerId);
   },
   true,
 );
 $("stage").addEventListener(
   "pointermove",
   (event) => {
-    if (!brush.down) return;
+    if (event.pointerId !== brush.pointer) return;
     event.stopImmediatePropagation();
     paint(event);
   },
   true,
 );
 for (const end of ["pointerup", "pointercancel"])
-  addEventListener(end, () => {
-    if (brush.down) keepMarks();
-    brush.down = false;
-  });
+  addEventListener(end, (event) => event.pointerId === brush.pointer && endStroke());
+addEventListener("pagehide", endStroke);
 $("brush").onclick = toggleBrush;
 $("brush-size").oninput = () => {
   brush.radius = +$("brush-size").value;

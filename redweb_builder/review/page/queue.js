@@ -19,7 +19,7 @@ async function ask(path, body) {
     path,
     body === undefined
       ? {}
-      : { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ reviewer: data.reviewer, ...body }) },
+      : { method: "POST", keepalive: true, headers: { "Content-Type": "application/json" }, body: JSON.stringify({ reviewer: data.reviewer, ...body }) },
   );
   const content = await answer.json().catch(() => ({ error: `the server answered ${answer.status}` }));
   if (!answer.ok) throw new Error(content?.error || `the server answered ${answer.status}`);
@@ -67,6 +67,7 @@ function requeue(stay) {
   go(place >= 0 ? place : Math.max(0, open));
 }
 function go(to) {
+  endStroke(); // it is of the pair that is left
   at = Math.min(Math.max(0, to), Math.max(0, queue.length - 1));
   points = [];
   zoom = { scale: 1, x: 0, y: 0 };

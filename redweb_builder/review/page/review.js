@@ -26,8 +26,7 @@ function draw() {
   drawStage();
   const pair = sample();
   for (const id of ["accept", "reject", "skip", "swapped"]) $(id).disabled = !pair;
-  $("message").textContent = "";
-  $("message").className = "soft";
+  say("");
   drawVerdict();
   drawFilm();
   const done = samples.filter(mine).length;
@@ -103,6 +102,10 @@ function drawVerdict() {
       : []),
   );
 }
+function say(text, failed = false) {
+  $("message").textContent = text;
+  $("message").className = failed ? "failed" : "soft";
+}
 // ---- deciding
 async function send(path, body, after) {
   if (busy) return;
@@ -112,8 +115,7 @@ async function send(path, body, after) {
     if (answer) decided[answer.key] = answer.now;
     after(answer);
   } catch (error) {
-    $("message").textContent = `Not saved: ${error.message.replace(/^not saved: /, "")}`;
-    $("message").className = "failed";
+    say(`Not saved: ${error.message.replace(/^not saved: /, "")}`, true);
   } finally {
     busy = false;
   }
@@ -125,7 +127,7 @@ function decide(decision, reason = null) {
     const last = at === queue.length - 1;
     go(at + 1);
     if (last) sayLast(decision);
-    else $("message").textContent = `${pair.key}: ${decision}${reason ? `, ${reason}` : ""}. u takes it back.`;
+    else say(`${pair.key}: ${decision}${reason ? `, ${reason}` : ""}. u takes it back.`);
   });
 }
 // At the end of what is shown: how many are left, and the way to them.
@@ -146,13 +148,13 @@ function sayLast(decision) {
 function undo() {
   send("/api/undo", {}, (answer) => {
     if (!answer) {
-      $("message").textContent = "There is nothing of yours to undo.";
+      say("There is nothing of yours to undo.");
       return;
     }
     const place = queue.findIndex((pair) => pair.key === answer.key);
     if (place >= 0) go(place);
     else draw();
-    $("message").textContent = `${answer.key}: your decision is taken back.`;
+    say(`${answer.key}: your decision is taken back.`);
   });
 }
 function askReason() {

@@ -793,3 +793,112 @@ def test_browser_hostile_names_are_text_and_phones_fit(
     assert visit.page.evaluate("window.hit") is None
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
     assert visit.problems == []
+
+
+@pytest.fixture
+def brushed(served: Callable[[], str], watched: Callable[..., Any]) -> Any:
+    """The review page with the brush in hand, at its first pair that has a label."""
+    visit = watched()
+    visit.page.goto(served())
+    visit.page.wait_for_selector("body[data-ready]")
+    visit.page.select_option("#queue", "kept")
+    visit.page.keyboard.press("3")
+    visit.page.keyboard.press("b")
+    visit.until("brush.key === sample().key")
+    return visit
+
+
+def begin_stroke(page: Any, across: float) -> None:
+    """Paint a line and hold the button. page: with the brush in hand. across: where it begins, of the width."""
+    sheet = page.locator(".sheet").first.bounding_box()
+    x, y = sheet["x"] + across * sheet["width"], sheet["y"] + sheet["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 0.1 * sheet["width"], y, steps=4)
+
+
+def marked(folder: Path, key: str, across: float) -> bool:
+    """Whether a pixel in the middle row is marked. folder: the data set. key: of the pair. across: of the width."""
+    with Image.open(folder / "unknown" / f"{key}.png") as picture:
+        return bool(picture.getpixel((int(across * picture.width), picture.height // 2)))
+
+
+def test_browser_a_stroke_stays_with_its_pair(brushed: Any, folder: Path) -> None:
+    page, first = brushed.page, title(brushed.page)
+    on_disk = "(key) => fetch(`/api/unknown/${key}`).then((answer) => answer.json()).then(({ runs }) => runs[1])"
+    begin_stroke(page, 0.2)
+    page.keyboard.press("ArrowRight")  # the button is still held
+    brushed.until("(key) => brush.key && brush.key !== key", first)
+    second = title(page)
+    begin = page.locator(".sheet").first.bounding_box()
+    page.mouse.move(begin["x"] + 40, begin["y"] + 40, steps=4)
+    page.mouse.up()
+    brushed.until(on_disk, first)
+    assert marked(folder, first, 0.25)
+    assert not (folder / "unknown" / f"{second}.png").exists()
+    begin_stroke(page, 0.6)
+    page.reload()
+    brushed.until(on_disk, second)
+    assert marked(folder, second, 0.65)
+
+
+def test_browser_a_slow_stroke_takes_no_later_one_back(brushed: Any, folder: Path) -> None:
+    page, key = brushed.page, title(brushed.page)
+    held: list[Any] = []
+
+    def hold(route: Any) -> None:
+        if route.request.method == "GET" or held:
+            route.continue_()
+        else:
+            held.append(route)
+
+    page.route("**/api/unknown/*", hold)
+    for across in (0.2, 0.6):
+        begin_stroke(page, across)
+        page.mouse.up()
+    page.wait_for_timeout(500)
+    held[0].continue_()
+    brushed.until("saved.then(() => true)")
+    assert marked(folder, key, 0.65)
+
+
+def test_browser_marks_that_could_not_be_read_stay(brushed: Any, folder: Path) -> None:
+    page, key = brushed.page, title(brushed.page)
+    begin_stroke(page, 0.2)
+    page.mouse.up()
+    brushed.until("document.querySelector('#message').textContent.includes('marked as unknown')")
+    page.keyboard.press("ArrowRight")
+    brushed.until("brush.key === sample().key")
+    page.route("**/api/unknown/*", lambda route: route.abort())
+    page.keyboard.press("ArrowLeft")
+    brushed.until("document.querySelector('#message').textContent.startsWith('Nothing can be marked')")
+    page.unroute("**/api/unknown/*")
+    begin_stroke(page, 0.6)
+    page.mouse.up()
+    page.keyboard.press("3")  # asks again
+    brushed.until("brush.key === sample().key")
+    begin_stroke(page, 0.6)
+    page.mouse.up()
+    brushed.until("saved.then(() => true)")
+    assert marked(folder, key, 0.25)
+    assert marked(folder, key, 0.65)
+
+
+def test_browser_a_palm_beside_the_pen_paints_nothing(brushed: Any, folder: Path) -> None:
+    page, key = brushed.page, title(brushed.page)
+    sheet = page.locator(".sheet").first.bounding_box()
+    touches = page.context.new_cdp_session(page)
+
+    def touch(kind: str, *places: float) -> None:
+        middle = sheet["y"] + sheet["height"] / 2
+        points = [{"id": n, "x": sheet["x"] + x * sheet["width"], "y": middle} for n, x in enumerate(places)]
+        touches.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", 0.1)
+    touch("touchStart", 0.1, 0.9)
+    touch("touchMove", 0.12, 0.88)
+    touch("touchMove", 0.14, 0.86)
+    touch("touchEnd")
+    brushed.until("document.querySelector('#message').textContent.includes('marked as unknown')")
+    assert marked(folder, key, 0.12)
+    assert not any(marked(folder, key, across) for across in (0.5, 0.88))
