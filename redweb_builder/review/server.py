@@ -20,6 +20,7 @@ import cv2
 from flask import Flask, Response, abort, jsonify, redirect, render_template, request
 from jinja2 import ChoiceLoader, PackageLoader
 from waitress.server import create_server
+from werkzeug.exceptions import HTTPException
 
 from redweb_builder.dataset.paths import name_of
 from redweb_builder.dataset.sample_files import PREVIEW
@@ -225,6 +226,12 @@ def _answers(app: Flask, session: Session) -> None:
     @app.errorhandler(ValueError)
     def wrong(error: ValueError) -> tuple[Response, int]:
         return jsonify(error=str(error)), 400
+
+    @app.errorhandler(HTTPException)
+    def sentence(error: HTTPException) -> Response | HTTPException:
+        answer = jsonify(error=error.description)
+        answer.status_code = error.code or 500
+        return answer if request.path.startswith("/api/") else error
 
     @app.errorhandler(OSError)
     @app.errorhandler(UnsafePath)

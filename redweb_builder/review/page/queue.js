@@ -20,7 +20,9 @@ async function ask(path, body) {
     body === undefined
       ? {}
       : { method: "POST", keepalive: true, headers: { "Content-Type": "application/json" }, body: JSON.stringify({ reviewer: data.reviewer, ...body }) },
-  );
+  ).catch(() => {
+    throw new Error("the review does not answer; was it ended?");
+  });
   const content = await answer.json().catch(() => ({ error: `the server answered ${answer.status}` }));
   if (!answer.ok) throw new Error(content?.error || `the server answered ${answer.status}`);
   return content;

@@ -107,8 +107,12 @@ function say(text, failed = false) {
   $("message").className = failed ? "failed" : "soft";
 }
 // ---- deciding
+function mustWait() {
+  if (busy) say("Not done: what you decided before is still being saved. Once more, please.", true);
+  return busy;
+}
 async function send(path, body, after) {
-  if (busy) return;
+  if (mustWait()) return;
   busy = true;
   try {
     const answer = await ask(path, body);
@@ -124,8 +128,10 @@ function decide(decision, reason = null) {
   const pair = sample();
   if (!pair || (decision === "accept" && !labelled(pair))) return;
   send("/api/decide", { key: pair.key, decision, reason }, () => {
-    const last = at === queue.length - 1;
-    go(at + 1);
+    const here = sample() === pair, // not so where another was gone to meanwhile: that one is not passed over
+      last = here && at === queue.length - 1;
+    if (here) go(at + 1);
+    else draw();
     if (last) sayLast(decision);
     else say(`${pair.key}: ${decision}${reason ? `, ${reason}` : ""}. u takes it back.`);
   });
@@ -158,7 +164,7 @@ function undo() {
   });
 }
 function askReason() {
-  if (!sample() || $("reasons").open) return;
+  if (!sample() || $("reasons").open || mustWait()) return; // else the next pair would come while it is asked about this one
   $("reason-text").value = "";
   $("reasons").showModal();
   $("reason-list").firstElementChild.focus();
@@ -213,9 +219,7 @@ function show(name) {
   drawStage();
 }
 // A dialog that was closed by Enter keeps the focus for a moment: the key after it is not typed into it.
-const isTypedIn = (field) =>
-  !field.closest("dialog:not([open])") &&
-  (["SELECT", "TEXTAREA"].includes(field.tagName) || (field.tagName === "INPUT" && field.type !== "range"));
+const isTypedIn = (field) => field.matches("select, input:not([type=range], [type=checkbox])") && !field.closest("dialog:not([open])");
 const SLIDES = /^(Arrow|Page|Home$|End$)/; // the keys of a slider that was reached by keyboard
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -276,7 +280,7 @@ document.addEventListener("keydown", (event) => {
   stage.addEventListener(
     "wheel",
     (event) => {
-      if (!sample()) return;
+      if (!sheets().length) return;
       event.preventDefault();
       const room = (paneAt(event) || stage).getBoundingClientRect();
       zoomTo(zoom.scale * Math.exp(-event.deltaY / 400), event.clientX - room.left, event.clientY - room.top);
@@ -306,12 +310,14 @@ $("least").oninput = () => {
   least = +$("least").value;
   hideUnsure();
 };
+// What was opened by the pointer gives the keys back to the page; who has come by keyboard goes on to the next choice.
+const leave = (list) => list.matches(":focus-visible") || list.blur();
 $("queue").onchange = () => {
-  $("queue").blur();
+  leave($("queue"));
   requeue(false);
 };
 $("sort").onchange = () => {
-  $("sort").blur();
+  leave($("sort"));
   requeue(true);
 };
 $("search").oninput = () => requeue(true);

@@ -132,6 +132,7 @@ function place() {
   $("panes").style.setProperty("--unscale", 1 / zoom.scale);
 }
 function zoomTo(scale, x, y) {
+  if (!sheets().length) return;
   const { left, top, width, height, room } = frame();
   const [px, py] = [(x ?? room.width / 2) - left, (y ?? room.height / 2) - top];
   scale = Math.min(16, Math.max(1, scale));

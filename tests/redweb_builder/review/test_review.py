@@ -135,6 +135,7 @@ def test_the_token_lets_in_again_and_nothing_else_does(folder: Path) -> None:
     stranger, first, second = (app.test_client() for _ in range(3))
     for path in ("/", "/api/samples", "/page/review.js", "/?token=wrong", "/?token="):
         assert stranger.get(path).status_code == 403
+    assert "Open the link" in stranger.get("/api/samples").get_json()["error"]  # a page of an earlier review says so
     welcome = first.get(f"/?token={TOKEN}")
     assert welcome.status_code == 302
     assert welcome.headers["Location"] == "/"
@@ -902,3 +903,56 @@ def test_browser_a_palm_beside_the_pen_paints_nothing(brushed: Any, folder: Path
     brushed.until("document.querySelector('#message').textContent.includes('marked as unknown')")
     assert marked(folder, key, 0.12)
     assert not any(marked(folder, key, across) for across in (0.5, 0.88))
+
+
+def test_browser_decisions_on_a_slow_network_are_of_the_pair_that_was_seen(
+    served: Callable[[], str], folder: Path, watched: Callable[..., Any]
+) -> None:
+    visit = watched()
+    page = visit.page
+    page.goto(served())
+    page.wait_for_selector("body[data-ready]")
+    first, second = page.evaluate("queue.slice(0, 2).map((pair) => pair.key)")
+    held: list[Any] = []
+    page.route("**/api/decide", lambda route: held.append(route))
+    page.keyboard.press("s")
+    visit.until("busy")
+    page.keyboard.press("r")
+    assert not page.locator("#reasons").evaluate("(dialog) => dialog.open")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("s")
+    assert page.locator("#message").text_content().startswith("Not done")
+    held[0].continue_()
+    visit.until("!busy")
+    assert title(page) == second  # not passed over
+    assert [d.key for d in read_decisions(folder / FILE)[0]] == [first]
+    page.keyboard.press("s")
+    visit.until("busy")
+    held[1].abort()
+    visit.until("!busy")
+    assert page.locator("#message").text_content() == "Not saved: the review does not answer; was it ended?"
+
+
+def test_browser_keys_work_beside_and_within_the_controls(
+    served: Callable[[], str], watched: Callable[..., Any]
+) -> None:
+    visit = watched()
+    page = visit.page
+    page.goto(served())
+    page.wait_for_selector("body[data-ready]")
+    page.keyboard.press("b")
+    page.click("#brush-erase")
+    first = title(page)
+    page.keyboard.press("ArrowRight")
+    assert title(page) != first
+    page.keyboard.press("Shift+Tab")
+    page.focus("#sort")
+    for _ in range(2):
+        page.keyboard.press("ArrowDown")
+    assert page.evaluate("document.activeElement.id") == "sort"
+    assert page.evaluate("$('sort').selectedIndex") == 2
+    page.fill("#search", "no such name")
+    page.locator("#search").blur()
+    for key in "z+fbp":
+        page.keyboard.press(key)
+    assert visit.problems == []
