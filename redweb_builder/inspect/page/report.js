@@ -191,11 +191,13 @@ function about(sample) {
 }
 function show(at) {
   open = at;
-  const sample = shown[at];
+  const sample = shown[at],
+    focused = document.activeElement;
   $("dialog-title").textContent = $("dialog-title").title = sample.key;
   $("place").textContent = `${at + 1} of ${shown.length}`;
   $("previous").disabled = at === 0;
   $("next").disabled = at === shown.length - 1;
+  if (focused?.disabled) (at ? $("previous") : $("next")).focus(); // the keys go on within the dialog
   $("about").replaceChildren(...about(sample));
   compareSides();
   history.replaceState(null, "", `#${encodeURIComponent(sample.key)}`); // a link to this pair
@@ -261,17 +263,17 @@ function drawRanges() {
   );
 }
 function drawBrushes() {
-  for (const figure of document.querySelectorAll(".histogram")) {
-    const ends = state.ranges.get(figure.dataset.name),
-      brush = figure.querySelector(".brush");
-    brush.setAttribute("visibility", ends ? "visible" : "hidden");
-    if (!ends) continue;
-    const { low, high } = figure.dataset,
-      width = figure.querySelector("svg").viewBox.baseVal.width;
-    const [from, to] = ends.map((end) => Math.min(width, Math.max(0, (width * (end - low)) / (high - low))));
-    brush.setAttribute("x", from);
-    brush.setAttribute("width", Math.max(0, to - from));
-  }
+  for (const figure of document.querySelectorAll(".histogram")) drawBrush(figure, state.ranges.get(figure.dataset.name));
+}
+function drawBrush(figure, ends) {
+  const brush = figure.querySelector(".brush");
+  brush.setAttribute("visibility", ends ? "visible" : "hidden");
+  if (!ends) return;
+  const { low, high } = figure.dataset,
+    width = figure.querySelector("svg").viewBox.baseVal.width;
+  const [from, to] = ends.map((end) => Math.min(width, Math.max(0, (width * (end - low)) / (high - low))));
+  brush.setAttribute("x", from);
+  brush.setAttribute("width", Math.max(0, to - from));
 }
 function setRange(name, ends) {
   if (ends) state.ranges.set(name, ends);
@@ -295,13 +297,11 @@ for (const figure of document.querySelectorAll(".histogram")) {
     svg.setPointerCapture(event.pointerId);
   };
   svg.onpointermove = (event) => {
-    if (from !== null && value(event) !== from) {
-      state.ranges.set(
-        figure.dataset.name,
+    if (from !== null && value(event) !== from)
+      drawBrush(
+        figure,
         [from, value(event)].sort((a, b) => a - b),
       );
-      drawBrushes();
-    }
   };
   svg.onpointerup = (event) => {
     const same = value(event) === from;
@@ -309,7 +309,8 @@ for (const figure of document.querySelectorAll(".histogram")) {
     from = null;
   };
   svg.onpointercancel = () => {
-    from = null;
+    from = null; // a finger that scrolls the page chooses nothing
+    drawBrushes();
   };
 }
 

@@ -330,6 +330,58 @@ def test_browser_fits_the_screen_and_the_theme(
     assert visit.problems == []
 
 
+def test_browser_what_is_chosen_is_seen_in_high_contrast(folder: Path, watched: Callable[..., Any]) -> None:
+    page = watched().page
+    page.emulate_media(forced_colors="active")
+    page.goto((folder / "report.html").as_uri())
+
+    def ground(selector: str) -> str:
+        return str(page.locator(selector).first.evaluate("(element) => getComputedStyle(element).backgroundColor"))
+
+    assert ground("[data-status=all]") != ground("[data-status=kept]")
+    assert ground(".bar i") != ground(".bar")
+    colours = page.locator(".legend i:not(.ramp)").evaluate_all(
+        "(all) => all.map((swatch) => getComputedStyle(swatch).backgroundColor)"
+    )
+    assert len(set(colours)) == len(colours) == 4
+
+
+def test_browser_a_finger_that_scrolls_filters_nothing(folder: Path, watched: Callable[..., Any]) -> None:
+    visit = watched(width=390, height=800)
+    page = visit.page
+    page.goto((folder / "report.html").as_uri())
+    drawing = page.locator(".histogram svg").first
+    drawing.scroll_into_view_if_needed()
+    box, before = drawing.bounding_box(), page.evaluate("scrollY")
+    touches = page.context.new_cdp_session(page)
+    for step in range(12):
+        point = {"x": box["x"] + 60 + step, "y": box["y"] + 80 - 14 * step}
+        kind = "touchMove" if step else "touchStart"
+        touches.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [point]})
+    touches.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    visit.until("(before) => scrollY !== before", before)
+    assert page.evaluate("state.ranges.size") == 0
+    assert page.locator(".brush[visibility=visible]").count() == 0
+
+
+def test_browser_the_dialog_keeps_its_keys_at_both_ends_and_fits_phones(
+    folder: Path, watched: Callable[..., Any]
+) -> None:
+    page = watched(width=390, height=800).page
+    page.goto((folder / "report.html").as_uri())
+    page.locator(".card .open").first.click()
+    page.evaluate("$('dialog-title').textContent = 'a_long_name_'.repeat(9)")
+    assert page.evaluate("$('dialog').scrollWidth") <= 390
+    last = page.evaluate("shown.length - 1")
+    page.focus("#next")
+    for _ in range(last):
+        page.keyboard.press("Enter")
+    page.wait_for_timeout(100)  # a frame, in which a focus upon what is disabled is lost
+    assert page.evaluate("open") == last
+    page.keyboard.press("k")
+    assert page.evaluate("open") == last - 1
+
+
 def test_browser_hostile_names_do_nothing(hostile: Path, watched: Callable[..., Any]) -> None:
     visit = watched()
     visit.page.goto((hostile / "report.html").as_uri())

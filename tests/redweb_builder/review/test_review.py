@@ -956,3 +956,20 @@ def test_browser_keys_work_beside_and_within_the_controls(
     for key in "z+fbp":
         page.keyboard.press(key)
     assert visit.problems == []
+
+
+def test_browser_a_finger_moves_the_enlarged_picture(served: Callable[[], str], watched: Callable[..., Any]) -> None:
+    visit = watched(width=390, height=800)
+    page = visit.page
+    page.goto(served())
+    page.wait_for_selector("body[data-ready]")
+    page.click("#fit")
+    box, before = page.locator("#stage").bounding_box(), page.evaluate("zoom.y")
+    touches = page.context.new_cdp_session(page)
+    for step in range(12):
+        point = {"x": box["x"] + 100, "y": box["y"] + 150 - 5 * step}
+        kind = "touchMove" if step else "touchStart"
+        touches.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [point]})
+    touches.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    visit.until("(before) => zoom.y === before - 55", before)
+    assert page.evaluate("scrollY") == 0
