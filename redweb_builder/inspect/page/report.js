@@ -67,7 +67,8 @@ function refresh() {
 function more() {
   $("gallery").append(...shown.slice(drawn, drawn + PAGE).map((sample, at) => card(sample, drawn + at)));
   drawn = Math.min(drawn + PAGE, shown.length);
-  if (drawn < shown.length && $("sentinel").getBoundingClientRect().top < innerHeight + 600) more();
+  const { top } = $("sentinel").getBoundingClientRect(); // above the window nothing is wanted: it moves along, to no end
+  if (drawn < shown.length && top >= 0 && top < innerHeight + 600) more();
 }
 
 // ---- pictures: a tile of a strip, cut to the picture that lies in its cell; or a stored file
@@ -409,7 +410,7 @@ new IntersectionObserver(
   (entries) => {
     if (entries.some((entry) => entry.isIntersecting) && drawn < shown.length) more();
   },
-  { rootMargin: "600px" },
+  { rootMargin: "0px 0px 600px" },
 ).observe($("sentinel"));
 
 cut();

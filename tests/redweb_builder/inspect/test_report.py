@@ -382,6 +382,31 @@ def test_browser_the_dialog_keeps_its_keys_at_both_ends_and_fits_phones(
     assert page.evaluate("open") == last - 1
 
 
+def test_browser_a_long_gallery_grows_when_it_is_read_alone(folder: Path, watched: Callable[..., Any]) -> None:
+    """Below the gallery the window keeps its place while more is added above: it was added to no end."""
+    rows = pq.read_table(folder / "manifest.parquet").to_pylist()
+    rejected = next(row for row in rows if row["status"] == "rejected" and row["width"] is None)
+    rows += [rejected | {"key": f"more-{number:08x}"} for number in range(400)]
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), folder / "manifest.parquet")
+    write_report(folder)
+    visit = watched()
+    page, cards = visit.page, visit.page.locator(".card")
+    page.goto((folder / "report.html").as_uri())
+    page.click("a[href='#measurements']")
+    page.wait_for_timeout(500)
+    assert cards.count() == 40
+    page.evaluate("setRange('texture', [0, Infinity])")  # as dragging across the histogram does
+    page.evaluate("setRange('texture', null)")
+    page.wait_for_timeout(500)
+    assert cards.count() == 40
+    page.locator("#shown").scroll_into_view_if_needed()
+    page.mouse.move(600, 400)
+    for _ in range(100):
+        page.mouse.wheel(0, 400 if cards.count() == 40 else 0)
+        page.wait_for_timeout(20)
+    assert cards.count() == 80
+
+
 def test_browser_hostile_names_do_nothing(hostile: Path, watched: Callable[..., Any]) -> None:
     visit = watched()
     visit.page.goto((hostile / "report.html").as_uri())
