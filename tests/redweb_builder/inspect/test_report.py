@@ -407,6 +407,17 @@ def test_browser_a_long_gallery_grows_when_it_is_read_alone(folder: Path, watche
     assert cards.count() == 80
 
 
+def test_browser_a_damaged_side_is_said_beside_the_other(folder: Path, built: Any, watched: Callable[..., Any]) -> None:
+    key = built.rows["good-hut"]["key"]
+    (folder / "RDs" / f"{key}.png").write_bytes(b"no picture")
+    visit = watched()
+    visit.page.goto(f"{(folder / 'report.html').as_uri()}#{key}")
+    visit.until("document.querySelector('.after .not-shown')")
+    words = "(() => { const words = new Range(); words.selectNodeContents(document.querySelector('.after .not-shown'));"
+    beginning = visit.page.evaluate(f"{words} return words.getBoundingClientRect().left; }})()")
+    assert beginning >= visit.page.locator(".handle").bounding_box()["x"]  # not under the photograph
+
+
 def test_browser_hostile_names_do_nothing(hostile: Path, watched: Callable[..., Any]) -> None:
     visit = watched()
     visit.page.goto((hostile / "report.html").as_uri())
