@@ -28,6 +28,7 @@ from redweb_builder.dataset.parts import folder_of_part
 from redweb_builder.dataset.paths import is_data_set, read_build
 from redweb_builder.errors import StoreError
 from redweb_builder.files import parse_json, read_regular, write_atomic
+from redweb_builder.inputs.formats.stated import read_pair_list
 from redweb_builder.inputs.remote import address_of
 from redweb_builder.inputs.walk import files_below, state_of
 from redweb_builder.progress import Progress
@@ -87,13 +88,14 @@ def _summary(out: Path, progress: Progress, started: float) -> Summary:
 def digests_of_input(stereo_dir: Path, config: BuildConfig) -> Digests:
     """What a build is made from: its settings and packages, and the files of its input.
 
-    stereo_dir: the input; config: the settings. Empty where it is no folder of this machine. Raises OSError.
+    stereo_dir: the input; config: the settings. Empty where it is no folder of this machine. Raises OSError;
+    SettingsError for a list of pairs that cannot be used.
     """
     if address_of(stereo_dir) or not stereo_dir.is_dir():
         return {}
     settings = {name: value for name, value in asdict(config).items() if name not in SPEED}
     program = [__version__, METHOD, FORMAT, *_packages()]
-    named = [(file, state_of([file])) for file in _named_files(config)]
+    named = [(file, state_of([file])) for file in _named_files(stereo_dir, config)]
     left_out: list[LeftOut] = []
     files = files_below(stereo_dir, left_out, is_data_set)
     return {
@@ -102,13 +104,15 @@ def digests_of_input(stereo_dir: Path, config: BuildConfig) -> Digests:
     }
 
 
-def _named_files(config: BuildConfig) -> Iterator[Path]:
-    """The files outside the input that settings name, those of folders among them; a name of a network is none."""
+def _named_files(stereo_dir: Path, config: BuildConfig) -> Iterator[Path]:
+    """The files that settings name, those of folders and of a list of pairs among them; a name of a network is none."""
     for name in (config.flow.partition(":")[2], config.mono, config.flow_weights, config.inputs.pairs):
         if name:
             yield Path(name)
     if folder := config.segmenter_weights:
         yield from [folder, *sorted(folder.iterdir())] if folder.is_dir() else [folder]
+    if listed := config.inputs.pairs:  # they may lie in hidden folders, which no listing of the input shows
+        yield from (stereo_dir / eye for pair in read_pair_list(listed, stereo_dir) for eye in (pair.left, pair.right))
 
 
 def _packages() -> list[str]:

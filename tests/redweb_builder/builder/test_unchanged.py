@@ -148,6 +148,18 @@ def test_a_file_that_a_setting_names_is_looked_at(own: tuple[Path, Path], tmp_pa
     assert build(photos, out, config).kept == 2
 
 
+def test_a_listed_photograph_in_a_hidden_folder_is_looked_at(own: tuple[Path, Path], tmp_path: Path) -> None:
+    photos, out = own
+    shutil.copytree(photos, photos / ".raw")
+    listed = tmp_path / "pairs.csv"
+    listed.write_text(".raw/a_L.png,.raw/a_R.png\n")
+    config = replace(CONFIG, inputs=InputOptions(pairs=listed))
+    assert build(photos, out, config, overwrite=True).kept == 1
+    assert unchanged_build(photos, out, config)
+    shutil.copy(photos / "b_R.png", photos / ".raw" / "a_R.png")
+    assert unchanged_build(photos, out, config) is None
+
+
 def test_what_may_be_read_the_next_time_is_tried(own: tuple[Path, Path]) -> None:
     """A folder of a disk that is away: nothing that is listed tells that it has come back."""
     photos, out = own
