@@ -120,7 +120,7 @@ def _packages() -> list[str]:
     found = []
     for folder in sys.path:
         with suppress(OSError):
-            found += sorted(place.name for place in Path(folder).glob("*.dist-info"))
+            found += sorted(place.name for place in Path(folder).glob("*.*-info"))  # .dist-info, .egg-info
     return found
 
 

@@ -127,11 +127,12 @@ def test_other_settings_are_another_build(own: tuple[Path, Path], other: BuildCo
     assert unchanged_build(*own, other) is None
 
 
+@pytest.mark.parametrize("folder", ["pillow_heif-1.0.dist-info", "av.egg-info"])
 def test_another_package_is_another_build(
-    own: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
 ) -> None:
     """It may read what could not be read."""
-    (tmp_path / "site" / "pillow_heif-1.0.dist-info").mkdir(parents=True)
+    (tmp_path / "site" / folder).mkdir(parents=True)
     monkeypatch.syspath_prepend(tmp_path / "site")
     assert unchanged_build(*own, CONFIG) is None
 
