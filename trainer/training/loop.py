@@ -159,7 +159,7 @@ def _train(
         curve.close()
     run.close(finished=True)
     return Summary(
-        run.out, steps, run.best, run.figures, run.skipped, time.perf_counter() - started, ranks.is_main, len(unread)
+        run.out, run.step, run.best, run.figures, run.skipped, time.perf_counter() - started, ranks.is_main, len(unread)
     )
 
 
@@ -269,7 +269,12 @@ def run_notes(
         notes.append(f"going on after step {step}")
     elif step >= steps:
         more = last_epochs(config).replace("_", "-")
-        notes.append(f"this run is finished already; more --{more} continue it, --overwrite starts it anew")
+        why = "this run is finished already"
+        if step > steps:  # finished or not: another number of samples makes another last step
+            why = (
+                f"WARNING: the data is smaller than it was: step {step}, which is done, lies beyond the last of {steps}"
+            )
+        notes.append(f"{why}; more --{more} continue it, --overwrite starts it anew")
     if ranks.world > 1 and device.type == "cpu" and not config.freeze_batchnorm:
         notes.append("batch norms see each CPU process's share by itself; --freeze-batchnorm avoids that")
     return notes

@@ -234,6 +234,31 @@ def test_a_set_that_grew_since_the_interruption_may_bring_an_earlier_phase_back(
     assert len(curve(tmp_path / "run")) == 10
 
 
+def test_a_set_that_shrank_beyond_the_saved_step_is_called_smaller(data: Path, tmp_path: Path) -> None:
+    """The run was not finished: it had two of its six steps before it."""
+
+    class Stop(Exception):
+        pass
+
+    def stop(progress: Progress) -> None:
+        if progress.step == 5:
+            raise Stop
+
+    small = shutil.copytree(data, tmp_path / "small")
+    with pytest.raises(Stop):
+        run(small, tmp_path / "run", watch=stop)
+    for file in [file for folder in small.iterdir() for file in sorted(folder.iterdir())[6:]]:
+        file.unlink()
+    seen: list[Progress] = []
+    assert run(small, tmp_path / "run", watch=seen.append).steps == 4
+    assert seen[0].notes[-1] == (
+        "WARNING: the data is smaller than it was: step 4, which is done, lies beyond the last of 3; "
+        "more --epochs continue it, --overwrite starts it anew"
+    )
+    run(small, tmp_path / "run", replace(SETTINGS, epochs=5), watch=seen.append)
+    assert [progress.step for progress in seen[1:]] == [4, 5]
+
+
 def test_one_broken_picture_costs_one_sample_and_nothing_else(data: Path, tmp_path: Path) -> None:
     """Cut in half it is seen when it is read; without a header before the first step; mended, the run goes on."""
     folder = tmp_path / "set"
