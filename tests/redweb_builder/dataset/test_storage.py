@@ -37,6 +37,17 @@ def test_what_fails_for_a_moment_is_tried_again(troubled: Troubled, troubles: li
     assert place.sizes() == {"a.parquet": 4, "train-000000.tar": 100}
 
 
+def test_an_empty_file_is_read_as_such(troubled: Troubled) -> None:
+    """S3 gives no range of it: an empty calibration beside photographs, or empty decisions, ended the command."""
+    place = Storage("s3://sets/redweb")
+    place.write("decisions.jsonl", b"")
+    before = troubled.requests
+    assert place.read_to_end("decisions.jsonl", 100) == b""
+    assert troubled.requests <= before + 2
+    with pytest.raises(StoreError, match="ends before byte 101"):
+        place.read("train-000000.tar", 100, 1)
+
+
 def test_a_set_in_a_bucket_is_filtered_and_drawn(troubled: Troubled, tmp_path: Path) -> None:
     """Its manifest is read by ranges and written again there, whatever the server answers first."""
     with Store(tmp_path / "set", {"max_side": 90, "thresholds": asdict(PRESETS["none"])}) as store:
