@@ -92,6 +92,10 @@ class Storage:
         self._folder = Path(place)
         self.address = address or str(place)
 
+    def answers(self) -> bool:
+        """Whether it answers at all, so that what cannot be read is the fault of a file."""
+        return self._remote is None or self._remote.answers()
+
     def sizes(self, below: str = "") -> dict[str, int]:
         """The names of the files in a folder, sorted, and their sizes in bytes; links are left out. Raises StoreError.
 

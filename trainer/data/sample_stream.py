@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
+from redweb_builder.errors import StoreError
 from trainer.data.check import refuse_many
 from trainer.data.transforms import transformed
 from trainer.types import Batch, DataError, Pictures
@@ -45,7 +46,10 @@ class Samples(Protocol):
     """Anything with numbered samples: a DepthSet, a RegionSet."""
 
     def __getitem__(self, index: int) -> Any:
-        """Read one sample. Raises DataError, which names the file. index: from 0."""
+        """Read one sample. Raises DataError, which names the file; StoreError where remote storage does not answer.
+
+        index: from 0.
+        """
 
 
 S = TypeVar("S", bound=Samples)
@@ -96,10 +100,7 @@ class SampleStream:
 
     def __getitem__(self, n: int) -> Any:
         """The pictures of the n-th draw, a batch of one. Raises DataError where none can be read."""
-        draw = self.draw(n)
-        if draw.pictures is None:
-            raise DataError(f"{len(draw.faults)} samples in a row cannot be read. The first: {draw.faults[0]}")
-        return draw.pictures
+        return _pictures_of(self.draw(n))
 
     def draw(self, n: int) -> Draw:
         """The n-th draw. A sample that cannot be read is replaced by the next in the epoch's order, and reported.
@@ -116,6 +117,8 @@ class SampleStream:
             except DataError as error:
                 faults.append(str(error))
                 continue
+            except StoreError as error:  # remote storage is gone, and all other samples with it
+                return Draw(None, (str(error),))
             with torch.random.fork_rng(devices=[]):
                 # Not torch.manual_seed: before CUDA is in use that keeps a note of every call for ever
                 torch.default_generator.manual_seed(
@@ -171,8 +174,14 @@ class _Draws(Dataset[Draw]):
 
     stream: SampleStream
 
-    def __getitem__(self, n: int) -> Draw:
-        return self.stream.draw(n)
+    def __getitems__(self, numbers: list[int]) -> list[Draw]:
+        """A batch; where nothing can be read any more, nothing further is tried, which may take long each time."""
+        draws = []
+        for number in numbers:
+            draws.append(self.stream.draw(number))
+            if draws[-1].pictures is None:
+                return draws[-1:]
+        return draws
 
 
 def collate(items: Sequence[Draw]) -> Draw:
@@ -220,6 +229,12 @@ def batch_iterator(
                 faults.append(fault)
                 on_fault(fault)
                 refuse_many(faults, stream.sample_count)
-        if draw.pictures is None:
-            raise DataError(f"{len(draw.faults)} samples in a row cannot be read. The first: {draw.faults[0]}")
-        yield draw.pictures
+        yield _pictures_of(draw)
+
+
+def _pictures_of(draw: Draw) -> Pictures:
+    """What was drawn. Raises DataError where nothing was."""
+    if draw.pictures is None:
+        more = f"{len(draw.faults)} samples in a row cannot be read. The first: " if len(draw.faults) > 1 else ""
+        raise DataError(more + draw.faults[0])
+    return draw.pictures

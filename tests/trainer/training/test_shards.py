@@ -7,8 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from redweb_builder.dataset.manifest import table_of
 from redweb_builder.dataset.writer import Store
 from redweb_builder.export import webdataset
 from redweb_builder.export.dataset import export_dataset
+from redweb_builder.inputs import remote
 from redweb_builder.types import Label, Mask
 from tests.trainer.training.test_loop import SETTINGS, curve, run
 from trainer.data.open import open_data
@@ -25,6 +28,7 @@ from trainer.data.transforms import augmentation
 from trainer.progress import Progress
 from trainer.training.distributed import Ranks
 from trainer.training.loop import own_numbers
+from trainer.types import DataError
 
 CONFIG = replace(SETTINGS, epochs=2, validations=4)  # 4 steps, each validated and saved
 
@@ -112,3 +116,35 @@ def test_a_killed_process_ends_all_of_them_and_the_run_goes_on_to_the_same_curve
     run(shards, tmp_path / "out", replace(CONFIG, workers=1), watch=seen.append)  # alone, in the middle of an epoch
     assert "going on after step 2" in seen[0].notes
     assert curve(tmp_path / "out") == pytest.approx(curve(tmp_path / "whole"), rel=1e-4)
+
+
+@pytest.mark.parametrize("failing", [remote.ATTEMPTS + 1, 10**6], ids=["for a while", "for good"])
+def test_storage_that_is_gone_leaves_no_sample_out(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    """Back in time, the run is what it would have been; else it ends at once, in place of trying every sample."""
+    fsspec = pytest.importorskip("fsspec", reason="needs the extra: pip install 'redweb-builder[remote]'")
+    store = fsspec.filesystem("memory")
+    store.put(f"{shards}/", "/shards/", recursive=True)
+    asked = 0
+
+    def stop(progress: Progress) -> None:
+        if progress.step == 2:
+            monkeypatch.setattr(type(store), "cat_file", gone)
+            monkeypatch.setattr(type(store), "info", gone)
+
+    def gone(*_: Any, **__: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        if asked == failing:
+            monkeypatch.undo()
+        raise ConnectionError("no answer")
+
+    monkeypatch.setattr(remote, "FIRST_PAUSE_S", 0.0)
+    run(shards, tmp_path / "whole", CONFIG)
+    with (
+        nullcontext() if failing < 100 else pytest.raises(DataError, match=r"^memory://shards: cannot read .* tried 6")
+    ):
+        run(Path("memory://shards"), tmp_path / "out", CONFIG, watch=stop)
+    assert asked <= 2 * remote.ATTEMPTS
+    assert curve(tmp_path / "out") == curve(tmp_path / "whole")[: 4 if failing < 100 else 2]

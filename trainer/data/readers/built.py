@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from redweb_builder.dataset.reader import open_dataset
+from redweb_builder.dataset.reader import Sample, open_dataset
 from redweb_builder.dataset.sample_files import MAPS
 from redweb_builder.dataset.splits import groups_of
+from redweb_builder.dataset.storage import storage_of
 from redweb_builder.errors import StoreError
 from redweb_builder.types import Mask
 from trainer.data.depth_set import DepthSetBase
@@ -81,12 +82,20 @@ class RedwebSet(DepthSetBase):
             raise DataError(str(error)) from error
         return tuple(file for _, file in stored if isinstance(file, Path))
 
-    def __getitem__(self, index: int) -> DepthSample:
-        """Read one sample. Raises DataError."""
+    def _read(self, index: int, again: bool = True) -> Sample:
+        """Raises as __getitem__. again: try once more where the storage answers; it may have been gone for a while."""
         try:
-            sample = self._set[index]
+            return self._set[index]
         except (StoreError, OSError) as error:
+            if not storage_of(self._folder).answers():
+                raise
+            if again:
+                return self._read(index, again=False)
             raise DataError(str(error)) from error
+
+    def __getitem__(self, index: int) -> DepthSample:
+        """Read one sample. Raises DataError; StoreError where remote storage does not answer."""
+        sample = self._read(index)
         filled = (sample.mask == Mask.FILLED) & self._use.measured_only
         disparity = np.where(filled, np.float32(np.nan), sample.disparity)
         confidence = np.divide(sample.confidence, 255, dtype=np.float32) if self._use.weighted else None
