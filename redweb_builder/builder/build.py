@@ -21,7 +21,7 @@ from redweb_builder.builder.eye_orders import EyeOrders
 from redweb_builder.builder.finish import finish, input_id, path_below, portable_text
 from redweb_builder.builder.models import identity, load_models, versions
 from redweb_builder.builder.summary import Summary, counts_of
-from redweb_builder.builder.unchanged import digests_of_input, forget, remember, unchanged_build
+from redweb_builder.builder.unchanged import digest_of_input, forget, remember, unchanged_build
 from redweb_builder.config import AUTO_PRECISION, PRECISIONS, BuildConfig
 from redweb_builder.dataset.clips import sequences_of
 from redweb_builder.dataset.flicker import with_flicker
@@ -86,7 +86,7 @@ def build(
     if not overwrite and (finished := unchanged_build(stereo_dir, out, config, watch)):
         return finished
     out = folder_of_part(out, config.part) if config.part else out
-    of_input = digests_of_input(stereo_dir, config)
+    of_input = digest_of_input(stereo_dir, config)
     heartbeat = Heartbeat(out)
 
     def watch_all(progress: Progress) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from hashlib import blake2b
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,6 @@ MOST_BYTES = 1 << 16
 SPEED = ("device", "jobs", "engine", "address")  # the settings that change no label
 PASSING = ("unreadable", "decoder-failed")  # reasons that may not hold the next time, though no file is changed
 
-Digests = dict[str, str]
-
 
 def unchanged_build(
     stereo_dir: Path, out: Path, config: BuildConfig, watch: Callable[[Progress], None] = lambda progress: None
@@ -59,7 +58,8 @@ def unchanged_build(
     progress = Progress(watch)
     progress.enter("looking for changes")
     with suppress(OSError, StoreError):  # of a set that is damaged, or being changed: the build tells what is wrong
-        if there == digests_of_input(stereo_dir, config) | {"set": _digest_of_set(out)}:
+        is_input = isinstance(there, dict) and there.get("input") == digest_of_input(stereo_dir, config)
+        if is_input and there.get("set") == _digest_of_set(out):
             return _summary(out, progress, started)
     forget(out)
     progress.enter("loading the program")
@@ -85,23 +85,24 @@ def _summary(out: Path, progress: Progress, started: float) -> Summary:
     )
 
 
-def digests_of_input(stereo_dir: Path, config: BuildConfig) -> Digests:
-    """What a build is made from: its settings and packages, and the files of its input.
+def digest_of_input(stereo_dir: Path, config: BuildConfig) -> str:
+    """A hash of what a build is made from: its settings and packages, and the files of its input.
 
     stereo_dir: the input; config: the settings. Empty where it is no folder of this machine. Raises OSError;
     SettingsError for a list of pairs that cannot be used.
     """
     if address_of(stereo_dir) or not stereo_dir.is_dir():
-        return {}
+        return ""
     settings = {name: value for name, value in asdict(config).items() if name not in SPEED}
-    program = [__version__, METHOD, FORMAT, *_packages()]
-    named = [(file, state_of([file])) for file in _named_files(stereo_dir, config)]
     left_out: list[LeftOut] = []
-    files = files_below(stereo_dir, left_out, is_data_set)
-    return {
-        "settings": _digest([program, settings, named, os.path.realpath(stereo_dir)]),
-        "input": _digest([*zip(files, state_of(files), strict=True), *((file.path, file.detail) for file in left_out)]),
-    }
+    files = chain(_named_files(stereo_dir, config), files_below(stereo_dir, left_out, is_data_set))
+    return _digest(
+        chain(
+            [__version__, METHOD, FORMAT, _packages(), settings, os.path.realpath(stereo_dir)],
+            ((file, state_of([file])) for file in files),
+            ((file.path, file.detail) for file in left_out),
+        )
+    )
 
 
 def _named_files(stereo_dir: Path, config: BuildConfig) -> Iterator[Path]:
@@ -124,15 +125,15 @@ def _packages() -> list[str]:
     return found
 
 
-def remember(out: Path, of_input: Digests, rows: pa.Table) -> None:
+def remember(out: Path, of_input: str, rows: pa.Table) -> None:
     """Remember that a build is finished. Its folder is still locked.
 
-    out: folder of the data set, as the build leaves it. of_input: from before the input was first looked at. rows: of
-    the manifest; where a disk was away, or a decoder had no time, nothing is remembered.
+    out: folder of the data set, as the build leaves it. of_input: digest_of_input, from before the input was first
+    looked at. rows: of the manifest; where a disk was away, or a decoder had no time, nothing is remembered.
     """
     if of_input and not pc.any(pc.is_in(rows["reason"], pa.array(PASSING))).as_py():
         with suppress(OSError):  # of a full disk; the data set is finished
-            write_atomic(out / NAME, json.dumps({**of_input, "set": _digest_of_set(out)}).encode())
+            write_atomic(out / NAME, json.dumps({"input": of_input, "set": _digest_of_set(out)}).encode())
 
 
 def forget(out: Path) -> None:
