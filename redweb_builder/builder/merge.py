@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from redweb_builder.config import Thresholds
 from redweb_builder.dataset.decisions import FILE as DECISIONS
 from redweb_builder.dataset.decisions import merge_decisions
 from redweb_builder.dataset.flicker import with_flicker
@@ -44,7 +45,7 @@ class Merged:
     """What a merge made. parts: how many. kept, rejected, duplicates: pairs; duplicates are among the rejected.
 
     inputs_differ: the parts found different files in their input folder. limited: names of the parts that --limit cut
-    off, so that pairs of theirs are missing.
+    off, so that pairs of theirs are missing. limits_differ: the whole has other limits than its parts, by `refilter`.
     """
 
     parts: int
@@ -53,14 +54,15 @@ class Merged:
     duplicates: int
     inputs_differ: bool
     limited: list[str]
+    limits_differ: bool
 
 
 def merge(out: Path, parts: Sequence[Path] = (), watch: Callable[[str], None] = lambda folder: None) -> Merged:
     """Put the finished parts of a build together; the parts stay as they are, and the same call goes on with one.
 
-    out: folder of the whole, a new one or that of an earlier merge. parts: their folders; none = those in `out`. watch:
-    called with the name of each part before it is taken over. Raises StoreError where a part is missing, unfinished,
-    damaged or built otherwise; UnsafePath.
+    out: folder of the whole, a new one or that of an earlier merge, which keeps its limits. parts: their folders; none
+    = those in `out`. watch: called with the name of each part before it is taken over. Raises StoreError where a part
+    is missing, unfinished, damaged or built otherwise; UnsafePath.
     """
     for folder in (out, *parts):
         require_folder(folder, "parts are put together on a disk")
@@ -72,10 +74,13 @@ def merge(out: Path, parts: Sequence[Path] = (), watch: Callable[[str], None] = 
             _take_over(store, folder)
             merge_marks(out, folder)
         merge_decisions(out, [folder / DECISIONS for folder in folders])
-        rows = pa.concat_tables([store.judge(thresholds_of(folders[0])), table_of(_left_out(folders))])
+        limits = _limits(out, folders[0])
+        rows = pa.concat_tables([store.judge(limits), table_of(_left_out(folders))])
         rows = with_flicker(rows, out)
         counts = Counter(rows["status"].to_pylist())
-        of_all = {name: value for name, value in builds[0].items() if name not in _OF_A_RUN}
+        of_all = {name: value for name, value in builds[0].items() if name not in (*_OF_A_RUN, "thresholds")}
+        if asdict(limits) != store.identity.get("thresholds"):
+            of_all["thresholds"] = asdict(limits)
         store.finish(rows, of_all | {"counts": dict(sorted(counts.items())), "parts": len(folders)})
         write_grid(out)
         write_report(out)
@@ -83,7 +88,16 @@ def merge(out: Path, parts: Sequence[Path] = (), watch: Callable[[str], None] = 
     inputs = [build.get("input_fingerprint") for build in builds]
     inputs_differ = any(other != inputs[0] for other in inputs)
     limited = [folder.name for folder, build in zip(folders, builds, strict=True) if "limit" in build]
-    return Merged(len(folders), counts["kept"], counts["rejected"], duplicates, inputs_differ, limited)
+    limits_differ = limits != thresholds_of(folders[0])
+    return Merged(len(folders), counts["kept"], counts["rejected"], duplicates, inputs_differ, limited, limits_differ)
+
+
+def _limits(out: Path, part: Path) -> Thresholds:
+    """The limits of a whole that was finished before, which `refilter` may have changed; else those of its parts.
+
+    out: the folder of the whole. part: that of any part.
+    """
+    return thresholds_of(out if "counts" in read_build(out) else part)
 
 
 def _checked(out: Path, folders: Sequence[Path]) -> list[dict[str, Any]]:

@@ -38,6 +38,8 @@ def merge(out: Path, parts: tuple[Path, ...]) -> None:
         echo(f"{merged.parts} parts: {merged.kept} kept, {merged.rejected} rejected ({merged.duplicates} duplicates)")
         if merged.inputs_differ:
             echo("The parts found different files in their input: build them again to have what was added.")
+        if merged.limits_differ:
+            echo(f"The limits are those that {out} has, not those of the parts; `refilter` sets others.")
         if merged.limited:
             echo(f"Pairs are missing: --limit cut off {', '.join(merged.limited)}. Build without it, then merge again.")
         echo(f"data set: {out}   look at: {out}/report.html")

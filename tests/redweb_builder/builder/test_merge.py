@@ -14,8 +14,11 @@ from click.testing import CliRunner
 
 from cli import main
 from redweb_builder import open_dataset
+from redweb_builder.builder.refilter import refilter
 from redweb_builder.dataset.decisions import FILE, decide, read_decisions, record_decision
+from redweb_builder.dataset.keys import Keys
 from redweb_builder.dataset.unknown import MARKS, write_unknown
+from redweb_builder.dataset.verdicts import thresholds_of
 
 Snapshot = Callable[[Path], dict[str, bytes]]
 
@@ -73,6 +76,28 @@ def test_a_part_that_limit_cut_off_is_named(part: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["merge", str(tmp_path / "whole"), str(part), str(other)])
     assert "--limit cut off part. Build without it" in result.output
     assert "limit" not in json.loads((tmp_path / "whole" / "build.json").read_text())
+
+
+def test_a_merge_that_is_given_again_keeps_the_limits_of_refilter(part: Path, tmp_path: Path) -> None:
+    whole = tmp_path / "whole"
+
+    def merged() -> tuple[Keys, str]:
+        result = CliRunner().invoke(main, ["merge", str(whole), str(part)])
+        assert result.exit_code == 0, result.output
+        return open_dataset(whole).keys, result.output
+
+    as_built, _ = merged()
+    refilter(part, {"min_agreement": 0.99})
+    shutil.rmtree(whole)
+    of_parts, words = merged()  # a new whole has the limits of its parts
+    assert of_parts == open_dataset(part).keys != as_built
+    assert "The limits are" not in words
+    for limits, keys in (({"min_agreement": 1.0}, []), ({"min_agreement": 0.5}, as_built)):
+        refilter(whole, limits)
+        again, words = merged()
+        assert again == keys
+        assert "The limits are those that" in words
+        assert thresholds_of(whole).min_agreement == limits["min_agreement"]
 
 
 def test_what_people_decided_and_marked_in_a_part_goes_with_it(part: Path, tmp_path: Path) -> None:
