@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, TiffImagePlugin
 
 from redweb_builder.errors import InputError
 from redweb_builder.files import MOST_BYTES
@@ -340,9 +340,12 @@ def _recognise(file: BinaryIO, min_side: int, formats: Sequence[str]) -> ImageFi
 def _load_formats() -> None:
     """Make Pillow know every installed format of PHOTOGRAPHS, and raise its size limit, a global, to ours.
 
-    Pillow's own limit is below a 200-megapixel phone's. It still holds for the tiles and frames inside a file.
+    Pillow's own limit is below a 200-megapixel phone's. It still holds for the tiles and frames inside a file. libtiff
+    reads all TIFF files: Pillow's own reader (13.0) mixes up the rows of turned grey ones, and takes planes of 16 bits
+    for planes of eight.
     """
     Image.init()
+    TiffImagePlugin.READ_LIBTIFF = True
     if Image.MAX_IMAGE_PIXELS is not None:
         Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, MAX_PIXELS)
     if heif_is_readable():

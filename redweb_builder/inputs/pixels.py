@@ -6,19 +6,22 @@ Files of 16 bits may hold values of 10, 12 or 14 bits, as cameras and benchmarks
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from typing import IO, Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, ImageOps
 
 from redweb_builder.errors import InputError
 from redweb_builder.types import Picture
 
 TRANSPARENT = (128, 128, 128)  # what shows through
 DEPTHS = (10, 12, 14, 16)  # bits that the values of a 16-bit file may have
-_BITS_PER_SAMPLE, _MAX_SAMPLE_VALUE, _SAMPLE_FORMAT = 258, 281, 339  # TIFF 6.0
+# TIFF 6.0
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _MAX_SAMPLE_VALUE, _PLANAR_CONFIGURATION, _SAMPLE_FORMAT = 258, 262, 281, 284, 339
+_WHITE_IS_ZERO, _IN_PLANES = 0, 2
 _FULL_HIGH_BYTE = 1 << (14 - 8)  # a high byte from here on: more than 14 bits are in use
 
 
@@ -27,22 +30,31 @@ def is_deep(image: ImageFile.ImageFile) -> bool:
     if image.format == "PNG":
         return bool(image.tile) and ";16" in str(image.tile[0].args)
     if image.format == "TIFF":
-        tags: Any = getattr(image, "tag_v2", {})
+        tags = _tags(image)
         bits, kind = tags.get(_BITS_PER_SAMPLE, (1,)), tags.get(_SAMPLE_FORMAT, (1,))
         return set(bits) == {16} and set(kind) == {1}
     return False
+
+
+def _tags(image: Image.Image) -> Mapping[int, Any]:
+    """The tags of a TIFF file; none of others."""
+    tags: Mapping[int, Any] = getattr(image, "tag_v2", {})
+    return tags
 
 
 def deep_values(image: ImageFile.ImageFile, file: IO[bytes] | None) -> NDArray[np.uint16] | None:
     """The 16-bit values of a decoded picture, HxW or HxWxC in RGB order; None where eight bits say enough of them.
 
     image: decoded. file: the picture's, open; None behind the first of several pages. Pillow keeps the high byte of a
-    colour value only; that is enough where more than 14 bits are in use.
+    colour value only; that is enough where more than 14 bits are in use. Raises InputError "unsupported".
     """
     if image.mode.startswith("I"):
         return np.asarray(image).astype(np.uint16)
     if file is None or image.tell() or int(np.asarray(image.convert("RGB")).max()) >= _FULL_HIGH_BYTE:
         return None
+    if _tags(image).get(_PLANAR_CONFIGURATION) == _IN_PLANES:  # OpenCV mixes them up
+        why = "10 to 14 bits a value, each colour in a plane of its own; save it with interleaved colours"
+        raise InputError("unsupported", f"{getattr(image, 'filename', '')}: {why}")
     file.seek(0)
     values = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None or values.dtype != np.uint16 or values.shape[:2] != (image.height, image.width):
@@ -69,7 +81,7 @@ def stated_bits(image: ImageFile.ImageFile, file: IO[bytes] | None) -> int:
     image: from open_picture. file: the picture's, open; None for one of several pages, which states none.
     """
     if image.format == "TIFF":
-        highest = getattr(image, "tag_v2", {}).get(_MAX_SAMPLE_VALUE, 0)
+        highest = _tags(image).get(_MAX_SAMPLE_VALUE, 0)
         value = max(highest, default=0) if isinstance(highest, tuple) else highest
         return int(value).bit_length() if isinstance(value, int) and 0 < value < 65535 else 0
     if file is None:
@@ -97,7 +109,8 @@ def in_8_bits(image: Image.Image, values: NDArray[np.uint16] | None, bits: int) 
     scaled = (
         (values.astype(np.uint32) * 255 + full // 2) // full if bits < 16 else (values.astype(np.uint32) + 128) // 257
     )
-    return Image.fromarray(np.minimum(scaled, 255).astype(np.uint8))
+    shown = Image.fromarray(np.minimum(scaled, 255).astype(np.uint8))
+    return ImageOps.invert(shown) if _tags(image).get(_PHOTOMETRIC) == _WHITE_IS_ZERO else shown
 
 
 def to_rgb(image: Image.Image, name: str) -> Picture:

@@ -164,6 +164,46 @@ def test_values_of_fewer_bits_in_a_16_bit_file(tmp_path: Path, ending: str, bits
     assert np.abs(read.astype(int) - expected).max() <= 1
 
 
+def tiff_file(path: Path, values: np.ndarray, **tags: int) -> Path:
+    """An uncompressed TIFF file of 16 bits, TIFF 6.0. values: HxW, or CxHxW of a file in planes. tags: over those."""
+    *planes, height, width = values.shape
+    bands, at = (planes or [1])[0], 8 + values.nbytes
+    starts = np.arange(bands) * (height * width * 2) + 8
+    stated = {"t256": width, "t257": height, "t259": 1, "t262": 2 if planes else 1, "t277": bands, "t278": height}
+    stated |= {"t284": 2 if planes else 1} | tags
+    lists = {258: (3, [16] * bands), 273: (4, starts.tolist()), 279: (4, [height * width * 2] * bands)}
+    entries, more = {int(name[1:]): struct.pack("<HIHH", 3, 1, number, 0) for name, number in stated.items()}, b""
+    for tag, (kind, numbers) in lists.items():
+        content = struct.pack(f"<{bands}{'H' if kind == 3 else 'I'}", *numbers)
+        if len(content) > 4:
+            content, more = struct.pack("<I", at + len(more)), more + content
+        entries[tag] = struct.pack("<HI4s", kind, bands, content)
+    directory = b"".join(struct.pack("<H", tag) + entry for tag, entry in sorted(entries.items()))
+    head = b"II*\0" + struct.pack("<I", at + len(more)) + values.astype("<u2").tobytes() + more
+    path.write_bytes(head + struct.pack("<H", len(entries)) + directory + bytes(4))
+    return path
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+def test_tiff_files_that_other_programs_write(tmp_path: Path, bits: int) -> None:
+    shown = scene()[0].copy()
+    shown[0, 0] = 255
+    grey, full = shown[:, :, 1], (1 << bits) - 1
+    expected = grey[:, :, None].repeat(3, axis=2).astype(int)
+    values = np.round(grey.astype(np.float64) / 255 * full).astype(np.uint16)
+    turned = read_picture(tiff_file(tmp_path / "turned.tif", np.rot90(values), t274=6))
+    assert np.abs(turned - expected).max() <= 1
+    negative = read_picture(tiff_file(tmp_path / "negative.tif", full - values, t262=0))
+    assert np.abs(negative - expected).max() <= 1
+
+
+def test_colours_of_16_bits_in_planes(tmp_path: Path) -> None:
+    shown = scene()[0]
+    planes = shown.transpose(2, 0, 1).astype(np.uint16) * 257
+    np.testing.assert_array_equal(read_picture(tiff_file(tmp_path / "a.tif", planes)), shown)
+    assert reason_of(tiff_file(tmp_path / "dark.tif", planes >> 4)) == "unsupported"
+
+
 @pytest.mark.parametrize("ending", ["png", "tif"])
 def test_stated_bits_keep_a_dark_picture_dark(tmp_path: Path, ending: str) -> None:
     values = np.tile(np.arange(80, dtype=np.uint16) * 12, (72, 1))
