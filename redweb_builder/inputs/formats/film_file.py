@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import SEEK_END
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,11 +82,13 @@ def open_film(file: Path, number: int = 0, alternate: bool = False) -> Iterator[
     file: its path. Number 1 of a film of one HEVC stream is its second view, which FFmpeg 7.1 and later decode
     (MV-HEVC). alternate: the frames of the only stream belong to the eyes in turn; number 0 are those of the first, 1
     those of the second. Raises InputError "corrupt" for what FFmpeg cannot read, "not-an-image" for a film without such
-    a stream, "unsupported" for an unknown codec, "too-large", "unreadable".
+    a stream, "unsupported" for an unknown codec, "too-large", "unreadable", "empty-file".
     """
     import av
 
-    open_file(file).close()
+    with open_file(file) as handle:
+        if not handle.seek(0, SEEK_END):
+            raise InputError("empty-file", f"{file}: is an empty file; copy it again")
     only = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
     try:
         with av.open(f"file:{file}", container_options=only) as container:
@@ -104,7 +107,8 @@ def open_film(file: Path, number: int = 0, alternate: bool = False) -> Iterator[
             slack = (1.0 if alternate else 0.5) / float(stream.average_rate or SAMPLE_RATE)
             yield Film(file, number, container, stream, start, slack, view, alternate)
     except (av.FFmpegError, UnicodeError, ValueError) as error:
-        why = "it is cut, or damaged" if isinstance(error, OSError) else error  # it could be opened: see above
+        stated = getattr(error, "strerror", None) or error  # without the number and the path that FFmpeg adds
+        why = "it is cut, or damaged" if isinstance(error, OSError) else stated  # it could be opened: see above
         raise InputError("corrupt", f"{file}: cannot be read as a film ({why}); copy it again") from error
 
 
