@@ -93,6 +93,7 @@ def _draw_previews(labels: Path, keys: Sequence[str]) -> list[str]:
     faults = []
     if keys:
         make_folder(labels / PREVIEWS, labels)
+        remove_temporaries(labels / PREVIEWS)
     for key in keys:
         file = labels / PREVIEWS / f"{key}.jpg"
         try:

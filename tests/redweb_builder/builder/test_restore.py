@@ -59,7 +59,7 @@ def test_the_set_is_whole_again_byte_by_byte_whatever_the_copies_are_called(
     assert not write_grid(labels).damaged
     there = snapshot(labels)
     (next((labels / "Imgs").iterdir())).unlink()
-    for place in (labels, labels / "Imgs"):
+    for place in (labels, labels / "Imgs", labels / "previews"):
         (place / ".redweb-0123456789abcdef.part").touch()  # a killed restore left it
     assert restore(labels, built.source) == Restored(1, kept - 1, [])  # names of its own: nothing is linked
     assert snapshot(labels) == there
