@@ -89,18 +89,16 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     It has a random name beside `path` until then; its files are flushed to the disk, and it is renamed. path: nothing,
     or an empty folder, is there. After an error or an interrupt `path` is what it was. Raises OSError.
     """
-    part = _temporary(path)
-    try:
-        part.mkdir()
-        with _held_folder(part):
+    with _new_folder(path) as part:
+        try:
             yield part
             _flush_to_disk(part)
             with suppress(FileNotFoundError):
                 path.rmdir()
             part.replace(path)
-    except (Exception, KeyboardInterrupt):
-        shutil.rmtree(part, ignore_errors=True)
-        raise
+        except (Exception, KeyboardInterrupt):
+            shutil.rmtree(part, ignore_errors=True)
+            raise
 
 
 @contextmanager
@@ -110,15 +108,31 @@ def scratch_folder(place: Path, mode: int = 0o777) -> Iterator[Path]:
     place: where it is made, under a random name; what a killed process left there, remove_temporaries removes. mode:
     who may use it, as of Path.mkdir.
     """
-    part = _temporary(place / "scratch")
-    part.mkdir(mode)
-    try:
-        with _held_folder(part):
+    with _new_folder(place / "scratch", mode) as part:
+        try:
             yield part
-    except (Exception, KeyboardInterrupt, GeneratorExit):
-        shutil.rmtree(part, ignore_errors=True)
-        raise
-    shutil.rmtree(part)
+        except (Exception, KeyboardInterrupt, GeneratorExit):
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+        shutil.rmtree(part)
+
+
+@contextmanager
+def _new_folder(path: Path, mode: int = 0o777) -> Iterator[Path]:
+    """A new folder of a random name beside `path`, held in the block. Raises OSError.
+
+    mode: as of scratch_folder. Between its making and its holding another process may take it for one that was left,
+    and remove it: then another one is made, but the third is used in any case, as some file systems have no locks.
+    """
+    for is_last in (False, False, True):
+        part = _temporary(path)
+        part.mkdir(mode)
+        with _held_folder(part) as is_held:
+            if (is_held and part.is_dir()) or is_last:
+                yield part
+                return
+        with suppress(OSError):
+            part.rmdir()
 
 
 def unnamed_file(folder: Path) -> BinaryIO:
@@ -307,11 +321,15 @@ def _remove_left_folder(part: Path) -> None:
 
 @contextmanager
 def _held_folder(folder: Path) -> Iterator[bool]:
-    """Hold a folder in the block; False where another process does, or the system cannot: Windows has no such locks."""
-    if fcntl is None:
+    """Hold a folder in the block; False where it is gone, another process holds it, or the system has no such locks."""
+    if fcntl is None:  # Windows
         yield False
         return
-    descriptor = os.open(folder, os.O_RDONLY | _NO_LINK)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | _NO_LINK)
+    except FileNotFoundError:
+        yield False
+        return
     try:
         yield _hold(descriptor)
     finally:

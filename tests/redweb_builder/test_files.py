@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from redweb_builder import files as files_module
 from redweb_builder.errors import UnsafePath
 from redweb_builder.files import (
     append,
@@ -28,6 +29,7 @@ from redweb_builder.files import (
     remove_temporaries,
     replacing,
     replacing_folder,
+    scratch_folder,
     write_atomic,
 )
 
@@ -297,6 +299,43 @@ def test_a_second_name_that_is_there_already_leaves_no_third(tmp_path: Path) -> 
     for _ in range(2):
         link_or_copy(tmp_path / "a", tmp_path / "b")
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a", "b"]
+
+
+@pytest.mark.parametrize("moment", ["made", "opened"])
+def test_a_new_folder_that_another_process_took_for_left_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """Workers that start at once on one machine share the folder for temporary files, and each looks for such."""
+    hold, folder_of = files_module._hold, files_module._temporary
+    made: list[Path] = []
+
+    def remove() -> None:
+        if len(made) == 1:
+            made[0].rmdir()
+
+    def named(path: Path) -> Path:
+        made.append(folder_of(path))
+        return made[-1]
+
+    def held(descriptor: int) -> bool:
+        if moment == "opened":
+            remove()
+        return hold(descriptor)
+
+    make = Path.mkdir
+
+    def mkdir(self: Path, mode: int = 0o777) -> None:
+        make(self, mode)
+        if moment == "made":
+            remove()
+
+    monkeypatch.setattr(files_module, "_temporary", named)
+    monkeypatch.setattr(files_module, "_hold", held)
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    with scratch_folder(tmp_path) as folder:
+        assert folder == made[1]
+        (folder / "file").write_bytes(b"")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
