@@ -12,7 +12,7 @@ from redweb_builder.errors import WeightsUnavailable
 from redweb_builder.networks.exported import ONNX, load_exported
 
 onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
+runtime = pytest.importorskip("onnxruntime")
 
 CPU = torch.device("cpu")
 
@@ -30,6 +30,8 @@ def test_names_in_a_file_do_not_reach_the_terminal(tmp_path: Path, capfd: pytest
     network = load_exported(file, ONNX, CPU)
     with pytest.raises(Exception, match="owned"):
         network.run([np.zeros((1, 3, 4, 4), np.float32)])
+    if tuple(map(int, runtime.__version__.split(".")[:2])) < (1, 25):
+        pytest.skip("this onnxruntime, of Python 3.10, ends the process at a tensor that lies about its size")
     lies = onnx.TensorProto(name="shape", data_type=onnx.TensorProto.INT64, dims=[1 << 31, 1 << 31], raw_data=b"1234")
     model.graph.initializer[0].CopyFrom(lies)
     file.write_bytes(model.SerializeToString())
