@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from redweb_builder.dataset.reader import Dataset, open_dataset
-from redweb_builder.dataset.storage import Storage
+from redweb_builder.dataset.storage import Storage, storage_of
 from redweb_builder.errors import SettingsError, StoreError, UserError
 from redweb_builder.export.fiftyone import write_fiftyone
 from redweb_builder.export.huggingface import write_huggingface
@@ -96,7 +96,9 @@ def export_dataset(
     with replacing_folder(target) as part:
         results = WRITERS[form](dataset, sound.keys, part, **(options or {})) if len(sound) else ()
         for done, written in enumerate(results, 1):
-            damaged += [str(written)] if isinstance(written, UserError) else []
+            if isinstance(written, UserError):
+                _require_answer(folder, written)
+                damaged.append(str(written))
             watch(done, len(sound))
         if len(damaged) == len(chosen):
             raise StoreError(f"{damaged[0]}; no sample of {shown(folder)} can be exported")
@@ -136,22 +138,36 @@ def _rejected(samples: Dataset) -> int:
 
 
 def _check_files(samples: Dataset) -> tuple[Dataset, list[str]]:
-    """The samples whose files can be read, and a sentence about each other one."""
+    """The samples whose files can be read, and a sentence about each other one. Raises as _require_answer."""
 
     def fault(key: str) -> str | None:
         try:
             samples[key]
         except (UserError, OSError) as error:
+            _require_answer(samples.folder, error)
             return f"{key}: {error}"
         return None
 
     damaged: list[str] = []
     sound = np.ones(len(samples), bool)
     with ThreadPoolExecutor() as threads:
-        for start in range(0, len(samples), CHECKED_AT_ONCE):  # every task that waits takes memory
-            faults = threads.map(fault, samples.keys[start : start + CHECKED_AT_ONCE])
-            for index, found in enumerate(faults, start):
-                if found is not None:
-                    sound[index] = False
-                    damaged.append(found)
+        try:
+            for start in range(0, len(samples), CHECKED_AT_ONCE):  # every task that waits takes memory
+                faults = threads.map(fault, samples.keys[start : start + CHECKED_AT_ONCE])
+                for index, found in enumerate(faults, start):
+                    if found is not None:
+                        sound[index] = False
+                        damaged.append(found)
+        except BaseException:
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
     return (samples.take(sound) if damaged else samples), damaged
+
+
+def _require_answer(folder: Path, error: Exception) -> None:
+    """Raise an error that is no fault of a file: remote storage answers nothing, also not to what asks for others.
+
+    folder: of the data set. error: of a sample.
+    """
+    if not storage_of(folder).answers():
+        raise error

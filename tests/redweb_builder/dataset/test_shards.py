@@ -26,6 +26,7 @@ from redweb_builder.dataset.writer import Store
 from redweb_builder.errors import SettingsError, StoreError
 from redweb_builder.export import webdataset
 from redweb_builder.export.dataset import export_dataset
+from redweb_builder.inputs import remote
 from redweb_builder.inputs.remote import Remote, address_of
 from tests.redweb_builder.dataset.test_writer import IDENTITY, label_like, picture_like, row
 
@@ -225,6 +226,29 @@ def test_decisions_that_were_put_beside_shards_stay_when_the_set_is_exported_aga
     export_dataset(folder, "webdataset", address)
     assert read_decisions(address / DECISIONS) == ([ours, theirs], 0)
     assert {"a.b", "c"}.isdisjoint(open_dataset(address).keys)
+
+
+def test_storage_that_is_gone_ends_an_export(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each sample was called damaged, after all the attempts that a storage is given."""
+    fsspec = pytest.importorskip("fsspec", reason="needs the extra: pip install 'redweb-builder[remote]'")
+    store = type(fsspec.filesystem("memory"))
+    address = export_dataset(dataset.folder, "webdataset", Path("memory://sets/gone")).out
+
+    def gone(*_: object, **__: object) -> Any:
+        raise ConnectionError("no answer")
+
+    monkeypatch.setattr(remote, "FIRST_PAUSE_S", 0.0)
+    for moment in (0, 1):  # before the files are checked; while they are written
+        with monkeypatch.context() as patched:
+
+            def watch(done: int, _: int, moment: int = moment, patched: pytest.MonkeyPatch = patched) -> None:
+                if done == moment:
+                    patched.setattr(store, "cat_file", gone)
+                    patched.setattr(store, "info", gone)
+
+            with pytest.raises(StoreError, match=r"^memory://sets/gone: cannot .*, tried 6 times"):
+                export_dataset(address, "webdataset", tmp_path / "out", watch=watch)
+        assert not (tmp_path / "out").exists()
 
 
 def test_to_memory_and_back(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
