@@ -134,8 +134,9 @@ def ask_each(
 ) -> list[float | None]:
     """The score of each source, in order, several at a time; None where it cannot be read.
 
-    ask: asked_order or one that remembers. max_side: px, to which pictures are read. watch: called with the first file
-    of each. Raises StoreError where remote storage does not answer: all other pairs would have no vote either.
+    sources: of the pairs. ask: asked_order or one that remembers. max_side: px, to which pictures are read. watch:
+    called with the first file of each. Raises StoreError where remote storage does not answer: all other pairs would
+    have no vote either.
     """
 
     def ask_one(source: PairSource) -> float | None:
