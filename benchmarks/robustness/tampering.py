@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from PIL import Image, PngImagePlugin
 
 from benchmarks.robustness.broken_files import LYING, TOKENS, encoded
+from benchmarks.robustness.without_times import OF_A_RUN
 from redweb_builder.errors import UserError
 from redweb_builder.inputs.picture import open_picture
 
@@ -27,7 +28,6 @@ TABLES = (
     *("manifest.parquet", "build.json", "journal.jsonl", "decisions.jsonl", "report.html", "grid.png"),
     *("marks.jsonl", "curation.json"),
 )
-LOCKS = (".lock", ".decisions.lock", ".unchanged.json", ".eye_orders.jsonl")
 KEYS = (
     *("", ".", "..", "../canary/letter", "../../etc/passwd", "/etc/passwd", "rejected/../../canary/letter", "a/b"),
     *(
@@ -132,7 +132,7 @@ def replace(random: Random, folder: Path, canary: Path) -> str:
 def plant(random: Random, folder: Path, canary: Path) -> str:
     """Put something where the commands will write."""
     names = (
-        *(".review", *LOCKS, *TABLES, *KINDS, "errors.log", "rejected/RDs", "rejected/Imgs"),
+        *(".review", *OF_A_RUN, *TABLES, *KINDS, "errors.log", "rejected/RDs", "rejected/Imgs"),
         *(f"{name}.part" for name in TABLES),
     )
     entry = folder / random.choice(names)

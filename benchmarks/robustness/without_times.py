@@ -8,6 +8,8 @@ import re
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+# Files of a data set that are of one machine and one moment.
+OF_A_RUN = (".lock", ".decisions.lock", ".unchanged.json", ".eye_orders.jsonl")
 _SECONDS = re.compile(rb', "seconds": [0-9.e-]+')
 
 

@@ -40,7 +40,7 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks.robustness.fault_scenarios import NAMES, Scenario, prepare_workspace, run_command, scenario, training
-from benchmarks.robustness.without_times import without_times
+from benchmarks.robustness.without_times import OF_A_RUN, without_times
 from benchmarks.robustness.write_calls import FAULTS, Call, Fault, WriteCalls, is_possible, unseen
 from redweb_builder.commands.errors import BUG
 from redweb_builder.dataset.reader import open_dataset
@@ -50,7 +50,6 @@ HANG_S = 60.0
 KILLING = ("kill-before", "kill-after", "torn")
 APPENDED = ("journal.jsonl", "log.jsonl", "decisions.jsonl")
 CACHE = "/.review/"  # nothing is missed where a picture of it could not be kept
-LOCKS = (".lock", ".decisions.lock", ".unchanged.json", ".eye_orders.jsonl")
 # What a run says of itself, not of its data: times, and what it found done.
 VARYING = re.compile(rb'"(seconds_of_this_run|pairs_done_before_this_run)": [0-9.]+')
 Tree = dict[str, bytes]
@@ -215,13 +214,13 @@ def different_files(there: Tree, expected: Tree) -> list[str]:
 
 
 def tree_of(folder: Path) -> Tree:
-    """Every file below a folder by its relative path, without times; folders with a slash. Locks are left out."""
+    """Every file below a folder by its relative path, without times; folders with a slash. OF_A_RUN is left out."""
     tree: Tree = {}
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(folder).as_posix()
         if file.is_dir():
             tree[f"{name}/"] = b""
-        elif file.name not in LOCKS and not file.name.startswith("events.out.tfevents."):
+        elif file.name not in OF_A_RUN and not file.name.startswith("events.out.tfevents."):
             content = _recorded(file) if file.suffix == ".rrd" else without_times(name, file.read_bytes())
             content = _json_lines(content) if name.endswith(APPENDED) else content
             tree[name] = VARYING.sub(b"", content) if file.suffix in (".json", ".html") else content

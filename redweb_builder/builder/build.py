@@ -29,6 +29,7 @@ from redweb_builder.dataset.heartbeat import Heartbeat
 from redweb_builder.dataset.label_writer import LabelWriter
 from redweb_builder.dataset.manifest import (
     columns_of,
+    count_values,
     left_out_row,
     nine_digits,
     table_of,
@@ -166,7 +167,7 @@ def build(
                 "input_fingerprint": _fingerprint(discovery.sources),
                 **({"part": list(config.part)} if config.part else {}),
                 **({"limit": config.limit} if is_limited else {}),
-                "counts": dict(sorted(Counter(rows["status"].to_pylist()).items())),
+                "counts": dict(sorted(count_values(rows["status"]).items())),
                 "pairs_done_before_this_run": progress.resumed,
                 "seconds_of_this_run": round(time.monotonic() - started, 1),
             },

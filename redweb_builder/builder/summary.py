@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from redweb_builder.dataset.manifest import DUPLICATE, LEFT_OUT
+from redweb_builder.dataset.manifest import DUPLICATE, LEFT_OUT, count_values
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Summary:
 
 def counts_of(rows: pa.Table) -> dict[str, Any]:
     """Summary's kept, rejected, duplicates, reasons and left_out. rows: of a manifest, with "status" and "reason"."""
-    counts = Counter(rows["status"].to_pylist())
+    counts = count_values(rows["status"])
     return {
         "kept": counts["kept"],
         "rejected": counts["rejected"],
@@ -56,4 +55,4 @@ def counts_of(rows: pa.Table) -> dict[str, Any]:
 
 def _reasons(rows: pa.Table, status: str) -> dict[str, int]:
     """How many rows of a status have each reason, the most frequent first."""
-    return dict(Counter(rows["reason"].filter(pc.equal(rows["status"], status)).to_pylist()).most_common())
+    return dict(count_values(rows["reason"].filter(pc.equal(rows["status"], status))).most_common())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import SEEK_END
 from itertools import count
@@ -209,11 +209,10 @@ def _side_data(frame: av.VideoFrame) -> dict[str, bytes] | None:
     """
     found: dict[str, bytes] = {}
     try:
-        for number in count():  # to iterate gives types from PyAV 19 on, and gave the data before
-            data = frame.side_data[number]
-            found[data.type.name] = bytes(data)
-    except IndexError:  # behind the last one
-        return found
+        with suppress(IndexError):  # behind the last one
+            for number in count():  # to iterate gives types from PyAV 19 on, and gave the data before
+                data = frame.side_data[number]
+                found[data.type.name] = bytes(data)
     except ValueError:
         return None
     return found

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -70,6 +71,20 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+class Stopped(Exception):
+    """What interrupts a run in these tests."""
+
+
+def stop_at(step: int) -> Callable[[Progress], None]:
+    """A watcher that interrupts a run. step: at which it does."""
+
+    def watch(progress: Progress) -> None:
+        if progress.step == step:
+            raise Stopped
+
+    return watch
+
+
 def run(data: Path, out: Path, config: TrainConfig = SETTINGS, **more: Any) -> Any:
     return train_relative_depth([(data, 1.0)], config, out, **more)
 
@@ -122,20 +137,12 @@ def test_a_continued_run_keeps_the_precision_that_was_measured(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Measured again, on a busy machine, it might be another, and the curve another too."""
-
-    class Stop(Exception):
-        pass
-
-    def stop(progress: Progress) -> None:
-        if progress.step == 2:
-            raise Stop
-
     config = replace(SETTINGS, epochs=1, precision="auto")
     faster = torch.bfloat16
     monkeypatch.setattr(precision, "_computes_in_bf16", lambda device: True)
     monkeypatch.setattr(precision, "_seconds_a_step", lambda network, crop, device, kind: 1 + 9 * (kind is not faster))
-    with pytest.raises(Stop):
-        run(data, tmp_path, config, watch=stop)
+    with pytest.raises(Stopped):
+        run(data, tmp_path, config, watch=stop_at(2))
     faster = torch.float32
     notes: list[Progress] = []
     run(data, tmp_path, config, watch=notes.append)
@@ -213,20 +220,14 @@ def test_a_run_whose_state_is_damaged_starts_anew_where_that_is_removed(
 
 def test_a_set_that_grew_since_the_interruption_may_bring_an_earlier_phase_back(data: Path, tmp_path: Path) -> None:
     """That phase trains other parameters: the optimiser of the later one does not fit it."""
-
-    class Stop(Exception):
-        pass
-
-    def stop(progress: Progress) -> None:
-        if progress.step == 4:
-            raise Stop
-
     small = shutil.copytree(data, tmp_path / "small")
     for file in [file for folder in small.iterdir() for file in sorted(folder.iterdir())[6:]]:
         file.unlink()
     config = replace(SETTINGS, freeze_epochs=2, validations=8)
-    with pytest.raises(Stop):
-        run(small, tmp_path / "run", config, watch=stop)  # a step an epoch; the third is of the second phase, and saved
+    with pytest.raises(Stopped):
+        run(
+            small, tmp_path / "run", config, watch=stop_at(4)
+        )  # a step an epoch; the third is of the second phase, and saved
     shutil.copytree(data, small, dirs_exist_ok=True)
     seen: list[Progress] = []
     run(small, tmp_path / "run", config, watch=seen.append)
@@ -236,17 +237,9 @@ def test_a_set_that_grew_since_the_interruption_may_bring_an_earlier_phase_back(
 
 def test_a_set_that_shrank_beyond_the_saved_step_is_called_smaller(data: Path, tmp_path: Path) -> None:
     """The run was not finished: it had two of its six steps before it."""
-
-    class Stop(Exception):
-        pass
-
-    def stop(progress: Progress) -> None:
-        if progress.step == 5:
-            raise Stop
-
     small = shutil.copytree(data, tmp_path / "small")
-    with pytest.raises(Stop):
-        run(small, tmp_path / "run", watch=stop)
+    with pytest.raises(Stopped):
+        run(small, tmp_path / "run", watch=stop_at(5))
     for file in [file for folder in small.iterdir() for file in sorted(folder.iterdir())[6:]]:
         file.unlink()
     seen: list[Progress] = []
