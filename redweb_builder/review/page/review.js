@@ -252,11 +252,41 @@ document.addEventListener("keydown", (event) => {
     const box = paneAt(event)?.firstElementChild.getBoundingClientRect();
     return box ? [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height] : [-1, -1];
   };
+  const zoomAt = (scale, place) => {
+    const room = (paneAt(place) || stage).getBoundingClientRect();
+    zoomTo(scale, place.clientX - room.left, place.clientY - room.top);
+  };
+  const fingers = new Map(); // by pointer, the latest event of each that is on the picture
+  let stretch = 1; // zoom for each px between two fingers
+  const between = () => {
+    const [a, b] = fingers.values();
+    const apart = Math.max(1, Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY));
+    return { clientX: (a.clientX + b.clientX) / 2, clientY: (a.clientY + b.clientY) / 2, apart };
+  };
+  const hold = () => {
+    if (fingers.size === 2) stretch = zoom.scale / between().apart;
+  };
+  const pinch = (event) => {
+    if (!fingers.has(event.pointerId)) return;
+    const before = fingers.size === 2 && between();
+    fingers.set(event.pointerId, event);
+    if (!before || !sheets().length) return;
+    const now = between();
+    zoom.x += now.clientX - before.clientX;
+    zoom.y += now.clientY - before.clientY;
+    zoomAt(stretch * now.apart, now);
+  };
+  const lift = (event) => {
+    if (fingers.delete(event.pointerId)) hold();
+  };
   stage.addEventListener("pointerdown", (event) => {
     if (event.target.closest(".opacity")) return;
-    from = { x: event.clientX, y: event.clientY, moved: false, zoom: { ...zoom } };
+    if (event.pointerType === "touch") fingers.set(event.pointerId, event);
+    hold();
+    from = fingers.size > 1 ? null : { x: event.clientX, y: event.clientY, moved: false, zoom: { ...zoom } };
   });
   stage.addEventListener("pointermove", (event) => {
+    pinch(event);
     if (turn) {
       const [x, y] = where(event);
       turn(Math.max(-1, Math.min(1, 2 * x - 1)), Math.max(-1, Math.min(1, 2 * y - 1)));
@@ -270,7 +300,12 @@ document.addEventListener("keydown", (event) => {
       zoomTo(zoom.scale);
     }
   });
+  addEventListener("pointercancel", (event) => {
+    lift(event);
+    from = null; // the page is scrolled instead
+  });
   addEventListener("pointerup", (event) => {
+    lift(event);
     stage.classList.remove("dragged");
     const [x, y] = where(event),
       click = from && !from.moved && !turn && x >= 0 && x < 1 && y >= 0 && y < 1;
@@ -282,8 +317,7 @@ document.addEventListener("keydown", (event) => {
     (event) => {
       if (!sheets().length) return;
       event.preventDefault();
-      const room = (paneAt(event) || stage).getBoundingClientRect();
-      zoomTo(zoom.scale * Math.exp(-event.deltaY / 400), event.clientX - room.left, event.clientY - room.top);
+      zoomAt(zoom.scale * Math.exp(-event.deltaY / 400), event);
     },
     { passive: false },
   );

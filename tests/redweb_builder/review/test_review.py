@@ -973,3 +973,37 @@ def test_browser_a_finger_moves_the_enlarged_picture(served: Callable[[], str], 
     touches.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
     visit.until("(before) => zoom.y === before - 55", before)
     assert page.evaluate("scrollY") == 0
+
+
+@pytest.mark.parametrize("width", [390, 1100])  # on a phone one finger scrolls the page
+def test_browser_two_fingers_enlarge_what_is_between_them(
+    width: int, served: Callable[[], str], watched: Callable[..., Any]
+) -> None:
+    visit = watched(width=width, height=800)
+    page = visit.page
+    page.goto(served())
+    page.wait_for_selector("body[data-ready]")
+    page.keyboard.press("3")
+    box = page.locator("#stage").bounding_box()
+    x, y = box["x"] + 0.5 * box["width"], box["y"] + 0.4 * box["height"]
+    place = "([x, y], { left, top, width, height }) => [(x - left) / width, (y - top) / height]"
+    seen = f"(at) => ({place})(at, sheets()[0].getBoundingClientRect())"
+    before = page.evaluate(seen, [x, y])
+    touches = page.context.new_cdp_session(page)
+
+    def touch(kind: str, *apart: float) -> None:
+        points = [{"id": n, "x": x, "y": y + px} for n, px in enumerate(apart)]
+        touches.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", -20)
+    touch("touchStart", -20, 20)
+    for step in range(1, 6):
+        touch("touchMove", -20 - 16 * step, 20)
+    visit.until("zoom.scale > 2.9")
+    touch("touchEnd", -100)
+    touch("touchMove", -130)  # the finger that is left makes no jump and sets no point
+    touch("touchEnd")
+    assert page.evaluate("zoom.scale") == pytest.approx(3, abs=0.05)
+    assert page.evaluate(seen, [x, y - 40]) == pytest.approx(before, abs=0.02)
+    assert page.evaluate("[scrollY, points.length]") == [0, 0]
+    assert visit.problems == []
