@@ -413,6 +413,10 @@ new IntersectionObserver(
   { rootMargin: "0px 0px 600px" },
 ).observe($("sentinel"));
 
+addEventListener("beforeprint", () => {
+  while (drawn < shown.length) more(); // on paper nothing is scrolled to
+});
+
 cut();
 refresh();
 showNamed();

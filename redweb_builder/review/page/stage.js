@@ -130,6 +130,7 @@ function place() {
       transform: `translate(${zoom.x}px, ${zoom.y}px) scale(${zoom.scale})`,
     });
   $("panes").style.setProperty("--unscale", 1 / zoom.scale);
+  $("panes").style.setProperty("--aspect", width / height); // of a sheet on paper
   $("stage").classList.toggle("zoomed", zoom.scale > 1);
 }
 function zoomTo(scale, x, y) {

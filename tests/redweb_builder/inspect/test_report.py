@@ -407,6 +407,29 @@ def test_browser_a_long_gallery_grows_when_it_is_read_alone(folder: Path, watche
     assert cards.count() == 80
 
 
+def test_browser_a_report_is_printed_whole(folder: Path, watched: Callable[..., Any]) -> None:
+    rows = pq.read_table(folder / "manifest.parquet").to_pylist()
+    rejected = next(row for row in rows if row["status"] == "rejected" and row["width"] is None)
+    rows += [rejected | {"key": f"more-{number:08x}"} for number in range(60)]
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), folder / "manifest.parquet")
+    write_report(folder)
+    page = watched(theme="dark").page
+    page.goto((folder / "report.html").as_uri())
+    page.evaluate("theme('dark')")
+    assert page.locator(".card").count() == 40
+    page.pdf()
+    assert page.locator(".card").count() == page.evaluate("samples.length")
+    page.emulate_media(media="print", color_scheme="dark")
+    paper, legend = (page.locator(name).first for name in ("body", ".legend i"))
+    assert paper.evaluate("(body) => getComputedStyle(body).backgroundColor") == "rgb(255, 255, 255)"
+    assert legend.evaluate("(swatch) => getComputedStyle(swatch).printColorAdjust") == "exact"
+    page.emulate_media(media="screen")
+    page.click(".card .open")
+    page.emulate_media(media="print")
+    assert not page.locator("main").is_visible()  # an open pair is printed alone
+    assert page.evaluate("[$('dialog'), $('about')].every((box) => box.scrollHeight <= box.clientHeight)")
+
+
 def test_browser_a_damaged_side_is_said_beside_the_other(folder: Path, built: Any, watched: Callable[..., Any]) -> None:
     key = built.rows["good-hut"]["key"]
     (folder / "RDs" / f"{key}.png").write_bytes(b"no picture")

@@ -1007,3 +1007,22 @@ def test_browser_two_fingers_enlarge_what_is_between_them(
     assert page.evaluate(seen, [x, y - 40]) == pytest.approx(before, abs=0.02)
     assert page.evaluate("[scrollY, points.length]") == [0, 0]
     assert visit.problems == []
+
+
+def test_browser_a_pair_is_printed_whole(served: Callable[[], str], watched: Callable[..., Any]) -> None:
+    visit = watched()
+    page = visit.page
+    page.goto(served())
+    page.wait_for_selector("body[data-ready]")
+    page.keyboard.press("z")
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 700, "height": 990})
+    box = "((element) => element.getBoundingClientRect())"
+    visit.until(f"sheets().every((sheet) => {box}(sheet).width > 300 && {box}(sheet).right <= 700)")
+    for sheet in page.locator(".sheet").all():
+        assert sheet.evaluate(f"(sheet) => {box}(sheet).width / {box}(sheet).height") == pytest.approx(
+            page.evaluate("sample().width / sample().height"), abs=0.02
+        )
+    assert page.evaluate(f"{box}($('stage')).bottom <= {box}($('about')).top")
+    assert page.locator("#verdict h2").is_visible()
+    assert not any(page.locator(name).is_visible() for name in ("#accept", "#film", "#views", ".theme"))
