@@ -32,7 +32,11 @@ function draw() {
   const done = samples.filter(mine).length;
   $("progress").max = samples.length || 1;
   $("progress").value = done;
-  $("progress-text").textContent = `${done} of ${samples.length} by ${data.reviewer}, ${samples.length - done} left`;
+  $("progress-text").replaceChildren(
+    `${done} of ${samples.length} by `,
+    make("bdi", { textContent: data.reviewer }),
+    `, ${samples.length - done} left`,
+  );
   for (const next of [queue[at + 1], queue[at - 1]]) {
     if (next && labelled(next))
       for (const kind of (PANES[view] || [[view]]).flat()) new Image().src = source(kind, next);

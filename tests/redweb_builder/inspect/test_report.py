@@ -330,6 +330,14 @@ def test_browser_fits_the_screen_and_the_theme(
     assert visit.problems == []
 
 
+def test_browser_a_long_word_of_a_reviewer_fits_phones(folder: Path, built: Any, watched: Callable[..., Any]) -> None:
+    append_decisions(folder, [decide(built.rows["good-meadow"]["key"], "reject", "ana", "w" * 120)])
+    write_report(folder)
+    page = watched(width=320, height=640).page
+    page.goto((folder / "report.html").as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+
+
 def test_browser_what_is_chosen_is_seen_in_high_contrast(folder: Path, watched: Callable[..., Any]) -> None:
     page = watched().page
     page.emulate_media(forced_colors="active")

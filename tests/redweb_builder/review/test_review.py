@@ -796,6 +796,21 @@ def test_browser_hostile_names_are_text_and_phones_fit(
     assert visit.problems == []
 
 
+def test_browser_long_words_of_people_fit_phones(
+    desk: Desk, served: Callable[[], str], watched: Callable[..., Any]
+) -> None:
+    rejected = sorted(desk.keys.values())[0]
+    append_decisions(desk.folder, [decide(rejected, "reject", "w" * 60, "w" * 120)])
+    page = watched(width=320, height=640).page
+    page.goto(served())
+    page.wait_for_selector("body[data-ready]")
+    page.evaluate("takeName('w'.repeat(60))")
+    page.evaluate("go(0)")
+    assert "w" * 120 in page.locator("#about").text_content()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    assert page.locator("#progress-text bdi").text_content() == "w" * 60  # a name from right to left leaves the rest
+
+
 @pytest.fixture
 def brushed(served: Callable[[], str], watched: Callable[..., Any]) -> Any:
     """The review page with the brush in hand, at its first pair that has a label."""
