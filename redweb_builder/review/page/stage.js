@@ -26,15 +26,14 @@ function source(kind, pair = sample()) {
   return `/picture/${kind}/${enc(pair.key)}`;
 }
 function image(kind) {
-  const pair = sample(),
-    picture = make("img", { alt: "", draggable: false, src: source(kind) });
+  const picture = make("img", { alt: "", draggable: false, src: source(kind) });
   picture.dataset.kind = kind;
   picture.onerror = async () => {
     const why = await ask(picture.getAttribute("src")).then(
       () => "",
       (error) => error.message,
     );
-    if (sample() === pair) $("stage-status").textContent = why || "The picture cannot be shown";
+    if (picture.isConnected) $("stage-status").textContent = why || "The picture cannot be shown"; // else another is shown
     picture.hidden = true;
   };
   return picture;

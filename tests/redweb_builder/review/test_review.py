@@ -948,6 +948,36 @@ def test_browser_decisions_on_a_slow_network_are_of_the_pair_that_was_seen(
     assert page.locator("#message").text_content() == "Not saved: the review does not answer; was it ended?"
 
 
+def test_browser_why_a_picture_is_missing_is_not_said_of_the_next(
+    served: Callable[[], str], watched: Callable[..., Any]
+) -> None:
+    visit = watched()
+    page = visit.page
+    page.goto(served())
+    page.wait_for_selector("body[data-ready]")
+    page.select_option("#queue", "kept")
+    refused = {"status": 404, "json": {"error": "there is no right eye"}}
+    held: list[Any] = []
+
+    def refuse(route: Any) -> None:
+        if route.request.resource_type == "image" or not held:
+            route.fulfill(**refused)
+        if route.request.resource_type != "image":
+            held.append(route)
+
+    page.route("**/picture/right/*", refuse)
+    page.keyboard.press("6")
+    visit.until("$('stage-status').textContent === 'there is no right eye'")
+    page.keyboard.press("3")
+    page.keyboard.press("6")
+    while len(held) < 2:
+        page.wait_for_timeout(20)
+    page.keyboard.press("3")  # while the page still asks why
+    held[1].fulfill(**refused)
+    page.wait_for_timeout(200)
+    assert page.locator("#stage-status").text_content() == ""
+
+
 def test_browser_keys_work_beside_and_within_the_controls(
     served: Callable[[], str], watched: Callable[..., Any]
 ) -> None:
