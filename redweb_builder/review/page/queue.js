@@ -78,6 +78,7 @@ function go(to) {
 function drawFilm() {
   const fits = Math.max(3, Math.min(FILM, Math.floor((innerWidth - 36) / (innerWidth > 900 ? 104 : 78))));
   const first = Math.max(0, Math.min(at - Math.floor(fits / 2), queue.length - fits));
+  const hasFocus = $("film").contains(document.activeElement); // which goes with what is replaced
   $("film").replaceChildren(
     ...queue.slice(first, first + fits).map((pair, n) => {
       const kept = status(pair),
@@ -93,4 +94,5 @@ function drawFilm() {
       return button;
     }),
   );
+  if (hasFocus) $("film").querySelector("[aria-current=true]")?.focus();
 }

@@ -996,6 +996,11 @@ def test_browser_keys_work_beside_and_within_the_controls(
         page.keyboard.press("ArrowDown")
     assert page.evaluate("document.activeElement.id") == "sort"
     assert page.evaluate("$('sort').selectedIndex") == 2
+    neighbour = page.locator("#film button").nth(3)
+    chosen = neighbour.get_attribute("title")
+    neighbour.focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.title") == title(page) == chosen
     page.fill("#search", "no such name")
     page.locator("#search").blur()
     for key in "z+fbp":
