@@ -78,7 +78,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     except (Exception, KeyboardInterrupt) as error:
         with suppress(OSError):
             part.unlink(missing_ok=True)
-        _name_file(error, path)
+        _name_file(error, path, part)
         raise
 
 
@@ -174,9 +174,11 @@ def append(path: Path, lines: bytes) -> None:
             raise
 
 
-def _name_file(error: BaseException, path: Path) -> None:
-    """Say of what file it was that the disk took no more: errors of an open file do not."""
-    if isinstance(error, OSError) and error.errno in FULL and error.filename is None:
+def _name_file(error: BaseException, path: Path, part: Path | None = None) -> None:
+    """Say of what file it was that the disk took no more: errors of an open file do not, those of `part` name it."""
+    if not isinstance(error, OSError):
+        return
+    if (error.errno in FULL and error.filename is None) or (part is not None and str(error.filename) == str(part)):
         error.filename = str(path)
 
 

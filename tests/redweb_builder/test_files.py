@@ -100,6 +100,13 @@ def test_nothing_takes_the_place_of_a_device(tmp_path: Path) -> None:
     assert [file.is_char_device() for file in tmp_path.iterdir()] == [True]
 
 
+def test_an_error_names_the_file_and_not_its_temporary(tmp_path: Path) -> None:
+    file = tmp_path / "gone" / "report.html"
+    with pytest.raises(FileNotFoundError) as caught:
+        write_atomic(file, b"content")
+    assert caught.value.filename == str(file)
+
+
 def test_temporary_files_have_a_new_name_each_time(tmp_path: Path) -> None:
     names: list[str] = []
     for _ in range(3):
