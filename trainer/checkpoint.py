@@ -32,11 +32,19 @@ FORMAT = "redweb-trainer/1"
 FINISHED = "finished"  # entry of run.json beside the identity
 STATE = ("network", "average", "optimiser", "scaler", "counters", "figures")  # entries of state.pt
 LEAST_SIZE, LARGEST_SIZE = 32, 4096  # px, of the crops that a network was trained on
+_FOREIGN = (
+    "of an export or of another project; give the .safetensors of the run that it was exported from "
+    "(of another project, --init takes the encoder as a start)"
+)
 PYTORCH_STARTS = (b"PK", b"\x80\x02")  # torch.save's zip archive, and its pickle of before version 1.6
 
 
 class CheckpointError(UserError):
     """A checkpoint cannot be used as asked; str() says why and what to do."""
+
+
+class NoCheckpoint(CheckpointError):
+    """A file of weights that is no checkpoint of this program: of another project, or an export."""
 
 
 def save_network(file: Path, network: nn.Module, model: Mapping[str, Any], more: Mapping[str, Any]) -> None:
@@ -113,9 +121,11 @@ def read_header(file: Path) -> dict[str, Any]:
         with safe_open(file, "pt") as opened:
             header = opened.metadata() or {}
     except Exception as error:  # safetensors raises its own type and OSError alike
-        raise CheckpointError(f"{file}: {_not_ours(file, error)}") from error
-    if header.get("format") != FORMAT:
-        raise CheckpointError(f"{file}: {_other_format(header.get('format'))}")
+        raise _not_ours(file, error) from error
+    if header.get("format") is None:
+        raise NoCheckpoint(f"{file}: is a safetensors file {_FOREIGN}")
+    if header["format"] != FORMAT:
+        raise CheckpointError(f"{file}: its format is {header['format'][:40]!r}, this version reads {FORMAT!r}")
     try:
         values = {key: parse_json(value) for key, value in header.items() if key != "format"}
     except ValueError as error:
@@ -138,16 +148,7 @@ def _check_header(file: Path, values: Mapping[str, Any]) -> None:
             raise CheckpointError(f"{file}: its header is damaged ({name} {str(share)[:40]}; from 0 to below 1)")
 
 
-def _other_format(stated: str | None) -> str:
-    if stated is None:
-        return (
-            "is a safetensors file of another project; only networks that this program trained can be loaded "
-            "(--init takes the encoder of such a file as a start)"
-        )
-    return f"its format is {stated[:40]!r}, this version reads {FORMAT!r}"
-
-
-def _not_ours(file: Path, error: Exception) -> str:
+def _not_ours(file: Path, error: Exception) -> CheckpointError:
     """What a file is that safetensors cannot read, and what to do."""
     try:
         with file.open("rb") as opened:
@@ -155,13 +156,12 @@ def _not_ours(file: Path, error: Exception) -> str:
     except OSError:
         start = b""
     if start in PYTORCH_STARTS:
-        return (
-            "is a PyTorch file of another project; only this program's .safetensors can be loaded "
-            "(--init takes the encoder of such a file as a start)"
-        )
+        return NoCheckpoint(f"{file}: is a PyTorch file {_FOREIGN}")
     if file.suffix.lower() == ".onnx":
-        return "is an ONNX file, which holds no checkpoint; give the .safetensors that it was exported from"
-    return f"cannot be read as a checkpoint ({error})"
+        return CheckpointError(
+            f"{file}: is an ONNX file, which holds no checkpoint; give the .safetensors that it was exported from"
+        )
+    return CheckpointError(f"{file}: cannot be read as a checkpoint ({error})")
 
 
 def weights_file(path: Path) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from redweb_builder.errors import SettingsError
 from redweb_builder.types import FloatMap, Picture
 from trainer.data.check import readable_samples
 from trainer.data.depth_scale import DepthScale
@@ -35,6 +36,7 @@ from trainer.evaluation.metrics import (
 from trainer.evaluation.results import ResultRow, Table
 from trainer.evaluation.sheets import SHEET_ROWS, sheet, strip
 from trainer.evaluation.stored import StoredPredictions
+from trainer.models.eigen import MetricNetwork
 from trainer.prediction.predict import Predictor, metric_networks
 from trainer.types import DataError, DepthSample
 
@@ -54,8 +56,10 @@ def evaluate_all(
     of DIW. selection: the samples of each to evaluate. counting: (name of a set) -> context of a function to call with
     (samples done, of all). scale: what the numbers of depth files mean where their set does not say. protocol: of
     config.PROTOCOLS; then every set has the tables of that protocol, and several sets have one of their means. Raises
-    DataError.
+    DataError, SettingsError where the protocol cannot judge a network.
     """
+    if protocol == "eigen":
+        _refuse_relative(predictors)
     tables: list[Table] = []
     opened = [None if is_point_pairs(path) else open_data(path, scale) for path in paths]
     for path, data in zip(paths, opened, strict=True):
@@ -64,6 +68,16 @@ def evaluate_all(
     if protocol and protocol != "da2k" and len(tables) > 1:
         tables.append(mean_over_sets(tables, protocol))
     return tables
+
+
+def _refuse_relative(predictors: Sequence[Predictor | StoredPredictions]) -> None:
+    """Raise SettingsError where a network gives relative depth: its shift is unknown, and Eigen's figures find none."""
+    for predictor in predictors:
+        if isinstance(predictor, Predictor) and not isinstance(predictor.network, MetricNetwork):
+            raise SettingsError(
+                f"--protocol eigen finds no shift, and {predictor.name} gives depth up to one: its figures would say "
+                "nothing. Take midas, marigold or moge, or leave it out"
+            )
 
 
 def _evaluate_path(

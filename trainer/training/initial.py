@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from redweb_builder.errors import SettingsError
-from trainer.checkpoint import CheckpointError, is_builtin, load_network, read_header, weights_file
+from trainer.checkpoint import NoCheckpoint, is_builtin, load_network, read_header, weights_file
 from trainer.config import TrainConfig
 from trainer.models.encoder_weights import load_encoder_weights
 
@@ -72,10 +72,8 @@ def model_of(path: Path) -> dict[str, Any] | None:
     file = weights_file(path)
     try:
         return dict(read_header(file)["model"])
-    except CheckpointError as error:
-        if "another project" in str(error):
-            return None
-        raise
+    except NoCheckpoint:
+        return None
 
 
 def _encoder_of(network: nn.Module) -> nn.Module:
