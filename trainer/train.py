@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from redweb_builder.inputs.remote import shown
 from redweb_builder.types import FloatMap, Picture
 from trainer.config import CHECKS, TrainConfig
 from trainer.data.check import check_samples, readable_samples
@@ -149,13 +150,13 @@ def opened_sets(
         opened = open_data(path, scale, use)
         training, held_out = split(opened, config.validation, config.test)
         if not training:
-            raise DataError(f"{path}: has no samples to train on (test parts are never trained on)")
+            raise DataError(f"{shown(path)}: has no samples to train on (test parts are never trained on)")
         sources.append(Source(opened, training, weight))
         validation.append((opened, held_out))
         notes += opened.notes
         weighted = f", weight {weight:g}" if weight != 1 else ""
         notes.append(
-            f"{path}: {type(opened).__name__}, {len(training)} to train on, {len(held_out)} held out{weighted}"
+            f"{shown(path)}: {type(opened).__name__}, {len(training)} to train on, {len(held_out)} held out{weighted}"
         )
     return balanced(sources) if config.balance else sources, validation, notes
 

@@ -66,7 +66,7 @@ def merge(out: Path, parts: Sequence[Path] = (), watch: Callable[[str], None] = 
     """
     for folder in (out, *parts):
         require_folder(folder, "parts are put together on a disk")
-    folders = list(parts) or part_folders(out)
+    folders = list({real_path(folder): folder for folder in parts or part_folders(out)}.values())  # each once
     builds = _checked(out, folders)
     with Store(out, builds[0]["identity"]) as store:
         for folder in folders:

@@ -46,16 +46,17 @@ def refilter(folder: Path, limits: Mapping[str, float | None]) -> Plan:
 
 
 def _refilter_folder(folder: Path, limits: Mapping[str, float | None]) -> Plan:
-    build = read_build(folder)
-    with Store(folder, build.get("identity", {})) as store:
+    with Store(folder, read_build(folder).get("identity", {})) as store:
+        build = read_build(folder)  # once nobody else writes it
         plan = plan_refilter(folder, limits)
         store.finish(_moved(store, _judged_anew(folder, plan)), _entries(build, plan))
     return plan
 
 
 def _refilter_shards(folder: Path, limits: Mapping[str, float | None]) -> Plan:
-    build, storage = read_build(folder), storage_of(folder)
+    storage = storage_of(folder)
     with _held(folder) if address_of(folder) is None else nullcontext():
+        build = read_build(folder)
         plan = plan_refilter(folder, limits)
         with storage.writing(NAME) as file:
             write_manifest(file, _judged_anew(folder, plan))

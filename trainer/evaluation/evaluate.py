@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from redweb_builder.errors import SettingsError
+from redweb_builder.inputs.remote import shown
 from redweb_builder.types import FloatMap, Picture
 from trainer.data.check import readable_samples
 from trainer.data.depth_scale import DepthScale
@@ -63,7 +64,7 @@ def evaluate_all(
     tables: list[Table] = []
     opened = [None if is_point_pairs(path) else open_data(path, scale) for path in paths]
     for path, data in zip(paths, opened, strict=True):
-        with counting(str(path)) as watch:
+        with counting(shown(path)) as watch:
             tables += _evaluate_path(predictors, path, data, selection, watch, protocol)
     if protocol and protocol != "da2k" and len(tables) > 1:
         tables.append(mean_over_sets(tables, protocol))

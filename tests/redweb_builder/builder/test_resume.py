@@ -188,7 +188,7 @@ def test_parts_at_once_one_of_them_killed(
     assert (merged.parts, merged.kept, merged.rejected, merged.inputs_differ) == (2, 3, 3, False)
     whole = {name: content for name, content in snapshot(out).items() if not name.startswith("part-")}
     assert_same(comparable(whole), undisturbed)
-    merge(out)  # again: nothing changes
+    assert merge(out, [first, second, first]).parts == 2  # again, one named twice: nothing changes
     build(six, out, QUICK)  # goes on with it: nothing is left to do
     whole = {name: content for name, content in snapshot(out).items() if not name.startswith("part-")}
     assert_same(comparable(whole), undisturbed)
