@@ -119,7 +119,9 @@ def build(
             progress.notes.append(f"filters: the limits that `refilter` gave {out}, not those of this command")
         _forget_outdated(store, discovery.base, sources)
         if replaced := _reject_replaced(store, stereo_dir, discovery.sources):
-            progress.notes.append(f"{replaced} pairs were built from photographs that are others now: {REPLACED}")
+            progress.notes.append(
+                f"{REPLACED}, since photographs are others now than when labels were made: {replaced} of the pairs"
+            )
         recorded = [source.key for source in sources if source.key in store.records]
         whole = discovery.sources  # groups and clips are measured whole: a label must not depend on --limit or --part
         if len(recorded) < len(sources):

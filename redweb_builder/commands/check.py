@@ -55,7 +55,7 @@ def check(dataset: Path, read_data: float) -> None:
 
 def _print_check(dataset: Path, share: float) -> int:
     """Print the faults and what mends them; return the exit status."""
-    from redweb_builder.commands.terminal import echo
+    from redweb_builder.commands.terminal import counted, echo
     from redweb_builder.dataset.integrity import check_dataset, mending_command
     from redweb_builder.dataset.shard_integrity import check_shards
     from redweb_builder.dataset.shards import is_shard_set
@@ -63,7 +63,7 @@ def _print_check(dataset: Path, share: float) -> int:
 
     checked = (check_shards if is_shard_set(dataset) else check_dataset)(dataset, share)
     read = f", the contents of {checked.read} were read" if checked.read else ""
-    echo(f"{checked.pairs} pairs with a label in {shown(dataset)}: their files were checked{read}")
+    echo(f"{counted(checked.pairs, 'pair')} with a label in {shown(dataset)}: all files checked{read}")
     if not checked.recorded:
         echo("No journal.jsonl says what was written: only that the files are there could be checked, not their sizes.")
     if not checked.faults:

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from redweb_builder.commands.status_line import StatusLine
-from redweb_builder.commands.terminal import echo, escape
+from redweb_builder.commands.terminal import counted, echo, escape
 from redweb_builder.errors import UserError
 from redweb_builder.progress import PAIRS, Progress, Recorded
 
@@ -97,8 +97,8 @@ def print_summary(summary: Summary) -> None:
     console.print(f"  (flow {summary.flow}, segmentation {summary.segmenter})")
     if summary.duplicates:
         console.print(
-            f"  duplicates: {summary.kept + summary.duplicates} pairs passed the filters; {summary.duplicates} of them "
-            "look like a better one and were rejected"
+            f"  duplicates: {summary.kept + summary.duplicates} pairs passed the filters, {summary.duplicates} of them "
+            "rejected as like a better one"
         )
     for title, reasons in (("rejected", summary.reasons), ("files in no pair", summary.left_out)):
         if reasons:
@@ -108,18 +108,20 @@ def print_summary(summary: Summary) -> None:
     console.print(f"  data set: {out}   every pair with its measurements: {out}/manifest.parquet")
     console.print(f"  look at:  {out}/report.html (or {out}/grid.png)   decide: cli.py review {quoted}")
     if summary.redone:
-        console.print(f"  {summary.redone} pairs were done again: their files were gone, or of another size")
+        console.print(f"  done again: {counted(summary.redone, 'pair')}, of which files were gone, or of another size")
     if summary.lost:
         console.print(
-            f"[yellow]{summary.lost} pairs have lost files[/] and are not among the pairs of this command: they left "
-            "the manifest until the data set is built from their photographs again"
+            f"[yellow]lost files: {counted(summary.lost, 'pair')}[/] not among those of this command, left out of the "
+            "manifest until the data set is built from the photographs again"
         )
     if summary.damaged_lines:
-        console.print(f"  {summary.damaged_lines} lines of journal.jsonl were damaged: their pairs were done again")
+        console.print(
+            f"  damaged: {counted(summary.damaged_lines, 'line')} of journal.jsonl; what stood there was done again"
+        )
     if summary.failed:
         console.print(
-            f"[red]{len(summary.failed)} pairs met an unforeseen error[/]: see {out}/errors.log; "
-            "the same command tries them again"
+            f"[red]unforeseen error: {counted(len(summary.failed), 'pair')}[/]; see {out}/errors.log. "
+            "The same command tries again"
         )
     if not summary.kept and not summary.failed:
         console.print("[yellow]Nothing was kept.[/] The grid shows why; `--preset none` keeps every labelled pair.")
@@ -250,12 +252,12 @@ def print_decisions(dataset: Path, files: Sequence[Path]) -> None:
         merged, damaged = decisions.merge_decisions(dataset, files)
         echo(f"{merged} new lines merged")
         if damaged:
-            echo(f"{damaged} lines of these files are no decisions and are passed over")
+            echo(f"passed over: {counted(damaged, 'line')} of these files, no decision")
     made, damaged = decisions.read_decisions(dataset / decisions.FILE)
     stands = decisions.standing(made)
     known = set(pairs["key"].filter(pc.is_in(pairs["key"], pa.array(list(stands), pa.string()))).to_pylist())
     if others := len(stands) - len(known):
-        echo(f"{others} decisions are about pairs that this data set does not have")
+        echo(f"passed over: {counted(others, 'decision')} about pairs that this data set does not have")
     stands = {key: by_reviewer for key, by_reviewer in stands.items() if key in known}
     table = Table("reviewer", *decisions.DECISIONS[:3], box=None, pad_edge=False)
     counts = Counter((who, last.decision) for by_reviewer in stands.values() for who, last in by_reviewer.items())
@@ -269,7 +271,7 @@ def print_decisions(dataset: Path, files: Sequence[Path]) -> None:
         verdicts = ", ".join(f"{who} {last.decision}" for who, last in stands[key].items())
         console.print(f"  {escape(key)}: {escape(verdicts)}")
     if damaged:
-        console.print(f"{damaged} lines are damaged (torn by a crash, or edited) and are passed over")
+        console.print(f"passed over: {counted(damaged, 'damaged line')} (torn by a crash, or edited)")
 
 
 def print_refusal(refusal: str | None) -> None:
@@ -296,13 +298,13 @@ def refilter(dataset: Path, settings: Sequence[str], dry_run: bool) -> None:
     console = Console(highlight=False, soft_wrap=True)
     console.print(table if plan.changes else "No pair changes.")
     if plan.decided:
-        console.print(f"{plan.decided} of these were decided by people and stay as decided")
+        console.print(f"decided by people, and left so: {plan.decided} of these")
     if not dry_run:
         from redweb_builder.builder import refilter as refiltering
 
         refiltering.refilter(dataset, limits)
         seen = "" if address_of(dataset) else f"; see {escape(str(dataset))}/report.html"
-        console.print(f"Done. The filters keep {plan.kept} pairs{seen}")
+        console.print(f"Done. The filters keep {counted(plan.kept, 'pair')}{seen}")
         if is_shard_set(dataset):
             console.print(
                 "The tars are as they were, and only this program reads by the new verdicts. This writes tars of what "
@@ -347,7 +349,7 @@ def export(
             raise KeyboardInterrupt(f"Nothing was written to {out}: the same command begins anew.") from None
     print_refusal(done.refusal)
     rejected = f", {done.rejected} of them rejected" if done.rejected else ""
-    echo(f"{done.samples} samples in {shown(done.out)}{rejected}")
+    echo(f"{counted(done.samples, 'sample')} in {shown(done.out)}{rejected}")
     exit_if_damaged(dataset, done.damaged, f"samples were left out{', nothing was uploaded' if repository else ''}")
     if repository:
         echo(f"uploaded to {push(done.out, repository)}")

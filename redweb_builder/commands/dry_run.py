@@ -16,7 +16,7 @@ import click
 from rich.console import Console
 from rich.progress import track
 
-from redweb_builder.commands.terminal import printable
+from redweb_builder.commands.terminal import counted, printable
 from redweb_builder.config import NONE, BuildConfig, InputOptions
 from redweb_builder.dataset.paths import is_data_set, refuse_data_set
 from redweb_builder.errors import InputError, StoreError
@@ -169,7 +169,8 @@ def print_dry_run(
     layouts = Counter(FORMS.get(source.layout, source.layout) for source in discovery.sources)
     text = "; ".join(f"{count} {layout}" for layout, count in layouts.most_common())
     click.echo(
-        f"\n{len(discovery.sources)} pairs{f' ({text})' if text else ''}, {len(discovery.left_out)} files in no pair"
+        f"\n{counted(len(discovery.sources), 'pair')}{f' ({text})' if text else ''}, "
+        f"{counted(len(discovery.left_out), 'file')} in no pair"
     )
     click.echo(
         f"A build takes about {cost.minutes:g} min with RAFT-small on two cores, and {cost.megabytes:g} MB on the disk."

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from redweb_builder.commands import options
-from redweb_builder.commands.terminal import echo
+from redweb_builder.commands.terminal import counted, echo
 
 if TYPE_CHECKING:
     from redweb_builder.dataset.status import BuildStatus
@@ -79,11 +79,14 @@ def _print_status(builds: Sequence[BuildStatus]) -> None:
         host = f" on {build.host}" if build.state in ("running", "silent") else ""
         state = "not finished; stopped, or just begun" if build.state == "stopped" else build.state
         workers = f", {build.workers} workers" if build.workers is not None else ""
+        done = f"{build.done}{of_all} pairs" if of_all else counted(build.done, "pair")
         echo(f"{build.folder}: {state}{host}{workers}{silent}")
-        echo(f"    {build.done}{of_all} pairs: {build.kept} kept, {build.rejected} rejected{failed}{rate}{left}")
+        echo(f"    {done}: {build.kept} kept, {build.rejected} rejected{failed}{rate}{left}")
     if len(builds) > 1:
         running = sum(build.state == "running" for build in builds)
-        echo(f"{sum(build.done for build in builds)} pairs done; {running} of {len(builds)} parts are running")
+        echo(
+            f"{counted(sum(build.done for build in builds), 'pair')} done; {running} of {len(builds)} parts are running"
+        )
     if reasons:
         echo("rejected: " + ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()))
     for word, pairs in (("slow", [build.slowest for build in builds]), ("late", [build.late for build in builds])):

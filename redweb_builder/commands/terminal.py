@@ -32,6 +32,11 @@ def echo(text: object, err: bool = False) -> None:
     click.echo(printable(str(text)), err=err)
 
 
+def counted(number: int, noun: str) -> str:
+    """A number and what it counts: "1 pair", "2 pairs". noun: of one of them; its plural ends in s."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def _steers(letter: str) -> bool:
     return category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp") and letter not in JOINERS
 

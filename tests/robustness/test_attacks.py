@@ -270,7 +270,7 @@ DEEP = b"[" * 100_000
     [
         ("set/build.json", DEEP, "refilter SET --set max_vertical=0.3", "build.json"),
         ("set/build.json", DEEP, "build-redweb PHOTOGRAPHS --config FILE", "build.json"),
-        ("set/decisions.jsonl", DEEP, "decisions SET", "1 lines are damaged"),
+        ("set/decisions.jsonl", DEEP, "decisions SET", "passed over: 1 damaged line ("),
         ("set/sources.jsonl", DEEP, "restore SET --from PHOTOGRAPHS", "sources.jsonl, line 1"),
         ("build.toml", b"flow = " + DEEP, "build-redweb PHOTOGRAPHS --config FILE", "build.toml"),
         ("rgbd/depth.json", DEEP, "train --data DATA --out OUT", "depth.json"),

@@ -86,7 +86,7 @@ def entry(output: str, name: str) -> str:
 def test_dry_run_lists_and_writes_nothing(stereo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     output = run("build-redweb", stereo, "--dry-run").output
-    assert "14 pairs (13 two files; 1 side by side), 1 files in no pair" in output
+    assert "14 pairs (13 two files; 1 side by side), 1 file in no pair" in output
     meadow = entry(output, "good-meadow_L.png + good-meadow_R.png")
     assert meadow == "two files; left eye first (order stated); 240x176; by file names with an eye mark"
     firs = entry(output, "good-firs-sbs.png")
@@ -252,7 +252,7 @@ def test_an_unforeseen_error_is_reported(one_pair: Path, tmp_path: Path, monkeyp
     monkeypatch.setattr(engines, "label_pair", faulty)
     result = run("build-redweb", one_pair, "--out", tmp_path / "out", *QUICK)
     assert result.exit_code == 1
-    assert "1 pairs met an unforeseen error" in result.output
+    assert "unforeseen error: 1 pair;" in result.output
     assert str(tmp_path / "out" / "errors.log") in result.output
     monkeypatch.undo()
     assert run("build-redweb", one_pair, "--out", tmp_path / "out", *QUICK).exit_code == 0
@@ -635,7 +635,7 @@ def test_dry_run_loads_no_network_code(one_pair: Path, python: str, project: Pat
     )
     done = subprocess.run([python, "-c", code, str(one_pair)], capture_output=True, text=True, cwd=project, check=False)
     assert done.returncode == 0, done.stderr
-    assert "1 pairs" in done.stdout
+    assert "1 pair (" in done.stdout
 
 
 def test_output_that_nobody_reads_any_more_ends_without_a_word(tmp_path: Path, python: str, project: Path) -> None:

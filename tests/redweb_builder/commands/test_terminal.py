@@ -171,7 +171,7 @@ def test_a_build_tells_each_pair_and_leaves_a_clean_screen(
     assert shown.status == 0
     check_screen(shown)
     assert "2 kept, 1 rejected in " in shown.text
-    assert "3 pairs passed the filters; 1 of them look like a better one" in shown.text
+    assert "3 pairs passed the filters, 1 of them rejected as like a better one" in shown.text
     for stage in ("loading the program", "finding pairs", "loading the networks"):
         assert stage in shown.raw
 

@@ -183,7 +183,7 @@ def test_a_damaged_line_of_the_journal_is_dropped_and_counted(dataset: Path, bui
     journal.write_bytes(first + b"\n" + line + b"\n" + rest)
     assert "line 2" in run("check", dataset).output
     result = build_again(built, dataset)
-    assert "1 lines of journal.jsonl were damaged" in result.output
+    assert "damaged: 1 line of journal.jsonl" in result.output
     assert journal.read_bytes() == whole
     assert run("check", dataset).exit_code == 0
 
@@ -296,7 +296,7 @@ def test_pairs_whose_files_are_gone_are_done_again(dataset: Path, built: Any, sn
     for text in (f"RDs/{keys[0]}.png", "missing", "empty", "bytes", f"build-redweb {quote(str(built.source))} --out"):
         assert text in checked.output
     result = build_again(built, dataset)
-    assert "3 pairs were done again: their files were gone" in result.output
+    assert "done again: 3 pairs, of which files were gone" in result.output
     after = snapshot(dataset)
     for names in (before, after):
         del names["journal.jsonl"], names["build.json"]
@@ -314,7 +314,7 @@ def test_a_journal_without_sizes_asks_for_files_that_are_not_empty(dataset: Path
     for folder in FOLDERS:
         shutil.rmtree(dataset / folder)
     kept = len(open_dataset(dataset).keys)
-    assert f"{kept} pairs were done again" in build_again(built, dataset).output
+    assert f"done again: {kept} pairs" in build_again(built, dataset).output
     assert run("check", dataset, "--read-data", "100%").exit_code == 0
 
 
@@ -324,7 +324,7 @@ def test_a_pair_whose_photographs_are_gone_too_leaves_the_manifest(dataset: Path
     for file in source.glob(f"{key.rsplit('-', 1)[0]}*"):
         file.unlink()
     (dataset / "RDs" / f"{key}.png").unlink()
-    assert "1 pairs have lost files" in run("build-redweb", source, "--out", dataset, *QUICK).output
+    assert "lost files: 1 pair not" in run("build-redweb", source, "--out", dataset, *QUICK).output
     assert key not in open_dataset(dataset).keys
     assert len([sample.key for sample in open_dataset(dataset)]) > 1
 

@@ -136,8 +136,8 @@ def test_decisions_of_others_that_are_none_are_counted(folder: Path) -> None:
     lines = [json.dumps(asdict(decide(key, "accept", "ana"))) for key in ("no-such-pair", "nor-this")]
     theirs.write_text("\n".join([*lines, "torn", "{}"]))
     output = run("decisions", folder, theirs).output
-    assert "2 new lines merged\n2 lines of these files are no decisions" in output
-    assert "2 decisions are about pairs that this data set does not have" in output
+    assert "2 new lines merged\npassed over: 2 lines of these files, no decision" in output
+    assert "passed over: 2 decisions about pairs that this data set does not have" in output
 
 
 def test_a_sound_set_is_drawn_with_status_0(folder: Path) -> None:
