@@ -96,6 +96,7 @@ MEASUREMENTS = (
     Measurement("align_before_px", "misaligned before", "px", "typical vertical error as the pair came"),
     Measurement("align_after_px", "misaligned after", "px", "typical vertical error after alignment"),
 )
+FLICKER = "flicker_px"  # of frames of films (dataset/flicker.py)
 CROSS_AGREEMENT = "cross_agreement"  # of dataset/curation.py, no column of the manifest
 # Sorted by in the report, and derived from the others or measured later.
 DERIVED = (
@@ -103,6 +104,7 @@ DERIVED = (
     Measurement(
         "margin", "margin", "", "distance to the nearest limit, relative to the larger of both: small is borderline"
     ),
+    Measurement(FLICKER, "flicker", "px", "median change of the label from the frame of the film before it"),
     Measurement(
         CROSS_AGREEMENT,
         "unseen network agrees",

@@ -26,7 +26,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from redweb_builder.colour import MASK_COLOURS, confidence_colours, disparity_colours
-from redweb_builder.criteria import CROSS_AGREEMENT
+from redweb_builder.criteria import CROSS_AGREEMENT, FLICKER
 from redweb_builder.dataset.codec import image_bytes
 from redweb_builder.dataset.curation import Curation, read_curation, with_agreement
 from redweb_builder.dataset.decisions import FILE, STAGE, as_decided, is_disputed, read_decisions, standing
@@ -56,7 +56,7 @@ from redweb_builder.inspect.choose import (
 from redweb_builder.inspect.drawn import Drawn
 from redweb_builder.inspect.histogram import HEIGHT, WIDTH, Histogram, histogram
 from redweb_builder.inspect.strip import tile_size
-from redweb_builder.inspect.table import NUMBERS, TEXTS, table
+from redweb_builder.inspect.table import NUMBERS, OF_SOME, TEXTS, table
 from redweb_builder.types import Picture
 from redweb_builder.version import __version__
 
@@ -110,7 +110,7 @@ def write_report(dataset: Path, single: Path | None = None, compare_sizes: bool 
     some_pairs = some_runs(pairs)
     shown = telling_keys(some_pairs, SINGLE_PAIRS if is_single else most_shown(len(pairs)))
     measured = evenly_spaced_keys(some_pairs, MEASURED_PAIRS)
-    some = read_rows(manifest, pa.concat_arrays([shown, measured]), (*TEXTS, *NUMBERS), MOST_LEFT_OUT)
+    some = read_rows(manifest, pa.concat_arrays([shown, measured]), (*TEXTS, *NUMBERS, FLICKER), MOST_LEFT_OUT)
     known = as_decided(some.table, decisions)
     limits = {check.measurement: check for check in checks(thresholds_of(dataset))}
     chosen = with_agreement(known.filter(pc.is_in(known["key"], shown)).to_pylist(), curation)
@@ -185,7 +185,7 @@ def _histograms(pairs: pa.Table, limits: Mapping[str, Check], curation: Curation
     pairs = pairs.append_column(CROSS_AGREEMENT, pa.array(agreement, pa.float64()))
     labelled = pairs.filter(pc.is_valid(pairs["width"]))
     groups = [labelled.filter(pc.equal(labelled["status"], status)) for status in ("kept", "rejected")]
-    names = [*limits, *(name for name in (*NUMBERS, CROSS_AGREEMENT) if name not in limits and name != "margin")]
+    names = [*limits, *(name for name in (*NUMBERS, *OF_SOME) if name not in limits and name != "margin")]
     drawn = []
     for name in names:
         kept, rejected = (group[name].to_numpy() for group in groups)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from redweb_builder.criteria import CROSS_AGREEMENT
+from redweb_builder.criteria import CROSS_AGREEMENT, FLICKER
 from redweb_builder.dataset.manifest import MEASUREMENTS
 from redweb_builder.filters.checks import Check
 from redweb_builder.filters.wording import REASONS, limit_text, wording
@@ -13,6 +13,7 @@ from redweb_builder.inspect.strip import CELL_HEIGHT, CELL_WIDTH, COLUMNS, GAP
 
 BORDERLINE = 0.1  # a margin; a pair this near to it, on either side, is worth a review
 NUMBERS = ("quality", "margin", *MEASUREMENTS)
+OF_SOME = (FLICKER, CROSS_AGREEMENT)  # shown where a pair has them: frames of films, curated sets
 TEXTS = ("key", "status", "stage", "reason", "detail", "left", "right", "width", "height", "layout", "rule")
 
 
@@ -23,7 +24,7 @@ def table(pairs: Sequence[Mapping[str, Any]], limits: Mapping[str, Check]) -> di
     check that judges it.
     Returns the names of the columns, a list of values for each pair, and titles, units, limits and reasons in words.
     """
-    numbers = (*NUMBERS, CROSS_AGREEMENT) if any(CROSS_AGREEMENT in row for row in pairs) else NUMBERS
+    numbers = (*NUMBERS, *(name for name in OF_SOME if any(row.get(name) is not None for row in pairs)))
     return {
         "columns": [*TEXTS, *numbers, "borderline"],
         "rows": [

@@ -273,6 +273,16 @@ def test_a_damaged_curation_is_named_and_the_report_is_drawn_without_it(folder: 
     assert "cross_agreement" not in data_of(Page(drawn.file.read_text(encoding="utf-8")))["columns"]
 
 
+def test_the_flicker_of_films_is_a_measurement_as_others(folder: Path) -> None:
+    table = pq.read_table(folder / "manifest.parquet")
+    flicker = [0.5 if status == "kept" else None for status in table["status"].to_pylist()]
+    place = table.schema.get_field_index("flicker_px")
+    pq.write_table(table.set_column(place, "flicker_px", pa.array(flicker, pa.float64())), folder / "manifest.parquet")
+    page = Page(write_report(folder).file.read_text(encoding="utf-8"))
+    assert data_of(page)["numbers"]["flicker_px"] == {"title": "flicker", "unit": "px"}
+    assert any(values.get("data-name") == "flicker_px" for _, values in page.tags)
+
+
 def test_browser_a_single_file_is_read_alone(
     folder: Path, built: Any, tmp_path: Path, watched: Callable[..., Any]
 ) -> None:
