@@ -17,6 +17,8 @@ _ENTRIES = 0xB002
 _UNSTATED = ("Undefined", "Baseline MP Primary Image")
 _JPEG = b"\xff\xd8\xff"
 _MP_HEADER = b"MPF\0"
+# What photographs of high dynamic range say in their gain map: Ultra HDR (Adobe), ISO 21496-1, Apple.
+_GAIN_MAP = (b"://ns.adobe.com/hdr-gain-map/", b"urn:iso:std:iso:ts:21496:", b"://ns.apple.com/HDRGainMap/")
 # How far from its stated place a frame may begin, in bytes.
 _STRAY = 16
 
@@ -27,8 +29,8 @@ def mpo_layout(image: ImageFile.ImageFile) -> Layout | NotPair | None:
     image: from open_picture. Two frames of type "Disparity" and of equal size are a pair, left first (DC-007 numbers
     viewpoints from the left). The first two of two or three frames of no stated type, as Pillow and some cameras write
     them, are taken for one when they are equal in size and their contents agree (guessed). Phones put previews, bursts
-    and gain maps of other sizes or types into MPO files: no pair. Raises InputError "corrupt" when the second frame
-    cannot be opened.
+    and gain maps into MPO files: no pair. Gain maps may have the size of their photograph and agree with it. Raises
+    InputError "corrupt" when the second frame cannot be opened.
     """
     places = _eye_frames(image)
     if places is None:
@@ -40,14 +42,16 @@ def mpo_layout(image: ImageFile.ImageFile) -> Layout | NotPair | None:
             picture.size[::-1] if turn >= 5 else picture.size
             for picture, turn in zip((first_picture, second_picture), turns, strict=True)
         ]
-    if sizes[0] != sizes[1]:
+        is_gain_map = _is_gain_map(first_picture, second_picture)
+    stated = "Disparity" in _frame_types(image)[places[0]]
+    if sizes[0] != sizes[1] or (is_gain_map and not stated):
         return None
     shrink = 8 if min(sizes[0]) >= 1024 else 1
     first.seek(0)
     left = read_picture(first, shrink=shrink, min_side=1, orientation=turns[0])
     if is_drawing(left):
         return NotPair("not-a-photograph", "MPO of a few flat colours: a drawing")
-    if "Disparity" in _frame_types(image)[places[0]]:
+    if stated:
         return Layout("mpo", "MPO, disparity frames")
     second.seek(0)
     score = agreement(left, read_picture(second, shrink=shrink, min_side=1, orientation=turns[1]))
@@ -84,6 +88,12 @@ def _turns(image: ImageFile.ImageFile, second: Embedded) -> tuple[int, int]:
         own = orientation_of(frame)
     second.seek(0)
     return first, own if own != 1 else first
+
+
+def _is_gain_map(first: Image.Image, second: Image.Image) -> bool:
+    """Whether the second of two opened frames says how bright the first one is, or has no colours beside it."""
+    said = b"".join(content for _, content in getattr(second, "applist", []))
+    return any(words in said for words in _GAIN_MAP) or (first.mode, second.mode) == ("RGB", "L")
 
 
 def _frame_types(image: Image.Image) -> list[str]:

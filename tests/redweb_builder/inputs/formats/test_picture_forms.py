@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,11 @@ from tests.redweb_builder.inputs.test_discover import over_under, save, save_mpo
 
 LEFT, RIGHT = scene(3, 160, 128)
 OTHER = scene(5, 160, 128)[0]
+APP1, APP2 = b"\xff\xe1", b"\xff\xe2"
+XMP = b"http://ns.adobe.com/xap/1.0/\0"
+ADOBE = XMP + b"<hdrgm:Version xmlns:hdrgm='http://ns.adobe.com/hdr-gain-map/1.0/'>1.0</hdrgm:Version>"
+APPLE = XMP + b"<x xmlns:HDRGainMap='http://ns.apple.com/HDRGainMap/1.0/'/>"
+ISO = b"urn:iso:std:iso:ts:21496:-1\0" + bytes(8)
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,24 @@ def picture(content: Picture) -> Callable[[Path], object]:
 
 def mpo(*pictures: Picture) -> Callable[[Path], object]:
     return lambda path: save_mpo(path, list(pictures))
+
+
+def gain_map(marker: bytes = b"", said: bytes = b"", grey: bool = False) -> Callable[[Path], object]:
+    """A photograph of high dynamic range: its second frame, of its size, says how much brighter its lights are.
+
+    marker, said: an application segment of the second frame. grey: it has one channel.
+    """
+
+    def write(path: Path) -> None:
+        lights = Image.fromarray((255 * (LEFT / 255) ** 1.5).astype(np.uint8))
+        others = [lights.convert("L") if grey else lights]
+        Image.fromarray(LEFT).save(path, format="MPO", save_all=True, append_images=others, quality=95)
+        content = path.read_bytes()
+        second = content.rindex(b"\xff\xd8\xff") + 2
+        segment = marker + struct.pack(">H", len(said) + 2) + said if marker else b""
+        path.write_bytes(content[:second] + segment + content[second:])
+
+    return write
 
 
 def rows(left: Picture, right: Picture) -> Picture:
@@ -80,6 +104,10 @@ FORMS = (
     Form("three.mpo", mpo(LEFT, RIGHT, OTHER), "mpo", "agree"),
     Form("three.mpo", mpo(LEFT, OTHER, RIGHT), "single"),
     Form("preview.mpo", mpo(side_by_side(LEFT, RIGHT), LEFT[::4, ::4]), "side-by-side"),
+    Form("adobe.jpg", gain_map(APP1, ADOBE), "single"),
+    Form("iso.jpg", gain_map(APP2, ISO), "single"),
+    Form("apple.mpo", gain_map(APP1, APPLE), "single"),
+    Form("grey.mpo", gain_map(grey=True), "single"),
     Form("lake.png", picture(rows(LEFT, RIGHT)), "row-interleaved", "rows"),
     Form("lake.png", picture(columns(LEFT, RIGHT)), "column-interleaved", "columns"),
     Form("lake.png", picture(rows(LEFT, OTHER)), "interlaced", "rows"),
