@@ -49,7 +49,8 @@ class Sphere:
 def vr180_layout(image: Image.Image) -> Layout | NotPair | None:
     """Whether an opened picture is a VR180 photograph; a panorama is left with its reason; None for the rest.
 
-    image: from open_picture.
+    image: from open_picture. Programs keep other things than an eye in the extended XMP, too, so that it is searched.
+    Raises InputError "corrupt" where parts of it are missing.
     """
     xmp = main_xmp(image)
     if b"GPano:" not in xmp:
@@ -60,7 +61,7 @@ def vr180_layout(image: Image.Image) -> Layout | NotPair | None:
         return NotPair("panorama", f"a panorama whose description makes no sense ({error})")
     if sphere.width > WIDEST:
         return NotPair("panorama", f"a panorama {sphere.width:.0f} degrees wide: no flat pair can be cut from it")
-    if b"GImage:" not in xmp and b"HasExtendedXMP" not in xmp:
+    if b"GImage:" not in xmp and b"GImage:" not in _extended_xmp(image, str(getattr(image, "filename", ""))):
         return NotPair("panorama", "a panorama (GPano) that holds one eye only")
     return Layout("vr180", "VR180, right eye in the XMP")
 

@@ -115,6 +115,18 @@ def test_panoramas_are_left(tmp_path: Path) -> None:
     assert reasons(discover(tmp_path)) == [("nonsense.jpg", "panorama"), ("sphere.jpg", "panorama")]
 
 
+def test_what_else_lies_in_the_extended_xmp_is_no_eye(tmp_path: Path) -> None:
+    """As in a part of a panorama that was edited. But the main block need not tell of an eye that is there."""
+    left, right = spheres()
+    head, eye = xmp_segment().replace(b'GImage:Mime="image/jpeg"', b""), extended(jpeg(right))
+    head = segment(head[4:])
+    write(tmp_path / "edited.jpg", left, [head, *(part.replace(b"GImage:Data", b"Edited:Data") for part in eye)])
+    write(tmp_path / "party.jpg", left, [head, *eye])
+    discovery = discover(tmp_path)
+    assert reasons(discovery) == [("edited.jpg", "panorama")]
+    assert [(source.left.name, source.layout) for source in discovery.sources] == [("party.jpg", "vr180")]
+
+
 def test_an_xml_bomb_is_never_expanded(tmp_path: Path) -> None:
     bomb = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 12))
     xmp = f'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a0 "aaaaaaaaaa">{bomb}]><x GPano:a="&a11;">&a11;</x>'
