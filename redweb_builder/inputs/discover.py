@@ -117,7 +117,9 @@ def _listed_here(root: Path, left_out: list[LeftOut], skip: Callable[[Path], boo
         raise _not_found(root, "there is no such file or folder")
     if not (root.is_dir() or root.is_file()):
         raise _not_found(root, "is neither a file nor a folder")
-    return _Place(root, files_below(root, left_out, skip)) if root.is_dir() else _Place(root.parent, [root])
+    if root.is_file():
+        return _Place(root.parent, [root])
+    return _Place(root, files_below(root, left_out, skip, EXTENSIONS | films.EXTENSIONS))
 
 
 def _not_found(root: Path, why: str) -> InputNotFound:

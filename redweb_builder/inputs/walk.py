@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from redweb_builder.errors import StoreError
@@ -38,10 +38,13 @@ def _state_of(file: Path) -> list[int]:
     return [status.st_size, status.st_mtime_ns]
 
 
-def files_below(root: Path, left_out: list[LeftOut], skip: Callable[[Path], bool]) -> list[Path]:
+def files_below(
+    root: Path, left_out: list[LeftOut], skip: Callable[[Path], bool], extensions: Collection[str] = EXTENSIONS
+) -> list[Path]:
     """Every visible file below `root`, sorted; links to folders are entered last, so that real places go first.
 
-    skip: folders below `root` that are passed over. left_out: gets what cannot be read.
+    skip: folders below `root` that are passed over. left_out: gets folders that cannot be read; and broken links, and
+    what is no regular file, where their names end in one of these extensions.
     """
     files: list[Path] = []
     entered: set[tuple[int, int]] = set()
@@ -69,7 +72,7 @@ def files_below(root: Path, left_out: list[LeftOut], skip: Callable[[Path], bool
                     (links if entry.is_symlink() else folders).append(path)
                 elif entry.is_file():
                     files.append(path)
-                elif path.suffix.lower() in EXTENSIONS:
+                elif path.suffix.lower() in extensions:
                     missing = entry.is_symlink() and not path.exists()
                     detail = "a link to a file that is not there" if missing else "it is no regular file"
                     left_out.append(LeftOut(path, "unreadable", detail))

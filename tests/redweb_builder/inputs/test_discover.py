@@ -756,6 +756,14 @@ def test_symlink_loop(tmp_path: Path) -> None:
     assert reasons(discovery) == [("gone.png", "unreadable"), ("self.png", "unreadable")]
 
 
+def test_films_that_are_not_there_are_named(tmp_path: Path) -> None:
+    """As pictures are: a link to a disk that is away, a pipe."""
+    (tmp_path / "a.mp4").symlink_to(tmp_path / "gone.mp4")
+    (tmp_path / "notes.txt").symlink_to(tmp_path / "gone.txt")
+    os.mkfifo(tmp_path / "b.MKV")
+    assert reasons(discover(tmp_path)) == [("a.mp4", "unreadable"), ("b.MKV", "unreadable")]
+
+
 def test_linked_folder_is_entered_once(tmp_path: Path) -> None:
     left, right = scene()
     save(left, tmp_path / "else" / "left.png")
