@@ -1,14 +1,15 @@
 """The depth of one 3D photograph or film, in files for people: a data set of it alone, and what is made of that.
 
-The data set lies in OUT/dataset. So a film is read and labelled as in every build: frame by frame in bounded memory,
-one eye order a film, one alignment a clip, and from where an interrupted run left off.
+The data set lies in OUT/dataset, with those of earlier runs into the same folder. So a film is read and labelled as in
+every build: frame by frame in bounded memory, one eye order a film, one alignment a clip, and from where an interrupted
+run left off.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -19,17 +20,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redweb_builder.builder.build import build
+from redweb_builder.builder.finish import path_below
 from redweb_builder.colour import colour_scale
 from redweb_builder.config import FILM_FORMS, FRAME_FORMS, PRESETS, BuildConfig, Thresholds
 from redweb_builder.criteria import CRITERIA
 from redweb_builder.dataset.manifest import MEASUREMENTS
 from redweb_builder.dataset.manifest_file import read_manifest
+from redweb_builder.dataset.paths import is_data_set
 from redweb_builder.dataset.reader import Dataset
 from redweb_builder.errors import InputError, SettingsError, StoreError
 from redweb_builder.export.depth_forms import Ends, frame_picture, steady, write_frame
 from redweb_builder.export.names import file_namer
 from redweb_builder.files import remove_temporaries, require_other_folder
 from redweb_builder.filters.checks import judge
+from redweb_builder.inputs.discover import discover
 from redweb_builder.inputs.formats import films
 from redweb_builder.inputs.isolation import decoded
 from redweb_builder.inspect.film import film_writer
@@ -72,22 +76,28 @@ def make_depth(
     rate = film_rate or _own_rate(source) or config.inputs.film_rate
     config = replace(config, thresholds=PRESETS["none"], inputs=replace(config.inputs, film_rate=rate))
     build(source, out / DATA_SET, config, overwrite=overwrite, watch=watch)
-    dataset = Dataset(out / DATA_SET)
-    if not dataset.keys:
-        raise StoreError(_no_depth_message(source, dataset))
-    remove_temporaries(out)
     progress = Progress(watch)
+    progress.enter("finding pairs")
+    keys = {pair.key for pair in discover(source, config.inputs, progress.at, skip=is_data_set).sources}
+    dataset = Dataset(out / DATA_SET)
+    wanted = [index for index, key in enumerate(dataset.keys) if key in keys]
+    if not wanted:
+        raise StoreError(_no_depth_message(source, dataset, keys))
+    dataset = dataset.take(wanted)
+    remove_temporaries(out)
     progress.enter("writing the depth")
     return list(_write_all(source, dataset, out, forms, rate, progress))
 
 
-def doubts(out: Path) -> list[str]:
+def doubts(out: Path, source: Path) -> list[str]:
     """A sentence about each photograph whose depth the filters of a data set would reject.
 
-    out: the folder that make_depth wrote. Its advice is that of docs/reasons.md.
+    out, source: as of make_depth, which wrote there. Its advice is that of docs/reasons.md.
     """
     dataset = Dataset(out / DATA_SET)
     rows = [dataset.record(key) for key in dataset.keys]
+    if source.is_file():
+        rows = [row for row in rows if row["left"] == path_below(source, source)]
     sentences = []
     for row in rows:
         measurements = {name: math.nan if row[name] is None else float(row[name]) for name in MEASUREMENTS}
@@ -108,8 +118,10 @@ def _own_rate(source: Path) -> float | None:
         return None
 
 
-def _no_depth_message(source: Path, dataset: Dataset) -> str:
-    rows = [row for row in read_manifest(dataset.folder, ("reason", "detail")).rows if row["status"] != "kept"]
+def _no_depth_message(source: Path, dataset: Dataset, keys: Collection[str]) -> str:
+    """Why a source gave no depth. keys: of its pairs; files in no pair have none, and are those of the last build."""
+    rows = read_manifest(dataset.folder, ("key", "status", "reason", "detail")).rows
+    rows = [row for row in rows if row["status"] != "kept" and (row["key"] is None or row["key"] in keys)]
     why = "; ".join(dict.fromkeys(f"{row['reason']}: {row['detail']}" for row in rows)) or "no pair in it"
     return f"{source} gave no depth ({why})"
 

@@ -38,7 +38,7 @@ def test_every_form_of_a_photograph_holds_its_depth(rendered: Render, tmp_path: 
     assert [file.name for file in files] == [
         f"walk-sbs{end}" for end in (".png", "_colour.png", "_grey.png", "_side.png", ".ply", ".npy", ".pfm")
     ]
-    assert doubts(tmp_path / "out") == []
+    assert doubts(tmp_path / "out", source) == []
     sample = Dataset(tmp_path / "out" / "dataset")[0]
     disparity = np.load(files[5])
     np.testing.assert_array_equal(disparity, sample.disparity)
@@ -92,9 +92,25 @@ def test_depth_that_a_data_set_would_reject_is_doubted(rendered: Render, tmp_pat
     Image.fromarray(pictures).save(tmp_path / "strangers-sbs.png")
     stated = replace(CONFIG, inputs=InputOptions(layout="side-by-side"))
     assert make_depth(tmp_path / "strangers-sbs.png", tmp_path / "out", stated, ["grey"])
-    (sentence,) = doubts(tmp_path / "out")
+    (sentence,) = doubts(tmp_path / "out", tmp_path / "strangers-sbs.png")
     assert sentence.startswith("strangers-sbs")
     assert "not-stereo: too few pixels lead to the other view and back" in sentence
+
+
+def test_photographs_one_after_the_other_get_a_depth_of_their_own(rendered: Render, tmp_path: Path) -> None:
+    """Into one folder, as without --out. It does not count which key comes last, nor what was rejected."""
+    out = tmp_path / "out"
+    zoo, ant = (photograph(rendered(seed), tmp_path / f"{name}-sbs.png") for seed, name in ((3, "zoo"), (4, "ant")))
+    depth = {source.stem: np.load(make_depth(source, out, CONFIG, ["npy"])[0]) for source in (zoo, ant)}
+    for sample in Dataset(out / "dataset"):
+        np.testing.assert_array_equal(depth[sample.record["left"].removesuffix(".png")], sample.disparity)
+    assert len(depth) == 2
+    assert doubts(out, ant) == []
+    small = tmp_path / "small-sbs.png"
+    Image.fromarray(np.zeros((80, 100, 3), np.uint8)).save(small)
+    with pytest.raises(StoreError, match=r"small-sbs\.png gave no depth \(too-small: .*50 x 80"):
+        make_depth(small, out, CONFIG)
+    assert not list(out.glob("small*"))
 
 
 def test_what_gives_no_depth_is_said(tmp_path: Path) -> None:
