@@ -206,7 +206,7 @@ def _with_precision_of(out: Path, config: BuildConfig, overwrite: bool) -> Build
 def _require_unicode(folder: Path) -> None:
     """Raise SettingsError where the path of a folder is no UTF-8, which manifest, pages and exports could not name."""
     try:
-        str(folder.resolve()).encode()
+        os.path.realpath(folder).encode()  # Path.resolve raises RuntimeError for a link to itself
     except UnicodeEncodeError:
         raise SettingsError(f"the path {str(folder)!a} is not UTF-8: rename the folder") from None
 

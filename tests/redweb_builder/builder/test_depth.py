@@ -118,6 +118,9 @@ def test_what_gives_no_depth_is_said(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((80, 100, 3), np.uint8)).save(small)
     with pytest.raises(StoreError, match=r"small-sbs\.png gave no depth \(too-small: .*50 x 80"):
         make_depth(small, tmp_path / "out", CONFIG)
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        make_depth(tmp_path / "loop.png", tmp_path / "out", CONFIG)
     with pytest.raises(SettingsError, match="form 'exr'"):
         make_depth(small, tmp_path / "out", CONFIG, ["exr"])
     with pytest.raises(SettingsError, match="would be taken for photographs"):
