@@ -388,5 +388,5 @@ def exit_if_damaged(dataset: Path, damaged: Sequence[str], what: str) -> None:
     if damaged:
         raise click.ClickException(
             f"{len(damaged)} {what}: their files are damaged or missing. "
-            f"`cli.py check {quote(shown(dataset))}` says what mends them."
+            f"`cli.py check {quote(shown(dataset))}` says what mends those of the data set."
         )

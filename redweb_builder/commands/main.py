@@ -68,7 +68,11 @@ class LazyGroup(click.Group):
         if place is None:
             return None
         module, _, function = place.partition(":")
-        command: click.Command = getattr(import_module(module), function)
+        try:
+            command: click.Command = getattr(import_module(module), function)
+        except KeyboardInterrupt:  # of which click would say that it was aborted, with status 1
+            click.echo("\nInterrupted. Nothing was done yet.", err=True)
+            raise SystemExit(128 + signal.SIGINT) from None
         _name_variables(command)
         return command
 

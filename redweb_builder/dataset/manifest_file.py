@@ -170,7 +170,10 @@ def _without_manifest(folder: Path) -> str:
         shards = "shards without it are of an earlier version, or their export was not finished: export the set again"
         return f"{shown(folder)} is not a data set: it has no {NAME}; {shards}"
     if (folder / "build.json").is_file():
-        return f"{folder}: the build is not finished; run the same build-redweb command again to go on"
+        return (
+            f"{folder}: the build is not finished. Where one is at work, which `cli.py status` tells, wait for it; else "
+            "the same build-redweb command goes on"
+        )
     return f"{folder} is not a data set: it has no {NAME}"
 
 

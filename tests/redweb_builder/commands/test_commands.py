@@ -496,6 +496,12 @@ def test_another_interrupt_while_a_command_ends_shows_no_traceback() -> None:
     assert (ended.returncode, ended.stderr) == (-signal.SIGINT, b"")
 
 
+def test_an_interrupt_while_a_command_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("redweb_builder.commands.main.import_module", lambda _: signal.raise_signal(signal.SIGINT))
+    result = run("report", "set")
+    assert (result.exit_code, result.output) == (130, "\nInterrupted. Nothing was done yet.\n")
+
+
 def test_an_interrupt_of_a_command_that_says_nothing_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(console, "report", lambda *_: signal.raise_signal(signal.SIGTERM))
     result = run("report", tmp_path)
