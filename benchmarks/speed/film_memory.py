@@ -69,16 +69,16 @@ def _killed_in_the_middle(film: Path, out: Path, frames: int) -> int:
     command = [sys.executable, "cli.py", "depth", str(film), "--out", str(out), *OPTIONS]
     silent = subprocess.DEVNULL
     run = subprocess.Popen(command, stdout=silent, stderr=silent, start_new_session=True)
-    journal = out / "dataset" / "journal.jsonl"
-    while run.poll() is None and _lines(journal) < frames:
+    while run.poll() is None and _lines_of_film(out) < frames:
         time.sleep(0.05)
     os.killpg(run.pid, signal.SIGKILL)
     run.wait()
-    return _lines(journal)
+    return _lines_of_film(out)
 
 
-def _lines(file: Path) -> int:
-    return file.read_bytes().count(b"\n") if file.is_file() else 0
+def _lines_of_film(out: Path) -> int:
+    """How many frames the journal of the one film's data set has."""
+    return sum(file.read_bytes().count(b"\n") for file in out.glob("dataset-*/journal.jsonl"))
 
 
 def _films(folder: Path) -> dict[str, bytes]:

@@ -1,8 +1,8 @@
 """The depth of one 3D photograph or film, in files for people: a data set of it alone, and what is made of that.
 
-The data set lies in OUT/dataset, with those of earlier runs into the same folder. So a film is read and labelled as in
-every build: frame by frame in bounded memory, one eye order a film, one alignment a clip, and from where an interrupted
-run left off.
+The data set lies in OUT/dataset, that of a film in a folder of its rate, since all frames of a set have one; what earlier
+runs made is in them, too. So a film is read and labelled as in every build: frame by frame in bounded memory, one eye
+order a film, one alignment a clip, and from where an interrupted run left off.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from redweb_builder.types import FloatMap, Mask, Picture
 
 PHOTO_FORMS = ("png", "colour", "side", "ply", "npy")  # where none is named
 SHOT_FORMS = ("colour", "side")
-DATA_SET = "dataset"  # folder in the output
+DATA_SET = "dataset"  # folder in the output; behind it the rate of a film
 ENDS = (5.0, 95.0)  # percentiles, over the frames of a film, of the farthest and of the nearest disparity
 
 Frame = tuple[Picture, FloatMap, NDArray[np.uint8]]  # image, disparity (px), mask
@@ -73,13 +73,15 @@ def make_depth(
         raise SettingsError(f"--out {out} lies in {source}: its pictures would be taken for photographs")
     if unknown := set(forms) - set(FRAME_FORMS):
         raise SettingsError(f"form {sorted(unknown)[0]!r}: must be one of {', '.join(FRAME_FORMS)}")
-    rate = film_rate or _own_rate(source) or config.inputs.film_rate
+    own_rate = _own_rate(source)
+    rate = film_rate or own_rate or config.inputs.film_rate
+    folder = out / (DATA_SET if own_rate is None else f"{DATA_SET}-{rate:g}fps")
     config = replace(config, thresholds=PRESETS["none"], inputs=replace(config.inputs, film_rate=rate))
-    build(source, out / DATA_SET, config, overwrite=overwrite, watch=watch)
+    build(source, folder, config, overwrite=overwrite, watch=watch)
     progress = Progress(watch)
     progress.enter("finding pairs")
     keys = {pair.key for pair in discover(source, config.inputs, progress.at, skip=is_data_set).sources}
-    dataset = Dataset(out / DATA_SET)
+    dataset = Dataset(folder)
     wanted = [index for index, key in enumerate(dataset.keys) if key in keys]
     if not wanted:
         raise StoreError(_no_depth_message(source, dataset, keys))
@@ -94,6 +96,8 @@ def doubts(out: Path, source: Path) -> list[str]:
 
     out, source: as of make_depth, which wrote there. Its advice is that of docs/reasons.md.
     """
+    if not is_data_set(out / DATA_SET):  # films alone
+        return []
     dataset = Dataset(out / DATA_SET)
     rows = [dataset.record(key) for key in dataset.keys]
     if source.is_file():

@@ -84,6 +84,9 @@ def test_a_film_comes_out_as_a_film(tmp_path: Path) -> None:
     assert film.get(cv2.CAP_PROP_FRAME_COUNT) == len(shots)
     assert len(list((tmp_path / "out" / "trip-sbs").glob("*.npy"))) == len(shots)
     assert str(tmp_path / "out" / "trip-sbs_grey.mp4") in result.output.replace("\n", "")
+    slower = CliRunner().invoke(main, [*arguments, "--film-rate", "5"])  # as another film of that rate
+    assert slower.exit_code == 0, slower.output
+    assert {folder.name for folder in (tmp_path / "out").glob("dataset*")} == {f"dataset-{FPS:g}fps", "dataset-5fps"}
 
 
 def test_depth_that_a_data_set_would_reject_is_doubted(rendered: Render, tmp_path: Path) -> None:
