@@ -40,6 +40,7 @@ from redweb_builder.dataset.paths import is_data_set, read_build, refuse_data_se
 from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.dataset.writer import Store
 from redweb_builder.errors import EngineError, SettingsError, StoreError
+from redweb_builder.files import real_path
 from redweb_builder.inputs.copies import side_by_side
 from redweb_builder.inputs.discover import Discovery, discover
 from redweb_builder.inputs.formats.calibration import calibration_digest
@@ -206,7 +207,7 @@ def _with_precision_of(out: Path, config: BuildConfig, overwrite: bool) -> Build
 def _require_unicode(folder: Path) -> None:
     """Raise SettingsError where the path of a folder is no UTF-8, which manifest, pages and exports could not name."""
     try:
-        os.path.realpath(folder).encode()  # Path.resolve raises RuntimeError for a link to itself
+        str(real_path(folder)).encode()
     except UnicodeEncodeError:
         raise SettingsError(f"the path {str(folder)!a} is not UTF-8: rename the folder") from None
 
