@@ -1,8 +1,8 @@
 """The depth of one 3D photograph or film, in files for people: a data set of it alone, and what is made of that.
 
-The data set lies in OUT/dataset, that of a film in a folder of its rate, since all frames of a set have one; what earlier
-runs made is in them, too. So a film is read and labelled as in every build: frame by frame in bounded memory, one eye
-order a film, one alignment a clip, and from where an interrupted run left off.
+The data set lies in OUT/dataset, that of a film in a folder of its rate, since all frames of a set have one; what
+earlier runs made is in them, too. So a film is read and labelled as in every build: frame by frame in bounded memory,
+one eye order a film, one alignment a clip, and from where an interrupted run left off.
 """
 
 from __future__ import annotations
