@@ -27,6 +27,8 @@ from redweb_builder.types import Picture
 
 _EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 _GUID, _PLACE = 32, 8
+# A flat photograph may say that it wants no panorama viewer, and nothing else of GPano.
+_PANORAMA = re.compile(rb"GPano:(?!UsePanoramaViewer\b)")
 # A half-sphere is about 180 degrees wide; lenses that see a little more are common.
 WIDEST = 230.0
 ASPECT = 4 / 3  # of the view that is cut out
@@ -53,7 +55,7 @@ def vr180_layout(image: Image.Image) -> Layout | NotPair | None:
     Raises InputError "corrupt" where parts of it are missing.
     """
     xmp = main_xmp(image)
-    if b"GPano:" not in xmp:
+    if _PANORAMA.search(xmp) is None:
         return None
     try:
         sphere = covered(xmp)

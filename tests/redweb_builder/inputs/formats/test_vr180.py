@@ -115,6 +115,12 @@ def test_panoramas_are_left(tmp_path: Path) -> None:
     assert reasons(discover(tmp_path)) == [("nonsense.jpg", "panorama"), ("sphere.jpg", "panorama")]
 
 
+def test_a_photograph_that_wants_no_panorama_viewer_is_flat(tmp_path: Path) -> None:
+    flat = b'http://ns.adobe.com/xap/1.0/\0<rdf:Description GPano:UsePanoramaViewer="False"/>'
+    write(tmp_path / "lake.jpg", side_by_side(*scene(3, SIDE, SIDE)), [segment(flat)])
+    assert only(discover(tmp_path)).layout == "side-by-side"
+
+
 def test_what_else_lies_in_the_extended_xmp_is_no_eye(tmp_path: Path) -> None:
     """As in a part of a panorama that was edited. But the main block need not tell of an eye that is there."""
     left, right = spheres()
