@@ -120,9 +120,7 @@ def build(
             progress.notes.append(f"filters: the limits that `refilter` gave {out}, not those of this command")
         _forget_outdated(store, discovery.base, sources)
         if replaced := _reject_replaced(store, stereo_dir, discovery.sources):
-            progress.notes.append(
-                f"{REPLACED}, since photographs are others now than when labels were made: {replaced} of the pairs"
-            )
+            progress.notes.append(f"{REPLACED}: {replaced} of the pairs, whose photographs are others now")
         recorded = [source.key for source in sources if source.key in store.records]
         whole = discovery.sources  # groups and clips are measured whole: a label must not depend on --limit or --part
         if len(recorded) < len(sources):

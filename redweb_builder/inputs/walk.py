@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from redweb_builder.errors import StoreError
-from redweb_builder.inputs.picture import EXTENSIONS
 from redweb_builder.inputs.remote import remote_file
 from redweb_builder.types import LeftOut
 
@@ -39,12 +38,12 @@ def _state_of(file: Path) -> list[int]:
 
 
 def files_below(
-    root: Path, left_out: list[LeftOut], skip: Callable[[Path], bool], extensions: Collection[str] = EXTENSIONS
+    root: Path, left_out: list[LeftOut], skip: Callable[[Path], bool], extensions: Collection[str] | None = None
 ) -> list[Path]:
     """Every visible file below `root`, sorted; links to folders are entered last, so that real places go first.
 
     skip: folders below `root` that are passed over. left_out: gets folders that cannot be read; and broken links, and
-    what is no regular file, where their names end in one of these extensions.
+    what is no regular file, where their names end in one of these extensions; None = whatever their names.
     """
     files: list[Path] = []
     entered: set[tuple[int, int]] = set()
@@ -72,7 +71,7 @@ def files_below(
                     (links if entry.is_symlink() else folders).append(path)
                 elif entry.is_file():
                     files.append(path)
-                elif path.suffix.lower() in extensions:
+                elif extensions is None or path.suffix.lower() in extensions:
                     missing = entry.is_symlink() and not path.exists()
                     detail = "a link to a file that is not there" if missing else "it is no regular file"
                     left_out.append(LeftOut(path, "unreadable", detail))

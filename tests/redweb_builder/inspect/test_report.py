@@ -72,6 +72,14 @@ def data_of(page: Page) -> dict[str, Any]:
     return found
 
 
+def add_rejected(folder: Path, count: int) -> None:
+    """Write so many more rejected pairs without a label into the manifest, so that the gallery is long."""
+    rows = pq.read_table(folder / "manifest.parquet").to_pylist()
+    rejected = next(row for row in rows if row["status"] == "rejected" and row["width"] is None)
+    rows += [rejected | {"key": f"more-{number:08x}"} for number in range(count)]
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), folder / "manifest.parquet")
+
+
 # --- figures -----------------------------------------------------------------------------------------------------
 
 
@@ -402,10 +410,7 @@ def test_browser_the_dialog_keeps_its_keys_at_both_ends_and_fits_phones(
 
 def test_browser_a_long_gallery_grows_when_it_is_read_alone(folder: Path, watched: Callable[..., Any]) -> None:
     """Below the gallery the window keeps its place while more is added above: it was added to no end."""
-    rows = pq.read_table(folder / "manifest.parquet").to_pylist()
-    rejected = next(row for row in rows if row["status"] == "rejected" and row["width"] is None)
-    rows += [rejected | {"key": f"more-{number:08x}"} for number in range(400)]
-    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), folder / "manifest.parquet")
+    add_rejected(folder, 400)
     write_report(folder)
     visit = watched()
     page, cards = visit.page, visit.page.locator(".card")
@@ -426,10 +431,7 @@ def test_browser_a_long_gallery_grows_when_it_is_read_alone(folder: Path, watche
 
 
 def test_browser_a_report_is_printed_whole(folder: Path, watched: Callable[..., Any]) -> None:
-    rows = pq.read_table(folder / "manifest.parquet").to_pylist()
-    rejected = next(row for row in rows if row["status"] == "rejected" and row["width"] is None)
-    rows += [rejected | {"key": f"more-{number:08x}"} for number in range(60)]
-    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), folder / "manifest.parquet")
+    add_rejected(folder, 60)
     write_report(folder)
     page = watched(theme="dark").page
     page.goto((folder / "report.html").as_uri())
