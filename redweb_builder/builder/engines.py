@@ -19,12 +19,12 @@ from redweb_builder.process import available_cores, one_opencv_thread
 from redweb_builder.progress import LABELLING, MATCHING, READING
 from redweb_builder.types import PairSource, Rejection
 
-TURN_BYTES = 2e9  # memory of the pairs of one turn, at most
+MOST_BYTES = 2e9  # memory of the pairs that are prepared ahead, at most
 BYTES_PER_PIXEL = 32  # memory of a pair, about, for each pixel of one view
 FAILED = "failed"  # stage of an outcome that is no verdict on the pair: it is tried again next time
 
 Done = TypeVar("Done")
-Turn: TypeAlias = Sequence[Sequence[PairSource]]  # batches of sources that are worked on together
+Batch: TypeAlias = Sequence[PairSource]  # sources whose flow is estimated together
 
 
 def run_local(
@@ -46,64 +46,50 @@ def run_local(
     An error in one pair becomes its outcome of stage FAILED. OSError of `finish` (no space left) is raised, and
     StoreError where remote storage does not answer.
 
-    Work goes in turns of a few batches, at most three of them in memory, so memory does not grow with the set. Batches
-    are cut from the whole list, and a batch with any pair missing is run whole: an interrupted build forms the same
-    batches, and so the same bytes, as an undisturbed one.
+    At most `ahead` batches are prepared and as many wait for their labels, so memory does not grow with the set.
+    Batches are cut from the whole list, and a batch with any pair missing is run whole: an interrupted build forms the
+    same batches, and so the same bytes, as an undisturbed one.
     """
     workers = config.jobs or max(2, available_cores())
-    turns = _cut_into_turns(sources, models.flow.batch, 4 * workers, config.max_side, is_done)
+    batch_size = models.flow.batch
+    batches = [sources[start : start + batch_size] for start in range(0, len(sources), batch_size)]
+    batches = [batch for batch in batches if not all(is_done(source.key) for source in batch)]
+    fitting = int(MOST_BYTES / (BYTES_PER_PIXEL * config.max_side**2))
+    ahead = max(1, min(4 * workers, fitting) // batch_size)
     with one_opencv_thread(), ThreadPoolExecutor(workers, "pair") as pool:
         stages = _Stages(models, config, is_done, finish, on_step, pool)
-        run_turns = _alternate if models.flow.fills_cpu else _overlap
+        run = _alternate if models.flow.fills_cpu else _overlap
         try:
-            yield from run_turns(turns, stages)
+            yield from run(batches, ahead, stages)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def _cut_into_turns(
-    sources: Sequence[PairSource], batch_size: int, most_pairs: int, max_side: int, is_done: Callable[[str], bool]
-) -> list[Turn]:
-    """Batches of the whole list, those that are wholly done left out, in turns of at most `most_pairs` pairs.
+def _overlap(batches: Sequence[Batch], ahead: int, stages: _Stages[Done]) -> Iterator[Done]:
+    """Threads prepare the next batches and label the last ones, while this thread estimates the flow of one between.
 
-    A turn also stays below TURN_BYTES of pairs that are max_side px wide and high. It has at least one batch. The first
-    turns are shorter, so that the first pair is recorded soon: its label waits for the reading of the second turn.
+    NumPy and OpenCV release the interpreter. batches: of the whole run. ahead: batches that are prepared before their
+    flow is asked for, at most. A label waits for what was submitted before it, so few are prepared ahead at first: the
+    first pair is recorded soon.
     """
-    batches = [sources[start : start + batch_size] for start in range(0, len(sources), batch_size)]
-    batches = [batch for batch in batches if not all(is_done(source.key) for source in batch)]
-    fitting = int(TURN_BYTES / (BYTES_PER_PIXEL * max_side**2))
-    length = max(1, min(most_pairs, fitting) // batch_size)
-    turns: list[Turn] = []
-    start, size = 0, max(1, length // 4)
-    while start < len(batches):
-        turns.append(batches[start : start + size])
-        start, size = start + size, min(length, size * len(turns))
-    return turns
-
-
-def _overlap(turns: Sequence[Turn], stages: _Stages[Done]) -> Iterator[Done]:
-    """Threads prepare the next turn and label the last one, while this thread estimates the flow of the turn between.
-
-    NumPy and OpenCV release the interpreter. At most two turns wait for their labels.
-    """
-    most_waiting = 2 * max((sum(map(len, turn)) for turn in turns), default=0)
+    following = iter(batches)
+    preparing = deque(map(stages.start_preparing, islice(following, max(2, ahead // 4))))
     labelling = deque[Future[Done]]()
-    preparing = stages.start_preparing(turns[0] if turns else [])
-    for following in (*turns[1:], []):
-        yield from _labelled(labelling, list(chain.from_iterable(preparing)))
-        ready = [[future.result() for future in batch] for batch in preparing]
-        preparing = stages.start_preparing(following)
-        for batch in ready:
-            labelling.extend(stages.start_labelling(batch, stages.infer(batch)))
-            while labelling and (labelling[0].done() or len(labelling) > most_waiting):
-                yield labelling.popleft().result()
+    while preparing:
+        batch = preparing.popleft()
+        yield from _labelled(labelling, batch)
+        ready = [future.result() for future in batch]
+        labelling.extend(stages.start_labelling(ready, stages.infer(ready)))
+        preparing.extend(map(stages.start_preparing, islice(following, 2 if len(preparing) + 1 < ahead else 1)))
+        while labelling and (labelling[0].done() or len(labelling) > ahead * len(batch)):
+            yield labelling.popleft().result()
     while labelling:
         yield labelling.popleft().result()
 
 
 def _labelled(labelling: deque[Future[Done]], preparing: Sequence[Future[Prepared | Outcome]]) -> Iterator[Done]:
-    """The labels that are there before a turn is prepared, each at once: a pair that is not recorded can be lost."""
+    """The labels that are there before a batch is prepared, each at once: a pair that is not recorded can be lost."""
     while pending := [future for future in preparing if not future.done()]:
         either: list[Future[Any]] = [*pending, *islice(labelling, 1)]
         wait(either, return_when=FIRST_COMPLETED)
@@ -111,17 +97,19 @@ def _labelled(labelling: deque[Future[Done]], preparing: Sequence[Future[Prepare
             yield labelling.popleft().result()
 
 
-def _alternate(turns: Sequence[Turn], stages: _Stages[Done]) -> Iterator[Done]:
+def _alternate(batches: Sequence[Batch], ahead: int, stages: _Stages[Done]) -> Iterator[Done]:
     """The threads and the flow take turns: a network that fills every core would share them, which serves neither.
 
-    While the flow is estimated, no thread works. While threads label one turn and prepare the next, none is.
+    While the flow is estimated, no thread works. While threads label one turn and prepare the next, none is. batches:
+    of the whole run. ahead: batches of a turn; the first turn is a quarter as long, so that a pair is recorded soon.
     """
-    preparing = stages.start_preparing(turns[0] if turns else [])
-    for following in (*turns[1:], []):
+    following = iter(batches)
+    preparing = [stages.start_preparing(batch) for batch in islice(following, max(1, ahead // 4))]
+    while preparing:
         ready = [[future.result() for future in batch] for batch in preparing]
         inferred = [stages.infer(batch) for batch in ready]
         labelling = deque(chain.from_iterable(map(stages.start_labelling, ready, inferred)))
-        preparing = stages.start_preparing(following)
+        preparing = [stages.start_preparing(batch) for batch in islice(following, ahead)]
         while labelling:
             yield labelling.popleft().result()
 
@@ -141,9 +129,9 @@ class _Stages(Generic[Done]):
     pool: ThreadPoolExecutor
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))  # by key, of pairs in work
 
-    def start_preparing(self, turn: Turn) -> list[list[Future[Prepared | Outcome]]]:
-        """Submit the pairs of a turn to be read and aligned."""
-        return [[self.pool.submit(self._prepare, source) for source in batch] for batch in turn]
+    def start_preparing(self, batch: Batch) -> list[Future[Prepared | Outcome]]:
+        """Submit the pairs of a batch to be read and aligned."""
+        return [self.pool.submit(self._prepare, source) for source in batch]
 
     def infer(self, batch: Sequence[Prepared | Outcome]) -> list[Inferred | Outcome]:
         """Estimate the flow of the pairs of a batch that could be read."""

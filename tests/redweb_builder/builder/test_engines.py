@@ -20,8 +20,8 @@ from redweb_builder.types import PairSource, Rejection
 class Network:
     """A flow estimator of which only the settings are asked."""
 
-    def __init__(self, fills_cpu: bool) -> None:
-        self.batch, self.fills_cpu = 2, fills_cpu
+    def __init__(self, fills_cpu: bool, batch: int) -> None:
+        self.batch, self.fills_cpu = batch, fills_cpu
 
 
 class Pipeline:
@@ -30,11 +30,13 @@ class Pipeline:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.lock, self.in_threads, self.beside_network = Lock(), 0, 0
         self.batches: list[str] = []
+        self.begun: list[str] = []
         nothing: Any = None
 
         def prepare(source: PairSource, config: BuildConfig, network: None) -> Prepared | Outcome:
             if source.key == "unreadable":
                 return Outcome(source, Rejection("read", "corrupt"))
+            self.begun.append(source.key)
             prepared = Prepared(source, nothing, 0.0, False, nothing, nothing, nothing)
             self.work()
             return prepared
@@ -47,6 +49,7 @@ class Pipeline:
             return [Inferred(prepared, nothing) for prepared in batch]
 
         def label_pair(inferred: Inferred, models: Models, config: BuildConfig) -> Outcome:
+            self.begun.append(inferred.prepared.source.key.upper())
             self.work()
             return Outcome(inferred.prepared.source, None)
 
@@ -60,10 +63,12 @@ class Pipeline:
         with self.lock:
             self.in_threads -= 1
 
-    def run(self, keys: Sequence[str], fills_cpu: bool, done: str = "") -> list[str]:
+    def run(
+        self, keys: Sequence[str], fills_cpu: bool, done: str = "", batch: int = 2, jobs: int | None = None
+    ) -> list[str]:
         sources = [PairSource(key, Path(), Path(), "files", "") for key in keys]
-        flow: Any = Network(fills_cpu)
-        models, config = Models(flow, flow), BuildConfig(max_side=128)
+        flow: Any = Network(fills_cpu, batch)
+        models, config = Models(flow, flow), BuildConfig(max_side=128, jobs=jobs)
         return list(
             engines.run_local(sources, models, config, done.__contains__, lambda outcome, _: outcome.source.key)
         )
@@ -73,7 +78,7 @@ class Pipeline:
 def test_results_come_in_order_and_no_thread_works_beside_a_network_that_fills_the_cpu(
     monkeypatch: pytest.MonkeyPatch, fills_cpu: bool
 ) -> None:
-    monkeypatch.setattr(engines, "TURN_BYTES", 4 * engines.BYTES_PER_PIXEL * 128**2)  # two batches a turn
+    monkeypatch.setattr(engines, "MOST_BYTES", 4 * engines.BYTES_PER_PIXEL * 128**2)  # two batches are prepared ahead
     pipeline, keys = Pipeline(monkeypatch), [*"abcdefg", "unreadable", *"hijklmnopqrst"]
     assert pipeline.run(keys, fills_cpu) == keys
     assert pipeline.batches == ["ab", "cd", "ef", "g", "hi", "jk", "lm", "no", "pq", "rs", "t"]
@@ -89,20 +94,15 @@ def test_a_batch_with_a_pair_missing_is_run_whole(monkeypatch: pytest.MonkeyPatc
     assert pipeline.run("abcdef", fills_cpu, done="abcdef") == []
 
 
-def test_the_first_turns_are_short() -> None:
-    """All of the first is prepared before the first pair is matched, and all of the second before its label is made."""
-    sources = [PairSource(key, Path(), Path(), "files", "") for key in "abcdefghijklmnopqr"]
-    turns = engines._cut_into_turns(sources, 1, 8, 128, lambda key: False)
-    assert ["".join(source.key for batch in turn for source in batch) for turn in turns] == [
-        "ab",
-        "cd",
-        "efgh",
-        "ijklmnop",
-        "qr",
-    ]
+def test_the_first_label_waits_for_few_pairs_to_be_read_and_the_later_ones_for_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pipeline = Pipeline(monkeypatch)
+    pipeline.run("abcdefghij", fills_cpu=False, batch=1, jobs=1)  # one thread: stages begin in the order of submission
+    assert " ".join(pipeline.begun) == "a b A c d B e f C g D h E i F j G H I J"
 
 
-def test_a_label_is_given_out_while_the_next_turn_is_read() -> None:
+def test_a_label_is_given_out_while_the_next_batch_is_read() -> None:
     reading, labels = Future[Any](), deque([Future[str](), Future[str]()])
     labels[0].set_result("a")
     given = engines._labelled(labels, [reading])
