@@ -70,7 +70,7 @@ def _border_and_rest(inside: NDArray[np.float32], pairs: NDArray[np.float32]) ->
     inside: PxN of 0 and 1. pairs: NxN, symmetric, of -1, 0 and 1: whole numbers below 2^24, which float32 adds without
     error in any order.
     """
-    from_inside = inside @ pairs
+    from_inside = np.einsum("pn,nm->pm", inside, pairs)  # `@` wakes a BLAS thread a core, and they spin for 20 ms
     within = (from_inside * inside).sum(1)
     border = from_inside.sum(1) - within
     return border, pairs.sum() - 2 * border - within
