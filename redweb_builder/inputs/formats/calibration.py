@@ -119,7 +119,7 @@ def _parsed(source: PairSource, contents: list[bytes], size: Size) -> Rig:
         texts = [content.decode("utf-8", "replace") for content in contents]
         if len(texts) == 2:
             return forms.colmap(texts[0], texts[1], left, right)
-        if re.search(r"(?m)^\s*cam0\s*=", texts[0]):
+        if re.search(rf"(?m)^{forms.BLANKS}cam0{forms.BLANKS}=", texts[0]):
             return forms.middlebury(texts[0])
         return forms.kitti(texts[0], left, right, size)
     trees = [forms.xml_tree(content) if suffix == ".xml" else forms.yaml_tree(content) for content in contents]

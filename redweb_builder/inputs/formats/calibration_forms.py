@@ -20,9 +20,11 @@ from redweb_builder.inputs.formats.rig import Camera, Matrix, NotUsable, Rig, Si
 
 Tree = Mapping[str, Any]
 MOST_NUMBERS = 64  # of one value
+MOST_LETTERS = 64  # of a plain value in XML
 # OpenCV's files state no unit of length: a baseline in this range is taken for metres or millimetres.
 METRES, MILLIMETRES = (0.01, 1.5), (30.0, 1500.0)
 
+BLANKS = r"[^\S\n]*"  # in one line: from line to line a pattern would look at all blank lines that follow, each time
 _FISHEYE = ("equidistant", "fisheye", "kannala", "kannala_brandt", "kb4")
 _PINHOLE = ("", "none", "plumb_bob", "radtan", "radial-tangential", "rational_polynomial", "pinhole", "opencv")
 
@@ -35,7 +37,7 @@ def middlebury(text: str) -> Rig:
 
     text: of the file.
     """
-    values = dict(re.findall(r"(?m)^\s*(\w+)\s*=\s*(.+?)\s*$", text))
+    values = {name: value.strip() for name, value in re.findall(rf"(?m)^{BLANKS}(\w+){BLANKS}=(.*)$", text)}
     left, right = (
         np.array([[float(number) for number in row.split()] for row in values[name].strip("[]").split(";")])
         for name in ("cam0", "cam1")
@@ -59,7 +61,9 @@ def kitti(text: str, left: Path, right: Path, size: Size) -> Rig:
     """
     values = {
         name: np.array([float(number) for number in numbers.split()])
-        for name, numbers in re.findall(r"(?m)^\s*(\w+):((?:[ \t]+[-+.\deE]+|[ \t]+nan|[ \t]+inf)+)\s*$", text)
+        for name, numbers in re.findall(
+            rf"(?m)^{BLANKS}(\w+):((?:[ \t]+[-+.\deE]+|[ \t]+nan|[ \t]+inf)+){BLANKS}$", text
+        )
     }
     numbers = [_kitti_camera(picture) for picture in (left, right)]
     if None in numbers:
@@ -186,8 +190,9 @@ def xml_tree(content: bytes) -> Tree:
         data = re.search(r"<data>([^<]*)</data>", body)
         if data:
             tree[name] = [float(number) for number in data[1].split()]
-    for name, value in re.findall(r"<(\w+)>\s*([^<>]{1,64}?)\s*</\1>", text):
-        tree.setdefault(name, value)
+    for name, value in re.findall(r"<(\w+)>([^<>]*)</\1>", text):
+        if 1 <= len(value.strip()) <= MOST_LETTERS:
+            tree.setdefault(name, value.strip())
     if not tree:
         raise NotUsable("no values that are understood")
     return tree
