@@ -75,7 +75,7 @@ def right_eye(image: Image.Image, name: str) -> Embedded:
     promises one but does not hold it whole.
     """
     for xmp in (main_xmp(image), _extended_xmp(image, name)):
-        match = re.search(rb"GImage:Data(?:\s*=\s*[\"']|[^>]*>)([A-Za-z0-9+/=\s]*)", xmp)
+        match = _first_value(xmp, b"GImage:Data", rb"([A-Za-z0-9+/=\s]*)")
         if match:
             try:
                 return Embedded(base64.b64decode(match[1] + b"=="), f"{name} (right eye)")
@@ -134,7 +134,7 @@ def flat_view(picture: Picture, sphere: Sphere, fov: float) -> Picture:
 
 def _extended_xmp(image: Image.Image, name: str) -> bytes:
     """The parts of the extended XMP that the main block names, joined; empty where it names none."""
-    named = re.search(rb"HasExtendedXMP(?:\s*=\s*[\"']|[^>]*>)\s*([0-9A-Fa-f]{32})", main_xmp(image))
+    named = _first_value(main_xmp(image), b"HasExtendedXMP", rb"\s*([0-9A-Fa-f]{32})")
     if not named:
         return b""
     parts: dict[int, bytes] = {}
@@ -157,6 +157,14 @@ def _extended_xmp(image: Image.Image, name: str) -> bytes:
             "corrupt", f"{name}: the extended XMP has {len(joined)} of {whole} bytes; copy the original again"
         )
     return bytes(joined)
+
+
+def _first_value(xmp: bytes, name: bytes, value: bytes) -> re.Match[bytes] | None:
+    """A match of a value, an attribute or an element, where its name comes first: of a block that is full of the name
+    a search would look through what follows from each.
+    """
+    place = xmp.find(name)
+    return re.compile(rb"(?:\s*=\s*[\"']|[^>]*>)" + value).match(xmp, place + len(name)) if place >= 0 else None
 
 
 def _number(xmp: bytes, name: str) -> int | None:

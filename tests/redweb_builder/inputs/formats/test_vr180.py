@@ -141,6 +141,22 @@ def test_an_xml_bomb_is_never_expanded(tmp_path: Path) -> None:
     assert reasons(discover(tmp_path)) == [("bomb.jpg", "panorama")]
 
 
+@pytest.mark.timeout(30)
+def test_a_block_full_of_a_name_takes_no_time(tmp_path: Path) -> None:
+    left, _ = spheres()
+    head, content = b"http://ns.adobe.com/xmp/extension/\0" + GUID, b"GImage:Data" * (1 << 18)
+    parts = [
+        segment(head + struct.pack(">II", len(content), place) + content[place : place + 60_000])
+        for place in range(0, len(content), 60_000)
+    ]
+    write(tmp_path / "eye.jpg", left, [xmp_segment(), *parts])
+    Image.fromarray(left).save(tmp_path / "parts.webp", xmp=b"GPano:" + b"HasExtendedXMP" * (1 << 18))
+    discovery = discover(tmp_path)
+    assert reasons(discovery) == [("parts.webp", "panorama")]
+    with pytest.raises(InputError, match="without its right eye"):
+        read_pair(discovery.sources[0], 1000)
+
+
 def test_named_vr180_side_by_side(tmp_path: Path) -> None:
     left, right = spheres()
     save(side_by_side(left, right), tmp_path / "beach_180_lr.png")
