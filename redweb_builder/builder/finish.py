@@ -46,6 +46,7 @@ def finish(
     kept = rejection is None
     record: dict[str, Any] = {
         **columns_of(source),
+        "rule": _in_utf_8(source.rule),
         "left": path_below(source.left, stereo_dir),
         "right": path_below(source.right, stereo_dir),
         "calibration_sha256": calibration_digest(source.calibration),
@@ -130,5 +131,10 @@ def portable_text(text: str, stereo_dir: Path) -> str:
     text: a path, or a sentence with paths. A sentence may quote a file: its NULs are escaped, as no row may hold any,
     and it is cut before it makes a line of the journal too long. stereo_dir: the input folder.
     """
-    text = os.fsencode(text.replace(f"{stereo_dir}{os.sep}", "")).decode("utf-8", "backslashreplace")
+    text = _in_utf_8(text.replace(f"{stereo_dir}{os.sep}", ""))
     return text.replace("\0", "\\x00")[:MOST_CHARACTERS]
+
+
+def _in_utf_8(text: str) -> str:
+    """Text with the bytes of names in it that are no UTF-8 escaped."""
+    return os.fsencode(text).decode("utf-8", "backslashreplace")

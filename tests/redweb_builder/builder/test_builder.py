@@ -881,20 +881,20 @@ def test_another_folder_with_the_same_names_replaces_nothing(own: Path, tmp_path
 
 
 def test_names_that_are_no_text_or_hold_odd_line_ends(tmp_path: Path, rendered: Render, remembered: None) -> None:
-    """Latin-1 bytes, U+0085 and U+2028 in names: built, in the manifest, and resumed."""
+    """Latin-1 bytes, U+0085 and U+2028 in names: built, in the manifest, and resumed; folders name the rule, too."""
     photos = tmp_path / "photos"
-    photos.mkdir()
     scene = rendered(0)
-    for name in (b"\xe9t\xe9", "a\u0085b".encode(), "c\u2028d".encode()):
+    for name in (b"\xe9t\xe9_%b", "a\u0085b_%b".encode(), "c\u2028d_%b".encode(), b"\xe9_%b/1"):
         for eye, view in ((b"L", scene.left), (b"R", scene.right)):
             Image.fromarray(view).save(tmp_path / "view.png")
-            Path(os.fsdecode(os.fsencode(photos) + b"/" + name + b"_" + eye + b".png")).write_bytes(
-                (tmp_path / "view.png").read_bytes()
-            )
+            file = Path(os.fsdecode(os.fsencode(photos) + b"/" + name % eye + b".png"))
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes((tmp_path / "view.png").read_bytes())
     for _ in range(2):
         summary = build(photos, tmp_path / "out", quick())
         assert summary.failed == []
-        assert sum(row["status"] in ("kept", "rejected") for row in rows_of(tmp_path / "out")) == 3
+        assert sum(row["status"] in ("kept", "rejected") for row in rows_of(tmp_path / "out")) == 4
+    assert [row["rule"] for row in rows_of(tmp_path / "out")].count(r"folders \xe9_L/ + \xe9_R/") == 1
     for row in rows_of(tmp_path / "out"):
         assert source_views(tmp_path / "out", row, photos).left.shape == scene.left.shape
 
