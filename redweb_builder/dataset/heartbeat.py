@@ -73,7 +73,7 @@ class Heartbeat:
             "journal_bytes": self._journal_bytes,  # that the counts are of
         }
         with suppress(OSError):
-            write_atomic(self._file, json.dumps(state, ensure_ascii=False).encode())
+            write_atomic(self._file, json.dumps(state, ensure_ascii=False).encode(errors="replace"))
 
     def stop(self) -> None:
         """The build has ended. Raises OSError."""

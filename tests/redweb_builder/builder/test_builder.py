@@ -28,6 +28,7 @@ from redweb_builder.builder.summary import Summary
 from redweb_builder.commands.console import NOTHING_KEPT, exit_code
 from redweb_builder.commands.dry_run import print_dry_run
 from redweb_builder.config import PRESETS, InputOptions
+from redweb_builder.dataset import heartbeat
 from redweb_builder.dataset.integrity import check_dataset
 from redweb_builder.dataset.manifest import SCHEMA, table_of
 from redweb_builder.dataset.paths import read_build
@@ -880,8 +881,11 @@ def test_another_folder_with_the_same_names_replaces_nothing(own: Path, tmp_path
     assert [row["status"] for row in rows] == ["kept", "kept"]
 
 
-def test_names_that_are_no_text_or_hold_odd_line_ends(tmp_path: Path, rendered: Render, remembered: None) -> None:
+def test_names_that_are_no_text_or_hold_odd_line_ends(
+    tmp_path: Path, rendered: Render, remembered: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Latin-1 bytes, U+0085 and U+2028 in names: built, in the manifest, and resumed; folders name the rule, too."""
+    monkeypatch.setattr(heartbeat, "EVERY_S", 0.0)
     photos = tmp_path / "photos"
     scene = rendered(0)
     for name in (b"\xe9t\xe9_%b", "a\u0085b_%b".encode(), "c\u2028d_%b".encode(), b"\xe9_%b/1"):
