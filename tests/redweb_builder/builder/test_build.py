@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from redweb_builder.builder.build import _forget_outdated
+from redweb_builder.builder.finish import portable_text
 from redweb_builder.dataset.journal import NAME, Records
 from redweb_builder.types import PairSource
 
@@ -19,3 +20,8 @@ def test_pairs_of_another_calibration_or_offset_are_forgotten(tmp_path: Path) ->
     keys = ("new", "shifted", "same", "calibrated")
     _forget_outdated(store, tmp_path, [PairSource(key, Path(), Path(), "files", "") for key in keys])
     assert list(records) == ["same"]
+
+
+def test_text_of_a_file_that_is_no_text_can_be_recorded() -> None:
+    """YAML may state half a letter, as a calibration's model: it has no bytes, unlike the rest of a name."""
+    assert portable_text("/a/b: \ud800 of \udcff\0", Path("/a")) == "b: \ufffd of \\xff\\x00"
