@@ -140,7 +140,7 @@ def build(
 
         failures = _label_pairs(sources, models, config, store, stereo_dir, progress)
         failures += [
-            {"key": path_below(file.path, stereo_dir), "detail": file.trace}
+            {"key": path_below(file.path, stereo_dir), "detail": portable_text(file.trace, stereo_dir)}
             for file in discovery.left_out
             if file.trace
         ]

@@ -680,16 +680,17 @@ def test_an_unforeseen_error_while_files_are_listed_costs_one_file(
     own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     """It is recorded, logged as a bug, and the run goes on."""
-    name = "odd.jpg" if where == "one_file.open_picture" else "odd.mp4"
+    name = "odd\udcff.jpg" if where == "one_file.open_picture" else "odd.mp4"  # a byte that is no UTF-8
     (own / name).write_bytes(b"anything")
 
     monkeypatch.setattr("redweb_builder.inputs.isolation._AVAILABLE", False)  # or the patch would not reach the worker
 
     def faulty(file: Path, *_: Any) -> None:
-        raise ZeroDivisionError("nobody foresaw this")
+        raise ZeroDivisionError(f"nobody foresaw this: {file}")
 
     monkeypatch.setattr(f"redweb_builder.inputs.formats.{where}", faulty)
     summary = build(own, tmp_path / "out", quick())
+    name = name.replace("\udcff", r"\xff")
     assert (summary.kept, summary.left_out, summary.failed) == (3, {"failed": 1}, [name])
     log = (tmp_path / "out" / "errors.log").read_text()
     assert name in log
