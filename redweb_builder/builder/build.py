@@ -126,9 +126,10 @@ def build(
         if len(recorded) < len(sources):
             progress.enter("comparing the eye orders")
             ask = EyeOrders(out, models.depth)
-            whole = with_film_orders(whole, ask, progress.at)
+            cores = config.jobs if config.engine == "local" else None  # with Ray it is the cores of a worker
+            whole = with_film_orders(whole, ask, progress.at, cores)
             if config.eyes == "auto":
-                whole = with_group_orders(whole, stereo_dir, ask, progress.at, config.max_side)
+                whole = with_group_orders(whole, stereo_dir, ask, progress.at, config.max_side, cores)
         missing = {source.clip for source in sources if source.clip and source.key not in store.records}
         if missing:
             progress.enter("aligning the clips of films")

@@ -26,7 +26,7 @@ def load_models(config: BuildConfig, device: torch.device) -> tuple[Models, dict
     config: names and weight files. device: where they run. The sentences are by the names that build.json has for them.
     Raises WeightsUnavailable, SettingsError.
     """
-    flow, flow_message = load_flow(config.flow, config.flow_weights, device, config.precision)
+    flow, flow_message = load_flow(config.flow, config.flow_weights, device, config.precision, config.jobs)
     segmenter, segmenter_message = load_segmenter(config.segmenter, config.segmenter_weights, device)
     network = load_depth(config.mono, device)
     depth = MemoizedDepth(network) if network else None

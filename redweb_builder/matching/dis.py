@@ -11,6 +11,7 @@ import numpy as np
 from redweb_builder.matching.consistency import PREVIEW_PX, forward_backward_error
 from redweb_builder.matching.texture import grey_levels
 from redweb_builder.networks.weights import Weights
+from redweb_builder.process import available_cores
 from redweb_builder.types import FloatMap, Flow, Picture, StereoPair
 
 LEAST_SIDE = 16  # px; OpenCV's DIS needs views as large
@@ -156,10 +157,14 @@ class Dis:
     precision = None
     weights: Weights | None = None
 
-    def __init__(self) -> None:
-        """Start the threads that the directions run in."""
-        self._pool = ThreadPoolExecutor(thread_name_prefix="dis")
-        self.batch = max(1, cv2.getNumberOfCPUs() // 2)
+    def __init__(self, cores: int | None = None) -> None:
+        """Start the threads that the directions run in.
+
+        cores: so many run side by side; None = all that this process may use, which OpenCV asks no container for.
+        """
+        cores = cores or available_cores()
+        self._pool = ThreadPoolExecutor(cores, "dis")
+        self.batch = max(1, cores // 2)
 
     def __call__(self, pairs: Sequence[StereoPair]) -> list[Flow]:
         """Flow of each pair, in both directions, in the order of the pairs."""

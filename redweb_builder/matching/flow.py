@@ -59,15 +59,19 @@ class FlowEstimator(Protocol):
 
 
 def load_flow(
-    choice: str, weights: Path | None, device: torch.device, precision: str = AUTO_PRECISION
+    choice: str,
+    weights: Path | None,
+    device: torch.device,
+    precision: str = AUTO_PRECISION,
+    cores: int | None = None,
 ) -> tuple[FlowEstimator, str]:
     """Load a flow estimator; return it and a sentence for people about how it was chosen.
 
     choice: a name of config.FLOW_CHOICES, or the file of a network of the user's, "onnx:FILE". "auto" is raft-large if
     its weights can be had, else raft-small if its can, else DIS. weights: a file to load in place of the published
     weights; with "auto" it is loaded as the RAFT that it fits. device: where a network runs. precision: of a RAFT, one
-    of config.PRECISIONS. Raises WeightsUnavailable where an explicit choice or a given file cannot be loaded,
-    SettingsError for a weight file with a flow that takes none.
+    of config.PRECISIONS. cores: of Dis. Raises WeightsUnavailable where an explicit choice or a given file cannot be
+    loaded, SettingsError for a weight file with a flow that takes none.
     """
     if is_exported_flow(choice):
         if weights is not None:
@@ -77,7 +81,7 @@ def load_flow(
     if choice == "dis":
         if weights is not None:
             raise SettingsError(f"flow dis needs no weights: leave out {weights}, or name the RAFT that it belongs to")
-        return Dis(), "DIS optical flow (OpenCV, built in, no weights)"
+        return Dis(cores), "DIS optical flow (OpenCV, built in, no weights)"
     if choice != "auto":
         return _raft(choice, weights, device, precision)
     problems = []
@@ -88,7 +92,7 @@ def load_flow(
             problems.append(str(problem))
     if weights is not None:
         raise WeightsUnavailable(problems[-1])
-    return Dis(), f"DIS optical flow (built-in default: no RAFT weights could be had; {problems[0]})"
+    return Dis(cores), f"DIS optical flow (built-in default: no RAFT weights could be had; {problems[0]})"
 
 
 def _raft(name: str, weights: Path | None, device: torch.device, precision: str) -> tuple[Raft, str]:

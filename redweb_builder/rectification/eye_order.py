@@ -130,13 +130,13 @@ def asked_order(source: PairSource, max_side: int = SIDE, network: DepthEstimato
 
 
 def ask_each(
-    sources: Sequence[PairSource], ask: Ask, max_side: int, watch: Callable[[Path], None]
+    sources: Sequence[PairSource], ask: Ask, max_side: int, watch: Callable[[Path], None], cores: int | None = None
 ) -> list[float | None]:
     """The score of each source, in order, several at a time; None where it cannot be read.
 
     sources: of the pairs. ask: asked_order or one that remembers. max_side: px, to which pictures are read. watch:
-    called with the first file of each. Raises StoreError where remote storage does not answer: all other pairs would
-    have no vote either.
+    called with the first file of each. cores: so many at a time; None = as many as this process may use. Raises
+    StoreError where remote storage does not answer: all other pairs would have no vote either.
     """
 
     def ask_one(source: PairSource) -> float | None:
@@ -148,7 +148,7 @@ def ask_each(
         except Exception:  # a pair that cannot be read has no vote; the build records why
             return None
 
-    with one_opencv_thread(), ThreadPoolExecutor(available_cores()) as pool:
+    with one_opencv_thread(), ThreadPoolExecutor(cores or available_cores()) as pool:
         return list(pool.map(ask_one, sources))
 
 

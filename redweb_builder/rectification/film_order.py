@@ -19,11 +19,12 @@ def with_film_orders(
     sources: Iterable[PairSource],
     ask: Ask = asked_order,
     watch: Callable[[Path], None] = lambda film: None,
+    cores: int | None = None,
 ) -> list[PairSource]:
     """The sources in their order, frames of films with the eye order of their film, which is added to their rule too.
 
     sources: photographs and frames of films; photographs pass unchanged. ask: for the order of a frame. watch: called
-    with the path of the film of each frame before it is read.
+    with the path of the film of each frame before it is read. cores: as of ask_each.
     """
     films: dict[Film, list[PairSource]] = {}
     ordered = list(sources)
@@ -32,7 +33,8 @@ def with_film_orders(
             films.setdefault((source.left, source.right), []).append(source)
     asked = [(film, frame) for film, frames in films.items() for frame in _spread(frames)]
     scores: dict[Film, list[float]] = {film: [] for film in films}
-    for (film, _), score in zip(asked, ask_each([frame for _, frame in asked], ask, SIDE, watch), strict=True):
+    answers = ask_each([frame for _, frame in asked], ask, SIDE, watch, cores)
+    for (film, _), score in zip(asked, answers, strict=True):
         if score is not None:
             scores[film].append(score)
     orders = {film: sum(found) / len(found) if found else 0.0 for film, found in scores.items()}

@@ -38,18 +38,19 @@ def with_group_orders(
     ask: Ask = asked_order,
     watch: Callable[[Path], None] = lambda file: None,
     max_side: int = SIDE,
+    cores: int | None = None,
 ) -> list[PairSource]:
     """The sources in their order, each with the log odds that the rest of its group gives its stated order.
 
     sources: pairs below `folder`; films have their film_order already. ask: for the order of a pair.
-    watch: called with each picture before it is asked. max_side: px, to which pictures are read. A group of one pair
-    has nothing to share and is not asked.
+    watch: called with each picture before it is asked. max_side: px, to which pictures are read. cores: as of
+    ask_each. A group of one pair has nothing to share and is not asked.
     """
     films_once = {_film_or_pair(source): source for source in reversed(sources)}
     items = list(reversed(films_once.values()))
     groups = [_groups_of(item, folder) for item in items]
     chosen = _spread(groups)
-    scores = _scores([items[index] for index in chosen], ask, watch, max_side)
+    scores = _scores([items[index] for index in chosen], ask, watch, max_side, cores)
     evidence = np.full(len(items), np.nan)
     evidence[chosen] = [np.nan if score is None else log_odds(score) for score in scores]
     priors = group_priors(groups, evidence, np.array([stated_log_odds(item) for item in items]))
@@ -115,11 +116,11 @@ def _spread(groups: Sequence[Sequence[str]]) -> list[int]:
 
 
 def _scores(
-    sources: Sequence[PairSource], ask: Ask, watch: Callable[[Path], None], max_side: int
+    sources: Sequence[PairSource], ask: Ask, watch: Callable[[Path], None], max_side: int, cores: int | None
 ) -> list[float | None]:
     """The eye order of each source, in order; None where it cannot be read."""
     unasked = [source for source in sources if source.film_order is None]
-    scores = iter(ask_each(unasked, ask, max_side, watch))
+    scores = iter(ask_each(unasked, ask, max_side, watch, cores))
     return [next(scores) if source.film_order is None else source.film_order for source in sources]
 
 

@@ -10,6 +10,7 @@ import weakref
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from hashlib import sha256
 from pathlib import Path
@@ -38,8 +39,10 @@ from redweb_builder.dataset.verdicts import compare
 from redweb_builder.errors import InputError, StoreError
 from redweb_builder.filters.checks import Check, checks, judge, margin
 from redweb_builder.inputs.read import read_pair
+from redweb_builder.matching import dis
 from redweb_builder.pipeline import Outcome, Prepared, infer, prepare
 from redweb_builder.progress import PAIRS, Progress
+from redweb_builder.rectification import eye_order
 from redweb_builder.types import Mask, PairSource, Picture
 from samples.scenes import Scene
 
@@ -902,6 +905,23 @@ def test_names_that_are_no_text_or_hold_odd_line_ends(
     assert [row["rule"] for row in rows_of(tmp_path / "out")].count(r"folders \xe9_L/ + \xe9_R/") == 1
     for row in rows_of(tmp_path / "out"):
         assert source_views(tmp_path / "out", row, photos).left.shape == scene.left.shape
+
+
+def test_jobs_are_all_that_a_large_machine_gives(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Labels, their flow and the eye orders before them; what is prepared ahead does not grow with its cores either."""
+    asked = set()
+
+    class Pool(ThreadPoolExecutor):
+        def __init__(self, workers: int | None = None, *_: Any, **__: Any) -> None:
+            asked.add(workers)
+            super().__init__(workers)
+
+    for module in (dis, engines_module, eye_order):
+        monkeypatch.setattr(module, "available_cores", lambda: 64, raising=False)
+        monkeypatch.setattr(module, "ThreadPoolExecutor", Pool)
+    assert build(few, tmp_path / "out", quick(jobs=2)).kept == 3
+    assert asked == {2}
+    assert (dis.Dis(2).batch, dis.Dis().batch) == (1, 32)
 
 
 def test_overwrite_given_again_after_an_interrupt_goes_on(few: Path, tmp_path: Path, remembered: None) -> None:
