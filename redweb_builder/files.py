@@ -67,19 +67,26 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     with suppress(FileNotFoundError):
         if stat.S_IFMT(path.lstat().st_mode) in (stat.S_IFCHR, stat.S_IFBLK):
             raise UnsafePath(f"{path} is a device: nothing is written in its place")
-    part = _temporary(path)
-    try:
-        with create(part) as file:
-            _hold(file.fileno())
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except (Exception, KeyboardInterrupt) as error:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-        _name_file(error, path, part)
-        raise
+    for is_last in (False, False, True):
+        part = _temporary(path)
+        try:
+            with create(part) as file:
+                _hold(file.fileno(), waits=True)
+                if not (is_last or part.exists()):  # it was taken for one that was left, and removed: another one
+                    continue
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+                if fcntl is not None:  # while it is held: no other process takes it for one that was left
+                    part.replace(path)
+            if fcntl is None:  # Windows renames no file that is open
+                part.replace(path)
+            return
+        except (Exception, KeyboardInterrupt) as error:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+            _name_file(error, path, part)
+            raise
 
 
 @contextmanager
@@ -338,11 +345,14 @@ def _held_folder(folder: Path) -> Iterator[bool]:
         os.close(descriptor)
 
 
-def _hold(descriptor: int) -> bool:
-    """Hold an open file or folder until it is closed; False where another holds it, or the file system has no locks."""
+def _hold(descriptor: int, waits: bool = False) -> bool:
+    """Hold an open file or folder until it is closed; False where another holds it, or the file system has no locks.
+
+    waits: until another no longer holds it.
+    """
     try:
         if fcntl is not None:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
     except OSError:
         return False
     return True

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -200,6 +201,29 @@ def test_a_temporary_file_that_is_being_written_stays(tmp_path: Path) -> None:
         remove_temporaries(tmp_path)
     remove_temporaries(tmp_path)
     assert [(entry.name, entry.read_bytes()) for entry in tmp_path.iterdir()] == [("report.html", b"content")]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows removes no file that is open")
+def test_a_file_is_written_whatever_others_remove_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`report` beside a build: once it was made and is not held yet, and once it is about to be renamed."""
+    make, rename, made = files_module.create, Path.replace, list[Path]()
+
+    def create_and_lose(file: Path) -> BinaryIO:
+        opened = make(file)
+        if not made:
+            remove_temporaries(tmp_path)
+        made.append(file)
+        return opened
+
+    def lose_and_rename(file: Path, to: Path) -> Path:
+        remove_temporaries(tmp_path)
+        return rename(file, to)
+
+    monkeypatch.setattr(files_module, "create", create_and_lose)
+    monkeypatch.setattr(Path, "replace", lose_and_rename)
+    write_atomic(tmp_path / "manifest.parquet", b"rows")
+    assert [(entry.name, entry.read_bytes()) for entry in tmp_path.iterdir()] == [("manifest.parquet", b"rows")]
+    assert len(made) == 2
 
 
 def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
