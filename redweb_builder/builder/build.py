@@ -83,8 +83,9 @@ def build(
     config = config or BuildConfig()
     require_folder(out, "build on a disk, then `export --format webdataset --out` to the storage")
     stereo_dir, out = Path(stereo_dir), Path(out)
-    for folder in (stereo_dir, out):
-        _require_unicode(folder)
+    networks = (config.flow, config.flow_weights, config.segmenter_weights, config.mono)
+    for place in (real_path(stereo_dir), real_path(out), *filter(None, networks)):
+        _require_unicode(str(place))
     if not overwrite and (finished := unchanged_build(stereo_dir, out, config, watch)):
         return finished
     out = folder_of_part(out, config.part) if config.part else out
@@ -203,12 +204,12 @@ def _with_precision_of(out: Path, config: BuildConfig, overwrite: bool) -> Build
     return replace(config, precision=precision) if precision in PRECISIONS else config
 
 
-def _require_unicode(folder: Path) -> None:
-    """Raise SettingsError where the path of a folder is no UTF-8, which manifest, pages and exports could not name."""
+def _require_unicode(path: str) -> None:
+    """Raise SettingsError where a path is no UTF-8, which build.json, manifest, pages and exports could not name."""
     try:
-        str(real_path(folder)).encode()
+        path.encode()
     except UnicodeEncodeError:
-        raise SettingsError(f"the path {str(folder)!a} is not UTF-8: rename the folder") from None
+        raise SettingsError(f"the path {path!a} is not UTF-8: rename it") from None
 
 
 def _label_pairs(

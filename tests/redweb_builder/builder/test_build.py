@@ -6,9 +6,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from redweb_builder.builder.build import _forget_outdated
+import pytest
+
+from redweb_builder.builder.build import _forget_outdated, build
 from redweb_builder.builder.finish import portable_text
+from redweb_builder.config import BuildConfig
 from redweb_builder.dataset.journal import NAME, Records
+from redweb_builder.errors import SettingsError
 from redweb_builder.types import PairSource
 
 
@@ -25,3 +29,18 @@ def test_pairs_of_another_calibration_or_offset_are_forgotten(tmp_path: Path) ->
 def test_text_of_a_file_that_is_no_text_can_be_recorded() -> None:
     """YAML may state half a letter, as a calibration's model: it has no bytes, unlike the rest of a name."""
     assert portable_text("/a/b: \ud800 of \udcff\0", Path("/a")) == "b: \ufffd of \\xff\\x00"
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"flow": "onnx:/\udce9/net.onnx"},
+        {"flow_weights": Path("/\udce9/raft.pth")},
+        {"segmenter_weights": Path("/\udce9")},
+        {"mono": "/\udce9/depth.onnx"},
+    ],
+)
+def test_networks_whose_names_are_no_utf_8_are_refused_at_once(tmp_path: Path, named: dict[str, Any]) -> None:
+    """build.json names them, and is written when all pairs are labelled."""
+    with pytest.raises(SettingsError, match="is not UTF-8"):
+        build(tmp_path, tmp_path / "out", BuildConfig(**named))
