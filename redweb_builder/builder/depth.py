@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -221,5 +222,5 @@ def _repeats(times: Sequence[float], rate: float) -> list[int]:
     times: s, ascending, of the frames. rate: of the film that is written, frames a second.
     """
     count = round((times[-1] - times[0]) * rate) + 1
-    shown = [bisect_right(times, times[0] + (number + 0.5) / rate) - 1 for number in range(count)]
-    return [shown.count(index) for index in range(len(times))]
+    shown = Counter(bisect_right(times, times[0] + (number + 0.5) / rate) - 1 for number in range(count))
+    return [shown[index] for index in range(len(times))]

@@ -141,3 +141,8 @@ def test_a_frame_stands_until_the_next_one() -> None:
     assert _repeats([2.0, 2.1, 2.5], 10) == [1, 4, 1]
     assert _repeats([0.0], 25) == [1]
     assert _repeats([0.0, 0.0333, 0.0667, 0.1], 30) == [1, 1, 1, 1]
+
+
+@pytest.mark.timeout(30)
+def test_the_frames_of_a_long_film_are_counted_once() -> None:
+    assert _repeats([number / 60 for number in range(200_000)], 60) == [1] * 200_000
