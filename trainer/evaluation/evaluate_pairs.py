@@ -45,6 +45,7 @@ def evaluate_pairs(predictors: Mapping[str, Predict], path: Path, limit: int | N
             judgement, moved = on_picture(listed, image.shape)
         except DataError as error:
             unread.append(str(error))
+            shown = None  # the picture at hand may be another one than that of the maps
             continue
         if listed.image != shown:
             shown, maps = listed.image, _maps(everyone, listed, image)

@@ -159,6 +159,17 @@ def test_diw_counts_what_is_missing_outside_or_another_picture(
     assert "none of its 1 photographs can be read" in result.output
 
 
+def test_a_second_pair_of_a_picture_is_of_that_picture_after_one_that_is_left_out(
+    checkpoints: tuple[Path, Path], tmp_path: Path, save: Save
+) -> None:
+    for name, shape in (("judged", (60, 80)), ("another", (80, 80))):
+        save(np.zeros((*shape, 3), np.uint8), tmp_path / f"{name}.png")
+    names = ("judged", "another", "judged")
+    (tmp_path / "diw.csv").write_text("".join(f"./{name}.png\n1,40,60,40,>,80,60\n" for name in names))
+    rows, _ = evaluated(tmp_path, checkpoints[0], "--on", tmp_path / "diw.csv")
+    assert (rows[-1]["samples"], rows[-1]["unread"]) == (2, 1)
+
+
 def test_da2k_gives_accuracy_over_all_pairs_and_of_each_scenario(
     checkpoints: tuple[Path, Path], tmp_path: Path, save: Save
 ) -> None:
