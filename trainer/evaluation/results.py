@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 
 import cv2
@@ -50,12 +51,14 @@ def merge_tables(tables: Sequence[Table]) -> tuple[list[ResultRow], dict[str, Pi
 def unique_names(names: Sequence[str]) -> list[str]:
     """Names of sets, the second one of a name with -2 behind it, and so on: two folders may both be called redweb.
 
-    names: in their order.
+    A number that makes the name of another set is passed over. names: in their order.
     """
-    return [
-        name if names[:at].count(name) == 0 else f"{name}-{names[: at + 1].count(name)}"
-        for at, name in enumerate(names)
-    ]
+    unique: list[str] = []
+    for name in names:
+        numbered = (f"{name}-{number}" for number in count(2))
+        others = (other for other in numbered if other not in unique and other not in names)
+        unique.append(next(others) if name in unique else name)
+    return unique
 
 
 def write_report(rows: Sequence[ResultRow], sheets: dict[str, Picture], out: Path) -> None:
