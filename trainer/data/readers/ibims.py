@@ -15,6 +15,7 @@ from trainer.data.depth_files import read_depth
 from trainer.data.depth_scale import DepthScale
 from trainer.data.pictures import by_stem, matched, read_grey
 from trainer.data.readers.frames import Frame, FrameSet
+from trainer.types import DataError
 
 SCALE = DepthScale(65535 / 50)
 MASKS = ("mask_invalid", "mask_transp")
@@ -43,5 +44,8 @@ class Ibims(FrameSet):
         """In metres, where both masks say that it is known."""
         metres = SCALE.metres(read_depth(frame.depth))
         for file in frame.masks:
-            metres[read_grey(file) == 0] = np.nan
+            mask = read_grey(file)
+            if mask.shape != metres.shape:
+                raise DataError(f"{file}: the mask is {mask.shape}, its depth map {metres.shape}")
+            metres[mask == 0] = np.nan
         return metres

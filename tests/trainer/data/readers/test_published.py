@@ -100,6 +100,9 @@ def test_ibims_is_no_folder_of_millimetres(tmp_path: Path, save: Save) -> None:
     data = open_data(tmp_path)
     assert depth_of(data) == pytest.approx([2, 0, 0, 8], abs=1e-3)
     assert data.part(0) == "test"
+    save(hidden[:, :3], tmp_path / "mask_transp/a.png")
+    with pytest.raises(DataError, match=r"the mask is \(4, 3\), its depth map \(4, 4\)"):
+        data[0]
 
 
 @pytest.mark.parametrize(("rgb", "depth"), [("", ""), ("rgb", "depth"), ("vkitti_2.0.3_rgb", "vkitti_2.0.3_depth")])
