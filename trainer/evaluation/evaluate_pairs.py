@@ -75,7 +75,8 @@ def _figures(wrong: Counter[str], judged: Counter[str]) -> dict[str, float]:
 
 
 def _maps(everyone: Mapping[str, Predict], judgement: Judgement, image: Picture) -> dict[str, FloatMap]:
-    return {name: map_of(predict, judgement.image.stem, image) for name, predict in everyone.items()}
+    key = judgement.image.with_suffix("").as_posix()  # pictures of two folders may have one name
+    return {name: map_of(predict, key, image) for name, predict in everyone.items()}
 
 
 def _unlabelled(image: Picture) -> DepthSample:

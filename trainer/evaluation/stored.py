@@ -45,8 +45,8 @@ class StoredPredictions:
     def read(self, key: str, image: Picture) -> tuple[FloatMap, str]:
         """The map of a picture at the picture's size as it is stored, HxW float32; and its sense, of config.SENSES.
 
-        key: of the sample; its file has that name below the folder, or the key's last part as its name. image: HxWx3,
-        for the size. A map of the same proportions is resized, depth in its inverse if it has one. Raises DataError
+        key: of the sample; its file has that name below the folder, or that of the key's last parts. image: HxWx3, for
+        the size. A map of the same proportions is resized, depth in its inverse if it has one. Raises DataError
         where there is none, where it has another shape or values that are not finite, and where nobody states its
         sense.
         """
@@ -72,8 +72,10 @@ class StoredPredictions:
         return _resized(_map_of(file, image), image) if file else None
 
     def _file(self, key: str, ending: str) -> Path | None:
-        names = (key, key.replace("/", "_"), key.rpartition("/")[2])
-        return next((self.files[name + ending] for name in names if name + ending in self.files), None)
+        parts = key.split("/")
+        ends = ["/".join(parts[at:]) for at in range(len(parts))]  # the longest first: it says most
+        names = (name + ending for end in ends for name in (end, end.replace("/", "_")))
+        return next((self.files[name] for name in names if name in self.files), None)
 
     def _sense_of(self, file: Path, text: dict[str, str]) -> str:
         if text.get("polarity") == POLARITY:

@@ -182,6 +182,14 @@ def test_da2k_gives_accuracy_over_all_pairs_and_of_each_scenario(
     prior = rows[-1]
     assert (prior["data"], prior["samples"], prior["accuracy"]) == ("DA-2K", 4, 75)
     assert (prior["indoor"], prior["aerial"]) == (100, 0)
+    pairs["images/aerial/a.png"] = pairs.pop("images/aerial/b.png")  # two pictures of one name
+    save(np.zeros((60, 80, 3), np.uint8), tmp_path / "DA-2K/images/aerial/a.png")
+    (tmp_path / "DA-2K" / "annotations.json").write_text(json.dumps(pairs))
+    lower_nearer = np.repeat(np.arange(60, dtype=np.uint8)[:, None], 80, axis=1)
+    save(lower_nearer, tmp_path / "near" / "indoor" / "a.png")  # as `predict DA-2K/images` names them
+    save(59 - lower_nearer, tmp_path / "near" / "aerial" / "a.png")
+    rows, _ = evaluated(tmp_path, tmp_path / "near", "--on", tmp_path / "DA-2K", "--predictions", "near")
+    assert (rows[0]["accuracy"], rows[0]["indoor"], rows[0]["aerial"]) == (100, 100, 100)
 
 
 def test_a_broken_picture_is_left_out_and_named(
