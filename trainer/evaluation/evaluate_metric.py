@@ -11,7 +11,7 @@ from redweb_builder.types import FloatMap
 from trainer.data.check import readable_samples
 from trainer.data.depth_set import DepthSet, judged_pixels
 from trainer.data.marks import mark_of
-from trainer.data.splits import Selection, evenly_spaced
+from trainer.data.splits import Selection, evenly_spaced, three_parts
 from trainer.evaluation.metrics import depth_figures, depth_sums
 from trainer.evaluation.results import ResultRow, Table
 from trainer.evaluation.sheets import SHEET_ROWS, metric_strip, sheet
@@ -36,14 +36,16 @@ def evaluate_metric(
     """Every stage of every network, and the mean depth of the first one's training, on a set with depth in metres.
 
     data: the set, in metres. networks: by name, in eval mode, all on one device. selection: the samples to look at; its
-    part "auto" is the test part or else what training held out. watch: (samples done, of all). trained_on: the marks of
-    each network's training samples; rows of networks that were trained on these frames say so. Figures are of the
-    pixels of the set's evaluation mask, at the set's own size. The paper's own rows come last. A frame that cannot be
-    read is left out and named. Raises DataError where too many cannot, and where a prediction is not finite.
+    part "auto" is the test part, the set's own or what training kept apart, or else what training held out. watch:
+    (samples done, of all). trained_on: the marks of each network's training samples; rows of networks that were trained
+    on these frames say so. Figures are of the pixels of the set's evaluation mask, at the set's own size. The paper's
+    own rows come last. A frame that cannot be read is left out and named. Raises DataError where too many cannot, and
+    where a prediction is not finite.
     """
     part = selection.part
     if part == "auto":
-        part = "test" if any(data.part(index) == "test" for index in range(len(data))) else "val"
+        parts = three_parts(data, selection.validation_fraction, selection.test_fraction)
+        part = "test" if parts["test"] else "val"
     indices = replace(selection, part=part).indices(data)
     sums: dict[str, list[np.ndarray[tuple[int, ...], np.dtype[np.floating]]]] = {}
     unread: list[str] = []

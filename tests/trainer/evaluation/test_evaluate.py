@@ -125,6 +125,17 @@ def test_validation_samples_are_those_that_the_checkpoint_held_out(
         assert {row["samples"] for row in rows} == {samples}
 
 
+@pytest.mark.parametrize("which", [0, 1])
+def test_the_part_that_training_kept_for_a_test_is_what_auto_takes(
+    which: int, checkpoints: tuple[Path, Path], sets: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    (sets[0] / "split.csv").unlink()  # no part of its own
+    command = (tmp_path, checkpoints[which], "--on", sets[0], "--validation", 0.1, "--test", 0.5)
+    rows, _ = evaluated(*command)
+    for part, is_it in (("test", True), ("val", False), ("all", False)):
+        assert (evaluated(*command, "--part", part)[0] == rows) == is_it
+
+
 def evaluated(tmp_path: Path, checkpoint: Path, *arguments: object) -> tuple[list[dict[str, Any]], str]:
     """The rows and the output of an evaluation by the command line."""
     command = ["evaluate", str(checkpoint), *map(str, arguments), "--out", str(tmp_path / "out"), "--device", "cpu"]
