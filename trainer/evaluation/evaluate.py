@@ -161,14 +161,15 @@ def sample_figures(depth: FloatMap, sample: DepthSample, data: DepthSet) -> Samp
         error = (scale * depth + shift - sample.disparity)[valid]
         spread = float(sample.disparity[valid].std()) if valid.any() else np.nan
         relative = float(np.sqrt(np.mean(error**2))) / spread if spread > 0 else np.nan
-        return SampleFigures(pairs, {"RMSE/std": relative, "inverted": 100.0 * (scale < 0)})
+        inverted = np.nan if np.isnan(scale) else 100.0 * (scale < 0)
+        return SampleFigures(pairs, {"RMSE/std": relative, "inverted": inverted})
     affine, aligned = affine_depth(depth, sample.disparity, valid, data.farthest)
     figures = {
         "AbsRel": affine.abs_rel,
         "d1": 100 * affine.d1,
         f"RMSE {data.unit}": affine.rmse,
         "F1": 100 * boundary_f1(aligned, np.where(valid, sample.disparity, 1), valid),
-        "inverted": 100.0 * affine.inverted,
+        "inverted": 100 * affine.inverted,
     }
     return SampleFigures(pairs, figures)
 

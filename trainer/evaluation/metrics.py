@@ -133,14 +133,14 @@ def whdr_wrong(prediction: FloatMap, first: tuple[int, int], second: tuple[int, 
 class Affine:
     """Figures after alignment.
 
-    abs_rel: mean |d - d*| / d* of depth. d1: share within a factor of 1.25. rmse: in the unit of depth. inverted: the
-    best scale was negative, so near and far are exchanged.
+    abs_rel: mean |d - d*| / d* of depth. d1: share within a factor of 1.25. rmse: in the unit of depth. inverted: 1
+    where the best scale was negative, so near and far are exchanged, else 0.
     """
 
     abs_rel: float
     d1: float
     rmse: float
-    inverted: bool
+    inverted: float
 
 
 def align(prediction: Values, truth: Values, valid: BoolMap) -> tuple[float, float]:
@@ -169,7 +169,7 @@ def affine_depth(
     scale, shift = align(prediction, truth, valid)
     aligned = scale * prediction.astype(np.float64) + shift
     if not valid.any() or np.isnan(scale):
-        return Affine(np.nan, np.nan, np.nan, False), np.full(truth.shape, np.nan, np.float32)
+        return Affine(np.nan, np.nan, np.nan, np.nan), np.full(truth.shape, np.nan, np.float32)
     floor = 1 / farthest if farthest else FARTHEST_OVER_NEAREST * float(truth[valid].max())
     aligned = np.maximum(aligned, floor)
     ours, theirs = 1 / aligned[valid], 1 / truth[valid].astype(np.float64)
@@ -178,7 +178,7 @@ def affine_depth(
         abs_rel=_mean(np.abs(ours - theirs) / theirs),
         d1=_mean(ratio < 1.25),
         rmse=float(np.sqrt(np.mean((ours - theirs) ** 2))),
-        inverted=scale < 0,
+        inverted=float(scale < 0),
     )
     return figures, aligned.astype(np.float32)
 

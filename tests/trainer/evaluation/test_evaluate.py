@@ -17,10 +17,13 @@ from PIL import Image
 
 from redweb_builder.commands.main import main
 from redweb_builder.monocular.network import RedNet, RedNetConfig
+from tests.trainer.memory_set import RAMP, Given
 from trainer.checkpoint import load_network, read_header, save_network
 from trainer.data.marks import mark_of, pack_marks
 from trainer.data.open import open_data
+from trainer.data.splits import Selection
 from trainer.evaluation import evaluate as evaluation
+from trainer.evaluation.competitors import prior
 from trainer.evaluation.stored import open_stored
 from trainer.models.eigen import EigenConfig, build
 from trainer.prediction import predict
@@ -201,6 +204,16 @@ def test_da2k_gives_accuracy_over_all_pairs_and_of_each_scenario(
     save(59 - lower_nearer, tmp_path / "near" / "aerial" / "a.png")
     rows, _ = evaluated(tmp_path, tmp_path / "near", "--on", tmp_path / "DA-2K", "--predictions", "near")
     assert (rows[0]["accuracy"], rows[0]["indoor"], rows[0]["aerial"]) == (100, 100, 100)
+
+
+@pytest.mark.parametrize("has_true_zero", [False, True])
+def test_a_label_of_which_nothing_is_known_has_no_share_in_any_figure(has_true_zero: bool) -> None:
+    data = Given([RAMP, RAMP * np.nan])
+    data.has_true_zero = has_true_zero
+    rows, _ = evaluation.evaluate({"upside down": lambda image: -prior(image)}, data, Selection("all"))
+    figures = rows[0].figures
+    assert (figures["WKDR"], figures["inverted"]) == (100, 100)
+    assert rows[1].figures["inverted"] == 0
 
 
 def test_a_broken_picture_is_left_out_and_named(
