@@ -17,7 +17,7 @@ from trainer.data.check import refuse_many
 from trainer.data.depth_scale import DEPTH_JSON, MILLIMETRES, DepthScale
 from trainer.data.depth_set import in_metres
 from trainer.data.open import open_data
-from trainer.data.readers.protocols import NYU
+from trainer.data.readers.protocols import FULL, NYU
 from trainer.data.readers.rgb_depth import SPLIT
 from trainer.types import DataError
 
@@ -66,7 +66,8 @@ def convert_nyu(
     rows = csv.writer(table, lineterminator="\n")
     rows.writerow(("key", "part", "scene"))
     rows.writerows((_flat(data.key(i)), data.part(i) or "train", data.group(i)) for i in there)
-    protocol = {"protocol": "nyu"} if data.farthest == NYU.farthest else {}
+    is_nyu = np.array_equal(data.evaluation_mask(FULL), NYU.mask(FULL))  # others are cut at 10 m too
+    protocol = {"protocol": "nyu"} if is_nyu else {}
     write_atomic(out / DEPTH_JSON, (json.dumps({"scale": MILLIMETRES.per_metre, **protocol}) + "\n").encode())
     write_atomic(out / SPLIT, table.getvalue().encode())
     return len(there), [*data.notes, *faults]

@@ -235,3 +235,12 @@ def test_the_converter_keeps_depth_masks_parts_and_scenes(mat: Path, tmp_path: P
         save(np.zeros((8, 8), np.uint8), tmp_path / folder / "a.png")
     with pytest.raises(DataError, match="not in metres"):
         convert_nyu(tmp_path, tmp_path / "x")
+
+
+def test_a_converted_set_of_another_camera_is_not_judged_in_nyus_crop(tmp_path: Path, save: Save) -> None:
+    tum = tmp_path / "tum"  # judged up to 10 m, as NYU is
+    for folder, values in (("rgb", np.zeros((480, 640, 3), np.uint8)), ("depth", np.full((480, 640), 9000, np.uint16))):
+        save(values, tum / folder / "0.png")
+        (tum / f"{folder}.txt").write_text(f"0.0 {folder}/0.png\n")
+    convert_nyu(tum, tmp_path / "out")
+    assert open_data(tmp_path / "out").evaluation_mask((480, 640)).all()
