@@ -21,6 +21,8 @@ from trainer.data.readers.protocols import FULL, NYU
 from trainer.data.readers.rgb_depth import SPLIT
 from trainer.types import DataError
 
+LARGEST = 65535  # millimetres that 16 bits hold
+
 
 def convert_nyu(
     source: Path,
@@ -28,7 +30,7 @@ def convert_nyu(
     watch: Callable[[int, int], None] = lambda done, of: None,
     scale: DepthScale | None = None,
 ) -> tuple[int, list[str]]:
-    """Write every frame of a set in metres: PNG, and 16-bit PNG in millimetres with 0 = unknown.
+    """Write every frame of a set in metres: PNG, and 16-bit PNG in millimetres with 0 = unknown, also beyond LARGEST.
 
     source: the set. out: a folder. watch: (frames begun, of those to write). scale: what the numbers of the source's
     depth files mean. Frames that are there already are left as they are, so an interrupted conversion goes on.
@@ -58,7 +60,8 @@ def convert_nyu(
             faults.append(str(error))
             refuse_many(faults, len(data))
             continue
-        millimetres = np.nan_to_num(np.rint(1000 / sample.disparity).clip(0, 65535)).astype(np.uint16)
+        millimetres = np.rint(1000 / sample.disparity)
+        millimetres = np.where(millimetres <= LARGEST, millimetres, 0).astype(np.uint16)  # NaN is 0 too
         _write(out / "rgb" / depths[index].name, cv2.cvtColor(sample.image, cv2.COLOR_RGB2BGR))
         write_atomic(depths[index], depth_png(millimetres, IN_MILLIMETRES))
     there = [index for index, depth in enumerate(depths) if depth.is_file()]

@@ -244,3 +244,14 @@ def test_a_converted_set_of_another_camera_is_not_judged_in_nyus_crop(tmp_path: 
         (tum / f"{folder}.txt").write_text(f"0.0 {folder}/0.png\n")
     convert_nyu(tum, tmp_path / "out")
     assert open_data(tmp_path / "out").evaluation_mask((480, 640)).all()
+
+
+def test_depth_that_millimetres_of_16_bits_do_not_hold_is_unknown(tmp_path: Path, save: Save) -> None:
+    save(np.zeros((8, 8, 3), np.uint8), tmp_path / "far" / "rgb" / "a.png")
+    (tmp_path / "far" / "depth").mkdir()
+    metres = np.full((8, 8), 20, np.float32)
+    metres[0, :4] = 65.535, 65.536, 80, np.nan
+    np.save(tmp_path / "far" / "depth" / "a.npy", metres)
+    convert_nyu(tmp_path / "far", tmp_path / "out")
+    converted = 1 / open_data(tmp_path / "out")[0].disparity[0]
+    np.testing.assert_allclose(converted, [65.535, *[np.nan] * 3, *[20] * 4], rtol=1e-6)
