@@ -126,7 +126,7 @@ def _train(
         while run.step < end:
             for group, full in zip(optimiser.param_groups, full_rates, strict=True):
                 group["lr"] = full * phase.rate(run.step - begin, end - begin)
-            torch.manual_seed(config.seed + 1_000_003 * run.step)  # for dropout; pairs have numbers of their own
+            seed_dropout(config, run.step, ranks)
             optimiser.zero_grad(set_to_none=True)
             loss, scalars = forward_backward(run, phase.loss, batches, micro_batch, device, precision)
             norm = run.take_step(optimiser, loss)
@@ -235,6 +235,14 @@ def own_numbers(numbers: Iterable[int], batch: int, ranks: Ranks) -> Iterator[in
     per_process = batch // ranks.world
     first = ranks.rank * per_process
     return (n for n in numbers if first <= n % batch < first + per_process)
+
+
+def seed_dropout(config: TrainConfig, step: int, ranks: Ranks) -> None:
+    """Seed what the network itself draws in a step; each process has other pictures, and draws other numbers for them.
+
+    config: its seed. step: from 0. ranks: this process among all.
+    """
+    torch.manual_seed(config.seed + 1_000_003 * step + ranks.rank)
 
 
 def pair_numbers(config: TrainConfig, step: int, ranks: Ranks) -> Tensor:

@@ -33,7 +33,7 @@ from trainer.progress import Progress, Summary
 from trainer.train import train_relative_depth
 from trainer.training import loop, precision
 from trainer.training.distributed import Ranks, synchronised
-from trainer.training.loop import TrainingError, mean_of_parts
+from trainer.training.loop import TrainingError, mean_of_parts, seed_dropout
 from trainer.training.recipe import rate_of, relative_depth
 from trainer.training.run import Run
 from trainer.types import DataError
@@ -357,6 +357,14 @@ def test_a_process_whose_main_one_refused_the_run_ends_with_a_sentence(
     monkeypatch.setattr(loop, "joined_ranks", lambda device: nullcontext(Left(1, 2)))
     with pytest.raises(TrainingError, match="process 1 of 2: another process of this run is gone"):
         run(data, tmp_path)
+
+
+def test_no_two_processes_drop_the_same_units() -> None:
+    drawn = []
+    for ranks in (Ranks(), Ranks(0, 2), Ranks(1, 2)):
+        seed_dropout(TrainConfig(), 7, ranks)
+        drawn.append(torch.rand(8).tolist())
+    assert drawn[0] == drawn[1] != drawn[2]
 
 
 def test_a_part_without_ground_for_a_scalar_does_not_count_for_it() -> None:
