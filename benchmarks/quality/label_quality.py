@@ -2,7 +2,7 @@
 
     python -m benchmarks.quality.label_quality GT_ROOT [--flow dis|raft-small|raft-large] [--flow-weights PATH]
 
-GT_ROOT holds a folder a set and in it a folder a scene (benchmarks/ground_truth.py). Figures are means over scenes:
+GT_ROOT holds a folder a set and in it a folder a scene (ground_truth.py). Figures are means over scenes:
 coverage = share of the pixels with truth that carry a label; WKDR = share of 100,000 random pixel pairs with a true
 ratio of disparities above 1.02 that the label orders wrongly, a tie being wrong (Chen et al. 2016, tau = 0.02);
 far = the same among pixels with a true disparity under 10 px; bad-2 = share of labelled pixels off by more than 2 px

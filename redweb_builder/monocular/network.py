@@ -8,7 +8,7 @@ next finer features; the adaptive output turns the last into one channel at the 
                                       |               |               |
                                 1/16 -> RCU      1/8 -> RCU      1/4 -> RCU
 
-With a vision transformer as encoder it is the network of DPT (models/transformer.py).
+With a vision transformer as encoder it is the network of DPT (transformer.py).
 """
 
 from __future__ import annotations

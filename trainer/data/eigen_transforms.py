@@ -112,7 +112,7 @@ class Augmentation(nn.Module):
         self.random = random
 
     def forward(self, image: tv_tensors.Image, label: tv_tensors.Mask) -> tuple[Tensor, tv_tensors.Mask]:
-        """image: 3x240x320 uint8. label: 2x240x320 float32 (inverse depth, sky). Returns 3x228x304 and 2x228x304."""
+        """image: 3x240x320 uint8. label: 4x240x320 float32, of `transformed`. Returns 3x228x304 and 4x228x304."""
         warp = random_warp() if self.random else Warp()
         parts = (part.as_subclass(Tensor).numpy().transpose(1, 2, 0) for part in (image, label))
         frame, maps = map(np.ascontiguousarray, parts)

@@ -120,7 +120,7 @@ class SampleStream:
             except StoreError as error:  # remote storage is gone, and all other samples with it
                 return Draw(None, (str(error),))
             with torch.random.fork_rng(devices=[]):
-                # Not torch.manual_seed: before CUDA is in use that keeps a note of every call for ever
+                # Not torch.manual_seed, which would seed CUDA's generators too: fork_rng brings back the CPU's alone
                 torch.default_generator.manual_seed(
                     int(np.random.SeedSequence((self.seed, n)).generate_state(1, np.uint64)[0])
                 )

@@ -134,7 +134,7 @@ def constant(step: int, steps: int) -> float:
 
 
 def cosine(step: int, steps: int) -> float:
-    """Half a cosine from 1 at step 0 to 0 at the last of `steps`."""
+    """Half a cosine from 1 at step 0 to 0 at step `steps`, which is one after the last."""
     return 0.5 * (1 + math.cos(math.pi * step / max(1, steps)))
 
 
