@@ -47,7 +47,8 @@ class RegionStream(SampleStream):
 
     def _another_sky(self) -> Tensor | None:
         """Of any of the pictures trained on; none where that has too little."""
-        source = self.sources[int(torch.randint(len(self.sources), ()))]
+        sources = [source for source in self.sources if source.indices]  # a fold may keep a whole set back
+        source = sources[int(torch.randint(len(sources), ()))]
         return sky_of(source.data[source.indices[int(torch.randint(len(source.indices), ()))]])
 
 

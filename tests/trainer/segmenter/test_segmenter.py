@@ -20,10 +20,11 @@ from redweb_builder.errors import UnsafePath
 from redweb_builder.segmentation.segmenters import BuiltinSegmenter
 from redweb_builder.segmentation.sky_network import CLASSES, THINGS
 from trainer.config import FOLDS
+from trainer.data.sample_stream import Source
 from trainer.segmenter.augment import augmented, geometry
 from trainer.segmenter.pictures import RegionSample, find, in_fold, prepare
 from trainer.segmenter.teacher import Teacher, skyline
-from trainer.segmenter.train import THINGS_SHARE, cross_entropy, parse_set
+from trainer.segmenter.train import THINGS_SHARE, RegionStream, cross_entropy, parse_set
 from trainer.types import DataError, RegionBatch
 
 CPU = torch.device("cpu")
@@ -182,6 +183,13 @@ def test_the_loss_looks_only_where_something_is_known() -> None:
     assert cross_entropy(logits, batch, logits)[0].item() == pytest.approx(rest + THINGS_SHARE * what, abs=1e-5)
     logits[:, CLASSES.index("ceiling")] = 50
     assert cross_entropy(logits, batch, logits)[0].item() == pytest.approx(0, abs=1e-5)
+
+
+def test_other_skies_are_of_the_sets_that_are_trained_on(masks: Path, tmp_path: Path) -> None:
+    data, _ = prepare("masks", masks, None, tmp_path / "cache", None, lambda *_: None)
+    sources = [Source(data, data.training), Source(data, [])]  # a fold keeps all of the second back
+    stream = RegionStream(sources, geometry(32), 0)
+    assert all(stream[number].image.shape == (1, 3, 32, 32) for number in range(12))
 
 
 def test_a_run_leaves_what_the_segmenter_loads(masks: Path, tmp_path: Path) -> None:
