@@ -30,7 +30,7 @@ from trainer.segmenter.pictures import RegionSet, prepare
 from trainer.segmenter.teacher import Teacher
 from trainer.training.loop import train
 from trainer.training.recipe import ENCODER_RATE, Phase, Recipe, rate_of
-from trainer.types import RegionBatch
+from trainer.types import DataError, RegionBatch
 
 FROZEN = ("conv_stem", "blocks.0.", "blocks.1.")  # edges and textures are what they were, and cost the most to train
 SHIPPED = "segmenter.safetensors"
@@ -46,10 +46,14 @@ class RegionStream(SampleStream):
         return augmented(sample, self.transform, self._another_sky())
 
     def _another_sky(self) -> Tensor | None:
-        """Of any of the pictures trained on; none where that has too little."""
+        """Of any of the pictures trained on; none where that has too little, or cannot be read."""
         sources = [source for source in self.sources if source.indices]  # a fold may keep a whole set back
         source = sources[int(torch.randint(len(sources), ()))]
-        return sky_of(source.data[source.indices[int(torch.randint(len(source.indices), ()))]])
+        index = source.indices[int(torch.randint(len(source.indices), ()))]
+        try:
+            return sky_of(source.data[index])
+        except DataError:  # it is left out and counted when its turn comes
+            return None
 
 
 def cross_entropy(logits: Tensor, batch: RegionBatch, _: Tensor) -> tuple[Tensor, Scalars]:

@@ -192,6 +192,14 @@ def test_other_skies_are_of_the_sets_that_are_trained_on(masks: Path, tmp_path: 
     assert all(stream[number].image.shape == (1, 3, 32, 32) for number in range(12))
 
 
+def test_a_damaged_picture_costs_one_sample_and_not_the_run(masks: Path, tmp_path: Path) -> None:
+    data, _ = prepare("masks", masks, None, tmp_path / "cache", None, lambda *_: None)
+    data.files[0].write_bytes(b"cut off")
+    stream = RegionStream([Source(data, data.training)], geometry(32), 0)
+    faults = [stream.draw(number).faults for number in range(12)]  # two epochs
+    assert sum(map(len, faults)) == 2
+
+
 def test_a_run_leaves_what_the_segmenter_loads(masks: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     command = ["train-segmenter", "--data", f"masks:{masks}=4", "--out", str(out), "--encoder-weights", "none"]
