@@ -153,14 +153,15 @@ def print_rows(rows: Sequence[ResultRow]) -> None:
     for name in dict.fromkeys(row.data for row in rows):
         own = [row for row in rows if row.data == name]
         columns = list(own[0].figures)
-        table = Table("", *columns, title=f"{escape(name)}: {own[0].samples} pictures", title_justify="left", box=None)
+        title = f"{escape(name)}: {own[0].samples} {own[0].counted}"
+        table = Table("", *columns, title=title, title_justify="left", box=None)
         for row in own:
             table.add_row(_marked(row), *(_number(row.figures[column], column) for column in columns))
         wanted = console.measure(table, options=console.options.update(max_width=1000)).maximum
         if wanted <= console.width:
             console.print(table)
         else:  # a table too wide for the terminal would lose its figures
-            console.print(table.title)
+            console.print(title)
             for row in own:
                 figures = [f"{column} {_number(row.figures[column], column)}" for column in columns]
                 console.print(f"[bold]{_marked(row)}[/]\n  {', '.join(figures)}")
@@ -178,15 +179,14 @@ def print_rows(rows: Sequence[ResultRow]) -> None:
 
 
 def _print_unread(console: Console, unread: Sequence[str]) -> None:
-    """What could not be read: how many samples, and why the first of them."""
+    """What could not be read: how many pictures, and why the first of them."""
     if not unread:
         return
     console.print(f"[yellow]{len(unread)} pictures could not be read and are left out:[/]")
-    reasons = list(dict.fromkeys(unread))  # a picture of several pairs of points is named once
-    for reason in reasons[:SHOWN_UNREAD]:
+    for reason in unread[:SHOWN_UNREAD]:
         console.print(f"  {escape(reason)}", soft_wrap=True)
-    if len(reasons) > SHOWN_UNREAD:
-        console.print(f"  and {len(reasons) - SHOWN_UNREAD} more")
+    if len(unread) > SHOWN_UNREAD:
+        console.print(f"  and {len(unread) - SHOWN_UNREAD} more")
 
 
 def _marked(row: ResultRow) -> str:

@@ -33,7 +33,7 @@ def evaluate_pairs(predictors: Mapping[str, Predict], path: Path, limit: int | N
     judged: Counter[str] = Counter()
     wrong: dict[str, Counter[str]] = {name: Counter() for name in everyone}
     strips: list[Picture] = []
-    unread: list[str] = []
+    unread: dict[str, None] = {}  # a sentence each, once for all pairs of a picture
     outside = 0
     shown: Path | None = None  # whose maps are at hand: the pairs of a picture follow each other
     maps: dict[str, FloatMap] = {}
@@ -44,7 +44,7 @@ def evaluate_pairs(predictors: Mapping[str, Predict], path: Path, limit: int | N
                 image = read_rgb(listed.image)
             judgement, moved = on_picture(listed, image.shape)
         except DataError as error:
-            unread.append(str(error))
+            unread[str(error)] = None
             shown = None  # the picture at hand may be another one than that of the maps
             continue
         if listed.image != shown:
@@ -57,12 +57,15 @@ def evaluate_pairs(predictors: Mapping[str, Predict], path: Path, limit: int | N
             wrong[name][judgement.scenario] += whdr_wrong(depth, judgement.first, judgement.second, judgement.farther)
     count = judged.total()
     if not count:
-        raise DataError(f"{path}: none of its {len(judgements)} photographs can be read. The first: {unread[0]}")
+        raise DataError(f"{path}: none of its {len(unread)} photographs can be read. The first: {next(iter(unread))}")
     if 2 * outside > count:
         raise DataError(f"{path}: {outside} of {count} point pairs lie outside their photographs: is the order y, x?")
     counts = {"outside": outside} if outside else {}
     title = path.stem if path.is_file() and path.suffix == ".csv" else path.resolve().name
-    rows = [ResultRow(title, name, count, _figures(own, judged), counts, unread) for name, own in wrong.items()]
+    rows = [
+        ResultRow(title, name, count, _figures(own, judged), counts, list(unread), "pairs of points")
+        for name, own in wrong.items()
+    ]
     return rows, sheet(strips, ["photograph", "label", *predictors])
 
 

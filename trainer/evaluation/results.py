@@ -18,9 +18,10 @@ from redweb_builder.types import Picture
 class ResultRow:
     """One predictor on one set.
 
-    data, predictor: their names. samples: how many pictures the figures are of. figures: name -> value; rates are in
-    percent, lower is better but for d1 and F1, NaN = the set gives no ground for the figure. counts: what people should
-    know of the samples, see COUNTS; only what is not 0. unread: why samples were left out, a sentence each.
+    data, predictor: their names. samples: how many pictures, or pairs of points, the figures are of; counted: which of
+    the two. figures: name -> value; rates are in percent, lower is better but for d1 and F1, NaN = the set gives no
+    ground for the figure. counts: what people should know of the samples, see COUNTS; only what is not 0. unread: why
+    pictures were left out, a sentence each.
     """
 
     data: str
@@ -29,12 +30,13 @@ class ResultRow:
     figures: dict[str, float]
     counts: Mapping[str, int] = field(default_factory=dict)
     unread: Sequence[str] = ()
+    counted: str = "pictures"
 
 
 # name of a count in evaluation.json -> what it says
 COUNTS = {
     "trained_on": "of these pictures were trained on: the figures say nothing about other pictures",
-    "outside": "points lay outside their picture and were moved to its edge",
+    "outside": "pairs had points outside their picture, which were moved to its edge",
 }
 
 

@@ -216,6 +216,19 @@ def test_a_label_of_which_nothing_is_known_has_no_share_in_any_figure(has_true_z
     assert rows[1].figures["inverted"] == 0
 
 
+def test_pairs_of_points_are_counted_as_such_and_pictures_that_are_gone_once(
+    checkpoints: tuple[Path, Path], tmp_path: Path, save: Save
+) -> None:
+    pair = {"point1": [50, 3], "point2": [10, 3], "closer_point": "point1"}
+    save(np.zeros((60, 80, 3), np.uint8), tmp_path / "DA-2K/images/indoor/a.png")
+    pairs = {"images/indoor/a.png": [pair] * 3, "images/indoor/gone.png": [pair] * 2}
+    (tmp_path / "DA-2K" / "annotations.json").write_text(json.dumps(pairs))
+    rows, output = evaluated(tmp_path, checkpoints[0], "--on", tmp_path / "DA-2K")
+    assert (rows[0]["samples"], rows[0]["unread"]) == (3, 1)
+    assert "DA-2K: 3 pairs of points" in output
+    assert "1 pictures could not be read" in output
+
+
 def test_a_broken_picture_is_left_out_and_named(
     checkpoints: tuple[Path, Path], sets: tuple[Path, Path, Path], tmp_path: Path
 ) -> None:
