@@ -106,7 +106,8 @@ class TrainDisplay:
     def _line(self, progress: Progress) -> str:
         left = (progress.steps - progress.step) / progress.rate
         wrong = progress.numbers.get("wrong", math.nan)
-        parts = [f"{progress.phase}: step {progress.step} of {progress.steps}", f"loss {self._loss or math.nan:.4f}"]
+        loss = math.nan if self._loss is None else self._loss
+        parts = [f"{progress.phase}: step {progress.step} of {progress.steps}", f"loss {loss:.4f}"]
         parts += [f"{100 * wrong:.1f} % of pairs wrong"] if math.isfinite(wrong) else []
         parts += [f"{1 / progress.rate:.2f} s a step", f"{left / 60:.0f} min left"]
         parts += [f"{progress.skipped} steps SKIPPED"] if progress.skipped else []

@@ -25,7 +25,7 @@ from cli import main
 from redweb_builder.errors import SettingsError
 from redweb_builder.monocular.network import RedNet, RedNetConfig
 from trainer.checkpoint import CheckpointError, load_network, load_state
-from trainer.commands.console import print_training
+from trainer.commands.console import TrainDisplay, print_training
 from trainer.config import TrainConfig, weighted_path
 from trainer.data.open import open_data
 from trainer.data.splits import split
@@ -304,6 +304,12 @@ def test_commands_that_are_shown_can_be_pasted(tmp_path: Path, capsys: pytest.Ca
     assert f"curve: {out / 'log.jsonl'}," in shown
     with pytest.raises(DataError, match=r"--out '.*/no \[1\]'"):
         open_data(tmp_path / "no [1]")
+
+
+def test_a_loss_of_nothing_is_shown_as_such(capsys: pytest.CaptureFixture[str]) -> None:
+    with TrainDisplay() as display:
+        display.show(Progress(1, 2, "ranking", {"loss": 0.0}, 1.0))
+    assert "loss 0.0000" in capsys.readouterr().err
 
 
 @pytest.mark.filterwarnings("error:Mean of empty slice")
