@@ -106,7 +106,7 @@ def print_summary(summary: Summary) -> None:
             console.print(f"  {title}: {escape(text)}")
     out, quoted = escape(str(summary.out)), escape(quote(str(summary.out)))
     console.print(f"  data set: {out}   every pair with its measurements: {out}/manifest.parquet")
-    console.print(f"  look at:  {out}/report.html (or {out}/grid.png)   decide: cli.py review {quoted}")
+    console.print(f"  look at:  {out}/report.html (or {out}/grid.png)   decide: python cli.py review {quoted}")
     if summary.redone:
         console.print(f"  done again: {counted(summary.redone, 'pair')}, of which files were gone, or of another size")
     if summary.lost:
@@ -207,7 +207,7 @@ def review(
     serve(session, port, announce, host or LOOPBACK)
     click.echo()
     made = session.home / "decisions.jsonl"
-    command = f"cli.py decisions {quote(shown(dataset))}"
+    command = f"python cli.py decisions {quote(shown(dataset))}"
     if session.home == dataset:
         echo(f"Decisions are in {made}; `{command}` counts them.")
     else:
@@ -388,5 +388,5 @@ def exit_if_damaged(dataset: Path, damaged: Sequence[str], what: str) -> None:
     if damaged:
         raise click.ClickException(
             f"{len(damaged)} {what}: their files are damaged or missing. "
-            f"`cli.py check {quote(shown(dataset))}` says what mends those of the data set."
+            f"`python cli.py check {quote(shown(dataset))}` says what mends those of the data set."
         )

@@ -216,6 +216,7 @@ def test_the_first_command_of_the_readme(project: Path, python: str, few: Path, 
     # which of the steps are drawn depends on the machine: a step may be over before the next picture of the screen
     assert re.search(r"(reading|matching|labelling) \S*(hut|meadow)", shown.raw)
     assert (tmp_path / "out" / "grid.png").is_file()
+    assert "python cli.py review" in " ".join(shown.text.split())  # as it is typed
 
 
 def test_ctrl_c_says_how_many_pairs_are_recorded(
@@ -408,3 +409,4 @@ def test_the_review_page_is_started_and_ended(project: Path, python: str, built:
     assert server.returncode == 0
     assert "me reviews " in shown.text
     assert "decisions.jsonl" in shown.text
+    assert "`python cli.py decisions" in " ".join(shown.text.split())
