@@ -14,9 +14,9 @@ MAX_LENGTH = 320  # letters of one fact
 class Facts:
     """Short texts of one line; UNKNOWN where build.json does not say.
 
-    flow, segmentation: names of the networks. method, format: of the data set. flow_weights, segmenter_weights: SHA-256
-    of the weights, empty where there are none. input: a fingerprint of the names and sizes of the photographs.
-    max_side: px.
+    flow, segmentation: names of the networks, without the folder of their weights. method, format: of the data set.
+    flow_weights, segmenter_weights: SHA-256 of the weights, empty where there are none. input: a fingerprint of the
+    names and sizes of the photographs. max_side: px.
     """
 
     flow: str
@@ -34,8 +34,8 @@ def facts_of(build: Mapping[str, Any]) -> Facts:
     stated = build.get("identity")
     identity = stated if isinstance(stated, dict) else {}
     return Facts(
-        flow=_text(build.get("flow")),
-        segmentation=_text(build.get("segmentation")),
+        flow=_without_place(_text(build.get("flow"))),
+        segmentation=_without_place(_text(build.get("segmentation"))),
         max_side=_text(identity.get("max_side")),
         method=_text(identity.get("method")),
         format=_text(build.get("format")),
@@ -43,6 +43,17 @@ def facts_of(build: Mapping[str, Any]) -> Facts:
         flow_weights=_text(identity.get("flow_weights_sha256"), ""),
         segmenter_weights=_text(identity.get("segmenter_weights_sha256"), ""),
     )
+
+
+def shared_build(build: Mapping[str, Any]) -> dict[str, Any]:
+    """build.json for a copy that others get: without the folders of this machine. build: its content."""
+    networks = {name: _without_place(_text(build[name])) for name in ("flow", "segmentation") if name in build}
+    return {name: value for name, value in {**build, **networks}.items() if name != "input"}
+
+
+def _without_place(sentence: str) -> str:
+    """What was chosen, without the brackets after it: they name the weight file, or where it was looked for."""
+    return sentence.partition(" (")[0]
 
 
 def _text(value: object, missing: str = UNKNOWN) -> str:

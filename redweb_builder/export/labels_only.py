@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from redweb_builder.dataset.codec import picture_bytes, picture_name
+from redweb_builder.dataset.facts import shared_build
 from redweb_builder.dataset.manifest import SCHEMA, calibration_names
 from redweb_builder.dataset.manifest_file import NAME as MANIFEST
 from redweb_builder.dataset.paths import build_text, photographs_of, read_build
@@ -61,7 +62,7 @@ def write_labels_only(
         yield key
     _write(folder / SOURCES, sources_lines(sources))
     _write(folder / MANIFEST, _manifest([dataset.record(key) for key, _ in sources]))
-    build = {name: value for name, value in read_build(dataset.folder).items() if name not in ("input", "form")}
+    build = {name: value for name, value in shared_build(read_build(dataset.folder)).items() if name != "form"}
     _write(folder / "build.json", build_text(build))
 
 

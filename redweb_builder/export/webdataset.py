@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from redweb_builder.dataset.curation import NAME as CURATION
 from redweb_builder.dataset.decisions import FILE as DECISIONS
 from redweb_builder.dataset.decisions import merge_decisions
+from redweb_builder.dataset.facts import shared_build
 from redweb_builder.dataset.keys import Keys
 from redweb_builder.dataset.manifest import SCHEMA
 from redweb_builder.dataset.manifest_file import NAME as MANIFEST
@@ -174,8 +175,7 @@ def _write_set(dataset: Dataset, keys: Sequence[str], storage: Storage) -> None:
             storage.write(name, read_whole(dataset.folder, name, MOST_TEXT_BYTES))
         except FileNotFoundError:
             continue
-    build = {name: value for name, value in read_build(dataset.folder).items() if name != "input"}
-    storage.write("build.json", build_text(build | {"form": FORM}))
+    storage.write("build.json", build_text(shared_build(read_build(dataset.folder)) | {"form": FORM}))
     blocks = dataset.manifest_blocks()
     if len(keys) < len(dataset):
         every = dataset.keys.column

@@ -39,6 +39,7 @@ from redweb_builder.export.points import FARTHEST, VIEW_DEGREES, points_of
 from redweb_builder.export.redweb_v1 import to_8_bit
 from redweb_builder.export.stereo_layouts import kitti_values
 from redweb_builder.files import replacing_folder
+from redweb_builder.inspect.report import write_report
 from redweb_builder.types import Mask
 
 Snapshot = Callable[[Path], dict[str, bytes]]
@@ -264,6 +265,21 @@ def test_the_card_tells_what_the_set_is(hub_folder: Path, dataset: Dataset, buil
     assert "| textureless | 1 |" in card
     assert "| agreement | at least 50 % |" in card
     assert str(built.source) not in card  # no path of the machine
+
+
+@pytest.mark.parametrize("form", ["huggingface", "webdataset", "labels-only"])
+def test_no_copy_for_others_names_a_folder_of_this_machine(form: str, built: Any, tmp_path: Path) -> None:
+    """build.json says where the weights were found, or not found: that is for whoever built the set."""
+    folder = Path(shutil.copytree(built.out, tmp_path / "set"))
+    build = json.loads((folder / "build.json").read_text())
+    build |= {"flow": "raft-small (float32; weights from /home/ana/raft.pth)", "segmentation": "smp (from /home/ana)"}
+    (folder / "build.json").write_text(json.dumps(build))
+    export_dataset(folder, form, tmp_path / "out")
+    write_report(folder, tmp_path / "out" / "mail.html")
+    texts = [file.read_text() for file in (tmp_path / "out").iterdir() if file.suffix in (".md", ".json", ".html")]
+    assert len(texts) >= 2
+    assert not any("/home/ana" in text or str(built.source) in text for text in texts)
+    assert any("raft-small" in text for text in texts)
 
 
 class Hub:
