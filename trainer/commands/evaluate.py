@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from redweb_builder.commands import options
-from redweb_builder.commands.terminal import echo
+from redweb_builder.commands.terminal import counted, echo
 from redweb_builder.config import BUILTIN
 from trainer.commands.train import depth_scale
 from trainer.config import PARTS, PROTOCOLS, RANGES, RAW_FORMATS, SENSES, STEREO_FORMS, TrainConfig
@@ -95,7 +95,7 @@ def evaluate(
         folder = out or beside / "evaluation"
         write_report(rows, sheets, folder)
         print_rows(rows)
-        echo(f"{folder}/evaluation.json and {len(sheets)} picture sheets")
+        echo(f"{folder}/evaluation.json and {counted(len(sheets), 'picture sheet')}")
 
 
 @click.command("predict")

@@ -112,7 +112,9 @@ def test_a_set_in_metres_has_one_table_where_every_network_is_metric(
     checkpoints: tuple[Path, Path], sets: tuple[Path, Path, Path], tmp_path: Path
 ) -> None:
     command = ["evaluate", str(checkpoints[1]), "--on", str(sets[0]), "--out", str(tmp_path / "out"), "--device", "cpu"]
-    assert CliRunner().invoke(main, command, catch_exceptions=False).exit_code == 0
+    result = CliRunner().invoke(main, command, catch_exceptions=False)
+    assert result.exit_code == 0
+    assert result.output.endswith("evaluation.json and 1 picture sheet\n")
     rows = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert {row["data"] for row in rows} == {"metres-test"}
 
