@@ -41,7 +41,8 @@ def write_frame(
 
     form: "png" = 16 bits, `ends` are 0 and 65535; "npy", "pfm" = px, NaN = unknown; "ply" = coloured points; or as
     frame_picture has them. stem: of the file, without an ending; its folder exists. image: HxWx3 uint8 RGB. disparity:
-    HxW float32 px, larger = nearer, NaN = unknown. mask: HxW uint8 of Mask values. ends: of numbers and colours.
+    HxW float32 px, larger = nearer, NaN = unknown. mask: HxW uint8 of Mask values. ends: of numbers and colours. "grey"
+    is a PNG of one channel of 8 bits.
     """
     assert form in FRAME_FORMS
     if form == "png":
@@ -52,7 +53,7 @@ def write_frame(
         content, ending = ply(points_of(image, disparity, mask)), ".ply"
     else:
         picture = Image.fromarray(frame_picture(form, image, disparity, ends))
-        content, ending = image_bytes(picture, "PNG"), f"_{form}.png"
+        content, ending = image_bytes(picture.convert("L") if form == "grey" else picture, "PNG"), f"_{form}.png"
     file = stem.with_name(f"{stem.name}{ending}")
     write_atomic(file, content)
     return file

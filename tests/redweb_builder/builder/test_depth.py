@@ -51,6 +51,7 @@ def test_every_form_of_a_photograph_holds_its_depth(rendered: Render, tmp_path: 
     np.testing.assert_allclose((low + (high - low) * values / 65535)[known], disparity[known], atol=1e-3)
     pixels = cv2.imread(str(files[6]), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(pixels, disparity)
+    assert Image.open(files[2]).mode == "L"
     grey, side = (read_picture(file) for file in (files[2], files[3]))
     assert grey[np.unravel_index(np.nanargmax(disparity), known.shape)][0] > 250
     assert np.median(grey[scene.sky]) == 0
