@@ -20,7 +20,7 @@ from redweb_builder.export.labels_only import write_labels_only
 from redweb_builder.export.points import write_points
 from redweb_builder.export.rectified import write_rectified
 from redweb_builder.export.redweb_v1 import write_redweb_v1
-from redweb_builder.export.rerun import write_rerun
+from redweb_builder.export.rerun import require_rerun, write_rerun
 from redweb_builder.export.webdataset import write_shards, write_webdataset
 from redweb_builder.files import remove_temporaries, replacing_folder, write_atomic
 from redweb_builder.inputs.remote import address_of, shown
@@ -75,8 +75,11 @@ def export_dataset(
     0 before the files are checked. options: further arguments of the format's writer. min_confidence: as of
     open_dataset. A sample whose files are damaged is left out. An interrupted export leaves nothing at `out`; what a
     killed one left beside it is removed by the next.
-    Raises StoreError where the data set or the folder cannot be used.
+    Raises StoreError where the data set or the folder cannot be used, UserError where the form needs a package that is
+    not installed.
     """
+    if form == "rerun":
+        require_rerun()  # before all files are checked
     with_rejected = form in WITH_REJECTED
     dataset = Dataset(folder, "labelled", min_confidence) if with_rejected else open_dataset(folder, min_confidence)
     if missing := [key for key in keys if key not in dataset]:

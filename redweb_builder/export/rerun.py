@@ -38,6 +38,7 @@ def write_rerun(dataset: Dataset, keys: Sequence[str], folder: Path, source: Pat
     default: the one that build.json names. A sample whose photographs are gone has no right view. Raises UserError
     where rerun-sdk is not installed, StoreError, OSError.
     """
+    require_rerun()
     source = photographs_of(dataset.folder, source)
     for start in range(0, len(keys), FILE_SAMPLES):
         stream = _recording(keys[start])
@@ -49,13 +50,19 @@ def write_rerun(dataset: Dataset, keys: Sequence[str], folder: Path, source: Pat
         write_atomic(folder / f"samples-{start // FILE_SAMPLES:05}.rrd", recorded.read() or b"")
 
 
-def _recording(first: str) -> rerun.RecordingStream:
-    """A recording with the layout of the viewer. first: key of its first sample, its name."""
+def require_rerun() -> None:
+    """Raise UserError where rerun-sdk is not installed."""
     try:
-        import rerun
-        from rerun import blueprint
+        import rerun  # noqa: F401
     except ModuleNotFoundError as error:
         raise UserError("the format rerun needs rerun-sdk: pip install 'redweb-builder[rerun]'") from error
+
+
+def _recording(first: str) -> rerun.RecordingStream:
+    """A recording with the layout of the viewer. first: key of its first sample, its name."""
+    import rerun
+    from rerun import blueprint
+
     flat = [blueprint.Spatial2DView(origin=name, name=name) for name in ("right", "disparity", "confidence", "mask")]
     left = blueprint.Spatial2DView(origin="camera", contents="camera/left", name="left")
     points = blueprint.Spatial3DView(origin="/", contents="camera/**", name="plausible points")

@@ -31,7 +31,7 @@ from redweb_builder.commands.status_line import StatusLine
 from redweb_builder.dataset.decisions import append_decisions, decide
 from redweb_builder.dataset.reader import Dataset
 from redweb_builder.dataset.splits import split_keys
-from redweb_builder.errors import StoreError
+from redweb_builder.errors import StoreError, UserError
 from redweb_builder.export import huggingface, rerun, webdataset
 from redweb_builder.export.dataset import WITH_REJECTED, WRITERS, export_dataset
 from redweb_builder.export.names import file_namer
@@ -501,6 +501,15 @@ def test_a_least_confidence_makes_doubtful_labels_unknown(form: str, built: Any,
     np.testing.assert_array_equal(mask == Mask.UNKNOWN, (sample.confidence < 180)[:, : mask.shape[1]])
     if form == "redweb-v1":
         assert (grey((out / "RDs" / f"{key}.png").read_bytes())[mask == Mask.UNKNOWN] == 255).all()
+
+
+def test_a_missing_package_is_told_before_any_file_is_checked(
+    decided: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "rerun", None)
+    with pytest.raises(UserError, match=r"needs rerun-sdk: pip install 'redweb-builder\[rerun\]'"):
+        export_dataset(decided, "rerun", tmp_path / "out", watch=lambda *_: pytest.fail("files were checked"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_interrupted_export_leaves_nothing(decided: Path, tmp_path: Path) -> None:
