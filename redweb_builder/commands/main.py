@@ -55,6 +55,13 @@ class LazyGroup(click.Group):
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # what still waits for its workers would show a traceback
             raise
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command. ctx: click's context."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # what a command imports takes seconds; later errors_for_people says what is done
+            raise _interrupted() from None
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of the commands; aliases are not listed. ctx: click's context, not used."""
         return list(COMMANDS)
@@ -70,9 +77,8 @@ class LazyGroup(click.Group):
         module, _, function = place.partition(":")
         try:
             command: click.Command = getattr(import_module(module), function)
-        except KeyboardInterrupt:  # of which click would say that it was aborted, with status 1
-            click.echo("\nInterrupted. Nothing was done yet.", err=True)
-            raise SystemExit(128 + signal.SIGINT) from None
+        except KeyboardInterrupt:
+            raise _interrupted() from None
         _name_variables(command)
         return command
 
@@ -85,6 +91,12 @@ class LazyGroup(click.Group):
         """
         name, command, rest = super().resolve_command(ctx, args)
         return command.name if command else name, command, rest
+
+
+def _interrupted() -> SystemExit:
+    """The end of an interrupted command of which click would say that it was aborted, with status 1."""
+    click.echo("\nInterrupted. Nothing was done yet.", err=True)
+    return SystemExit(128 + signal.SIGINT)
 
 
 def _name_variables(command: click.Command) -> None:

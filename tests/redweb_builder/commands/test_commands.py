@@ -502,6 +502,21 @@ def test_an_interrupt_while_a_command_is_imported(monkeypatch: pytest.MonkeyPatc
     assert (result.exit_code, result.output) == (130, "\nInterrupted. Nothing was done yet.\n")
 
 
+def test_an_interrupt_while_a_command_imports_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch takes seconds, after the command itself was found."""
+
+    class Slow:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "trainer.commands.console":
+                signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.delitem(sys.modules, "trainer.commands.console", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Slow(), *sys.meta_path])
+    for arguments in (["predict", "photograph.jpg"], ["train"], ["evaluate", "builtin", "--on", "set"]):
+        result = run(*arguments)
+        assert (result.exit_code, result.output) == (130, "\nInterrupted. Nothing was done yet.\n")
+
+
 def test_an_interrupt_of_a_command_that_says_nothing_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(console, "report", lambda *_: signal.raise_signal(signal.SIGTERM))
     result = run("report", tmp_path)
