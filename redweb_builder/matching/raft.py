@@ -53,10 +53,15 @@ class Raft:
         network = getattr(optical_flow, name.replace("-", "_"))(weights=None)
         try:
             state = torch.load(self.weights.path, map_location="cpu", weights_only=True)
-            network.load_state_dict(state)
         except Exception as error:  # torch.load raises whatever the damage makes it raise
             raise WeightsUnavailable(
                 f"{self.weights.path} does not hold the weights of {name}: {_first_line(error)}"
+            ) from error
+        try:
+            network.load_state_dict(state)
+        except (RuntimeError, TypeError, AttributeError) as error:  # by what the file holds in place of a state_dict
+            raise WeightsUnavailable(
+                f"{self.weights.path} does not hold the weights of {name}: they are of another network"
             ) from error
         self.network = BothDirections(network.eval(), TORCH_TYPES[self.precision]).to(device)
 
