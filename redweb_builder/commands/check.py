@@ -74,7 +74,7 @@ def _print_check(dataset: Path, share: float) -> int:
     if len(checked.faults) > MOST_LINES:
         echo(f"... and {len(checked.faults) - MOST_LINES} more")
     mend = Counter(fault.mend for fault in checked.faults)
-    echo(f"{len(checked.faults)} faults")
+    echo(counted(len(checked.faults), "fault"))
     if mend["remove"]:
         echo("Remove the files whose content is wrong, then:")
     elif mend["build"]:

@@ -369,11 +369,11 @@ def restore(labels: Path, copies: Path) -> None:
             copies,
             lambda at, total: status.show(f"{at} of {total} pictures", done=at, total=total, last=at == total),
         )
-    echo(f"{done.made} pictures made in {labels}, {done.there} were there already")
+    echo(f"{counted(done.made, 'picture')} made in {labels}, {done.there} were there already")
     for sentence in done.missing[:SHOWN_DAMAGED]:
         echo(sentence, err=True)
     if done.missing:
-        raise click.ClickException(f"{len(done.missing)} pictures could not be made")
+        raise click.ClickException(f"{counted(len(done.missing), 'picture')} could not be made")
 
 
 def exit_if_damaged(dataset: Path, damaged: Sequence[str], what: str) -> None:

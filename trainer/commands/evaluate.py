@@ -155,9 +155,8 @@ def predict(
                 echo("  ".join(str(file) for file in written.files))
                 done += 1
         if unread:
-            raise DataError(
-                f"{unread} files could not be read; {f'{done} others are done' if done else 'nothing is done'}"
-            )
+            others = f"{counted(done, 'picture')} done" if done else "nothing is done"
+            raise DataError(f"{counted(unread, 'file')} could not be read; {others}")
 
 
 @click.command("convert-nyu")

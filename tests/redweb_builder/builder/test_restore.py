@@ -91,6 +91,10 @@ def test_what_is_not_found_is_named_and_a_changed_photograph_is_none(labels: Pat
     shown = " ".join(fault.file for fault in check_dataset(labels).faults)
     assert "Imgs/good-hut" in shown
     assert "good-meadow" not in shown
+    shutil.copy(built.source / "good-hut_L.jpg", copies)
+    result = CliRunner().invoke(main, ["restore", str(labels), "--from", str(copies)])
+    assert "1 picture made" in result.output
+    assert "Error: 1 picture could not be made" in result.output
 
 
 def test_a_set_that_lies_writes_nothing_elsewhere(labels: Path, built: Any, tmp_path: Path) -> None:

@@ -117,6 +117,7 @@ def test_check_names_what_says_how_the_set_was_built(folder: Path, content: byte
     result = run("check", folder)
     assert result.exit_code == 1
     assert "build.json  is missing, or cannot be read" in result.output
+    assert "\n1 fault\n" in result.output
     assert "a copy of the data set" in result.output
 
 

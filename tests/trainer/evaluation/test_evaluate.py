@@ -371,3 +371,13 @@ def test_weights_that_are_no_numbers_are_refused_as_by_predict(
     result = CliRunner().invoke(main, [*command, *more.split()])
     assert result.exit_code == 1, result.output
     assert f"Error: {file}: the network gives values that are not finite; its weights are of no use" in result.output
+
+
+def test_one_photograph_that_cannot_be_read_is_counted_as_one(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    Image.new("RGB", (64, 64)).save(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / "b.png").write_bytes(b"no picture")
+    command = ["predict", str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--device", "cpu"]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 1
+    assert "Error: 1 file could not be read; 1 picture done" in result.output
