@@ -65,8 +65,8 @@ MEASUREMENTS = (
     Measurement("photometric", "photometric error", "", "typical difference of the grey of matched pixels, 0 to 1"),
     Measurement("exposure", "exposure difference", "stops", "how much brighter one eye is than the other"),
     Measurement("sharpness", "sharpness ratio", "", "fine detail of the softer eye over that of the sharper"),
-    Measurement("sky_share", "sky", "share", "of the picture"),
-    Measurement("far_share", "far field", "share", "of the picture"),
+    Measurement("sky_share", "sky", "share", "of the picture, as the segmenter sees it"),
+    Measurement("far_share", "far field", "share", "of the picture, as the segmenter sees it"),
     Measurement("sky_order", "sky order", "", "where the sky ranks in disparity: 0 is behind everything, 1 before it"),
     Measurement(
         "far_order", "far-field order", "", "where the far field ranks: 0 is behind everything else, 1 before it"

@@ -66,12 +66,14 @@ def make_depth(
     FILM_FORMS become films, the others files of each frame. Default PHOTO_FORMS, of films SHOT_FORMS. film_rate: frames
     a second; default the film's own. overwrite: replace what an earlier run with other settings left. watch: called
     whenever there is something new to show. Raises what `build` raises; StoreError where no depth came out;
-    SettingsError where `out` is the folder of the source.
+    SettingsError where `out` is the folder of the source, or a data set.
     """
     config = config or BuildConfig()
     require_other_folder(out, source)
     if source.is_dir() and source.resolve() in out.resolve().parents:
         raise SettingsError(f"--out {out} lies in {source}: its pictures would be taken for photographs")
+    if is_data_set(out):
+        raise SettingsError(f"--out {out} is a data set, and the depth would lie among its files: name another folder")
     if unknown := set(forms) - set(FRAME_FORMS):
         raise SettingsError(f"form {sorted(unknown)[0]!r}: must be one of {', '.join(FRAME_FORMS)}")
     own_rate = _own_rate(source)

@@ -172,9 +172,9 @@ def print_dry_run(
         f"\n{counted(len(discovery.sources), 'pair')}{f' ({text})' if text else ''}, "
         f"{counted(len(discovery.left_out), 'file')} in no pair"
     )
-    click.echo(
-        f"A build takes about {cost.minutes:g} min with RAFT-small on two cores, and {cost.megabytes:g} MB on the disk."
-    )
+    if discovery.sources:
+        duration = f"{cost.minutes:g} min with RAFT-small on two cores"
+        click.echo(f"A build takes about {duration}, and {cost.megabytes:g} MB on the disk.")
 
 
 def _network(mono: str) -> DepthEstimator | None:

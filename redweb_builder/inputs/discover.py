@@ -123,7 +123,7 @@ def _listed_here(root: Path, left_out: list[LeftOut], skip: Callable[[Path], boo
 
 
 def _not_found(root: Path, why: str) -> InputNotFound:
-    return InputNotFound(f"{shown(root)}: {why}; give the folder that holds the photographs")
+    return InputNotFound(f"{shown(root)}: {why}; give the folder that holds the photographs, or one of its files")
 
 
 def _listed_remote(root: Path, left_out: list[LeftOut], skip: Callable[[Path], bool]) -> _Place:

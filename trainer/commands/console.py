@@ -16,7 +16,7 @@ from rich.table import Table
 
 from redweb_builder.commands.errors import errors_for_people
 from redweb_builder.commands.status_line import StatusLine
-from redweb_builder.commands.terminal import escape
+from redweb_builder.commands.terminal import counted, escape
 from trainer.checkpoint import weights_file
 from trainer.evaluation.results import COUNTS, ResultRow
 from trainer.progress import Progress, Summary, Validation
@@ -183,7 +183,7 @@ def _print_unread(console: Console, unread: Sequence[str]) -> None:
     """What could not be read: how many pictures, and why the first of them."""
     if not unread:
         return
-    console.print(f"[yellow]{len(unread)} pictures could not be read and are left out:[/]")
+    console.print(f"[yellow]{counted(len(unread), 'picture')} could not be read and left out:[/]")
     for reason in unread[:SHOWN_UNREAD]:
         console.print(f"  {escape(reason)}", soft_wrap=True)
     if len(unread) > SHOWN_UNREAD:

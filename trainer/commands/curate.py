@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from redweb_builder.commands import options
-from redweb_builder.commands.terminal import echo
+from redweb_builder.commands.terminal import counted, echo
 
 if TYPE_CHECKING:
     from redweb_builder.dataset.curation import Curation
@@ -66,10 +66,10 @@ def print_curation(before: Curation, after: Curation) -> None:
     values = {key: value for key, value in after.agreement.items() if value is not None}
     gone, new = before.agreement.keys() - after.agreement.keys(), after.agreement.keys() - before.agreement.keys()
     if before.agreement:
-        echo(f"Since the last curation {len(gone)} labels are gone and {len(new)} are new.")
+        echo(f"Since the last curation: labels gone {len(gone)}, new {len(new)}.")
     mean = sum(values.values()) / max(len(values), 1)
     unjudged = len(after.agreement) - len(values)
-    echo(f"{len(values)} labels judged, {100 * mean:.1f} % agreement on average" + _unjudged(unjudged))
+    echo(f"{counted(len(values), 'label')} judged, {100 * mean:.1f} % agreement on average" + _unjudged(unjudged))
     for key in sorted(values, key=values.__getitem__)[:SHOWN]:
         echo(f"  {100 * values[key]:5.1f} %  {key}{_was(before.agreement, key)}")
 

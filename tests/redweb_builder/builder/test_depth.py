@@ -127,6 +127,11 @@ def test_what_gives_no_depth_is_said(tmp_path: Path) -> None:
         make_depth(tmp_path / "loop.png", tmp_path / "out", CONFIG)
     with pytest.raises(SettingsError, match="form 'exr'"):
         make_depth(small, tmp_path / "out", CONFIG, ["exr"])
+    data_set = tmp_path / "set"
+    data_set.mkdir()
+    (data_set / "build.json").write_text('{"format": "redweb-builder/1"}')
+    with pytest.raises(SettingsError, match="among its files"):
+        make_depth(small, data_set)
     with pytest.raises(SettingsError, match="would be taken for photographs"):
         make_depth(tmp_path, tmp_path / "out", CONFIG)
 
