@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -55,6 +55,14 @@ class Ranks:
         values = [value]
         dist.broadcast_object_list(values, src=0)
         return values[0]
+
+    def gather(self, value: T) -> list[T]:
+        """The value of every process, in their order, on each of them. value: of this process, anything picklable."""
+        if self.world == 1:
+            return [value]
+        values: list[T | None] = [None] * self.world
+        dist.all_gather_object(values, value)
+        return cast("list[T]", values)
 
     def barrier(self) -> None:
         """Wait until every process is here."""

@@ -132,6 +132,8 @@ def _train(
             norm = run.take_step(optimiser, loss)
 
             validates = run.step % validate_every == 0 or run.step in (1, steps)
+            if validates:  # the main process speaks for all: of their samples, too, that cannot be read
+                unread.update(dict.fromkeys(fault for faults in ranks.gather([*unread]) for fault in faults))
             saves = validates or time.perf_counter() - saved > SAVE_EVERY_S
             # Before they are judged or saved, and where the loss may be no number because of them
             if (saves or run.bad) and not run.has_finite_weights():

@@ -365,6 +365,22 @@ def test_a_process_whose_main_one_refused_the_run_ends_with_a_sentence(
         run(data, tmp_path)
 
 
+def test_the_main_process_names_what_another_one_cannot_read(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Two(Ranks):
+        def gather(self, value: Any) -> list[Any]:
+            return [value, ["05.png: is broken"]]
+
+    monkeypatch.setattr(loop, "joined_ranks", lambda device: nullcontext(Two()))
+    seen: list[Progress] = []
+    summary = run(data, tmp_path, replace(SETTINGS, epochs=1), watch=seen.append)
+    assert summary.unread == 1
+    assert [note for progress in seen for note in progress.notes if "05.png" in note] == [
+        "WARNING: left out: 05.png: is broken"
+    ]
+
+
 def test_no_two_processes_drop_the_same_units() -> None:
     drawn = []
     for ranks in (Ranks(), Ranks(0, 2), Ranks(1, 2)):
