@@ -29,6 +29,7 @@ MIN_CONTRAST = 8  # grey levels in a window of 5 px; points with less are not us
 NORMAL_LENS = 1.0  # assumed focal length over the picture's diagonal, for the widening by a turned camera
 LIMITS = np.array([0.1, 0.1, 0.25, 0.08, 0.08])  # of |b|, |c|, |t|, |p|, |q|; larger values are not stereo
 ROUNDS = 12  # of reweighting
+BLOCK = 1 << 16  # points of one product: BLAS shares more out among its threads, and the sum shows how many there are
 SIMILARITY, WITH_KEYSTONE = 3, 5  # numbers of free parameters
 
 
@@ -172,12 +173,14 @@ def fit_vertical(points: FloatMap, y_left: FloatMap, free: int) -> NDArray[np.fl
     damping = len(u) * np.diag([1e-5, 1e-5, 0, 1e-4, 1e-4])[:free, :free]
     parameters = np.zeros(5)
     parameters[2] = np.median(target)
+    blocks = [slice(start, start + BLOCK) for start in range(0, len(u), BLOCK)]
     for _ in range(ROUNDS):
         residual = target - design @ parameters[:free]
         spread = 4.685 * max(1.4826 * float(np.median(np.abs(residual))), 1e-4)
         weight = np.clip(1 - (residual / spread) ** 2, 0, None) ** 2
-        weighted = design * weight[:, None]
-        parameters[:free] = np.linalg.solve(weighted.T @ design + damping, weighted.T @ target)
+        weighted = (design * weight[:, None]).T
+        squares = sum(weighted[:, rows] @ design[rows] for rows in blocks)
+        parameters[:free] = np.linalg.solve(squares + damping, sum(weighted[:, rows] @ target[rows] for rows in blocks))
     return parameters
 
 

@@ -36,13 +36,13 @@ class Curve:
     def add(self, progress: Progress) -> None:
         """A step: the numbers of its training; figures and picture of its validation, where it had one.
 
-        progress: of the step.
+        progress: of the step. A number that is not finite is null in log.jsonl.
         """
         validation = progress.validation
         for kind, values in (("train", progress.numbers), ("validation", validation.figures if validation else {})):
             if values:
-                line = json.dumps({"step": progress.step, "kind": kind, **values}) + "\n"
-                self._log.write(line.encode())
+                known = {name: value if math.isfinite(value) else None for name, value in values.items()}
+                self._log.write((json.dumps({"step": progress.step, "kind": kind, **known}) + "\n").encode())
             if self._board is not None:
                 self._board.add_scalars(kind, values, progress.step)
         if self._board is not None and validation and validation.sheet is not None:

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from trainer.training.curve import Board
+from trainer.progress import Progress, Validation
+from trainer.training.curve import Board, Curve
+
+
+def test_a_number_that_is_not_finite_is_null_in_the_log(tmp_path: Path) -> None:
+    def not_json(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    curve = Curve(tmp_path, 0)
+    validation = Validation({"WKDR": float("nan"), "RMSE m": 0.5})
+    curve.add(Progress(1, 1, "training", {"loss": float("inf"), "rate": 1e-3}, validation=validation))
+    curve.close()
+    lines = [json.loads(line, parse_constant=not_json) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert lines == [
+        {"step": 1, "kind": "train", "loss": None, "rate": 1e-3},
+        {"step": 1, "kind": "validation", "WKDR": None, "RMSE m": 0.5},
+    ]
 
 
 def test_tensorboard_shows_a_continued_run_without_what_was_taken_back(tmp_path: Path) -> None:
