@@ -228,7 +228,7 @@ def test_pairs_of_points_are_counted_as_such_and_pictures_that_are_gone_once(
     rows, output = evaluated(tmp_path, checkpoints[0], "--on", tmp_path / "DA-2K")
     assert (rows[0]["samples"], rows[0]["unread"]) == (3, 1)
     assert "DA-2K: 3 pairs of points" in output
-    assert "1 pictures could not be read" in output
+    assert "1 picture could not be read" in output
 
 
 def test_a_broken_picture_is_left_out_and_named(
