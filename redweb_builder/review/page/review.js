@@ -389,7 +389,8 @@ $("keys").append(
 );
 
 (async () => {
-  [data, decided] = await Promise.all([ask("/api/samples"), ask("/api/decisions")]);
+  const parsed = new Promise((done) => addEventListener("DOMContentLoaded", done)); // brush.js has run by then, too
+  [data, decided] = await Promise.all([ask("/api/samples"), ask("/api/decisions"), parsed]);
   samples = samplesOf(data);
   const remembered = OWN_MACHINE ? null : localStorage.getItem("redweb-reviewer");
   data.reviewer = remembered || data.reviewer;

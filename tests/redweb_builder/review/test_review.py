@@ -1025,6 +1025,19 @@ def test_browser_a_finger_moves_the_enlarged_picture(served: Callable[[], str], 
     assert page.evaluate("scrollY") == 0
 
 
+def test_browser_the_page_waits_for_its_last_script(served: Callable[[], str], watched: Callable[..., Any]) -> None:
+    visit = watched()
+
+    def late(route: Any) -> None:
+        visit.page.wait_for_timeout(1000)
+        route.continue_()
+
+    visit.page.route("**/page/brush.js", late)
+    visit.page.goto(served())
+    visit.page.wait_for_selector("body[data-ready]")
+    assert visit.problems == []
+
+
 @pytest.mark.parametrize("width", [390, 1100])  # on a phone one finger scrolls the page
 def test_browser_two_fingers_enlarge_what_is_between_them(
     width: int, served: Callable[[], str], watched: Callable[..., Any]
