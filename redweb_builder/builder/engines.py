@@ -46,9 +46,9 @@ def run_local(
     An error in one pair becomes its outcome of stage FAILED. OSError of `finish` (no space left) is raised, and
     StoreError where remote storage does not answer.
 
-    At most `ahead` batches are prepared and as many wait for their labels, so memory does not grow with the set.
-    Batches are cut from the whole list, and a batch with any pair missing is run whole: an interrupted build forms the
-    same batches, and so the same bytes, as an undisturbed one.
+    A few batches are prepared ahead and a few wait for their labels, so memory does not grow with the set. Batches
+    are cut from the whole list, and a batch with any pair missing is run whole: an interrupted build forms the same
+    batches, and so the same bytes, as an undisturbed one.
     """
     workers = config.jobs or max(2, available_cores())
     batch_size = models.flow.batch
@@ -70,8 +70,8 @@ def _overlap(batches: Sequence[Batch], ahead: int, stages: _Stages[Done]) -> Ite
     """Threads prepare the next batches and label the last ones, while this thread estimates the flow of one between.
 
     NumPy and OpenCV release the interpreter. batches: of the whole run. ahead: batches that are prepared before their
-    flow is asked for, at most. A label waits for what was submitted before it, so few are prepared ahead at first: the
-    first pair is recorded soon.
+    flow is asked for, at most, but always two. A label waits for what was submitted before it, so few are prepared
+    ahead at first: the first pair is recorded soon.
     """
     following = iter(batches)
     preparing = deque(map(stages.start_preparing, islice(following, max(2, ahead // 4))))

@@ -26,7 +26,7 @@ from redweb_builder.rectification.calibrated import Calibrated
 from redweb_builder.types import Label, Mask
 
 MOST_CHARACTERS = 20_000  # of a text; more than a path or a traceback has
-_HALF_LETTERS = re.compile(r"[\ud800-\udc7f\udd00-\udfff]")  # surrogates that stand for no byte of a name
+_LONE_SURROGATES = re.compile(r"[\ud800-\udc7f\udd00-\udfff]")  # those that stand for no byte of a name
 
 
 def finish(
@@ -138,5 +138,5 @@ def portable_text(text: str, stereo_dir: Path) -> str:
 
 
 def _in_utf_8(text: str) -> str:
-    """Text with the bytes of names in it that are no UTF-8 escaped, and halves of letters, as files state, replaced."""
-    return os.fsencode(_HALF_LETTERS.sub("\ufffd", text)).decode("utf-8", "backslashreplace")
+    """Text with the bytes of names in it that are no UTF-8 escaped, and lone surrogates of files replaced."""
+    return os.fsencode(_LONE_SURROGATES.sub("\ufffd", text)).decode("utf-8", "backslashreplace")
