@@ -1,6 +1,6 @@
 """How long discovery takes and how much memory: folder trees of many files, made on the spot.
 
-    python -m benchmarks.speed.discovery [--files 100000]
+    python -m benchmarks.speed.discovery [--files 100000] [--form KITTI]
 
 Each form gets its own tree of FILES files: two files, linked many times (hard links cost no disk space, and discovery
 cannot tell). A packed picture without a tag has to be decoded and judged; of those a thousandth is measured.
@@ -32,11 +32,15 @@ FORMS: dict[str, Callable[[int], tuple[str, str]]] = {
     "single, to be judged": lambda n: (f"{n // 2000:03d}/IMG{n:06d}.jpg", f"{n // 2000:03d}/DSC{n:06d}.jpg"),
 }
 JUDGED = "single, to be judged"
+LINKS = 50_000  # of one file; disks take some 65,000
 
 _RUN = """
 import resource, sys, time
 from pathlib import Path
 from redweb_builder.inputs.discover import discover
+for eye in "LR":
+    Path(sys.argv[2], f"a_{eye}.jpg").touch()
+discover(Path(sys.argv[2]))  # what any tree imports is no part of this one
 before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
 begun = time.process_time()
 discovery = discover(Path(sys.argv[1]))
@@ -48,23 +52,26 @@ print(len(discovery.sources), len(discovery.left_out), seconds, cpu, grown)
 
 @click.command()
 @click.option("--files", default=100_000, show_default=True, help="Files a tree.")
-def main(files: int) -> None:
+@click.option("--form", "forms", multiple=True, type=click.Choice([*FORMS]), help="Only these; may be repeated.")
+def main(files: int, forms: tuple[str, ...]) -> None:
     """Measure discovery, each form in a process of its own."""
     table = Table("form", "files", "pairs", "left out", "s", "CPU s", "files/s", "KiB a file", box=None)
     picture = _photograph()
-    for name, names_of in FORMS.items():
-        count = files // 1000 if name == JUDGED else files
-        with tempfile.TemporaryDirectory() as folder:
+    for name in forms or FORMS:
+        names_of, count = FORMS[name], files // 1000 if name == JUDGED else files
+        with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as small:
             root = Path(folder)
-            eyes = root / ".left", root / ".right"
-            for eye in eyes:
-                eye.write_bytes(picture)
             for number in range(count // 2):
+                eyes = [root / f".{number // LINKS}-{eye}" for eye in ("left", "right")]
+                for eye in eyes if number % LINKS == 0 else ():
+                    eye.write_bytes(picture)
                 for path, eye in zip(names_of(number), eyes, strict=True):
                     target = root / path
                     target.parent.mkdir(parents=True, exist_ok=True)
                     os.link(eye, target)
-            run = subprocess.run([sys.executable, "-c", _RUN, folder], capture_output=True, text=True, check=True)
+            run = subprocess.run(
+                [sys.executable, "-c", _RUN, folder, small], capture_output=True, text=True, check=True
+            )
         pairs, left_out, seconds, cpu, kib = (float(part) for part in run.stdout.split())
         row = (
             f"{pairs:.0f}",

@@ -6,10 +6,11 @@ import hashlib
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -49,6 +50,7 @@ from redweb_builder.inputs.walk import state_of
 from redweb_builder.inspect.report import write_report
 from redweb_builder.inspect.show import write_grid
 from redweb_builder.networks.device import choose_device, limit_threads
+from redweb_builder.pair_sources import PairSources
 from redweb_builder.pipeline import Models, Outcome
 from redweb_builder.progress import Progress, Recorded
 from redweb_builder.rectification.clip_alignment import with_clip_alignments
@@ -57,6 +59,7 @@ from redweb_builder.rectification.group_order import with_group_orders
 from redweb_builder.types import PairSource, Rejection
 
 REPLACED = "replaced"  # the reason of a pair whose photographs have other contents now
+RECORDS_AT_ONCE = 1024  # that are asked of the journal
 SOURCE_COLUMNS = ("left", "right", "calibration", "calibration_sha256", "flow", "segmenter")  # beside columns_of
 
 
@@ -119,12 +122,12 @@ def build(
         if refiltered:
             config = replace(config, thresholds=limits)
             progress.notes.append(f"filters: the limits that `refilter` gave {out}, not those of this command")
-        _forget_outdated(store, discovery.base, sources)
+        _forget_outdated(store, stereo_dir, discovery.base, sources)
         if replaced := _reject_replaced(store, stereo_dir, discovery.sources):
             progress.notes.append(f"{REPLACED}: {replaced} of the pairs, whose photographs are others now")
-        recorded = [source.key for source in sources if source.key in store.records]
+        is_whole = all(key in store.records for key in sources.all_keys())
         whole = discovery.sources  # groups and clips are measured whole: a label must not depend on --limit or --part
-        if len(recorded) < len(sources):
+        if not is_whole:
             progress.enter("comparing the eye orders")
             ask = EyeOrders(out, models.depth)
             cores = config.jobs if config.engine == "local" else None  # with Ray it is the cores of a worker
@@ -213,7 +216,7 @@ def _require_unicode(path: str) -> None:
 
 
 def _label_pairs(
-    sources: Sequence[PairSource],
+    sources: PairSources,
     models: Models,
     config: BuildConfig,
     store: Store,
@@ -243,14 +246,14 @@ def _label_pairs(
                 status = FAILED if record["stage"] == FAILED else record["status"]
                 progress.end(Recorded(record["key"], status, record["stage"], record["reason"], record["seconds"]))
     except KeyboardInterrupt:
-        recorded = sum(source.key in store.records for source in sources)
+        recorded = sum(key in store.records for key in sources.all_keys())
         done = f"{recorded} of {len(sources)} pairs are recorded"
         raise KeyboardInterrupt(f"{done}. Nothing is lost: the same command goes on from here.") from None
     return failures
 
 
 def _records(
-    sources: Sequence[PairSource],
+    sources: PairSources,
     models: Models,
     config: BuildConfig,
     store: Store,
@@ -268,60 +271,77 @@ def _records(
     return run_ray(sources, models, config, is_done, finish_pair, progress, store.out)
 
 
-def _count_records(store: Store, sources: Sequence[PairSource]) -> tuple[Counter[tuple[str, str | None]], Counter[str]]:
+def _count_records(store: Store, sources: PairSources) -> tuple[Counter[tuple[str, str | None]], Counter[str]]:
     """How many recorded pairs have each status and reason; and how many of some sources have each status."""
-    keys = {source.key for source in sources}
     everything, of_sources = Counter[tuple[str, str | None]](), Counter[str]()
     for key, record in store.records.entries():
         everything[record["status"], record["reason"]] += 1
-        if key in keys:
+        if sources.has_key(key):
             of_sources[record["status"]] += 1
     return everything, of_sources
 
 
-def _forget_outdated(store: Store, base: Path, sources: Sequence[PairSource]) -> None:
+def _forget_outdated(store: Store, stereo_dir: Path, base: Path, sources: PairSources) -> None:
     """Drop the records of pairs whose input is another now: `_is_recalibrated`, or files that could not be read.
 
     Also of those whose photographs had been replaced, and are back. A file that is still being copied is cut or empty
-    for a moment. Whole, it may have another key, or the same one.
-    base: of the input. sources: the pairs of this build.
+    for a moment. Whole, it may have another key, or the same one. Pairs of another input stay.
+    stereo_dir: the input, and base its folder. sources: the pairs of this build.
     """
-    by_key = {source.key: source for source in sources}
-    unread = []
-    for key, record in store.records.entries():
-        if key in by_key and (record.get("reason") == REPLACED or _is_recalibrated(by_key[key], record)):
-            del store.records[key]
+    here = input_id(stereo_dir)
+    unread: list[dict[str, Any]] = []
+    for source, record in _recorded(store, sources):
+        if record.get("reason") == REPLACED or _is_recalibrated(source, record):
+            del store.records[source.key]
         elif record.get("file_states"):
-            files = [base / record[side] for side in ("left", "right") if record.get(side)]
-            unread.append((key, record["file_states"], files))
-    states = side_by_side(state_of, [files for _, _, files in unread], address_of(base) is not None)
-    for (key, before, files), now in zip(unread, states, strict=True):
-        if files and now != before:
-            del store.records[key]
+            unread.append(record)
+    others = store.records.read(_others(store, sources))
+    unread += (record for record in others if record.get("file_states") and record.get("input") == here)
+    files = [[base / record[side] for side in ("left", "right") if record.get(side)] for record in unread]
+    states = side_by_side(state_of, files, address_of(base) is not None)
+    for record, named, now in zip(unread, files, states, strict=True):
+        if named and now != record["file_states"]:
+            del store.records[record["key"]]
 
 
-def _reject_replaced(store: Store, stereo_dir: Path, sources: Sequence[PairSource]) -> int:
+def _recorded(store: Store, sources: PairSources) -> Iterator[tuple[PairSource, dict[str, Any]]]:
+    """The sources that are recorded, each with its record, which may be deleted meanwhile."""
+    recorded = (source for source in sources if source.key in store.records)
+    while block := [*islice(recorded, RECORDS_AT_ONCE)]:
+        yield from zip(block, store.records.read([source.key for source in block]), strict=True)
+
+
+def _others(store: Store, sources: PairSources) -> list[str]:
+    """The keys of recorded pairs that are none of some sources."""
+    return [key for key in store.records if not sources.has_key(key)]
+
+
+def _reject_replaced(store: Store, stereo_dir: Path, sources: PairSources) -> int:
     """Reject recorded pairs whose photographs have other contents now, and remove their labels; how many there are.
 
     Both would be in the set, one of them with the label of a picture that is gone. Pairs whose photographs are missing
     stay, and so do those of another input with the same names: folders are built one after the other into one set.
     sources: all pairs of the input.
     """
-    keys = {source.key for source in sources}
-    others = [key for key in store.records if key not in keys]
+    others = _others(store, sources)
     if not others:
         return 0
-    by_place = {_place(path_below(s.left, stereo_dir), path_below(s.right, stereo_dir), s.time): s for s in sources}
+    places = {_place_of(record) for record in store.records.read(others)}
+    by_place = {}
+    for source in sources:
+        place = _place(path_below(source.left, stereo_dir), path_below(source.right, stereo_dir), source.time)
+        if place in places:
+            by_place[place] = source
     here, replaced = input_id(stereo_dir), 0
     for record in list(store.records.read(others)):
         if record.get("reason") == REPLACED:
             store.remove_label(record["key"])  # the build that recorded it may have been killed before it came to this
             continue
-        source = by_place.get(_place(record.get("left"), record.get("right"), record.get("film_time_s")))
-        if source is None or record.get("input") != here:
+        now = by_place.get(_place_of(record))
+        if now is None or record.get("input") != here:
             continue
-        columns = {name: record.get(name) for name in (*columns_of(source), *SOURCE_COLUMNS)}
-        rejection = Rejection("read", REPLACED, detail=f"its files have other contents now: {source.key}")
+        columns = {name: record.get(name) for name in (*columns_of(now), *SOURCE_COLUMNS)}
+        rejection = Rejection("read", REPLACED, detail=f"its files have other contents now: {now.key}")
         store.record({**columns, **verdict_columns(rejection), "input": here, "seconds": 0.0})
         store.remove_label(record["key"])
         replaced += 1
@@ -331,6 +351,10 @@ def _reject_replaced(store: Store, stereo_dir: Path, sources: Sequence[PairSourc
 def _place(left: str | None, right: str | None, time: float | None) -> tuple[str | None, str | None, float | None]:
     """What says which photographs, or which moment of which film, a pair is of."""
     return left, right, nine_digits(time)
+
+
+def _place_of(record: Mapping[str, Any]) -> tuple[str | None, str | None, float | None]:
+    return _place(record.get("left"), record.get("right"), record.get("film_time_s"))
 
 
 def _is_recalibrated(source: PairSource, record: Mapping[str, Any]) -> bool:
@@ -352,12 +376,16 @@ def final_rows(store: Store, discovery: Discovery, config: BuildConfig, stereo_d
     return pa.concat_tables([store.judge(config.thresholds), table_of(left_out)])
 
 
-def _fingerprint(sources: Sequence[PairSource]) -> str:
+def _fingerprint(sources: PairSources) -> str:
     """SHA-256 over the keys, which hold each file's path below the input folder, size and a sample."""
-    return hashlib.sha256("\n".join(source.key for source in sources).encode()).hexdigest()
+    digest = hashlib.sha256()
+    for place, key in enumerate(sources.all_keys()):
+        digest.update(("\n" if place else "").encode() + key.encode())
+    return digest.hexdigest()
 
 
 def _no_pairs_message(folder: str, discovery: Discovery) -> str:
     reasons = Counter(left_out.reason for left_out in discovery.left_out)
     text = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()) or "no picture files at all"
-    return f"no stereo pair found in {folder} ({text}). `build-redweb {quote(folder)} --dry-run` shows file by file."
+    command = f"python cli.py build-redweb {quote(folder)} --dry-run"
+    return f"no stereo pair found in {folder} ({text}). `{command}` shows file by file."

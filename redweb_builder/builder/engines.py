@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections import defaultdict, deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -52,36 +52,40 @@ def run_local(
     """
     workers = config.jobs or max(2, available_cores())
     batch_size = models.flow.batch
-    batches = [sources[start : start + batch_size] for start in range(0, len(sources), batch_size)]
-    batches = [batch for batch in batches if not all(is_done(source.key) for source in batch)]
+    missing = (batch for batch in _batches(sources, batch_size) if not all(is_done(source.key) for source in batch))
     fitting = int(MOST_BYTES / (BYTES_PER_PIXEL * config.max_side**2))
     ahead = max(1, min(4 * workers, fitting) // batch_size)
     with one_opencv_thread(), ThreadPoolExecutor(workers, "pair") as pool:
         stages = _Stages(models, config, is_done, finish, on_step, pool)
         run = _alternate if models.flow.fills_cpu else _overlap
         try:
-            yield from run(batches, ahead, stages)
+            yield from run(missing, ahead, stages)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def _overlap(batches: Sequence[Batch], ahead: int, stages: _Stages[Done]) -> Iterator[Done]:
+def _batches(sources: Iterable[PairSource], length: int) -> Iterator[Batch]:
+    remaining = iter(sources)
+    while batch := list(islice(remaining, length)):
+        yield batch
+
+
+def _overlap(batches: Iterator[Batch], ahead: int, stages: _Stages[Done]) -> Iterator[Done]:
     """Threads prepare the next batches and label the last ones, while this thread estimates the flow of one between.
 
     NumPy and OpenCV release the interpreter. batches: of the whole run. ahead: batches that are prepared before their
     flow is asked for, at most, but always two. A label waits for what was submitted before it, so few are prepared
     ahead at first: the first pair is recorded soon.
     """
-    following = iter(batches)
-    preparing = deque(map(stages.start_preparing, islice(following, max(2, ahead // 4))))
+    preparing = deque(map(stages.start_preparing, islice(batches, max(2, ahead // 4))))
     labelling = deque[Future[Done]]()
     while preparing:
         batch = preparing.popleft()
         yield from _labelled(labelling, batch)
         ready = [future.result() for future in batch]
         labelling.extend(stages.start_labelling(ready, stages.infer(ready)))
-        preparing.extend(map(stages.start_preparing, islice(following, 2 if len(preparing) + 1 < ahead else 1)))
+        preparing.extend(map(stages.start_preparing, islice(batches, 2 if len(preparing) + 1 < ahead else 1)))
         while labelling and (labelling[0].done() or len(labelling) > ahead * len(batch)):
             yield labelling.popleft().result()
     while labelling:
@@ -97,19 +101,18 @@ def _labelled(labelling: deque[Future[Done]], preparing: Sequence[Future[Prepare
             yield labelling.popleft().result()
 
 
-def _alternate(batches: Sequence[Batch], ahead: int, stages: _Stages[Done]) -> Iterator[Done]:
+def _alternate(batches: Iterator[Batch], ahead: int, stages: _Stages[Done]) -> Iterator[Done]:
     """The threads and the flow take turns: a network that fills every core would share them, which serves neither.
 
     While the flow is estimated, no thread works. While threads label one turn and prepare the next, none is. batches:
     of the whole run. ahead: batches of a turn; the first turn is a quarter as long, so that a pair is recorded soon.
     """
-    following = iter(batches)
-    preparing = [stages.start_preparing(batch) for batch in islice(following, max(1, ahead // 4))]
+    preparing = [stages.start_preparing(batch) for batch in islice(batches, max(1, ahead // 4))]
     while preparing:
         ready = [[future.result() for future in batch] for batch in preparing]
         inferred = [stages.infer(batch) for batch in ready]
         labelling = deque(chain.from_iterable(map(stages.start_labelling, ready, inferred)))
-        preparing = [stages.start_preparing(batch) for batch in islice(following, ahead)]
+        preparing = [stages.start_preparing(batch) for batch in islice(batches, ahead)]
         while labelling:
             yield labelling.popleft().result()
 

@@ -93,7 +93,7 @@ def run_ray(
     with cluster(config.address) as grows, scratch_folder(out) as marker:
         cores, gpus = share(config)
         length = -(-CHUNK * cores // MULTIPLE) * MULTIPLE
-        chunks = (_Chunk[Done](sources[start : start + length]) for start in range(0, len(sources), length))
+        chunks = (_Chunk[Done]([*sources[start : start + length]]) for start in range(0, len(sources), length))
         missing = (chunk for chunk in chunks if not all(is_done(source.key) for source in chunk.sources))
         in_worker = replace(
             config,

@@ -113,7 +113,7 @@ def find_files(folder: Path, stamps: Iterable[Stamp]) -> dict[Stamp, list[Path]]
     wanted = set(stamps)
     sizes = {stamp.size for stamp in wanted}
     found: dict[Stamp, list[Path]] = defaultdict(list)
-    for file in files_below(folder, [], lambda _: False):
+    for file in map(folder.joinpath, files_below(folder, [], lambda _: False)):
         try:
             if file.stat().st_size in sizes and (stamp := stamp_of_file(file)) in wanted:
                 found[stamp].append(file)

@@ -95,7 +95,8 @@ def digest_of_input(stereo_dir: Path, config: BuildConfig) -> str:
         return ""
     settings = {name: value for name, value in asdict(config).items() if name not in SPEED}
     left_out: list[LeftOut] = []
-    files = chain(_named_files(stereo_dir, config), files_below(stereo_dir, left_out, is_data_set))
+    below = map(stereo_dir.joinpath, files_below(stereo_dir, left_out, is_data_set))
+    files = chain(_named_files(stereo_dir, config), below)
     return _digest(
         chain(
             [__version__, METHOD, FORMAT, _packages(), settings, os.path.realpath(stereo_dir)],

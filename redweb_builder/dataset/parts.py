@@ -6,12 +6,11 @@ A pair belongs to a part by the hash of its key; the frames of a clip stay toget
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
 
 from redweb_builder.dataset.paths import is_data_set
-from redweb_builder.types import PairSource
+from redweb_builder.pair_sources import PairSources
 
 Part = tuple[int, int]  # number, from 1, and how many there are
 
@@ -38,12 +37,12 @@ def part_folders(out: Path) -> list[Path]:
     return [folder for part, folder in sorted((part, entry) for part, entry in parts if part) if is_data_set(folder)]
 
 
-def sources_of_part(sources: Sequence[PairSource], part: Part | None) -> list[PairSource]:
+def sources_of_part(sources: PairSources, part: Part | None) -> PairSources:
     """The sources of a part in their order; all of them where there are no parts. part: which."""
     if part is None:
-        return list(sources)
+        return sources
     number, count = part
-    return [source for source in sources if _hash(source.clip or source.key) % count == number - 1]
+    return PairSources.of(source for source in sources if _hash(source.clip or source.key) % count == number - 1)
 
 
 def _hash(text: str) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 import tempfile
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -23,6 +24,7 @@ from urllib.parse import quote
 from redweb_builder.errors import InputError, StoreError
 from redweb_builder.files import create, link_or_copy, remove_temporaries, scratch_folder
 from redweb_builder.inputs.formats import films
+from redweb_builder.inputs.listing import Listing
 from redweb_builder.inputs.remote import Remote, remote_file
 from redweb_builder.inputs.walk import is_hidden
 from redweb_builder.types import LeftOut
@@ -99,28 +101,36 @@ def side_by_side(ask: Callable[[Item], Answer], items: Sequence[Item], remote: b
             yield from pool.map(ask, items[start : start + IN_A_ROW])
 
 
-def remote_files_below(root: Path, left_out: list[LeftOut]) -> dict[Path, int]:
-    """The bytes of every visible file below a folder of remote storage, sorted by path; or of the one file.
+def remote_files_below(root: Path, left_out: list[LeftOut]) -> Listing:
+    """Every visible file below a folder of remote storage, with its bytes.
 
     root: made of an address. left_out: gets files whose names no disk could have. Raises StoreError.
     """
     remote, folder = _remote(root)
     inside = len(folder) + 1 if folder else 0
-    found: dict[Path, int] = {}
-    for name, size in remote.files(folder):
-        below = name[inside:]
-        if not below or below.endswith("/"):  # stands for a folder
-            continue
-        if not _is_path(below):
-            left_out.append(LeftOut(root / quote(below, safe="")[:LONGEST_NAME], "unreadable", _NO_PATH))
-        elif not any(map(is_hidden, below.split("/"))):
-            found[root / below] = size
-    if not found and not left_out:
-        try:
-            found[root] = remote.size(folder)
-        except FileNotFoundError:
-            return {}
-    return dict(sorted(found.items()))
+    sizes = array("q")
+
+    def names() -> Iterator[str]:
+        for name, size in remote.files(folder):
+            below = name[inside:]
+            if not below or below.endswith("/"):  # stands for a folder
+                continue
+            if not _is_path(below):
+                left_out.append(LeftOut(root / quote(below, safe="")[:LONGEST_NAME], "unreadable", _NO_PATH))
+            elif not any(map(is_hidden, below.split("/"))):
+                sizes.append(size)
+                yield below
+
+    return Listing.of(names(), sizes)
+
+
+def remote_size(file: Path) -> int | None:
+    """The bytes of one file of remote storage; None where it is not there. file: made of an address."""
+    remote, name = _remote(file)
+    try:
+        return remote.size(name)
+    except FileNotFoundError:
+        return None
 
 
 def _is_path(name: str) -> bool:

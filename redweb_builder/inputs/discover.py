@@ -6,6 +6,7 @@ import os
 import re
 import traceback
 import unicodedata
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
@@ -14,24 +15,30 @@ from itertools import chain
 from pathlib import Path, PurePath
 from typing import Any
 
+import numpy as np
+
 from redweb_builder.config import InputOptions
 from redweb_builder.errors import InputError, InputNotFound, StoreError
 from redweb_builder.inputs.content.agreement import AGREEMENT, agreement
-from redweb_builder.inputs.copies import copied, remote_files_below, side_by_side
+from redweb_builder.inputs.copies import copied, remote_files_below, remote_size, side_by_side
 from redweb_builder.inputs.formats import films
+from redweb_builder.inputs.formats.calibration import EXTENSIONS as OF_CALIBRATION
 from redweb_builder.inputs.formats.calibration import CalibrationFiles
 from redweb_builder.inputs.formats.film_offset import time_offset
-from redweb_builder.inputs.formats.folders import TwoFiles, Unpaired, pair_files
+from redweb_builder.inputs.formats.folders import pair_files
 from redweb_builder.inputs.formats.ground_truth import is_ground_truth
 from redweb_builder.inputs.formats.one_file import CONTAINERS, file_layout, layout_by_name
 from redweb_builder.inputs.formats.packed import forced_layout, named_layout
+from redweb_builder.inputs.formats.pairing import TwoFiles, Unpaired
 from redweb_builder.inputs.formats.stated import pair_by_patterns, read_pair_list
 from redweb_builder.inputs.formats.unread import how_to_convert, how_to_read_dat
 from redweb_builder.inputs.isolation import decoded
 from redweb_builder.inputs.layout import Layout, NotPair
+from redweb_builder.inputs.listing import Listing
 from redweb_builder.inputs.picture import EXTENSIONS, heif_is_readable, read_picture
 from redweb_builder.inputs.remote import address_of, shown
 from redweb_builder.inputs.walk import files_below
+from redweb_builder.pair_sources import PairSources
 from redweb_builder.types import LeftOut, PairSource
 
 _HEIC = (".heic", ".heif", ".hif")
@@ -47,7 +54,7 @@ Sources = Iterator[PairSource | LeftOut]
 class Discovery:
     """What an input holds: `sources` sorted by key, `left_out` sorted by path. base: its folder."""
 
-    sources: list[PairSource]
+    sources: PairSources
     left_out: list[LeftOut]
     base: Path
 
@@ -76,40 +83,49 @@ def discover(
     options = options or InputOptions()
     left_out: list[LeftOut] = []
     place = _listed_remote(root, left_out, skip) if address_of(root) else _listed_here(root, left_out, skip)
-    files = place.files
     if options.pairs is not None:
         entries = _stated(place, options.pairs, options, watch)
     else:
         pictures, moving, containers = _by_kind(place, root, options, left_out)
-        paired, alone = (
-            ([], moving) if place.files == [root] else (moving, [])
-        )  # one file has no partner to be named for
+        none = Listing.of(())
+        paired, alone = (none, moving) if place.is_one_file(root) else (moving, none)  # it has no partner to be named
         entries = chain(
             _sources_of(place, pictures, containers, options, _picture, watch),
             _sources_of(place, paired, alone, options, _film, watch),
         )
-    sources: list[PairSource] = []
+    sources = PairSources.of(_with_calibrations(place, _pairs_in(entries, options, left_out)))
+    left_out.sort(key=lambda file: str(file.path))
+    return Discovery(sources.sorted_by_key(), left_out, place.base)
+
+
+def _pairs_in(entries: Sources, options: InputOptions, left_out: list[LeftOut]) -> Iterator[PairSource]:
+    """The pairs, with the order that a person states. left_out: gets all else."""
     for entry in entries:
         if isinstance(entry, PairSource):
-            sources.append(replace(entry, right_first=True, order_stated=True) if options.right_first else entry)
+            yield replace(entry, right_first=True, order_stated=True) if options.right_first else entry
         else:
             left_out.append(entry)
-    sources = list(map(CalibrationFiles(files).beside, sources))
-    left_out.sort(key=lambda file: str(file.path))
-    return Discovery(sorted(sources, key=lambda source: source.key), left_out, place.base)
+
+
+def _with_calibrations(place: _Place, sources: Iterator[PairSource]) -> Iterator[PairSource]:
+    named = (file for file in place.files.names() if file.lower().endswith(OF_CALIBRATION))
+    files = CalibrationFiles(map(place.base.joinpath, named))
+    return map(files.beside, sources)
 
 
 @dataclass(frozen=True)
 class _Place:
-    """The input folder, and every file below it. sizes: in bytes, of files of remote storage; None on this machine."""
+    """The input folder, and every file below it. remote: they lie in remote storage, and their sizes are known."""
 
     base: Path
-    files: list[Path]
-    sizes: dict[Path, int] | None = None
+    files: Listing
+    remote: bool = False
 
     def has(self, name: PurePath) -> bool:
-        file = self.base / name
-        return file.is_file() if self.sizes is None else file in self.sizes
+        return self.files.size(name) is not None if self.remote else (self.base / name).is_file()
+
+    def is_one_file(self, root: Path) -> bool:
+        return self.base != root
 
 
 def _listed_here(root: Path, left_out: list[LeftOut], skip: Callable[[Path], bool]) -> _Place:
@@ -118,7 +134,7 @@ def _listed_here(root: Path, left_out: list[LeftOut], skip: Callable[[Path], boo
     if not (root.is_dir() or root.is_file()):
         raise _not_found(root, "is neither a file nor a folder")
     if root.is_file():
-        return _Place(root.parent, [root])
+        return _Place(root.parent, Listing.of([root.name]))
     return _Place(root, files_below(root, left_out, skip, EXTENSIONS | films.EXTENSIONS))
 
 
@@ -127,38 +143,41 @@ def _not_found(root: Path, why: str) -> InputNotFound:
 
 
 def _listed_remote(root: Path, left_out: list[LeftOut], skip: Callable[[Path], bool]) -> _Place:
-    sizes = remote_files_below(root, left_out)
-    if not sizes and not left_out:
-        raise _not_found(root, "there is no such file or folder")
-    for stated in [file for file in sizes if file.name == "build.json"]:
-        with copied([stated]) as copies:
-            is_skipped = skip(copies.here(stated.parent))
+    files = remote_files_below(root, left_out)
+    if not files and not left_out:
+        size = remote_size(root)
+        if size is None:
+            raise _not_found(root, "there is no such file or folder")
+        return _Place(root.parent, Listing.of([root.name], array("q", [size])), remote=True)
+    for stated in [file for file in files if file.name == "build.json"]:
+        with copied([root / stated]) as copies:
+            is_skipped = skip(copies.here(root / stated.parent))
         if is_skipped:
-            sizes = {file: size for file, size in sizes.items() if not file.is_relative_to(stated.parent)}
-    return _Place(root.parent if [*sizes] == [root] else root, [*sizes], sizes)
+            files = files.take(np.setdiff1d(np.arange(len(files)), files.below(stated.parent)))
+    return _Place(root, files, remote=True)
 
 
 def _by_kind(
     place: _Place, root: Path, options: InputOptions, left_out: list[LeftOut]
-) -> tuple[list[PurePath], list[PurePath], list[PurePath]]:
+) -> tuple[Listing, Listing, Listing]:
     """Pictures, films and containers of both eyes, relative to the input folder. left_out: gets what cannot be read."""
-    inside = len(str(place.base / "x")) - 1
-    pictures: list[PurePath] = []
-    moving: list[PurePath] = []
-    containers: list[PurePath] = []
-    for file in place.files:
-        relative, extension = PurePath(str(file)[inside:]), file.suffix.lower()
-        missing = how_to_read_dat(file) if extension == ".dat" else _missing_reader(extension)
+    pictures, moving, containers = array("q"), array("q"), array("q")
+    is_root = place.is_one_file(root)
+    for number, file in enumerate(place.files):
+        extension = file.suffix.lower()
+        missing = how_to_read_dat(place.base / file) if extension == ".dat" else _missing_reader(extension)
         if missing:
-            if not is_ground_truth(relative):
-                left_out.append(LeftOut(file, "unsupported", missing))
+            if not is_ground_truth(file):
+                left_out.append(LeftOut(place.base / file, "unsupported", missing))
         elif extension in films.EXTENSIONS:
-            moving.append(relative)
-        elif (extension in CONTAINERS and options.pair is None) or file == root:
-            containers.append(relative)
-        elif extension in EXTENSIONS and (options.pair is not None or not is_ground_truth(relative)):
-            pictures.append(relative)
-    return pictures, moving, containers
+            moving.append(number)
+        elif (extension in CONTAINERS and options.pair is None) or is_root:
+            containers.append(number)
+        elif extension in EXTENSIONS and (options.pair is not None or not is_ground_truth(file)):
+            pictures.append(number)
+    kinds = (np.array(numbers, np.int64) for numbers in (pictures, moving, containers))
+    of_pictures, of_films, of_containers = map(place.files.take, kinds)
+    return of_pictures, of_films, of_containers
 
 
 def _stated(place: _Place, file: Path, options: InputOptions, watch: Callable[[PurePath], None]) -> Sources:
@@ -187,33 +206,35 @@ def _missing_reader(extension: str) -> str:
 
 def _sources_of(
     place: _Place,
-    files: list[PurePath],
-    containers: list[PurePath],
+    files: Listing,
+    containers: Listing,
     options: InputOptions,
     make: Callable[[Path, TwoFiles | PurePath, InputOptions], Sources],
     watch: Callable[[PurePath], None],
 ) -> Sources:
     """Pictures, or films: two files that belong together, and single files that hold both eyes."""
-    alone = [*containers, *files]
+    alone = files
     if options.layout == "auto":
-        pairs, unpaired, unexplained = _pairs_of(files, options)
+        pairs, unpaired, alone = _pairs_of(files, options)
         yield from _ask_each(place, pairs, options, make, watch)
-        alone = [*containers, *unexplained]
+        packed: list[PurePath] = []
         for left_out in unpaired:
             if left_out.reason == "one-eye" and named_layout(left_out.file.stem) is not None:
-                alone.append(left_out.file)
+                packed.append(left_out.file)
             else:
                 yield LeftOut(place.base / left_out.file, left_out.reason, left_out.detail)
+        yield from _ask_each(place, packed, options, make, watch)
+    yield from _ask_each(place, containers, options, make, watch)
     yield from _ask_each(place, alone, options, make, watch)
 
 
-def _pairs_of(files: list[PurePath], options: InputOptions) -> tuple[list[TwoFiles], list[Unpaired], list[PurePath]]:
+def _pairs_of(files: Listing, options: InputOptions) -> tuple[Sequence[TwoFiles], list[Unpaired], Listing]:
     """As pair_files; by the person's own patterns where there are any."""
     if options.pair is None:
         return pair_files(files, options.time_tolerance)
     stated, why = pair_by_patterns(files, options.pair, options.time_tolerance)
     pairs = [TwoFiles(left, right, left.with_suffix("").as_posix(), "--pair") for left, right in stated]
-    return pairs, [Unpaired(file, "unmatched", detail) for file, detail in why.items()], []
+    return pairs, [Unpaired(file, "unmatched", detail) for file, detail in why.items()], Listing.of(())
 
 
 def _ask_each(
@@ -229,7 +250,7 @@ def _ask_each(
         watch(what.left if isinstance(what, TwoFiles) else what)
         return _guarded(place, what, options, make is _film)
 
-    yield from chain.from_iterable(side_by_side(ask, items, place.sizes is not None))
+    yield from chain.from_iterable(side_by_side(ask, items, place.remote))
 
 
 def _guarded(
@@ -238,9 +259,9 @@ def _guarded(
     """What a file gives; a broken one, or one that shows a fault of ours, is left out and costs nothing else."""
     files = [place.base / file for file in ((what.left, what.right) if isinstance(what, TwoFiles) else (what,))]
     try:
-        if place.sizes is None:
+        if not place.remote:
             return decoded(_given, files, place.base, what, options, is_film)
-        return _given_remote(place.base, place.sizes, files, what, options, is_film)
+        return _given_remote(place, files, what, options, is_film)
     except StoreError:  # the storage is gone, and with it all other files
         raise
     except InputError as error:
@@ -254,23 +275,19 @@ def _guarded(
 
 
 def _given_remote(
-    base: Path,
-    sizes: dict[Path, int],
-    files: Sequence[Path],
-    what: TwoFiles | PurePath,
-    options: InputOptions,
-    is_film: bool,
+    place: _Place, files: Sequence[Path], what: TwoFiles | PurePath, options: InputOptions, is_film: bool
 ) -> list[PairSource | LeftOut]:
     """As _given, of files of remote storage: of those whose names say all, only the sample is read."""
 
     def sample(file: Path) -> tuple[int, int, int]:
-        return sizes[file], int(_SAMPLE_AT * sizes[file]), _SAMPLE_BYTES
+        size = place.files.size(file.relative_to(place.base)) or 0
+        return size, int(_SAMPLE_AT * size), _SAMPLE_BYTES
 
     by_name = not is_film and (
         not what.guessed if isinstance(what, TwoFiles) else options.layout != "auto" or layout_by_name(what) is not None
     )
     with copied(files, sample if by_name else None) as copies:
-        given = decoded(_given, [*map(copies.here, files)], copies.here(base), what, options, is_film)
+        given = decoded(_given, [*map(copies.here, files)], copies.here(place.base), what, options, is_film)
     return [
         replace(entry, left=copies.there(entry.left), right=copies.there(entry.right))
         if isinstance(entry, PairSource)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from redweb_builder.errors import StoreError
+from redweb_builder.inputs.listing import Listing
 from redweb_builder.inputs.remote import remote_file
 from redweb_builder.types import LeftOut
 
@@ -39,13 +40,19 @@ def _state_of(file: Path) -> list[int]:
 
 def files_below(
     root: Path, left_out: list[LeftOut], skip: Callable[[Path], bool], extensions: Collection[str] | None = None
-) -> list[Path]:
-    """Every visible file below `root`, sorted; links to folders are entered last, so that real places go first.
+) -> Listing:
+    """Every visible file below `root`, relative to it; no folder twice, by its real place where there is one.
 
     skip: folders below `root` that are passed over. left_out: gets folders that cannot be read; and broken links, and
     what is no regular file, where their names end in one of these extensions; None = whatever their names.
     """
-    files: list[Path] = []
+    return Listing.of(_walked(root, left_out, skip, extensions))
+
+
+def _walked(
+    root: Path, left_out: list[LeftOut], skip: Callable[[Path], bool], extensions: Collection[str] | None
+) -> Iterator[str]:
+    """The files as they are found, relative; links to folders are entered last, so that real places go first."""
     entered: set[tuple[int, int]] = set()
     folders, links = [root], list[Path]()
     while folders or links:
@@ -62,19 +69,18 @@ def files_below(
         except OSError as error:
             left_out.append(LeftOut(folder, "unreadable", f"the folder cannot be read ({error.strerror})"))
             continue
+        place = (folder / "x").relative_to(root).as_posix()[:-1]
         for entry in listing:
             if is_hidden(entry.name):
                 continue
-            path = Path(entry.path)
             try:
                 if entry.is_dir():
-                    (links if entry.is_symlink() else folders).append(path)
+                    (links if entry.is_symlink() else folders).append(folder / entry.name)
                 elif entry.is_file():
-                    files.append(path)
-                elif extensions is None or path.suffix.lower() in extensions:
-                    missing = entry.is_symlink() and not path.exists()
+                    yield place + entry.name
+                elif extensions is None or Path(entry.name).suffix.lower() in extensions:
+                    missing = entry.is_symlink() and not Path(entry.path).exists()
                     detail = "a link to a file that is not there" if missing else "it is no regular file"
-                    left_out.append(LeftOut(path, "unreadable", detail))
+                    left_out.append(LeftOut(folder / entry.name, "unreadable", detail))
             except OSError as error:
-                left_out.append(LeftOut(path, "unreadable", f"cannot be followed ({error.strerror})"))
-    return sorted(files)
+                left_out.append(LeftOut(folder / entry.name, "unreadable", f"cannot be followed ({error.strerror})"))

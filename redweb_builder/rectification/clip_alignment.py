@@ -5,6 +5,7 @@ The points of several frames are fitted together (alignment.py). A zoom within a
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from redweb_builder.config import BuildConfig
 from redweb_builder.errors import StoreError
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.matching.quick_flow import Preview, preview_flow
+from redweb_builder.pair_sources import PairSources
 from redweb_builder.process import one_opencv_thread
 from redweb_builder.rectification.alignment import Alignment, estimate_common_alignment
 from redweb_builder.rectification.calibrated import calibrate
@@ -23,37 +25,38 @@ MOST_FRAMES = 5  # of a clip from which its alignment is estimated, spread evenl
 
 
 def with_clip_alignments(
-    sources: Sequence[PairSource],
+    sources: PairSources,
     config: BuildConfig,
     clips: Collection[str | None],
     watch: Callable[[Path], None] = lambda film: None,
-) -> list[PairSource]:
+) -> PairSources:
     """The sources in their order, frames of clips with the alignment of their clip.
 
     sources: photographs and frames of films, whose eye order is known; photographs, and clips of one frame, pass
     unchanged. config: max_side (px) and eyes are used, as in prepare. clips: those that are wanted. watch: called with
     the film of each of them.
     """
-    frames: dict[str, list[PairSource]] = {}
-    for source in sources:
+    frames: dict[str, array[int]] = {}  # places of the frames
+    for place, source in enumerate(sources):
         if source.clip is not None and source.clip in clips:
-            frames.setdefault(source.clip, []).append(source)
+            frames.setdefault(source.clip, array("q")).append(place)
     alignments: dict[str | None, tuple[float, ...]] = {}
     with one_opencv_thread():
-        for clip, members in frames.items():
-            watch(members[0].left)
-            alignment = _alignment_of_clip(members, config) if len(members) > 1 else None
+        for clip, places in frames.items():
+            watch(sources[places[0]].left)
+            every = -(-len(places) // MOST_FRAMES)
+            members = [sources[place] for place in places[every // 2 :: every]]
+            alignment = _alignment_of_clip(members, config) if len(places) > 1 else None
             if alignment is not None:
                 alignments[clip] = alignment.numbers()
-    return [replace(source, alignment=alignments.get(source.clip)) for source in sources]
+    return PairSources.of(replace(source, alignment=alignments.get(source.clip)) for source in sources)
 
 
 def _alignment_of_clip(frames: Sequence[PairSource], config: BuildConfig) -> Alignment | None:
     """The alignment of some frames of a clip together; None where none of them can be read."""
-    every = -(-len(frames) // MOST_FRAMES)
     previews: list[Preview] = []
     shape: tuple[int, ...] = ()
-    for frame in frames[every // 2 :: every]:
+    for frame in frames:
         try:
             pair, _ = calibrate(frame, read_pair(frame, config.max_side))
             preview = preview_flow(pair.left, pair.right)

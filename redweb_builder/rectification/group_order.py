@@ -13,7 +13,8 @@ set and the answer depends on the list of pairs alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redweb_builder.matching.quick_flow import SIDE
+from redweb_builder.pair_sources import PairSources
 from redweb_builder.rectification.eye_order import Ask, ask_each, asked_order, log_odds, stated_log_odds
 from redweb_builder.types import PairSource
 
@@ -30,50 +32,51 @@ STRENGTH = 1.0  # pseudo-pairs by which the group around counts in a group's sha
 ROUNDS = 20  # of inference; the shares rest after 5 to 10
 
 Evidence = NDArray[np.float64]
+Level = NDArray[np.int64]  # N: a number for the group of each pair at one depth of the tree
+_NONE = -1  # the number of a pair that has no group at a level
 
 
 def with_group_orders(
-    sources: Sequence[PairSource],
+    sources: Iterable[PairSource],
     folder: Path,
     ask: Ask = asked_order,
     watch: Callable[[Path], None] = lambda file: None,
     max_side: int = SIDE,
     cores: int | None = None,
-) -> list[PairSource]:
+) -> PairSources:
     """The sources in their order, each with the log odds that the rest of its group gives its stated order.
 
     sources: pairs below `folder`; films have their film_order already. ask: for the order of a pair.
     watch: called with each picture before it is asked. max_side: px, to which pictures are read. cores: as of
     ask_each. A group of one pair has nothing to share and is not asked.
     """
-    films_once = {_film_or_pair(source): source for source in reversed(sources)}
-    items = list(reversed(films_once.values()))
-    groups = [_groups_of(item, folder) for item in items]
-    chosen = _spread(groups)
-    scores = _scores([items[index] for index in chosen], ask, watch, max_side, cores)
+    ordered = PairSources.of(sources)
+    items, item_of = _items(ordered)
+    levels = numbered(_groups_of(item, folder) for item in items)
+    stated = np.fromiter(map(stated_log_odds, items), np.float64, len(items))
+    chosen = _spread(levels)
+    scores = _scores([*items.take(chosen)], ask, watch, max_side, cores)
     evidence = np.full(len(items), np.nan)
     evidence[chosen] = [np.nan if score is None else log_odds(score) for score in scores]
-    priors = group_priors(groups, evidence, np.array([stated_log_odds(item) for item in items]))
-    prior_of = dict(zip(map(_film_or_pair, items), priors.tolist(), strict=True))
-    return [replace(source, order_prior=prior_of[_film_or_pair(source)]) for source in sources]
+    priors = group_priors(levels, evidence, stated)[item_of].tolist()
+    return PairSources.of(replace(source, order_prior=prior) for source, prior in zip(ordered, priors, strict=True))
 
 
-def group_priors(groups: Sequence[Sequence[str]], evidence: Evidence, stated: Evidence) -> Evidence:
+def group_priors(levels: Sequence[Level], evidence: Evidence, stated: Evidence) -> Evidence:
     """Log odds that each pair has its eyes as stated, from the other pairs of its groups.
 
-    groups: of each pair, its groups from the widest to the closest. evidence: N, the log odds of the pair's own
-    picture, NaN where it was not measured. stated: N, the log odds from the form of the source alone, alike within a
-    widest group.
+    levels: the groups of the pairs from the widest to the closest, as `numbered` gives them. evidence: N, the log odds
+    of the pair's own picture, NaN where it was not measured. stated: N, the log odds from the form of the source alone,
+    alike within a widest group.
     """
     measured = np.isfinite(evidence)
     known, own = measured.astype(np.float64), np.where(measured, evidence, 0.0)
-    levels = [_numbered(groups, level) for level in range(max(map(len, groups), default=0))]
     priors = stated
     for _ in range(ROUNDS):
         as_stated = known * _sigmoid(own + priors)
         share = _sigmoid(stated)
         for number in levels:
-            here = number >= 0
+            here = number != _NONE
             count, total = (np.bincount(number[here], part[here])[number] - part for part in (known, as_stated))
             share = np.where(here, (STRENGTH * share + total) / (STRENGTH + np.maximum(count, 0.0)), share)
         share = np.clip(share, 1e-9, 1 - 1e-9)
@@ -81,9 +84,45 @@ def group_priors(groups: Sequence[Sequence[str]], evidence: Evidence, stated: Ev
     return priors
 
 
-def _film_or_pair(source: PairSource) -> str:
-    """What counts as one: a pair, or all frames of a film."""
-    return source.key if source.time is None else f"{source.left}\n{source.right}"
+def numbered(groups: Iterable[Sequence[str]]) -> list[Level]:
+    """The groups of pairs, level by level: a number for the group of each pair, from 0; _NONE where it has none.
+
+    groups: of each pair, the names of its groups from the widest to the closest; N pairs. A group has one level. Groups
+    are told apart by hashes of their names: of five million two are one in a million cases.
+    """
+    hashes: list[array[int]] = []
+    count = 0
+    for count, names in enumerate(groups, 1):
+        while len(hashes) < len(names):
+            hashes.append(array("q", bytes(8 * (count - 1))))
+        for level, of_level in enumerate(hashes):
+            of_level.append(hash(names[level]) if level < len(names) else 0)
+    return [_renumbered(np.array(of_level, np.int64)) for of_level in hashes]
+
+
+def _renumbered(hashes: NDArray[np.int64]) -> Level:
+    numbers = np.unique(hashes, return_inverse=True)[1].astype(np.int64)
+    return np.where(hashes == 0, _NONE, numbers)
+
+
+def _items(sources: PairSources) -> tuple[PairSources, NDArray[np.int64]]:
+    """What counts as one, a pair or all frames of a film: the first source of each, and the number of each one's item.
+
+    A film stands where its last frame does.
+    """
+    films: dict[tuple[Path, Path], int] = {}
+    first, last, item_of = array("q"), array("q"), array("q")
+    for place, source in enumerate(sources):
+        film = None if source.time is None else films.setdefault((source.left, source.right), len(first))
+        item = len(first) if film is None else film
+        if item == len(first):
+            first.append(place)
+            last.append(place)
+        last[item] = place
+        item_of.append(item)
+    order = np.argsort(np.array(last, np.int64))
+    items = sources.take(np.array(first, np.int64)[order]) if films else sources
+    return items, np.argsort(order)[np.array(item_of, np.int64)]
 
 
 def _groups_of(source: PairSource, folder: Path) -> list[str]:
@@ -100,19 +139,18 @@ def _groups_of(source: PairSource, folder: Path) -> list[str]:
     return groups
 
 
-def _spread(groups: Sequence[Sequence[str]]) -> list[int]:
+def _spread(levels: Sequence[Level]) -> NDArray[np.int64]:
     """The indices of the pairs to measure, ascending: of every group at most ASKED, spread evenly over it."""
-    members: dict[str, list[int]] = {}
-    for index, names in enumerate(groups):
-        for name in names:
-            members.setdefault(name, []).append(index)
-    widest = {names[0] for names in groups}
     chosen: set[int] = set()
-    for name, indices in members.items():
-        if len(indices) >= ASKED or (name in widest and len(indices) > 1):
-            every = -(-len(indices) // ASKED)
-            chosen.update(indices[every // 2 :: every])
-    return sorted(chosen)
+    for level, number in enumerate(levels):
+        order = np.argsort(number, kind="stable")
+        starts = np.flatnonzero(np.diff(number[order], prepend=number[order[:1]] - 1))
+        lengths = np.diff(starts, append=len(order))
+        enough = (lengths >= (ASKED if level else 2)) & (number[order[starts]] != _NONE)
+        for start, length in zip(starts[enough].tolist(), lengths[enough].tolist(), strict=True):
+            every = -(-length // ASKED)
+            chosen.update(order[start : start + length][every // 2 :: every].tolist())
+    return np.array(sorted(chosen), np.int64)
 
 
 def _scores(
@@ -122,14 +160,6 @@ def _scores(
     unasked = [source for source in sources if source.film_order is None]
     scores = iter(ask_each(unasked, ask, max_side, watch, cores))
     return [next(scores) if source.film_order is None else source.film_order for source in sources]
-
-
-def _numbered(groups: Sequence[Sequence[str]], level: int) -> NDArray[np.int64]:
-    """A number for each pair's group at a level; -1 where it has none."""
-    numbers: dict[str, int] = {}
-    return np.array(
-        [numbers.setdefault(names[level], len(numbers)) if level < len(names) else -1 for names in groups], np.int64
-    )
 
 
 def _sigmoid(odds: Evidence) -> Evidence:

@@ -13,8 +13,9 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import cache
 from hashlib import sha256
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
 
 import numpy as np
@@ -39,14 +40,18 @@ _FOLDERS = ("calib_cam_to_cam", "calib", "calibration", "camera_info")  # beside
 
 
 class CalibrationFiles:
-    """The files below an input folder that may be calibrations."""
+    """The files below an input folder that may be calibrations; there may be one a frame."""
 
     def __init__(self, files: Iterable[Path]) -> None:
         """files: every file below the input folder, absolute."""
-        self._by_folder: dict[Path, list[Path]] = defaultdict(list)
+        self._by_folder: dict[Path, dict[str, Path]] = defaultdict(dict)  # by name
+        self._by_stem: dict[Path, dict[str, Path]] = defaultdict(dict)
+        # Every picture of a folder asks for the same.
+        self._of_two_folders, self._of_one_folder = cache(self._an_eye_each), cache(self._of_all_frames)
         for file in files:
             if file.suffix.lower() in EXTENSIONS and _may_be_calibration(file):
-                self._by_folder[file.parent].append(file)
+                self._by_folder[file.parent][file.name] = file
+                self._by_stem[file.parent].setdefault(file.stem, file)
 
     def beside(self, source: PairSource) -> PairSource:
         """The source with the calibration that lies nearest to it: in the eyes' folders, or in one above both."""
@@ -59,21 +64,30 @@ class CalibrationFiles:
         """Files that may calibrate two pictures together, the likeliest first."""
         shared = [folder for folder in left.parents if folder in right.parents]
         for folders in zip(_below(left, shared), _below(right, shared), strict=False):
-            yield from self._an_eye_each(*folders)
+            if group := self._of_two_folders(*folders):
+                yield group
         for folder in shared:
             for place in (folder, *(folder / name for name in _FOLDERS)):
-                there = self._by_folder.get(place, [])
-                yield from _of_the_frame(there, left)
-                yield from _by_eye_mark(there)
-                yield from _of_the_rig(there, place != folder)
+                if place in self._by_folder:
+                    yield from self._of_the_frame(place, left)
+                    if group := self._of_one_folder(place, place != folder):
+                        yield group
 
-    def _an_eye_each(self, left: Path, right: Path) -> Iterator[tuple[Path, ...]]:
-        """A file in each eye's folder: of one name, or the only one of each."""
-        ours, theirs = self._by_folder.get(left, []), self._by_folder.get(right, [])
-        names = {file.name for file in theirs}
-        yield from ((file, right / file.name) for file in ours if file.name in names)
-        if len(ours) == len(theirs) == 1:
-            yield ours[0], theirs[0]
+    def _an_eye_each(self, left: Path, right: Path) -> tuple[Path, ...]:
+        """A file in each eye's folder: of one name, or the only one of each; empty where there are none."""
+        ours, theirs = self._by_folder.get(left, {}), self._by_folder.get(right, {})
+        of_one_name = ((file, theirs[name]) for name, file in ours.items() if name in theirs)
+        return next(of_one_name, (*ours.values(), *theirs.values()) if len(ours) == len(theirs) == 1 else ())
+
+    def _of_the_frame(self, folder: Path, left: Path) -> Iterator[tuple[Path]]:
+        """The file named after the picture: calib/000010.txt of image_2/000010_10.png."""
+        there = self._by_stem[folder]
+        yield from ((there[frame],) for frame in (left.stem, left.stem.partition("_")[0]) if frame in there)
+
+    def _of_all_frames(self, folder: Path, in_own_folder: bool) -> tuple[Path, ...]:
+        """The likeliest files for all pictures below a folder; empty where there are none."""
+        there = [*self._by_folder[folder].values()]
+        return next(chain(_by_eye_mark(there), _of_the_rig(there, in_own_folder)), ())
 
 
 def eyes_of(source: PairSource) -> tuple[Path, Path]:
@@ -145,12 +159,6 @@ def _below(picture: Path, shared: list[Path]) -> list[Path]:
     return [folder for folder in picture.parents if folder not in shared and len(folder.parts) > len(shared[0].parts)]
 
 
-def _of_the_frame(files: list[Path], left: Path) -> Iterator[tuple[Path]]:
-    """The file named after the picture: calib/000010.txt of image_2/000010_10.png."""
-    frames = (left.stem, left.stem.partition("_")[0])
-    yield from ((file,) for frame in frames for file in files if file.stem == frame)
-
-
 def _by_eye_mark(files: list[Path]) -> Iterator[tuple[Path, Path]]:
     """Two files whose names differ in an eye mark: left.yaml + right.yaml, cam0.yaml + cam1.yaml."""
     eyes: dict[tuple[str, str, str], dict[str, Path]] = defaultdict(dict)
@@ -171,7 +179,8 @@ def _of_the_rig(files: list[Path], in_own_folder: bool) -> Iterator[tuple[Path, 
     texts = [file for file in files if file.suffix.lower() == _TEXT and file.stem.lower().endswith("calib")]
     yield from ((file,) for file in texts if not in_own_folder)
     trees = sorted(file for file in files if file.suffix.lower() in _TREES)
-    yield from (two for two in combinations(trees, 2) if _complete_each_other(*two))
+    halves = [file for file in trees if "trinsic" in file.stem.lower()]
+    yield from (two for two in combinations(halves, 2) if _complete_each_other(*two))
     yield from ((file,) for file in trees if not folder_marks(file.stem))
 
 

@@ -43,6 +43,7 @@ _NOUN = r"images?|imgs?|cam|camera|eye|view|frames?|pic|photo|video|lens|rgb|col
 _COMPOUND = re.compile(
     rf"(?:{_NOUN}|out)(?P<last>left|right)|(?:{_NOUN})(?P<end>[lr])|(?P<first>left|right|l|r)(?:{_NOUN})"
 )
+_LETTER_OF_ANY = re.compile(r"[^\W\d_]")  # script; of a name without one no mark can be
 # Marks that are no words: ideographs stand beside others without a border; Karlsruhe and LIBELAS: I1_000000 I2_000000.
 _IDEOGRAPH = re.compile(r"[左右좌우]$|^[左右좌우]")
 _KARLSRUHE = re.compile(r"^I(?P<eye>[12])_\d+$")
@@ -75,6 +76,8 @@ def eye_mark(name: str) -> EyeMark | None:
 def eye_marks(name: str) -> list[EyeMark]:
     """All marks of an eye in a name without extension, the plainest first; none where it names both eyes."""
     marks: list[EyeMark] = []
+    if not _LETTER_OF_ANY.search(name):
+        return marks
     plain: set[str] = set()
     if not name.isascii():
         name = unicodedata.normalize("NFC", name)

@@ -31,6 +31,15 @@ class Directions:
     aside: frozenset[Name] = frozenset()
     fronts: frozenset[Name] = frozenset()
 
+    def any(self) -> bool:
+        """Whether there are any."""
+        return bool(self.aside or self.fronts)
+
+
+def looks_elsewhere(name: str) -> bool:
+    """Whether a name has the word or letter of a direction that is no eye. name: of a file or folder."""
+    return _BESIDES_EYES.search(_CAMEL.sub("_", name)) is not None
+
 
 def directions_in(names: Iterable[Name]) -> Directions:
     """The names that are directions: left and right beside front or rear, or beside two of back, top and bottom.
@@ -41,7 +50,7 @@ def directions_in(names: Iterable[Name]) -> Directions:
     if not any(_BESIDES_EYES.search(words) for _, _, words in listed):
         return Directions()
     corners: dict[tuple[PurePath, str], dict[str, list[Name]]] = defaultdict(lambda: defaultdict(list))
-    around: dict[tuple[PurePath, str, bool], dict[str, Name]] = defaultdict(dict)
+    around: dict[tuple[PurePath, str, bool], dict[str, list[Name]]] = defaultdict(lambda: defaultdict(list))
     for folder, name, words in listed:
         corner = _CORNER.search(words)
         if corner:
@@ -50,12 +59,13 @@ def directions_in(names: Iterable[Name]) -> Directions:
         for pattern in (_DIRECTIONS, _LETTERS):
             for match in pattern.finditer(words):
                 rest = comparable(f"{words[: match.start()]}*{words[match.end() :]}")
-                around[folder, rest, pattern is _LETTERS][match[1].lower()] = (folder, name)
+                around[folder, rest, pattern is _LETTERS][match[1].lower()].append((folder, name))
     faces = [
         (direction, member)
         for (_, _, letters), members in around.items()
         if (_looks_around_by_letter(members) if letters else _looks_around(members))
-        for direction, member in members.items()
+        for direction, alike in members.items()  # of "Left" and "left" both
+        for member in alike
     ]
     fronts = frozenset(member for direction, member in faces if direction in _FRONT)
     around_a_car = (members for members in corners.values() if len(members) > 1)

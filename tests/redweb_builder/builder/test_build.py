@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from redweb_builder.builder.build import _forget_outdated, build
-from redweb_builder.builder.finish import portable_text
+from redweb_builder.builder.finish import input_id, portable_text
 from redweb_builder.config import BuildConfig
 from redweb_builder.dataset.journal import NAME, Records
 from redweb_builder.errors import SettingsError
+from redweb_builder.pair_sources import PairSources
 from redweb_builder.types import PairSource
 
 
@@ -22,8 +23,18 @@ def test_pairs_of_another_calibration_or_offset_are_forgotten(tmp_path: Path) ->
         records[key] = {"key": key, "calibration_sha256": calibration, "film_offset_s": offset}
     store: Any = SimpleNamespace(records=records)
     keys = ("new", "shifted", "same", "calibrated")
-    _forget_outdated(store, tmp_path, [PairSource(key, Path(), Path(), "files", "") for key in keys])
+    sources = PairSources.of(PairSource(key, Path(), Path(), "files", "") for key in keys)
+    _forget_outdated(store, tmp_path, tmp_path, sources)
     assert list(records) == ["same"]
+
+
+def test_unread_files_of_another_input_are_not_looked_for_in_this_one(tmp_path: Path) -> None:
+    records = Records(tmp_path / NAME)
+    for key, place in (("gone", input_id(tmp_path)), ("of another", "0" * 16)):
+        records[key] = {"key": key, "left": "a.jpg", "input": place, "file_states": [[5, 5]]}
+    store: Any = SimpleNamespace(records=records)
+    _forget_outdated(store, tmp_path, tmp_path, PairSources.of([]))
+    assert list(records) == ["of another"]
 
 
 def test_text_of_a_file_that_is_no_text_can_be_recorded() -> None:

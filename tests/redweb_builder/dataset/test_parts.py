@@ -9,6 +9,7 @@ import pytest
 
 from redweb_builder.dataset.heartbeat import read_heartbeat
 from redweb_builder.dataset.parts import folder_of_part, part_of_folder, sources_of_part
+from redweb_builder.pair_sources import PairSources
 from redweb_builder.types import PairSource
 
 BEAT = {"time": 1.0, "total": 4, "done": 1, "failed": 0, "rate": 0.5}
@@ -19,17 +20,18 @@ def source(key: str, clip: str | None = None) -> PairSource:
 
 
 def test_every_pair_is_in_one_part_and_stays_there() -> None:
-    sources = [source(f"pair-{number}") for number in range(400)]
+    sources = PairSources.of(source(f"pair-{number}") for number in range(400))
     parts = [sources_of_part(sources, (number, 4)) for number in range(1, 5)]
     assert sorted(pair.key for part in parts for pair in part) == sorted(pair.key for pair in sources)
     assert all(70 <= len(part) <= 130 for part in parts)
-    added = sources_of_part([source(f"new-{number}") for number in range(50)] + sources, (2, 4))
+    new = (source(f"new-{number}") for number in range(50))
+    added = sources_of_part(PairSources.of([*new, *sources]), (2, 4))
     assert [pair for pair in added if pair.key.startswith("pair")] == parts[1]
     assert sources_of_part(sources, None) == sources
 
 
 def test_the_frames_of_a_clip_are_in_one_part() -> None:
-    frames = [source(f"frame-{number}", clip=f"clip-{number // 10}") for number in range(100)]
+    frames = PairSources.of(source(f"frame-{number}", clip=f"clip-{number // 10}") for number in range(100))
     parts = [{pair.clip for pair in sources_of_part(frames, (number, 3))} for number in (1, 2, 3)]
     assert sum(map(len, parts)) == 10
 

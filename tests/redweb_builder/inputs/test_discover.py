@@ -21,6 +21,7 @@ from redweb_builder.inputs.discover import Discovery, discover
 from redweb_builder.inputs.formats.packed import named_layout
 from redweb_builder.inputs.picture import read_header, read_picture
 from redweb_builder.inputs.read import read_pair
+from redweb_builder.pair_sources import PairSources
 from redweb_builder.types import PairSource, Picture
 
 WIDTH, HEIGHT = 160, 120
@@ -775,7 +776,7 @@ def test_linked_folder_is_entered_once(tmp_path: Path) -> None:
 
 
 def test_empty_missing_and_single_file(tmp_path: Path) -> None:
-    assert discover(tmp_path) == Discovery([], [], tmp_path)
+    assert discover(tmp_path) == Discovery(PairSources.of([]), [], tmp_path)
     with pytest.raises(FileNotFoundError, match="no such file or folder"):
         discover(tmp_path / "nothing")
     file = save(side_by_side(*scene()), tmp_path / "a-lr.png")

@@ -120,7 +120,7 @@ def test_names_that_are_no_paths_are_left_out(troubled: Troubled) -> None:
     left_out: list[LeftOut] = []
     root = Path("s3://sets/hostile")
     files = remote_files_below(root, left_out)
-    assert sorted(files) == sorted(root / name for name in ("good.png", deep, "x #y?.png"))
+    assert sorted(files.names()) == sorted(("good.png", deep, "x #y?.png"))
     assert sorted(file.path.name for file in left_out) == sorted(
         ("..%2Fevil_L.png", "%2Fetc%2Fpasswd", "a%2F%2Fb.png", ".%2Fc.png", "n" * 255)
     )
@@ -175,6 +175,6 @@ def test_other_storage_is_listed_folder_by_folder(scheme: str, tmp_path: Path) -
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_bytes(b"12")
     found = remote_files_below(Path(root), [])
-    assert found == {Path(root) / name: 2 for name in ("a/b/c_L.png", "a/d.png", "e.png")}
+    assert {file.as_posix(): found.size(file) for file in found} == {"a/b/c_L.png": 2, "a/d.png": 2, "e.png": 2}
     with copied([Path(root) / "e.png"]) as there:
         assert there.here(Path(root) / "e.png").read_bytes() == b"12"

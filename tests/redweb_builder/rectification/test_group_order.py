@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from redweb_builder.rectification.eye_order import STATED_BY_NAMES
-from redweb_builder.rectification.group_order import ASKED, group_priors, with_group_orders
+from redweb_builder.rectification.group_order import ASKED, group_priors, numbered, with_group_orders
 from redweb_builder.types import PairSource
 
 
@@ -19,7 +19,7 @@ def pairs(folder: Path, *names: str) -> list[PairSource]:
 
 
 def priors_of(groups: list[list[str]], evidence: list[float], stated: float = STATED_BY_NAMES) -> list[float]:
-    return list(map(float, group_priors(groups, np.array(evidence), np.full(len(evidence), stated))))
+    return list(map(float, group_priors(numbered(groups), np.array(evidence), np.full(len(evidence), stated))))
 
 
 def test_a_pair_alone_keeps_what_its_form_states() -> None:

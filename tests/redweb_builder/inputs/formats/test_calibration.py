@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import cv2
 import numpy as np
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from redweb_builder.inputs.discover import discover
-from redweb_builder.inputs.formats.calibration import read_rig
+from redweb_builder.inputs.formats import calibration
+from redweb_builder.inputs.formats.calibration import CalibrationFiles, read_rig
 from redweb_builder.inputs.formats.rig import NotUsable, Rig
 from redweb_builder.types import PairSource
 
@@ -303,6 +305,23 @@ def test_the_nearest_calibration_counts(tmp_path: Path) -> None:
     middlebury(tmp_path)
     write(tmp_path / "calib.txt", "of something else")
     assert the_source(tmp_path).calibration == (tmp_path / "room" / "calib.txt",)
+
+
+def test_a_calibration_a_frame_is_found_by_its_name(tmp_path: Path) -> None:
+    sources = [PairSource(f"{n}", tmp_path / f"L/{n}.png", tmp_path / f"R/{n}.png", "files", "") for n in range(50)]
+    files = CalibrationFiles(tmp_path / f"calib/{number}.txt" for number in range(40))
+    found = [files.beside(source).calibration for source in sources]
+    assert found == [*((tmp_path / f"calib/{number}.txt",) for number in range(40)), *[()] * 10]
+
+
+def test_a_folder_of_calibrations_is_looked_through_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file beside each picture, none of which calibrates both: each pair went through all of them."""
+    looked = Mock(side_effect=calibration._by_eye_mark)
+    monkeypatch.setattr(calibration, "_by_eye_mark", looked)
+    files = CalibrationFiles(tmp_path / f"cam_{number}.yaml" for number in range(30))
+    source = PairSource("1", tmp_path / "1_L.png", tmp_path / "1_R.png", "files", "")
+    assert {files.beside(source).calibration for _ in range(30)} == {(tmp_path / "cam_0.yaml",)}
+    looked.assert_called_once()
 
 
 def test_other_text_is_no_calibration(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 from redweb_builder.inputs.discover import Discovery, discover
 from redweb_builder.inputs.formats.eye_marks import eye_mark
 from redweb_builder.inputs.formats.ground_truth import is_ground_truth
+from redweb_builder.pair_sources import PairSources
 from redweb_builder.types import Picture
 
 # A name that states both eyes: the left file, the right file.
@@ -206,6 +207,7 @@ NO_EYES: list[tuple[list[str], dict[str, int]]] = [
     ([f"ring_{at}_{side}/1.png" for at in ("front", "side") for side in ("left", "right")], {"other-view": 4}),
     ([f"Skybox{face}.png" for face in ("Left", "Right", "Up", "Down")], {"other-view": 4}),
     ([f"mono_{side}/1.png" for side in ("left", "right", "rear")], {"other-view": 3}),
+    ([f"{side}/{number}.png" for number, side in enumerate(("left", "Left", "right", "rear"))], {"other-view": 4}),
     (["0001/15-deg-left/1.png", "0001/15-deg-right/1.png"], {"single": 2}),
     (["left/DSC0101.png", "left/DSC0102.png", "right/DSC0733.png", "right/DSC0734.png"], {"one-eye": 4}),
     (["left/a.png"], {"one-eye": 1}),
@@ -248,7 +250,7 @@ def test_two_files(tmp_path: Path, left: str, right: str, guessed: bool) -> None
 def test_ground_truth_is_passed_over(tmp_path: Path, name: str) -> None:
     assert is_ground_truth(PurePath(name))
     save(views()[0], tmp_path / name)
-    assert discover(tmp_path) == Discovery([], [], tmp_path)
+    assert discover(tmp_path) == Discovery(PairSources.of([]), [], tmp_path)
 
 
 @pytest.mark.parametrize("name", PHOTOGRAPHS)
