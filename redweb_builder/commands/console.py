@@ -350,7 +350,8 @@ def export(
     print_refusal(done.refusal)
     rejected = f", {done.rejected} of them rejected" if done.rejected else ""
     echo(f"{counted(done.samples, 'sample')} in {shown(done.out)}{rejected}")
-    exit_if_damaged(dataset, done.damaged, f"samples were left out{', nothing was uploaded' if repository else ''}")
+    what = f"samples were left out{', nothing was uploaded' if repository else ''}"
+    exit_if_damaged(dataset, done.damaged, what, "damaged, missing or of no use in this form")
     if repository:
         echo(f"uploaded to {push(done.out, repository)}")
 
@@ -376,10 +377,11 @@ def restore(labels: Path, copies: Path) -> None:
         raise click.ClickException(f"{counted(len(done.missing), 'picture')} could not be made")
 
 
-def exit_if_damaged(dataset: Path, damaged: Sequence[str], what: str) -> None:
+def exit_if_damaged(dataset: Path, damaged: Sequence[str], what: str, why: str = "damaged or missing") -> None:
     """Name the files that could not be read, and exit with status 1 where there are any.
 
     dataset: its folder. damaged: a sentence a file. what: what became of those pairs, put behind their number.
+    why: what their files are.
     """
     from redweb_builder.inputs.remote import shown
 
@@ -387,6 +389,6 @@ def exit_if_damaged(dataset: Path, damaged: Sequence[str], what: str) -> None:
         echo(sentence, err=True)
     if damaged:
         raise click.ClickException(
-            f"{len(damaged)} {what}: their files are damaged or missing. "
+            f"{len(damaged)} {what}: their files are {why}. "
             f"`python cli.py check {quote(shown(dataset))}` says what mends those of the data set."
         )

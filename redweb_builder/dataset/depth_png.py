@@ -6,6 +6,8 @@ What `depth`, `predict`, `convert-nyu` and the export for KITTI write. A data se
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from redweb_builder.dataset.codec import POLARITY, image_bytes
+from redweb_builder.errors import InputError, SettingsError
+from redweb_builder.files import write_atomic
+from redweb_builder.inputs.picture import open_picture
 from redweb_builder.types import FloatMap
 
 NEAREST_HIGHEST = "65535 = nearest"  # "polarity" of relative depth
@@ -45,3 +50,15 @@ def depth_png(values: NDArray[np.uint16], text: Mapping[str, str]) -> bytes:
     for name, value in text.items():
         chunks.add_text(name, value)
     return image_bytes(Image.fromarray(values), "PNG", pnginfo=chunks)
+
+
+def write_depth(file: Path, content: bytes) -> None:
+    """Write a 16-bit PNG, also over an earlier one.
+
+    file: where. content: of depth_png. Raises SettingsError where another picture is there: a photograph would be lost;
+    OSError, UnsafePath.
+    """
+    with suppress(InputError), open_picture(file, min_side=1, formats=("PNG",)) as there:
+        if not there.mode.startswith("I"):
+            raise SettingsError(f"{file} is a picture and no depth of 16 bits, and would be lost: choose another --out")
+    write_atomic(file, content)

@@ -11,7 +11,7 @@ from PIL import Image
 from redweb_builder.colour import disparity_picture
 from redweb_builder.config import FRAME_FORMS
 from redweb_builder.dataset.codec import image_bytes
-from redweb_builder.dataset.depth_png import depth_png, range_text, stretched
+from redweb_builder.dataset.depth_png import depth_png, range_text, stretched, write_depth
 from redweb_builder.dataset.float_files import npy_bytes, pfm_bytes
 from redweb_builder.export.points import ply, points_of
 from redweb_builder.files import write_atomic
@@ -42,7 +42,7 @@ def write_frame(
     form: "png" = 16 bits, `ends` are 0 and 65535; "npy", "pfm" = px, NaN = unknown; "ply" = coloured points; or as
     frame_picture has them. stem: of the file, without an ending; its folder exists. image: HxWx3 uint8 RGB. disparity:
     HxW float32 px, larger = nearer, NaN = unknown. mask: HxW uint8 of Mask values. ends: of numbers and colours. "grey"
-    is a PNG of one channel of 8 bits.
+    is a PNG of one channel of 8 bits. Raises as write_depth.
     """
     assert form in FRAME_FORMS
     if form == "png":
@@ -55,7 +55,7 @@ def write_frame(
         picture = Image.fromarray(frame_picture(form, image, disparity, ends))
         content, ending = image_bytes(picture.convert("L") if form == "grey" else picture, "PNG"), f"_{form}.png"
     file = stem.with_name(f"{stem.name}{ending}")
-    write_atomic(file, content)
+    (write_depth if form == "png" else write_atomic)(file, content)
     return file
 
 

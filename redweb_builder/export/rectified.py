@@ -69,6 +69,8 @@ def rectified_pair(dataset: Dataset, key: str, source: Path | None) -> Rectified
     if views.left.shape[:2] != sample.mask.shape:
         raise StoreError("its photographs have another size than its label")
     disparity = np.where(sample.mask == Mask.SKY, np.float32(np.nan), sample.disparity)
+    if not np.isfinite(disparity).any():
+        raise StoreError("nothing of its label is known")
     shift = positive_shift(disparity)
     width = disparity.shape[1] - shift
     if width < MIN_SIDE or not np.isfinite(disparity[:, :width]).any():

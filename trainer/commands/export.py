@@ -68,6 +68,8 @@ def export(
         if form not in options.WITH_OPTION[name]:
             raise click.UsageError(f"--{name} belongs to --format {' or '.join(options.WITH_OPTION[name])}")
     if form in NETWORK_FORMATS:
+        if keys or min_confidence:
+            raise click.UsageError(f"--{'keys' if keys else 'min-confidence'} belongs to a data set")
         from trainer.commands.console import trainer_errors_for_people
 
         with trainer_errors_for_people():
@@ -84,8 +86,9 @@ def export(
     from redweb_builder.commands.errors import errors_for_people
 
     with errors_for_people():
+        beside = path if path.name not in ("", "..") else path.resolve()  # "." has no name, and ".." no place beside it
         console.export(
-            path, form, out or path.with_name(f"{path.resolve().name}-{form}"), keys, own, min_confidence, push
+            path, form, out or beside.with_name(f"{path.resolve().name}-{form}"), keys, own, min_confidence, push
         )
 
 

@@ -19,7 +19,7 @@ from PIL import Image
 from torch import nn
 
 from redweb_builder.colour import disparity_picture
-from redweb_builder.dataset.depth_png import IN_MILLIMETRES, depth_png, range_text, stretched
+from redweb_builder.dataset.depth_png import IN_MILLIMETRES, depth_png, range_text, stretched, write_depth
 from redweb_builder.dataset.float_files import exr_bytes, npy_bytes, pfm_bytes
 from redweb_builder.errors import InputError, SettingsError
 from redweb_builder.files import real_path, remove_temporaries, require_other_folder, write_atomic
@@ -91,7 +91,7 @@ def predict_files(
     are written. size: side of the training crops, px. forms: what else is written. The range stands in the text of the
     PNG. Photographs are upright, as their EXIF says. A film's own files end up in place when its last frame is done.
     A file of a folder that cannot be read is handed out as its error. Raises DataError otherwise; SettingsError where
-    `out` is the folder of the source.
+    `out` is the folder of the source, or NAME.png there a picture and no depth.
     """
     forms = forms or Forms()
     rate = _frame_rate(source)
@@ -120,7 +120,7 @@ def predict_files(
             name, image, depth = predicted
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             files = [out / f"{name}.png"]
-            write_atomic(files[0], depth_png(*sixteen_bits(network, depth, shared)))
+            write_depth(files[0], depth_png(*sixteen_bits(network, depth, shared)))
             if forms.raw:
                 files.append(_write_raw(network, out / f"{name}.{forms.raw}", depth))
             files += write(name, "colour", coloured(depth, image, shared, forms.side_by_side), forms.film)
@@ -201,7 +201,8 @@ def _pictures(source: Path, out: Path) -> Iterator[tuple[str, Picture | DataErro
     if source.is_dir():
         own = out.resolve()
         files = sorted(file for file in source.rglob("*") if file.suffix.lower() in EXTENSIONS)
-        files = [file for file in files if own not in real_path(file).parents or own == source.resolve()]
+        if not source.resolve().is_relative_to(own):
+            files = [file for file in files if own not in real_path(file).parents]
         if not files:
             raise DataError(f"{source}: there are no pictures ({', '.join(sorted(EXTENSIONS))}) below it")
         for name, file in zip(_names([file.relative_to(source) for file in files]), files, strict=True):

@@ -60,6 +60,16 @@ def test_every_form_of_a_photograph_holds_its_depth(rendered: Render, tmp_path: 
     assert vertices == np.isin(sample.mask, (1, 3)).sum()
 
 
+def test_depth_takes_no_place_of_a_photograph(rendered: Render, tmp_path: Path) -> None:
+    source = photograph(rendered(3), tmp_path / "walk-sbs.png")
+    mine = tmp_path / "out" / "walk-sbs.png"
+    mine.parent.mkdir()
+    mine.write_bytes(source.read_bytes())
+    with pytest.raises(SettingsError, match=r"walk-sbs\.png is a picture and no depth"):
+        make_depth(source, tmp_path / "out", CONFIG, ("png",))
+    assert mine.read_bytes() == source.read_bytes()
+
+
 def test_a_film_comes_out_as_a_film(tmp_path: Path) -> None:
     pytest.importorskip("av", reason="needs the extra: pip install 'redweb-builder[film]'")
     from tests.redweb_builder.inputs.formats.test_films import FPS, moving, write

@@ -31,6 +31,7 @@ from redweb_builder.commands.status_line import StatusLine
 from redweb_builder.dataset.decisions import append_decisions, decide
 from redweb_builder.dataset.reader import Dataset
 from redweb_builder.dataset.splits import split_keys
+from redweb_builder.dataset.unknown import write_unknown
 from redweb_builder.errors import StoreError, UserError
 from redweb_builder.export import huggingface, rerun, webdataset
 from redweb_builder.export.dataset import WITH_REJECTED, WRITERS, export_dataset
@@ -705,6 +706,19 @@ def test_pairs_without_photographs_are_left_out_and_named(built: Any, tmp_path: 
     assert CliRunner().invoke(main, ["export", "set", "--format", "ply", "--layout", "kitti"]).exit_code == 2
 
 
+def test_a_pair_of_which_nothing_is_known_is_no_rectified_one(built: Any, tmp_path: Path) -> None:
+    """It is left out, and neither its shift nor a file is blamed."""
+    folder, key = shutil.copytree(built.out, tmp_path / "set"), built.rows["good-room"]["key"]
+    mask = open_dataset(folder)[key].mask
+    write_unknown(folder, key, np.ones(mask.shape, bool), "ana")
+    arguments = ["export", str(folder), "--format", "rectified", "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(main, [*arguments, "--source", str(built.source)])
+    assert result.exit_code == 1
+    assert f"{key}: nothing of its label is known" in result.output
+    assert "missing or of no use in this form" in " ".join(result.output.split())
+    assert key not in [row["key"] for row in pairs_of(tmp_path / "out")]
+
+
 # --- names -------------------------------------------------------------------------------------------------------
 
 
@@ -818,3 +832,24 @@ def test_export_command(decided: Path, dataset: Dataset) -> None:
     out = decided.with_name("set-redweb-v1")
     assert f"{len(dataset)} samples in {out}" in result.output
     assert len(list((out / "RDs").iterdir())) == len(dataset)
+
+
+def test_an_export_lies_beside_a_folder_that_is_typed_as_dots(
+    decided: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(decided, tmp_path / "mine")
+    for form, here, typed in (("ply", folder, "."), ("redweb-v1", folder / "Imgs", "..")):
+        monkeypatch.chdir(here)
+        result = CliRunner().invoke(main, ["export", typed, "--format", form])
+        assert result.exit_code == 0, result.output
+        assert (tmp_path / f"mine-{form}" / "README.md").is_file()
+
+
+def test_options_of_a_data_set_are_none_of_a_network(tmp_path: Path) -> None:
+    for option in (("--keys", "a"), ("--min-confidence", "9")):
+        result = CliRunner().invoke(
+            main, ["export", "builtin", "--format", "safetensors", "--out", str(tmp_path / "net"), *option]
+        )
+        assert result.exit_code == 2
+        assert f"{option[0]} belongs to a data set" in result.output
+    assert not any(tmp_path.iterdir())

@@ -77,6 +77,20 @@ def test_no_picture_of_a_folder_takes_the_files_of_another(tmp_path: Path) -> No
     assert {"a.png", "a_colour.png", "a_colour.jpg.png", "d_colour.png"} <= set(written)
 
 
+def test_results_may_lie_in_the_folder_that_holds_the_source_and_take_no_place_of_a_picture(tmp_path: Path) -> None:
+    """`predict photographs --out .`: earlier results are replaced, a photograph of their name is not."""
+    (tmp_path / "in").mkdir()
+    for place in ("in/a.jpg", "in/b.jpg", "b.png"):
+        Image.new("RGB", (64, 64), "red").save(tmp_path / place)
+    photograph = (tmp_path / "b.png").read_bytes()
+    for _ in range(2):
+        results = predict_files(Brightness(), tmp_path / "in", tmp_path, 64, CPU)
+        assert next(results) == Written("a", (tmp_path / "a.png", tmp_path / "a_colour.png"))
+        with pytest.raises(SettingsError, match=r"b\.png is a picture and no depth"):
+            next(results)
+    assert (tmp_path / "b.png").read_bytes() == photograph
+
+
 @pytest.mark.parametrize("white", [np.nan, 3e38])
 def test_depth_that_is_not_finite_is_one_sentence(tmp_path: Path, white: float) -> None:
     """Of weights from anywhere: each number of the second is finite, and their range is not."""
