@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import cv2
 import numpy as np
 
 from redweb_builder.dataset.reader import Sample
 from redweb_builder.errors import SettingsError
+
+if TYPE_CHECKING:  # a DataLoader takes any object that has a length and items, but its annotation names this class
+    from torch.utils.data import Dataset as TorchDataset
+
+    Arrays = TorchDataset[Any]
+else:
+    Arrays = object
 
 
 class Samples(Protocol):
@@ -22,7 +29,7 @@ class Samples(Protocol):
         """Read one. which: an index from 0."""
 
 
-class SampleArrays:
+class SampleArrays(Arrays):
     """Every sample as a dict of arrays at size x size; whole pictures, squeezed.
 
     key: str. image: 3xSxS float32 RGB in [0, 1], by area. disparity: SxS float32 px of the stored picture, larger =

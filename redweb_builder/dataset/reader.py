@@ -24,13 +24,13 @@ from redweb_builder.dataset.label_reader import label_from, read_stored
 from redweb_builder.dataset.manifest import SCHEMA
 from redweb_builder.dataset.manifest_file import has_manifest
 from redweb_builder.dataset.sample_files import MAPS, content_of, ending_of
-from redweb_builder.dataset.sample_rows import Conditions, LazyRow, SampleRows
+from redweb_builder.dataset.sample_rows import Condition, Conditions, LazyRow, SampleRows
 from redweb_builder.dataset.shards import ShardFiles, files_of
 from redweb_builder.dataset.splits import GROUPING
 from redweb_builder.dataset.unknown import FOLDER as UNKNOWN
 from redweb_builder.dataset.unknown import read_unknown
 from redweb_builder.errors import SettingsError, StoreError, UserError
-from redweb_builder.inputs.remote import shown
+from redweb_builder.inputs.remote import address_of, shown
 from redweb_builder.types import BoolMap, FloatMap, Label, Mask, Picture
 
 if TYPE_CHECKING:
@@ -40,9 +40,9 @@ SHOWN = 5  # samples of a data set that a notebook shows
 SHOWN_PX = 120  # their height there
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sample:
-    """One labelled picture.
+    """One labelled picture; equal to itself alone.
 
     key: of the pair, and the name of its files. image: HxWx3 uint8 RGB, the left view. disparity: HxW float32 px,
     larger = nearer, NaN = unknown. mask: HxW uint8 of Mask values. confidence: HxW uint8, 255 = sure, 0 = unknown; a
@@ -129,12 +129,17 @@ class Dataset:
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the first samples, with their figures."""
-        rows = [
-            f"<tr><td><img height={SHOWN_PX} src='data:image/jpeg;base64,{_small_jpeg(sample.picture())}'></td>"
-            f"<td>{escape(sample.key)}</td><td>{sample.record.get('quality') or 0:.2f}</td></tr>"
-            for sample in self[:SHOWN]
-        ]
-        return f"{escape(repr(self))}<table><tr><th></th><th>key</th><th>quality</th></tr>{''.join(rows)}</table>"
+        rows = "".join(map(self._row_html, self.keys[:SHOWN]))
+        return f"{escape(repr(self))}<table><tr><th></th><th>key</th><th>quality</th></tr>{rows}</table>"
+
+    def _row_html(self, key: str) -> str:
+        """A sample in a row of that table; where its files are damaged, what is wrong with them."""
+        try:
+            picture, quality = self[key].picture(), f"{self.record(key)['quality'] or 0:.2f}"
+        except (StoreError, OSError) as error:
+            return f"<tr><td>{escape(str(error))}</td><td>{escape(key)}</td><td></td></tr>"
+        shown_picture = f"<img height={SHOWN_PX} src='data:image/jpeg;base64,{_small_jpeg(picture)}'>"
+        return f"<tr><td>{shown_picture}</td><td>{escape(key)}</td><td>{quality}</td></tr>"
 
     @overload
     def __getitem__(self, which: SupportsIndex | str) -> Sample: ...
@@ -195,6 +200,12 @@ class Dataset:
         """The split that a sample was exported to: "train" or "validation"; None of a folder. index: from 0."""
         return self.files.part(self.keys[index])
 
+    @overload
+    def filter(self, keep: Callable[[dict[str, Any]], bool]) -> Dataset: ...
+    @overload
+    def filter(self, keep: Sequence[Condition]) -> Dataset: ...
+    @overload
+    def filter(self, keep: Sequence[Sequence[Condition]]) -> Dataset: ...
     def filter(self, keep: Callable[[dict[str, Any]], bool] | Conditions) -> Dataset:
         """The samples that meet a condition; no picture is read.
 
@@ -208,9 +219,9 @@ class Dataset:
         return self.take([index for index, key in enumerate(self.keys) if key in kept])
 
     def take(self, indices: Sequence[int] | NDArray[np.integer[Any]]) -> Dataset:
-        """Some samples, in the order that is given; no picture is read. Raises IndexError.
+        """Some samples, in the order that is given; no picture is read.
 
-        indices: from 0, or a NumPy mask of all samples.
+        indices: from 0, or a NumPy mask of all samples. Raises IndexError; SettingsError for what is none of these.
         """
         part = copy(self)
         vars(part).pop("rejected", None)
@@ -299,4 +310,5 @@ def open_dataset(folder: str | os.PathLike[str], min_confidence: int = 0) -> Dat
     255; a label whose confidence is below it is unknown, as if it had not been there. Raises StoreError where there is
     none, or an unfinished one; SettingsError for another confidence.
     """
-    return Dataset(Path(folder), min_confidence=min_confidence)
+    place = Path(folder)  # absolute, since a notebook may go to another folder, where there is another set of that name
+    return Dataset(place if address_of(place) else place.absolute(), min_confidence=min_confidence)

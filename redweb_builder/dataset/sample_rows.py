@@ -68,8 +68,13 @@ class SampleRows:
         self._nearby: dict[str, dict[str, Any]] = {}
 
     def take(self, indices: Sequence[int] | NDArray[np.integer[Any]]) -> SampleRows:
-        """The rows of some samples. indices: from 0, or a NumPy mask of all of them. Raises IndexError."""
+        """The rows of some samples. Raises IndexError; SettingsError for what is no list of indices.
+
+        indices: from 0, or a NumPy mask of all samples.
+        """
         chosen = np.asarray(indices)
+        if chosen.ndim != 1 or (chosen.size and chosen.dtype.kind not in "biu"):
+            raise SettingsError("take wants indices or a mask; of keys: filter([('key', 'in', keys)])")
         if chosen.dtype == bool and chosen.shape != (len(self.keys),):
             raise IndexError(f"a mask of {chosen.shape} for {len(self.keys)} samples")
         part = copy(self)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from redweb_builder.dataset.reader import Dataset, open_dataset
+from redweb_builder.dataset.reader import Dataset
 from redweb_builder.dataset.storage import Storage, storage_of
 from redweb_builder.errors import SettingsError, StoreError, UserError
 from redweb_builder.export.fiftyone import write_fiftyone
@@ -81,7 +81,7 @@ def export_dataset(
     if form == "rerun":
         require_rerun()  # before all files are checked
     with_rejected = form in WITH_REJECTED
-    dataset = Dataset(folder, "labelled", min_confidence) if with_rejected else open_dataset(folder, min_confidence)
+    dataset = Dataset(folder, "labelled" if with_rejected else "kept", min_confidence)
     if missing := [key for key in keys if key not in dataset]:
         raise StoreError(f"{shown(folder)} keeps no {', '.join(missing)}; a rejected sample is rescued by `review`")
     chosen = dataset.take([dataset.keys.index(key) for key in dict.fromkeys(keys)]) if keys else dataset

@@ -126,8 +126,7 @@ def test_rows_of_a_manifest_that_is_another_now(dataset: Dataset) -> None:
 def test_filters_by_conditions(dataset: Dataset) -> None:
     assert dataset.filter([("agreement", ">", 0.25)]).keys == ["c", "d"]
     assert dataset.filter([("agreement", ">", 0.25), ("key", "!=", "d")]).keys == ["c"]
-    either: list[list[Any]] = [[("agreement", "<", 0.25)], [("key", "in", ["d"])]]
-    assert dataset.filter(either).keys == ["a", "d"]
+    assert dataset.filter([[("agreement", "<", 0.25)], [("key", "in", ["d"])]]).keys == ["a", "d"]
     assert dataset.filter([("clip", "==", "x")]).keys == []  # null fulfils nothing
     with pytest.raises(SettingsError, match="'agrement': the columns of a manifest are key, left"):
         dataset.filter([("agrement", ">", 0.25)])
@@ -147,6 +146,10 @@ def test_the_worst_by_a_measurement(dataset: Dataset) -> None:
         with pytest.raises(IndexError):
             dataset.take([outside])
     assert dataset[order[0]].key == "d"  # a number of NumPy's
+    for wrong in (["d"], dataset.keys, [0.5], [[0]], 2, slice(2)):
+        none: Any = wrong
+        with pytest.raises(SettingsError, match="take wants indices"):
+            dataset.take(none)
     agreement = dataset.columns("agreement")["agreement"].to_numpy()
     assert dataset.take(agreement > 0.3).keys == ["c", "d"]
     with pytest.raises(IndexError, match="mask"):
@@ -176,6 +179,29 @@ def test_what_a_notebook_shows(dataset: Dataset) -> None:
     assert html.count("<img ") == 4
     assert "&lt;Dataset " in html
     assert repr(sample) == "<Sample a: 90 x 60 px, 91% labelled>"
+
+
+def test_a_notebook_shows_a_set_with_a_damaged_sample(dataset: Dataset) -> None:
+    (dataset.folder / "RDs" / "b.png").write_bytes(b"torn")
+    html = dataset._repr_html_()
+    assert html.count("<img ") == 3
+    assert "b.png: " in html
+
+
+def test_a_set_stays_the_same_where_the_program_goes_to_another_folder(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    opened = open_dataset("set")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert opened["a"].record["key"] == "a"
+
+
+def test_samples_are_kept_in_lists_and_sets(dataset: Dataset) -> None:
+    first, second = dataset[:2]
+    assert first != second
+    assert [first, second].index(second) == len({first}) == 1
 
 
 def test_completion_offers_what_is_public() -> None:
@@ -232,6 +258,7 @@ def test_a_least_confidence(dataset: Dataset) -> None:
 def test_arrays_for_a_data_loader(dataset: Dataset) -> None:
     arrays = SampleArrays(dataset, 32)
     (batch,) = torch.utils.data.DataLoader(pickle.loads(pickle.dumps(arrays)), batch_size=4)
+    assert len(torch.utils.data.DataLoader(arrays, batch_size=4)) == 1  # mypy takes it for a Dataset
     assert batch["key"] == list("abcd")
     assert batch["image"].shape == (4, 3, 32, 32)
     assert batch["image"].dtype == torch.float32
