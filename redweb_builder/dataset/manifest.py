@@ -226,8 +226,8 @@ def source_of(row: Mapping[str, Any], folder: Path) -> PairSource:
     """
     if row["left"] is None or row["right"] is None:
         raise ValueError(f"the manifest names no source of {row['key']}")
-    left, right = _file_of(folder, row["left"]), _file_of(folder, row["right"])
-    calibration = tuple(_file_of(folder, name) for name in calibration_names(row))
+    left, right = source_file(folder, row["left"]), source_file(folder, row["right"])
+    calibration = tuple(source_file(folder, name) for name in calibration_names(row))
     if not all(real_path(file).is_relative_to(real_path(folder)) for file in (left, right, *calibration)):
         raise ValueError(f"the source of {row['key']} lies outside of {folder}")
     crops = json.loads(row.get("film_crops") or "null")
@@ -249,8 +249,11 @@ def source_of(row: Mapping[str, Any], folder: Path) -> PairSource:
     )
 
 
-def _file_of(folder: Path, name: str) -> Path:
-    """A file of the input. name: as rows have it, where bytes that are no UTF-8 stand escaped, such as "\\xff"."""
+def source_file(folder: Path, name: str) -> Path:
+    """A file of the input.
+
+    folder: of the input. name: as rows have it, where bytes that are no UTF-8 stand escaped, such as "\\xff".
+    """
     file = folder / name
     if not _ESCAPED.search(name.encode()) or os.path.lexists(file):
         return file

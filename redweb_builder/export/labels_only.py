@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from redweb_builder.dataset.codec import picture_bytes, picture_name
 from redweb_builder.dataset.facts import shared_build
-from redweb_builder.dataset.manifest import SCHEMA, calibration_names
+from redweb_builder.dataset.manifest import SCHEMA, calibration_names, source_file
 from redweb_builder.dataset.manifest_file import NAME as MANIFEST
 from redweb_builder.dataset.paths import build_text, photographs_of, read_build
 from redweb_builder.dataset.reader import Dataset
@@ -51,7 +51,7 @@ def write_labels_only(
                 picture = _made_again(dataset, row, source)
             assert source is not None
             names = dict.fromkeys((row["left"], row["right"], *calibration_names(row)))
-            files = {name: stamp(source / name) for name in names}
+            files = {name: stamp(source_file(source, name)) for name in names}
         except (StoreError, OSError) as error:
             yield StoreError(f"{key}: {error}")
             continue

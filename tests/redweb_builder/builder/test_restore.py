@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import sys
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
@@ -149,3 +152,19 @@ def test_only_a_set_without_pictures_is_restored(built: Any, tmp_path: Path) -> 
         restore(built.out, built.source)
     result = CliRunner().invoke(main, ["restore", str(built.out), "--from", str(tmp_path / "nowhere")])
     assert (result.exit_code, "no folder of photographs" in result.output) == (1, True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems know no such names")
+def test_photographs_whose_names_are_no_utf8_go_out_and_come_back(built: Any, tmp_path: Path) -> None:
+    folder, source = shutil.copytree(built.out, tmp_path / "set"), shutil.copytree(built.source, tmp_path / "photos")
+    key = built.rows["good-hut"]["key"]
+    table = pq.read_table(folder / "manifest.parquet")
+    rows = table.to_pylist()
+    row = next(row for row in rows if row["key"] == key)
+    for eye in ("left", "right"):
+        (source / row[eye]).rename(os.fsdecode(os.fsencode(source) + b"/\xe9_" + eye.encode()))
+        row[eye] = rf"\xe9_{eye}"
+    pq.write_table(type(table).from_pylist(rows, schema=table.schema), folder / "manifest.parquet")
+    done = export_dataset(folder, "labels-only", tmp_path / "labels", options={"source": source})
+    assert done.damaged == []
+    assert restore(tmp_path / "labels", source) == Restored(built.summary.kept, 0, [])
