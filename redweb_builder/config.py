@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass, field, fields
 from math import inf, isfinite
+from numbers import Integral, Real
 from pathlib import Path
 
 from redweb_builder.errors import SettingsError
@@ -55,6 +56,16 @@ RANGES = {
 }
 
 
+def _make_plain(settings: Thresholds | InputOptions | BuildConfig) -> None:
+    """Put Python's numbers in the place of NumPy's, which build.json cannot hold, and paths in the place of text."""
+    for entry in fields(settings):
+        value = getattr(settings, entry.name)
+        if isinstance(value, Real) and not isinstance(value, (int, float)):
+            object.__setattr__(settings, entry.name, int(value) if isinstance(value, Integral) else float(value))
+        elif isinstance(value, str) and entry.name in ("flow_weights", "segmenter_weights", "pairs"):
+            object.__setattr__(settings, entry.name, Path(value))
+
+
 @dataclass(frozen=True)
 class Thresholds:
     """Limits of the filters, named after their measurements (criteria.py); None switches a check off."""
@@ -76,9 +87,10 @@ class Thresholds:
 
     def __post_init__(self) -> None:
         """Raise SettingsError on a limit that no measurement can meet or miss."""
+        _make_plain(self)
         for limit in fields(self):
             value = getattr(self, limit.name)
-            if value is not None and not isfinite(value):
+            if value is not None and not (isinstance(value, (int, float)) and isfinite(value)):
                 raise SettingsError(
                     f"threshold {limit.name} = {value}: must be a finite number; None (off) switches it off"
                 )
@@ -129,6 +141,7 @@ class InputOptions:
 
     def __post_init__(self) -> None:
         """Raise SettingsError, with what is allowed, on a setting out of range."""
+        _make_plain(self)
         if self.layout not in LAYOUT_CHOICES:
             raise SettingsError(f"layout {self.layout!r}: must be one of {', '.join(LAYOUT_CHOICES)}")
         if not 0 < self.film_rate <= MAX_FILM_RATE:
@@ -186,6 +199,11 @@ class BuildConfig:
 
     def __post_init__(self) -> None:
         """Raise SettingsError, with what is allowed, on a setting out of range."""
+        _make_plain(self)
+        for name in ("max_side", "limit", "jobs"):
+            value = getattr(self, name)
+            if not isinstance(value, int) and not (value is None and name != "max_side"):
+                raise SettingsError(f"{name} {value!r}: must be a whole number")
         if self.flow not in FLOW_CHOICES and not is_exported_flow(self.flow):
             forms = " or ".join(f"{form}:FILE" for form in EXPORTED_FLOWS)
             raise SettingsError(f"flow {self.flow!r}: must be one of {', '.join(FLOW_CHOICES)}, or {forms}")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from redweb_builder.builder.build import _forget_outdated, build
 from redweb_builder.builder.finish import input_id, portable_text
-from redweb_builder.config import BuildConfig
+from redweb_builder.config import BuildConfig, InputOptions, Thresholds
 from redweb_builder.dataset.journal import NAME, Records
 from redweb_builder.errors import SettingsError
 from redweb_builder.pair_sources import PairSources
@@ -55,3 +57,26 @@ def test_networks_whose_names_are_no_utf_8_are_refused_at_once(tmp_path: Path, n
     """build.json names them, and is written when all pairs are labelled."""
     with pytest.raises(SettingsError, match="is not UTF-8"):
         build(tmp_path, tmp_path / "out", BuildConfig(**named))
+
+
+def test_settings_of_a_notebook_are_those_of_build_json(tmp_path: Path) -> None:
+    """Numbers that NumPy has computed, and paths as text; what is no number is refused in words."""
+    named: dict[str, Any] = {"max_side": np.int64(192), "flow_weights": str(tmp_path / "raft.pth")}
+    limits: dict[str, Any] = {"min_range_px": np.float32(1.5), "duplicate_bits": np.int64(3)}
+    rates: dict[str, Any] = {"film_rate": np.float32(2)}
+    config = BuildConfig(**named, thresholds=Thresholds(**limits), inputs=InputOptions(**rates))
+    plain = BuildConfig(
+        max_side=192,
+        flow_weights=tmp_path / "raft.pth",
+        thresholds=Thresholds(min_range_px=1.5, duplicate_bits=3),
+        inputs=InputOptions(film_rate=2.0),
+    )
+    assert config == plain
+    assert json.loads(json.dumps(config.method())) == plain.method()
+    for wrong in ({"max_side": "192"}, {"max_side": None}, {"limit": 1.5}, {"jobs": "2"}):
+        none: dict[str, Any] = wrong
+        with pytest.raises(SettingsError, match="must be a whole number"):
+            BuildConfig(**none)
+    much: Any = "much"
+    with pytest.raises(SettingsError, match="min_range_px = much: must be a finite number"):
+        Thresholds(min_range_px=much)
