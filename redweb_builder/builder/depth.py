@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from redweb_builder.builder.build import build
 from redweb_builder.builder.finish import path_below
 from redweb_builder.colour import colour_scale
-from redweb_builder.config import FILM_FORMS, FRAME_FORMS, PRESETS, BuildConfig, Thresholds
+from redweb_builder.config import FILM_FORMS, FRAME_FORMS, MAX_FILM_RATE, PRESETS, BuildConfig, Thresholds
 from redweb_builder.criteria import CRITERIA
 from redweb_builder.dataset.manifest import MEASUREMENTS
 from redweb_builder.dataset.manifest_file import read_manifest
@@ -116,11 +116,11 @@ def doubts(out: Path, source: Path) -> list[str]:
 
 
 def _own_rate(source: Path) -> float | None:
-    """Frames a second of a film; None for everything else."""
+    """Frames a second of a film, at most those that are taken from one; None for everything else."""
     if not source.is_file() or source.suffix.lower() not in films.EXTENSIONS or not films.are_readable():
         return None
     try:
-        return decoded(films.film_rate, [source], source)
+        return min(decoded(films.film_rate, [source], source), MAX_FILM_RATE)
     except InputError:  # the build says what is wrong with it
         return None
 

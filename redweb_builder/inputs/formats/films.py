@@ -18,7 +18,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from redweb_builder.config import MAX_FILM_RATE
 from redweb_builder.errors import InputError
 from redweb_builder.inputs.content.agreement import AGREEMENT, agreement
 from redweb_builder.inputs.content.mount import inside_margin
@@ -322,9 +321,9 @@ def film_bars(file: Path, stream: int = 0) -> tuple[int, int, int, int]:
 
 
 def film_rate(file: Path) -> float:
-    """Frames a second that a film has, at most MAX_FILM_RATE. file: the film. Raises InputError as open_film does."""
+    """Frames a second that a film has. file: the film. Raises InputError as open_film does."""
     with open_film(file) as film:
-        return min(0.5 / film.slack, MAX_FILM_RATE)
+        return 0.5 / film.slack
 
 
 def film_frames(file: Path, rate: float, alternate: bool = False) -> list[FilmFrame]:

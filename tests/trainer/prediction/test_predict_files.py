@@ -148,6 +148,16 @@ def test_a_film_becomes_a_film(tmp_path: Path) -> None:
     assert raw[25:35, 40:50].mean() == pytest.approx(200 / 255, abs=0.02)
 
 
+def test_a_film_of_many_frames_a_second_is_not_slowed(tmp_path: Path) -> None:
+    film = cv2.VideoWriter(str(tmp_path / "f.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 240, (96, 64))
+    for _ in range(8):
+        film.write(bright_box())
+    film.release()
+    assert len(list(predict_files(Brightness(), tmp_path / "f.avi", tmp_path / "out", 64, CPU, Forms(film=True)))) == 8
+    made = cv2.VideoCapture(str(tmp_path / "out" / "f_colour.mp4"))
+    assert (made.get(cv2.CAP_PROP_FRAME_COUNT), made.get(cv2.CAP_PROP_FPS)) == (8, 240)
+
+
 @pytest.mark.parametrize("content", ["ffconcat version 1.0\nfile f.avi\n", "#EXTM3U\n#EXTINF:1,\nf.avi\n", "words"])
 def test_a_film_that_names_other_files_is_not_read(tmp_path: Path, content: str) -> None:
     """FFmpeg would open the files and addresses of a list of films, whatever the list is called."""
