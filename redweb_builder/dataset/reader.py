@@ -21,7 +21,6 @@ from redweb_builder.colour import colour_scale, disparity_picture, mask_picture
 from redweb_builder.dataset.codec import image_bytes
 from redweb_builder.dataset.keys import Keys
 from redweb_builder.dataset.label_reader import label_from, read_stored
-from redweb_builder.dataset.manifest import SCHEMA
 from redweb_builder.dataset.manifest_file import has_manifest
 from redweb_builder.dataset.sample_files import MAPS, content_of, ending_of
 from redweb_builder.dataset.sample_rows import Condition, Conditions, LazyRow, SampleRows
@@ -253,10 +252,11 @@ class Dataset:
     def to_pandas(self) -> pd.DataFrame:
         """The rows of the samples, by key, with the verdicts of people. Raises UserError where pandas is missing."""
         try:
-            import pandas as pd
+            import pandas  # noqa: F401
         except ModuleNotFoundError as error:
             raise UserError("to_pandas needs pandas: pip install pandas") from error
-        return pd.DataFrame(self.table.to_pylist(), columns=SCHEMA.names).set_index("key")
+        table: pd.DataFrame = self.table.to_pandas()  # by Arrow: numbers stay numbers where none is there
+        return table.set_index("key")
 
     def record(self, key: str) -> dict[str, Any]:
         """A sample's row of the manifest, with the verdict of people.

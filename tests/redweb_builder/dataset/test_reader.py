@@ -243,6 +243,8 @@ def test_rows_as_a_table(dataset: Dataset) -> None:
     pytest.importorskip("pandas", reason="pandas is no dependency")
     table = dataset[1:].to_pandas()
     assert table["agreement"].to_dict() == {"b": 0.25, "c": 0.5, "d": 0.75}
+    for rows in (table, dataset[:0].to_pandas()):  # flicker_px, of films alone, is empty in all rows
+        assert [rows[name].dtype.kind for name in ("agreement", "flicker_px")] == ["f", "f"]
 
 
 def test_a_least_confidence(dataset: Dataset) -> None:
