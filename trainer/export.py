@@ -118,12 +118,17 @@ def _write_onnx(network: nn.Module, size: tuple[int, int] | None, file: Path) ->
             opset_version=OPSET,
             dynamo=False,
         )
-    if isinstance(network, RedNet):
-        import onnx
+    import onnx
 
-        model = onnx.load(str(file))
+    model = onnx.load(str(file))
+    if size:  # tracing leaves the sides of the depth open
+        with torch.inference_mode():
+            sides = network(_traced(size)).shape[1:]
+        for side, stated in zip(sides, model.graph.output[0].type.tensor_type.shape.dim[1:], strict=True):
+            stated.dim_value = side
+    if isinstance(network, RedNet):
         onnx.helper.set_model_props(model, INPUT_NOTE)
-        onnx.save(model, str(file))
+    onnx.save(model, str(file))
 
 
 def _write_torchscript(network: nn.Module, size: tuple[int, int] | None, file: Path) -> None:

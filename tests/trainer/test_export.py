@@ -82,7 +82,10 @@ def test_every_kind_of_network_is_exported_at_one_size(kind: str, form: str, tmp
     if form == "onnx":
         onnx = pytest.importorskip("onnx")
         assert exported.shapes == ((None, 3, *size),)
-        assert onnx.load(str(file)).opset_import[0].version == OPSET
+        model = onnx.load(str(file))
+        assert model.opset_import[0].version == OPSET
+        stated = model.graph.output[0].type.tensor_type.shape.dim[1:]
+        assert [side.dim_value for side in stated] == list(ours.shape[1:])
 
 
 def test_a_size_that_no_file_can_have_is_refused(checkpoint: Path, tmp_path: Path) -> None:
