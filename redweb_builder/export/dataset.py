@@ -21,6 +21,7 @@ from redweb_builder.export.points import write_points
 from redweb_builder.export.rectified import write_rectified
 from redweb_builder.export.redweb_v1 import write_redweb_v1
 from redweb_builder.export.rerun import require_rerun, write_rerun
+from redweb_builder.export.stored import left_unknown
 from redweb_builder.export.webdataset import write_shards, write_webdataset
 from redweb_builder.files import remove_temporaries, replacing_folder, write_atomic
 from redweb_builder.inputs.remote import address_of, shown
@@ -105,7 +106,7 @@ def export_dataset(
             watch(done, len(sound))
         if len(damaged) == len(chosen):
             raise StoreError(f"{damaged[0]}; no sample of {shown(folder)} can be exported")
-        if readme := readme_of(form):
+        if readme := readme_of(form, min_confidence):
             write_atomic(part / "README.md", readme)
     return Exported(out, len(chosen) - len(damaged), _rejected(sound), damaged, dataset.refusal)
 
@@ -121,18 +122,21 @@ def _upload(dataset: Dataset, form: str, chosen: Dataset, out: Path, watch: Call
         watch(done, len(sound))
     if not len(sound):
         raise StoreError(f"{damaged[0]}; no sample of {shown(dataset.folder)} can be exported")
-    if readme := readme_of(form):
+    if readme := readme_of(form, dataset.min_confidence):
         storage.write("README.md", readme)
     return Exported(out, len(sound), _rejected(sound), damaged, dataset.refusal)
 
 
-def readme_of(form: str) -> bytes | None:
+def readme_of(form: str, min_confidence: int = 0) -> bytes | None:
     """What the files of a format mean, and lines of code that read them; None where its writer says so itself.
 
-    form: one of WRITERS.
+    form: one of WRITERS. min_confidence: of the export.
     """
     file = Path(__file__).with_name("readme") / f"{form}.md"
-    return file.read_bytes() if file.is_file() else None
+    if not file.is_file():
+        return None
+    note = f"\n{left_unknown(min_confidence)}\n" if min_confidence else ""
+    return file.read_bytes() + note.encode()
 
 
 def _rejected(samples: Dataset) -> int:

@@ -28,7 +28,7 @@ from redweb_builder.dataset.paths import name_of, read_build
 from redweb_builder.dataset.reader import Dataset, Sample
 from redweb_builder.dataset.splits import split_keys
 from redweb_builder.dataset.verdicts import thresholds_of
-from redweb_builder.export.stored import maps_of
+from redweb_builder.export.stored import left_unknown, maps_of
 from redweb_builder.files import create, write_atomic
 from redweb_builder.filters.checks import checks
 from redweb_builder.filters.wording import limit_text, value_text, wording
@@ -114,6 +114,7 @@ def _card(dataset: Dataset, keys: Sequence[str], maps: Sequence[str], parts: Seq
         facts=facts_of(read_build(dataset.folder)),
         maps=maps,
         parts=parts,
+        left_unknown=left_unknown(dataset.min_confidence) if dataset.min_confidence else "",
         samples=len(samples),
         size_category=_size_category(len(samples)),
         pairs=pairs,

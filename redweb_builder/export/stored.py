@@ -17,3 +17,11 @@ def maps_of(dataset: Dataset, key: str) -> dict[str, bytes]:
     if not dataset.is_as_stored(key):
         return dict(zip(MAPS, pngs_of_label(dataset.label(key)), strict=True))
     return dataset.stored_maps(key)
+
+
+def left_unknown(min_confidence: int) -> str:
+    """What an export with a least confidence says of its labels. min_confidence: 1 to 255."""
+    return (
+        f"Labels whose confidence is below {min_confidence} are unknown here (`--min-confidence`). "
+        "Measurements, such as the share that is labelled, are of the labels with them."
+    )

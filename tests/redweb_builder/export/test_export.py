@@ -504,6 +504,14 @@ def test_a_least_confidence_makes_doubtful_labels_unknown(form: str, built: Any,
         assert (grey((out / "RDs" / f"{key}.png").read_bytes())[mask == Mask.UNKNOWN] == 255).all()
 
 
+def test_an_export_says_what_it_made_unknown(built: Any, tmp_path: Path) -> None:
+    """Its rows speak of the labels before: a reader who finds less must find the reason beside it."""
+    for form in ("redweb-v1", "huggingface"):
+        for least in (0, 180):
+            out = export_dataset(built.out, form, tmp_path / f"{form}-{least}", min_confidence=least).out
+            assert ("confidence is below 180 are unknown" in (out / "README.md").read_text()) == (least == 180)
+
+
 def test_a_missing_package_is_told_before_any_file_is_checked(
     decided: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
