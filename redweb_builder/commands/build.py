@@ -110,6 +110,7 @@ def build_redweb(
     from redweb_builder.commands import console
     from redweb_builder.commands.build_log import BuildLog
     from redweb_builder.commands.errors import errors_for_people
+    from redweb_builder.dataset.parts import folder_of_part
 
     with errors_for_people():
         config_file.require_typed_networks(settings["flow"], settings["mono"])
@@ -118,7 +119,8 @@ def build_redweb(
             from redweb_builder.inputs.isolation import isolate_all
 
             isolate_all()
-        thresholds = replace(PRESETS[preset], **config_file.limits_of_file())
+        goes_on_in = None if overwrite else folder_of_part(out, part) if (part := settings["part"]) else out
+        thresholds = replace(PRESETS[preset], **config_file.limits_of_file(goes_on_in))
         config = BuildConfig(thresholds=thresholds, inputs=inputs, **settings)
         if dry_run:
             from redweb_builder.commands.dry_run import print_dry_run

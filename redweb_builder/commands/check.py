@@ -6,6 +6,7 @@ import re
 import sys
 from collections import Counter
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -56,7 +57,7 @@ def check(dataset: Path, read_data: float) -> None:
 def _print_check(dataset: Path, share: float) -> int:
     """Print the faults and what mends them; return the exit status."""
     from redweb_builder.commands.terminal import counted, echo
-    from redweb_builder.dataset.integrity import check_dataset, mending_command
+    from redweb_builder.dataset.integrity import PASSED_OVER, check_dataset
     from redweb_builder.dataset.shard_integrity import check_shards
     from redweb_builder.dataset.shards import is_shard_set
     from redweb_builder.inputs.remote import shown
@@ -80,12 +81,35 @@ def _print_check(dataset: Path, share: float) -> int:
     elif mend["build"]:
         echo("This makes these files again:")
     if mend["remove"] or mend["build"]:
-        echo(f"  {mending_command(dataset)}")
+        command, note = _mending_command(dataset)
+        echo(f"  {command}")
+        if note:
+            echo(note)
     if mend["copy"]:
         echo("No command makes build.json again: take it from a copy of the data set.")
+    if mend[PASSED_OVER]:
+        echo("Damaged lines of decisions.jsonl are passed over, and the others count: leave the file where it is.")
     if mend[""]:
         echo(
             "Links, marks that cannot be read, and files that belong to no pair or lie in the place of a folder "
             "are left alone: move them away."
         )
     return 1
+
+
+def _mending_command(dataset: Path) -> tuple[str, str]:
+    """The command that makes missing files of a data set, or of shards, again; and what is to be done beside it."""
+    from redweb_builder.commands.build_again import UNNAMED, command_of
+    from redweb_builder.dataset.paths import read_build
+    from redweb_builder.dataset.shards import is_shard_set
+    from redweb_builder.dataset.sources import NAME as SOURCES
+    from redweb_builder.inputs.remote import shown
+
+    if is_shard_set(dataset):
+        return (
+            f"python cli.py export DATASET --format webdataset --out {quote(shown(dataset))}",
+            "DATASET is the folder that the shards were exported from; empty that of the shards before.",
+        )
+    if (dataset / SOURCES).is_file():
+        return f"python cli.py restore {quote(str(dataset))} --from YOUR_COPIES", ""
+    return command_of(read_build(dataset), dataset), UNNAMED

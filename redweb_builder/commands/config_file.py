@@ -39,9 +39,20 @@ def option() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     )
 
 
-def limits_of_file() -> dict[str, float | None]:
-    """The table of limits of the running command's --config; none where there is none."""
-    limits: dict[str, float | None] = click.get_current_context().meta.get(THRESHOLDS, {})
+def limits_of_file(goes_on_in: Path | None) -> dict[str, float | None]:
+    """The table of limits of the running command's --config; none where there is none.
+
+    goes_on_in: the data set that the command goes on with; None = it begins anew. Where --config is the build.json of
+    that very set they are the limits that it began with, since the build itself keeps those that `refilter` gave it.
+    Raises SettingsError, OSError.
+    """
+    from redweb_builder.files import parse_json, read_regular, real_path
+
+    meta = click.get_current_context().meta
+    file: Path | None = meta.get(_FROM_BUILD)
+    if file is not None and goes_on_in is not None and real_path(file) == real_path(goes_on_in / "build.json"):
+        return _checked(parse_json(read_regular(file, MAX_BYTES))["identity"].get(THRESHOLDS, {}), file)
+    limits: dict[str, float | None] = meta.get(THRESHOLDS, {})
     return limits
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import click
 
 from redweb_builder.commands import options
-
-FOLDER = "FOLDER"  # in the command: that of a user's own network
+from redweb_builder.commands.build_again import FOLDER, UNNAMED, command_of, own_networks, table
 
 
 @click.command("upgrade")
@@ -19,6 +18,7 @@ def upgrade(dataset: Path) -> None:
     """Say what a build of today would change of DATASET, and which command does it; nothing is changed."""
     from redweb_builder.commands.errors import errors_for_people
     from redweb_builder.commands.terminal import echo
+    from redweb_builder.config import BuildConfig
     from redweb_builder.dataset.paths import is_data_set, is_ours, read_build
     from redweb_builder.errors import StoreError
     from redweb_builder.inputs.remote import shown
@@ -36,7 +36,8 @@ def upgrade(dataset: Path) -> None:
             echo(f"- {change}")
         if is_data_set(dataset):
             echo("This command builds it again in its place; decisions.jsonl, what people decided, stays:")
-            echo(f"  {command_of(build, dataset)}")
+            echo(f"  {command_of(build, dataset, mono=BuildConfig.mono)} --overwrite")
+            echo(UNNAMED)
         else:
             echo("These are shards. Build the data set again that they were exported from, then export it again.")
             return
@@ -56,7 +57,7 @@ def changes_of(build: Mapping[str, Any]) -> list[str]:
     from redweb_builder.segmentation import SHIPPED as SEGMENTER
     from redweb_builder.version import CHANGES, FORMAT, METHOD
 
-    identity = _table(build.get("identity"))
+    identity = table(build.get("identity"))
     changes = []
     if build.get("format") != FORMAT:
         changes.append(f"files: {build.get('format')} there, {FORMAT} now")
@@ -71,7 +72,7 @@ def changes_of(build: Mapping[str, Any]) -> list[str]:
             changes.append(f"{name}: the built-in network has other weights now")
     if identity.get("mono", "none") != BuildConfig.mono and identity.get("mono") not in own_networks(build):
         changes.append(f"mono: {identity.get('mono', 'none')} there, {BuildConfig.mono} is the default now")
-    there = _table(build.get("thresholds") or identity.get("thresholds"))
+    there = table(build.get("thresholds") or identity.get("thresholds"))
     for name in Thresholds.__dataclass_fields__:
         default = getattr(Thresholds, name)
         if name in there and there[name] != default:
@@ -80,54 +81,3 @@ def changes_of(build: Mapping[str, Any]) -> list[str]:
         elif there and name not in there:
             changes.append(f"{name}: not judged there, {default} now")
     return changes
-
-
-def command_of(build: Mapping[str, Any], dataset: Path) -> str:
-    """The command that builds a data set again: its settings, its user's networks, else the depth network of today.
-
-    build: content of its build.json, which may come from anywhere: what it names becomes no option and no file that is
-    there. dataset: its folder.
-    """
-    from shlex import quote
-
-    from redweb_builder.config import BuildConfig
-
-    source = build.get("input")
-    place = quote(source) if isinstance(source, str) and source and source[0] != "-" else "STEREO_DIR"
-    out = quote(str(dataset))
-    config = quote(str(dataset / "build.json"))
-    own, stated, flow, mono = own_networks(build), _table(build.get("identity")), "", BuildConfig.mono
-    if (file := _file_of_flow(stated)) in own:
-        flow = f" --flow {quote(stated['flow'].partition(':')[0] + ':' + _in_folder(file))}"
-    if stated.get("mono") in own:
-        mono = quote(_in_folder(stated["mono"]))
-    return f"python cli.py build-redweb {place} --out {out} --config {config}{flow} --mono {mono} --overwrite"
-
-
-def _in_folder(file: str) -> str:
-    """A file's name in a folder that is to be filled in."""
-    return f"{FOLDER}/{PurePath(file).name}"
-
-
-def own_networks(build: Mapping[str, Any]) -> list[str]:
-    """The names of the files of a user's own networks, flow and depth, that a data set was built with; they are kept.
-
-    build: content of its build.json, which may come from anywhere.
-    """
-    from redweb_builder.config import BUILTIN, NONE
-
-    identity = _table(build.get("identity"))
-    mono = identity.get("mono", NONE)
-    names = [_file_of_flow(identity), mono if mono not in (BUILTIN, NONE) else None]
-    return [name for name in names if isinstance(name, str) and name]
-
-
-def _file_of_flow(identity: Mapping[str, Any]) -> str | None:
-    from redweb_builder.config import is_exported_flow
-
-    flow = identity.get("flow")
-    return flow.partition(":")[2] if isinstance(flow, str) and is_exported_flow(flow) else None
-
-
-def _table(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 from math import ceil
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 import pyarrow as pa
@@ -32,16 +31,14 @@ from redweb_builder.dataset.label_reader import read_label
 from redweb_builder.dataset.manifest import BLOCK_ROWS, SCHEMA, pairs_of
 from redweb_builder.dataset.manifest_file import NAME as MANIFEST
 from redweb_builder.dataset.manifest_file import manifest_blocks
-from redweb_builder.dataset.paths import is_data_set, read_build
-from redweb_builder.dataset.shards import is_shard_set
-from redweb_builder.dataset.sources import NAME as SOURCES
+from redweb_builder.dataset.paths import is_data_set
 from redweb_builder.dataset.unknown import FOLDER as MARKED
 from redweb_builder.dataset.unknown import read_unknown
 from redweb_builder.errors import StoreError
 from redweb_builder.files import read_regular
-from redweb_builder.inputs.remote import shown
 
 BUILD = "build"
+PASSED_OVER = "passed over"
 LOOKED_AT = ("key", "status", "width", "height")  # the columns that are kept of the manifest; all are checked
 
 
@@ -50,7 +47,8 @@ class Fault:
     """One thing that is wrong with a data set.
 
     file: below the data set. what: in words. mend: "build" where the same build mends it, "remove" where it does once
-    the file was removed, "copy" where only a copy of the data set has it, "" where it is left to people.
+    the file was removed, "copy" where only a copy of the data set has it, PASSED_OVER where it harms nothing, "" where
+    it is left to people.
     """
 
     file: str
@@ -114,7 +112,7 @@ def _records(labelled: pa.Table, records: Records) -> Iterator[Mapping[str, Any]
 def faults_of_people(out: Path) -> list[Fault]:
     """What is wrong with the decisions and the curation of a data set. out: its folder, or that of its shards."""
     damaged = read_decisions(out / FILE)[1]
-    faults = [Fault(FILE, f"{damaged} damaged lines", "")] if damaged else []
+    faults = [Fault(FILE, f"{damaged} damaged line{'' if damaged == 1 else 's'}", PASSED_OVER)] if damaged else []
     try:
         read_curation(out)
     except StoreError as error:
@@ -197,19 +195,3 @@ def _names(folder: Path) -> list[str]:
         return os.listdir(folder)  # noqa: PTH208  (Path objects of 10,000 files take longer than the listing)
     except (FileNotFoundError, NotADirectoryError):
         return []
-
-
-def mending_command(out: Path) -> str:
-    """The command that makes missing files of a data set again, as far as build.json names its input.
-
-    out: folder of the data set, or of its shards.
-    """
-    if is_shard_set(out):
-        return f"python cli.py export DATASET --format webdataset --out {quote(shown(out))}   (into an empty place)"
-    if (out / SOURCES).is_file():
-        return f"python cli.py restore {quote(str(out))} --from YOUR_COPIES"
-    source = read_build(out).get("input")
-    stereo_dir = quote(source) if isinstance(source, str) else "STEREO_DIR"
-    return (
-        f"python cli.py build-redweb {stereo_dir} --out {quote(str(out))}   (with the options that it was built with)"
-    )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from shlex import quote
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -171,8 +172,8 @@ def _without_manifest(folder: Path) -> str:
         return f"{shown(folder)} is not a data set: it has no {NAME}; {shards}"
     if (folder / "build.json").is_file():
         return (
-            f"{folder}: the build is not finished. Where one is at work, which `python cli.py status` tells, wait for "
-            "it; else the same build-redweb command goes on"
+            f"{folder}: the build is not finished. Where one is at work, which `python cli.py status "
+            f"{quote(str(folder))}` tells, wait for it; else the same build-redweb command goes on"
         )
     return f"{folder} is not a data set: it has no {NAME}"
 

@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import struct
@@ -30,6 +31,8 @@ from redweb_builder.commands import console
 from redweb_builder.config import Thresholds
 from redweb_builder.criteria import CRITERIA, MEASUREMENTS
 from redweb_builder.dataset.label_writer import LabelWriter
+from redweb_builder.dataset.reader import open_dataset
+from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.dataset.writer import Store
 from redweb_builder.errors import StoreError
 from redweb_builder.version import CHANGES, FORMAT, METHOD, __version__
@@ -353,6 +356,33 @@ def test_options_from_a_file(one_pair: Path, tmp_path: Path) -> None:
     assert identity["thresholds"]["min_texture"] is None
     assert run("build-redweb", one_pair, "--out", second, "--config", first / "build.json").exit_code == 0
     assert json.loads((second / "build.json").read_text())["identity"] == identity
+
+
+@pytest.mark.usefixtures("remembered")
+@pytest.mark.parametrize("part", [(), ("--part", "1/1")])
+def test_the_command_that_check_names_mends_the_set_as_it_is_printed(
+    one_pair: Path, tmp_path: Path, part: tuple[str, ...]
+) -> None:
+    """Also after `refilter`, of a part and with --limit: build.json says how the set was built."""
+    whole = tmp_path / "it's a set"
+    built = ("build-redweb", one_pair, "--out", whole, *QUICK, "--max-side", 200, "--limit", 1, *part)
+    shutil.copytree(one_pair, one_pair / "another")  # --limit leaves it out
+    assert run(*built).exit_code == 0
+    out = whole / "part-1-of-1" if part else whole
+    assert run("refilter", out, "--set", "min_agreement=0.4").exit_code == 0
+    label = next((out / "RDs").iterdir())
+    label.unlink()
+    checked = run("check", out)
+    assert checked.exit_code == 1
+    command = next(line for line in checked.output.splitlines() if "cli.py build-redweb" in line)
+    mended = run(*shlex.split(command)[2:])
+    assert mended.exit_code == 0, mended.output
+    assert label.is_file()
+    assert run("check", out).exit_code == 0
+    assert len(open_dataset(out)) == 1
+    assert [place.name for place in whole.glob("part-*")] == (["part-1-of-1"] if part else [])
+    assert thresholds_of(out).min_agreement == 0.4
+    assert run(*built).exit_code == 0
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,18 @@ def test_an_older_set_is_told_what_is_new_and_how(aged: Age) -> None:
     assert read_settings(folder / "build.json")["mono"] == "none"
 
 
+def test_a_part_is_built_again_as_that_part(aged: Age) -> None:
+    build = json.loads((aged(method=METHOD - 1) / "build.json").read_text())
+    whole = aged()
+    part = whole / "part-02-of-16"
+    part.mkdir()
+    (part / "build.json").write_text(json.dumps(build | {"part": [2, 16], "limit": 9}))
+    text = output(part)
+    assert f"--out {whole} --config {part / 'build.json'} --part 2/16 --limit 9 --mono builtin --overwrite" in text
+    (part / "build.json").write_text(json.dumps(build | {"part": [3, 16]}))
+    assert f"--out {part} --config" in output(part)
+
+
 def test_other_weights_and_limits_are_named(aged: Age) -> None:
     limits = {"min_texture": 0.5, "min_agreement": 0.5, "min_range_px": None}
     text = output(aged(segmenter_weights_sha256="0" * 64, thresholds=limits))

@@ -350,7 +350,7 @@ def test_open_dataset_refuses_other_folders(tmp_path: Path) -> None:
         open_dataset(tmp_path / "nowhere")
     with Store(tmp_path / "begun", IDENTITY):
         pass
-    with pytest.raises(StoreError, match="not finished"):
+    with pytest.raises(StoreError, match=f"not finished.* `python cli.py status {tmp_path / 'begun'}` tells"):
         open_dataset(tmp_path / "begun")
     fill(tmp_path / "set")
     (tmp_path / "set" / "manifest.parquet").write_bytes(b"PAR1 no more")

@@ -95,6 +95,16 @@ def test_marks_that_cannot_be_read_are_named_by_check(folder: Path) -> None:
     assert "2 faults" in result.output
 
 
+def test_decisions_with_a_torn_line_are_to_be_left_where_they_are(folder: Path) -> None:
+    """Moved away, as a link is to be, what people decided would be lost."""
+    (folder / "decisions.jsonl").write_text('{"id": "x')
+    result = run("check", folder)
+    assert result.exit_code == 1
+    assert "decisions.jsonl  1 damaged line\n" in result.output
+    assert "leave the file where it is" in result.output
+    assert "move them away" not in result.output
+
+
 def test_marks_in_a_label_of_another_size_are_resized(folder: Path) -> None:
     """The build was given again with --max-side and --overwrite; what people marked stays."""
     before = open_dataset(folder)[0]
