@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from math import ceil
 from multiprocessing import Pipe
 from pathlib import Path
 from threading import BoundedSemaphore, Lock
@@ -26,6 +27,7 @@ T = TypeVar("T")
 SECONDS = 120.0  # for a file of no size; a call that takes longer is ended
 SECONDS_A_MEGABYTE = 2.0  # more; half the speed at which a slow machine goes through a film
 START_SECONDS = 120.0
+SLICE_SECONDS = 1.0  # of waiting; of a longer one it is not known whether the worker ran
 READY = "ready"
 MOST = 8  # workers at once, about 150 MB each
 MEMORY = 6 << 30  # bytes of address space of a worker
@@ -116,7 +118,7 @@ class _Worker:
                 stderr=subprocess.DEVNULL,
             )
         try:
-            if self._line.poll(START_SECONDS) and receive(self._line) == READY:
+            if self._answers(START_SECONDS) and receive(self._line) == READY:
                 return
         except (OSError, EOFError, ValueError):
             pass
@@ -126,9 +128,17 @@ class _Worker:
     def call(self, request: dict[str, object], limit: float) -> object:
         """The answer of the process. Raises TimeoutError after `limit` s; EOFError, OSError, ValueError if it died."""
         send(self._line, request)
-        if not self._line.poll(limit):
+        if not self._answers(limit):
             raise TimeoutError
         return receive(self._line)
+
+    def _answers(self, limit: float) -> bool:
+        """Wait for an answer; False after `limit` s.
+
+        While both processes are stopped (Ctrl-Z, a container that is paused, a scheduler) the clock goes on, but the
+        worker does not: of such a time one slice counts, however long it was.
+        """
+        return any(self._line.poll(min(SLICE_SECONDS, limit)) for _ in range(ceil(limit / SLICE_SECONDS)))
 
     def is_alive(self) -> bool:
         return self._process.poll() is None

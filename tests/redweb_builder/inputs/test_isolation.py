@@ -114,6 +114,32 @@ def test_a_worker_that_somebody_ends_is_replaced(tmp_path: Path, fresh: None) ->
         os.kill(isolation._WORKERS._idle[0]._process.pid, signal.SIGKILL)
 
 
+def test_the_time_in_which_all_was_stopped_does_not_count(
+    tmp_path: Path, fresh: None, monkeypatch: pytest.MonkeyPatch, python: str, project: Path
+) -> None:
+    """Ctrl-Z and later fg, a container that is paused: the films being read then were recorded as ones that hang."""
+    file = a_film(tmp_path / "a-lr.mp4")
+    body = "while time.process_time() < float(os.environ['CPU_SECONDS']):\n    pass"
+    replace_in_worker(monkeypatch, tmp_path / "site", body)
+    of_worker = os.environ["PYTHONPATH"]  # the process that asks has the real function
+    monkeypatch.setenv("PYTHONPATH", str(project))
+    monkeypatch.setenv("CPU_SECONDS", "6")
+    script = (
+        "import os, sys; from pathlib import Path; from redweb_builder.inputs import isolation\n"
+        "from redweb_builder.inputs.formats.films import film_layout; os.environ['PYTHONPATH'] = sys.argv[2]\n"
+        "worker = isolation._WORKERS.take(); isolation._WORKERS.give_back(worker); isolation.SECONDS = 15.0\n"
+        "print('asks', flush=True); print(isolation.decoded(film_layout, [Path(sys.argv[1])], Path(sys.argv[1])))\n"
+    )
+    command = [python, "-c", script, str(file), of_worker]
+    with subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"asks\n"
+        os.killpg(process.pid, signal.SIGSTOP)
+        time.sleep(16)
+        os.killpg(process.pid, signal.SIGCONT)
+        assert process.stdout.read() == b"None\n"
+
+
 def test_relative_paths_count_from_the_folder_of_the_call(
     tmp_path: Path, fresh: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
