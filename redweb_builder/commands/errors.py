@@ -76,7 +76,9 @@ def errors_for_people() -> Iterator[None]:
 def _gentle_end(received: list[signal.Signals]) -> Iterator[None]:
     """SIGTERM (`kill`, a container that is stopped, a scheduler) ends what runs inside as Ctrl-C does.
 
-    received: gets the signal. Only the main thread receives signals. A process forked from this one ends at once.
+    received: gets the signal. Only the main thread receives signals. A process forked from this one ends at once. The
+    signal often goes to all processes of a command (`timeout`, systemd, schedulers): what fails because those that read
+    for this one have ended is no fault.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -87,11 +89,17 @@ def _gentle_end(received: list[signal.Signals]) -> Iterator[None]:
         if os.getpid() != process:
             os._exit(128 + number)
         received.append(signal.Signals(number))
+        if hasattr(signal, "SIGCHLD"):  # PyTorch's raises for every process of a DataLoader that was ended
+            signal.signal(signal.SIGCHLD, lambda *_: None)  # one that is pending already must find a function
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
+    except Exception as error:
+        if signal.SIGTERM in received:
+            raise KeyboardInterrupt from error
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)
 

@@ -553,6 +553,33 @@ def test_an_interrupt_of_a_command_that_says_nothing_itself(tmp_path: Path, monk
     assert (result.exit_code, result.output) == (143, "\nInterrupted. The same command goes on from here.\n")
 
 
+@pytest.mark.parametrize("fails", [RuntimeError("DataLoader worker is killed"), OSError("broken pipe")])
+def test_what_fails_since_sigterm_ended_the_workers_too_is_no_fault(
+    fails: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`timeout`, systemd and schedulers end all processes of a command."""
+
+    def worker_died(*_: object) -> None:
+        raise AssertionError("PyTorch's handler of SIGCHLD")
+
+    def report(*_: object) -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt:
+            signal.raise_signal(signal.SIGCHLD)
+            raise fails from None
+
+    monkeypatch.setattr(console, "report", report)
+    before = signal.signal(signal.SIGCHLD, worker_died)
+    try:
+        result = run("report", "set")
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert result.exit_code == 143
+    assert "Interrupted. The same command goes on" in result.output
+    assert "rror" not in result.output
+
+
 def test_a_bug_is_shown_as_a_bug(one_pair: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A ValueError that nobody raised on purpose is no mistake of the user's: its traceback is kept, in a file."""
 
