@@ -35,7 +35,8 @@ def upgrade(dataset: Path) -> None:
         for change in changes:
             echo(f"- {change}")
         if is_data_set(dataset):
-            echo("This command builds it again in its place; decisions.jsonl, what people decided, stays:")
+            echo("This command builds it again in its place. decisions.jsonl, what people decided, stays; pairs are")
+            echo("lost whose photographs are gone, or lie in another folder that was built into the set:")
             echo(f"  {command_of(build, dataset, mono=BuildConfig.mono)} --overwrite")
             echo(UNNAMED)
         else:

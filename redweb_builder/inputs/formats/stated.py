@@ -146,7 +146,9 @@ def read_pair_list(file: Path, base: Path) -> list[ListedPair]:
     """
     try:
         rows = list(csv.reader(open_text(file)))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except OSError as error:
+        raise SettingsError(f"--pairs {file}: {error.strerror or error}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
         advice = "write lines left,right or left,right,key"
         raise SettingsError(f"--pairs {file}: cannot be read as CSV ({error}); {advice}") from error
     listed: dict[tuple[PurePath, PurePath], ListedPair] = {}

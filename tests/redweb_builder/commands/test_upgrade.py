@@ -49,6 +49,7 @@ def test_an_older_set_is_told_what_is_new_and_how(aged: Age) -> None:
     assert "mono: none there, builtin is the default now" in text
     assert f"--out {folder} --config {folder / 'build.json'} --mono builtin --overwrite" in text
     assert read_settings(folder / "build.json")["mono"] == "none"
+    assert "pairs are\nlost whose photographs are gone, or lie in another folder" in text
 
 
 def test_a_part_is_built_again_as_that_part(aged: Age) -> None:

@@ -151,8 +151,13 @@ def test_a_list_that_cannot_be_used(tmp_path: Path, text: str) -> None:
 
 def test_a_list_that_is_no_text_or_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "pairs.csv").write_bytes(b"\xff\xfe\0\1")
-    for name in ("pairs.csv", "nothing.csv"):
-        with pytest.raises(SettingsError, match="cannot be read as CSV"):
+    (tmp_path / "folder").mkdir()
+    for name, what in (
+        ("pairs.csv", r"pairs\.csv: cannot be read as CSV"),
+        ("nothing.csv", r"nothing\.csv: No such file or directory$"),
+        ("folder", "folder: Is a directory$"),
+    ):
+        with pytest.raises(SettingsError, match=what):
             discover(tmp_path, InputOptions(pairs=tmp_path / name))
 
 
