@@ -21,9 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redweb_builder.builder.build import build
-from redweb_builder.builder.finish import path_below
 from redweb_builder.colour import colour_scale
-from redweb_builder.config import FILM_FORMS, FRAME_FORMS, MAX_FILM_RATE, PRESETS, BuildConfig, Thresholds
+from redweb_builder.config import FILM_FORMS, FRAME_FORMS, MAX_FILM_RATE, PRESETS, BuildConfig, InputOptions, Thresholds
 from redweb_builder.criteria import CRITERIA
 from redweb_builder.dataset.manifest import MEASUREMENTS
 from redweb_builder.dataset.manifest_file import read_manifest
@@ -83,7 +82,7 @@ def make_depth(
     build(source, folder, config, overwrite=overwrite, watch=watch)
     progress = Progress(watch)
     progress.enter("finding pairs")
-    keys = {pair.key for pair in discover(source, config.inputs, progress.at, skip=is_data_set).sources}
+    keys = _keys_of(source, config.inputs, progress)
     dataset = Dataset(folder)
     wanted = [index for index, key in enumerate(dataset.keys) if key in keys]
     if not wanted:
@@ -94,17 +93,17 @@ def make_depth(
     return list(_write_all(source, dataset, out, forms, rate, progress))
 
 
-def doubts(out: Path, source: Path) -> list[str]:
-    """A sentence about each photograph whose depth the filters of a data set would reject.
+def doubts(out: Path, source: Path, inputs: InputOptions | None = None) -> list[str]:
+    """A sentence about each photograph of a source whose depth the filters of a data set would reject.
 
-    out, source: as of make_depth, which wrote there. Its advice is that of docs/reasons.md.
+    out, source: as of make_depth, which wrote there. inputs: those of its config. Its advice is that of
+    docs/reasons.md.
     """
-    if not is_data_set(out / DATA_SET):  # films alone
+    if not is_data_set(out / DATA_SET) or source.suffix.lower() in films.EXTENSIONS:
         return []
+    keys = _keys_of(source, inputs or InputOptions(), Progress(lambda progress: None))
     dataset = Dataset(out / DATA_SET)
-    rows = [dataset.record(key) for key in dataset.keys]
-    if source.is_file():
-        rows = [row for row in rows if row["left"] == path_below(source, source)]
+    rows = [dataset.record(key) for key in dataset.keys if key in keys]
     sentences = []
     for row in rows:
         measurements = {name: math.nan if row[name] is None else float(row[name]) for name in MEASUREMENTS}
@@ -113,6 +112,10 @@ def doubts(out: Path, source: Path) -> list[str]:
             criterion = next(criterion for criterion in CRITERIA if criterion.reason == rejection.reason)
             sentences.append(f"{row['key']}: {rejection.reason}: {criterion.meaning}; {criterion.advice}")
     return sentences
+
+
+def _keys_of(source: Path, inputs: InputOptions, progress: Progress) -> set[str]:
+    return {pair.key for pair in discover(source, inputs, progress.at, skip=is_data_set).sources}
 
 
 def _own_rate(source: Path) -> float | None:

@@ -208,7 +208,9 @@ def review(
     click.echo()
     made = session.home / "decisions.jsonl"
     command = f"python cli.py decisions {quote(shown(dataset))}"
-    if session.home == dataset:
+    if not made.is_file():
+        echo(f"Nothing was decided: there is no {made}.")
+    elif session.home == dataset:
         echo(f"Decisions are in {made}; `{command}` counts them.")
     else:
         echo(f"Decisions are in {made}; `{command} {quote(str(made))}` puts them into the data set.")

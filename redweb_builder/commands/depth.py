@@ -63,5 +63,5 @@ def depth(
             echo(file)
         if len(files) > 20:
             echo(f"and {len(files) - 20} more files in {out}")
-        for sentence in doubts(out, source):
+        for sentence in doubts(out, source, config.inputs):
             echo(f"not to be trusted: {sentence}", err=True)

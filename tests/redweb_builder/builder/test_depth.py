@@ -109,6 +109,12 @@ def test_depth_that_a_data_set_would_reject_is_doubted(rendered: Render, tmp_pat
     (sentence,) = doubts(tmp_path / "out", tmp_path / "strangers-sbs.png")
     assert sentence.startswith("strangers-sbs")
     assert "not-stereo: too few pixels lead to the other view and back" in sentence
+    (tmp_path / "later").mkdir()
+    for name in ("fine-sbs.png", "strangers-sbs.png"):  # another photograph of that name
+        photograph(rendered(3), tmp_path / "later" / name)
+    for later in (tmp_path / "later", tmp_path / "later" / "strangers-sbs.png"):
+        assert make_depth(later, tmp_path / "out", stated, ["grey"])
+        assert doubts(tmp_path / "out", later, stated.inputs) == []
 
 
 def test_photographs_one_after_the_other_get_a_depth_of_their_own(rendered: Render, tmp_path: Path) -> None:
