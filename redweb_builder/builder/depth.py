@@ -21,9 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redweb_builder.builder.build import build
+from redweb_builder.builder.finish import input_id
 from redweb_builder.colour import colour_scale
 from redweb_builder.config import FILM_FORMS, FRAME_FORMS, MAX_FILM_RATE, PRESETS, BuildConfig, InputOptions, Thresholds
 from redweb_builder.criteria import CRITERIA
+from redweb_builder.dataset.journal import read_journal
 from redweb_builder.dataset.manifest import MEASUREMENTS
 from redweb_builder.dataset.manifest_file import read_manifest
 from redweb_builder.dataset.paths import is_data_set
@@ -150,15 +152,26 @@ def _write_all(
     alone = source.is_file()
     name_of = file_namer(photos)
     for key in photos:
-        name = name_of(key)
+        name = source.stem if alone and _is_first_of_its_name(source, dataset.folder, key) else name_of(key)
         progress.at(key)
-        yield from _write_photo(dataset, key, out / (source.stem if alone else name), forms or PHOTO_FORMS)
+        yield from _write_photo(dataset, key, out / name, forms or PHOTO_FORMS)
     name_of = file_namer(shots)
     for left in shots:
         name = name_of(left)
         rows = sorted(shots[left], key=lambda row: float(row["film_time_s"]))
         stem = out / (source.stem if alone else name.removesuffix(Path(left).suffix))
         yield from _write_film(dataset, rows, stem, forms or SHOT_FORMS, rate, progress)
+
+
+def _is_first_of_its_name(source: Path, folder: Path, key: str) -> bool:
+    """Whether no earlier photograph, from another place, has given its name to files: they would be replaced.
+
+    source: the file. folder: of the data set of all photographs whose depth is there. key: of the source's pair.
+    """
+    for earlier, record in read_journal(folder).records.entries():
+        if Path(record.get("left") or "").stem.casefold() == source.stem.casefold():
+            return earlier == key or record.get("input") == input_id(source)
+    return True
 
 
 def _write_photo(dataset: Dataset, key: str, stem: Path, forms: Sequence[str]) -> Iterator[Path]:

@@ -133,6 +133,23 @@ def test_photographs_one_after_the_other_get_a_depth_of_their_own(rendered: Rend
     assert not list(out.glob("small*"))
 
 
+def test_photographs_of_one_name_from_two_folders_keep_a_depth_each(rendered: Render, tmp_path: Path) -> None:
+    """Cameras begin to count anew; a photograph that took the place of the first one keeps its name."""
+    out = tmp_path / "out"
+    sources = []
+    for card, seed in (("card-1", 3), ("card-2", 4)):
+        (tmp_path / card).mkdir()
+        sources.append(photograph(rendered(seed), tmp_path / card / "dscf0001-sbs.png"))
+    names = [[make_depth(source, out, CONFIG, ["npy"])[0].name for source in sources] for _ in range(2)]
+    assert names[0] == names[1]
+    first, second = names[0]
+    assert first == "dscf0001-sbs.npy"
+    assert second.startswith("dscf0001-sbs-")
+    assert not np.array_equal(np.load(out / first), np.load(out / second))
+    photograph(rendered(5), sources[0])
+    assert make_depth(sources[0], out, CONFIG, ["npy"])[0].name == first
+
+
 def test_what_gives_no_depth_is_said(tmp_path: Path) -> None:
     small = tmp_path / "small-sbs.png"
     Image.fromarray(np.zeros((80, 100, 3), np.uint8)).save(small)
