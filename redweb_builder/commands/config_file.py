@@ -76,11 +76,11 @@ def _use_file(context: click.Context, _: click.Parameter, file: Path | None) -> 
     with errors_for_people():
         settings = read_settings(file)
         limits = settings.pop(THRESHOLDS, {})
-        known = _arguments(context.command)
+        known, flags = _arguments(context.command), _flags(context.command)
         for name, value in settings.items():
             if name not in known or name in _OWN:
                 raise SettingsError(f"{file}: {name} is no option of {context.info_name}; see its --help")
-            if not _is_plain(value):
+            if not _is_plain(value) or (isinstance(value, bool) and known[name] not in flags):
                 raise SettingsError(f"{file}: {name} takes texts and numbers, not {ascii(value)[:80]}")
         context.meta[THRESHOLDS] = _checked(limits, file)
         if _is_build(file):
@@ -93,6 +93,11 @@ def _arguments(command: click.Command) -> dict[str, str]:
     """The names of a command's options, with underscores -> the arguments of its function."""
     options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
     return {name.lstrip("-").replace("-", "_"): str(option.name) for option in options for name in option.opts}
+
+
+def _flags(command: click.Command) -> set[str]:
+    """The arguments of a command's function that are true or false; of others click takes true for 1."""
+    return {str(option.name) for option in command.params if isinstance(option, click.Option) and option.is_flag}
 
 
 def _as_typed(value: object) -> object:
@@ -112,7 +117,7 @@ def read_settings(file: Path) -> dict[str, Any]:
     try:
         if _is_build(file):
             return _of_build(parse_json(content))
-        table = tomllib.loads(content.decode())
+        table = tomllib.loads(content.decode("utf-8-sig"))  # editors on Windows put a byte order mark before it
     # TOMLDecodeError and UnicodeDecodeError are ValueErrors; tomllib has no limit of its own for what is nested.
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         form = "the build.json of a data set" if _is_build(file) else "TOML"

@@ -344,8 +344,9 @@ def test_options_from_a_file(one_pair: Path, tmp_path: Path) -> None:
     """What is typed goes before the file, the file before the defaults; a set's build.json is such a file."""
     file = tmp_path / "mine.toml"
     file.write_text(
-        'json = true\nquiet = 1\nflow = "dis"\nsegmenter = "builtin"\nmax-side = 200\neyes = "as-is"\n'
-        '[thresholds]\nmin_texture = "off"\n'
+        '\ufeffjson = true\nquiet = 1\nflow = "dis"\nsegmenter = "builtin"\nmax-side = 200\neyes = "as-is"\n'
+        '[thresholds]\nmin_texture = "off"\n',
+        encoding="utf-8",
     )
     first, second = tmp_path / "first", tmp_path / "second"
     result = run("build-redweb", one_pair, "--out", first, "--config", file, "--max-side", 240)
@@ -394,6 +395,8 @@ def test_the_command_that_check_names_mends_the_set_as_it_is_printed(
         ("max_side = 256.5", "256.5"),
         ("quiet = 3", "3"),
         ("max_side = {a = 1}", "max_side takes texts and numbers"),
+        ("limit = true", "limit takes texts and numbers, not True"),
+        ("pair = true", "pair takes texts and numbers, not True"),
         ("max_side = 1979-05-27", "max_side takes texts and numbers"),
         ("[thresholds]\nmin_beauty = 1", "the thresholds are min_texture"),
         ("[thresholds]\nmin_texture = 'low'", "min_texture needs a number"),
