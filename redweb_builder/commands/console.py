@@ -209,11 +209,11 @@ def review(
     made = session.home / "decisions.jsonl"
     command = f"python cli.py decisions {quote(shown(dataset))}"
     if not made.is_file():
-        echo(f"Nothing was decided: there is no {made}.")
-    elif session.home == dataset:
-        echo(f"Decisions are in {made}; `{command}` counts them.")
+        echo("Nothing was decided.")
+    if session.home == dataset:
+        echo(f"Decisions go to {made}; `{command}` counts them.")
     else:
-        echo(f"Decisions are in {made}; `{command} {quote(str(made))}` puts them into the data set.")
+        echo(f"Decisions go to {made}; `{command} {quote(str(made))}` puts them into the data set.")
 
 
 def _print_qr_code(address: str) -> None:
