@@ -117,7 +117,7 @@ def doubts(out: Path, source: Path, inputs: InputOptions | None = None) -> list[
 
 
 def _keys_of(source: Path, inputs: InputOptions, progress: Progress) -> set[str]:
-    return {pair.key for pair in discover(source, inputs, progress.at, skip=is_data_set).sources}
+    return set(discover(source, inputs, progress.at, skip=is_data_set).sources.all_keys())
 
 
 def _own_rate(source: Path) -> float | None:
