@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,8 @@ def many(count: int) -> list[PairSource]:
 
 
 def test_every_field_comes_back() -> None:
+    for entry in fields(PairSource):  # one of another value than its default says that it is kept
+        assert {getattr(PHOTOGRAPH, entry.name), getattr(FRAME, entry.name)} != {entry.default}
     sources = PairSources.of(iter([PHOTOGRAPH, FRAME]))
     assert [*sources] == [PHOTOGRAPH, FRAME] == [sources[0], sources[-1]]
     assert sources == [PHOTOGRAPH, FRAME]
