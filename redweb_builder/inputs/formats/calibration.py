@@ -62,8 +62,10 @@ class CalibrationFiles:
 
     def _groups(self, left: Path, right: Path) -> Iterator[tuple[Path, ...]]:
         """Files that may calibrate two pictures together, the likeliest first."""
-        shared = [folder for folder in left.parents if folder in right.parents]
-        for folders in zip(_below(left, shared), _below(right, shared), strict=False):
+        above_right = {*right.parents}
+        shared = [folder for folder in left.parents if folder in above_right]
+        own = (picture.parents[: len(picture.parents) - len(shared)] for picture in (left, right))
+        for folders in zip(*own, strict=False):
             if group := self._of_two_folders(*folders):
                 yield group
         for folder in shared:
@@ -154,11 +156,6 @@ def _may_be_calibration(file: Path) -> bool:
     return bool(_TREE_NAMES.search(file.stem))
 
 
-def _below(picture: Path, shared: list[Path]) -> list[Path]:
-    """The folders of one eye alone, from the picture upwards."""
-    return [folder for folder in picture.parents if folder not in shared and len(folder.parts) > len(shared[0].parts)]
-
-
 def _by_eye_mark(files: list[Path]) -> Iterator[tuple[Path, Path]]:
     """Two files whose names differ in an eye mark: left.yaml + right.yaml, cam0.yaml + cam1.yaml."""
     eyes: dict[tuple[str, str, str], dict[str, Path]] = defaultdict(dict)
@@ -179,9 +176,18 @@ def _of_the_rig(files: list[Path], in_own_folder: bool) -> Iterator[tuple[Path, 
     texts = [file for file in files if file.suffix.lower() == _TEXT and file.stem.lower().endswith("calib")]
     yield from ((file,) for file in texts if not in_own_folder)
     trees = sorted(file for file in files if file.suffix.lower() in _TREES)
-    halves = [file for file in trees if "trinsic" in file.stem.lower()]
-    yield from (two for two in combinations(halves, 2) if _complete_each_other(*two))
+    yield from (two for two in combinations(_halves(trees), 2) if _complete_each_other(*two))
     yield from ((file,) for file in trees if not folder_marks(file.stem))
+
+
+def _halves(trees: list[Path]) -> list[Path]:
+    """The files among which the first two are that complete each other: of each kind two, since there may be many."""
+    kinds: dict[tuple[bool, bool], list[Path]] = defaultdict(list)
+    for file in trees:
+        stem = file.stem.lower()
+        if "trinsic" in stem:
+            kinds["extrinsic" in stem, "intrinsic" in stem].append(file)
+    return sorted(chain.from_iterable(files[:2] for files in kinds.values()))
 
 
 def _complete_each_other(first: Path, second: Path) -> bool:

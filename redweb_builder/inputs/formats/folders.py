@@ -355,9 +355,15 @@ def _numbered_file_rule(files: Files, rest: Numbers) -> Rule:
         if file.folder in beside:
             beside[file.folder].append(file.number)
 
-    @lru_cache(maxsize=16)
+    kept: dict[PurePath, dict[Name, Numbered]] = {}
+
     def siblings_in(folder: PurePath) -> dict[Name, Numbered]:
-        return numbered_siblings((folder, files[number].stem) for number in beside[folder])
+        """Kept is what was asked of the folders above, too: files of those may come after these."""
+        if folder not in kept:
+            for other in kept.keys() - {*folder.parents}:
+                del kept[other]
+            kept[folder] = numbered_siblings((folder, files[number].stem) for number in beside[folder])
+        return kept[folder]
 
     def claim(file: File) -> Claim | None:
         sibling = siblings_in(file.folder).get((file.folder, file.stem))

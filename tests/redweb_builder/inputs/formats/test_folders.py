@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -10,8 +11,11 @@ import pytest
 from PIL import Image
 
 from redweb_builder.inputs.discover import Discovery, discover
+from redweb_builder.inputs.formats import folders
 from redweb_builder.inputs.formats.eye_marks import eye_mark
 from redweb_builder.inputs.formats.ground_truth import is_ground_truth
+from redweb_builder.inputs.formats.siblings import Name, Numbered, numbered_siblings
+from redweb_builder.inputs.listing import Listing
 from redweb_builder.pair_sources import PairSources
 from redweb_builder.types import Picture
 
@@ -332,3 +336,22 @@ def test_eye_marks(name: str, eye: str, rest: str) -> None:
 @pytest.mark.parametrize("name", ["copyright", "bright", "a.left-right", "walrus", "HTML", "grün", "5r5", "SLR", "drl"])
 def test_words_that_are_no_eye_marks(name: str) -> None:
     assert eye_mark(name) is None
+
+
+def test_a_folder_with_many_folders_between_its_files_is_looked_through_once_a_pass(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Folders came between its files, and all of its names were compared again for each file."""
+    asked: list[set[Name]] = []
+
+    def siblings(names: Iterable[Name]) -> dict[Name, Numbered]:
+        asked.append({*names})
+        return numbered_siblings(asked[-1])
+
+    monkeypatch.setattr(folders, "numbered_siblings", siblings)
+    own = [f"tree{scene}-{eye}.jpg" for scene in range(20) for eye in (1, 2)]
+    between = [f"tree{scene}-1/{number}/x.jpg" for scene in range(20) for number in range(20)]
+    pairs, unpaired, alone = folders.pair_files(Listing.of([*own, *between]))
+    assert [pair.left.name for pair in pairs] == sorted(f"tree{scene}-1.jpg" for scene in range(20))
+    assert (len(unpaired), len(alone)) == (0, len(between))
+    assert sum((PurePath(), "tree7-2") in names for names in asked) < 4
