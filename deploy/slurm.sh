@@ -12,10 +12,10 @@ set -euo pipefail
 export PHOTOS OUT PARTS
 
 if [[ -z "${SLURM_ARRAY_TASK_ID:-}" ]]; then
-    array=$(sbatch --parsable --job-name=redweb --array="1-$PARTS" --cpus-per-task="${CPUS:-8}" --mem="${MEMORY:-16G}" \
-        ${GPUS:+--gpus-per-task="$GPUS"} --requeue --signal=B:TERM@120 --open-mode=append "$0" "$@")
-    sbatch --job-name=redweb-merge --dependency="afterok:$array" --cpus-per-task=2 --wrap="redweb merge '$OUT'"
-    echo "parts: job $array; look at: redweb status '$OUT'"
+    array=$(sbatch --parsable --job-name=redweb --array="1-$PARTS" --ntasks=1 --cpus-per-task="${CPUS:-8}" \
+        --mem="${MEMORY:-16G}" ${GPUS:+--gpus-per-task="$GPUS"} --requeue --signal=B:TERM@120 --open-mode=append "$0" "$@")
+    sbatch --job-name=redweb-merge --dependency="afterok:${array%%;*}" --cpus-per-task=2 --wrap="redweb merge ${OUT@Q}"
+    echo "parts: job $array; look at: redweb status ${OUT@Q}"
 else
     # In the place of this shell, so that Slurm's signal reaches the build.
     exec redweb build-redweb "$PHOTOS" --out "$OUT" --part "$SLURM_ARRAY_TASK_ID/$PARTS" \

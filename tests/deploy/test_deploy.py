@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -24,7 +25,9 @@ def test_the_kubernetes_job(project: Path) -> None:
     job = yaml.safe_load((project / "deploy" / "kubernetes.yaml").read_text())
     assert (job["apiVersion"], job["kind"], job["spec"]["completionMode"]) == ("batch/v1", "Job", "Indexed")
     pod = job["spec"]["template"]["spec"]
-    assert pod["restartPolicy"] == "Never"  # backoffLimitPerIndex needs it
+    assert pod["restartPolicy"] == "Never"  # backoffLimitPerIndex and podFailurePolicy need it
+    preempted = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}
+    assert job["spec"]["podFailurePolicy"]["rules"] == [preempted]
     (container,) = pod["containers"]
     (command,) = container["args"]
     assert f"+ 1))/{job['spec']['completions']}" in command
@@ -51,12 +54,12 @@ def test_the_job_on_kuberay(project: Path) -> None:
 def run_on_slurm(script: Path, folder: Path, task: dict[str, str]) -> list[str]:
     """What a script and then its job call, with stand-ins for Slurm and redweb. task: what Slurm tells a job."""
     for name in ("sbatch", "redweb", "srun"):
-        (folder / name).write_text(f'#!/bin/bash\necho "{name} $*" >> "$TRACE"\necho 7\n')
+        (folder / name).write_text(f'#!/bin/bash\necho "{name} $*" >> "$TRACE"\necho "7;cluster"\n')
     (folder / "scontrol").write_text("#!/bin/bash\nprintf 'node%s\\n' 1 2\n")
     for name in ("sbatch", "redweb", "srun", "scontrol"):
         (folder / name).chmod(0o755)
-    settings = {"PHOTOS": "/a b/photos", "OUT": "/a b/set", "PARTS": "4", "NODES": "2", "TRACE": str(folder / "trace")}
-    environment = {**os.environ, **settings, "PATH": f"{folder}:{os.environ['PATH']}"}
+    settings = {"PHOTOS": "/a b/photos", "OUT": "/a b/it's", "PARTS": "4", "NODES": "2", "GPUS": "1"}
+    environment = {**os.environ, **settings, "TRACE": str(folder / "trace"), "PATH": f"{folder}:{os.environ['PATH']}"}
     for variables in (environment, environment | task):
         subprocess.run(["bash", script, "--flow", "dis"], env=variables, check=True, capture_output=True)
     return (folder / "trace").read_text().splitlines()
@@ -67,10 +70,12 @@ def test_the_slurm_script(project: Path, tmp_path: Path) -> None:
     task = {"SLURM_ARRAY_TASK_ID": "3", "SLURM_CPUS_PER_TASK": "8"}
     array, merge, build = run_on_slurm(project / "deploy" / "slurm.sh", tmp_path, task)
     assert "--array=1-4" in array
+    assert "--ntasks=1" in array  # without it Slurm refuses --gpus-per-task
+    assert "--gpus-per-task=1" in array
     assert array.endswith("--flow dis")
-    assert "--dependency=afterok:7" in merge
-    assert merge.endswith("redweb merge '/a b/set'")
-    assert build == "redweb build-redweb /a b/photos --out /a b/set --part 3/4 --jobs 8 --quiet --flow dis"
+    assert "--dependency=afterok:7 " in merge
+    assert shlex.split(merge.partition("--wrap=")[2]) == ["redweb", "merge", "/a b/it's"]
+    assert build == "redweb build-redweb /a b/photos --out /a b/it's --part 3/4 --jobs 8 --quiet --flow dis"
     assert options_in(build) <= KNOWN
 
 
@@ -81,7 +86,8 @@ def test_the_slurm_script_that_starts_ray(project: Path, tmp_path: Path) -> None
     assert "--nodes=2 --ntasks-per-node=1" in submitted
     assert submitted.endswith("--flow dis")
     ray, build = started.split(" -- ")
-    assert "ray symmetric-run --address node1:23456 --min-nodes 2 --num-cpus=8" in ray
-    expected = "redweb build-redweb /a b/photos --out /a b/set --engine ray --address node1:23456 --quiet --flow dis"
+    assert "--cpus-per-task=8 ray symmetric-run" in ray
+    assert "ray symmetric-run --address node1:23456 --min-nodes 2 --num-cpus=8 --num-gpus=1" in ray
+    expected = "redweb build-redweb /a b/photos --out /a b/it's --engine ray --address node1:23456 --quiet --flow dis"
     assert build == expected
     assert options_in(build) <= KNOWN
