@@ -124,7 +124,7 @@ def path_below(path: Path, stereo_dir: Path) -> str:
     path: of a file of the input. stereo_dir: the input folder or file.
     """
     base = stereo_dir.parent if path == stereo_dir else stereo_dir
-    return portable_text(path.relative_to(base).as_posix(), stereo_dir)
+    return _fit(path.relative_to(base).as_posix())
 
 
 def portable_text(text: str, stereo_dir: Path) -> str:
@@ -133,8 +133,13 @@ def portable_text(text: str, stereo_dir: Path) -> str:
     text: a path, or a sentence with paths. A sentence may quote a file: its NULs are escaped, as no row may hold any,
     and it is cut before it makes a line of the journal too long. stereo_dir: the input folder.
     """
-    text = _in_utf_8(text.replace(f"{stereo_dir}{os.sep}", ""))
-    return text.replace("\0", "\\x00")[:MOST_CHARACTERS]
+    place = re.escape(f"{stereo_dir}{os.sep}")
+    return _fit(re.sub(rf"(?<![\w.\-/\\]){place}", "", text))  # photos/, and not the end of photos/old_photos/
+
+
+def _fit(text: str) -> str:
+    """Text without bytes that are no UTF-8, and NULs, cut to what a row may hold."""
+    return _in_utf_8(text).replace("\0", "\\x00")[:MOST_CHARACTERS]
 
 
 def _in_utf_8(text: str) -> str:
