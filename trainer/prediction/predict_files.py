@@ -27,7 +27,7 @@ from redweb_builder.inputs.formats import films
 from redweb_builder.inputs.isolation import decoded
 from redweb_builder.inputs.picture import EXTENSIONS, MIN_SIDE
 from redweb_builder.inputs.remote import address_of, shown
-from redweb_builder.inspect.film import film_writer
+from redweb_builder.inspect.film import film_writer, timed_film_writer
 from redweb_builder.types import FloatMap, Picture
 from trainer.data.pictures import read_rgb
 from trainer.models.eigen import MetricNetwork
@@ -38,6 +38,7 @@ from trainer.types import DataError
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Predicted = tuple[str, Picture, FloatMap, float | None]  # name, picture, depth; of a film's frame when it is shown, s
 
 SHOWN = (1.0, 99.0)  # percentiles at the ends of the colours
 GIF_MS = 80  # a picture of a parallax animation
@@ -102,35 +103,37 @@ def predict_files(
     remove_temporaries(out)
     shared = range_of(depths_of(network, source, out, size, device, forms.smooth)) if forms.one_range else None
     with ExitStack() as open_films:
-        writers: dict[str, Callable[[Picture], None]] = {}
+        writers: dict[str, Callable[[Picture, float], None]] = {}
 
-        def write(name: str, kind: str, picture: Picture, in_film: bool) -> list[Path]:
-            """A picture as a file of its own, or as the next frame of the film of its kind."""
-            if not in_film:
+        def write(name: str, kind: str, picture: Picture, moment: float | None) -> list[Path]:
+            """A picture as a file of its own, or as the frame at a moment of the film of its kind."""
+            if rate is None or moment is None:
                 return [_write_picture(out / f"{name}_{kind}.png", picture)]
             if kind not in writers:
-                writers[kind] = open_films.enter_context(film_writer(out / f"{source.stem}_{kind}.mp4", rate or 25.0))
-            writers[kind](picture)
+                film = timed_film_writer(out / f"{source.stem}_{kind}.mp4", rate)
+                writers[kind] = open_films.enter_context(film)
+            writers[kind](picture, moment)
             return []
 
         for predicted in depths_of(network, source, out, size, device, forms.smooth):
             if isinstance(predicted, DataError):
                 yield predicted
                 continue
-            name, image, depth = predicted
+            name, image, depth, moment = predicted
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             files = [out / f"{name}.png"]
             write_depth(files[0], depth_png(*sixteen_bits(network, depth, shared)))
             if forms.raw:
                 files.append(_write_raw(network, out / f"{name}.{forms.raw}", depth))
-            files += write(name, "colour", coloured(depth, image, shared, forms.side_by_side), forms.film)
+            picture = coloured(depth, image, shared, forms.side_by_side)
+            files += write(name, "colour", picture, moment if forms.film else None)
             if forms.stereo in (PARALLAX_GIF, PARALLAX_FILM):
                 views = _parallax_views(image, depth, shared)
                 file = out / f"{name}_parallax.gif"
                 files.append(_write_gif(file, views) if forms.stereo == PARALLAX_GIF else _write_loops(file, views))
             elif forms.stereo:
                 pair = stereo_picture(forms.stereo, image, depth, shared)
-                files += write(name, forms.stereo, pair, rate is not None)
+                files += write(name, forms.stereo, pair, moment)
             yield Written(name, tuple(files))
 
 
@@ -157,22 +160,22 @@ def stereo_picture(form: str, image: Picture, depth: FloatMap, ends: tuple[float
 
 def depths_of(
     network: nn.Module, source: Path, out: Path, size: int, device: torch.device, smooth: float
-) -> Iterator[tuple[str, Picture, FloatMap] | DataError]:
-    """Name, picture and depth of everything in a source; of what cannot be read the error.
+) -> Iterator[Predicted | DataError]:
+    """Everything in a source with its depth; of what cannot be read the error.
 
     network, source, out, size, device: see `predict_files`. smooth: see `Forms`. Raises DataError where a depth is not
     finite.
     """
     smoothed = Smoothed(smooth, affine=not isinstance(network, MetricNetwork))
-    for name, image in _pictures(source, out):
+    for name, image, moment in _pictures(source, out):
         if isinstance(image, DataError):
             yield image
             continue
         depth = require_finite(predict_depth(network, image, size, device), name)
-        yield name, image, smoothed(depth, image) if smooth else depth
+        yield name, image, smoothed(depth, image) if smooth else depth, moment
 
 
-def range_of(predicted: Iterable[tuple[str, Picture, FloatMap] | DataError]) -> tuple[float, float] | None:
+def range_of(predicted: Iterable[Predicted | DataError]) -> tuple[float, float] | None:
     """The least and the largest depth over all pictures that can be read; None without one.
 
     predicted: of `depths_of`.
@@ -196,8 +199,10 @@ def _frame_rate(source: Path) -> float | None:
     return _of_film(films.film_rate, source)
 
 
-def _pictures(source: Path, out: Path) -> Iterator[tuple[str, Picture | DataError]]:
-    """Name and picture of everything in a source but what lies in `out`: earlier results are no photographs."""
+def _pictures(source: Path, out: Path) -> Iterator[tuple[str, Picture | DataError, float | None]]:
+    """Name, picture, and of a film's frames the moment, s, of everything in a source but what lies in `out`: earlier
+    results are no photographs.
+    """
     if source.is_dir():
         own = out.resolve()
         files = sorted(file for file in source.rglob("*") if file.suffix.lower() in EXTENSIONS)
@@ -206,11 +211,11 @@ def _pictures(source: Path, out: Path) -> Iterator[tuple[str, Picture | DataErro
         if not files:
             raise DataError(f"{source}: there are no pictures ({', '.join(sorted(EXTENSIONS))}) below it")
         for name, file in zip(_names([file.relative_to(source) for file in files]), files, strict=True):
-            yield name, _or_error(file)
+            yield name, _or_error(file), None
     elif source.suffix.lower() in films.EXTENSIONS:
         yield from _frames(source)
     elif source.is_file():
-        yield source.stem, read_rgb(source, MIN_SIDE)
+        yield source.stem, read_rgb(source, MIN_SIDE), None
     else:
         advice = "; copy it to this machine first" if address_of(source) else ""
         raise DataError(f"there is no picture, folder or film at {shown(source)}{advice}")
@@ -240,12 +245,13 @@ def _or_error(file: Path) -> Picture | DataError:
         return error
 
 
-def _frames(source: Path) -> Iterator[tuple[str, Picture]]:
+def _frames(source: Path) -> Iterator[tuple[str, Picture, float]]:
     for number in count():
-        picture = _of_film(films.film_picture, source, number)
-        if picture is None:
+        timed = _of_film(films.film_picture, source, number)
+        if timed is None:
             return
-        yield f"{source.stem}_{number:06d}", picture
+        moment, picture = timed
+        yield f"{source.stem}_{number:06d}", picture, moment
 
 
 def _of_film(function: Callable[Concatenate[Path, P], T], source: Path, *args: P.args, **kwargs: P.kwargs) -> T:

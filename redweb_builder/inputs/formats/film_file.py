@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 CONTAINERS = "mov,mp4,matroska,webm,avi,asf,mpeg,mpegts,mpegvideo,flv,ogg,dv,mxf,h264,hevc,m4v,rm,swf,wtv"
 STEPS_BACK = (0.0, 1.0, 4.0, 16.0)  # s; how much before its target a seek aims, one after the other
 SAMPLES = 5  # frames that are looked at to learn about the whole
+LONGEST_STILL = 3600.0  # s that one frame is shown
 SAMPLE_RATE = 25.0  # frames a second where the container states none
 
 
@@ -146,16 +147,25 @@ def frames_from(film: Film, time: float) -> Iterator[av.VideoFrame]:
             yield from _behind(fresh, first, frames, time)
 
 
-def all_frames(film: Film) -> Iterator[Picture]:
-    """Every frame of a film in its order, upright. What cannot be decoded is passed over, as players do."""
+def all_frames(film: Film) -> Iterator[tuple[float, Picture]]:
+    """Every frame of a film in its order: its moment, and itself upright. What cannot be decoded is passed over, as
+    players do.
+
+    Moments ascend: a frame without one, before the last one, or more than LONGEST_STILL behind it follows at the mean
+    rate, as in films whose clock starts anew.
+    """
     import av
 
+    last = -2 * film.slack
     for packet in film.container.demux(film.stream):
         try:
             frames = packet.decode()
         except av.InvalidDataError:
             continue
-        yield from map(upright, frames)
+        for frame in frames:
+            time = moment(film, frame)
+            last = time if last < time < last + LONGEST_STILL else last + 2 * film.slack
+            yield last, upright(frame)
 
 
 def moment(film: Film, frame: av.VideoFrame) -> float:

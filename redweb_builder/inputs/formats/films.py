@@ -405,8 +405,8 @@ def shot_at(file: Path, time: float, stream: int = 0, alternate: bool = False) -
         return Shot(upright(frame), moment(film, frame), 2 * film.slack, stated(frame).sphere or Sphere())
 
 
-def film_picture(file: Path, number: int) -> Picture | None:
-    """A frame of a film by its number from 0, upright; None behind the last.
+def film_picture(file: Path, number: int) -> tuple[float, Picture] | None:
+    """A frame of a film by its number from 0: when it is shown, s, and itself, as of all_frames; None behind the last.
 
     file: the film, which stays open for the frame that follows: asked for in order, each is decoded once. Raises
     InputError as open_film does, "corrupt" where no frame can be decoded.
@@ -414,13 +414,13 @@ def film_picture(file: Path, number: int) -> Picture | None:
     global _running
     if _running is None or (_running.file, _running.number) != (file, number):
         _running = _Running(file, number, islice(_every_frame(file), number, None))
-    picture = next(_running.frames, None)
+    timed = next(_running.frames, None)
     _running.number += 1
-    if picture is None:
+    if timed is None:
         _running = None
         if not number:
             raise InputError("corrupt", f"{file}: no frame of the film can be decoded; copy it again")
-    return picture
+    return timed
 
 
 @dataclass
@@ -429,7 +429,7 @@ class _Running:
 
     file: Path
     number: int
-    frames: Iterator[Picture]
+    frames: Iterator[tuple[float, Picture]]
 
 
 _running: _Running | None = None
@@ -442,7 +442,7 @@ def _close() -> None:
     _running = None
 
 
-def _every_frame(file: Path) -> Iterator[Picture]:
+def _every_frame(file: Path) -> Iterator[tuple[float, Picture]]:
     with open_film(file) as film:
         yield from all_frames(film)
 

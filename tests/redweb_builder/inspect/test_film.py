@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from redweb_builder.inspect.film import FilmError, film_writer
+from redweb_builder.inspect.film import FilmError, film_writer, timed_film_writer
 
 
 def test_a_film_has_its_frames_rate_and_colours(tmp_path: Path) -> None:
@@ -25,6 +25,19 @@ def test_a_film_has_its_frames_rate_and_colours(tmp_path: Path) -> None:
         assert frame.shape == (34, 48, 3)
         np.testing.assert_allclose(frame[10, 10, ::-1], colour, atol=8)
     assert not film.read()[0]
+
+
+def test_each_frame_is_shown_at_its_moment(tmp_path: Path) -> None:
+    """Also the first, later than at 0; the last lasts as long as one does in the mean."""
+    av = pytest.importorskip("av")
+    moments = [0.5, 1, 1.02, 3, 3.01, 3.5, 7, 7.1]
+    with timed_film_writer(tmp_path / "a.mp4", 4) as write:
+        for number, moment in enumerate(moments):
+            write(np.full((33, 47, 3), 25 * number, np.uint8), moment)
+    with av.open(tmp_path / "a.mp4") as film:
+        assert [frame.time for frame in film.decode(video=0)] == pytest.approx(moments, abs=1e-5)
+        stream = film.streams.video[0]
+        assert float(stream.duration * stream.time_base) == pytest.approx(7.1 - 0.5 + 0.25, abs=1e-5)
 
 
 def test_an_error_leaves_the_film_before_as_it_was(tmp_path: Path) -> None:

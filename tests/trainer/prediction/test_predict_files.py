@@ -12,6 +12,7 @@ from PIL import Image
 
 from redweb_builder.dataset.depth_png import stretched
 from redweb_builder.errors import SettingsError
+from redweb_builder.inspect.film import timed_film_writer
 from redweb_builder.monocular.network import RedNet
 from trainer.data.depth_files import read_depth
 from trainer.prediction.predict import predict_depth
@@ -146,6 +147,20 @@ def test_a_film_becomes_a_film(tmp_path: Path) -> None:
     raw = read_depth(out / "f_000001.pfm").astype(float)
     assert raw[:5].mean() == pytest.approx(60 / 255, abs=0.02)
     assert raw[25:35, 40:50].mean() == pytest.approx(200 / 255, abs=0.02)
+
+
+def test_a_film_of_a_variable_rate_keeps_its_moments(tmp_path: Path) -> None:
+    """Both films that come of it."""
+    av = pytest.importorskip("av")
+    moments = [0.0, 0.1, 0.5, 0.54, 2.0, 2.1]
+    with timed_film_writer(tmp_path / "f.mp4", 3) as write:
+        for moment in moments:
+            write(bright_box(), moment)
+    forms = Forms(film=True, stereo="sbs", smooth=0.5)
+    assert len(list(predict_files(Brightness(), tmp_path / "f.mp4", tmp_path / "out", 64, CPU, forms))) == 6
+    for kind in ("colour", "sbs"):
+        with av.open(tmp_path / "out" / f"f_{kind}.mp4") as film:
+            assert [frame.time for frame in film.decode(video=0)] == pytest.approx(moments, abs=1e-4)
 
 
 def test_a_film_of_many_frames_a_second_is_not_slowed(tmp_path: Path) -> None:

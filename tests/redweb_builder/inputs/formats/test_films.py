@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks.robustness.film_files import film as film_of
 from redweb_builder.config import BuildConfig, InputOptions
 from redweb_builder.inputs.discover import discover
 from redweb_builder.inputs.formats.film_offset import time_offset
@@ -256,7 +259,9 @@ def test_films_a_number_apart_are_a_pair_only_if_they_show_one_scene(tmp_path: P
 
 
 def test_every_frame_by_its_number(tmp_path: Path) -> None:
-    """In order, again from the beginning, and behind the end; a packet that is no picture costs itself."""
+    """In order, again from the beginning, and behind the end; a packet that is no picture costs itself, and others keep
+    their moments.
+    """
     levels, file = range(20, 220, 20), tmp_path / "a.avi"
     film = cv2.VideoWriter(str(file), cv2.VideoWriter.fourcc(*"MJPG"), FPS, (64, 64))
     for level in levels:
@@ -264,8 +269,8 @@ def test_every_frame_by_its_number(tmp_path: Path) -> None:
     film.release()
 
     def seen(*numbers: int) -> list[float | None]:
-        pictures = [film_picture(file, number) for number in numbers]
-        return [None if picture is None else round(float(picture.mean()), -1) for picture in pictures]
+        frames = [film_picture(file, number) for number in numbers]
+        return [None if frame is None else round(float(frame[1].mean()), -1) for frame in frames]
 
     everything = range(len(levels) + 1)
     assert seen(*everything) == seen(*everything) == [*levels, None]
@@ -275,3 +280,16 @@ def test_every_frame_by_its_number(tmp_path: Path) -> None:
     content[at : at + 200] = bytes(200)
     file.write_bytes(content)
     assert seen(0, 1) == [levels[0], levels[2]]
+    moments = [frame[0] for frame in map(partial(film_picture, file), range(3)) if frame is not None]
+    assert moments == pytest.approx([0, 2 / FPS, 3 / FPS])
+
+
+def test_moments_ascend_where_the_clock_of_a_film_starts_anew(tmp_path: Path) -> None:
+    """As in transport streams that were put behind one another."""
+    film = tmp_path / "a.ts"
+    film.write_bytes(film_of("ts", np.zeros((64, 64, 3), np.uint8), codec="mpeg2video") * 2)
+    moments: list[float] = []
+    while frame := film_picture(film, len(moments)):
+        moments.append(frame[0])
+    assert len(moments) == 6
+    assert [later - earlier for earlier, later in pairwise(moments)] == pytest.approx([1 / 25] * 5, abs=1e-3)
