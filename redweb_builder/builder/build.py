@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from redweb_builder.builder.engines import FAILED, run_local
 from redweb_builder.builder.eye_orders import EyeOrders
-from redweb_builder.builder.finish import finish, input_id, path_below, portable_text
+from redweb_builder.builder.finish import finish, path_below, portable_text
 from redweb_builder.builder.models import identity, load_models, versions
 from redweb_builder.builder.summary import Summary, counts_of
 from redweb_builder.builder.unchanged import digest_of_input, forget, remember, unchanged_build
@@ -45,7 +45,7 @@ from redweb_builder.files import real_path
 from redweb_builder.inputs.copies import side_by_side
 from redweb_builder.inputs.discover import Discovery, discover
 from redweb_builder.inputs.formats.calibration import calibration_digest
-from redweb_builder.inputs.remote import address_of, require_folder, shown
+from redweb_builder.inputs.remote import address_of, input_id, require_folder, shown
 from redweb_builder.inputs.walk import state_of
 from redweb_builder.inspect.report import write_report
 from redweb_builder.inspect.show import write_grid

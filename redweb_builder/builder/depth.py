@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redweb_builder.builder.build import build
-from redweb_builder.builder.finish import input_id
 from redweb_builder.colour import colour_scale
 from redweb_builder.config import FILM_FORMS, FRAME_FORMS, MAX_FILM_RATE, PRESETS, BuildConfig, InputOptions, Thresholds
 from redweb_builder.criteria import CRITERIA
@@ -38,6 +37,7 @@ from redweb_builder.filters.checks import judge
 from redweb_builder.inputs.discover import discover
 from redweb_builder.inputs.formats import films
 from redweb_builder.inputs.isolation import decoded
+from redweb_builder.inputs.remote import input_id
 from redweb_builder.inspect.film import film_writer
 from redweb_builder.progress import Progress
 from redweb_builder.types import FloatMap, Mask, Picture

@@ -6,7 +6,6 @@ import json
 import os
 import re
 from functools import lru_cache
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from redweb_builder.dataset.label_writer import LabelWriter
 from redweb_builder.dataset.manifest import columns_of, nine_digits, verdict_columns
 from redweb_builder.filters.checks import margin, quality
 from redweb_builder.inputs.formats.calibration import calibration_digest
-from redweb_builder.inputs.remote import address_of
+from redweb_builder.inputs.remote import input_id
 from redweb_builder.inputs.walk import state_of
 from redweb_builder.inspect.strip import strip
 from redweb_builder.pipeline import Outcome
@@ -109,15 +108,6 @@ def _range_columns(label: Label) -> dict[str, float | None]:
 
 
 @lru_cache(maxsize=8)  # resolving links asks the disk, and every pair has the same input
-def input_id(stereo_dir: Path) -> str:
-    """A hash of the place of an input, which does not tell it: pairs of one set may come from several.
-
-    stereo_dir: the input folder or file, or a path made of an address.
-    """
-    place = address_of(stereo_dir) or os.path.realpath(stereo_dir)
-    return blake2b(os.fsencode(place), digest_size=8).hexdigest()
-
-
 def path_below(path: Path, stereo_dir: Path) -> str:
     """A source's path as the manifest names it, the same wherever the input folder lies.
 

@@ -23,6 +23,7 @@ from redweb_builder.types import FloatMap
 NEAREST_HIGHEST = "65535 = nearest"  # "polarity" of relative depth
 RELATIVE = (NEAREST_HIGHEST, POLARITY)  # what says that a PNG holds no length
 IN_MILLIMETRES = {"polarity": "larger = farther", "unit": "millimetres", "unknown": "0"}
+PLACE = "source"  # entry of the text of a PNG: a hash of where its photograph lies
 IN_PIXELS_X_256 = {"polarity": "larger = nearer", "unit": "px / 256", "unknown": "0"}  # disparity, as KITTI has it
 
 
@@ -52,13 +53,22 @@ def depth_png(values: NDArray[np.uint16], text: Mapping[str, str]) -> bytes:
     return image_bytes(Image.fromarray(values), "PNG", pnginfo=chunks)
 
 
-def write_depth(file: Path, content: bytes) -> None:
+def is_depth(file: Path) -> bool:
+    """Whether a file is a 16-bit PNG that says what its numbers mean, as those of this program. file: of any form."""
+    with suppress(InputError), open_picture(file, min_side=1, formats=("PNG",)) as picture:
+        return picture.mode.startswith("I") and "polarity" in picture.info
+    return False
+
+
+def write_depth(file: Path, content: bytes, place: str | None = None) -> None:
     """Write a 16-bit PNG, also over an earlier one.
 
-    file: where. content: of depth_png. Raises SettingsError where another picture is there: a photograph would be lost;
-    OSError, UnsafePath.
+    file: where. content: of depth_png. place: PLACE in its text. Raises SettingsError where another picture is there,
+    or the depth of another photograph: it would be lost; OSError, UnsafePath.
     """
     with suppress(InputError), open_picture(file, min_side=1, formats=("PNG",)) as there:
         if not there.mode.startswith("I"):
             raise SettingsError(f"{file} is a picture and no depth of 16 bits, and would be lost: choose another --out")
+        if place is not None and there.info.get(PLACE, place) != place:
+            raise SettingsError(f"{file} is the depth of another file, and would be lost: choose another --out")
     write_atomic(file, content)

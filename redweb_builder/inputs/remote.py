@@ -51,6 +51,15 @@ def shown(place: Path) -> str:
     return address_of(place) or str(place)
 
 
+def input_id(place: Path) -> str:
+    """A hash of the place of an input, which does not tell it: pairs of one set may come from several.
+
+    place: the input folder or file, or a path made of an address.
+    """
+    whole = address_of(place) or os.path.realpath(place)
+    return blake2b(os.fsencode(whole), digest_size=8).hexdigest()
+
+
 def require_folder(place: str | os.PathLike[str], advice: str) -> None:
     """Raise StoreError where what must be a folder of this machine is an address.
 

@@ -19,14 +19,22 @@ from PIL import Image
 from torch import nn
 
 from redweb_builder.colour import disparity_picture
-from redweb_builder.dataset.depth_png import IN_MILLIMETRES, depth_png, range_text, stretched, write_depth
+from redweb_builder.dataset.depth_png import (
+    IN_MILLIMETRES,
+    PLACE,
+    depth_png,
+    is_depth,
+    range_text,
+    stretched,
+    write_depth,
+)
 from redweb_builder.dataset.float_files import exr_bytes, npy_bytes, pfm_bytes
 from redweb_builder.errors import InputError, SettingsError
 from redweb_builder.files import real_path, remove_temporaries, require_other_folder, write_atomic
 from redweb_builder.inputs.formats import films
 from redweb_builder.inputs.isolation import decoded
 from redweb_builder.inputs.picture import EXTENSIONS, MIN_SIDE
-from redweb_builder.inputs.remote import address_of, shown
+from redweb_builder.inputs.remote import address_of, input_id, shown
 from redweb_builder.inspect.film import film_writer, timed_film_writer
 from redweb_builder.types import FloatMap, Picture
 from trainer.data.pictures import read_rgb
@@ -38,7 +46,6 @@ from trainer.types import DataError
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Predicted = tuple[str, Picture, FloatMap, float | None]  # name, picture, depth; of a film's frame when it is shown, s
 
 SHOWN = (1.0, 99.0)  # percentiles at the ends of the colours
 GIF_MS = 80  # a picture of a parallax animation
@@ -72,6 +79,21 @@ class Forms:
         """Raise SettingsError for a share out of range."""
         if not 0 <= self.smooth < 1:
             raise SettingsError(f"smooth {self.smooth}: must be from 0 to below 1")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a picture comes from.
+
+    name: what its results are called. file: the photograph or film. moment: of a film's frame: when it is shown, s.
+    """
+
+    name: str
+    file: Path
+    moment: float | None = None
+
+
+Predicted = tuple[Origin, Picture, FloatMap]
 
 
 @dataclass(frozen=True)
@@ -119,10 +141,13 @@ def predict_files(
             if isinstance(predicted, DataError):
                 yield predicted
                 continue
-            name, image, depth, moment = predicted
+            origin, image, depth = predicted
+            name, moment = origin.name, origin.moment
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             files = [out / f"{name}.png"]
-            write_depth(files[0], depth_png(*sixteen_bits(network, depth, shared)))
+            values, text = sixteen_bits(network, depth, shared)
+            place = input_id(origin.file)
+            write_depth(files[0], depth_png(values, {**text, PLACE: place}), place)
             if forms.raw:
                 files.append(_write_raw(network, out / f"{name}.{forms.raw}", depth))
             picture = coloured(depth, image, shared, forms.side_by_side)
@@ -167,12 +192,12 @@ def depths_of(
     finite.
     """
     smoothed = Smoothed(smooth, affine=not isinstance(network, MetricNetwork))
-    for name, image, moment in _pictures(source, out):
+    for origin, image in _pictures(source, out):
         if isinstance(image, DataError):
             yield image
             continue
-        depth = require_finite(predict_depth(network, image, size, device), name)
-        yield name, image, smoothed(depth, image) if smooth else depth, moment
+        depth = require_finite(predict_depth(network, image, size, device), origin.name)
+        yield origin, image, smoothed(depth, image) if smooth else depth
 
 
 def range_of(predicted: Iterable[Predicted | DataError]) -> tuple[float, float] | None:
@@ -199,26 +224,32 @@ def _frame_rate(source: Path) -> float | None:
     return _of_film(films.film_rate, source)
 
 
-def _pictures(source: Path, out: Path) -> Iterator[tuple[str, Picture | DataError, float | None]]:
-    """Name, picture, and of a film's frames the moment, s, of everything in a source but what lies in `out`: earlier
-    results are no photographs.
-    """
+def _pictures(source: Path, out: Path) -> Iterator[tuple[Origin, Picture | DataError]]:
+    """Everything in a source but what lies in `out`, or came of predictions: earlier results are no photographs."""
     if source.is_dir():
         own = out.resolve()
         files = sorted(file for file in source.rglob("*") if file.suffix.lower() in EXTENSIONS)
         if not source.resolve().is_relative_to(own):
             files = [file for file in files if own not in real_path(file).parents]
+        files = [file for file in files if not _is_result(file)]
         if not files:
             raise DataError(f"{source}: there are no pictures ({', '.join(sorted(EXTENSIONS))}) below it")
         for name, file in zip(_names([file.relative_to(source) for file in files]), files, strict=True):
-            yield name, _or_error(file), None
+            yield Origin(name, file), _or_error(file)
     elif source.suffix.lower() in films.EXTENSIONS:
         yield from _frames(source)
     elif source.is_file():
-        yield source.stem, read_rgb(source, MIN_SIDE), None
+        yield Origin(source.stem, source), read_rgb(source, MIN_SIDE)
     else:
         advice = "; copy it to this machine first" if address_of(source) else ""
         raise DataError(f"there is no picture, folder or film at {shown(source)}{advice}")
+
+
+def _is_result(file: Path) -> bool:
+    """Whether a picture is a depth, or was written beside one."""
+    ends = (*(f"_{kind}.png" for kind in BESIDE), f"_{PARALLAX_GIF}.gif")
+    depths = [file.name.removesuffix(end) + ".png" for end in ends if file.name.endswith(end)]
+    return any(is_depth(file.with_name(name)) for name in (file.name, *depths) if name.endswith(".png"))
 
 
 def _names(files: Sequence[Path]) -> list[str]:
@@ -245,13 +276,13 @@ def _or_error(file: Path) -> Picture | DataError:
         return error
 
 
-def _frames(source: Path) -> Iterator[tuple[str, Picture, float]]:
+def _frames(source: Path) -> Iterator[tuple[Origin, Picture]]:
     for number in count():
         timed = _of_film(films.film_picture, source, number)
         if timed is None:
             return
         moment, picture = timed
-        yield f"{source.stem}_{number:06d}", picture, moment
+        yield Origin(f"{source.stem}_{number:06d}", source, moment), picture
 
 
 def _of_film(function: Callable[Concatenate[Path, P], T], source: Path, *args: P.args, **kwargs: P.kwargs) -> T:

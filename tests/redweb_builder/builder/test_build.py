@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from redweb_builder.builder.build import _forget_outdated, build
-from redweb_builder.builder.finish import input_id, path_below, portable_text
+from redweb_builder.builder.finish import path_below, portable_text
 from redweb_builder.config import BuildConfig, InputOptions, Thresholds
 from redweb_builder.dataset.journal import NAME, Records
 from redweb_builder.errors import SettingsError
+from redweb_builder.inputs.remote import input_id
 from redweb_builder.pair_sources import PairSources
 from redweb_builder.types import PairSource
 

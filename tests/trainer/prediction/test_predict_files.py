@@ -49,7 +49,7 @@ def test_pictures_folders_and_films_are_predicted_at_their_own_size(network: Red
     np.testing.assert_array_equal(values, stretched(predict_depth(network, picture, 64, CPU)))
     assert len(list(predict_files(network, tmp_path / "f.avi", tmp_path / "film", 64, CPU))) == 3
     camcorder = (tmp_path / "f.avi").rename(tmp_path / "f.MTS")  # an ending that the builder knows
-    assert len(list(predict_files(network, camcorder, tmp_path / "film", 64, CPU))) == 3
+    assert len(list(predict_files(network, camcorder, tmp_path / "camcorder", 64, CPU))) == 3
     turned = Image.Exif()
     turned[0x0112] = 6  # a phone held upright
     Image.fromarray(picture).save(tmp_path / "in" / "phone.jpg", exif=turned)
@@ -90,6 +90,36 @@ def test_results_may_lie_in_the_folder_that_holds_the_source_and_take_no_place_o
         with pytest.raises(SettingsError, match=r"b\.png is a picture and no depth"):
             next(results)
     assert (tmp_path / "b.png").read_bytes() == photograph
+
+
+def test_results_are_no_photographs_wherever_they_lie(tmp_path: Path) -> None:
+    """A photograph beside the depth of its name is one, and so is what has the name of a result and is none."""
+    for name in ("a.jpg", "b.png", "c_colour.png"):
+        Image.fromarray(bright_box()).save(tmp_path / name)
+    for form in ("sbs", "anaglyph", "parallax"):
+        list(predict_files(Brightness(), tmp_path / "a.jpg", tmp_path / "depth", 64, CPU, Forms(stereo=form)))
+    assert len(list((tmp_path / "depth").iterdir())) == 5
+    Image.fromarray(bright_box()).save(tmp_path / "depth" / "a.jpg")
+    done = predict_files(Brightness(), tmp_path, tmp_path / "other", 64, CPU)
+    names = [result.source for result in done if isinstance(result, Written)]
+    assert names == ["a", "b", "c_colour", "depth/a"]
+
+
+def test_the_depth_of_another_photograph_is_not_replaced(tmp_path: Path) -> None:
+    """Cameras begin to count anew. A photograph itself, also one that was changed, has its depth replaced."""
+    out = tmp_path / "out"
+    for card in ("card-1", "card-2"):
+        (tmp_path / card).mkdir()
+        Image.fromarray(bright_box()).save(tmp_path / card / "a.png")
+    for picture in (bright_box(), bright_box()[:, ::-1]):
+        Image.fromarray(picture).save(tmp_path / "card-1" / "a.png")
+        assert len(list(predict_files(Brightness(), tmp_path / "card-1" / "a.png", out, 64, CPU))) == 1
+    before = {file.name: file.read_bytes() for file in out.iterdir()}
+    for source in (tmp_path / "card-2" / "a.png", tmp_path / "card-2"):
+        with pytest.raises(SettingsError, match=r"a\.png is the depth of another file.*--out"):
+            list(predict_files(Brightness(), source, out, 64, CPU))
+    assert {file.name: file.read_bytes() for file in out.iterdir()} == before
+    assert len(list(predict_files(Brightness(), tmp_path / "card-1", out, 64, CPU))) == 1
 
 
 @pytest.mark.parametrize("white", [np.nan, 3e38])
