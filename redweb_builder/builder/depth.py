@@ -159,14 +159,19 @@ def _write_all(
     for left in shots:
         name = name_of(left)
         rows = sorted(shots[left], key=lambda row: float(row["film_time_s"]))
-        stem = out / (source.stem if alone else name.removesuffix(Path(left).suffix))
-        yield from _write_film(dataset, rows, stem, forms or SHOT_FORMS, rate, progress)
+        if not alone:
+            name = name.removesuffix(Path(left).suffix)
+        elif _is_first_of_its_name(source, dataset.folder, rows[0]["key"]):
+            name = source.stem
+        else:
+            name = f"{source.stem}-{input_id(source)[:8]}"
+        yield from _write_film(dataset, rows, out / name, forms or SHOT_FORMS, rate, progress)
 
 
 def _is_first_of_its_name(source: Path, folder: Path, key: str) -> bool:
-    """Whether no earlier photograph, from another place, has given its name to files: they would be replaced.
+    """Whether no earlier photograph or film, from another place, has given its name to files: they would be replaced.
 
-    source: the file. folder: of the data set of all photographs whose depth is there. key: of the source's pair.
+    source: the file. folder: of the data set of all whose depth is there. key: of a pair of the source.
     """
     for earlier, record in read_journal(folder).records.entries():
         if Path(record.get("left") or "").stem.casefold() == source.stem.casefold():

@@ -150,6 +150,21 @@ def test_photographs_of_one_name_from_two_folders_keep_a_depth_each(rendered: Re
     assert make_depth(sources[0], out, CONFIG, ["npy"])[0].name == first
 
 
+def test_films_of_one_name_from_two_folders_keep_a_depth_each(tmp_path: Path) -> None:
+    pytest.importorskip("av", reason="needs the extra: pip install 'redweb-builder[film]'")
+    from tests.redweb_builder.inputs.formats.test_films import moving, write
+
+    sources = []
+    for card, seed in (("card-1", 1), ("card-2", 2)):
+        (tmp_path / card).mkdir()
+        sources.append(write(tmp_path / card / "trip-sbs.mp4", [side_by_side(*pair) for pair in moving(seed, 0.2)]))
+    names = [[make_depth(source, tmp_path / "out", CONFIG, ["grey"])[0].name for source in sources] for _ in range(2)]
+    assert names[0] == names[1]
+    assert names[0][0] == "trip-sbs_grey.mp4"
+    films = {(tmp_path / "out" / name).read_bytes() for name in names[0]}
+    assert len(films) == 2
+
+
 def test_what_gives_no_depth_is_said(tmp_path: Path) -> None:
     small = tmp_path / "small-sbs.png"
     Image.fromarray(np.zeros((80, 100, 3), np.uint8)).save(small)
