@@ -30,9 +30,9 @@ class BuildStatus:
     has just begun. total: pairs, None where no build has said so yet. done, kept, rejected: recorded pairs; of a
     finished build duplicates are rejected, before they are not compared yet. reasons: rejections. failed: pairs that
     met an unforeseen error in this run. rate: pairs a second of this run. seconds_left: at this rate; None where
-    unknown. age: s since the last heartbeat. host, stage, item: of the build that runs, or died. slowest: (seconds,
-    key) of this run. workers: processes of a cluster that are at work; None where the build has none. late: (seconds,
-    key) of pairs that are in work for long.
+    unknown. age: s between the last heartbeat and now. host, stage, item: of the build that runs, or died. slowest:
+    (seconds, key) of this run. workers: processes of a cluster that are at work; None where the build has none. late:
+    (seconds, key) of pairs that are in work for long.
     """
 
     folder: str
@@ -71,7 +71,7 @@ def status_of(out: Path) -> list[BuildStatus]:
 
 def _status_of_folder(folder: Path) -> BuildStatus:
     beat = read_heartbeat(folder)
-    age = max(0.0, time.time() - beat["time"]) if beat else None
+    age = abs(time.time() - beat["time"]) if beat else None  # one from the future is old: the clock was set back
     finished = bool(read_build(folder).get("finished"))
     counts = _counts(folder, beat, finished)
     kept, rejected = (sum(count for what, count in counts.items() if what[0] == side) for side in SIDES)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
 from redweb_builder.dataset.heartbeat import read_heartbeat
 from redweb_builder.dataset.parts import folder_of_part, part_of_folder, sources_of_part
+from redweb_builder.dataset.status import RUNNING, SILENT, status_of
 from redweb_builder.pair_sources import PairSources
 from redweb_builder.types import PairSource
+from redweb_builder.version import FORMAT
 
 BEAT = {"time": 1.0, "total": 4, "done": 1, "failed": 0, "rate": 0.5}
 
@@ -51,3 +54,11 @@ def test_a_heartbeat_that_lies_is_none(tmp_path: Path, content: str) -> None:
     assert read_heartbeat(tmp_path) == BEAT
     (tmp_path / "status.json").write_text(content)
     assert read_heartbeat(tmp_path) == {}
+
+
+@pytest.mark.parametrize(("ahead", "state"), [(-3600, SILENT), (-60, RUNNING), (60, RUNNING), (3600, SILENT)])
+def test_a_build_whose_heartbeat_is_far_from_now_is_silent(tmp_path: Path, ahead: float, state: str) -> None:
+    """Also in the future: the clock was set back since."""
+    (tmp_path / "build.json").write_text(json.dumps({"format": FORMAT}))
+    (tmp_path / "status.json").write_text(json.dumps(BEAT | {"time": time.time() + ahead}))
+    assert [build.state for build in status_of(tmp_path)] == [state]
