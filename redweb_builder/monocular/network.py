@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from redweb_builder.errors import SettingsError
 from redweb_builder.monocular.encoders import build_encoder
-from redweb_builder.monocular.pictures import check_pictures
+from redweb_builder.monocular.pictures import checked_pictures
 from redweb_builder.monocular.transformer import Reassemble, TransformerEncoder
 from redweb_builder.networks.encoder_input import IMAGENET_MEAN, IMAGENET_STD, STRIDE
 
@@ -104,7 +104,7 @@ class RedNet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """image: Bx3xHxW RGB in [0, 1]. Returns BxHxW."""
-        check_pictures(image)
+        image = checked_pictures(image)
         height, width = image.shape[-2:]
         # Many encoders (hrnet and others) take nothing but multiples of the stride.
         missing = (0, -width % self.stride, 0, -height % self.stride)

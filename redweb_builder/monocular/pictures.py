@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 
-def check_pictures(image: Tensor) -> None:
-    """Raise ValueError for what is no batch of pictures. image: should be Bx3xHxW float RGB in [0, 1].
+def checked_pictures(image: Tensor) -> Tensor:
+    """A batch of pictures as networks take it: float64, as NumPy's numbers are, as float32. Raises ValueError for what
+    is none.
+
+    image: should be Bx3xHxW float RGB in [0, 1].
 
     The values are not looked at: that would keep a GPU waiting, and exports from following the network.
     """
@@ -16,3 +20,4 @@ def check_pictures(image: Tensor) -> None:
             f"a network takes Bx3xHxW floats in [0, 1], RGB; got {'x'.join(map(str, image.shape))} {kind}. "
             "For bytes HxWx3: torch.from_numpy(picture).permute(2, 0, 1)[None] / 255"
         )
+    return image.float() if image.dtype == torch.float64 else image

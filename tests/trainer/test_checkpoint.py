@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -137,3 +138,9 @@ def test_files_of_other_projects_are_named_as_such(tmp_path: Path) -> None:
 def test_a_loaded_network_takes_floats_only(checkpoint: Path, image: torch.Tensor) -> None:
     with pytest.raises(ValueError, match=r"takes Bx3xHxW floats in \[0, 1\]"):
         load_network(checkpoint)(image)
+
+
+def test_a_loaded_network_takes_the_floats_of_numpy(checkpoint: Path) -> None:
+    picture = np.random.default_rng(0).random((1, 3, 64, 64))
+    network = load_network(checkpoint)
+    assert torch.equal(network(torch.from_numpy(picture)), network(torch.from_numpy(picture).float()))

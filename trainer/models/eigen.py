@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from redweb_builder.errors import SettingsError
 from redweb_builder.monocular.network import RedNet, RedNetConfig, check_channels
-from redweb_builder.monocular.pictures import check_pictures
+from redweb_builder.monocular.pictures import checked_pictures
 from redweb_builder.networks.encoder_input import IMAGENET_MEAN, IMAGENET_STD
 from trainer.eigen_geometry import MAP
 
@@ -84,8 +84,7 @@ class MetricNetwork(nn.Module):
 
         image: Bx3x228x304 RGB in [0, 1].
         """
-        check_pictures(image)
-        return list(self.maps(image).values())[-1]
+        return list(self.maps(checked_pictures(image)).values())[-1]
 
     def normalised(self, image: Tensor) -> Tensor:
         """As ImageNet's networks take pictures. image: Bx3xHxW RGB in [0, 1]."""
