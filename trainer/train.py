@@ -165,7 +165,8 @@ def left_out(data: DepthSet, faults: Sequence[str]) -> list[str]:
     """What to tell people of samples that cannot be read. faults: a sentence each. data: named in the line."""
     if not faults:
         return []
-    return [f"WARNING: {data.name}: {len(faults)} samples cannot be read and are left out (first: {faults[0]})"]
+    what = "sample cannot be read and is" if len(faults) == 1 else "samples cannot be read and are"
+    return [f"WARNING: {data.name}: {len(faults)} {what} left out (first: {faults[0]})"]
 
 
 def identity_of(data: Sequence[tuple[Path, float]]) -> dict[str, object]:

@@ -149,7 +149,8 @@ def grid(dataset: Path, rows: int, keys: Sequence[str], to: Path | None) -> None
     drawn = write_grid(dataset, rows, keys, to)
     print_refusal(drawn.refusal)
     echo(drawn.file)
-    exit_if_damaged(dataset, drawn.damaged, "pairs are drawn without their pictures")
+    one, several = "pair is drawn without its pictures", "pairs are drawn without their pictures"
+    exit_if_damaged(dataset, drawn.damaged, one, several)
 
 
 def report(dataset: Path, single: Path | None) -> None:
@@ -162,7 +163,8 @@ def report(dataset: Path, single: Path | None) -> None:
     drawn = write_report(dataset, single)
     print_refusal(drawn.refusal)
     echo(drawn.file)
-    exit_if_damaged(dataset, drawn.damaged, "labelled pairs cannot be shown as they were")
+    one, several = "labelled pair cannot be shown as it was", "labelled pairs cannot be shown as they were"
+    exit_if_damaged(dataset, drawn.damaged, one, several)
 
 
 def review(
@@ -352,8 +354,9 @@ def export(
     print_refusal(done.refusal)
     rejected = f", {done.rejected} of them rejected" if done.rejected else ""
     echo(f"{counted(done.samples, 'sample')} in {shown(done.out)}{rejected}")
-    what = f"samples were left out{', nothing was uploaded' if repository else ''}"
-    exit_if_damaged(dataset, done.damaged, what, "damaged, missing or of no use in this form")
+    also = ", nothing was uploaded" if repository else ""
+    one, several = f"sample was left out{also}", f"samples were left out{also}"
+    exit_if_damaged(dataset, done.damaged, one, several, "damaged, missing or of no use in this form")
     if repository:
         echo(f"uploaded to {push(done.out, repository)}")
 
@@ -379,10 +382,12 @@ def restore(labels: Path, copies: Path) -> None:
         raise click.ClickException(f"{counted(len(done.missing), 'picture')} could not be made")
 
 
-def exit_if_damaged(dataset: Path, damaged: Sequence[str], what: str, why: str = "damaged or missing") -> None:
+def exit_if_damaged(
+    dataset: Path, damaged: Sequence[str], one: str, several: str, why: str = "damaged or missing"
+) -> None:
     """Name the files that could not be read, and exit with status 1 where there are any.
 
-    dataset: its folder. damaged: a sentence a file. what: what became of those pairs, put behind their number.
+    dataset: its folder. damaged: a sentence a file. one, several: what became of those pairs, put behind their number.
     why: what their files are.
     """
     from redweb_builder.inputs.remote import shown
@@ -390,7 +395,8 @@ def exit_if_damaged(dataset: Path, damaged: Sequence[str], what: str, why: str =
     for sentence in damaged[:SHOWN_DAMAGED]:
         echo(sentence, err=True)
     if damaged:
+        what, whose = (one, "its") if len(damaged) == 1 else (several, "their")
         raise click.ClickException(
-            f"{len(damaged)} {what}: their files are {why}. "
+            f"{len(damaged)} {what}: {whose} files are {why}. "
             f"`python cli.py check {quote(shown(dataset))}` says what mends those of the data set."
         )

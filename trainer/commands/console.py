@@ -127,7 +127,7 @@ def print_training(summary: Summary) -> None:
     out = escape(quote(str(summary.out)))
     name = next(iter(summary.figures), "")
     best = f", best {name} {_number(summary.best, name)}" if math.isfinite(summary.best) else ""
-    console.print(f"\n[bold]{summary.steps} steps[/] in {summary.seconds / 60:.1f} min{best}")
+    console.print(f"\n[bold]{counted(summary.steps, 'step')}[/] in {summary.seconds / 60:.1f} min{best}")
     unjudged = bool(summary.figures) and not best
     if unjudged:
         why = "no label that was validated on has known pixels to judge by"
@@ -135,9 +135,11 @@ def print_training(summary: Summary) -> None:
             why = "the network gives values that are not finite"
         console.print(f"[yellow]no validation gave a {name}[/]: {why}")
     if summary.skipped:
-        console.print(f"[yellow]{summary.skipped} steps were skipped: their loss or gradient was not a number[/]")
+        skipped = "1 step was skipped: its" if summary.skipped == 1 else f"{summary.skipped} steps were skipped: their"
+        console.print(f"[yellow]{skipped} loss or gradient was not a number[/]")
     if summary.unread:
-        console.print(f"[yellow]{summary.unread} samples could not be read and were left out[/]; see the lines above")
+        unread = f"{counted(summary.unread, 'sample')} could not be read and {'was' if summary.unread == 1 else 'were'}"
+        console.print(f"[yellow]{unread} left out[/]; see the lines above")
     console.print(
         f"  weights: {escape(str(weights_file(summary.out)))}   "
         f"curve: {escape(str(summary.out / 'log.jsonl'))}, tensorboard --logdir {out}"

@@ -58,7 +58,9 @@ def curate(dataset: Path, folds: int, steps: int) -> None:
         drawn = write_report(dataset)
         echo(f"Look at the first in {drawn.file}, or decide: python cli.py review {quote(str(dataset))}")
         echo("Then the same command trains again on what remains.")
-        exit_if_damaged(dataset, [*faults, *drawn.damaged], "labels cannot be used, or are not as they were written")
+        one = "label cannot be used, or is not as it was written"
+        several = "labels cannot be used, or are not as they were written"
+        exit_if_damaged(dataset, [*faults, *drawn.damaged], one, several)
 
 
 def print_curation(before: Curation, after: Curation) -> None:
@@ -75,7 +77,7 @@ def print_curation(before: Curation, after: Curation) -> None:
 
 
 def _unjudged(count: int) -> str:
-    return f"; {count} have too little that is measured" if count else ""
+    return f"; {count} {'has' if count == 1 else 'have'} too little that is measured" if count else ""
 
 
 def _was(before: Mapping[str, float | None], key: str) -> str:

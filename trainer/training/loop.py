@@ -274,7 +274,8 @@ def run_notes(
     """
     processes = f", {ranks.world} processes" if ranks.world > 1 else ""
     kind = str(precision).removeprefix("torch.")
-    notes = [f"{steps} steps of {config.batch} pictures, {crop[1]}x{crop[0]} px, on {device}{processes} in {kind}"]
+    of = f"{config.batch} picture{'' if config.batch == 1 else 's'}, {crop[1]}x{crop[0]} px"
+    notes = [f"{steps} step{'' if steps == 1 else 's'} of {of}, on {device}{processes} in {kind}"]
     if 0 < step < steps:
         notes.append(f"going on after step {step}")
     elif step >= steps:

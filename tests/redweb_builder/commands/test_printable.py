@@ -10,10 +10,12 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from click import ClickException
 from click.testing import CliRunner
 from rich.console import Console
 
 from cli import main
+from redweb_builder.commands.console import exit_if_damaged
 from redweb_builder.commands.status_line import StatusLine
 from redweb_builder.commands.terminal import printable
 from redweb_builder.review.session import Session
@@ -27,6 +29,15 @@ def test_only_what_steers_a_terminal_is_escaped() -> None:
     for name in ("käse ключ 東京　塔 \u05d0\u05d1 👩\u200d🚀 a\u00a0b [red] $(id)", ""):
         assert printable(name) == name
     assert printable(HOSTILE) == (r"a\x1b]0;owned\x07\x1b[2J\r\u202egnp.\x9b31m\n$(id)\u2066\udcff<b>[red]")
+
+
+@pytest.mark.parametrize(
+    ("damaged", "message"),
+    [(["a"], "1 sample was left out: its files are damaged"), (["a", "b"], "2 samples were left out: their files are")],
+)
+def test_what_is_damaged_is_counted_in_the_singular_and_the_plural(damaged: list[str], message: str) -> None:
+    with pytest.raises(ClickException, match=message):
+        exit_if_damaged(Path("set"), damaged, "sample was left out", "samples were left out")
 
 
 @pytest.mark.parametrize("command", ["grid", "report", "decisions", "review", "export --format ply"])

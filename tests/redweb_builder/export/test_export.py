@@ -268,6 +268,11 @@ def test_the_card_tells_what_the_set_is(hub_folder: Path, dataset: Dataset, buil
     assert str(built.source) not in card  # no path of the machine
 
 
+def test_the_card_of_a_single_sample_counts_it_in_the_singular(decided: Path, dataset: Dataset, tmp_path: Path) -> None:
+    card = (export_dataset(decided, "huggingface", tmp_path / "one", dataset.keys[:1]).out / "README.md").read_text()
+    assert re.search(r"\d+ pairs were found, 1 is here", card)
+
+
 @pytest.mark.parametrize("form", ["huggingface", "webdataset", "labels-only"])
 def test_no_copy_for_others_names_a_folder_of_this_machine(form: str, built: Any, tmp_path: Path) -> None:
     """build.json says where the weights were found, or not found: that is for whoever built the set."""

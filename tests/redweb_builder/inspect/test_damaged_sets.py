@@ -59,7 +59,7 @@ def test_a_label_that_is_gone_is_named_by_the_report(folder: Path, built: Any) -
     result = run("report", folder)
     assert result.exit_code == 1
     assert label.stem in result.output
-    assert "1 labelled pairs" in result.output
+    assert "1 labelled pair cannot be shown as it was: its files" in result.output
     assert (folder / "report.html").read_text(encoding="utf-8").count(label.stem) >= 1
 
 

@@ -262,7 +262,7 @@ def test_one_broken_picture_costs_one_sample_and_nothing_else(data: Path, tmp_pa
     (folder / "RDs" / "05.png").write_bytes(b"nothing")
     seen: list[Progress] = []
     summary = run(folder, tmp_path / "out", config, watch=seen.append)
-    assert any("1 samples cannot be read" in note and "05.png" in note for note in seen[0].notes)
+    assert any("1 sample cannot be read and is left out" in note and "05.png" in note for note in seen[0].notes)
     notes = [note for progress in seen[1:] for note in progress.notes]
     assert ["03.png" in " ".join(notes), "05.png" in " ".join(notes), summary.unread] == [True, True, 2]
     (folder / "Imgs" / "03.png").write_bytes(whole)
