@@ -20,6 +20,24 @@ from redweb_builder.errors import SettingsError, UserError
 
 GOES_ON = "The same command goes on from here."
 BUG = 70  # EX_SOFTWARE of sysexits.h
+REQUIRED = {  # module -> package, as in `dependencies` of pyproject.toml
+    "click": "click",
+    "cv2": "opencv-python",
+    "filelock": "filelock",
+    "imagehash": "ImageHash",
+    "jinja2": "jinja2",
+    "kornia": "kornia",
+    "numpy": "numpy",
+    "PIL": "pillow",
+    "pyarrow": "pyarrow",
+    "rich": "rich",
+    "safetensors": "safetensors",
+    "segmentation_models_pytorch": "segmentation-models-pytorch",
+    "tomli": "tomli",
+    "torch": "torch",
+    "torchvision": "torchvision",
+    "yaml": "pyyaml",
+}
 
 
 class WrongOption(click.ClickException):
@@ -37,7 +55,7 @@ def errors_for_people() -> Iterator[None]:
     """
     received = [signal.SIGINT]
     try:
-        with _gentle_end(received):
+        with _gentle_end(received), missing_packages_for_people():
             yield
     except KeyboardInterrupt as interrupt:  # whoever raises it on may say what is done already
         click.echo(err=True)
@@ -70,6 +88,21 @@ def errors_for_people() -> Iterator[None]:
             err=True,
         )
         raise SystemExit(BUG) from error
+
+
+@contextmanager
+def missing_packages_for_people() -> Iterator[None]:
+    """A package that is required and not installed becomes one line, which says what to do."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = REQUIRED.get((error.name or "").partition(".")[0])
+        if package is None:
+            raise
+        raise click.ClickException(
+            f"the package {package}, which redweb-builder requires, is not installed: pip install {package} (or, for "
+            "all that it requires, pip install . in the folder of redweb-builder)"
+        ) from error
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from typing import Any
 
 import click
 
+from redweb_builder.commands.errors import missing_packages_for_people
 from redweb_builder.version import METHOD, __version__
 
 COMMANDS = {  # name -> module:function, in the order of --help
@@ -58,7 +59,8 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command. ctx: click's context."""
         try:
-            return super().invoke(ctx)
+            with missing_packages_for_people():
+                return super().invoke(ctx)
         except KeyboardInterrupt:  # what a command imports takes seconds; later errors_for_people says what is done
             raise _interrupted() from None
 
@@ -76,7 +78,8 @@ class LazyGroup(click.Group):
             return None
         module, _, function = place.partition(":")
         try:
-            command: click.Command = getattr(import_module(module), function)
+            with missing_packages_for_people():
+                command: click.Command = getattr(import_module(module), function)
         except KeyboardInterrupt:
             raise _interrupted() from None
         _name_variables(command)

@@ -28,6 +28,7 @@ from PIL import Image
 from cli import main
 from redweb_builder.builder import build as builder_module
 from redweb_builder.commands import console
+from redweb_builder.commands.errors import REQUIRED
 from redweb_builder.config import Thresholds
 from redweb_builder.criteria import CRITERIA, MEASUREMENTS
 from redweb_builder.dataset.label_writer import LabelWriter
@@ -597,6 +598,26 @@ def test_a_bug_is_shown_as_a_bug(one_pair: Path, tmp_path: Path, monkeypatch: py
     log = next(tmp_path.glob("redweb-bug-*.log"))
     assert str(log) in result.output
     assert "in broken" in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("module", "package", "command"), [("cv2", "opencv-python", "grid"), ("torch", "torch", "predict")]
+)
+def test_a_missing_package_is_named(project: Path, tmp_path: Path, module: str, package: str, command: str) -> None:
+    """Whether it is imported with the command, or when that runs."""
+    script = f"import sys; sys.modules[{module!r}] = None; from redweb_builder.commands.main import main; main()"
+    ended = subprocess.run(
+        [sys.executable, "-c", script, command, str(tmp_path)], cwd=project, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert f"Error: the package {package}, which redweb-builder requires, is not installed: " in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_every_required_package_has_its_module(project: Path) -> None:
+    listed = re.search(r"\ndependencies = \[\n(.*?)\n\]", (project / "pyproject.toml").read_text(), re.DOTALL)
+    assert listed
+    assert sorted(re.findall(r'^ *"([\w-]+)', listed[1], re.MULTILINE)) == sorted(REQUIRED.values())
 
 
 def test_one_version(project: Path) -> None:
