@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -111,50 +112,64 @@ def _train(
     curve = Curve(run.out, run.step) if ranks.is_main else None
     state = run_notes(config, recipe.crop, ranks, device, precision, run.step, steps)
     every_note = (*notes, *recipe.notes, *state)
-    watch(Progress(run.step, steps, recipe.phases[0].name, skipped=run.skipped, notes=every_note))
+    progress = Progress(run.step, steps, recipe.phases[0].name, skipped=run.skipped, notes=every_note)
+    watch(progress)
     started = saved = time.perf_counter()
     resumed, reported = run.step, 0
+    is_whole = False  # the run is as after a step that is in the curve: it may be saved
 
-    for phase, begin, end in zip(recipe.phases, [0, *phase_ends[:-1]], phase_ends, strict=True):
-        if run.step >= end:
-            continue
-        optimiser = run.start_phase(phase, fresh=run.step == begin)
-        full_rates = [group["lr"] for group in optimiser.param_groups]
-        if run.step > begin:
-            run.resume(optimiser)
+    try:
+        for phase, begin, end in zip(recipe.phases, [0, *phase_ends[:-1]], phase_ends, strict=True):
+            if run.step >= end:
+                continue
+            is_whole = False
+            optimiser = run.start_phase(phase, fresh=run.step == begin)
+            full_rates = [group["lr"] for group in optimiser.param_groups]
+            if run.step > begin:
+                run.resume(optimiser)
 
-        while run.step < end:
-            for group, full in zip(optimiser.param_groups, full_rates, strict=True):
-                group["lr"] = full * phase.rate(run.step - begin, end - begin)
-            seed_dropout(config, run.step, ranks)
-            optimiser.zero_grad(set_to_none=True)
-            loss, scalars = forward_backward(run, phase.loss, batches, micro_batch, device, precision)
-            norm = run.take_step(optimiser, loss)
+            while run.step < end:
+                seed_dropout(config, run.step, ranks)
+                optimiser.zero_grad(set_to_none=True)
+                loss, scalars = forward_backward(run, phase.loss, batches, micro_batch, device, precision)
+                is_whole = False
+                for group, full in zip(optimiser.param_groups, full_rates, strict=True):
+                    group["lr"] = full * phase.rate(run.step - begin, end - begin)
+                norm = run.take_step(optimiser, loss)
 
-            validates = run.step % validate_every == 0 or run.step in (1, steps)
-            if validates:  # the main process speaks for all: of their samples, too, that cannot be read
-                unread.update(dict.fromkeys(fault for faults in ranks.gather([*unread]) for fault in faults))
-            saves = validates or time.perf_counter() - saved > SAVE_EVERY_S
-            # Before they are judged or saved, and where the loss may be no number because of them
-            if (saves or run.bad) and not run.has_finite_weights():
-                raise TrainingError(overflowed(run, config))
-            validation = validator(run.average.module, device) if validates and ranks.is_main else None
-            if validation:
-                run.keep_best(validation.figures)
-                unread.update(dict.fromkeys(validation.unread))
-            rate = (run.step - resumed) / (time.perf_counter() - started)
-            values = {"loss": loss, "norm": norm, "learning_rate": optimiser.param_groups[-1]["lr"], **scalars}
-            new = tuple(f"WARNING: left out: {fault}" for fault in list(unread)[reported:])
-            reported = len(unread)
-            progress = Progress(run.step, steps, phase.name, values, rate, run.skipped, validation, new, run.saved_step)
-            if curve:
-                curve.add(progress)
-            watch(progress)
-            if run.bad >= PATIENCE:
-                raise TrainingError(gone_bad(run.step, config))
-            if saves:
-                run.save(optimiser)
-                saved = time.perf_counter()
+                validates = run.step % validate_every == 0 or run.step in (1, steps)
+                if validates:  # the main process speaks for all: of their samples, too, that cannot be read
+                    unread.update(dict.fromkeys(fault for faults in ranks.gather([*unread]) for fault in faults))
+                saves = validates or time.perf_counter() - saved > SAVE_EVERY_S
+                # Before they are judged or saved, and where the loss may be no number because of them
+                if (saves or run.bad) and not run.has_finite_weights():
+                    raise TrainingError(overflowed(run, config))
+                validation = validator(run.average.module, device) if validates and ranks.is_main else None
+                if validation:
+                    run.keep_best(validation.figures)
+                    unread.update(dict.fromkeys(validation.unread))
+                rate = (run.step - resumed) / (time.perf_counter() - started)
+                values = {"loss": loss, "norm": norm, "learning_rate": optimiser.param_groups[-1]["lr"], **scalars}
+                new = tuple(f"WARNING: left out: {fault}" for fault in list(unread)[reported:])
+                reported = len(unread)
+                progress = Progress(
+                    run.step, steps, phase.name, values, rate, run.skipped, validation, new, run.saved_step
+                )
+                if curve:
+                    curve.add(progress)
+                is_whole = True
+                watch(progress)
+                if run.bad >= PATIENCE:
+                    raise TrainingError(gone_bad(run.step, config))
+                if saves:
+                    run.save(optimiser)
+                    saved = time.perf_counter()
+    except KeyboardInterrupt:
+        if is_whole and run.step > run.saved_step and run.has_finite_weights():
+            run.restore_buffers()  # a step that was begun has changed them
+            run.save(optimiser)
+            watch(replace(progress, validation=None, notes=(), saved_step=run.saved_step))
+        raise
 
     ranks.barrier()
     if curve:

@@ -141,7 +141,7 @@ class Run:
         else:
             searching = self.scaler.is_enabled() and math.isfinite(loss) and self.scaler.get_scale() > LEAST_SCALE
             self.skipped, self.bad = self.skipped + 1, self.bad + (not searching)
-            self._restore_buffers()
+            self.restore_buffers()
         self.scaler.update()
         self.step += 1
         return norm
@@ -186,7 +186,7 @@ class Run:
         save_network(self.out / name, self.average.module, self.recipe.model, {**about, **self._about})
 
     @torch.no_grad()
-    def _restore_buffers(self) -> None:
+    def restore_buffers(self) -> None:
         """Batch-norm statistics as of the last good step, which the average holds: a pass on NaN spoils them."""
         for mine, kept in zip(self.network.buffers(), self.average.module.buffers(), strict=True):
             mine.copy_(kept)

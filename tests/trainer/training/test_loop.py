@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -131,6 +132,44 @@ def test_a_run_killed_with_9_goes_on_with_the_same_curve(whole: Path, data: Path
     run(data, tmp_path, watch=done.append)
     assert len(done) == 1
     assert "finished already" in " ".join(done[0].notes)
+
+
+def test_an_interrupted_run_saves_the_last_whole_step(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if it had been saved at that step, though the next one was begun; in the midst of a step nothing is saved."""
+    config = replace(SETTINGS, validations=1, freeze_batchnorm=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "SAVE_EVERY_S", 0.0)
+        with pytest.raises(Stopped):
+            run(data, tmp_path / "saved", config, watch=stop_at(4))
+    wanted = {name: (tmp_path / "saved" / name).read_bytes() for name in ("state.pt", "last.safetensors")}
+    out = tmp_path / "run"
+
+    def interrupted(place: object, name: str, call: int) -> list[Progress]:
+        """Interrupt a run behind a call of a function; what it showed."""
+        function, calls, seen = getattr(place, name), itertools.count(1), list[Progress]()
+
+        def then_interrupt(*args: Any) -> Any:
+            result = function(*args)
+            if next(calls) == call:
+                raise KeyboardInterrupt
+            return result
+
+        with monkeypatch.context() as patch:
+            patch.setattr(place, name, then_interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                run(data, out, config, watch=seen.append)
+        return seen
+
+    assert interrupted(loop, "forward_backward", 4)[-1].saved_step == 3
+    assert {name: (out / name).read_bytes() for name in wanted} == wanted
+    interrupted(Run, "take_step", 2)
+    assert {name: (out / name).read_bytes() for name in wanted} == wanted
+    for folder in (out, tmp_path / "saved"):
+        run(data, folder, config)
+    assert len(curve(out)) == 6
+    assert curve(out) == pytest.approx(curve(tmp_path / "saved"), rel=1e-6)
 
 
 def test_a_continued_run_keeps_the_precision_that_was_measured(
