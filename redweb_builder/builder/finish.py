@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +106,6 @@ def _range_columns(label: Label) -> dict[str, float | None]:
     return {"min_px": nine_digits(low), "max_px": nine_digits(high)}
 
 
-@lru_cache(maxsize=8)  # resolving links asks the disk, and every pair has the same input
 def path_below(path: Path, stereo_dir: Path) -> str:
     """A source's path as the manifest names it, the same wherever the input folder lies.
 

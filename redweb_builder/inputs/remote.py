@@ -51,6 +51,7 @@ def shown(place: Path) -> str:
     return address_of(place) or str(place)
 
 
+@lru_cache(maxsize=8)  # resolving links asks the disk, and every pair has the same input
 def input_id(place: Path) -> str:
     """A hash of the place of an input, which does not tell it: pairs of one set may come from several.
 
