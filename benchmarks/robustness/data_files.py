@@ -175,7 +175,7 @@ def _shard() -> dict[str, bytes]:
 
 def _read_shards(file: Path) -> str:
     shards = ShardFiles(file.parent)
-    for key in shards.table["key"].to_pylist():
+    for key in shards.keys:
         shards.stored(key, *FILES[:-1])
     return "rows left out" if shards.refused else "read"
 

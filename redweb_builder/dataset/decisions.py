@@ -226,12 +226,16 @@ def is_disputed(by_reviewer: Mapping[str, Decision]) -> bool:
     return len({decision.decision for decision in by_reviewer.values()} & set(VERDICTS)) > 1
 
 
-def as_decided(table: pa.Table, decisions: Iterable[Decision]) -> pa.Table:
+def verdicts_of(decisions: Iterable[Decision]) -> dict[str, Decision]:
+    """The verdict on each pair that has one, by key. decisions: in any order."""
+    return {key: verdict for key, people in standing(decisions).items() if (verdict := verdict_of(people))}
+
+
+def as_decided(table: pa.Table, verdicts: Mapping[str, Decision]) -> pa.Table:
     """The manifest's rows as people left them: a verdict replaces the status of a labelled pair, nothing else.
 
-    table: rows of the manifest, of any of its columns; they stay in their order. decisions: in any order.
+    table: rows of the manifest, of any of its columns; they stay in their order. verdicts: by key, as of verdicts_of.
     """
-    verdicts = {key: verdict for key, people in standing(decisions).items() if (verdict := verdict_of(people))}
     if not verdicts:
         return table
     places = np.flatnonzero(np.asarray(pc.is_in(table["key"], pa.array(list(verdicts), pa.string()))))

@@ -13,9 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from redweb_builder.dataset.manifest import BLOCK_ROWS
-
 SHOWN = 3
+AT_ONCE = 1 << 12  # keys that iteration makes Python texts of together
 
 
 class Keys(Sequence[str]):
@@ -51,12 +50,16 @@ class Keys(Sequence[str]):
         start, stop, step = which.indices(len(self))
         if step == 1:
             return Keys(self.column.slice(start, max(0, stop - start)))
-        return Keys(self.column.take(pa.array(np.arange(start, stop, step))))
+        return self.take(np.arange(start, stop, step))
+
+    def take(self, indices: NDArray[np.integer[Any]]) -> Keys:
+        """Some keys, in the order that is given. indices: from 0. Raises IndexError."""
+        return Keys(self.column.take(pa.array(indices)))
 
     def __iter__(self) -> Iterator[str]:
         """Every key."""
-        for start in range(0, len(self), BLOCK_ROWS):
-            yield from self.column.slice(start, BLOCK_ROWS).to_pylist()
+        for start in range(0, len(self), AT_ONCE):
+            yield from self.column.slice(start, AT_ONCE).to_pylist()
 
     def __contains__(self, key: object) -> bool:
         """Whether it is one of them. key: of any kind."""

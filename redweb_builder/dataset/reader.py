@@ -91,12 +91,14 @@ class Dataset:
         """
         require_confidence(min_confidence)
         self.folder, self.min_confidence, self._status = folder, min_confidence, status
-        self.files = files_of(folder)
         statuses = ("kept", "rejected") if status == "labelled" else (status,)
-        manifest = None
-        if isinstance(self.files, ShardFiles) and not has_manifest(folder):
-            manifest = self.files.manifest()  # of an earlier version
-        self._rows = SampleRows(folder, statuses, manifest)
+        if has_manifest(folder):  # which takes more memory to read than indices do; these get what is free again
+            self._rows = SampleRows(folder, statuses)
+            self.files = files_of(folder)
+        else:
+            self.files = files_of(folder)
+            of_indices = self.files.manifest() if isinstance(self.files, ShardFiles) else None  # of an earlier version
+            self._rows = SampleRows(folder, statuses, of_indices)
         self.refusal = "; ".join(filter(None, (self._rows.refusal, self.files.refusal()))) or None
 
     @property

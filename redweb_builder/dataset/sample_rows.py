@@ -14,15 +14,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from redweb_builder.dataset.decisions import FILE, as_decided, read_decisions
+from redweb_builder.dataset.decisions import FILE, as_decided, read_decisions, verdicts_of
 from redweb_builder.dataset.keys import Keys
 from redweb_builder.dataset.manifest import BLOCK_ROWS, SCHEMA, in_blocks, one_chunk
-from redweb_builder.dataset.manifest_file import NAME, Manifest, manifest_blocks, read_manifest, stated_rows
+from redweb_builder.dataset.manifest_file import NAME, Manifest, manifest_blocks, refusal_of, stated_rows
 from redweb_builder.errors import SettingsError, StoreError
 from redweb_builder.inputs.remote import shown
 
 OPENED = ("key", "status", "reason", "width")  # what makes a row a sample, and what people's verdicts need
-KEPT = ("key", "status")  # of them, what stays in memory
+STATUS = pa.dictionary(pa.int8(), pa.string())  # the status in memory, where it stays with the key
 MOST_CHECKED = 1 << 18  # rows: of so many all columns are checked at once, and kept once a row is looked into (400 MB)
 NEARBY = 1 << 12  # of more rows so many are read together
 
@@ -44,23 +44,33 @@ class SampleRows:
         """
         self._folder, self._statuses, self._stored = folder, pa.array(statuses, pa.string()), stored
         self._are_few = stored is not None or stated_rows(folder) <= MOST_CHECKED
-        manifest = stored or self._opened()
-        self.refusal = manifest.refusal()
-        self._decisions = read_decisions(folder / FILE)[0]
-        self._take(self._samples_of(as_decided(manifest.table.select(OPENED), self._decisions)).select(KEPT))
+        self._verdicts = verdicts_of(read_decisions(folder / FILE)[0])
+        self.refusal, rows = self._opened()
+        self._take(rows)
 
-    def _opened(self) -> Manifest:
-        """The columns OPENED of the manifest; the others of few rows are only checked."""
-        refused: list[str] = []
-        empty = pa.schema([SCHEMA.field(name) for name in OPENED]).empty_table()
-        blocks = manifest_blocks(self._folder, None if self._are_few else OPENED, refused)
-        table = pa.concat_tables([empty, *map(_opened_columns, blocks)])
-        return Manifest(self._folder / NAME, table, refused)
+    def _opened(self) -> tuple[str | None, pa.Table]:
+        """What of the manifest was refused, and key and status of the samples; of few rows all columns are checked."""
+        count, refused = 0, list[str]()
+        rows = [pa.schema([SCHEMA.field("key"), ("status", STATUS)]).empty_table()]
+        for block in self._built(None if self._are_few else OPENED, refused):
+            count += len(block)
+            decided = as_decided(block.select(OPENED), self._verdicts)
+            samples = _filtered(decided, self._are_samples(decided))
+            status = samples["status"].dictionary_encode().cast(STATUS)
+            rows.append(samples.select(["key"]).append_column("status", status))
+            del block, decided, samples  # while the next one is read
+        refusal = self._stored.refusal() if self._stored else refusal_of(self._folder / NAME, count, refused)
+        return refusal, pa.concat_tables(rows).unify_dictionaries()
 
-    def _samples_of(self, rows: pa.Table) -> pa.Table:
-        """Rows of the manifest, as people decided, without those that are no samples."""
-        are_samples = pc.and_(pc.is_in(rows["status"], self._statuses), pc.is_valid(rows["width"]))
-        return rows if pc.all(are_samples).as_py() else rows.filter(are_samples)  # a filter copies
+    def _built(self, columns: Sequence[str] | None, refused: list[str]) -> Iterator[pa.Table]:
+        """Some columns of the rows of the whole set as built, some at a time; the rest is as of manifest_blocks."""
+        if self._stored:
+            return iter(in_blocks(self._stored.table))
+        return manifest_blocks(self._folder, columns, refused)
+
+    def _are_samples(self, rows: pa.Table) -> pa.ChunkedArray:
+        """Which rows of the manifest, as people decided, are those of samples; bool."""
+        return pc.and_(pc.is_in(rows["status"], self._statuses), pc.is_valid(rows["width"]))
 
     def _take(self, rows: pa.Table) -> None:
         self._rows = rows
@@ -96,7 +106,7 @@ class SampleRows:
 
         Raises StoreError.
         """
-        return iter(in_blocks(self._stored.table)) if self._stored else manifest_blocks(self._folder, None, [])
+        return self._built(None, [])
 
     @cached_property
     def table(self) -> pa.Table:
@@ -112,14 +122,19 @@ class SampleRows:
             raise SettingsError(f"{unknown[0]!r}: the columns of a manifest are {', '.join(SCHEMA.names)}")
         for table in (self._rows, vars(self).get("table")):
             if table is not None and set(names) <= set(table.column_names):
-                return table.select(names)
-        keys = self._rows["key"]
-        manifest = self._stored or read_manifest(self._folder, (*OPENED, *names))
-        every = as_decided(manifest.table, self._decisions)
-        rows = self._samples_of(every)
+                return table.select(names).cast(pa.schema(map(SCHEMA.field, names)))
+        keys, wanted = self._rows["key"], list(dict.fromkeys(("key", *names)))
+        blocks, are_samples = [pa.schema(map(SCHEMA.field, wanted)).empty_table()], [pa.nulls(0, pa.bool_())]
+        for block in self._built((*OPENED, *names), []):
+            decided = as_decided(block, self._verdicts)
+            blocks.append(decided.select(wanted))
+            are_samples += self._are_samples(decided).chunks
+            del block, decided  # while the next one is read
+        every = pa.concat_tables(blocks)
+        rows = _filtered(every, pa.chunked_array(are_samples))
         if not rows["key"].equals(keys):  # a part of the samples, or the manifest is another now
             rows = every.take(pc.index_in(keys, every["key"]))
-        return rows.set_column(rows.column_names.index("key"), SCHEMA.field("key"), keys).select(names)
+        return rows.set_column(0, SCHEMA.field("key"), keys).select(names)
 
     def matching(self, conditions: Conditions) -> NDArray[np.int64]:
         """The indices of the rows that meet conditions, growing.
@@ -151,7 +166,7 @@ class SampleRows:
         else:
             blocks = manifest_blocks(self._folder, None, [], one_chunk(wanted))
             rows = pa.concat_tables([SCHEMA.empty_table(), *(block.select(SCHEMA.names) for block in blocks)])
-        return as_decided(rows, self._decisions)
+        return as_decided(rows, self._verdicts)
 
     def row(self, key: str) -> dict[str, Any]:
         """The row of a sample. The first one reads those of all samples where they are few, else of those beside it.
@@ -228,5 +243,6 @@ def _expression(conditions: Conditions) -> tuple[pc.Expression, list[str]]:
         raise SettingsError(f"{conditions!r}: conditions are such as [('agreement', '>', 0.9)] ({error})") from error
 
 
-def _opened_columns(rows: pa.Table) -> pa.Table:
-    return rows.select(OPENED)
+def _filtered(rows: pa.Table, kept: pa.ChunkedArray) -> pa.Table:
+    """Some of the rows; all of them are not copied. kept: bool."""
+    return rows if pc.all(kept).as_py() else rows.filter(kept)

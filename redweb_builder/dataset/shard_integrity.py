@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from hashlib import sha256
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from redweb_builder.dataset.integrity import BUILD, Checked, Fault, faults_of_people, sample
+from redweb_builder.dataset.manifest import one_chunk
 from redweb_builder.dataset.manifest_file import NAME as MANIFEST
 from redweb_builder.dataset.manifest_file import read_manifest
 from redweb_builder.dataset.sample_files import FILES, PREVIEW, content_of
@@ -30,14 +29,17 @@ def check_shards(folder: Path, share: float = 0.0) -> Checked:
     labelled = manifest.table["key"].filter(pc.fill_null(pc.greater(manifest.table["width"], 0), False))
     faults = [Fault(MANIFEST, sentence, BUILD) for sentence in manifest.refused]
     faults += [Fault("indices", sentence, BUILD) for sentence in files.refused]
-    faults += [*_faults_of_keys(labelled, files.table["key"]), *_faults_of_tars(files)]
-    known = labelled.filter(pc.is_in(labelled, files.table["key"].combine_chunks()))
-    chosen = sorted(sample(len(known), share))
-    for shard, rows in groupby(_places(files, known.take(pa.array(chosen, pa.int64()))), itemgetter("shard")):
-        hashes = files.hashes(shard)
-        for row in rows:
-            faults += _faults_of_contents(files, row["key"], hashes.get(row["key"]))
-    return Checked(len(labelled), len(chosen), [*faults, *faults_of_people(folder)])
+    faults += [*_faults_of_keys(labelled, files.keys.column), *_faults_of_tars(files)]
+    known = np.flatnonzero(pc.is_in(files.keys.column, one_chunk(labelled)))
+    chosen = np.zeros(len(files.keys), bool)
+    chosen[known[sorted(sample(len(known), share))]] = True
+    for shard in range(len(files.shards)):
+        rows = files.rows_of(shard)
+        hashes = files.hashes(shard) if chosen[rows].any() else {}
+        for index in rows.start + np.flatnonzero(chosen[rows]):
+            key = files.keys[index]
+            faults += _faults_of_contents(files, key, hashes.get(key))
+    return Checked(len(labelled), int(np.sum(chosen)), [*faults, *faults_of_people(folder)])
 
 
 def _faults_of_keys(labelled: pa.ChunkedArray, indexed: pa.ChunkedArray) -> Iterator[Fault]:
@@ -54,22 +56,13 @@ def _faults_of_tars(files: ShardFiles) -> Iterator[Fault]:
     """Tars that end before the last of their samples, and those without an index."""
     sizes = files.storage.sizes()
     sizes |= {f"{REJECTED}/{name}": size for name, size in files.storage.sizes(REJECTED).items()}
-    ends = [pc.add(files.table[f"{name}_at"], files.table[f"{name}_bytes"]) for name in FILES]
-    last = pa.table({"shard": files.table["shard"], "end": pc.max_element_wise(*ends)})
-    for row in last.group_by("shard", use_threads=False).aggregate([("end", "max")]).to_pylist():
-        tar = f"{files.shards[row['shard']]}.tar"
-        if sizes.get(tar, 0) < row["end_max"]:
-            yield Fault(tar, f"ends after {sizes.get(tar, 0)} bytes, and has at least {row['end_max']}", BUILD)
+    for number, shard in enumerate(files.shards):
+        size, least = sizes.get(f"{shard}.tar", 0), files.least_size(number)
+        if size < least:
+            yield Fault(f"{shard}.tar", f"ends after {size} bytes, and has at least {least}", BUILD)
     for name in sizes:
         if name.endswith(".tar") and name[:-4] not in files.shards:
             yield Fault(name, "has no index", "")
-
-
-def _places(files: ShardFiles, keys: pa.ChunkedArray) -> list[dict[str, Any]]:
-    """Some pairs with the numbers of their shards, shard by shard."""
-    rows = files.table.select(["key", "shard"])
-    places: list[dict[str, Any]] = rows.filter(pc.is_in(rows["key"], keys.combine_chunks())).to_pylist()
-    return places
 
 
 def _faults_of_contents(files: ShardFiles, key: str, digest: str | None) -> Iterator[Fault]:

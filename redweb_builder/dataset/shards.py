@@ -14,11 +14,12 @@ have neither manifest nor rejected pairs: their rows are those of the indices. A
 from __future__ import annotations
 
 import os
+import tarfile
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
-from itertools import chain, groupby, islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from redweb_builder.dataset.keys import Keys
 from redweb_builder.dataset.manifest import SCHEMA
 from redweb_builder.dataset.manifest_file import CHECKED, Manifest, checked_blocks, refusal_of, table_blocks
 from redweb_builder.dataset.paths import Stored
@@ -39,10 +41,11 @@ FORM = "shards"
 REJECTED = "rejected"
 MOST_BYTES = 1 << 30  # of a sample
 REQUESTS = 16  # at a time, to open a set
+BLOCK = tarfile.BLOCKSIZE  # every file of a tar begins at a whole number of them
 POSITIONS = pa.schema([(f"{name}_{what}", pa.int64()) for name in FILES for what in ("at", "bytes")])
 SHARD = pa.field("shard", pa.int32())  # the number of a row's shard
-PLACES = pa.schema(  # what is in memory of each pair, 90 bytes; sizes are below MOST_BYTES
-    [SCHEMA.field("key"), SHARD, *(f.with_type(pa.int32()) if f.name.endswith("bytes") else f for f in POSITIONS)]
+PLACES = pa.schema(  # what is in memory of each pair, 40 bytes and its key; "at" in blocks
+    [SCHEMA.field("key"), *(field.with_type(pa.uint32()) for field in POSITIONS)]
 )
 INDEX = pa.schema([*SCHEMA, ("image_ending", pa.string()), ("sha256", pa.string()), *POSITIONS])  # of NAME.parquet
 
@@ -72,8 +75,7 @@ def files_of(folder: Path) -> SampleFiles:
 class ShardFiles:
     """The files of pairs in tars, each found by the indices.
 
-    storage: where the shards lie. table: the rows of all indices. refused: a sentence about each row of an index
-    that cannot be used.
+    storage: where the shards lie. refused: a sentence about each row of an index that cannot be used.
     """
 
     are_files = False
@@ -91,37 +93,40 @@ class ShardFiles:
         self.shards += shard_names(self.storage.sizes(REJECTED), f"{REJECTED}/")
         self.refused: list[str] = []
         checked = pa.schema([field for field in SCHEMA if field.name in CHECKED])
-        rows = self._rows(range(len(self.shards)), pa.schema([*checked, *POSITIONS]), self.refused, PLACES)
+        blocks = self._rows(range(len(self.shards)), pa.schema([*checked, *POSITIONS]), self.refused)
+        rows = _joined(map(_in_blocks, blocks), pa.schema([*PLACES, SHARD]))
         if self.refused and not len(rows):
             raise StoreError(f"{self.storage.address}: {self.refused[0]}; export the set again")
-        self.table, order = _without_repeated(rows, self.refused)
+        rows, order = _without_repeated(rows, self.refused)
         self._order = order.astype(np.uint32)  # a dict would take 80 times as much
+        self._ends = np.searchsorted(np.asarray(rows["shard"]), np.arange(len(self.shards)), "right")
+        self._places = rows.select(PLACES.names)
+
+    @property
+    def keys(self) -> Keys:
+        """Of all rows of the indices, in their order."""
+        return Keys(self._places["key"])
 
     def refusal(self) -> str | None:
         """A sentence about the rows of the indices that were refused; None where there are none."""
-        return refusal_of(Path(self.storage.address) / "*.parquet", len(self.table), self.refused)
+        return refusal_of(Path(self.storage.address) / "*.parquet", len(self._places), self.refused)
 
     def manifest(self) -> Manifest:
         """The rows of kept samples, as the indices have them: the manifest of a set of an earlier version."""
         refused: list[str] = []
         kept = [number for number, name in enumerate(self.shards) if not name.startswith(f"{REJECTED}/")]
-        table, _ = _without_repeated(self._rows(kept, INDEX, refused), refused)
+        table, _ = _without_repeated(_joined(self._rows(kept, INDEX, refused), INDEX), refused)
         return Manifest(Path(self.storage.address) / "*.parquet", table.select(SCHEMA.names), refused)
 
-    def _rows(
-        self, shards: Sequence[int], schema: pa.Schema, refused: list[str], kept: pa.Schema | None = None
-    ) -> pa.Table:
-        """Some columns of the rows of some indices, with the number of their shard.
+    def _rows(self, shards: Sequence[int], schema: pa.Schema, refused: list[str]) -> Iterator[pa.Table]:
+        """Some columns of the rows of some indices, with the number of their shard, some at a time.
 
         Keys grow within a split alone: each is checked by itself, so that two of them may have a key in common.
-        schema: what is read. refused: gets a sentence about each row that is left out. kept: what stays; None = all.
+        schema: what is read. refused: gets a sentence about each row that is left out.
         """
-        kept = kept or pa.schema([*schema, SHARD])
-        splits = groupby(shards, lambda number: _split_of(self.shards[number]))
-        blocks = (checked_blocks(self._blocks(list(some), schema, refused), refused) for _, some in splits)
-        rows = (self._with_positions(block, refused).select(kept.names).cast(kept) for block in chain(*blocks))
-        parts = (pa.concat_tables(some).combine_chunks() for some in iter(lambda: list(islice(rows, REQUESTS)), []))
-        return pa.concat_tables([kept.empty_table(), *parts])  # a chunk takes as much as hundreds of rows
+        for _, some in groupby(shards, lambda number: _split_of(self.shards[number])):
+            for block in checked_blocks(self._blocks(list(some), schema, refused), refused):
+                yield self._with_positions(block, refused)
 
     def _blocks(self, shards: Sequence[int], schema: pa.Schema, refused: list[str]) -> Iterator[pa.Table]:
         """The rows of some indices; a damaged one costs its own samples, not the set."""
@@ -146,13 +151,28 @@ class ShardFiles:
         return block.filter(usable)
 
     def entry(self, key: str) -> dict[str, Any]:
-        """The row of a pair in its index: where its files lie. Raises StoreError. key: of the pair, from anywhere."""
-        keys = self.table["key"]
-        place = bisect_left(self._order, key, key=lambda index: keys[int(index)].as_py())
-        if place == len(self._order) or keys[int(self._order[place])].as_py() != key:
+        """Where the files of a pair lie: "shard", its number, and the columns of POSITIONS. Raises StoreError.
+
+        key: of the pair, from anywhere.
+        """
+        rank = bisect_left(self._order, key, key=lambda index: self.keys[int(index)])
+        index = int(self._order[rank]) if rank < len(self._order) else -1
+        if index < 0 or self.keys[index] != key:
             raise StoreError(f"{self.storage.address}: no shard has files of {key!r}; export the set again")
-        row: dict[str, Any] = self.table.slice(int(self._order[place]), 1).to_pylist()[0]
-        return row
+        row: dict[str, Any] = self._places.slice(index, 1).to_pylist()[0]
+        starts = {name: BLOCK * row[name] for name in row if name.endswith("_at") and row[name] is not None}
+        return row | starts | {"shard": int(np.searchsorted(self._ends, index, "right"))}
+
+    def rows_of(self, shard: int) -> slice:
+        """Which rows are those of a shard. shard: its number."""
+        return slice(int(self._ends[shard - 1]) if shard else 0, int(self._ends[shard]))
+
+    def least_size(self, shard: int) -> int:
+        """Where the last file of a tar ends by its index, in bytes; 0 where it has no rows. shard: its number."""
+        rows = self._places[self.rows_of(shard)]
+        starts = (pc.multiply(rows[f"{name}_at"].cast(pa.int64()), BLOCK) for name in FILES)
+        ends = (pc.add(at, rows[f"{name}_bytes"]) for at, name in zip(starts, FILES, strict=True))
+        return pc.max(pc.max_element_wise(*ends)).as_py() or 0
 
     def hashes(self, shard: int) -> dict[str, str | None]:
         """The SHA-256 of each pair's files in a shard, by key. Raises StoreError. shard: its number."""
@@ -198,6 +218,21 @@ def _without_repeated(table: pa.Table, refused: list[str]) -> tuple[pa.Table, ND
     return _without_repeated(table.filter(np.isin(np.arange(len(table)), repeated, invert=True)), refused)
 
 
+def _in_blocks(rows: pa.Table) -> pa.Table:
+    """Rows of indices whose places are counted in blocks of a tar."""
+    for name in FILES:
+        column = f"{name}_at"
+        rows = rows.set_column(rows.column_names.index(column), column, pc.divide(rows[column], BLOCK))
+    return rows
+
+
+def _joined(blocks: Iterator[pa.Table], schema: pa.Schema) -> pa.Table:
+    """Some columns of rows that come some at a time, in chunks of REQUESTS: each takes as much as hundreds of rows."""
+    rows = (block.select(schema.names).cast(schema) for block in blocks)
+    parts = (pa.concat_tables(some).combine_chunks() for some in iter(lambda: list(islice(rows, REQUESTS)), []))
+    return pa.concat_tables([schema.empty_table(), *parts])
+
+
 def _split_of(shard: str) -> str:
     return shard.rsplit("-", 1)[0]
 
@@ -208,7 +243,8 @@ def _have_positions(block: pa.Table) -> pa.ChunkedArray:
     tests = []
     for name, (at, size) in places.items():
         within = pc.and_(pc.greater_equal(at, 0), pc.and_(pc.greater(size, 0), pc.less(size, MOST_BYTES)))
-        within = pc.fill_null(pc.and_(within, pc.less(at, 1 << 50)), False)
+        begins = pc.and_(pc.equal(pc.bit_wise_and(at, BLOCK - 1), 0), pc.less(at, BLOCK << 32))
+        within = pc.fill_null(pc.and_(within, begins), False)
         tests.append(pc.or_(within, pc.and_(pc.is_null(at), pc.is_null(size))) if name == PREVIEW else within)
     starts = [at for at, _ in places.values()]
     extent = pc.subtract(pc.max_element_wise(*starts), pc.min_element_wise(*starts))  # without what is null

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from redweb_builder.config import VALIDATION_SHARE
 from redweb_builder.dataset.keys import Keys
-from redweb_builder.dataset.manifest import BLOCK_ROWS
 from redweb_builder.dataset.shards import REJECTED
 
 Groups: TypeAlias = "pa.Array | pa.ChunkedArray"  # the name of each sample's group, text
@@ -57,17 +56,11 @@ def _ranks(groups: Groups) -> NDArray[np.int64]:
 
     Of 5 million groups two are one with a probability of one in a million, which does no harm.
     """
-    names = (
-        name for batch in pa.table([groups], ["name"]).to_batches(BLOCK_ROWS) for name in batch["name"].to_pylist()
-    )
+    names = Keys(pa.table([groups], ["name"])["name"])
     digests = np.fromiter(
         (int.from_bytes(sha256(name.encode()).digest()[:8], "big") for name in names), np.uint64, len(groups)
     )
-    order = np.argsort(digests, kind="stable")
-    digests = digests[order]
-    ranks = np.zeros(len(groups), np.int64)
-    ranks[order[1:]] = np.cumsum(digests[1:] != digests[:-1])
-    return ranks
+    return np.searchsorted(np.unique(digests), digests)
 
 
 def _first_groups(sizes: NDArray[np.int64], wanted: float) -> int:
@@ -86,8 +79,8 @@ def groups_of(rows: pa.Table) -> pa.ChunkedArray:
     return pc.if_else(is_frame, rows["left"], rows["key"])
 
 
-def split_keys(rows: pa.Table, keys: Sequence[str]) -> dict[str, Keys]:
-    """The keys of "train" and "validation", in their order; a part without samples is not there.
+def split(rows: pa.Table, keys: Sequence[str]) -> dict[str, NDArray[np.uint32]]:
+    """Which of some keys are of "train" and of "validation": their places, growing; a part without any is not there.
 
     Rejected ones are in "rejected/train", and in "rejected/validation" where they are frames of a film of which kept
     frames are for validation. rows: of the data set's samples, with status and GROUPING. keys: of those that are split;
@@ -99,7 +92,8 @@ def split_keys(rows: pa.Table, keys: Sequence[str]) -> dict[str, Keys]:
         places = pc.index_in(wanted, rows["key"])
         groups, statuses = groups.cast(pa.large_string()).take(places), statuses.take(places)  # one array each
     is_rejected = pc.fill_null(pc.equal(statuses, "rejected"), False)
-    kept = groups.filter(pc.invert(is_rejected))
+    del rows, statuses  # which take as much as the ranks
+    kept = groups.filter(pc.invert(is_rejected)) if pc.any(is_rejected).as_py() else groups
     held = kept.filter(pa.array(held_out(kept, VALIDATION_SHARE)[0])).combine_chunks()
     of_validation, of_rejected = np.asarray(pc.is_in(groups, held)), np.asarray(is_rejected)
     parts = {
@@ -108,4 +102,4 @@ def split_keys(rows: pa.Table, keys: Sequence[str]) -> dict[str, Keys]:
         f"{REJECTED}/train": of_rejected & ~of_validation,
         f"{REJECTED}/validation": of_rejected & of_validation,
     }
-    return {part: Keys(wanted.filter(pa.array(some))) for part, some in parts.items() if some.any()}
+    return {part: np.flatnonzero(some).astype(np.uint32) for part, some in parts.items() if some.any()}

@@ -23,10 +23,11 @@ from redweb_builder.colour import colour_scale, disparity_picture
 from redweb_builder.dataset.codec import image_bytes, label_text
 from redweb_builder.dataset.decisions import STAGE
 from redweb_builder.dataset.facts import facts_of
+from redweb_builder.dataset.keys import Keys
 from redweb_builder.dataset.manifest import MEASUREMENTS, SCHEMA, count_values
 from redweb_builder.dataset.paths import name_of, read_build
 from redweb_builder.dataset.reader import Dataset, Sample
-from redweb_builder.dataset.splits import split_keys
+from redweb_builder.dataset.splits import split
 from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.export.stored import left_unknown, maps_of
 from redweb_builder.files import create, write_atomic
@@ -49,12 +50,13 @@ def write_huggingface(dataset: Dataset, keys: Sequence[str], folder: Path) -> It
     """
     (folder / "data").mkdir()
     maps = list(maps_of(dataset, keys[0]))
-    parts = split_keys(dataset.grouping(), keys)
-    for part, chosen in parts.items():
-        starts = range(0, len(chosen), FILE_SAMPLES)
+    of_set = Keys.of(keys)
+    parts = split(dataset.grouping(), keys)
+    for part, places in parts.items():
+        starts = range(0, len(places), FILE_SAMPLES)
         for number, start in enumerate(starts):
             file = folder / "data" / f"{part}-{number:05}-of-{len(starts):05}.parquet"
-            yield from _write_file(dataset, chosen[start : start + FILE_SAMPLES], maps, file)
+            yield from _write_file(dataset, of_set.take(places[start : start + FILE_SAMPLES]), maps, file)
     write_atomic(folder / "README.md", _card(dataset, keys, maps, list(parts)).encode())
 
 

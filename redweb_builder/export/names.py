@@ -35,12 +35,12 @@ def file_namer(keys: Collection[str], dots: bool = True) -> Callable[[str], str]
 def _later_twins(keys: Collection[str], form: Callable[[str], str]) -> Iterator[str]:
     """The keys whose form an earlier key has. Of millions of keys a hash each is in memory, and no second copy."""
     hashes = np.fromiter((hash(form(key)) for key in keys), np.int64, len(keys))
-    ordered = np.sort(hashes)
-    repeated = set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
+    hashes.sort()
+    repeated = set(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
     taken: set[str] = set()
-    for key, number in zip(keys, hashes, strict=True) if repeated else ():
-        if number in repeated:
-            if (name := form(key)) in taken:
+    for key in keys if repeated else ():
+        if hash(name := form(key)) in repeated:
+            if name in taken:
                 yield key
             taken.add(name)
 

@@ -31,7 +31,7 @@ from redweb_builder.dataset.paths import build_text, read_build
 from redweb_builder.dataset.reader import Dataset
 from redweb_builder.dataset.sample_files import FILES, PREVIEW, content_of
 from redweb_builder.dataset.shards import FORM, INDEX, REJECTED, shard_names
-from redweb_builder.dataset.splits import split_keys
+from redweb_builder.dataset.splits import split
 from redweb_builder.dataset.storage import Storage, read_whole
 from redweb_builder.errors import StoreError
 from redweb_builder.export.names import file_namer
@@ -60,18 +60,20 @@ def write_shards(dataset: Dataset, keys: Sequence[str], storage: Storage) -> Ite
     name_of = file_namer(keys, dots=False)  # a sample's name ends at its first dot
     there = {*shard_names(storage.sizes()), *shard_names(storage.sizes(REJECTED), f"{REJECTED}/")}
     written: set[str] = set()
-    for part, chosen in split_keys(dataset.grouping(), keys).items():
+    of_set = Keys.of(keys)
+    for part, places in split(dataset.grouping(), of_set).items():
         done = number = 0
-        while done < len(chosen):
+        while done < len(places):
             shard = f"{part}-{number:06}"
             before = _rows_of(storage, shard) if shard in there else []
-            if before and _are_those_of(dataset, before, chosen[done : done + len(before)]):
+            if before and _are_those_of(dataset, before, of_set.take(places[done : done + len(before)])):
                 yield from (row["key"] for row in before)
                 done += len(before)
             else:
                 if shard in there:  # its index speaks of another tar: an export that was cut off would leave both
                     storage.write(f"{shard}.parquet", b"")
-                done += yield from _write_shard(dataset, chosen[done : done + SHARD], name_of, storage, shard)
+                coming = of_set.take(places[done : done + SHARD])
+                done += yield from _write_shard(dataset, coming, name_of, storage, shard)
             written.add(shard)
             number += 1
     if others := sorted(there - written):

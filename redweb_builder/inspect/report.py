@@ -29,7 +29,7 @@ from redweb_builder.colour import MASK_COLOURS, confidence_colours, disparity_co
 from redweb_builder.criteria import CROSS_AGREEMENT, FLICKER
 from redweb_builder.dataset.codec import image_bytes
 from redweb_builder.dataset.curation import Curation, read_curation, with_agreement
-from redweb_builder.dataset.decisions import FILE, STAGE, as_decided, is_disputed, read_decisions, standing
+from redweb_builder.dataset.decisions import FILE, STAGE, as_decided, is_disputed, read_decisions, standing, verdicts_of
 from redweb_builder.dataset.facts import facts_of
 from redweb_builder.dataset.journal import Sizes, faults_of_files, read_journal
 from redweb_builder.dataset.label_reader import read_map, read_stored
@@ -105,19 +105,20 @@ def write_report(dataset: Path, single: Path | None = None, compare_sizes: bool 
     decisions = read_decisions(dataset / FILE)[0]
     curation, damaged = _curation(dataset)
     manifest = read_manifest(dataset, COLUMNS)
-    rows = as_decided(manifest.table, decisions)
+    verdicts = verdicts_of(decisions)
+    rows = as_decided(manifest.table, verdicts)
     pairs = pairs_of(rows)
     some_pairs = some_runs(pairs)
     shown = telling_keys(some_pairs, SINGLE_PAIRS if is_single else most_shown(len(pairs)))
     measured = evenly_spaced_keys(some_pairs, MEASURED_PAIRS)
     some = read_rows(manifest, pa.concat_arrays([shown, measured]), (*TEXTS, *NUMBERS, FLICKER), MOST_LEFT_OUT)
-    known = as_decided(some.table, decisions)
+    known = as_decided(some.table, verdicts)
     limits = {check.measurement: check for check in checks(thresholds_of(dataset))}
     chosen = with_agreement(known.filter(pc.is_in(known["key"], shown)).to_pylist(), curation)
     compare_sizes &= stored.are_files and len(pairs) <= MOST_PAIRS  # of more, `check` reads the journal
     faults = _faults_of_sizes(dataset) if compare_sizes else {}
     data, missing = _data(dataset, stored, chosen, limits, faults, is_single)
-    disputed = {key for key, verdicts in standing(decisions).items() if is_disputed(verdicts)}
+    disputed = {key for key, people in standing(decisions).items() if is_disputed(people)}
     data["columns"].append("disputed")
     for values in data["rows"]:
         values.append(values[0] in disputed)

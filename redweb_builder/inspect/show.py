@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from redweb_builder.criteria import CRITERIA
-from redweb_builder.dataset.decisions import FILE, STAGE, as_decided, read_decisions
+from redweb_builder.dataset.decisions import FILE, STAGE, as_decided, read_decisions, verdicts_of
 from redweb_builder.dataset.label_reader import label_from, read_stored
 from redweb_builder.dataset.manifest import pairs_of
 from redweb_builder.dataset.manifest_file import read_manifest, read_rows, refusal_of
@@ -48,8 +48,8 @@ def write_grid(dataset: Path, rows: int = GRID_ROWS, keys: Sequence[str] = (), t
     """
     if to is None:
         require_folder(dataset, "say by --to where the grid goes")
-    manifest, decisions = read_manifest(dataset, COLUMNS), read_decisions(dataset / FILE)[0]
-    pairs = pairs_of(as_decided(manifest.table, decisions))
+    manifest, verdicts = read_manifest(dataset, COLUMNS), verdicts_of(read_decisions(dataset / FILE)[0])
+    pairs = pairs_of(as_decided(manifest.table, verdicts))
     if keys:
         places = pc.index_in(pa.array(keys, pa.string()), pairs["key"]).to_pylist()
         if missing := [key for key, place in zip(keys, places, strict=True) if place is None]:
@@ -59,7 +59,7 @@ def write_grid(dataset: Path, rows: int = GRID_ROWS, keys: Sequence[str] = (), t
         some_pairs = some_runs(pairs)
         telling = some_pairs["key"].take(pa.array(choose(some_pairs, rows), pa.int64())).to_pylist()
     some = read_rows(manifest, pa.array(telling, pa.string()), (*COLUMNS, *DRAWN))
-    by_key = {row["key"]: row for row in as_decided(some.table, decisions).to_pylist()}
+    by_key = {row["key"]: row for row in as_decided(some.table, verdicts).to_pylist()}
     chosen = [by_key[key] for key in telling if key in by_key]
     files, damaged = files_of(dataset), list[str]()
     drawn = [

@@ -35,6 +35,7 @@ from redweb_builder.dataset.decisions import (
     record_decision,
     standing,
     verdict_of,
+    verdicts_of,
 )
 from redweb_builder.dataset.manifest import SCHEMA
 from redweb_builder.dataset.writer import Store
@@ -78,7 +79,7 @@ def test_a_skip_takes_back_no_verdict() -> None:
     assert standing([rejected, skipped])["a"]["ana"] == rejected
     assert standing([skipped, at("3", "a", "accept", "ana")])["a"]["ana"].decision == "accept"
     built = pa.Table.from_pylist([{"key": key, "status": "kept", "width": 9} for key in "ba"], schema=SCHEMA)
-    unchanged, decided = as_decided(built, [rejected, skipped]).to_pylist()
+    unchanged, decided = as_decided(built, verdicts_of([rejected, skipped])).to_pylist()
     assert unchanged == built.to_pylist()[0]
     assert decided == built.to_pylist()[1] | {
         "status": "rejected", "stage": "review", "reason": "wrong-sky", "detail": "reject by ana, 1",

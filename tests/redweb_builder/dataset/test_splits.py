@@ -8,11 +8,12 @@ import pytest
 
 from redweb_builder.dataset.keys import Keys
 from redweb_builder.dataset.manifest import table_of
-from redweb_builder.dataset.splits import groups_of, split_keys
+from redweb_builder.dataset.splits import groups_of, split
 
 
 def parts_of(rows: list[dict[str, Any]], turn: int = 1) -> dict[str, Keys]:
-    return split_keys(table_of(rows), [row["key"] for row in rows][::turn])
+    keys = Keys.of([row["key"] for row in rows][::turn])
+    return {part: keys.take(places) for part, places in split(table_of(rows), keys).items()}
 
 
 FRAMES = [{"key": f"{film}-{at}", "left": film, "film_time_s": at / 2} for film in "abcdefgh" for at in range(20)]

@@ -30,7 +30,7 @@ from redweb_builder import open_dataset
 from redweb_builder.commands.status_line import StatusLine
 from redweb_builder.dataset.decisions import append_decisions, decide
 from redweb_builder.dataset.reader import Dataset
-from redweb_builder.dataset.splits import split_keys
+from redweb_builder.dataset.splits import split
 from redweb_builder.dataset.unknown import write_unknown
 from redweb_builder.errors import StoreError, UserError
 from redweb_builder.export import huggingface, rerun, webdataset
@@ -151,7 +151,7 @@ def test_the_readme_of_webdataset_keeps_16_bits(
 ) -> None:
     pytest.importorskip("webdataset", reason="webdataset is not installed")
     samples = list(code_of_readme("webdataset", decided, tmp_path / "out", monkeypatch)["samples"])
-    trained = split_keys(dataset.table, dataset.keys)["train"]
+    trained = dataset.keys.take(split(dataset.table, dataset.keys)["train"])
     assert len(trained) == len(dataset) - 1
     for read, sample in zip(samples, (dataset[key] for key in trained), strict=True):
         np.testing.assert_array_equal(read["disparity"].astype(np.float32), sample.disparity)
@@ -224,8 +224,10 @@ def hub_folder(decided: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_hugging_face_is_read_by_datasets(hub_folder: Path, dataset: Dataset, tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets", reason="datasets is not installed")
     loaded = datasets.load_dataset(str(hub_folder), cache_dir=str(tmp_path / "cache"))
-    parts = split_keys(dataset.table, dataset.keys)
-    assert {part: rows["key"] for part, rows in loaded.items()} == parts
+    parts = split(dataset.table, dataset.keys)
+    assert {part: rows["key"] for part, rows in loaded.items()} == {
+        part: dataset.keys.take(places) for part, places in parts.items()
+    }
     for row in (row for rows in loaded.values() for row in rows):
         sample = dataset[row["key"]]
         np.testing.assert_array_equal(np.asarray(row["image"].convert("RGB")), sample.image)
@@ -240,7 +242,7 @@ def test_another_export_in_a_folder_of_the_same_name_does_not_come_from_the_cach
     hub_folder: Path, decided: Path, dataset: Dataset, tmp_path: Path
 ) -> None:
     datasets = pytest.importorskip("datasets", reason="datasets is not installed")
-    some = [keys[0] for keys in split_keys(dataset.table, dataset.keys).values()]
+    some = [dataset.keys[places[0]] for places in split(dataset.table, dataset.keys).values()]
     other = export_dataset(decided, "huggingface", tmp_path / "b" / hub_folder.name, some).out
     cache = str(tmp_path / "cache")
     for folder, samples in ((hub_folder, len(dataset)), (other, len(some))):
