@@ -29,7 +29,7 @@ HOMES = (*FOLDERS, PREVIEWS, *(f"rejected/{folder}" for folder in FOLDERS))  # t
 
 
 class Records(MutableMapping[str, dict[str, Any]]):
-    """The records of a journal by key, the last line of a key counts. In memory is where each line lies, no more.
+    """The records of a journal by key, the last line of a key counts. In memory is where each line begins, no more.
 
     A deletion is forgotten with this object: the line stays in the file.
     """
@@ -37,7 +37,7 @@ class Records(MutableMapping[str, dict[str, Any]]):
     def __init__(self, file: Path) -> None:
         """file: the journal; it need not be there yet."""
         self._file = file
-        self._places: dict[str, tuple[int, int]] = {}  # byte and length of each line
+        self._starts: dict[str, int] = {}  # byte of each line
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         """The record of a pair. Raises KeyError; OSError."""
@@ -45,18 +45,18 @@ class Records(MutableMapping[str, dict[str, Any]]):
 
     def read(self, keys: Iterable[str]) -> Iterator[dict[str, Any]]:
         """The records of some pairs, one after the other. keys: in any order. Raises KeyError; OSError."""
-        places = [self._places[key] for key in keys]
-        if not places:  # there may be no file yet
+        starts = [self._starts[key] for key in keys]
+        if not starts:  # there may be no file yet
             return
-        with open_regular(self._file) as file:
-            for place, length in places:
-                file.seek(place)
-                record: dict[str, Any] = parse_json(file.read(length))
+        with open_regular(self._file) as opened, BufferedReader(opened) as file:
+            for start in starts:
+                file.seek(start)
+                record: dict[str, Any] = parse_json(file.readline())
                 yield record
 
     def entries(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """(key, record) of every pair, one after the other; pairs may be deleted meanwhile. Raises OSError."""
-        keys = list(self._places)
+        keys = list(self._starts)
         return zip(keys, self.read(keys), strict=True)
 
     def __setitem__(self, key: str, record: dict[str, Any]) -> None:
@@ -72,28 +72,28 @@ class Records(MutableMapping[str, dict[str, Any]]):
         append(self._file, b"".join(lines))
         start = self._file.stat().st_size - sum(map(len, lines))
         for record, line in zip(records, lines, strict=True):
-            self.place(record["key"], start, len(line))
+            self.place(record["key"], start)
             start += len(line)
 
-    def place(self, key: str, start: int, length: int) -> None:
-        """Say where the line of a pair lies. key: of the pair. start, length: bytes."""
-        self._places[key] = start, length
+    def place(self, key: str, start: int) -> None:
+        """Say where the line of a pair begins. key: of the pair. start: byte of the file."""
+        self._starts[key] = start
 
     def __delitem__(self, key: str) -> None:
         """Forget a record. Raises KeyError."""
-        del self._places[key]
+        del self._starts[key]
 
     def __iter__(self) -> Iterator[str]:
         """The keys, in the order of their first lines."""
-        return iter(self._places)
+        return iter(self._starts)
 
     def __len__(self) -> int:
         """Number of pairs."""
-        return len(self._places)
+        return len(self._starts)
 
     def __contains__(self, key: object) -> bool:
         """Whether a pair is recorded."""
-        return key in self._places
+        return key in self._starts
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,8 @@ def read_journal(out: Path, watch: Callable[[dict[str, Any]], None] = lambda rec
     out: folder of the data set. watch: called with the record of each line; that of a key's last line counts.
     """
     journal = Journal(Records(out / NAME), [])
-    for start, line, record in journal_lines(out, journal.damaged):
-        journal.records.place(record["key"], start, len(line))
+    for start, _, record in journal_lines(out, journal.damaged):
+        journal.records.place(record["key"], start)
         watch(record)
     return journal
 
