@@ -122,7 +122,8 @@ def test_shards_of_an_earlier_version_are_read_and_not_filtered(shards: Path, da
 
 
 @pytest.mark.parametrize(
-    ("column", "value"), [("rd_at", None), ("rd_at", -1), ("mask_bytes", 1 << 40), ("image_at", 1 << 40)]
+    ("column", "value"),
+    [("rd_at", None), ("rd_at", -1), ("mask_bytes", 1 << 40), ("image_at", 1 << 40), ("rd_at", 700)],
 )
 def test_a_row_of_an_index_that_lies_is_refused(shards: Path, column: str, value: Any) -> None:
     file = shards / "train-000000.parquet"
