@@ -158,6 +158,11 @@ class InputOptions:
         settings: dict[str, object] = {"layout": self.layout, "film_rate": self.film_rate, "vr_fov": self.vr_fov}
         return settings | ({"right_first": True} if self.right_first else {})
 
+    def pairing(self) -> dict[str, object]:
+        """The settings beside it that decide which files make a pair, as plain data: those that were given."""
+        settings = {"pair": self.pair and list(self.pair), "time_tolerance": self.time_tolerance}
+        return {name: value for name, value in settings.items() if value is not None}
+
 
 @dataclass(frozen=True)
 class BuildConfig:

@@ -87,8 +87,9 @@ def build(
     require_folder(out, "build on a disk, then `export --format webdataset --out` to the storage")
     stereo_dir, out = Path(stereo_dir), Path(out)
     networks = (config.flow, config.flow_weights, config.segmenter_weights, config.mono)
-    for place in (real_path(stereo_dir), real_path(out), *filter(None, networks)):
-        _require_unicode(str(place))
+    pairing = (config.inputs.pairs, *(config.inputs.pair or ()))
+    for text in (real_path(stereo_dir), real_path(out), *filter(None, (*networks, *pairing))):
+        _require_unicode(str(text))
     if not overwrite and (finished := unchanged_build(stereo_dir, out, config, watch)):
         return finished
     out = folder_of_part(out, config.part) if config.part else out
@@ -171,6 +172,8 @@ def build(
                 **messages,
                 "input": shown(stereo_dir),
                 "input_fingerprint": _fingerprint(discovery.sources),
+                **({"pairing": pairing} if (pairing := config.inputs.pairing()) else {}),
+                **({"files": files} if (files := _names_of_files(config)) else {}),
                 **({"part": list(config.part)} if config.part else {}),
                 **({"limit": config.limit} if is_limited else {}),
                 "counts": dict(sorted(count_values(rows["status"]).items())),
@@ -207,12 +210,22 @@ def _with_precision_of(out: Path, config: BuildConfig, overwrite: bool) -> Build
     return replace(config, precision=precision) if precision in PRECISIONS else config
 
 
+def _names_of_files(config: BuildConfig) -> dict[str, str]:
+    """The names of the user's files that the identity does not name, by option; their folders are nobody's business."""
+    files = {
+        "pairs": config.inputs.pairs,
+        "flow_weights": config.flow_weights,
+        "segmenter_weights": config.segmenter_weights,
+    }
+    return {option: file.name for option, file in files.items() if file}
+
+
 def _require_unicode(path: str) -> None:
     """Raise SettingsError where a path is no UTF-8, which build.json, manifest, pages and exports could not name."""
     try:
         path.encode()
     except UnicodeEncodeError:
-        raise SettingsError(f"the path {path!a} is not UTF-8: rename it") from None
+        raise SettingsError(f"{path!a} is not UTF-8: rename it") from None
 
 
 def _label_pairs(

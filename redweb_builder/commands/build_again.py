@@ -9,15 +9,12 @@ from typing import Any
 
 from redweb_builder.config import BUILTIN, NONE, is_exported_flow
 
-FOLDER = "FOLDER"  # in the command: that of a user's own network
-UNNAMED = (
-    "Add --pair, --pairs, --time-tolerance and files of weights where it was built with them: build.json does not name "
-    "them."
-)
+FOLDER = "FOLDER"  # in the command: that of a user's own file
+FILES = ("pairs", "flow_weights", "segmenter_weights")  # options of files that build.json names beside its networks
 
 
 def command_of(build: Mapping[str, Any], dataset: Path, mono: str | None = None) -> str:
-    """The command that builds a data set again: its photographs, settings and user's networks; of a part, that part.
+    """The command that builds a data set again: its photographs, settings and user's files; of a part, that part.
 
     build: content of its build.json, which may come from anywhere: what it names becomes no option and no file that is
     there. dataset: its folder. mono: the depth network in the place of one that is not the user's; None = the same.
@@ -31,6 +28,8 @@ def command_of(build: Mapping[str, Any], dataset: Path, mono: str | None = None)
         out, more = dataset.parent, f" --part {part[0]}/{part[1]}"
     if type(limit := build.get("limit")) is int and limit > 0:
         more += f" --limit {limit}"
+    for option, name in _stated_files(build).items():
+        more += f" --{option.replace('_', '-')} {quote(_in_folder(name))}"
     own = own_networks(build)
     if (file := _file_of_flow(identity)) in own:
         more += f" --flow {quote(identity['flow'].partition(':')[0] + ':' + _in_folder(file))}"
@@ -39,6 +38,16 @@ def command_of(build: Mapping[str, Any], dataset: Path, mono: str | None = None)
     more += f" --mono {mono}" if mono else ""
     config = quote(str(dataset / "build.json"))
     return f"python cli.py build-redweb {place} --out {quote(str(out))} --config {config}{more}"
+
+
+def own_files(build: Mapping[str, Any]) -> list[str]:
+    """The names of the user's files in that command. build: content of its build.json, which may come from anywhere."""
+    return [*_stated_files(build).values(), *own_networks(build)]
+
+
+def _stated_files(build: Mapping[str, Any]) -> dict[str, str]:
+    stated = table(build.get("files"))
+    return {option: stated[option] for option in FILES if isinstance(stated.get(option), str) and stated[option]}
 
 
 def own_networks(build: Mapping[str, Any]) -> list[str]:

@@ -99,7 +99,7 @@ def _print_check(dataset: Path, share: float) -> int:
 
 def _mending_command(dataset: Path) -> tuple[str, str]:
     """The command that makes missing files of a data set, or of shards, again; and what is to be done beside it."""
-    from redweb_builder.commands.build_again import UNNAMED, command_of
+    from redweb_builder.commands.build_again import FOLDER, command_of, own_files
     from redweb_builder.dataset.paths import read_build
     from redweb_builder.dataset.shards import is_shard_set
     from redweb_builder.dataset.sources import NAME as SOURCES
@@ -112,4 +112,6 @@ def _mending_command(dataset: Path) -> tuple[str, str]:
         )
     if (dataset / SOURCES).is_file():
         return f"python cli.py restore {quote(str(dataset))} --from YOUR_COPIES", ""
-    return command_of(read_build(dataset), dataset), UNNAMED
+    build = read_build(dataset)
+    names = ", ".join(own_files(build))
+    return command_of(build, dataset), f"Put the folder of {names} in the place of {FOLDER}." if names else ""

@@ -23,6 +23,7 @@ MAX_BYTES = 1 << 20
 THRESHOLDS = "thresholds"  # the table of limits, and where click's context has them
 _FROM_BUILD = "from_build"  # where click's context has the build.json that --config names
 _OWN = ("config", "version", "help")  # options that a file cannot give
+_PAIRING = ("pair", "time_tolerance")  # of InputOptions.pairing
 _INPUTS = ("layout", "film_rate", "vr_fov", "right_first")  # of InputOptions.method; a stranger's file may have others
 
 
@@ -140,9 +141,11 @@ def _of_build(build: dict[str, Any]) -> dict[str, Any]:
     identity = build["identity"]
     mono = {"mono": identity["mono"]} if "mono" in identity else {}  # from method 10 on
     precision = {"precision": identity["flow_precision"]} if identity.get("flow_precision") else {}  # from 13 on
+    pairing = build.get("pairing", {})
     return {
         **mono,
         **precision,
+        **{name: pairing[name] for name in _PAIRING if name in pairing},
         **{name: identity[name] for name in ("eyes", "max_side", "flow", "segmenter")},
         **{name: identity["inputs"][name] for name in _INPUTS if name in identity["inputs"]},
         THRESHOLDS: build.get("thresholds") or identity["thresholds"],

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from redweb_builder.commands import options
-from redweb_builder.commands.build_again import FOLDER, UNNAMED, command_of, own_networks, table
+from redweb_builder.commands.build_again import FOLDER, command_of, own_files, own_networks, table
 
 
 @click.command("upgrade")
@@ -38,12 +38,11 @@ def upgrade(dataset: Path) -> None:
             echo("This command builds it again in its place. decisions.jsonl, what people decided, stays; pairs are")
             echo("lost whose photographs are gone, or lie in another folder that was built into the set:")
             echo(f"  {command_of(build, dataset, mono=BuildConfig.mono)} --overwrite")
-            echo(UNNAMED)
         else:
             echo("These are shards. Build the data set again that they were exported from, then export it again.")
             return
-        for name in own_networks(build):
-            echo(f"Put the folder of {name} in the place of {FOLDER}: a data set knows its network's name alone.")
+        for name in own_files(build):
+            echo(f"Put the folder of {name} in the place of {FOLDER}: a data set knows the file's name alone.")
 
 
 def changes_of(build: Mapping[str, Any]) -> list[str]:

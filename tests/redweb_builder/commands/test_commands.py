@@ -387,6 +387,26 @@ def test_the_command_that_check_names_mends_the_set_as_it_is_printed(
     assert run(*built).exit_code == 0
 
 
+@pytest.mark.usefixtures("remembered")
+@pytest.mark.parametrize("by", ["--pair", "--pairs"])
+def test_the_command_that_check_names_pairs_as_the_build_did(one_pair: Path, tmp_path: Path, by: str) -> None:
+    out, pairs = tmp_path / "out", tmp_path / "my pairs.csv"
+    (one_pair / "meadow_L.png").rename(one_pair / "top 1.png")  # nobody would pair the two by their names
+    (one_pair / "meadow_R.png").rename(one_pair / "low 1.25.png")
+    pairs.write_text("top 1.png,low 1.25.png\n")
+    options = {"--pair": ("top {time}.png", "low {time}.png", "--time-tolerance", 0.5), "--pairs": (pairs,)}[by]
+    assert run("build-redweb", one_pair, "--out", out, *QUICK, "--max-side", 200, by, *options).exit_code == 0
+    label = next((out / "RDs").iterdir())
+    label.unlink()
+    checked = run("check", out).output
+    assert ("Put the folder of my pairs.csv in the place of FOLDER." in checked) == (by == "--pairs")
+    command = next(line for line in checked.splitlines() if "cli.py build-redweb" in line)
+    assert str(tmp_path) not in json.loads((out / "build.json").read_text()).get("files", {}).values()
+    mended = run(*shlex.split(command.replace("FOLDER", str(tmp_path)))[2:])
+    assert mended.exit_code == 0, mended.output
+    assert label.is_file()
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -96,10 +96,13 @@ def test_what_comes_from_elsewhere_is_read(tmp_path: Path, identity: object) -> 
 def test_a_stranger_s_names_become_no_option_and_no_file_that_is_there(aged: Age) -> None:
     folder = aged(method=METHOD - 1, mono="/tmp/set/evil.pt", flow="torchscript:../evil.pt")
     build = json.loads((folder / "build.json").read_text())
-    (folder / "build.json").write_text(json.dumps(build | {"input": "--log=.profile"}))
+    files = {"flow_weights": "../evil;.pth", "pairs": 3, "log": "x"}
+    (folder / "build.json").write_text(json.dumps(build | {"input": "--log=.profile", "files": files}))
     text = output(folder)
     assert "cli.py build-redweb STEREO_DIR --out" in text
-    assert "--flow torchscript:FOLDER/evil.pt --mono FOLDER/evil.pt --overwrite" in text
+    assert "--flow-weights 'FOLDER/evil;.pth' --flow torchscript:FOLDER/evil.pt --mono FOLDER/evil.pt" in text
+    assert "--log" not in text
+    assert "--pairs" not in text
 
 
 def test_another_folder_is_refused(tmp_path: Path) -> None:
