@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from redweb_builder.builder.engines import FAILED, run_local
 from redweb_builder.builder.eye_orders import EyeOrders
-from redweb_builder.builder.finish import finish, path_below, portable_text
+from redweb_builder.builder.finish import finish
 from redweb_builder.builder.models import identity, load_models, versions
 from redweb_builder.builder.summary import Summary, counts_of
 from redweb_builder.builder.unchanged import digest_of_input, forget, remember, unchanged_build
@@ -45,6 +45,7 @@ from redweb_builder.files import real_path
 from redweb_builder.inputs.copies import side_by_side
 from redweb_builder.inputs.discover import Discovery, discover
 from redweb_builder.inputs.formats.calibration import calibration_digest
+from redweb_builder.inputs.portable import path_below, portable_text
 from redweb_builder.inputs.remote import address_of, input_id, require_folder, shown
 from redweb_builder.inputs.walk import state_of
 from redweb_builder.inspect.report import write_report
@@ -87,8 +88,8 @@ def build(
     require_folder(out, "build on a disk, then `export --format webdataset --out` to the storage")
     stereo_dir, out = Path(stereo_dir), Path(out)
     networks = (config.flow, config.flow_weights, config.segmenter_weights, config.mono)
-    pairing = (config.inputs.pairs, *(config.inputs.pair or ()))
-    for text in (real_path(stereo_dir), real_path(out), *filter(None, (*networks, *pairing))):
+    of_pairs = (config.inputs.pairs, *(config.inputs.pair or ()))
+    for text in (real_path(stereo_dir), real_path(out), *filter(None, (*networks, *of_pairs))):
         _require_unicode(str(text))
     if not overwrite and (finished := unchanged_build(stereo_dir, out, config, watch)):
         return finished

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +14,13 @@ from redweb_builder.dataset.label_writer import LabelWriter
 from redweb_builder.dataset.manifest import columns_of, nine_digits, verdict_columns
 from redweb_builder.filters.checks import margin, quality
 from redweb_builder.inputs.formats.calibration import calibration_digest
+from redweb_builder.inputs.portable import in_utf_8, path_below, portable_text
 from redweb_builder.inputs.remote import input_id
 from redweb_builder.inputs.walk import state_of
 from redweb_builder.inspect.strip import strip
 from redweb_builder.pipeline import Outcome
 from redweb_builder.rectification.calibrated import Calibrated
 from redweb_builder.types import Label, Mask
-
-MOST_CHARACTERS = 20_000  # of a text; more than a path or a traceback has
-_LONE_SURROGATES = re.compile(r"[\ud800-\udc7f\udd00-\udfff]")  # those that stand for no byte of a name
 
 
 def finish(
@@ -46,7 +42,7 @@ def finish(
     kept = rejection is None
     record: dict[str, Any] = {
         **columns_of(source),
-        "rule": _in_utf_8(source.rule),
+        "rule": in_utf_8(source.rule),
         "left": path_below(source.left, stereo_dir),
         "right": path_below(source.right, stereo_dir),
         "calibration_sha256": calibration_digest(source.calibration),
@@ -104,32 +100,3 @@ def _range_columns(label: Label) -> dict[str, float | None]:
     known = label.disparity[(label.mask == Mask.MEASURED) | (label.mask == Mask.FILLED)]
     low, high = (float(known.min()), float(known.max())) if known.size else (None, None)
     return {"min_px": nine_digits(low), "max_px": nine_digits(high)}
-
-
-def path_below(path: Path, stereo_dir: Path) -> str:
-    """A source's path as the manifest names it, the same wherever the input folder lies.
-
-    path: of a file of the input. stereo_dir: the input folder or file.
-    """
-    base = stereo_dir.parent if path == stereo_dir else stereo_dir
-    return _fit(path.relative_to(base).as_posix())
-
-
-def portable_text(text: str, stereo_dir: Path) -> str:
-    """Text fit for the manifest: without the place of the input folder; bytes of a name that are no UTF-8 escaped.
-
-    text: a path, or a sentence with paths. A sentence may quote a file: its NULs are escaped, as no row may hold any,
-    and it is cut before it makes a line of the journal too long. stereo_dir: the input folder.
-    """
-    place = re.escape(f"{stereo_dir}{os.sep}")
-    return _fit(re.sub(rf"(?<![\w.\-/\\]){place}", "", text))  # photos/, and not the end of photos/old_photos/
-
-
-def _fit(text: str) -> str:
-    """Text without bytes that are no UTF-8, and NULs, cut to what a row may hold."""
-    return _in_utf_8(text).replace("\0", "\\x00")[:MOST_CHARACTERS]
-
-
-def _in_utf_8(text: str) -> str:
-    """Text with the bytes of names in it that are no UTF-8 escaped, and lone surrogates of files replaced."""
-    return os.fsencode(_LONE_SURROGATES.sub("\ufffd", text)).decode("utf-8", "backslashreplace")

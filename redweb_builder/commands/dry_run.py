@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -26,6 +25,7 @@ from redweb_builder.inputs.formats.calibration import read_rig
 from redweb_builder.inputs.formats.rig import NotUsable
 from redweb_builder.inputs.isolation import decoded
 from redweb_builder.inputs.picture import read_header
+from redweb_builder.inputs.portable import path_below, portable_text
 from redweb_builder.inputs.read import read_pair
 from redweb_builder.inputs.remote import address_of
 from redweb_builder.matching.quick_flow import SIDE, preview_flow
@@ -155,7 +155,7 @@ def print_dry_run(
     cost = estimate(len(discovery.sources), max_side)
     if as_json:
         left_out = [
-            {"file": _below(file.path, stereo_dir), "reason": file.reason, "detail": _detail(file)}
+            {"file": path_below(file.path, stereo_dir), "reason": file.reason, "detail": _detail(file, stereo_dir)}
             for file in discovery.left_out
         ]
         content = {"pairs": [asdict(pair) for pair in pairs], "left_out": left_out, "estimate": asdict(cost)}
@@ -164,8 +164,8 @@ def print_dry_run(
     for pair in pairs:
         _print_entry(_file_lines(pair, console.width), _words(pair), console.width)
     for file in discovery.left_out:
-        detail = ": ".join(filter(None, (f"left out, {file.reason}", _detail(file))))
-        _print_entry([_below(file.path, stereo_dir)], detail, console.width)
+        detail = ": ".join(filter(None, (f"left out, {file.reason}", _detail(file, stereo_dir))))
+        _print_entry([path_below(file.path, stereo_dir)], detail, console.width)
     layouts = Counter(FORMS.get(source.layout, source.layout) for source in discovery.sources)
     text = "; ".join(f"{count} {layout}" for layout, count in layouts.most_common())
     click.echo(
@@ -234,8 +234,8 @@ def _listed(
     width, height = size or (None, None)
     return Listed(
         source.key,
-        _below(source.left, folder),
-        _below(source.right, folder),
+        path_below(source.left, folder),
+        path_below(source.right, folder),
         source.layout,
         rule,
         source.guessed,
@@ -246,9 +246,9 @@ def _listed(
         height,
         frames,
         clips,
-        tuple(_below(file, folder) for file in source.calibration),
+        tuple(path_below(file, folder) for file in source.calibration),
         _why_unusable(source, size) if source.calibration and size else "",
-        rejection.replace(f"{folder}{os.sep}", ""),
+        portable_text(rejection, folder),
     )
 
 
@@ -347,9 +347,5 @@ def _size(source: PairSource) -> tuple[int, int] | None:
         return None
 
 
-def _detail(file: LeftOut) -> str:
-    return file.detail.replace(f"{file.path}: ", "")
-
-
-def _below(path: Path, folder: Path) -> str:
-    return str(path.relative_to(folder)) if path.is_relative_to(folder) and path != folder else path.name
+def _detail(file: LeftOut, folder: Path) -> str:
+    return portable_text(file.detail.replace(f"{file.path}: ", ""), folder)

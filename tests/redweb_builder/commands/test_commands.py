@@ -32,6 +32,7 @@ from redweb_builder.commands.errors import REQUIRED
 from redweb_builder.config import Thresholds
 from redweb_builder.criteria import CRITERIA, MEASUREMENTS
 from redweb_builder.dataset.label_writer import LabelWriter
+from redweb_builder.dataset.manifest_file import read_manifest
 from redweb_builder.dataset.reader import open_dataset
 from redweb_builder.dataset.verdicts import thresholds_of
 from redweb_builder.dataset.writer import Store
@@ -59,6 +60,21 @@ def one_pair(tmp_path: Path, rendered: Render, save_pair: SavePair) -> Path:
 
 
 # --- help and listing --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("remembered")
+def test_a_dry_run_names_files_as_the_manifest_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for eye in "LR":
+        for name in (f"in/x/a_{eye}.png", f"in/old_in/b_{eye}.png"):
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_bytes(b"\x89PNG\r\n\x1a\n")
+    monkeypatch.chdir(tmp_path)
+    listed = json.loads(run("build-redweb", "in", "--dry-run", "--json").output)
+    texts = [pair["rejection"] for pair in listed["pairs"]]
+    run("build-redweb", "in", "--out", "out", *QUICK)
+    built = read_manifest(Path("out")).rows
+    assert texts == [f"{row['reason']}: {row['detail']}" for row in built]
+    assert "old_in/b_L.png" in "".join(texts)
 
 
 def test_help_names_every_option() -> None:
