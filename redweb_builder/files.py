@@ -32,6 +32,7 @@ except ImportError:  # Windows
 
 MOST_BYTES = 1 << 31  # of a file that is read whole; 200 megapixels of three 16-bit values have less
 MOST_TEXT_BYTES = 1 << 28  # of a list, whose lines become objects
+DEVICES = Path("/dev")
 _TEMPORARY = re.compile(r"\.redweb-[0-9a-f]{16}\.part")
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, what an account may have of it, what a file may have
@@ -62,10 +63,12 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
     It has a random name beside `path` until then, is flushed to the disk and renamed. A link at `path` is replaced;
     what it names stays as it is. After an error or an interrupt `path` is what it was. Raises OSError; UnsafePath where
-    `path` is a device, such as /dev/full, whose place an administrator's command could take.
+    `path` is a device, such as /dev/full, or lies among them as the link /dev/stdout does: an administrator's command
+    could take its place.
     """
     with suppress(FileNotFoundError):
-        if stat.S_IFMT(path.lstat().st_mode) in (stat.S_IFCHR, stat.S_IFBLK):
+        is_device = stat.S_IFMT(path.lstat().st_mode) in (stat.S_IFCHR, stat.S_IFBLK)
+        if is_device or path.parent.resolve() == DEVICES:
             raise UnsafePath(f"{path} is a device: nothing is written in its place")
     for is_last in (False, False, True):
         part = _temporary(path)

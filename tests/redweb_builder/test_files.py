@@ -101,6 +101,16 @@ def test_nothing_takes_the_place_of_a_device(tmp_path: Path) -> None:
     assert [file.is_char_device() for file in tmp_path.iterdir()] == [True]
 
 
+def test_nothing_takes_the_place_of_a_link_among_the_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`report --single-file /dev/stdout`, given by an administrator, made a file of it for every program."""
+    monkeypatch.setattr("redweb_builder.files.DEVICES", tmp_path.resolve())
+    link = tmp_path / "stdout"
+    link.symlink_to("/proc/self/fd/1")
+    with pytest.raises(UnsafePath, match="device"):
+        write_atomic(link, b"content")
+    assert link.is_symlink()
+
+
 def test_an_error_names_the_file_and_not_its_temporary(tmp_path: Path) -> None:
     file = tmp_path / "gone" / "report.html"
     with pytest.raises(FileNotFoundError) as caught:
