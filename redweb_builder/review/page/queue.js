@@ -3,13 +3,13 @@
 const FILM = 17; // neighbours shown at the most
 let data;
 let samples;
-let decided = {};
+let decided = new Map(); // by key, which may be any word: an object has a `constructor`
 let queue = [];
 let at = 0;
 
 const enc = encodeURIComponent;
 const sample = () => queue[at];
-const nowOf = (pair) => decided[pair.key];
+const nowOf = (pair) => decided.get(pair.key);
 const status = (pair) => ({ accept: "kept", reject: "rejected" })[nowOf(pair)?.verdict] || pair.status;
 const labelled = (pair) => pair.width !== null;
 const mine = (pair) => nowOf(pair)?.verdicts.find(([who]) => who === data.reviewer);

@@ -120,7 +120,7 @@ async function send(path, body, after) {
   busy = true;
   try {
     const answer = await ask(path, body);
-    if (answer) decided[answer.key] = answer.now;
+    if (answer) decided.set(answer.key, answer.now);
     after(answer);
   } catch (error) {
     say(`Not saved: ${error.message.replace(/^not saved: /, "")}`, true);
@@ -390,7 +390,8 @@ $("keys").append(
 
 (async () => {
   const parsed = new Promise((done) => addEventListener("DOMContentLoaded", done)); // brush.js has run by then, too
-  [data, decided] = await Promise.all([ask("/api/samples"), ask("/api/decisions"), parsed]);
+  const [table, verdicts] = await Promise.all([ask("/api/samples"), ask("/api/decisions"), parsed]);
+  [data, decided] = [table, new Map(Object.entries(verdicts))];
   samples = samplesOf(data);
   const remembered = OWN_MACHINE ? null : localStorage.getItem("redweb-reviewer");
   data.reviewer = remembered || data.reviewer;

@@ -796,6 +796,24 @@ def test_browser_hostile_names_are_text_and_phones_fit(
     assert visit.problems == []
 
 
+def test_browser_a_key_may_be_what_every_object_has(
+    served: Callable[[], str], folder: Path, watched: Callable[..., Any]
+) -> None:
+    """One pair called `constructor` kept the whole set from being shown."""
+    rows = pq.read_table(folder / "manifest.parquet").to_pylist()
+    next(row for row in rows if row["key"] and not row["width"])["key"] = "constructor"
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), folder / "manifest.parquet")
+    visit = watched()
+    visit.page.goto(served())
+    visit.page.wait_for_selector("body[data-ready]")
+    visit.page.fill("#search", "constructor")
+    visit.page.evaluate("document.activeElement.blur()")
+    visit.page.keyboard.press("x")
+    visit.until("document.querySelector('#progress-text').textContent.includes('1 of 14 by ana')")
+    assert "eyes-swapped" in visit.page.locator("#about").text_content()
+    assert visit.problems == []
+
+
 def test_browser_long_words_of_people_fit_phones(
     desk: Desk, served: Callable[[], str], watched: Callable[..., Any]
 ) -> None:
