@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from redweb_builder.dataset.curation import NAME as CURATION
 from redweb_builder.dataset.curation import read_curation, with_agreement
 from redweb_builder.dataset.decisions import (
     FILE,
@@ -70,7 +71,7 @@ class Session:
         self.source = photographs_of(folder, source)
         self.home = _home_of(folder)
         self.files = files_of(folder)
-        self._built: int | None = None
+        self._built: list[int] | None = None
         self._rows: dict[str, dict[str, Any]] = {}
         self._read_rows()
         self._lock = Lock()
@@ -216,8 +217,8 @@ class Session:
             raise StoreError(f"the data set has no pair {key!r}") from None
 
     def _read_rows(self) -> None:
-        """Read the manifest again where it has changed since: a refilter may have done so."""
-        now = _time_of_change(self.folder / MANIFEST)
+        """Read the rows again where they have changed since: a refilter or `curate` may have done so."""
+        now = [_time_of_change(self.folder / name) for name in (MANIFEST, "build.json", CURATION)]
         if now == self._built:
             return
         manifest = read_manifest(self.folder, COLUMNS)
@@ -267,9 +268,9 @@ def _home_of(folder: Path) -> Path:
     return home
 
 
-def _time_of_change(manifest: Path) -> int:
-    """When a manifest changed last, ns; 0 where it is not there, or lies in remote storage and is read once."""
-    return manifest.stat().st_mtime_ns if manifest.exists() else 0
+def _time_of_change(file: Path) -> int:
+    """When a file changed last, ns; 0 where it is not there, or lies in remote storage and is read once."""
+    return file.stat().st_mtime_ns if file.exists() else 0
 
 
 def _verdict_fields(by_reviewer: dict[str, Decision]) -> dict[str, Any]:

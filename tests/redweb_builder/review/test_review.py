@@ -29,6 +29,7 @@ from PIL import Image
 
 from cli import main
 from redweb_builder import open_dataset
+from redweb_builder.dataset.curation import Curation, write_curation
 from redweb_builder.dataset.decisions import FILE, append_decisions, decide, read_decisions
 from redweb_builder.dataset.manifest import SCHEMA
 from redweb_builder.dataset.source_views import aligned_views
@@ -505,6 +506,14 @@ def test_no_folder_is_made_for_decisions_about_a_set_that_was_moved(desk: Desk) 
     assert (answer.status_code, answer.json) == (507, {"error": "not saved: No such file or directory"})
     assert not desk.folder.exists()
     assert len(read_decisions(moved / FILE)[0]) == 1
+
+
+def test_a_page_that_is_loaded_again_has_what_was_curated_meanwhile(desk: Desk) -> None:
+    assert "cross_agreement" not in desk.client.get("/api/samples").json["columns"]
+    write_curation(desk.folder, Curation({}, {desk.keys["good-hut"]: 0.25}))
+    table = desk.client.get("/api/samples").json
+    agreement = {row[0]: row[table["columns"].index("cross_agreement")] for row in table["rows"]}
+    assert agreement[desk.keys["good-hut"]] == 0.25
 
 
 @pytest.mark.parametrize("kind", ["link", "hard link", "dangling link", "loop", "fifo"])
