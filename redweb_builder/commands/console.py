@@ -208,6 +208,9 @@ def review(
 
     serve(session, port, announce, host or LOOPBACK)
     click.echo()
+    if not session.home.is_dir():
+        echo(f"{session.home} is no longer there: what was decided went with it.")
+        return
     made = session.home / "decisions.jsonl"
     command = f"python cli.py decisions {quote(shown(dataset))}"
     if not made.is_file():

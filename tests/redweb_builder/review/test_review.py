@@ -508,6 +508,18 @@ def test_no_folder_is_made_for_decisions_about_a_set_that_was_moved(desk: Desk) 
     assert len(read_decisions(moved / FILE)[0]) == 1
 
 
+def test_the_end_of_a_review_does_not_deny_decisions_that_were_moved_away(desk: Desk, review: Review) -> None:
+    def visit(client: Any) -> None:
+        wish = {"key": desk.keys["good-hut"], "decision": "reject"}
+        url = f"http://{client.application.config['SERVER_NAME']}"
+        assert client.post("/api/decide", json=wish, headers={"Origin": url}).status_code == 200
+        desk.folder.rename(desk.folder.with_name("moved"))
+
+    ending = review(visit)
+    assert "Nothing was decided" not in ending
+    assert f"{desk.folder} is no longer there" in ending.replace("\n", " ")
+
+
 def test_a_page_that_is_loaded_again_has_what_was_curated_meanwhile(desk: Desk) -> None:
     assert "cross_agreement" not in desk.client.get("/api/samples").json["columns"]
     write_curation(desk.folder, Curation({}, {desk.keys["good-hut"]: 0.25}))
