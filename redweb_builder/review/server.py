@@ -32,7 +32,7 @@ from redweb_builder.version import __version__
 
 LOOPBACK = "127.0.0.1"
 THREADS = 8
-MAX_BODY = 64 * 1024
+MAX_BODY = 256 * 1024  # of a request; the most runs of the marks in a large label have 160 KiB
 CONNECTION_LIMIT = 512  # half the usual limit of open files; a browser needs six
 IDLE_S = 20  # s without a byte after which a connection is closed, so that half-sent requests give their place back
 PAGES = {  # the files of the page, by the package that holds them

@@ -1,6 +1,7 @@
 "use strict";
 // The samples, what stands about them, and the queue of those that are shown, in their order.
 const FILM = 17; // neighbours shown at the most
+const MOST_KEPT_ALIVE = 60000; // letters of a request that outlives the page; browsers refuse more than 64 KiB
 let data;
 let samples;
 let decided = new Map(); // by key, which may be any word: an object has a `constructor`
@@ -14,13 +15,13 @@ const status = (pair) => ({ accept: "kept", reject: "rejected" })[nowOf(pair)?.v
 const labelled = (pair) => pair.width !== null;
 const mine = (pair) => nowOf(pair)?.verdicts.find(([who]) => who === data.reviewer);
 
+function posted(content) {
+  const body = JSON.stringify({ reviewer: data.reviewer, ...content });
+  const keepalive = body.length < MOST_KEPT_ALIVE; // so that it arrives where the page is closed
+  return { method: "POST", keepalive, headers: { "Content-Type": "application/json" }, body };
+}
 async function ask(path, body) {
-  const answer = await fetch(
-    path,
-    body === undefined
-      ? {}
-      : { method: "POST", keepalive: true, headers: { "Content-Type": "application/json" }, body: JSON.stringify({ reviewer: data.reviewer, ...body }) },
-  ).catch(() => {
+  const answer = await fetch(path, body === undefined ? {} : posted(body)).catch(() => {
     throw new Error("the review does not answer; was it ended?");
   });
   const content = await answer.json().catch(() => ({ error: `the server answered ${answer.status}` }));

@@ -917,6 +917,15 @@ def test_browser_a_slow_stroke_takes_no_later_one_back(brushed: Any, folder: Pat
     assert marked(folder, key, 0.65)
 
 
+def test_browser_marks_of_a_large_label_are_kept(brushed: Any, folder: Path) -> None:
+    """Five strokes from top to bottom of 1800 rows have 70 KB, which neither the browser nor the server took."""
+    key = title(brushed.page)
+    brushed.page.evaluate("brush.wrong.fill(1, 0, brush.wrong.length / 2)")
+    wish = "(key) => ask(`/api/unknown/${key}`, { runs: runsOf(brush.wrong), like_runs: 'x'.repeat(160000) })"
+    assert brushed.page.evaluate(wish, key) == {"share": 0.5}
+    assert (folder / "unknown" / f"{key}.png").is_file()
+
+
 def test_browser_marks_that_could_not_be_read_stay(brushed: Any, folder: Path) -> None:
     page, key = brushed.page, title(brushed.page)
     begin_stroke(page, 0.2)
