@@ -140,7 +140,9 @@ def stored_file(out: Path, folder: str, key: str, endings: tuple[str, ...] = (".
                 name = f"{home}/{folder}/{key}{ending}"
                 if os.path.isfile(name):  # noqa: PTH113 - a report asks for tens of thousands, and a Path takes longer
                     return require_inside(out, Path(name))
-    raise StoreError(f"{out} has no label of {key!r}: {folder}/{key}{endings[0]} is missing")
+    names = " or ".join(f"{folder}/{key}{ending}" for ending in endings)
+    what = "picture" if folder == "Imgs" else "label"
+    raise StoreError(f"{out} has no {what} of {key!r}: {names} is missing")
 
 
 def image_of(out: Path, key: str) -> Path:

@@ -65,6 +65,8 @@ def kitti(text: str, left: Path, right: Path, size: Size) -> Rig:
             rf"(?m)^{BLANKS}(\w+):((?:[ \t]+[-+.\deE]+|[ \t]+nan|[ \t]+inf)+){BLANKS}$", text
         )
     }
+    if not values:
+        raise NotUsable("no calibration of these cameras in it")
     numbers = [_kitti_camera(picture) for picture in (left, right)]
     if None in numbers:
         raise NotUsable("the folders do not tell which of its cameras took the pictures")

@@ -188,6 +188,14 @@ def test_a_notebook_shows_a_set_with_a_damaged_sample(dataset: Dataset) -> None:
     assert "b.png: " in html
 
 
+def test_a_picture_that_is_gone_is_not_called_a_label(dataset: Dataset) -> None:
+    """As in `labels-only`, whose labels are there; a picture may be of either form."""
+    for picture in (dataset.folder / "Imgs").glob("b.*"):
+        picture.unlink()
+    with pytest.raises(StoreError, match=r"has no picture of 'b': Imgs/b\.png or Imgs/b\.jpg is missing"):
+        dataset["b"]
+
+
 def test_a_set_stays_the_same_where_the_program_goes_to_another_folder(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

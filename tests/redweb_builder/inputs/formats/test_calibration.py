@@ -256,6 +256,7 @@ def change(old: str, new: str) -> Callable[[str], str]:
         (middlebury, change("doffs=.*", "doffs=40"), "contradict"),
         (middlebury, change(r"cam0=\[150.0", "cam0=[0"), "contradict"),
         (middlebury, lambda text: text[: len(text) // 3], "not understood"),
+        (middlebury, change(r"cam\d=.*\n", ""), "no calibration of these cameras"),  # as `export` writes it
         (middlebury, lambda text: "\0\x80\xff" * 50, "no calibration|do not tell"),
         (middlebury, lambda text: text + "#" * (2 << 20), "at most 1048576 are read"),
         (kitti_odometry, lambda text: text.replace("P2", "Q2"), "no calibration of these cameras"),
