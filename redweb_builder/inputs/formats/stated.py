@@ -8,6 +8,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path, PurePath
 
 from redweb_builder.errors import SettingsError
@@ -84,18 +85,28 @@ def pair_by_patterns(
         why[file] = "matches neither pattern of --pair"
         for eye, pattern in enumerate((left, right)):
             match = pattern.fullmatch(path)
-            if match:
-                time = seconds_of(match[TIME]) if by_time else 0.0
+            time = seconds_of(match[TIME]) if match and by_time else 0.0
+            if match and isnan(time):
+                why[file] = f"matches a pattern of --pair, but {match[TIME]!r} is no time stamp"
+            elif match:
                 groups[tuple(match[field] for field in equal)][eye].append((time, file))
                 why[file] = "matches a pattern of --pair, but there is no file for the other eye"
     pairs: list[tuple[PurePath, PurePath]] = []
     for lefts, rights in groups.values():
         if by_time:
-            pairs += nearest_pairs(lefts, rights, tolerance or 0.0)
-        elif len(lefts) == len(rights) == 1 and lefts != rights:
-            pairs.append((lefts[0][1], rights[0][1]))
+            nearest = nearest_pairs(lefts, rights, tolerance or 0.0)
+        elif len(lefts) == len(rights) == 1:
+            nearest = [(lefts[0][1], rights[0][1])]
         elif lefts and rights:
+            nearest = []
             why |= {file: "several files match --pair with equal fields" for _, file in (*lefts, *rights)}
+        else:
+            continue
+        for left_file, right_file in nearest:
+            if left_file == right_file:
+                why[left_file] = "matches both patterns of --pair, and no other file is its other eye"
+            else:
+                pairs.append((left_file, right_file))
     for file in (file for pair in pairs for file in pair):
         why.pop(file, None)
     return pairs, why
@@ -160,7 +171,7 @@ def read_pair_list(file: Path, base: Path) -> list[ListedPair]:
             continue
         if not any(cells):
             continue
-        if len(cells) not in (2, 3) or not all(cells[:2]) or cells[0] == cells[1]:
+        if len(cells) not in (2, 3) or not all(cells[:2]) or PurePath(cells[0]) == PurePath(cells[1]):
             raise SettingsError(f"--pairs {file}, line {line}: needs two files, left,right or left,right,key")
         files = [_below(cell, base, f"--pairs {file}, line {line}") for cell in cells[:2]]
         left, right = files if left_first else files[::-1]

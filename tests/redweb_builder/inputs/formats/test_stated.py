@@ -95,6 +95,25 @@ def test_nearest_time_stamps(tmp_path: Path, options: dict[str, tuple[str, str]]
     assert len(discovery.left_out) == 2
 
 
+def test_names_without_a_stamp_hide_no_stamps(tmp_path: Path) -> None:
+    """They were sorted as a time that is no number, and what stood beside them was not found."""
+    pictures(tmp_path, *(f"left/{name}.png" for name in ("1000", "a", "notes", "2000", "3000")))
+    pictures(tmp_path, *(f"right/{name}.png" for name in ("1000", "zz", "2000", "3000")))
+    options = InputOptions(pair=("left/{time}.png", "right/{time}.png"), time_tolerance=0.5)
+    discovery = discover(tmp_path, options)
+    assert pairs(discovery, tmp_path) == [(f"left/{n}.png", f"right/{n}.png") for n in ("1000", "2000", "3000")]
+    assert [file.path.stem for file in discovery.left_out] == ["a", "notes", "zz"]
+    assert all("is no time stamp" in file.detail for file in discovery.left_out)
+
+
+@pytest.mark.parametrize("tolerance", [None, 0.5])
+def test_a_file_is_not_its_own_other_eye(tmp_path: Path, tolerance: float | None) -> None:
+    pictures(tmp_path, "1000.png", "2000.png")
+    discovery = discover(tmp_path, InputOptions(pair=("{time}.png", "{time}.png"), time_tolerance=tolerance))
+    assert discovery.sources == []
+    assert ["both patterns" in file.detail for file in discovery.left_out] == [True, True]
+
+
 @pytest.mark.parametrize(
     ("stamp", "seconds"),
     [
@@ -142,7 +161,9 @@ def test_a_list_as_people_write_it(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert discovery.left_out == []
 
 
-@pytest.mark.parametrize("text", ["a.png", "a.png,a.png", "../a.png,b.png", "/etc/a.png,b.png", "a,b,c,d", "a\0,b"])
+@pytest.mark.parametrize(
+    "text", ["a.png", "a.png,a.png", "a.png,./a.png", "../a.png,b.png", "/etc/a.png,b.png", "a,b,c,d", "a\0,b"]
+)
 def test_a_list_that_cannot_be_used(tmp_path: Path, text: str) -> None:
     (tmp_path / "pairs.csv").write_text(text)
     with pytest.raises(SettingsError, match=r"pairs\.csv"):
