@@ -12,6 +12,7 @@ import pytest
 
 from redweb_builder.builder.build import _forget_outdated, build
 from redweb_builder.config import BuildConfig, InputOptions, Thresholds
+from redweb_builder.dataset.integrity import _faults_of_keys
 from redweb_builder.dataset.journal import NAME, Records
 from redweb_builder.errors import SettingsError
 from redweb_builder.inputs.remote import input_id
@@ -37,6 +38,15 @@ def test_unread_files_of_another_input_are_not_looked_for_in_this_one(tmp_path: 
     store: Any = SimpleNamespace(records=records)
     _forget_outdated(store, tmp_path, tmp_path, PairSources.of([]))
     assert list(records) == ["of another"]
+
+
+def test_a_pair_that_a_build_dropped_is_no_fault_of_the_set(tmp_path: Path) -> None:
+    """Its photographs could not be read and are gone: its line stays in the journal, and no build brings it back."""
+    records = Records(tmp_path / NAME)
+    records["gone"] = {"key": "gone", "file_states": [[5, 5], []]}
+    records["lost"] = {"key": "lost"}
+    records["there"] = {"key": "there"}
+    assert [fault.what for fault in _faults_of_keys({"there"}, records)] == ["lost is not in the manifest"]
 
 
 @pytest.mark.parametrize(
