@@ -101,7 +101,8 @@ def train_metric_depth(
         notes += left_out(frames, list(frames.broken.values()))
         notes += check_labels(frames, source.indices, refuse=check != "none")
     if not any(shown for _, shown in shown_frames):
-        raise DataError("nothing is held out to validate on: --validation must be above 0")
+        why = "the frames to train on are all of one scene" if config.validation else "--validation must be above 0"
+        raise DataError(f"nothing is held out to validate on: {why}")
     stream = SampleStream(sources, Augmentation(random=config.augment != "none"), config.seed)
     return train(
         metric_depth(config, mean_log_depth(sources)),

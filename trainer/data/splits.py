@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from redweb_builder.dataset.manifest import BLOCK_ROWS
 from redweb_builder.dataset.splits import held_out, k_folds
+from redweb_builder.errors import SettingsError
 from trainer.config import PARTS, TrainConfig
 from trainer.data.depth_set import DepthSet
 from trainer.types import DataError
@@ -86,6 +87,12 @@ class Selection:
     validation_fraction: float = TrainConfig.validation
     limit: int | None = None
     test_fraction: float = TrainConfig.test
+
+    def __post_init__(self) -> None:
+        """Raise SettingsError for a share out of range."""
+        for name, share in (("validation", self.validation_fraction), ("test", self.test_fraction)):
+            if not 0 <= share < 1:
+                raise SettingsError(f"{name} {share}: must be from 0 to below 1")
 
     def indices(self, data: DepthSet) -> list[int]:
         """The samples of a set. Raises DataError where there are none. data: no sample is read."""

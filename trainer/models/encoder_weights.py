@@ -7,6 +7,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile, is_zipfile
 
 import torch
 from safetensors.torch import load_file
@@ -97,10 +98,16 @@ def _from_hub(encoder: nn.Module, name: str) -> str | None:
 def state_of(path: Path) -> dict[str, Tensor]:
     """The tensors of a .pth or .safetensors file. Raises WeightsUnavailable. path: of the file."""
     try:
+        if _is_torchscript(path):  # torch.load would warn, and advise to load it unsafely
+            raise WeightsUnavailable(
+                f"{path} is a TorchScript file, which is not opened here; give the weights that it was exported from"
+            )
         if path.suffix == ".safetensors":
             state: Any = load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
+    except WeightsUnavailable:
+        raise
     except Exception as error:  # torch and safetensors raise many types for a damaged file
         raise WeightsUnavailable(f"{path} cannot be read as weights ({error})") from error
     for wrapper in WRAPPERS:
@@ -109,6 +116,14 @@ def state_of(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise WeightsUnavailable(f"{path} holds no state dict of a network")
     return state
+
+
+def _is_torchscript(path: Path) -> bool:
+    """Whether a file is the zip archive of torch.jit.save, by the constants that torch.save does not write."""
+    if not is_zipfile(path):
+        return False
+    with ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
 
 
 def _fill(encoder: nn.Module, state: dict[str, Tensor], path: Path) -> None:

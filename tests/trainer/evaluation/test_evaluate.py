@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from redweb_builder.commands.main import main
+from redweb_builder.errors import SettingsError
 from redweb_builder.monocular.network import RedNet, RedNetConfig
 from tests.trainer.memory_set import RAMP, Given
 from trainer.checkpoint import load_network, read_header, save_network
@@ -371,6 +372,14 @@ def test_weights_that_are_no_numbers_are_refused_as_by_predict(
     result = CliRunner().invoke(main, [*command, *more.split()])
     assert result.exit_code == 1, result.output
     assert f"Error: {file}: the network gives values that are not finite; its weights are of no use" in result.output
+
+
+@pytest.mark.parametrize("share", [-1.0, 1.0, 2.0, float("nan")])
+def test_a_share_that_is_none_is_refused(share: float) -> None:
+    with pytest.raises(SettingsError, match=r"validation .*from 0 to below 1"):
+        Selection("val", share)
+    with pytest.raises(SettingsError, match=r"test .*from 0 to below 1"):
+        Selection("test", test_fraction=share)
 
 
 def test_one_photograph_that_cannot_be_read_is_counted_as_one(tmp_path: Path) -> None:

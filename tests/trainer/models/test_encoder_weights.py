@@ -10,7 +10,7 @@ import torchvision
 
 from redweb_builder.errors import WeightsUnavailable
 from redweb_builder.monocular.network import RedNet, RedNetConfig
-from trainer.models.encoder_weights import load_encoder_weights
+from trainer.models.encoder_weights import load_encoder_weights, state_of
 
 SMALL = RedNetConfig("resnet18", 8)
 
@@ -96,3 +96,12 @@ def test_midas_keeps_a_resnet_under_other_names(tmp_path: Path) -> None:
     torch.testing.assert_close(encoder.state_dict()["layer1.0.conv1.weight"], theirs["layer1.0.conv1.weight"])
     with pytest.raises(WeightsUnavailable, match=r"not of this encoder.*the file begins with pretrained\.layer1\.0"):
         load_encoder_weights(RedNet(RedNetConfig("resnet34", 8)).encoder, "resnet34", str(tmp_path / "midas.pt"))
+
+
+def test_a_torchscript_file_is_named_and_brings_no_advice_to_load_it_unsafely(tmp_path: Path) -> None:
+    file = tmp_path / "network.pt"
+    traced = torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2))  # type: ignore[no-untyped-call]
+    torch.jit.save(traced, str(file))
+    with pytest.raises(WeightsUnavailable, match="is a TorchScript file") as caught:
+        state_of(file)
+    assert "weights_only" not in str(caught.value)

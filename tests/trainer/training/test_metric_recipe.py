@@ -236,7 +236,7 @@ def test_wrong_input_is_a_sentence(nyu: Path, tmp_path: Path, save: Callable[...
         save(grey, tmp_path / "redweb" / "RDs" / f"{stem}.png")
     for arguments, output in (
         (["--data", str(tmp_path / "redweb")], "not in metres"),
-        (["--data", str(nyu), "--validation", "0"], "held out"),
+        (["--data", str(nyu), "--validation", "0"], "--validation must be above 0"),
         (["--data", str(nyu), "--backbone", "nonet"], "nonet"),
         (["--data", str(nyu), "--backbone", BACKBONE, "--joint"], "one with a backbone has one phase"),
         (["--data", str(nyu), "--recipe", "eigen-2014"], "--recipe has its own network"),
