@@ -60,21 +60,21 @@ def export_checkpoint(
     target = Path(out) if out else beside.with_suffix(ENDINGS[format])
     target.parent.mkdir(parents=True, exist_ok=True)
     remove_temporaries(target.parent)
-    if format == "safetensors":
-        if size:
-            raise ExportError("a safetensors file holds weights, which take any size: give no --size")
-        header = read_header(source)
-        save_network(target, network, header.pop("model"), header)
-        sizes = [(1, *CROP)] if isinstance(network, MetricNetwork) else CHECKED_SIZES
-        _compare(network, load_network(target), target, sizes)
-        return target
-    size = _only_size(network, int(read_header(source).get("size", TRACED[1])), size)
+    if size and format == "safetensors":
+        raise ExportError("a safetensors file holds weights, which take any size: give no --size")
+    header = read_header(source)
     with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder) / "network"
-        {"onnx": _write_onnx, "torchscript": _write_torchscript}[format](network, size, made)
-        exported = load_exported(made, format, torch.device("cpu"))
-        sizes = [(2, *size), (1, *size)] if size else CHECKED_SIZES
-        _compare(network, lambda image: torch.from_numpy(exported.run([image.numpy()])[0]), target, sizes)
+        made = Path(folder) / f"network{ENDINGS[format]}"
+        if format == "safetensors":
+            save_network(made, network, header.pop("model"), header)
+            sizes = [(1, *CROP)] if isinstance(network, MetricNetwork) else CHECKED_SIZES
+            _compare(network, load_network(made), target, sizes)
+        else:
+            size = _only_size(network, int(header.get("size", TRACED[1])), size)
+            {"onnx": _write_onnx, "torchscript": _write_torchscript}[format](network, size, made)
+            exported = load_exported(made, format, torch.device("cpu"))
+            sizes = [(2, *size), (1, *size)] if size else CHECKED_SIZES
+            _compare(network, lambda image: torch.from_numpy(exported.run([image.numpy()])[0]), target, sizes)
         write_atomic(target, made.read_bytes())
     return target
 
@@ -168,6 +168,8 @@ def _compare(
         ours, theirs = network(image), exported(image)
         if theirs.shape != ours.shape:
             raise ExportError(f"{target}: {height}x{width} comes out as {tuple(theirs.shape)}, not {tuple(ours.shape)}")
+        if not ours.isfinite().all():
+            raise ExportError(f"{target}: the network gives values that are not finite; its weights are of no use")
         apart = float((ours - theirs).abs().max() / ours.std().clamp(min=1e-6))
         if not apart <= TOLERANCE:
             raise ExportError(f"{target}: differs from the network by {apart:.2g} of its spread at {height}x{width}")

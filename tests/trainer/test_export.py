@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
+import click
 import pytest
 import torch
 
 from redweb_builder.errors import SettingsError
 from redweb_builder.monocular.network import RedNet, RedNetConfig
 from redweb_builder.networks.exported import load_exported
-from trainer.checkpoint import load_network, save_network
+from trainer.checkpoint import load_network, read_header, save_network
+from trainer.commands.console import trainer_errors_for_people
 from trainer.commands.export import fixed_size
 from trainer.export import OPSET, ExportError, export_checkpoint
 from trainer.models.eigen import JOINT, Eigen, EigenConfig, build
@@ -32,6 +34,25 @@ def test_every_export_equals_the_network_at_other_sizes(network: RedNet, checkpo
             else:
                 depth = torch.from_numpy(load_exported(file, format, CPU).run([image.numpy()])[0])
             torch.testing.assert_close(depth, network(image), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("format", ["onnx", "torchscript", "safetensors"])
+def test_a_network_of_no_use_takes_no_file_s_place(checkpoint: Path, tmp_path: Path, format: str) -> None:
+    header, network = read_header(checkpoint), load_network(checkpoint)
+    for parameter in network.parameters():
+        torch.nn.init.constant_(parameter, float("nan"))
+    save_network(tmp_path / "n.safetensors", network, header.pop("model"), header)
+    target = tmp_path / "target"
+    target.write_bytes(b"of an earlier export")
+    with pytest.raises(ExportError, match="its weights are of no use"):
+        export_checkpoint(tmp_path / "n.safetensors", format, target)
+    assert target.read_bytes() == b"of an earlier export"
+
+
+def test_memory_that_a_cpu_does_not_have_is_no_bug() -> None:
+    """PyTorch has no class of its own for it, unlike for that of a GPU."""
+    with pytest.raises(click.ClickException, match="too little memory"), trainer_errors_for_people():
+        torch.empty(1 << 55, dtype=torch.uint8)
 
 
 def test_a_torchscript_file_says_nothing_of_the_machine_and_of_chance(

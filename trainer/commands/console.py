@@ -34,7 +34,9 @@ def trainer_errors_for_people() -> Iterator[None]:
     with errors_for_people():
         try:
             yield
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):  # of a CPU
+                raise
             message = "the device has too little memory: take a smaller --batch or --size, or a larger --accumulate"
             raise click.ClickException(message) from error
 
