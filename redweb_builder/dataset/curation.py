@@ -60,6 +60,14 @@ def read_curation(folder: Path) -> Curation:
     return Curation(identity, agreement)
 
 
+def usable_curation(folder: Path) -> tuple[Curation, list[str]]:
+    """The same for those who go on without: empty, with a sentence, where the file is damaged. folder: as there."""
+    try:
+        return read_curation(folder), []
+    except StoreError as error:
+        return Curation(), [str(error)]
+
+
 def with_agreement(rows: Iterable[Mapping[str, Any]], curation: Curation) -> list[dict[str, Any]]:
     """Rows of the manifest with the column CROSS_AGREEMENT; as they are where nothing was curated.
 

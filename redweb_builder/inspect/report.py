@@ -28,7 +28,7 @@ from PIL import Image
 from redweb_builder.colour import MASK_COLOURS, confidence_colours, disparity_colours
 from redweb_builder.criteria import CROSS_AGREEMENT, FLICKER
 from redweb_builder.dataset.codec import image_bytes
-from redweb_builder.dataset.curation import Curation, read_curation, with_agreement
+from redweb_builder.dataset.curation import Curation, usable_curation, with_agreement
 from redweb_builder.dataset.decisions import FILE, STAGE, as_decided, is_disputed, read_decisions, standing, verdicts_of
 from redweb_builder.dataset.facts import facts_of
 from redweb_builder.dataset.journal import Sizes, faults_of_files, read_journal
@@ -103,7 +103,7 @@ def write_report(dataset: Path, single: Path | None = None, compare_sizes: bool 
     stored = files_of(dataset)
     is_single = single is not None or not stored.are_files
     decisions = read_decisions(dataset / FILE)[0]
-    curation, damaged = _curation(dataset)
+    curation, damaged = usable_curation(dataset)
     manifest = read_manifest(dataset, COLUMNS)
     verdicts = verdicts_of(decisions)
     rows = as_decided(manifest.table, verdicts)
@@ -152,14 +152,6 @@ def write_report(dataset: Path, single: Path | None = None, compare_sizes: bool 
     remove_temporaries(file.parent)
     write_atomic(file, page.encode())
     return Drawn(file, [*damaged, *missing], refusal_of(some.file, len(rows), some.refused))
-
-
-def _curation(dataset: Path) -> tuple[Curation, list[str]]:
-    """The curation of a set, empty with a sentence where its file is damaged."""
-    try:
-        return read_curation(dataset), []
-    except StoreError as error:
-        return Curation(), [str(error)]
 
 
 def funnel(pairs: pa.Table) -> list[Step]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from redweb_builder.dataset.curation import NAME as CURATION
-from redweb_builder.dataset.curation import read_curation, with_agreement
+from redweb_builder.dataset.curation import Curation, usable_curation, with_agreement
 from redweb_builder.dataset.decisions import (
     FILE,
     Decision,
@@ -52,9 +52,9 @@ LONGEST_NAME = 60  # letters
 class Session:
     """The reviewers of one data set. Safe to be called from several threads.
 
-    pairs: how many the set has; of more than a page shows the most telling are reviewed. refusal: a sentence about the
-    rows of its manifest that cannot be used; None where there are none. home: the folder that decisions go to: the data
-    set, or a folder beside which one works where that lies in remote storage.
+    pairs: how many the set has; of more than a page shows the most telling are reviewed. refusal: a sentence about
+    what cannot be used of its manifest and curation; None where all can. home: the folder that decisions go to: the
+    data set, or a folder beside which one works where that lies in remote storage.
     """
 
     def __init__(self, folder: Path, reviewer: str, source: Path | None = None) -> None:
@@ -89,7 +89,7 @@ class Session:
         self._read_rows()
         return self._samples
 
-    def _table(self) -> bytes:
+    def _table(self, curation: Curation) -> bytes:
         limits = {check.measurement: check for check in checks(thresholds_of(self.folder))}
         page = {
             "name": name_of(self.folder),
@@ -97,7 +97,7 @@ class Session:
             "source": self.source is not None,
             "say": PEOPLE_SAY,
         }
-        rows = with_agreement(self._rows.values(), read_curation(self.folder))
+        rows = with_agreement(self._rows.values(), curation)
         return json.dumps(table(rows, limits) | page, ensure_ascii=False).encode()
 
     def decisions(self) -> dict[str, Any]:
@@ -226,8 +226,10 @@ class Session:
         shown = read_rows(manifest, telling_keys(some_runs(pairs), most_shown(len(pairs))))
         self._rows = {row["key"]: row for row in shown.rows}
         self.pairs = len(pairs)
-        self.refusal = refusal_of(shown.file, len(manifest.table), shown.refused)
-        self._samples = self._table()  # made here, so that the page need not wait for it
+        curation, damaged = usable_curation(self.folder)
+        refused = refusal_of(shown.file, len(manifest.table), shown.refused)
+        self.refusal = "; ".join(filter(None, (refused, *damaged))) or None
+        self._samples = self._table(curation)  # made here, so that the page need not wait for it
         self._built = now
 
     def _now(self, key: str) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from PIL import Image
 
 from cli import main
 from redweb_builder import open_dataset
+from redweb_builder.dataset.curation import NAME as CURATION
 from redweb_builder.dataset.curation import Curation, write_curation
 from redweb_builder.dataset.decisions import FILE, append_decisions, decide, read_decisions
 from redweb_builder.dataset.manifest import SCHEMA
@@ -526,6 +527,13 @@ def test_a_page_that_is_loaded_again_has_what_was_curated_meanwhile(desk: Desk) 
     table = desk.client.get("/api/samples").json
     agreement = {row[0]: row[table["columns"].index("cross_agreement")] for row in table["rows"]}
     assert agreement[desk.keys["good-hut"]] == 0.25
+
+
+def test_a_damaged_curation_costs_its_figures_and_not_the_review(desk: Desk) -> None:
+    (desk.folder / CURATION).write_text("{")
+    table = desk.client.get("/api/samples").json
+    assert "cross_agreement" not in table["columns"]
+    assert f"{desk.folder / CURATION} cannot be used" in str(Session(desk.folder, "ana").refusal)
 
 
 @pytest.mark.parametrize("kind", ["link", "hard link", "dangling link", "loop", "fifo"])
